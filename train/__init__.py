@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""The stages, the pipeline, the command line, configurations, evaluation."""

@@ -1,0 +1,68 @@
+"""What agents need to know of a task; nothing of the environment's package is imported here."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+class SequenceTask(Protocol):
+    """Whole utterances by index, as `env.get_wrapper_attr("sequence_task")` offers them."""
+
+    @property
+    def n_tokens(self) -> int:
+        """Size of the action space."""
+
+    @property
+    def tokens_per_chunk(self) -> int:
+        """Actions per chunk of frames."""
+
+    @property
+    def window_dim(self) -> int:
+        """Width of an audio window."""
+
+    @property
+    def condition_dim(self) -> int:
+        """Width of a condition."""
+
+    @property
+    def lengths(self) -> IntArray:
+        """Tokens of every utterance, shape (n_utterances,)."""
+
+    def audio_windows(self, utterances: IntArray) -> FloatArray:
+        """Return audio windows, zero-padded, shape (N, n_chunks, window_dim)."""
+
+    def condition_of(self, utterances: IntArray) -> FloatArray:
+        """Return recorded conditions, shape (N, condition_dim)."""
+
+    def demonstrations(self, utterances: IntArray) -> IntArray:
+        """Return recorded motions as tokens, shape (N, L), padded with -1."""
+
+
+class ScoreFunction(Protocol):
+    """Scores finished token sequences, as `env.get_wrapper_attr("score_tokens")` offers it."""
+
+    def __call__(
+        self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> FloatArray:
+        """Return one score per row, shape (N,)."""
+
+
+def find_in_env(env: Any, name: str) -> Any:
+    """Return attribute `name` of the first environment behind an SB3 `VecEnv`.
+
+    Raises:
+        ValueError: If the environment lacks it, so is none that sequence algorithms can train on.
+    """
+    try:
+        return env.get_attr(name, indices=[0])[0]
+    except AttributeError as error:
+        raise ValueError(
+            f"`env` must offer `{name}` (as ESARM-v0 does), got {env}; "
+            "stock Stable-Baselines3 algorithms need no such thing"
+        ) from error

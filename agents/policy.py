@@ -1,0 +1,117 @@
+"""The policy as Stable-Baselines3 sees it: spaces, optimiser, `predict` with a state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
+from torch import Tensor
+
+from agents.session import PolicySession
+from agents.transformer import MotionTransformer, PolicyConfig
+
+
+class MotionPolicy(BasePolicy):
+    """Wraps a `MotionTransformer`; `predict` keeps its KV cache in the returned state.
+
+    The caches live as long as their state: pass it back unchanged, as `evaluate_policy` does.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Dict,
+        action_space: spaces.Discrete,
+        lr_schedule: Schedule,
+        *,
+        network: dict[str, Any] | None = None,
+        max_length: int | None = None,
+    ) -> None:
+        """Build the network for these spaces.
+
+        Args:
+            observation_space: Of `ESARM-v0`: `audio`, `condition`, `last_tokens`, `step`.
+            action_space: The tokens.
+            lr_schedule: Learning rate by remaining progress; its start sets the optimiser.
+            network: Sizes for `PolicyConfig` beyond those that the spaces give.
+            max_length: Longest episode in tokens; by default the bound of `step`.
+
+        Raises:
+            ValueError: If the observation space lacks a key.
+        """
+        super().__init__(observation_space, action_space)
+        missing = {"audio", "condition", "last_tokens", "step"} - set(observation_space.spaces)
+        if missing:
+            raise ValueError(f"`observation_space` must have {sorted(missing)}, got none of them")
+        self.network = dict(network or {})
+        self.max_length = max_length or int(observation_space["step"].high[0])  # type: ignore[attr-defined]
+        self.transformer = MotionTransformer(
+            PolicyConfig(
+                n_tokens=int(action_space.n),
+                tokens_per_chunk=_width(observation_space["last_tokens"]),
+                window_dim=_width(observation_space["audio"]),
+                condition_dim=_width(observation_space["condition"]),
+                **self.network,
+            )
+        )
+        self.optimizer = torch.optim.AdamW(
+            self.transformer.parameters(), lr=lr_schedule(1), weight_decay=0.0
+        )
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return {
+            "observation_space": self.observation_space,
+            "action_space": self.action_space,
+            "lr_schedule": lambda _: 0.0,  # set anew by the algorithm that loads the policy
+            "network": self.network,
+            "max_length": self.max_length,
+        }
+
+    def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
+        raise RuntimeError("`predict` must be used: one observation alone lacks the token history")
+
+    def predict(
+        self,
+        observation: np.ndarray | dict[str, np.ndarray],
+        state: tuple[Any, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, tuple[Any, ...] | None]:
+        """Return the next token of each row and the state to pass to the next call.
+
+        Args:
+            observation: One observation or a batch, as the environment gave it.
+            state: What the call before returned; None at the start.
+            episode_start: Shape (n_envs,), rows that begin an episode.
+            deterministic: Take the most likely token instead of sampling.
+        """
+        assert isinstance(observation, dict), "ESARM-v0 observes a Dict"
+        self.set_training_mode(False)
+        single = np.asarray(observation["step"]).ndim == 1
+        obs = {
+            key: torch.as_tensor(np.atleast_2d(np.asarray(value)))
+            for key, value in observation.items()
+        }
+        n_rows = len(obs["step"])
+        session = state[0] if state is not None else self._new_session(n_rows)
+        if episode_start is not None and state is not None:
+            session.reset(torch.as_tensor(np.atleast_1d(episode_start), dtype=torch.bool))
+        with torch.no_grad():
+            chunk = self.transformer.conditioning(obs["audio"][:, None], obs["condition"])[:, 0]
+            logits, _ = session.step(chunk, obs["last_tokens"][:, -1].long())
+            tokens = logits.argmax(-1)
+            if not deterministic:
+                tokens = torch.distributions.Categorical(logits=logits).sample()
+        actions = tokens.numpy()
+        return (actions[0] if single else actions), (session,)
+
+    def _new_session(self, n_rows: int) -> PolicySession:
+        return PolicySession(self.transformer, n_rows=n_rows, max_length=self.max_length)
+
+
+def _width(space: spaces.Space[Any]) -> int:
+    assert space.shape is not None, "Box spaces have a shape"
+    return int(space.shape[0])

@@ -1,0 +1,5 @@
+"""Proximal policy optimisation."""
+
+from agents.ppo.ppo import SequencePPO
+
+__all__ = ["SequencePPO"]

@@ -1,0 +1,52 @@
+"""Proximal policy optimisation over whole sequences (Schulman et al. 2017, arXiv:1707.06347)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from stable_baselines3.common.type_aliases import GymEnv
+from torch import Tensor
+
+from agents.common.advantages import terminal_gae
+from agents.common.buffer import EpisodeBatch
+from agents.common.sequence_algorithm import SequenceAlgorithm
+from agents.policy import MotionPolicy
+
+
+class SequencePPO(SequenceAlgorithm):
+    """PPO with a value head and per-token clipping; see `SequenceAlgorithm` for the rest."""
+
+    def __init__(
+        self,
+        policy: str | type[MotionPolicy],
+        env: GymEnv | str,
+        *,
+        clip_range: float = 0.2,
+        n_epochs: int = 2,
+        **kwargs: Any,
+    ) -> None:
+        """Add `clip_range`, how far a token's probability ratio counts, to the base's arguments."""
+        if not clip_range > 0:
+            raise ValueError(f"`clip_range` must be above 0, got {clip_range}")
+        self.clip_range = clip_range
+        super().__init__(policy, env, n_epochs=n_epochs, **kwargs)
+
+    def compute_advantages(self, batch: EpisodeBatch) -> EpisodeBatch:
+        """Fill in generalised advantages from the value head."""
+        advantages, returns = terminal_gae(
+            batch.scores,
+            batch.values,
+            batch.lengths,
+            gamma=self.gamma,
+            gae_lambda=self.gae_lambda,
+        )
+        return replace(batch, advantages=advantages, returns=returns)
+
+    def policy_loss(self, batch: EpisodeBatch, log_probs: Tensor) -> Tensor:
+        """Return the clipped surrogate per token, (N, L)."""
+        advantages = torch.from_numpy(batch.advantages)
+        ratio = (log_probs - torch.from_numpy(batch.log_probs)).exp()
+        clipped = ratio.clamp(1 - self.clip_range, 1 + self.clip_range)
+        return -torch.minimum(ratio * advantages, clipped * advantages)

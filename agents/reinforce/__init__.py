@@ -1,0 +1,5 @@
+"""REINFORCE."""
+
+from agents.reinforce.reinforce import SequenceReinforce
+
+__all__ = ["SequenceReinforce"]

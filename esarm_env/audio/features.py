@@ -1,0 +1,182 @@
+"""Audio features at 30 frames per second: what the policy and the reward model hear.
+
+Two encoders share one interface: `LogMel` (log-mel, loudness and pitch by librosa; needs no
+download) is the default, `WavLM` (Chen et al. 2022, through `transformers`) takes weights that the
+user has. librosa and torch are imported at the first call, not with this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from esarm_env.errors import InputError
+from esarm_env.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, n_frames_of
+
+FEATURE_BOUND = 8.0  # features are clipped to [-8, 8], which the observation space states
+
+
+class AudioEncoder(Protocol):
+    """Turns speech into features at 30 frames per second."""
+
+    @property
+    def key(self) -> str:
+        """Identify the encoder and its settings; part of the cache's key."""
+
+    @property
+    def dim(self) -> int:
+        """Number of features per frame."""
+
+    def encode(self, audio: FloatArray) -> FloatArray:
+        """Turn (n_samples,) at 16 kHz into (T, dim) float32, `T = n_frames_of(n_samples)`."""
+
+
+@dataclass(frozen=True)
+class LogMel:
+    """Log-mel spectrum, loudness, voicing and pitch, normalised per recording.
+
+    Columns: `n_mels` log-mel bands (2 units = 40 dB; mean over the speech frames removed, so that
+    microphones agree), loudness relative to the recording's speech level (same unit), voicing
+    (0 or 1), and pitch in octaves from 150 Hz (0 where unvoiced). Level-independent.
+    """
+
+    n_mels: int = 32
+    hop: int = 160
+    window: int = 512
+
+    @property
+    def key(self) -> str:
+        """Identify the settings; raise the number with any change of the figures."""
+        return f"logmel-v1-{self.n_mels}"
+
+    @property
+    def dim(self) -> int:
+        """Number of features per frame."""
+        return self.n_mels + 3
+
+    def encode(self, audio: FloatArray) -> FloatArray:
+        """Turn (n_samples,) at 16 kHz into (T, n_mels + 3) float32."""
+        import librosa
+
+        n_frames = n_frames_of(len(audio))
+        padded = np.pad(audio, (0, max(0, 2 * self.window - len(audio))))
+        mel = librosa.feature.melspectrogram(
+            y=padded,
+            sr=SAMPLE_RATE_HZ,
+            n_fft=self.window,
+            hop_length=self.hop,
+            n_mels=self.n_mels,
+            fmin=60.0,
+            fmax=7600.0,
+        )  # (n_mels, hops)
+        loudness = 10 * np.log10(mel.sum(axis=0) + 1e-10)  # (hops,)
+        speech_level = np.percentile(loudness, 95)
+        log_mel = 10 * np.log10(np.maximum(mel, 1e-10)).T - speech_level  # (hops, n_mels)
+        log_mel = np.maximum(log_mel, -80.0)
+        loudness = np.maximum(loudness - speech_level, -60.0)
+        active = loudness > -30.0
+        log_mel -= log_mel[active].mean(axis=0)
+        voiced, pitch = self._pitch(padded, active)
+        columns = np.column_stack([log_mel / 20, loudness / 20, voiced, pitch])
+        frames = _to_frame_rate(columns, SAMPLE_RATE_HZ / self.hop, n_frames)
+        return np.clip(frames, -FEATURE_BOUND, FEATURE_BOUND).astype(np.float32)
+
+    def _pitch(self, audio: FloatArray, active: Any) -> tuple[FloatArray, FloatArray]:
+        """Return voicing and octaves from 150 Hz, each (hops,), by YIN (de Cheveigne 2002)."""
+        import librosa
+
+        lowest_hz, highest_hz, step = 60.0, 500.0, 2  # pitch every 20 ms is enough
+        f0 = librosa.yin(
+            audio,
+            fmin=lowest_hz,
+            fmax=highest_hz,
+            sr=SAMPLE_RATE_HZ,
+            frame_length=1024,
+            hop_length=self.hop * step,
+        )
+        f0 = np.repeat(f0, step)[: len(active)]
+        f0 = np.pad(f0, (0, len(active) - len(f0)), mode="edge")
+        # YIN answers at the edge of its range where it finds no period.
+        voiced = active & (f0 > lowest_hz * 1.05) & (f0 < highest_hz * 0.95)
+        pitch = np.where(voiced, np.log2(f0 / 150.0), 0.0)
+        return voiced.astype(np.float32), pitch.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class WavLM:
+    """Hidden states of a WavLM model (Chen et al. 2022), resampled from 49.5 to 30 per second.
+
+    Attributes:
+        weights: A local folder in `transformers` format, or a hub name such as
+            `microsoft/wavlm-base-plus` where the network allows it.
+        layer: Which hidden state; -1 is the last.
+    """
+
+    weights: str = "microsoft/wavlm-base-plus"
+    layer: int = -1
+
+    @property
+    def key(self) -> str:
+        """Identify weights and layer."""
+        return f"wavlm-v1-{Path(self.weights).name}-{self.layer}"
+
+    @property
+    def dim(self) -> int:
+        """Number of features per frame."""
+        return int(self._model.config.hidden_size)
+
+    @cached_property
+    def _model(self) -> Any:
+        from transformers import WavLMModel
+
+        try:
+            return WavLMModel.from_pretrained(self.weights).eval()
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"`weights` must be a WavLM folder or hub name, got {self.weights!r} "
+                f"({str(error).splitlines()[0]}); use encoder `logmel` to do without"
+            ) from error
+
+    def encode(self, audio: FloatArray) -> FloatArray:
+        """Turn (n_samples,) at 16 kHz into (T, hidden_size) float32."""
+        import torch
+
+        n_frames = n_frames_of(len(audio))
+        scaled = (audio - audio.mean()) / (audio.std() + 1e-7)
+        with torch.inference_mode():
+            output = self._model(torch.from_numpy(scaled)[None], output_hidden_states=True)
+        states = output.hidden_states[self.layer][0].numpy()  # (49.5 / s, hidden)
+        # The true rate is taken from the lengths: counting on 50 per second drifts by 1 %.
+        frames = _to_frame_rate(states, len(states) / (len(audio) / SAMPLE_RATE_HZ), n_frames)
+        return np.clip(frames, -FEATURE_BOUND, FEATURE_BOUND).astype(np.float32)
+
+
+def make_encoder(name: str) -> AudioEncoder:
+    """Return the encoder called `name`: `logmel`, `wavlm`, or `wavlm:FOLDER`."""
+    kind, _, detail = name.partition(":")
+    if kind == "logmel" and not detail:
+        return LogMel()
+    if kind == "wavlm":
+        return WavLM(detail) if detail else WavLM()
+    raise InputError(f"`encoder` must be logmel, wavlm or wavlm:FOLDER, got {name!r}")
+
+
+def _to_frame_rate(columns: FloatArray, rate_hz: float, n_frames: int) -> FloatArray:
+    """Average what falls within each 30 fps frame, shape (hops, D) -> (n_frames, D).
+
+    Integrating before sampling keeps fast changes from aliasing into slow ones.
+    """
+    total = np.concatenate([np.zeros((1, columns.shape[1])), np.cumsum(columns, axis=0)])
+    edges = (np.arange(n_frames + 1) - 0.5) / FRAME_RATE_HZ * rate_hz
+    edges = np.clip(edges, 0, len(columns))
+    # A frame past the last hop would average nothing: let it see the last one.
+    edges[:-1] = np.minimum(edges[:-1], len(columns) - 1)
+    edges[1:] = np.maximum(edges[1:], edges[:-1] + 1e-3)
+    low = np.floor(edges).astype(int).clip(0, len(columns) - 1)
+    at_edges = total[low] + (edges - low)[:, None] * columns[low]  # (n_frames + 1, D)
+    means: FloatArray = np.diff(at_edges, axis=0) / np.diff(edges)[:, None]
+    return means

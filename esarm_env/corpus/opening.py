@@ -1,0 +1,36 @@
+"""One door to all corpora: a name for the synthetic ones, a folder for recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from esarm_env.cache import cache_dir
+from esarm_env.corpus.folder import FolderCorpus
+from esarm_env.errors import InputError
+from esarm_env.types import Corpus
+
+CORPUS_NAMES = ("synthetic-mead", "synthetic-ravdess")
+
+
+def open_corpus(name: str, *, size: int | None = None, seed: int = 0) -> Corpus:
+    """Open a corpus.
+
+    Args:
+        name: `synthetic-mead`, `synthetic-ravdess` (generated at the first use, then cached), or
+            a folder with `audio/` and `blendshape/`.
+        size: Number of utterances of a synthetic corpus; None means all.
+        seed: Of a synthetic corpus.
+
+    Raises:
+        InputError: If there is no such corpus, or the folder holds no usable take.
+        MissingExtraError: If a synthetic corpus is asked for without the extra `synthetic`.
+    """
+    if name in CORPUS_NAMES:
+        from esarm_env.corpus.synthetic import open_synthetic
+
+        return open_synthetic(name, size=size, seed=seed, cache_dir=cache_dir())
+    if not Path(name).is_dir():
+        raise InputError(
+            f"`corpus` must be {', '.join(CORPUS_NAMES)} or a folder of recordings, got {name!r}"
+        )
+    return FolderCorpus(name)

@@ -1,0 +1,161 @@
+"""The synthetic corpus as a `Corpus`: made once, then read from memory-mapped files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from esarm_env.cache import new_folder
+from esarm_env.corpus.synthetic.design import SyntheticDesign, synthetic_design
+from esarm_env.corpus.synthetic.espeak import espeak_version
+from esarm_env.corpus.synthetic.generate import INDEX_FILE, generate
+from esarm_env.corpus.synthetic.rules import RULES_VERSION
+from esarm_env.corpus.synthetic.worker import (
+    AUDIO_FILE,
+    AUDIO_SCALE,
+    AUDIO_TYPE,
+    MOTION_FILE,
+    MOTION_TYPE,
+)
+from esarm_env.errors import InputError
+from esarm_env.types import N_CHANNELS, BoolArray, IntArray, Record, Utterance
+
+_SPLITS = ("train", "validation", "test")
+
+
+class SyntheticCorpus:
+    """A generated corpus in a folder; see `open_synthetic`.
+
+    Pickles as its folder, so that it can be handed to other processes.
+
+    Attributes:
+        folder: Where the files are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        index = json.loads((folder / INDEX_FILE).read_text())
+        rows: list[dict[str, Any]] = index["utterances"]
+        self._name: str = index["name"]
+        self._content_hash: str = index["content_hash"]
+        self._records = tuple(
+            Record(
+                id=row["id"],
+                speaker=f"S{row['speaker'] + 1:02d}",
+                emotion=row["emotion"],
+                intensity=row["intensity"],
+                text=index["sentences"][row["sentence"]],
+                n_frames=row["n_frames"],
+            )
+            for row in rows
+        )
+        self._split_names = np.array([row["split"] for row in rows])
+        self._sample_offsets = np.cumsum([0] + [row["n_samples"] for row in rows])
+        self._frame_offsets = np.cumsum([0] + [row["n_frames"] for row in rows])
+        self._audio = np.memmap(folder / AUDIO_FILE, AUDIO_TYPE, mode="r")
+        motion = np.memmap(folder / MOTION_FILE, MOTION_TYPE, mode="r")
+        self._motion = motion.reshape(-1, N_CHANNELS)
+
+    @property
+    def name(self) -> str:
+        """Name the corpus was opened by."""
+        return self._name
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """One record per utterance, in the order of the indices."""
+        return self._records
+
+    @property
+    def captured(self) -> BoolArray:
+        """Shape (52,), all True: the rules set every channel."""
+        return np.ones(N_CHANNELS, dtype=np.bool_)
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 over audio, motion and labels."""
+        return self._content_hash
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> Utterance:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"`index` must be in 0..{len(self) - 1}, got {index}")
+        index = int(index) % len(self)
+        samples = self._audio[self._sample_offsets[index] : self._sample_offsets[index + 1]]
+        frames = self._motion[self._frame_offsets[index] : self._frame_offsets[index + 1]]
+        return Utterance(
+            record=self._records[index],
+            audio=samples.astype(np.float32) / np.float32(AUDIO_SCALE),
+            motion=frames.astype(np.float32),
+            captured=self.captured,
+        )
+
+    def split(self, name: str) -> IntArray:
+        """Return the utterance indices of `train`, `validation` or `test`, ascending."""
+        if name not in _SPLITS:
+            raise InputError(f"`name` must be one of {_SPLITS}, got {name!r}")
+        return np.flatnonzero(self._split_names == name).astype(np.int64)
+
+    def parallel_groups(self) -> list[IntArray]:
+        """Return the utterances that share speaker and sentence, two emotions or more each.
+
+        Indices ascend in a group; a group never crosses splits.
+        """
+        groups: dict[tuple[str, str | None], list[int]] = defaultdict(list)
+        for index, record in enumerate(self._records):
+            groups[record.speaker, record.text].append(index)
+        return [
+            np.array(members, dtype=np.int64)
+            for members in groups.values()
+            if len({self._records[index].emotion for index in members}) > 1
+        ]
+
+    def __reduce__(self) -> tuple[type[SyntheticCorpus], tuple[Path]]:
+        return SyntheticCorpus, (self.folder,)
+
+
+def open_synthetic(
+    name: str,
+    *,
+    size: int | None = None,
+    seed: int = 0,
+    cache_dir: Path,
+    n_workers: int | None = None,
+    progress: bool = True,
+) -> SyntheticCorpus:
+    """Open a synthetic corpus, made on first use and kept in `cache_dir`.
+
+    Args:
+        name: `synthetic-mead` or `synthetic-ravdess`.
+        size: Number of utterances; None for the design's own, see `synthetic_design`.
+        seed: Draws other speakers, timing and noise.
+        cache_dir: Holds the generated corpora; made if absent.
+        n_workers: Worker processes; None for one per processor. The result does not depend on it.
+        progress: Whether to show a bar while it is made.
+
+    Raises:
+        InputError: If an argument is out of its range.
+        MissingExtraError: If `espeakng-loader` is not installed.
+    """
+    if n_workers is not None and n_workers < 1:
+        raise InputError(f"`n_workers` must be at least 1, got {n_workers}")
+    design = synthetic_design(name, size=size, seed=seed)
+    folder = cache_dir.resolve() / "synthetic" / f"{name}-{design.size}-{_key(design)}"
+    if not (folder / INDEX_FILE).is_file():
+        with new_folder(folder) as draft:
+            generate(design, draft, n_workers=n_workers, progress=progress)
+    return SyntheticCorpus(folder)
+
+
+def _key(design: SyntheticDesign) -> str:
+    """Hash all that decides what the corpus holds."""
+    parts = [asdict(design), RULES_VERSION, espeak_version()]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

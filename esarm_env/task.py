@@ -1,0 +1,192 @@
+"""The task: a corpus, its features, a tokenizer and a head, answering in batches by index.
+
+The environment steps through it one token at a time, trainers take whole utterances from it, and
+rewards read the decoded motion of finished trajectories from it. It is the seam of DESIGN's data
+flow: `agents` sees it through a protocol and imports nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from esarm_env.audio.store import FeatureStore
+from esarm_env.conditions import ConditionEncoder
+from esarm_env.face.head import Head
+from esarm_env.face.metrics import emotional_vertex_error, lip_vertex_error
+from esarm_env.tokenizer.vq import VQMotionTokenizer
+from esarm_env.types import N_CHANNELS, Corpus, FloatArray, IntArray, Trajectories
+
+CONTEXT_CHUNKS = 2  # chunks heard before and after the current one: 0.27 s each way
+
+
+@dataclass(frozen=True)
+class AnimationTask:
+    """Everything about speech, motion and tokens that does not depend on who acts.
+
+    Attributes:
+        corpus: Utterances by index.
+        features: Audio features of the same utterances.
+        tokenizer: Motion to tokens and back.
+        head: Where errors are measured.
+        conditions: Emotion, intensity and speaker as a vector.
+        context: Chunks of audio before and after the current one in a window.
+    """
+
+    corpus: Corpus
+    features: FeatureStore
+    tokenizer: VQMotionTokenizer
+    head: Head
+    conditions: ConditionEncoder
+    context: int = CONTEXT_CHUNKS
+    _windows: dict[int, FloatArray] = field(default_factory=dict, repr=False, compare=False)
+    _tokens: dict[int, IntArray] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check that features and corpus belong together."""
+        if len(self.features) != len(self.corpus):
+            raise ValueError(
+                f"`features` must hold {len(self.corpus)} utterances like the corpus, "
+                f"got {len(self.features)}"
+            )
+
+    @property
+    def n_tokens(self) -> int:
+        """Size of the action space."""
+        return self.tokenizer.n_tokens
+
+    @property
+    def tokens_per_chunk(self) -> int:
+        """Actions per chunk of frames."""
+        return self.tokenizer.tokens_per_chunk
+
+    @property
+    def window_dim(self) -> int:
+        """Width of an audio window."""
+        per_chunk = self.features.dim * self.tokenizer.frames_per_chunk
+        return per_chunk * (2 * self.context + 1)
+
+    @property
+    def condition_dim(self) -> int:
+        """Width of a condition."""
+        return self.conditions.dim
+
+    @cached_property
+    def n_frames(self) -> IntArray:
+        """Frames of every utterance, shape (n_utterances,)."""
+        return np.array([record.n_frames for record in self.corpus.records], dtype=np.int64)
+
+    @cached_property
+    def lengths(self) -> IntArray:
+        """Tokens of every utterance, shape (n_utterances,)."""
+        chunks = -(-self.n_frames // self.tokenizer.frames_per_chunk)
+        return chunks * self.tokens_per_chunk
+
+    @cached_property
+    def _conditions(self) -> FloatArray:
+        return self.conditions.encode_records(self.corpus.records)
+
+    def condition_of(self, utterances: IntArray) -> FloatArray:
+        """Return the recorded conditions, shape (N, condition_dim), a fresh copy."""
+        return self._conditions[utterances]
+
+    def windows_of(self, utterance: int) -> FloatArray:
+        """Return the audio window of every chunk, shape (n_chunks, window_dim); do not write."""
+        if utterance not in self._windows:
+            features = self.features[utterance]
+            self._windows[utterance] = audio_windows(
+                features, frames_per_chunk=self.tokenizer.frames_per_chunk, context=self.context
+            )
+        return self._windows[utterance]
+
+    def audio_windows(self, utterances: IntArray) -> FloatArray:
+        """Return windows of several utterances, zero-padded, shape (N, n_chunks, window_dim)."""
+        return pad_stack([self.windows_of(int(index)) for index in utterances])
+
+    def audio_chunks(self, utterances: IntArray) -> FloatArray:
+        """Return the features of each chunk alone, zero-padded, shape (N, n_chunks, D)."""
+        width = self.features.dim * self.tokenizer.frames_per_chunk
+        middle = slice(self.context * width, (self.context + 1) * width)
+        return pad_stack([self.windows_of(int(index))[:, middle] for index in utterances])
+
+    def demonstration(self, utterance: int) -> IntArray:
+        """Return the recorded motion as tokens, shape (L,)."""
+        if utterance not in self._tokens:
+            self._tokens[utterance] = self.tokenizer.encode(self.corpus[utterance].motion)
+        return self._tokens[utterance]
+
+    def demonstrations(self, utterances: IntArray) -> IntArray:
+        """Return the recorded motions as tokens, shape (N, L), padded with -1."""
+        return pad_stack([self.demonstration(int(index)) for index in utterances], value=-1)
+
+    def recorded(self, utterances: IntArray) -> Trajectories:
+        """Return the recorded motions as trajectories: ground truth through the tokenizer."""
+        lengths = self.lengths[utterances]
+        tokens = self.demonstrations(utterances)
+        return Trajectories(utterances, tokens, lengths, self.condition_of(utterances))
+
+    def decode(self, trajectories: Trajectories) -> FloatArray:
+        """Return the motion of `trajectories`, shape (N, T, 52), held still after each end."""
+        parts = []
+        for begin in range(0, len(trajectories), 256):  # bounds the memory of the convolutions
+            part = trajectories[begin : begin + 256]
+            parts.append(list(self.tokenizer.decode_batch(part.tokens, part.lengths)))
+        n_frames = self.n_frames[trajectories.utterance]
+        cut = [m[:n] for m, n in zip(sum(parts, []), n_frames, strict=True)]
+        return pad_stack(cut, edge=True)
+
+    def target_motion(self, utterances: IntArray) -> FloatArray:
+        """Return recorded motion, shape (N, T, 52), held still after each end."""
+        return pad_stack([self.corpus[int(index)].motion for index in utterances], edge=True)
+
+    def errors_of_motion(self, motion: FloatArray, utterances: IntArray) -> dict[str, FloatArray]:
+        """Return `lve` and `eve` in mm, each (N,), of motion (N, T, 52) against the recordings."""
+        target = self.target_motion(utterances)
+        known = {
+            "head": self.head,
+            "captured": self.corpus.captured,
+            "lengths": self.n_frames[utterances],
+        }
+        width = target.shape[1]
+        return {
+            "lve": lip_vertex_error(motion[:, :width], target, **known).astype(np.float32),
+            "eve": emotional_vertex_error(motion[:, :width], target, **known).astype(np.float32),
+        }
+
+    def errors(self, trajectories: Trajectories) -> dict[str, FloatArray]:
+        """Return `lve` and `eve` in mm of finished `trajectories`, each (N,)."""
+        return self.errors_of_motion(self.decode(trajectories), trajectories.utterance)
+
+
+def audio_windows(features: FloatArray, *, frames_per_chunk: int, context: int) -> FloatArray:
+    """Return, per chunk, the features of the chunk and `context` chunks on each side.
+
+    Args:
+        features: Shape (T, D); the last frame fills up the last chunk.
+        frames_per_chunk: Frames per chunk.
+        context: Chunks on each side; outside the recording they are zero.
+
+    Returns:
+        Shape (n_chunks, (2 * context + 1) * frames_per_chunk * D).
+    """
+    n_chunks = -(-len(features) // frames_per_chunk)
+    missing = n_chunks * frames_per_chunk - len(features)
+    filled = np.pad(features, ((0, missing), (0, 0)), mode="edge")
+    chunks = filled.reshape(n_chunks, -1)  # (C, frames_per_chunk * D)
+    padded = np.pad(chunks, ((context, context), (0, 0)))
+    views = [padded[shift : shift + n_chunks] for shift in range(2 * context + 1)]
+    return np.concatenate(views, axis=1)
+
+
+def pad_stack(rows: Sequence[np.ndarray], *, value: float = 0, edge: bool = False) -> np.ndarray:
+    """Stack `rows` (L_i, ...) as (N, max L, ...), padded with `value` or with the last entry."""
+    width = max(len(row) for row in rows)
+    stacked = np.full((len(rows), width, *rows[0].shape[1:]), value, dtype=rows[0].dtype)
+    for out, row in zip(stacked, rows, strict=True):
+        out[: len(row)] = row
+        if edge:
+            out[len(row) :] = row[-1]
+    return stacked

@@ -1,0 +1,175 @@
+"""Train the motion prior: a round trip that is small in millimetres on the face.
+
+Errors of coefficients are weighed by how far they move the head, and the lips and the upper face
+once more by their vertices, because LVE and EVE are measured there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from esarm_env.face.head import Head
+from esarm_env.tokenizer.vq import TokenizerShape, VQMotionTokenizer
+from esarm_env.types import FloatArray
+
+
+@dataclass(frozen=True)
+class PriorConfig:
+    """Settings of the motion prior.
+
+    Attributes:
+        n_tokens: Codes per codebook, the size of the action space.
+        frames_per_chunk: Frames at 30 fps that one chunk covers.
+        codebooks_per_stream: Residual codebooks per stream (mouth, upper face).
+        hidden: Width of the convolutions.
+        code_dim: Width of a code vector.
+        epochs: Rounds of `steps_per_epoch` updates.
+        steps_per_epoch: Updates between two lines of the metrics.
+        batch_size: Crops per update.
+        crop_chunks: Length of a crop in chunks.
+        learning_rate: Of AdamW, falling to zero along a cosine.
+        velocity_coef: Weight of the frame-to-frame error.
+    """
+
+    n_tokens: int = 64
+    frames_per_chunk: int = 4
+    codebooks_per_stream: int = 2
+    hidden: int = 128
+    code_dim: int = 32
+    epochs: int = 30
+    steps_per_epoch: int = 50
+    batch_size: int = 48
+    crop_chunks: int = 16
+    learning_rate: float = 2e-3
+    velocity_coef: float = 1.0
+
+    @property
+    def shape(self) -> TokenizerShape:
+        """The sizes of the tokenizer this trains."""
+        return TokenizerShape(
+            self.n_tokens,
+            self.frames_per_chunk,
+            self.codebooks_per_stream,
+            self.hidden,
+            self.code_dim,
+        )
+
+
+class TokenizerTrainer:
+    """Trains a `VQMotionTokenizer`, one epoch a call of `advance`."""
+
+    def __init__(
+        self, motions: Sequence[FloatArray], head: Head, *, config: PriorConfig, seed: int
+    ) -> None:
+        """Prepare to train on `motions`, each (T, 52), measured on `head`."""
+        self._config = config
+        torch.manual_seed(seed)
+        self._rng = np.random.default_rng(seed)
+        self._frames, self._starts = _lay_out(motions, config)
+        self.tokenizer = VQMotionTokenizer(config.shape)
+        self.tokenizer.mean_pose.copy_(torch.from_numpy(np.concatenate(motions).mean(axis=0)))
+        self._optimizer = torch.optim.AdamW(
+            self.tokenizer.parameters(), lr=config.learning_rate, weight_decay=1e-4
+        )
+        self._metric = torch.from_numpy(squared_mm_metric(head))  # (52, 52)
+        self.n_done = 0
+
+    @property
+    def n_total(self) -> int:
+        """Epochs to train."""
+        return self._config.epochs
+
+    def advance(self) -> dict[str, float]:
+        """Train one epoch; return its mean losses."""
+        self.tokenizer.train()
+        steps = self._config.steps_per_epoch
+        totals = np.zeros(2)
+        for step in range(steps):
+            progress = (self.n_done * steps + step) / (self.n_total * steps)
+            for group in self._optimizer.param_groups:
+                group["lr"] = self._config.learning_rate * 0.5 * (1 + np.cos(np.pi * progress))
+            totals += self._update(self._crops())
+        self.tokenizer.eval()
+        self.n_done += 1
+        names = ("loss", "commitment")
+        return dict(zip(names, (totals / steps).tolist(), strict=True))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything needed to go on after an interruption."""
+        return {
+            "model": self.tokenizer.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "n_done": self.n_done,
+            "numpy": self._rng.bit_generator.state,
+            "torch": torch.get_rng_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        self.tokenizer.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.n_done = state["n_done"]
+        self._rng.bit_generator.state = state["numpy"]
+        torch.set_rng_state(state["torch"])
+
+    def _crops(self) -> Tensor:
+        width = self._config.crop_chunks * self._config.frames_per_chunk
+        starts = self._rng.choice(self._starts, size=self._config.batch_size)
+        return self._frames[torch.from_numpy(starts[:, None] + np.arange(width))]  # (B, T, 52)
+
+    def _update(self, motion: Tensor) -> tuple[float, float]:
+        output, commitment = self.tokenizer.reconstruct(motion)
+        error = output - motion
+        velocity = self._squared_mm(error.diff(dim=1))
+        loss = self._squared_mm(error) + self._config.velocity_coef * velocity + commitment
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.tokenizer.parameters(), 10.0)
+        self._optimizer.step()
+        return loss.item(), commitment.item()
+
+    def _squared_mm(self, error: Tensor) -> Tensor:
+        return torch.einsum("btc,cd,btd->bt", error, self._metric, error).mean()
+
+
+def squared_mm_metric(head: Head) -> FloatArray:
+    """Return the matrix M, (52, 52), for which e M e weighs a coefficient error e in mm^2.
+
+    It adds the mean squared error of the lip vertices, that of the upper face, and a small share of
+    how far each coefficient moves any vertex at all, so that none is forgotten. As a quadratic
+    form it costs the same however many vertices the regions have.
+    """
+    largest = np.linalg.norm(head.deltas, axis=2).max(axis=1)  # (52,) mm
+    metric = np.diag(largest**2) / len(largest)
+    for vertices in (head.regions["lips"], head.upper):
+        flat = head.deltas[:, vertices].reshape(len(head.deltas), -1)  # (52, 3R)
+        metric += flat @ flat.T / len(vertices)
+    return metric.astype(np.float32)
+
+
+def train_tokenizer(
+    motions: Sequence[FloatArray], head: Head, *, config: PriorConfig, seed: int
+) -> VQMotionTokenizer:
+    """Train a tokenizer on `motions`, each (T, 52), from start to end."""
+    trainer = TokenizerTrainer(motions, head, config=config, seed=seed)
+    while trainer.n_done < trainer.n_total:
+        trainer.advance()
+    return trainer.tokenizer.eval()
+
+
+def _lay_out(motions: Sequence[FloatArray], config: PriorConfig) -> tuple[Tensor, np.ndarray]:
+    """Return all frames in one tensor, and where a crop may start within one utterance."""
+    width = config.crop_chunks * config.frames_per_chunk
+    rows, starts, offset = [], [], 0
+    for motion in motions:
+        row = np.pad(motion, ((0, max(0, width - len(motion))), (0, 0)), mode="edge")
+        rows.append(row)
+        starts.append(offset + np.arange(len(row) - width + 1))
+        offset += len(row)
+    return torch.from_numpy(np.concatenate(rows)), np.concatenate(starts)

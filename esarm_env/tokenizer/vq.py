@@ -1,0 +1,177 @@
+"""The VQ motion tokenizer: mouth and upper face in their own codebooks, coarse code first.
+
+A chunk of frames becomes `[mouth coarse, mouth fine, upper coarse, upper fine]`. The two streams
+share one action space `Discrete(n_tokens)`; the slot within the chunk says whose codebook a token
+means. Discretisation after CodeTalker (Xing et al. 2023) and Bailando (Siyao et al. 2022).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from esarm_env.cache import new_file
+from esarm_env.errors import InputError
+from esarm_env.face.names import MOUTH_CHANNELS, UPPER_CHANNELS
+from esarm_env.tokenizer.stream import VQStream
+from esarm_env.types import N_CHANNELS, FloatArray, IntArray
+
+MOUTH_STREAM, UPPER_STREAM = "mouth", "upper"
+CHANNELS = {MOUTH_STREAM: MOUTH_CHANNELS, UPPER_STREAM: UPPER_CHANNELS}
+
+
+@dataclass(frozen=True)
+class TokenizerShape:
+    """Sizes of a tokenizer.
+
+    Attributes:
+        n_tokens: Codes per codebook, the size of the action space.
+        frames_per_chunk: Frames at 30 fps that one chunk covers.
+        codebooks_per_stream: Residual codebooks per stream; 2 is coarse and fine.
+        hidden: Width of the convolutions.
+        code_dim: Width of a code vector.
+    """
+
+    n_tokens: int = 64
+    frames_per_chunk: int = 4
+    codebooks_per_stream: int = 2
+    hidden: int = 128
+    code_dim: int = 32
+
+    def __post_init__(self) -> None:
+        """Check that every size is at least 1."""
+        for name, value in asdict(self).items():
+            if value < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {value}")
+
+
+class VQMotionTokenizer(nn.Module):
+    """Implements `MotionTokenizer` with one `VQStream` per part of the face."""
+
+    def __init__(self, shape: TokenizerShape) -> None:
+        """Build untrained streams of the given `shape`."""
+        super().__init__()
+        self.shape = shape
+        self.streams = nn.ModuleDict(
+            {
+                name: VQStream(
+                    len(channels),
+                    frames_per_chunk=shape.frames_per_chunk,
+                    n_codes=shape.n_tokens,
+                    n_codebooks=shape.codebooks_per_stream,
+                    hidden=shape.hidden,
+                    code_dim=shape.code_dim,
+                )
+                for name, channels in CHANNELS.items()
+            }
+        )
+        self.register_buffer("mean_pose", torch.zeros(N_CHANNELS))
+
+    @property
+    def n_tokens(self) -> int:
+        """Codes per codebook."""
+        return self.shape.n_tokens
+
+    @property
+    def tokens_per_chunk(self) -> int:
+        """Tokens that describe one chunk: both streams, all their codebooks."""
+        return len(CHANNELS) * self.shape.codebooks_per_stream
+
+    @property
+    def frames_per_chunk(self) -> int:
+        """Frames of motion per chunk."""
+        return self.shape.frames_per_chunk
+
+    def n_chunks(self, n_frames: int) -> int:
+        """Return how many chunks cover `n_frames`."""
+        return -(-n_frames // self.frames_per_chunk)
+
+    @torch.inference_mode()
+    def encode(self, motion: FloatArray) -> IntArray:
+        """Turn motion (T, 52) into tokens (n_chunks * tokens_per_chunk,); the last frame pads."""
+        if motion.ndim != 2 or motion.shape[1] != N_CHANNELS or len(motion) == 0:
+            raise ValueError(f"`motion` must have shape (T, {N_CHANNELS}), got {motion.shape}")
+        missing = self.n_chunks(len(motion)) * self.frames_per_chunk - len(motion)
+        padded = torch.from_numpy(np.pad(motion, ((0, missing), (0, 0)), mode="edge"))
+        centred = (padded - self.mean_pose)[None]  # (1, T, 52)
+        codes = [self.streams[name].codes(centred[..., part]) for name, part in CHANNELS.items()]
+        return torch.cat(codes, dim=-1).reshape(-1).numpy()  # (1, C, 4) -> (L,)
+
+    def decode(self, tokens: IntArray) -> FloatArray:
+        """Turn tokens (L,) into motion (L / tokens_per_chunk * frames_per_chunk, 52)."""
+        return self.decode_batch(tokens[None], np.array([len(tokens)]))[0]
+
+    @torch.inference_mode()
+    def decode_batch(self, tokens: IntArray, lengths: IntArray) -> FloatArray:
+        """Turn tokens (N, L), padded with -1 after `lengths` (N,), into motion (N, T, 52).
+
+        Frames past a row's end are undefined.
+
+        Raises:
+            ValueError: If a length is not a whole number of chunks, or a token has no code.
+        """
+        per_chunk = self.tokens_per_chunk
+        if (lengths % per_chunk).any() or (lengths < per_chunk).any():
+            bad = lengths[(lengths % per_chunk != 0) | (lengths < per_chunk)][0]
+            raise ValueError(f"`lengths` must be multiples of {per_chunk} (whole chunks), got {bad}")
+        if tokens.max(initial=0) >= self.n_tokens or tokens.min(initial=0) < -1:
+            raise ValueError(
+                f"`tokens` must be 0 to {self.n_tokens - 1} (-1 pads), "
+                f"got {tokens.min()} to {tokens.max()}"
+            )
+        n_chunks = torch.from_numpy(lengths // per_chunk)
+        width = int(n_chunks.max())
+        clean = np.maximum(tokens[:, : width * per_chunk], 0)
+        codes = torch.from_numpy(clean.reshape(len(tokens), width, len(CHANNELS), -1))
+        motion = self.mean_pose.expand(len(tokens), width * self.frames_per_chunk, -1).clone()
+        for number, (name, part) in enumerate(CHANNELS.items()):
+            stream = self.streams[name]
+            motion[..., part] += stream.decode(stream.vectors(codes[:, :, number]), n_chunks)
+        return motion.clamp(0, 1).numpy()
+
+    def reconstruct(self, motion: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the round trip of motion (B, T, 52) with gradients, and the commitment loss."""
+        centred = motion - self.mean_pose
+        output = torch.zeros_like(motion)
+        loss = motion.new_zeros(())
+        for name, part in CHANNELS.items():
+            values, commitment = self.streams[name](centred[..., part])
+            output[..., part] = values
+            loss = loss + commitment
+        return output + self.mean_pose, loss
+
+    def save(self, path: Path) -> None:
+        """Write weights and sizes to one `.safetensors` file."""
+        metadata = {"kind": "esarm-tokenizer", "shape": json.dumps(asdict(self.shape))}
+        tensors = {name: value.contiguous() for name, value in self.state_dict().items()}
+        with new_file(path) as draft:
+            safetensors.torch.save_file(tensors, draft, metadata)
+
+
+def load_tokenizer(path: Path) -> VQMotionTokenizer:
+    """Read a tokenizer that `VQMotionTokenizer.save` wrote, ready to use.
+
+    Raises:
+        InputError: If the file is missing, damaged, or something else.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        if metadata.get("kind") != "esarm-tokenizer":
+            raise InputError(f"{path}: must be a motion tokenizer, got {metadata.get('kind')!r}")
+        tokenizer = VQMotionTokenizer(TokenizerShape(**json.loads(metadata["shape"])))
+        tokenizer.load_state_dict(tensors)
+    except (OSError, safetensors.SafetensorError, RuntimeError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{path}: must be a whole tokenizer file, got {reason}; delete the stage and run it again"
+        ) from error
+    return tokenizer.eval()

@@ -1,0 +1,144 @@
+"""The reward model: audio and motion interleaved, read by a causal transformer (paper Fig. 4).
+
+It reads decoded motion, not tokens, so that recordings and continuous policies can be scored too.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from esarm_env.cache import new_file
+from esarm_env.errors import InputError
+
+
+@dataclass(frozen=True)
+class RewardConfig:
+    """Sizes of the reward model and settings of its training.
+
+    Attributes:
+        n_layers: Transformer blocks.
+        n_heads: Attention heads.
+        width: Width of the residual stream, even.
+        dropout: In training.
+        epochs: Passes over the training utterances.
+        batch_size: Utterances per update; each brings one animation of every noise level.
+        learning_rate: Of AdamW, falling to zero along a cosine.
+        weight_decay: Of AdamW.
+        shortest_crop: Least share of an utterance that a training crop keeps.
+    """
+
+    n_layers: int = 2
+    n_heads: int = 4
+    width: int = 96
+    dropout: float = 0.1
+    epochs: int = 10
+    batch_size: int = 16
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.01
+    shortest_crop: float = 0.5
+
+
+class RewardTransformer(nn.Module):
+    """Scores animations; the score is a mean over chunks, so it does not grow with length.
+
+    Shape letters: B batch, C chunks, A audio features per chunk, M motion values per chunk, H width.
+    """
+
+    def __init__(self, config: RewardConfig, *, audio_dim: int, motion_dim: int) -> None:
+        """Build the model for chunks of `audio_dim` audio and `motion_dim` motion values."""
+        super().__init__()
+        self.config, self.audio_dim, self.motion_dim = config, audio_dim, motion_dim
+        width = config.width
+        self.from_audio = nn.Sequential(nn.LayerNorm(audio_dim), nn.Linear(audio_dim, width))
+        self.from_motion = nn.Linear(motion_dim, width)
+        self.kind = nn.Parameter(torch.randn(2, width) * 0.02)
+        layer = nn.TransformerEncoderLayer(
+            width,
+            config.n_heads,
+            dim_feedforward=4 * width,
+            dropout=config.dropout,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        )
+        self.transformer = nn.TransformerEncoder(
+            layer, config.n_layers, norm=nn.LayerNorm(width), enable_nested_tensor=False
+        )
+        self.to_score = nn.Linear(width, 1)
+        # Mean and spread of the raw score over the least noisy demonstrations, set after training.
+        self.register_buffer("offset", torch.zeros(()))
+        self.register_buffer("scale", torch.ones(()))
+
+    def forward(self, audio: Tensor, motion: Tensor, n_chunks: Tensor) -> Tensor:
+        """Return standardised scores, shape (B,).
+
+        Args:
+            audio: Shape (B, C, A).
+            motion: Shape (B, C, M).
+            n_chunks: Shape (B,), chunks that are not padding.
+        """
+        batch, width = motion.shape[:2]
+        heard = self.from_audio(audio) + self.kind[0]
+        shown = self.from_motion(motion) + self.kind[1]
+        x = torch.stack([heard, shown], dim=2).flatten(1, 2)  # (B, 2C, H): a0 m0 a1 m1 ...
+        x = x + _positions(x.shape[1], x.shape[2])
+        mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1])
+        # Causal attention never looks at the padding behind, so it needs no mask of its own.
+        hidden = self.transformer(x, mask=mask, is_causal=True)
+        per_chunk = self.to_score(hidden[:, 1::2])[..., 0]  # (B, C), after each motion chunk
+        inside = torch.arange(width) < n_chunks[:, None]
+        raw = (per_chunk * inside).sum(1) / n_chunks
+        return (raw - self.offset) / self.scale
+
+    def standardise(self, scores: Tensor) -> None:
+        """Make `scores`, as returned now for reference animations, have mean 0 and spread 1."""
+        self.offset += scores.mean() * self.scale
+        self.scale *= scores.std() + 1e-6
+
+    def save(self, path: Path) -> None:
+        """Write weights and sizes to one `.safetensors` file."""
+        sizes = {"audio_dim": self.audio_dim, "motion_dim": self.motion_dim}
+        metadata = {
+            "kind": "esarm-reward",
+            "config": json.dumps(asdict(self.config)),
+            "sizes": json.dumps(sizes),
+        }
+        with new_file(path) as draft:
+            safetensors.torch.save_file(self.state_dict(), draft, metadata)
+
+
+def load_reward(path: Path) -> RewardTransformer:
+    """Read a model that `RewardTransformer.save` wrote, ready to score.
+
+    Raises:
+        InputError: If the file is missing, damaged, or something else.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        if metadata.get("kind") != "esarm-reward":
+            raise InputError(f"{path}: must be a reward model, got {metadata.get('kind')!r}")
+        config = RewardConfig(**json.loads(metadata["config"]))
+        model = RewardTransformer(config, **json.loads(metadata["sizes"]))
+        model.load_state_dict(tensors)
+    except (OSError, safetensors.SafetensorError, RuntimeError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{path}: must be a whole reward model, got {reason}; delete the stage and run it again"
+        ) from error
+    return model.requires_grad_(False).eval()
+
+
+def _positions(length: int, width: int) -> Tensor:
+    """Return sinusoidal positions (Vaswani et al. 2017), shape (length, width)."""
+    frequency = 10_000 ** (-torch.arange(0, width, 2) / width)
+    angle = torch.arange(length)[:, None] * frequency
+    return torch.cat([angle.sin(), angle.cos()], dim=1)

@@ -1,0 +1,150 @@
+"""Train the reward model on ranked demonstrations: same utterance, same crop, all levels at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from esarm_env.task import AnimationTask
+from esarm_env.types import FloatArray, IntArray, N_CHANNELS
+from reward.chunks import ChunkBatch, make_chunks, motion_rows
+from reward.demonstrations import Demonstrations
+from reward.learned import LearnedReward
+from reward.model import RewardConfig, RewardTransformer
+from reward.ranking import pair_accuracy, ranking_loss
+
+
+class RewardTrainer:
+    """Trains a `RewardTransformer`, one epoch a call of `advance`."""
+
+    def __init__(
+        self,
+        task: AnimationTask,
+        *,
+        train: Demonstrations,
+        validation: Demonstrations,
+        config: RewardConfig,
+        seed: int,
+    ) -> None:
+        """Prepare to learn the order of `train`.
+
+        Raises:
+            ValueError: If the demonstrations hold fewer than two noise levels.
+        """
+        if len(train.levels) < 2:
+            raise ValueError(
+                f"`train` must hold at least two noise levels, got {train.levels.tolist()}"
+            )
+        torch.manual_seed(seed)
+        self._task, self._train, self._validation, self._config = task, train, validation, config
+        self._rng = np.random.default_rng(seed)
+        self._motions = motion_rows(task, train.trajectories)
+        self._groups = _by_utterance_and_level(train)
+        step = task.tokenizer.frames_per_chunk
+        self.model = RewardTransformer(
+            config, audio_dim=task.features.dim * step, motion_dim=N_CHANNELS * step
+        )
+        self._optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.n_done = 0
+
+    @property
+    def n_total(self) -> int:
+        """Epochs to train."""
+        return self._config.epochs
+
+    def advance(self) -> dict[str, float]:
+        """Train one epoch; return its loss and the pair accuracy on the validation utterances."""
+        self.model.train()
+        order = self._rng.permutation(len(self._groups))
+        size = self._config.batch_size
+        losses = []
+        for begin in range(0, len(order), size):
+            progress = (self.n_done + begin / len(order)) / self.n_total
+            for group in self._optimizer.param_groups:
+                group["lr"] = self._config.learning_rate * 0.5 * (1 + np.cos(np.pi * progress))
+            losses.append(self._update([self._groups[int(i)] for i in order[begin : begin + size]]))
+        self.n_done += 1
+        self.model.eval()
+        row = {"loss": float(np.mean(losses))}
+        if len(self._validation):
+            row["validation_pair_accuracy"] = float(self.accuracy(self._validation).mean())
+        return row
+
+    def accuracy(self, demonstrations: Demonstrations) -> FloatArray:
+        """Return the pair accuracy of each utterance of `demonstrations`."""
+        scores = LearnedReward(self._task, self.model).score(demonstrations.trajectories)
+        utterances = demonstrations.trajectories.utterance
+        return pair_accuracy(scores, demonstrations.epsilon, utterances)
+
+    def finish(self) -> RewardTransformer:
+        """Standardise the score on the least noisy demonstrations, and return the model."""
+        best = self._train[self._train.epsilon == self._train.levels[0]]
+        scores = LearnedReward(self._task, self.model).score(best.trajectories)
+        self.model.standardise(torch.from_numpy(scores))
+        return self.model.eval()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything needed to go on after an interruption."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "n_done": self.n_done,
+            "numpy": self._rng.bit_generator.state,
+            "torch": torch.get_rng_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.n_done = state["n_done"]
+        self._rng.bit_generator.state = state["numpy"]
+        torch.set_rng_state(state["torch"])
+
+    def _update(self, groups: list[list[IntArray]]) -> float:
+        """Step on one animation per level of each group's utterance."""
+        rows = np.array([[self._rng.choice(level) for level in group] for group in groups])
+        batch = self._crop(make_chunks(
+            self._task,
+            self._train.trajectories.utterance[rows.ravel()],
+            [self._motions[row] for row in rows.ravel()],
+        ), n_levels=rows.shape[1])  # fmt: skip
+        scores = self.model(batch.audio, batch.motion, batch.n_chunks).view(rows.shape)
+        loss = ranking_loss(scores, torch.from_numpy(self._train.epsilon[rows]))
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self._optimizer.step()
+        return loss.item()
+
+    def _crop(self, batch: ChunkBatch, *, n_levels: int) -> ChunkBatch:
+        """Keep one random stretch per utterance, the same at every level."""
+        shares = self._rng.uniform(self._config.shortest_crop, 1, len(batch.n_chunks) // n_levels)
+        places = self._rng.random(len(shares))
+        total = batch.n_chunks.numpy()
+        kept = np.ceil(total * np.repeat(shares, n_levels)).astype(np.int64)
+        first = np.floor((total - kept + 1) * np.repeat(places, n_levels)).astype(np.int64)
+        index = torch.from_numpy(first[:, None] + np.arange(kept.max()))
+        index = index.clamp(max=batch.audio.shape[1] - 1)[..., None]
+
+        def take(values: Tensor) -> Tensor:
+            return values.gather(1, index.expand(-1, -1, values.shape[2]))
+
+        return ChunkBatch(take(batch.audio), take(batch.motion), torch.from_numpy(kept))
+
+
+def _by_utterance_and_level(demonstrations: Demonstrations) -> list[list[IntArray]]:
+    """Return, per utterance, the rows of each noise level; utterances lacking one are left out."""
+    utterances = demonstrations.trajectories.utterance
+    groups = []
+    for utterance in np.unique(utterances):
+        mine = utterances == utterance
+        rows = [np.flatnonzero(mine & (demonstrations.epsilon == e)) for e in demonstrations.levels]
+        if all(len(level) for level in rows):
+            groups.append(rows)
+    return groups

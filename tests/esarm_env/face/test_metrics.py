@@ -1,0 +1,225 @@
+"""LVE and EVE: the true error that tells whether a proxy reward made the faces better."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from esarm_env.errors import InputError
+from esarm_env.face import (
+    MOUTH_CHANNELS,
+    UPPER_CHANNELS,
+    Head,
+    emotional_vertex_error,
+    index_of,
+    lip_vertex_error,
+    load_head,
+    variant_label,
+    vertex_error,
+)
+
+_VARIANTS = [
+    {"reduce": reduce, "power": power, "centre": centre}
+    for reduce in ("max", "mean")
+    for power in (1, 2)
+    for centre in ("none", "lips")
+]
+
+
+@pytest.fixture
+def toy() -> Head:
+    """Return five vertices: 0 and 1 are lips, 2 is an eye, 3 forehead, 4 nothing."""
+    deltas = np.zeros((52, 5, 3), np.float32)
+    deltas[index_of("jawOpen"), :2] = [[0, -4, 0], [0, -3, -4]]
+    deltas[index_of("mouthSmileLeft"), 0] = [3, 0, 0]
+    deltas[index_of("eyeBlinkLeft"), 2] = [0, -1, 0]
+    deltas[index_of("browInnerUp"), 3] = [0, 2, 0]
+    regions = {"lips": np.array([0, 1]), "eyes": np.array([2]), "forehead": np.array([3])}
+    return Head(np.ones((5, 3), np.float32), np.array([[0, 1, 2]], np.int32), deltas, regions)
+
+
+@pytest.fixture
+def pair() -> tuple[np.ndarray, np.ndarray]:
+    """Return two frames of prediction and truth, one shape away from each other."""
+    predicted, target = np.zeros((2, 2, 52), np.float32)
+    predicted[0, index_of("jawOpen")] = 1.0
+    target[1, index_of("jawOpen")] = 0.5
+    predicted[1, index_of("mouthSmileLeft")] = -1.0
+    predicted[0, index_of("browInnerUp")] = 0.5
+    predicted[:, index_of("eyeBlinkLeft")] = [0.8, 0.6]
+    return predicted, target
+
+
+def _slow(
+    predicted: np.ndarray,
+    target: np.ndarray,
+    *,
+    head: Head,
+    vertices: np.ndarray,
+    reduce: str,
+    power: int,
+    centre: str,
+) -> float:
+    """Return the metric by its definition: whole meshes, a loop over frames."""
+    per_frame = []
+    for ours, truth in zip(predicted.astype(np.float64), target.astype(np.float64), strict=True):
+        a = np.einsum("c,cvk->vk", ours, head.deltas[:, vertices]) + head.vertices[vertices]
+        b = np.einsum("c,cvk->vk", truth, head.deltas[:, vertices]) + head.vertices[vertices]
+        if centre == "lips":
+            a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+        distance = np.linalg.norm(a - b, axis=1) ** power
+        per_frame.append(distance.max() if reduce == "max" else distance.mean())
+    return float(np.mean(per_frame))
+
+
+# Frame 0: jawOpen differs by 1, so vertex 0 is (0, -4, 0) off: 4 mm; vertex 1 (0, -3, -4): 5 mm.
+# Frame 1: jawOpen by -0.5 and the smile by -1: vertex 0 is (-3, 2, 0) off: √13 mm; vertex 1 is
+# (0, 1.5, 2) off: 2.5 mm. Their centroids are (0, -3.5, -2) and (-1.5, 1.75, 1); without them both
+# vertices are (0, 0.5, 2) = √4.25 mm and (1.5, 0.25, 1) = √3.3125 mm off.
+@pytest.mark.parametrize(
+    ("variant", "expected"),
+    [
+        ({}, (5 + 13**0.5) / 2),
+        ({"power": 2}, (25 + 13) / 2),
+        ({"reduce": "mean"}, ((4 + 5) / 2 + (13**0.5 + 2.5) / 2) / 2),
+        ({"reduce": "mean", "power": 2}, ((16 + 25) / 2 + (13 + 6.25) / 2) / 2),
+        ({"centre": "lips"}, (4.25**0.5 + 3.3125**0.5) / 2),
+        ({"unit": "m"}, (5 + 13**0.5) / 2 * 1e-3),
+        ({"unit": "m", "power": 2}, (25 + 13) / 2 * 1e-6),
+    ],
+)
+def test_lip_vertex_error_is_the_hand_computed_one(
+    toy: Head, pair: tuple[np.ndarray, np.ndarray], variant: dict[str, Any], expected: float
+) -> None:
+    """Papers disagree by factors of a thousand; only a worked example pins the variant."""
+    error = lip_vertex_error(*pair, head=toy, **variant)
+    assert error.dtype == np.float64
+    np.testing.assert_allclose(error, [expected], rtol=1e-6)
+
+
+def test_emotional_vertex_error_is_the_hand_computed_one(
+    toy: Head, pair: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """Eye 0.8 and brow 0.5 * 2 = 1 mm in frame 0, eye 0.6 mm in frame 1: (1 + 0.6) / 2."""
+    np.testing.assert_allclose(emotional_vertex_error(*pair, head=toy), [0.8], rtol=1e-6)
+
+
+@pytest.mark.parametrize("variant", _VARIANTS)
+@pytest.mark.parametrize("region", ["lips", "upper"])
+def test_the_fast_metric_equals_its_definition(region: str, variant: dict[str, Any]) -> None:
+    """The fast one never builds a mesh; a shortcut that does not commute would go unseen."""
+    head = load_head()
+    rng = np.random.default_rng(3)
+    predicted, target = rng.random((2, 3, 4, 52), dtype=np.float32)
+    vertices = head.upper if region == "upper" else head.regions[region]
+    expected = [
+        _slow(p, t, head=head, vertices=vertices, **variant)
+        for p, t in zip(predicted, target, strict=True)
+    ]
+    error = vertex_error(predicted, target, head=head, region=region, **variant)
+    np.testing.assert_allclose(error, expected, rtol=1e-4)
+
+
+def test_long_batches_are_the_same_in_pieces() -> None:
+    """Frames are computed in chunks; a seam would shift the frames after it."""
+    head = load_head()
+    rng = np.random.default_rng(4)
+    predicted, target = rng.random((2, 6, 500, 52), dtype=np.float32)
+    together = emotional_vertex_error(predicted, target, head=head)
+    alone = [
+        emotional_vertex_error(p, t, head=head)[0] for p, t in zip(predicted, target, strict=True)
+    ]
+    np.testing.assert_allclose(together, alone, rtol=1e-5)
+
+
+def test_frames_past_the_length_do_not_count(
+    toy: Head, pair: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """Padding averaged in makes short utterances look good; here it is nan to be noticed."""
+    predicted, target = (np.stack([side, side]) for side in pair)
+    predicted[0, 1] = np.nan
+    error = lip_vertex_error(predicted, target, head=toy, lengths=np.array([1, 2]))
+    np.testing.assert_allclose(error, [5.0, (5 + 13**0.5) / 2], rtol=1e-6)
+
+
+def test_channels_not_captured_do_not_count(toy: Head, pair: tuple[np.ndarray, np.ndarray]) -> None:
+    """A channel the corpus never measured is 0 there, not at rest."""
+    captured = np.ones(52, dtype=np.bool_)
+    captured[index_of("mouthSmileLeft")] = False
+    # Frame 1 keeps half a jawOpen: 2 and 2.5 mm.
+    error = lip_vertex_error(*pair, head=toy, captured=captured)
+    np.testing.assert_allclose(error, [(5 + 2.5) / 2], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("channels", "metric"),
+    [(MOUTH_CHANNELS, emotional_vertex_error), (UPPER_CHANNELS, lip_vertex_error)],
+)
+def test_a_region_nobody_captured_gives_nan(channels: np.ndarray, metric: Any) -> None:
+    """0 would read as a perfect upper face."""
+    captured = np.isin(np.arange(52), channels)
+    motion = np.random.default_rng(0).random((2, 3, 52), dtype=np.float32)
+    error = metric(motion, motion * 0, head=load_head(), captured=captured)
+    assert error.shape == (2,)
+    assert np.isnan(error).all()
+
+
+def test_equal_motion_has_no_error() -> None:
+    """The floor of the metric is exactly 0."""
+    motion = np.random.default_rng(0).random((5, 52))
+    assert lip_vertex_error(motion, motion, head=load_head()).tolist() == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "label"),
+    [
+        (("lips",), "LVE (mean over frames of max over lip vertices, L2, mm)"),
+        (
+            ("lips", "mean", 2, "lips", "m"),
+            "LVE (mean over frames of mean over lip vertices, squared L2, centred, m²)",
+        ),
+        (("upper",), "EVE (mean over frames of max over eye and forehead vertices, L2, mm)"),
+        (("brows",), "vertex error (mean over frames of max over brows vertices, L2, mm)"),
+    ],
+)
+def test_the_label_tells_the_variant(arguments: tuple[Any, ...], label: str) -> None:
+    """A table headed only LVE cannot be compared with any other."""
+    assert variant_label(*arguments) == label
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"reduce": "sum"}, "`reduce` must be one of ('max', 'mean'), got 'sum'"),
+        ({"power": 3}, "`power` must be one of (1, 2), got 3"),
+        ({"centre": "nose"}, "`centre` must be one of ('none', 'lips'), got 'nose'"),
+        ({"unit": "cm"}, "`unit` must be one of ('mm', 'm'), got 'cm'"),
+        ({"region": "ears"}, "('lips', 'eyes', 'forehead', 'upper'), got 'ears'"),
+        ({"target": np.zeros((3, 52))}, "must have one shape, got (2, 52) and (3, 52)"),
+        (
+            {"predicted": np.zeros((2, 51)), "target": np.zeros((2, 51))},
+            "`predicted` must have shape (T, 52) or (B, T, 52) with T at least 1, got (2, 51)",
+        ),
+        ({"lengths": [1.0]}, "`lengths` must be integers of shape (1,), got float64 (1,)"),
+        ({"lengths": [1, 2]}, "`lengths` must be integers of shape (1,), got int64 (2,)"),
+        ({"lengths": [0]}, "`lengths` must be in 1..2, got [0]"),
+        ({"lengths": [3]}, "`lengths` must be in 1..2, got [3]"),
+        ({"captured": np.ones(52)}, "`captured` must be bool of shape (52,), got float64 (52,)"),
+        ({"predicted": np.full((2, 52), np.nan)}, "must be finite, got nan or infinity"),
+    ],
+)
+def test_an_argument_that_does_not_fit_is_refused(
+    toy: Head, change: dict[str, Any], message: str
+) -> None:
+    """A metric that guesses is not a metric."""
+    arguments: dict[str, Any] = {
+        "predicted": np.zeros((2, 52)),
+        "target": np.zeros((2, 52)),
+        "head": toy,
+        "region": "lips",
+    }
+    with pytest.raises(InputError, match=re.escape(message)):
+        vertex_error(**{**arguments, **change})
