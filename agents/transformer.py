@@ -103,9 +103,7 @@ class Block(nn.Module):
         )
         return self._finish(x, mixed)
 
-    def _project(
-        self, x: Tensor, rotation: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _project(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         batch, length, width = x.shape
         qkv = self.to_qkv(self.norm_attention(x))
         qkv = qkv.view(batch, length, 3, self.n_heads, width // self.n_heads)
@@ -135,7 +133,7 @@ class CachePlace:
 
 
 def rotations(positions: Tensor, head_dim: int) -> tuple[Tensor, Tensor]:
-    """Return cosine and sine of rotary positions (Su et al. 2021), each (*positions, head_dim/2)."""
+    """Return cosine and sine of rotary positions (Su et al. 2021), (*positions, head_dim / 2)."""
     frequency = ROTARY_BASE ** (-torch.arange(0, head_dim, 2) / head_dim)
     angle = positions[..., None] * frequency
     return angle.cos(), angle.sin()
@@ -152,7 +150,7 @@ class MotionTransformer(nn.Module):
     """Logits and values of motion tokens given audio and condition."""
 
     def __init__(self, config: PolicyConfig) -> None:
-        """Build the network; the value head starts at zero, so that first baselines are neutral."""
+        """Build the network; the value head starts at zero, so first baselines are neutral."""
         super().__init__()
         self.config = config
         width = config.width
@@ -161,8 +159,8 @@ class MotionTransformer(nn.Module):
         self.style = nn.Linear(config.condition_dim, config.style_dim, bias=False)  # S(c)
         self.mix = nn.Linear(config.style_dim + config.content_dim + config.emotion_dim, width)
         # One row per (slot, token), and a last one for "nothing written yet".
-        self.token = nn.Embedding(config.tokens_per_chunk * config.n_tokens + 1, width)
-        self.slot = nn.Embedding(config.tokens_per_chunk, width)
+        self.to_token_input = nn.Embedding(config.tokens_per_chunk * config.n_tokens + 1, width)
+        self.to_slot_input = nn.Embedding(config.tokens_per_chunk, width)
         self.blocks = nn.ModuleList(
             Block(width, config.n_heads, config.dropout) for _ in range(config.n_layers)
         )
@@ -171,13 +169,13 @@ class MotionTransformer(nn.Module):
             torch.randn(config.tokens_per_chunk, width, config.n_tokens) * 0.02
         )
         self.to_value = nn.Linear(width, 1)
-        nn.init.normal_(self.token.weight, std=0.02)
-        nn.init.normal_(self.slot.weight, std=0.02)
+        nn.init.normal_(self.to_token_input.weight, std=0.02)
+        nn.init.normal_(self.to_slot_input.weight, std=0.02)
         nn.init.zeros_(self.to_value.weight)
         nn.init.zeros_(self.to_value.bias)
 
     def conditioning(self, windows: Tensor, condition: Tensor) -> Tensor:
-        """Return what each chunk contributes, (B, C, H), from windows (B, C, W), condition (B, D)."""
+        """Return each chunk's input (B, C, H) from windows (B, C, W) and condition (B, D)."""
         style = self.style(condition)[:, None].expand(-1, windows.shape[1], -1)
         streams = torch.cat([style, self.content(windows), self.emotion(windows)], dim=-1)
         return self.mix(streams)
@@ -221,6 +219,7 @@ class MotionTransformer(nn.Module):
         cos, sin = rotations(place.positions, self.head_dim)
         rotation = (cos[:, None, None], sin[:, None, None])
         for block, cache in zip(self.blocks, caches, strict=True):
+            assert isinstance(block, Block), "only these are put in"
             x = block.step(x, rotation, cache, place)
         hidden = self.norm(x[:, 0])
         if place.mask is None:
@@ -233,7 +232,8 @@ class MotionTransformer(nn.Module):
         n_slots = self.config.tokens_per_chunk
         row = (slots - 1) % n_slots * self.config.n_tokens + previous
         start = n_slots * self.config.n_tokens
-        return self.token(torch.where(previous < 0, start, row)) + self.slot(slots)
+        token: Tensor = self.to_token_input(torch.where(previous < 0, start, row))
+        return token + self.to_slot_input(slots)
 
     def _heads(self, x: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.norm(x)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -35,9 +35,9 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
 
     | key | shape | meaning | low | high |
     |---|---|---|---|---|
-    | `audio` | (window_dim,) | features of the current chunk and 2 chunks on each side | -8 | 8 |
+    | `audio` | (window_dim,) | features of this chunk and 2 on each side | -8 | 8 |
     | `condition` | (condition_dim,) | one-hots of emotion (9), intensity (3), speaker | 0 | 1 |
-    | `last_tokens` | (tokens_per_chunk,) | the latest tokens, newest last, -1 before the start | -1 | n_tokens - 1 |
+    | `last_tokens` | (tokens_per_chunk,) | newest last, -1 before the start | -1 | n_tokens - 1 |
     | `step` | (1,) | tokens written so far | 0 | longest utterance |
     | `utterance` | (1,) | index in the corpus | 0 | n_utterances - 1 |
 
@@ -61,7 +61,7 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
     * v0: first version.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  # as Gymnasium declares it
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
         self._metrics = metrics
         self.render_mode = render_mode
         self.action_space = spaces.Discrete(self.sequence_task.n_tokens)
-        self.observation_space = _observation_space(self.sequence_task)
+        self.observation_space: spaces.Space[Any] = _observation_space(self.sequence_task)
         self._tokens: list[int] = []
         self._length = 0
 
@@ -127,17 +127,14 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
         self._tokens = []
         return self._observe(), {"utterance_id": record.id}
 
-    def step(
-        self, action: np.int64 | int
-    ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Write one token."""
         if len(self._tokens) >= self._length:
             state = "ended" if self._length else "not begun"
             raise RuntimeError(f"`step` must follow `reset`, got an episode that has {state}")
         if not self.action_space.contains(action):
-            raise InputError(
-                f"`action` must be an integer in 0..{self.action_space.n - 1}, got {action!r}"
-            )
+            last = self.sequence_task.n_tokens - 1
+            raise InputError(f"`action` must be an integer in 0..{last}, got {action!r}")
         self._tokens.append(int(action))
         if len(self._tokens) < self._length:
             return self._observe(), 0.0, False, False, {}

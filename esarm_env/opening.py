@@ -76,8 +76,7 @@ def need_file(run: Path, name: str) -> Path:
     if not (run / name).is_file():
         stage = name.split("/")[0]
         raise InputError(
-            f"{run}: must hold the stage `{stage}`, got none; "
-            f"run `esarm {stage} --run {run}` first"
+            f"{run}: must hold the stage `{stage}`, got none; run `esarm {stage} --run {run}` first"
         )
     return run / name
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from esarm_env.conditions import ConditionEncoder
 from esarm_env.face.head import Head
 from esarm_env.face.metrics import emotional_vertex_error, lip_vertex_error
 from esarm_env.tokenizer.vq import VQMotionTokenizer
-from esarm_env.types import N_CHANNELS, Corpus, FloatArray, IntArray, Trajectories
+from esarm_env.types import Corpus, FloatArray, IntArray, Trajectories
 
 CONTEXT_CHUNKS = 2  # chunks heard before and after the current one: 0.27 s each way
 
@@ -130,13 +131,20 @@ class AnimationTask:
 
     def decode(self, trajectories: Trajectories) -> FloatArray:
         """Return the motion of `trajectories`, shape (N, T, 52), held still after each end."""
-        parts = []
+        n_frames = self.n_frames[trajectories.utterance]
+        whole = self.decode_chunks(trajectories)
+        return pad_stack([m[:n] for m, n in zip(whole, n_frames, strict=True)], edge=True)
+
+    def decode_chunks(self, trajectories: Trajectories) -> list[FloatArray]:
+        """Return the motion of each trajectory in whole chunks, each (T_i, 52)."""
+        rows: list[FloatArray] = []
+        frames = trajectories.lengths // self.tokens_per_chunk * self.tokenizer.frames_per_chunk
         for begin in range(0, len(trajectories), 256):  # bounds the memory of the convolutions
             part = trajectories[begin : begin + 256]
-            parts.append(list(self.tokenizer.decode_batch(part.tokens, part.lengths)))
-        n_frames = self.n_frames[trajectories.utterance]
-        cut = [m[:n] for m, n in zip(sum(parts, []), n_frames, strict=True)]
-        return pad_stack(cut, edge=True)
+            decoded = self.tokenizer.decode_batch(part.tokens, part.lengths)
+            counts = frames[begin : begin + 256]
+            rows += [motion[:count] for motion, count in zip(decoded, counts, strict=True)]
+        return rows
 
     def target_motion(self, utterances: IntArray) -> FloatArray:
         """Return recorded motion, shape (N, T, 52), held still after each end."""
@@ -145,7 +153,7 @@ class AnimationTask:
     def errors_of_motion(self, motion: FloatArray, utterances: IntArray) -> dict[str, FloatArray]:
         """Return `lve` and `eve` in mm, each (N,), of motion (N, T, 52) against the recordings."""
         target = self.target_motion(utterances)
-        known = {
+        known: dict[str, Any] = {
             "head": self.head,
             "captured": self.corpus.captured,
             "lengths": self.n_frames[utterances],

@@ -11,7 +11,7 @@ from esarm_env.errors import InputError
 from esarm_env.opening import REWARD_FILE, need_file
 from esarm_env.task import AnimationTask
 from esarm_env.types import FloatArray, IntArray, Trajectories
-from reward.chunks import make_chunks, motion_rows
+from reward.chunks import make_chunks
 from reward.model import RewardTransformer, load_reward
 
 
@@ -27,8 +27,8 @@ class LearnedReward:
         self._task, self._model, self._batch_size = task, model, batch_size
 
     def score(self, trajectories: Trajectories) -> FloatArray:
-        """Return scores, shape (N,); 0 is the mean of the least noisy demonstrations, 1 a spread."""
-        motions = motion_rows(self._task, trajectories)
+        """Return scores (N,): 0 is the mean of the least noisy demonstrations, 1 their spread."""
+        motions = self._task.decode_chunks(trajectories)
         return self.score_motion(trajectories.utterance, motions)
 
     @torch.inference_mode()

@@ -48,8 +48,11 @@ class RewardConfig:
 class RewardTransformer(nn.Module):
     """Scores animations; the score is a mean over chunks, so it does not grow with length.
 
-    Shape letters: B batch, C chunks, A audio features per chunk, M motion values per chunk, H width.
+    Shape letters: B batch, C chunks, A audio and M motion values per chunk, H width.
     """
+
+    offset: Tensor
+    scale: Tensor
 
     def __init__(self, config: RewardConfig, *, audio_dim: int, motion_dim: int) -> None:
         """Build the model for chunks of `audio_dim` audio and `motion_dim` motion values."""
@@ -84,7 +87,6 @@ class RewardTransformer(nn.Module):
             motion: Shape (B, C, M).
             n_chunks: Shape (B,), chunks that are not padding.
         """
-        batch, width = motion.shape[:2]
         heard = self.from_audio(audio) + self.kind[0]
         shown = self.from_motion(motion) + self.kind[1]
         x = torch.stack([heard, shown], dim=2).flatten(1, 2)  # (B, 2C, H): a0 m0 a1 m1 ...
@@ -93,7 +95,7 @@ class RewardTransformer(nn.Module):
         # Causal attention never looks at the padding behind, so it needs no mask of its own.
         hidden = self.transformer(x, mask=mask, is_causal=True)
         per_chunk = self.to_score(hidden[:, 1::2])[..., 0]  # (B, C), after each motion chunk
-        inside = torch.arange(width) < n_chunks[:, None]
+        inside = torch.arange(motion.shape[1]) < n_chunks[:, None]
         raw = (per_chunk * inside).sum(1) / n_chunks
         return (raw - self.offset) / self.scale
 

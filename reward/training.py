@@ -1,4 +1,4 @@
-"""Train the reward model on ranked demonstrations: same utterance, same crop, all levels at once."""
+"""Train the reward model on ranked demonstrations: one utterance, one crop, all levels."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from esarm_env.task import AnimationTask
-from esarm_env.types import FloatArray, IntArray, N_CHANNELS
-from reward.chunks import ChunkBatch, make_chunks, motion_rows
+from esarm_env.types import N_CHANNELS, FloatArray, IntArray
+from reward.chunks import ChunkBatch, make_chunks
 from reward.demonstrations import Demonstrations
 from reward.learned import LearnedReward
 from reward.model import RewardConfig, RewardTransformer
@@ -41,7 +41,7 @@ class RewardTrainer:
         torch.manual_seed(seed)
         self._task, self._train, self._validation, self._config = task, train, validation, config
         self._rng = np.random.default_rng(seed)
-        self._motions = motion_rows(task, train.trajectories)
+        self._motions = task.decode_chunks(train.trajectories)
         self._groups = _by_utterance_and_level(train)
         step = task.tokenizer.frames_per_chunk
         self.model = RewardTransformer(

@@ -187,9 +187,7 @@ def _checked(value: Any, hint: Any, *, name: str) -> Any:
     raise InputError(f"`{name}` must be of type {wanted}, got {value!r}")
 
 
-def make_config(
-    *, preset: str, file: Path | None = None, overrides: Sequence[str] = ()
-) -> Config:
+def make_config(*, preset: str, file: Path | None = None, overrides: Sequence[str] = ()) -> Config:
     """Return a preset, or a file's configuration, with `overrides` such as `clone.epochs=10`.
 
     Raises:

@@ -21,7 +21,9 @@ CHECKPOINT_EVERY_S = 20.0
 class Trainer(Protocol):
     """What the loop needs: `advance` does one unit of work and returns a row of figures."""
 
-    n_done: int
+    @property
+    def n_done(self) -> int:
+        """Units done so far."""
 
     @property
     def n_total(self) -> int:

@@ -7,6 +7,7 @@ interruption never leaves a stage that looks done. The partial folder keeps its 
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -90,7 +91,8 @@ class RunFolder:
             return dict(json.loads(path.read_text()))
         except (OSError, json.JSONDecodeError) as error:
             raise InputError(
-                f"{path}: must be a stage's summary, got {error}; delete {path.parent} and run again"
+                f"{path}: must be a stage's summary, got {error}; "
+                f"delete {path.parent} and run again"
             ) from error
 
     def is_finished(self, name: str) -> bool:
@@ -119,10 +121,20 @@ class RunFolder:
         finally:
             clock.stop()
         summary["wall_s"] = round(clock.total_s, 1)
-        (partial / SUMMARY).write_text(json.dumps(summary, indent=1))
+        summary = without_nan(summary)
+        (partial / SUMMARY).write_text(json.dumps(summary, indent=1, allow_nan=False))
         clock.file.unlink()
         partial.rename(self.path / name)
         return summary
+
+
+def without_nan(value: Any) -> Any:
+    """Return `value` with every NaN (not measured) as None, which JSON can hold."""
+    if isinstance(value, dict):
+        return {key: without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(entry) for entry in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 class _StageClock:

@@ -52,7 +52,9 @@ class Rollout:
     lengths: IntArray
 
 
-def sequence_seeds(*, run: int, iteration: int, utterances: IntArray, samples: IntArray) -> IntArray:
+def sequence_seeds(
+    *, run: int, iteration: int, utterances: IntArray, samples: IntArray
+) -> IntArray:
     """Return one seed per sequence, shape (N, 4), from what the sequence is and not its batch."""
     n = len(utterances)
     return np.stack([np.full(n, run), np.full(n, iteration), utterances, samples], axis=1)
@@ -95,8 +97,10 @@ def generate(
         batch = _write(model, windows, torch.from_numpy(condition[rows]), decoding, noise)
         width = batch[0].shape[1]
         inside = np.arange(width) < lengths[rows, None]
-        for out, part, empty in zip((tokens, log_probs, values), batch, (-1, 0, 0), strict=True):
-            out[rows, :width] = np.where(inside, part.numpy(), empty)
+        written, chance, value = (part.numpy() for part in batch)
+        tokens[rows, :width] = np.where(inside, written, -1)
+        log_probs[rows, :width] = np.where(inside, chance, 0)
+        values[rows, :width] = np.where(inside, value, 0)
     return Rollout(tokens, log_probs, values, lengths)
 
 
@@ -122,7 +126,9 @@ def _write(
         previous = choose(logits, decoding, noise[:, :, t])
         log_prob = logits.log_softmax(-1).gather(1, previous[:, None])[:, 0]
         columns.append((previous, log_prob, value))
-    tokens, log_probs, values = (torch.stack(column, dim=1) for column in zip(*columns, strict=True))
+    tokens, log_probs, values = (
+        torch.stack(column, dim=1) for column in zip(*columns, strict=True)
+    )
     return tokens, log_probs, values
 
 

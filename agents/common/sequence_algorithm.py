@@ -99,7 +99,7 @@ class SequenceAlgorithm(OnPolicyAlgorithm):
         self.kl_coef, self.samples_per_utterance = kl_coef, samples_per_utterance
         self.n_iterations = 0
         super().__init__(
-            policy,
+            policy,  # type: ignore[arg-type]  # SB3 wants its own MLP policy's class
             env,
             learning_rate=learning_rate,
             n_steps=n_episodes,
@@ -154,6 +154,7 @@ class SequenceAlgorithm(OnPolicyAlgorithm):
         self.reference = MotionTransformer(self.model.config).requires_grad_(False).eval()
         self.reference.load_state_dict(self.model.state_dict())
         self.batch: EpisodeBatch | None = None
+        self.rollout_buffer = None  # type: ignore[assignment]  # `batch` takes its place
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "reference", "batch"]
@@ -276,7 +277,8 @@ class SequenceAlgorithm(OnPolicyAlgorithm):
         if not torch.isfinite(loss):
             bad = batch.utterances.tolist()
             raise RuntimeError(
-                f"loss must be finite, got {loss} in iteration {self.n_iterations}, utterances {bad}"
+                f"loss must be finite, got {loss} in iteration {self.n_iterations}, "
+                f"utterances {bad}"
             )
         self.policy.optimizer.zero_grad(set_to_none=True)
         loss.backward()

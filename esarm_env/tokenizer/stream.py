@@ -28,7 +28,7 @@ class VQStream(nn.Module):
         hidden: int,
         code_dim: int,
     ) -> None:
-        """Build the encoder, the quantiser (van den Oord 2017; EMA, dead codes restart), decoder."""
+        """Build encoder, quantiser (van den Oord 2017; EMA, dead codes restart) and decoder."""
         super().__init__()
         self.frames_per_chunk = frames_per_chunk
         step = frames_per_chunk

@@ -44,7 +44,7 @@ class PriorConfig:
     code_dim: int = 32
     epochs: int = 30
     steps_per_epoch: int = 50
-    batch_size: int = 48
+    batch_size: int = 32
     crop_chunks: int = 16
     learning_rate: float = 2e-3
     velocity_coef: float = 1.0

@@ -55,11 +55,13 @@ class TokenizerShape:
 class VQMotionTokenizer(nn.Module):
     """Implements `MotionTokenizer` with one `VQStream` per part of the face."""
 
+    mean_pose: Tensor
+
     def __init__(self, shape: TokenizerShape) -> None:
         """Build untrained streams of the given `shape`."""
         super().__init__()
         self.shape = shape
-        self.streams = nn.ModuleDict(
+        self._streams = nn.ModuleDict(
             {
                 name: VQStream(
                     len(channels),
@@ -73,6 +75,11 @@ class VQMotionTokenizer(nn.Module):
             }
         )
         self.register_buffer("mean_pose", torch.zeros(N_CHANNELS))
+
+    def _stream(self, name: str) -> VQStream:
+        stream = self._streams[name]
+        assert isinstance(stream, VQStream), "only these are put in"
+        return stream
 
     @property
     def n_tokens(self) -> int:
@@ -101,7 +108,7 @@ class VQMotionTokenizer(nn.Module):
         missing = self.n_chunks(len(motion)) * self.frames_per_chunk - len(motion)
         padded = torch.from_numpy(np.pad(motion, ((0, missing), (0, 0)), mode="edge"))
         centred = (padded - self.mean_pose)[None]  # (1, T, 52)
-        codes = [self.streams[name].codes(centred[..., part]) for name, part in CHANNELS.items()]
+        codes = [self._stream(name).codes(centred[..., part]) for name, part in CHANNELS.items()]
         return torch.cat(codes, dim=-1).reshape(-1).numpy()  # (1, C, 4) -> (L,)
 
     def decode(self, tokens: IntArray) -> FloatArray:
@@ -120,7 +127,9 @@ class VQMotionTokenizer(nn.Module):
         per_chunk = self.tokens_per_chunk
         if (lengths % per_chunk).any() or (lengths < per_chunk).any():
             bad = lengths[(lengths % per_chunk != 0) | (lengths < per_chunk)][0]
-            raise ValueError(f"`lengths` must be multiples of {per_chunk} (whole chunks), got {bad}")
+            raise ValueError(
+                f"`lengths` must be multiples of {per_chunk} (whole chunks), got {bad}"
+            )
         if tokens.max(initial=0) >= self.n_tokens or tokens.min(initial=0) < -1:
             raise ValueError(
                 f"`tokens` must be 0 to {self.n_tokens - 1} (-1 pads), "
@@ -132,7 +141,7 @@ class VQMotionTokenizer(nn.Module):
         codes = torch.from_numpy(clean.reshape(len(tokens), width, len(CHANNELS), -1))
         motion = self.mean_pose.expand(len(tokens), width * self.frames_per_chunk, -1).clone()
         for number, (name, part) in enumerate(CHANNELS.items()):
-            stream = self.streams[name]
+            stream = self._stream(name)
             motion[..., part] += stream.decode(stream.vectors(codes[:, :, number]), n_chunks)
         return motion.clamp(0, 1).numpy()
 
@@ -142,7 +151,7 @@ class VQMotionTokenizer(nn.Module):
         output = torch.zeros_like(motion)
         loss = motion.new_zeros(())
         for name, part in CHANNELS.items():
-            values, commitment = self.streams[name](centred[..., part])
+            values, commitment = self._stream(name)(centred[..., part])
             output[..., part] = values
             loss = loss + commitment
         return output + self.mean_pose, loss
@@ -172,6 +181,7 @@ def load_tokenizer(path: Path) -> VQMotionTokenizer:
     except (OSError, safetensors.SafetensorError, RuntimeError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"{path}: must be a whole tokenizer file, got {reason}; delete the stage and run it again"
+            f"{path}: must be a whole tokenizer file, got {reason}; "
+            "delete the stage and run it again"
         ) from error
     return tokenizer.eval()

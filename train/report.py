@@ -1,0 +1,176 @@
+"""`report.md`: tables with their metric variants and intervals, curves, wall times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from esarm_env.cache import new_file
+from esarm_env.face.metrics import variant_label
+from train.plots import plot_improvement, plot_training, read_rows
+from train.run_folder import STAGES, RunFolder
+from train.statistics import Interval
+
+ARROWS = {"lve": "LVE (mm) ↓", "eve": "EVE (mm) ↓", "score": "learned score"}
+
+
+def write_report(run: RunFolder) -> Path:
+    """Write `report.md` and its pictures into the run folder; return its path."""
+    curves = {
+        name: read_rows(run.stage("improve") / name / "metrics.csv")
+        for name in run.config.improve.algorithms
+    }
+    plot_improvement(curves, run.path / "improvement.png")
+    plot_training(
+        {
+            "motion prior": (read_rows(run.stage("prior") / "metrics.csv"), ("loss",)),
+            "behaviour cloning": (
+                read_rows(run.stage("clone") / "metrics.csv"),
+                ("train_loss", "validation_loss"),
+            ),
+            "reward model": (
+                read_rows(run.stage("reward") / "metrics.csv"),
+                ("loss", "validation_pair_accuracy"),
+            ),
+        },
+        run.path / "training.png",
+    )
+    results = run.summary("evaluate")
+    sections = [
+        _head(run, results),
+        _main_table(results),
+        _against_clone(results),
+        _noise_table(run, results),
+        _reward_section(results),
+        _speaker_section(results),
+        _curves_section(),
+        _times(run),
+    ]
+    path = run.path / "report.md"
+    with new_file(path) as draft:
+        draft.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+    return path
+
+
+def _head(run: RunFolder, results: dict[str, Any]) -> str:
+    corpus = run.summary("corpus")
+    kind = "**synthetic** corpus" if corpus["synthetic"] else "recorded corpus"
+    label = corpus["corpus"] if corpus["synthetic"] else Path(corpus["corpus"]).name
+    share = round(100 * run.config.evaluate.confidence)
+    return (
+        f"# ESARM run `{run.path.name}`\n\n"
+        f"Trained and tested on the {kind} `{label}`: {corpus['utterances']} utterances, "
+        f"{corpus['speech_s']:.0f} s, {corpus['speakers']} speakers; figures on "
+        f"{results['utterances']} held-out test utterances, one seed ({run.config.seed}). "
+        f"Brackets are {share} % bootstrap intervals over utterances; they do not cover other "
+        "training seeds.\n\n"
+        f"- {variant_label('lips')}\n- {variant_label('upper')}\n"
+        "- learned score: 0 is the mean of the least noisy demonstrations in training, 1 their "
+        "spread. It is a proxy: read it only beside the true errors."
+    )
+
+
+def table_rows(results: dict[str, Any]) -> list[list[str]]:
+    """Return the rows of the main table as text: label, LVE, EVE, score."""
+    return [
+        [label, *(_cell(figures[name]) for name in ARROWS)]
+        for label, figures in results["rows"].items()
+    ]
+
+
+def _main_table(results: dict[str, Any]) -> str:
+    lines = ["## Results", "", _header("animation")]
+    lines += ["| " + " | ".join(row) + " |" for row in table_rows(results)]
+    return "\n".join(lines)
+
+
+def _against_clone(results: dict[str, Any]) -> str:
+    lines = [
+        "## Reinforcement learning against the clone",
+        "",
+        "Paired differences per utterance, policy minus clone decoded the same way; negative "
+        "errors are better.",
+        "",
+        _header("difference"),
+    ]
+    lines += [_row(label, figures) for label, figures in results["against_clone"].items()]
+    return "\n".join([*lines, "", *_verdicts(results["against_clone"])])
+
+
+def _verdicts(differences: dict[str, Any]) -> list[str]:
+    """Say in words which errors changed beyond their interval."""
+    lines = []
+    for label, figures in differences.items():
+        said = []
+        for name in ("lve", "eve"):
+            _, low, high = figures[name]
+            if low is None:  # the corpus never captured this region
+                continue
+            change = "better" if high < 0 else "worse" if low > 0 else "not clearly changed"
+            said.append(f"{name.upper()} {change}")
+        score = figures["score"][0]
+        lines.append(f"- {label}: score {score:+.2f}; {', '.join(said)}.")
+    return lines
+
+
+def _noise_table(run: RunFolder, results: dict[str, Any]) -> str:
+    lines = ["## Impact of the noise level (form of the paper's Table II)", ""]
+    lines += ["| ε | LVE (mm) | EVE (mm) |", "|---|---|---|"]
+    for level in run.config.demonstrate.epsilons:
+        figures = results["rows"][f"clone, epsilon {level:g}"]
+        lines.append(f"| {level:.2f} | {_cell(figures['lve'])} | {_cell(figures['eve'])} |")
+    return "\n".join(lines)
+
+
+def _reward_section(results: dict[str, Any]) -> str:
+    lines = [
+        "## Reward model",
+        "",
+        "Share of pairs of one held-out utterance that the learned score ranks by less noise. "
+        "High figures here do not show that it knows better from good; the differences above do.",
+        "",
+        "| least difference in ε | pair accuracy |",
+        "|---|---|",
+    ]
+    for gap, figures in results["pair_accuracy"].items():
+        share, low, high = (100 * value for value in figures)
+        lines.append(f"| {gap} | {share:.1f} % [{low:.1f}, {high:.1f}] |")
+    return "\n".join(lines)
+
+
+def _speaker_section(results: dict[str, Any]) -> str:
+    lines = ["## Greedy clone by speaker", "", _header("test speakers")]
+    for name, figures in results["speakers"].items():
+        lines.append(_row(f"{name} ({figures['utterances']} utterances)", figures))
+    return "\n".join(lines)
+
+
+def _curves_section() -> str:
+    return (
+        "## Curves\n\n![Learned score beside true errors](improvement.png)\n\n"
+        "![Training of the stages](training.png)"
+    )
+
+
+def _times(run: RunFolder) -> str:
+    lines = ["## Wall time", "", "| stage | s |", "|---|---|"]
+    times = {stage: run.summary(stage)["wall_s"] for stage in STAGES}
+    lines += [f"| {stage} | {seconds:.0f} |" for stage, seconds in times.items()]
+    return "\n".join([*lines, f"| **all** | {sum(times.values()):.0f} |"])
+
+
+def _header(first: str) -> str:
+    columns = [first, *ARROWS.values()]
+    return "| " + " | ".join(columns) + " |\n|" + "---|" * len(columns)
+
+
+def _row(label: str, figures: dict[str, Any]) -> str:
+    return "| " + " | ".join([label, *(_cell(figures[name]) for name in ARROWS)]) + " |"
+
+
+def _cell(figures: list[float | None]) -> str:
+    return (
+        "n/a"
+        if figures[0] is None
+        else str(Interval(*(float(f) for f in figures if f is not None)))
+    )

@@ -1,0 +1,40 @@
+"""Stage 3: clone the recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from agents.cloning import BehaviourCloning
+from esarm_env.conditions import SPEAKER_START
+from esarm_env.opening import open_task
+from train.loop import drive
+from train.policies import POLICY_FILE, save_policy
+from train.run_folder import RunFolder
+
+
+def run_clone(run: RunFolder) -> dict[str, Any]:
+    """Train the transformer policy by cross-entropy on recorded tokens; keep the best epoch."""
+    return run.perform("clone", lambda folder: _train(run, folder))
+
+
+def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
+    task = open_task(run.path)
+    cloning = BehaviourCloning(
+        task,
+        train=task.corpus.split("train"),
+        validation=task.corpus.split("validation"),
+        config=run.config.clone,
+        speaker_start=SPEAKER_START,
+        seed=run.config.seed,
+    )
+    rows = drive(cloning, folder, title="Behaviour cloning", shown="validation_loss")
+    save_policy(cloning.model, cloning.best_weights, folder / POLICY_FILE)
+    best = min(rows, key=lambda row: row["validation_loss"])
+    return {
+        "parameters": sum(weight.numel() for weight in cloning.model.parameters()),
+        "epochs": len(rows),
+        "best_epoch": int(best["step"]),
+        "validation_loss": best["validation_loss"],
+        "validation_accuracy": best["validation_accuracy"],
+    }

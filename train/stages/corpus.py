@@ -1,0 +1,57 @@
+"""Stage 1: open the corpus and compute its audio features."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from esarm_env.audio.features import make_encoder
+from esarm_env.audio.store import open_features
+from esarm_env.cache import cache_dir
+from esarm_env.corpus import CORPUS_NAMES, SPLITS, open_corpus
+from esarm_env.errors import InputError
+from esarm_env.types import FRAME_RATE_HZ, Corpus
+from train.run_folder import RunFolder
+
+
+def run_corpus(run: RunFolder) -> dict[str, Any]:
+    """Note which corpus the run learns from, with its hash, and fill the feature cache."""
+    return run.perform("corpus", lambda folder: _open(run, folder))
+
+
+def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
+    config = run.config.corpus
+    synthetic = config.name in CORPUS_NAMES
+    name = config.name if synthetic else str(Path(config.name).resolve())
+    size = config.size or None
+    corpus = open_corpus(name, size=size, seed=config.seed)
+    for split in SPLITS:
+        if len(corpus.split(split)) == 0:
+            raise InputError(
+                f"{config.name}: must give every split an utterance, got none for {split}; "
+                "add recordings"
+            )
+    open_features(corpus, make_encoder(config.encoder), cache=cache_dir())
+    source = {
+        "corpus": name,
+        "size": size,
+        "seed": config.seed,
+        "encoder": config.encoder,
+        "content_hash": corpus.content_hash,
+    }
+    (folder / "corpus.json").write_text(json.dumps(source, indent=1))
+    return {"synthetic": synthetic, **source, **_describe(corpus)}
+
+
+def _describe(corpus: Corpus) -> dict[str, Any]:
+    records = corpus.records
+    speech_s = sum(record.n_frames for record in records) / FRAME_RATE_HZ
+    return {
+        "utterances": len(corpus),
+        "speech_s": round(speech_s, 1),
+        "speakers": len({record.speaker for record in records}),
+        "emotions": sorted({record.emotion for record in records}),
+        "captured_channels": int(corpus.captured.sum()),
+        **{f"{split}_utterances": len(corpus.split(split)) for split in SPLITS},
+    }

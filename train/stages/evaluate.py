@@ -1,0 +1,184 @@
+"""Stage 7: true errors and the learned score on held-out utterances, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.baselines import MeanFace
+from agents.common.rollout import Decoding
+from agents.transformer import MotionTransformer
+from esarm_env.opening import open_task
+from esarm_env.task import AnimationTask, pad_stack
+from esarm_env.types import FloatArray, IntArray, Record, Trajectories
+from reward.demonstrations import Demonstrations, load_demonstrations
+from reward.learned import LearnedReward, open_learned
+from reward.ranking import pair_accuracy
+from train.config import EvaluateConfig
+from train.loop import progress_track, write_rows
+from train.policies import POLICY_FILE, animate_utterances, load_policy
+from train.run_folder import RunFolder
+from train.stages.demonstrate import DEMONSTRATIONS_FILE
+from train.statistics import bootstrap_mean
+
+Figures = dict[str, FloatArray]  # `lve`, `eve` (mm) and `score`, each one per test utterance
+GAPS = (0.23, 0.48, 0.73)  # least difference in epsilon of the pairs that are counted
+
+
+def run_evaluate(run: RunFolder) -> dict[str, Any]:
+    """Measure every row of the report on the test utterances."""
+    return run.perform("evaluate", lambda folder: _evaluate(run, folder))
+
+
+def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
+    task = open_task(run.path)
+    test = task.corpus.split("test")
+    learned = open_learned(task, run.path)
+    demonstrations = load_demonstrations(run.stage("demonstrate") / DEMONSTRATIONS_FILE)
+    demonstrations = demonstrations[np.isin(demonstrations.trajectories.utterance, test)]
+    policies = {"clone": load_policy(run.stage("clone") / POLICY_FILE)}
+    for name in run.config.improve.algorithms:
+        policies[name] = load_policy(run.stage("improve") / name / POLICY_FILE)
+    n_rows = 2 + len(demonstrations.levels) + 2 * len(policies)
+    rows: dict[str, Figures] = {}
+    with progress_track("Evaluation", n_rows) as bar:
+        for label, figures in _measure(run, task, learned, demonstrations, policies):
+            rows[label] = figures
+            bar.advance(bar.task_ids[0])
+    _write_per_utterance(rows, task, test, folder)
+    return {
+        "utterances": len(test),
+        "rows": {
+            label: _summarise(figures, run.config.evaluate) for label, figures in rows.items()
+        },
+        "against_clone": _compare(rows, run),
+        "speakers": _by_speaker(rows, task, test, run.config.evaluate),
+        "pair_accuracy": _pair_accuracy(learned, demonstrations, run.config.evaluate),
+    }
+
+
+def _measure(
+    run: RunFolder,
+    task: AnimationTask,
+    learned: LearnedReward,
+    demonstrations: Demonstrations,
+    policies: dict[str, MotionTransformer],
+) -> Iterator[tuple[str, Figures]]:
+    """Yield each row's label and figures."""
+    test, seed = task.corpus.split("test"), run.config.seed
+    yield "ground truth through the tokenizer", _figures(task, learned, [task.recorded(test)])
+    yield "mean face of the condition", _mean_face(task, learned, test)
+    for level in demonstrations.levels:
+        chosen = demonstrations[demonstrations.epsilon == level].trajectories
+        yield f"clone, epsilon {level:g}", _figures(task, learned, _by_sample(chosen, test))
+    for name, model in policies.items():
+        for manner, decoding, samples in (
+            ("greedy", Decoding(), 1),
+            ("sampled", Decoding(temperature=1.0), run.config.evaluate.samples),
+        ):
+            written = [
+                animate_utterances(model, task, test, decoding=decoding, seed=seed, sample=number)
+                for number in range(samples)
+            ]
+            yield f"{name}, {manner}", _figures(task, learned, written)
+
+
+def _figures(task: AnimationTask, learned: LearnedReward, samples: list[Trajectories]) -> Figures:
+    """Return figures per utterance, averaged over `samples`, which share their utterances."""
+    rows = [task.errors(written) | {"score": learned.score(written)} for written in samples]
+    return {name: np.mean([row[name] for row in rows], axis=0) for name in rows[0]}
+
+
+def _by_sample(trajectories: Trajectories, test: IntArray) -> list[Trajectories]:
+    """Split roll-outs of the same utterances into one batch per roll-out, in `test`'s order."""
+    order = np.argsort(trajectories.utterance, kind="stable")
+    per_utterance = order.reshape(len(test), -1)
+    return [trajectories[column] for column in per_utterance.T]
+
+
+def _mean_face(task: AnimationTask, learned: LearnedReward, test: IntArray) -> Figures:
+    def label(record: Record) -> tuple[str, int]:
+        return record.emotion, record.intensity
+
+    train = [int(index) for index in task.corpus.split("train")]
+    records = task.corpus.records
+    baseline = MeanFace(
+        [task.corpus[index].motion for index in train], [label(records[index]) for index in train]
+    )
+    motions = [
+        baseline.animate(label(records[int(index)]), n_frames=int(task.n_frames[index]))
+        for index in test
+    ]
+    errors = task.errors_of_motion(pad_stack(motions, edge=True), test)
+    return errors | {"score": learned.score_motion(test, motions)}
+
+
+def _summarise(figures: Figures, config: EvaluateConfig) -> dict[str, list[float]]:
+    """Return mean, low and high of each figure."""
+    return {name: _interval(values, config) for name, values in figures.items()}
+
+
+def _interval(values: FloatArray, config: EvaluateConfig) -> list[float]:
+    interval = bootstrap_mean(values, resamples=config.resamples, confidence=config.confidence)
+    return [interval.mean, interval.low, interval.high]
+
+
+def _compare(rows: dict[str, Figures], run: RunFolder) -> dict[str, dict[str, list[float]]]:
+    """Return paired differences of each improved policy from the clone decoded the same way."""
+    differences = {}
+    for name in run.config.improve.algorithms:
+        for manner in ("greedy", "sampled"):
+            ours, clone = rows[f"{name}, {manner}"], rows[f"clone, {manner}"]
+            paired = {key: ours[key] - clone[key] for key in ours}
+            differences[f"{name}, {manner}"] = _summarise(paired, run.config.evaluate)
+    return differences
+
+
+def _by_speaker(
+    rows: dict[str, Figures], task: AnimationTask, test: IntArray, config: EvaluateConfig
+) -> dict[str, dict[str, Any]]:
+    """Return the greedy clone's figures on speakers heard in training and on new ones."""
+    known = np.array(
+        [task.corpus.records[int(i)].speaker in task.conditions.speakers for i in test]
+    )
+    groups = {"heard in training": known, "new": ~known}
+    figures = rows["clone, greedy"]
+    return {
+        name: {
+            "utterances": int(mask.sum()),
+            **_summarise({key: values[mask] for key, values in figures.items()}, config),
+        }
+        for name, mask in groups.items()
+        if mask.any()
+    }
+
+
+def _pair_accuracy(
+    learned: LearnedReward, demonstrations: Demonstrations, config: EvaluateConfig
+) -> dict[str, list[float]]:
+    """Return the share of pairs ranked right, by least difference in epsilon."""
+    scores = learned.score(demonstrations.trajectories)
+    utterances = demonstrations.trajectories.utterance
+    accuracy = {}
+    for gap in GAPS:
+        shares = pair_accuracy(scores, demonstrations.epsilon, utterances, min_gap=gap)
+        if len(shares):
+            accuracy[f"{gap:g}"] = _interval(shares, config)
+    return accuracy
+
+
+def _write_per_utterance(
+    rows: dict[str, Figures], task: AnimationTask, test: IntArray, folder: Path
+) -> None:
+    """Write every figure of every utterance, so that others can test their own hypotheses."""
+    table: list[dict[str, Any]] = []
+    for label, figures in rows.items():
+        for number, utterance in enumerate(test):
+            values = {name: float(figures[name][number]) for name in figures}
+            table.append(
+                {"row": label, "utterance": task.corpus.records[int(utterance)].id, **values}
+            )
+    write_rows(table, folder / "per_utterance.csv")

@@ -1,0 +1,35 @@
+"""Stage 2: learn the motion tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from esarm_env.corpus import open_corpus
+from esarm_env.face.head import load_head
+from esarm_env.opening import assemble_task, read_corpus_file
+from esarm_env.tokenizer.training import TokenizerTrainer
+from train.loop import drive
+from train.run_folder import RunFolder
+
+
+def run_prior(run: RunFolder) -> dict[str, Any]:
+    """Train the VQ tokenizer on the training motion; measure its round trip on validation."""
+    return run.perform("prior", lambda folder: _train(run, folder))
+
+
+def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
+    source = read_corpus_file(run.path)
+    corpus = open_corpus(source["corpus"], size=source["size"], seed=source["seed"])
+    motions = [corpus[int(index)].motion for index in corpus.split("train")]
+    trainer = TokenizerTrainer(motions, load_head(), config=run.config.prior, seed=run.config.seed)
+    drive(trainer, folder, title="Motion prior", shown="loss")
+    tokenizer = trainer.tokenizer.eval()
+    tokenizer.save(folder / "tokenizer.safetensors")
+    task = assemble_task(corpus, tokenizer, encoder=source["encoder"])
+    errors = task.errors(task.recorded(corpus.split("validation")))
+    return {
+        "n_tokens": tokenizer.n_tokens,
+        "tokens_per_s": tokenizer.tokens_per_chunk * 30 / tokenizer.frames_per_chunk,
+        **{f"validation_{name}_mm": float(value.mean()) for name, value in errors.items()},
+    }
