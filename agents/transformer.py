@@ -168,11 +168,11 @@ class MotionTransformer(nn.Module):
         self.to_logits = nn.Parameter(
             torch.randn(config.tokens_per_chunk, width, config.n_tokens) * 0.02
         )
-        self.to_value = nn.Linear(width, 1)
+        self.to_value = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1))
         nn.init.normal_(self.to_token_input.weight, std=0.02)
         nn.init.normal_(self.to_slot_input.weight, std=0.02)
-        nn.init.zeros_(self.to_value.weight)
-        nn.init.zeros_(self.to_value.bias)
+        for parameter in self.to_value[2].parameters():
+            nn.init.zeros_(parameter)
 
     def conditioning(self, windows: Tensor, condition: Tensor) -> Tensor:
         """Return each chunk's input (B, C, H) from windows (B, C, W) and condition (B, D)."""
@@ -226,7 +226,7 @@ class MotionTransformer(nn.Module):
             logits = hidden @ self.to_logits[slots[0]]
         else:
             logits = torch.einsum("bh,bhk->bk", hidden, self.to_logits[slots])
-        return logits, self.to_value(hidden)[:, 0]
+        return logits, self._value(hidden)
 
     def _embed(self, previous: Tensor, slots: Tensor) -> Tensor:
         n_slots = self.config.tokens_per_chunk
@@ -240,11 +240,16 @@ class MotionTransformer(nn.Module):
         batch, length, width = hidden.shape
         by_slot = hidden.view(batch, -1, self.config.tokens_per_chunk, width)
         logits = torch.einsum("bcsh,shk->bcsk", by_slot, self.to_logits)
-        return logits.reshape(batch, length, -1), self.to_value(hidden)[..., 0]
+        return logits.reshape(batch, length, -1), self._value(hidden)
+
+    def _value(self, hidden: Tensor) -> Tensor:
+        # Detached: at the start the value loss is large, and through a shared trunk it would tear
+        # the cloned policy apart long before the reward could improve it.
+        value: Tensor = self.to_value(hidden.detach())[..., 0]
+        return value
 
 
 def _encoder(n_inputs: int, n_outputs: int) -> nn.Module:
     return nn.Sequential(
-        nn.LayerNorm(n_inputs), nn.Linear(n_inputs, 2 * n_outputs), nn.GELU(),
-        nn.Linear(2 * n_outputs, n_outputs),
-    )  # fmt: skip
+        nn.Linear(n_inputs, 2 * n_outputs), nn.GELU(), nn.Linear(2 * n_outputs, n_outputs)
+    )

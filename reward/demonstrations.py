@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def load_demonstrations(path: Path) -> Demonstrations:
         InputError: If the file is missing, damaged, or something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             trajectories = Trajectories(
                 file["utterance"],
                 file["tokens"].astype(np.int64),
@@ -74,7 +75,7 @@ def load_demonstrations(path: Path) -> Demonstrations:
                 file["condition"],
             )
             return Demonstrations(trajectories, file["epsilon"])
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path}: must be a whole demonstrations file, got {error}; "
             "delete the stage and run it again"

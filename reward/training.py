@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class RewardTrainer:
         for begin in range(0, len(order), size):
             progress = (self.n_done + begin / len(order)) / self.n_total
             for group in self._optimizer.param_groups:
-                group["lr"] = self._config.learning_rate * 0.5 * (1 + np.cos(np.pi * progress))
+                group["lr"] = self._config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
             losses.append(self._update([self._groups[int(i)] for i in order[begin : begin + size]]))
         self.n_done += 1
         self.model.eval()

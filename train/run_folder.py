@@ -22,7 +22,6 @@ from esarm_env.errors import InputError
 from train.config import Config, from_dict, read_yaml, to_dict
 
 STAGES = ("corpus", "prior", "clone", "demonstrate", "reward", "improve", "evaluate")
-NEEDS = dict(zip(STAGES[1:], STAGES, strict=False))
 SUMMARY = "summary.json"
 PACKAGES = (
     "esarm", "torch", "gymnasium", "stable-baselines3", "transformers", "numpy", "librosa",
@@ -37,11 +36,12 @@ class RunFolder:
         """Open `path` with `config`; a new folder gets both, an old one must agree.
 
         Raises:
-            InputError: If the folder was made with another configuration.
+            InputError: If a stage was finished here with another configuration.
         """
         self.path, self.config = path, config
         file = path / "config.yaml"
-        if file.is_file():
+        # Before its first finished stage a folder holds nothing that a new configuration harms.
+        if file.is_file() and any(self.is_finished(stage) for stage in STAGES):
             changed = _differences(read_yaml(file), to_dict(config))
             if changed:
                 raise InputError(
@@ -107,12 +107,12 @@ class RunFolder:
             work: Gets the folder to fill and returns the summary.
 
         Raises:
-            InputError: If the stage before it has not been run.
+            InputError: If a stage before it has not been run.
         """
         if self.is_finished(name):
             return self.summary(name)
-        if name in NEEDS:
-            self.stage(NEEDS[name])
+        for earlier in STAGES[: STAGES.index(name)]:
+            self.stage(earlier)
         partial = self.path / f".{name}.partial"
         partial.mkdir(parents=True, exist_ok=True)
         clock = _StageClock(partial / "wall_s.txt")

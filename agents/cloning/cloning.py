@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,7 +167,7 @@ class BehaviourCloning:
 
     def _set_rate(self, epoch: float) -> None:
         warm_up = min(1.0, epoch + 0.05)
-        decay = 0.1 + 0.45 * (1 + np.cos(np.pi * epoch / self._config.epochs))
+        decay = 0.1 + 0.45 * (1 + math.cos(math.pi * epoch / self._config.epochs))
         for group in self._optimizer.param_groups:
             group["lr"] = self._config.learning_rate * warm_up * decay
 

@@ -9,7 +9,7 @@ import torch
 from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor
 
-from agents.common.advantages import terminal_gae
+from agents.common.advantages import leave_one_out, terminal_gae
 from agents.common.buffer import EpisodeBatch
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.policy import MotionPolicy
@@ -34,9 +34,17 @@ class SequencePPO(SequenceAlgorithm):
         super().__init__(policy, env, n_epochs=n_epochs, **kwargs)
 
     def compute_advantages(self, batch: EpisodeBatch) -> EpisodeBatch:
-        """Fill in generalised advantages from the value head."""
+        """Fill in generalised advantages from the value head.
+
+        With two or more samples per utterance, the mean score of the others is taken off first: how
+        hard an utterance is moves scores more than any token does, and the value head need not
+        learn it.
+        """
+        scores = batch.scores
+        if self.samples_per_utterance > 1:
+            scores = leave_one_out(scores, batch.utterances)
         advantages, returns = terminal_gae(
-            batch.scores,
+            scores,
             batch.values,
             batch.lengths,
             gamma=self.gamma,

@@ -61,7 +61,7 @@ class FolderCorpus:
         self._pieces = [
             _Piece(take, begin, end)
             for take, audio in enumerate(self._audio)
-            for begin, end in _cut_frames(audio, len(self._motion[take]))
+            for begin, end in _cut_frames(audio, len(self._motion[take])).tolist()
         ]
         self.records = tuple(self._record(piece) for piece in self._pieces)
         self.captured: BoolArray = np.ptp(np.concatenate(self._motion), axis=0) > STILL_RANGE

@@ -24,7 +24,7 @@ def split_in_blocks(groups: Sequence[int]) -> dict[str, IntArray]:
 
     Neighbouring pieces of one take sound and look alike; drawing them one by one into different
     splits would leak. So each group (take) gives its last tenth to test, the tenth before to
-    validation, and the rest to train.
+    validation, and the rest to train; a group of three or more gives each at least one.
 
     Args:
         groups: The group of each utterance, in recorded order.
@@ -32,6 +32,7 @@ def split_in_blocks(groups: Sequence[int]) -> dict[str, IntArray]:
     labels = np.empty(len(groups), dtype=np.int64)
     for group in sorted(set(groups)):
         members = np.flatnonzero(np.asarray(groups) == group)
-        place = (np.arange(len(members)) + 0.5) / len(members)
-        labels[members] = np.digitize(place, [0.8, 0.9])
+        held_out = max(1, round(0.1 * len(members))) if len(members) >= 3 else 0
+        n_train = len(members) - 2 * held_out
+        labels[members] = np.repeat(np.arange(3), [n_train, held_out, held_out])
     return {name: np.flatnonzero(labels == number) for number, name in enumerate(SPLITS)}

@@ -6,6 +6,7 @@ once more by their vertices, because LVE and EVE are measured there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -93,7 +94,7 @@ class TokenizerTrainer:
         for step in range(steps):
             progress = (self.n_done * steps + step) / (self.n_total * steps)
             for group in self._optimizer.param_groups:
-                group["lr"] = self._config.learning_rate * 0.5 * (1 + np.cos(np.pi * progress))
+                group["lr"] = self._config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
             totals += self._update(self._crops())
         self.tokenizer.eval()
         self.n_done += 1

@@ -1,0 +1,144 @@
+"""Reading speech: what is no speech is refused by name, and what is comes out at 16 kHz mono."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from esarm_env.audio import read_audio
+from esarm_env.audio.loading import MAX_DURATION_S, MIN_DURATION_S, SILENCE_PEAK
+from esarm_env.errors import InputError
+
+RATE_HZ = 16_000
+
+
+def tone(duration_s: float, *, rate_hz: int = RATE_HZ, pitch_hz: float = 1000.0) -> np.ndarray:
+    time_s = np.arange(round(duration_s * rate_hz)) / rate_hz
+    return (0.5 * np.sin(2 * np.pi * pitch_hz * time_s)).astype(np.float32)
+
+
+def wav(
+    folder: Path, samples: np.ndarray, *, rate_hz: int = RATE_HZ, subtype: str = "FLOAT"
+) -> Path:
+    path = folder / "speech.wav"
+    soundfile.write(path, samples, rate_hz, subtype=subtype)
+    return path
+
+
+def peak_hz(audio: np.ndarray) -> float:
+    spectrum = np.abs(np.fft.rfft(audio * np.hanning(len(audio))))
+    return float(np.argmax(spectrum) * RATE_HZ / len(audio))
+
+
+def refused(path: Path, rule: str, **limits: float) -> None:
+    """Check that `path` is refused and that the message names it first."""
+    with pytest.raises(InputError, match=re.escape(f"{path}: {rule}")):
+        read_audio(path, **limits)
+
+
+@pytest.mark.parametrize("name", ["absent.wav", "."])
+def test_a_missing_file_is_rejected(tmp_path: Path, name: str) -> None:
+    """libsndfile would only say "System error"; a folder would be opened as a file."""
+    refused(tmp_path / name, "no such file; give the path of a sound file")
+
+
+def test_an_empty_file_is_rejected(tmp_path: Path) -> None:
+    """A full disk leaves such files behind."""
+    path = tmp_path / "speech.wav"
+    path.touch()
+    refused(path, "must hold audio, got an empty file (0 bytes)")
+
+
+@pytest.mark.parametrize("content", [b"hello, this is text\n" * 50, b"RIFF\x24\x00\x00\x00WAVE"])
+def test_a_file_that_is_no_audio_is_rejected(tmp_path: Path, content: bytes) -> None:
+    """A text with another ending, or a header alone, must not end in a traceback."""
+    path = tmp_path / "speech.wav"
+    path.write_bytes(content)
+    refused(path, "must be audio that libsndfile reads (WAV, FLAC, Ogg, MP3), got ")
+
+
+@pytest.mark.parametrize("n_samples", [0, 1, 160, 3199])
+def test_a_short_file_is_rejected(tmp_path: Path, n_samples: int) -> None:
+    """Ten milliseconds hold no frame of motion, and no window of the spectrum."""
+    path = wav(tmp_path, tone(1)[:n_samples])
+    rule = f"duration must be 0.2 to 600 s, got {n_samples / RATE_HZ:.3f} s"
+    refused(path, f"{rule}; cut or join recordings first")
+
+
+def test_a_long_file_is_rejected(tmp_path: Path) -> None:
+    """An hour by accident would fill the memory before anyone saw a message."""
+    path = wav(tmp_path, tone(1.01))
+    rule = "duration must be 0.2 to 1 s, got 1.010 s; cut or join recordings first"
+    refused(path, rule, max_duration_s=1.0)
+
+
+def test_the_limits_of_the_duration_are_allowed(tmp_path: Path) -> None:
+    """A strict comparison would refuse a file that the message says is fine."""
+    assert (MIN_DURATION_S, MAX_DURATION_S) == (0.2, 600.0)
+    assert len(read_audio(wav(tmp_path, tone(0.2)))) == 3200
+    assert len(read_audio(wav(tmp_path, tone(1)), max_duration_s=1.0)) == RATE_HZ
+    assert len(read_audio(wav(tmp_path, tone(0.01)), min_duration_s=0.01)) == 160
+
+
+@pytest.mark.parametrize(("peak", "shown"), [(0.0, "0.0e+00"), (0.99e-3, "9.9e-04")])
+def test_silence_is_rejected(tmp_path: Path, peak: float, shown: str) -> None:
+    """A muted microphone would be animated with a face that means nothing."""
+    samples = np.zeros(RATE_HZ, np.float32)
+    samples[100] = peak
+    rule = f"must hold speech, got silence (peak {shown}); check the recording's level"
+    refused(wav(tmp_path, samples), rule)
+
+
+def test_quiet_speech_is_allowed(tmp_path: Path) -> None:
+    """A far microphone is no silence."""
+    samples = np.zeros(RATE_HZ, np.float32)
+    samples[100] = -1.01 * SILENCE_PEAK
+    assert np.abs(read_audio(wav(tmp_path, samples))).max() >= SILENCE_PEAK
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_samples_that_are_not_finite_are_rejected(tmp_path: Path, value: float) -> None:
+    """One nan makes every feature nan, and the policy answers all the same."""
+    samples = np.stack([tone(1), tone(1)], axis=1)
+    samples[[5, 50, 500], 1] = value
+    refused(wav(tmp_path, samples), "samples must be finite, got 3 NaN or infinite; re-export it")
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000, 44_100, 48_000])
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_every_rate_and_channel_count_comes_out_at_16_khz(
+    tmp_path: Path, rate_hz: int, n_channels: int
+) -> None:
+    """A rate taken for another shifts pitch and timing, and still sounds like speech."""
+    mono = tone(1.5, rate_hz=rate_hz)
+    samples = np.stack([mono] * n_channels, axis=1)
+    audio = read_audio(wav(tmp_path, samples, rate_hz=rate_hz, subtype="PCM_16"))
+    assert audio.dtype == np.float32
+    assert audio.shape == (24_000,)
+    assert peak_hz(audio) == pytest.approx(1000, abs=1)
+    np.testing.assert_allclose(audio[2000:-2000], tone(1.5)[2000:-2000], atol=2e-3)
+
+
+def test_channels_are_averaged(tmp_path: Path) -> None:
+    """Taking the first one alone loses an interview's second speaker."""
+    left, right = tone(1, pitch_hz=500), tone(1, pitch_hz=3000)
+    audio = read_audio(wav(tmp_path, np.stack([left, right], axis=1)))
+    np.testing.assert_allclose(audio, (left + right) / 2, atol=1e-6)
+
+
+def test_loud_samples_are_clipped(tmp_path: Path) -> None:
+    """A float file may exceed full scale; everything after counts on [-1, 1]."""
+    audio = read_audio(wav(tmp_path, 4 * tone(1)))
+    assert (audio.min(), audio.max()) == (-1, 1)
+
+
+@pytest.mark.parametrize("ending", ["flac", "ogg"])
+def test_other_formats_are_read(tmp_path: Path, ending: str) -> None:
+    """Corpora come as FLAC and Ogg as often as WAV."""
+    path = tmp_path / f"speech.{ending}"
+    soundfile.write(path, tone(1), RATE_HZ)
+    assert peak_hz(read_audio(str(path))) == pytest.approx(1000, abs=1)

@@ -1,0 +1,132 @@
+"""The feature store: computed once, in the corpus' order, as long as the motion."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from esarm_env.audio.features import LogMel
+from esarm_env.audio.store import FeatureStore, open_features
+from esarm_env.types import N_CHANNELS, Corpus, Record, Utterance, n_frames_of
+
+
+@dataclass
+class CountingEncoder:
+    """Gives frame `t` of an utterance the features (level, t); counts its calls."""
+
+    key: str = "counting-v1"
+    dim: int = 2
+    heard: list[float] = field(default_factory=list)
+
+    def encode(self, audio: np.ndarray) -> np.ndarray:
+        self.heard.append(float(audio[0]))
+        n_frames = n_frames_of(len(audio))
+        columns = np.stack([np.full(n_frames, audio[0]), np.arange(n_frames)], axis=1)
+        return columns.astype(np.float32)
+
+
+@pytest.fixture
+def corpus(make_corpus: Callable[..., Corpus]) -> Corpus:
+    """Return three utterances whose audio lasts 6 frames, with motion of 6, 8 and 4."""
+    utterances = []
+    for number, n_frames in enumerate((6, 8, 4)):
+        record = Record(f"u{number}", "anna", "neutral", 1, None, n_frames)
+        audio = np.full(3200, (number + 1) / 8, np.float32)
+        motion = np.full((n_frames, N_CHANNELS), 0.5, np.float32)
+        utterances.append(Utterance(record, audio, motion, np.ones(N_CHANNELS, np.bool_)))
+    return make_corpus(utterances, {"train": [0], "validation": [1], "test": [2]})
+
+
+def test_features_are_as_long_as_the_motion(corpus: Corpus, tmp_path: Path) -> None:
+    """Audio a frame longer than its motion must not push the next utterance's features over."""
+    store = open_features(corpus, CountingEncoder(), cache=tmp_path, progress=False)
+    assert (len(store), store.dim) == (3, 2)
+    expected = [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5, 5, 5], [0, 1, 2, 3]]
+    for index, frames in enumerate(expected):
+        assert store[index].dtype == np.float32
+        assert store[index][:, 1].tolist() == frames
+        assert set(store[index][:, 0].tolist()) == {(index + 1) / 8}
+
+
+def test_features_are_computed_once(corpus: Corpus, tmp_path: Path) -> None:
+    """WavLM over a corpus takes an hour; the second start must take none."""
+    first, second = CountingEncoder(), CountingEncoder()
+    made = open_features(corpus, first, cache=tmp_path, progress=False)
+    read = open_features(corpus, second, cache=tmp_path, progress=False)
+    assert first.heard == [1 / 8, 2 / 8, 3 / 8]
+    assert second.heard == []
+    for index in range(3):
+        np.testing.assert_array_equal(read[index], made[index])
+
+
+def test_another_encoder_or_corpus_is_computed_anew(
+    corpus: Corpus, tiny_corpus: Corpus, tmp_path: Path
+) -> None:
+    """Stale features of an edited corpus would be the worst bug: everything still runs."""
+    open_features(corpus, CountingEncoder(), cache=tmp_path, progress=False)
+    for other, encoder in ((corpus, CountingEncoder("v2")), (tiny_corpus, CountingEncoder())):
+        open_features(other, encoder, cache=tmp_path, progress=False)
+        assert len(encoder.heard) == len(other)
+    assert len(list((tmp_path / "features").iterdir())) == 3
+
+
+def test_an_interrupt_leaves_no_features(corpus: Corpus, tmp_path: Path) -> None:
+    """Half a file, zero after the interrupt, would be read as silence."""
+
+    class Interrupted(CountingEncoder):
+        def encode(self, audio: np.ndarray) -> np.ndarray:
+            if self.heard:
+                raise KeyboardInterrupt
+            return super().encode(audio)
+
+    with pytest.raises(KeyboardInterrupt):
+        open_features(corpus, Interrupted(), cache=tmp_path, progress=False)
+    encoder = CountingEncoder()
+    open_features(corpus, encoder, cache=tmp_path, progress=False)
+    assert len(encoder.heard) == 3, "features must be computed again"
+
+
+def test_half_precision_is_precise_enough(tiny_corpus: Corpus, tiny_features: FeatureStore) -> None:
+    """Features reach 8, where half floats are 1/128 apart: 4e-3 off at most."""
+    for index in (0, 5, 11):
+        exact = LogMel().encode(tiny_corpus[index].audio)
+        assert exact.shape == tiny_features[index].shape
+        np.testing.assert_allclose(tiny_features[index], exact, atol=4e-3, rtol=5e-4)
+
+
+def test_rows_are_fresh_copies(corpus: Corpus, tmp_path: Path) -> None:
+    """Noise added in place by a trainer must not stay in the store."""
+    store = open_features(corpus, CountingEncoder(), cache=tmp_path, progress=False)
+    store[0][:] = -1
+    assert store[0].min() == 0
+
+
+def test_the_progress_bar_can_be_drawn(
+    corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A long computation without a sign of life gets killed; a library's must be silent."""
+    open_features(corpus, CountingEncoder(), cache=tmp_path / "a", progress=False)
+    assert capsys.readouterr().out.strip() == ""
+    open_features(corpus, CountingEncoder(), cache=tmp_path / "b", progress=True)
+    assert "Audio features" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("n_frames", [[2, 3], [2, 5], []])
+def test_rows_that_do_not_add_up_are_rejected(n_frames: list[int]) -> None:
+    """Offsets beyond the file would read another utterance's features."""
+    message = f"`values` must have {sum(n_frames)} rows, got 6"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        FeatureStore(np.zeros((6, 2), np.float16), n_frames)
+
+
+def test_rows_that_add_up_are_allowed() -> None:
+    """The smallest store: one row of one utterance."""
+    store = FeatureStore(np.ones((1, 2), np.float16), [1])
+    assert store[0].tolist() == [[1, 1]]
+    with pytest.raises(IndexError):
+        store[1]
