@@ -251,5 +251,6 @@ class MotionTransformer(nn.Module):
 
 def _encoder(n_inputs: int, n_outputs: int) -> nn.Module:
     return nn.Sequential(
-        nn.Linear(n_inputs, 2 * n_outputs), nn.GELU(), nn.Linear(2 * n_outputs, n_outputs)
-    )
+        nn.LayerNorm(n_inputs), nn.Linear(n_inputs, 2 * n_outputs), nn.GELU(),
+        nn.Linear(2 * n_outputs, n_outputs),
+    )  # fmt: skip

@@ -5,17 +5,14 @@ It reads decoded motion, not tokens, so that recordings and continuous policies 
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from esarm_env.cache import new_file
-from esarm_env.errors import InputError
+from esarm_env.weights import load_module, save_weights
 
 
 @dataclass(frozen=True)
@@ -107,13 +104,8 @@ class RewardTransformer(nn.Module):
     def save(self, path: Path) -> None:
         """Write weights and sizes to one `.safetensors` file."""
         sizes = {"audio_dim": self.audio_dim, "motion_dim": self.motion_dim}
-        metadata = {
-            "kind": "esarm-reward",
-            "config": json.dumps(asdict(self.config)),
-            "sizes": json.dumps(sizes),
-        }
-        with new_file(path) as draft:
-            safetensors.torch.save_file(self.state_dict(), draft, metadata)
+        config = asdict(self.config)
+        save_weights(path, self.state_dict(), kind="reward model", config=config, **sizes)
 
 
 def load_reward(path: Path) -> RewardTransformer:
@@ -122,21 +114,11 @@ def load_reward(path: Path) -> RewardTransformer:
     Raises:
         InputError: If the file is missing, damaged, or something else.
     """
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-        if metadata.get("kind") != "esarm-reward":
-            raise InputError(f"{path}: must be a reward model, got {metadata.get('kind')!r}")
-        config = RewardConfig(**json.loads(metadata["config"]))
-        model = RewardTransformer(config, **json.loads(metadata["sizes"]))
-        model.load_state_dict(tensors)
-    except (OSError, safetensors.SafetensorError, RuntimeError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{path}: must be a whole reward model, got {reason}; delete the stage and run it again"
-        ) from error
-    return model.requires_grad_(False).eval()
+
+    def build(config: dict[str, Any], **sizes: int) -> RewardTransformer:
+        return RewardTransformer(RewardConfig(**config), **sizes)
+
+    return load_module(path, build, kind="reward model").requires_grad_(False)
 
 
 def _positions(length: int, width: int) -> Tensor:

@@ -28,7 +28,7 @@ class CorpusConfig:
     """
 
     name: str = "synthetic-mead"
-    size: int = 480
+    size: int = 1600
     seed: int = 0
     encoder: str = "logmel"
 
@@ -40,10 +40,12 @@ class DemonstrateConfig:
     Attributes:
         epsilons: Shares of random actions, the paper's Table II.
         rollouts: Roll-outs per utterance and level.
+        train_utterances: Training utterances rolled out (evenly spaced ones); 0 means all.
     """
 
     epsilons: tuple[float, ...] = (0.02, 0.25, 0.5, 0.75, 1.0)
     rollouts: int = 1
+    train_utterances: int = 480
 
 
 @dataclass(frozen=True)
@@ -120,10 +122,10 @@ PRESETS = {
     "demo": Config(),
     # About an hour on two cores.
     "small": Config(
-        corpus=CorpusConfig(size=1500),
+        corpus=CorpusConfig(size=4000),
         prior=PriorConfig(epochs=60),
-        clone=CloneConfig(n_layers=4, epochs=60),
-        demonstrate=DemonstrateConfig(rollouts=2),
+        clone=CloneConfig(n_layers=4, epochs=12),
+        demonstrate=DemonstrateConfig(train_utterances=2000),
         reward=RewardConfig(width=128, epochs=15),
         improve=ImproveConfig(iterations=150, n_episodes=128),
     ),
@@ -131,8 +133,8 @@ PRESETS = {
     "paper": Config(
         corpus=CorpusConfig(size=0, encoder="wavlm"),
         prior=PriorConfig(epochs=120, n_tokens=256, hidden=256, code_dim=64),
-        clone=CloneConfig(n_layers=6, n_heads=8, width=256, epochs=100, batch_size=32),
-        demonstrate=DemonstrateConfig(rollouts=4),
+        clone=CloneConfig(n_layers=6, n_heads=8, width=256, epochs=20, batch_size=32),
+        demonstrate=DemonstrateConfig(rollouts=4, train_utterances=0),
         reward=RewardConfig(n_layers=4, n_heads=8, width=256, epochs=20, batch_size=32),
         improve=ImproveConfig(iterations=1000, n_episodes=256),
     ),

@@ -41,15 +41,15 @@ class CloneConfig:
     n_heads: int = 4
     width: int = 128
     dropout: float = 0.1
-    epochs: int = 40
-    patience: int = 8
-    batch_size: int = 16
+    epochs: int = 9
+    patience: int = 4
+    batch_size: int = 8
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
     speaker_dropout: float = 0.2
     feature_noise: float = 0.1
-    token_noise: float = 0.1
+    token_noise: float = 0.05
 
 
 class BehaviourCloning:

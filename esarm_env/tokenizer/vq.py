@@ -7,21 +7,17 @@ means. Discretisation after CodeTalker (Xing et al. 2023) and Bailando (Siyao et
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from esarm_env.cache import new_file
-from esarm_env.errors import InputError
 from esarm_env.face.names import MOUTH_CHANNELS, UPPER_CHANNELS
 from esarm_env.tokenizer.stream import VQStream
 from esarm_env.types import N_CHANNELS, FloatArray, IntArray
+from esarm_env.weights import load_module, save_weights
 
 MOUTH_STREAM, UPPER_STREAM = "mouth", "upper"
 CHANNELS = {MOUTH_STREAM: MOUTH_CHANNELS, UPPER_STREAM: UPPER_CHANNELS}
@@ -158,10 +154,7 @@ class VQMotionTokenizer(nn.Module):
 
     def save(self, path: Path) -> None:
         """Write weights and sizes to one `.safetensors` file."""
-        metadata = {"kind": "esarm-tokenizer", "shape": json.dumps(asdict(self.shape))}
-        tensors = {name: value.contiguous() for name, value in self.state_dict().items()}
-        with new_file(path) as draft:
-            safetensors.torch.save_file(tensors, draft, metadata)
+        save_weights(path, self.state_dict(), kind="motion tokenizer", **asdict(self.shape))
 
 
 def load_tokenizer(path: Path) -> VQMotionTokenizer:
@@ -170,18 +163,8 @@ def load_tokenizer(path: Path) -> VQMotionTokenizer:
     Raises:
         InputError: If the file is missing, damaged, or something else.
     """
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-        if metadata.get("kind") != "esarm-tokenizer":
-            raise InputError(f"{path}: must be a motion tokenizer, got {metadata.get('kind')!r}")
-        tokenizer = VQMotionTokenizer(TokenizerShape(**json.loads(metadata["shape"])))
-        tokenizer.load_state_dict(tensors)
-    except (OSError, safetensors.SafetensorError, RuntimeError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{path}: must be a whole tokenizer file, got {reason}; "
-            "delete the stage and run it again"
-        ) from error
-    return tokenizer.eval()
+
+    def build(**sizes: int) -> VQMotionTokenizer:
+        return VQMotionTokenizer(TokenizerShape(**sizes))
+
+    return load_module(path, build, kind="motion tokenizer")

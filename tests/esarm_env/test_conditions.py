@@ -28,7 +28,8 @@ def encoder() -> ConditionEncoder:
 def test_the_columns_are_the_hand_written_ones(encoder: ConditionEncoder) -> None:
     """Trained weights mean these columns in this order, for good."""
     condition = encoder.encode("happy", 2, "ben")
-    expected = [*[0, 0, 0, 0, 0, 0, 1, 0, 0], *[0, 1, 0], *[0, 1]]
+    emotions, intensities, speakers = [0, 0, 0, 0, 0, 0, 1, 0, 0], [0, 1, 0], [0, 1]
+    expected = [*emotions, *intensities, *speakers]
     assert condition.tolist() == expected
     assert condition.dtype == np.float32
     assert encoder.dim == len(expected) == 14

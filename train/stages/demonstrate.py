@@ -10,7 +10,7 @@ import numpy as np
 from agents.common.rollout import Decoding
 from esarm_env.corpus import SPLITS
 from esarm_env.opening import open_task
-from esarm_env.types import Trajectories
+from esarm_env.types import IntArray, Trajectories
 from reward.demonstrations import Demonstrations
 from train.loop import progress_track
 from train.policies import POLICY_FILE, animate_utterances, load_policy
@@ -28,7 +28,10 @@ def _roll_out(run: RunFolder, folder: Path) -> dict[str, Any]:
     config = run.config.demonstrate
     task = open_task(run.path)
     clone = load_policy(run.stage("clone") / POLICY_FILE)
-    utterances = np.concatenate([task.corpus.split(split) for split in SPLITS])
+    utterances = np.concatenate(
+        [_evenly(task.corpus.split("train"), config.train_utterances)]
+        + [task.corpus.split(split) for split in SPLITS if split != "train"]
+    )
     jobs = [(eps, sample) for eps in config.epsilons for sample in range(config.rollouts)]
     parts = []
     with progress_track("Demonstrations", len(jobs)) as bar:
@@ -50,7 +53,15 @@ def _roll_out(run: RunFolder, folder: Path) -> dict[str, Any]:
     demonstrations = Demonstrations(Trajectories.concatenate(parts), noise)
     demonstrations.save(folder / DEMONSTRATIONS_FILE)
     return {
+        "utterances": len(utterances),
         "trajectories": len(demonstrations),
         "tokens": int(demonstrations.trajectories.lengths.sum()),
         "epsilons": list(config.epsilons),
     }
+
+
+def _evenly(utterances: IntArray, wanted: int) -> IntArray:
+    """Return `wanted` of the utterances, evenly spaced; all if 0 or more than there are."""
+    if wanted == 0 or wanted >= len(utterances):
+        return utterances
+    return utterances[np.arange(wanted) * len(utterances) // wanted]

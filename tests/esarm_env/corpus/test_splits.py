@@ -54,6 +54,15 @@ def test_splits_cover_everything_once(groups: list[int]) -> None:
         assert (np.diff(part) > 0).all(), "indices must ascend"
 
 
-def test_a_short_take_is_for_training() -> None:
+@pytest.mark.parametrize(
+    ("n_pieces", "sizes"), [(1, [1, 0, 0]), (2, [2, 0, 0]), (3, [1, 1, 1]), (4, [2, 1, 1])]
+)
+def test_three_pieces_are_enough_for_three_splits(n_pieces: int, sizes: list[int]) -> None:
+    """A small folder must still have something to validate on; a single piece trains."""
+    splits = split_in_blocks([5] * n_pieces)
+    assert [len(splits[name]) for name in SPLITS] == sizes
+
+
+def test_short_takes_are_for_training() -> None:
     """With one piece a take there would be nothing to learn from otherwise."""
     assert split_in_blocks([5, 6, 7])["train"].tolist() == [0, 1, 2]
