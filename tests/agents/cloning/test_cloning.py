@@ -326,6 +326,24 @@ def test_the_rate_rises_over_the_first_epoch_then_falls(task: SequenceTask) -> N
     np.testing.assert_allclose(rates, np.array(expected) * 1e-3, rtol=1e-6)
 
 
+class _BrokenFeatures(_OtherConditions):
+    """Stands in for a task one of whose utterances has features that are no numbers."""
+
+    def audio_windows(self, utterances: IntArray) -> FloatArray:
+        windows = self._task.audio_windows(utterances)
+        windows[utterances == 5] = np.nan
+        return windows
+
+
+@pytest.mark.xfail(
+    strict=True, reason="nan is never a better loss, so the untrained weights are returned"
+)
+def test_a_loss_that_is_no_number_stops_the_training(task: SequenceTask) -> None:
+    """One broken recording gives a clone with random weights, and everything goes on from it."""
+    with pytest.raises(RuntimeError, match=re.escape("loss must be finite")):
+        _cloning(_BrokenFeatures(task, slice(0, 0)), replace(_CONFIG, patience=2)).learn()
+
+
 @pytest.mark.parametrize("name", ["train", "validation"])
 def test_an_empty_split_is_rejected(task: SequenceTask, name: str) -> None:
     """Without validation there is no best epoch; the first weights would be returned as a clone."""

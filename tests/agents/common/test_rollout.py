@@ -304,3 +304,14 @@ def test_dropout_is_switched_off(
     assert not model.training
     again = _write(model, task, np.arange(12))
     np.testing.assert_array_equal(written.log_probs, again.log_probs)
+
+
+@pytest.mark.xfail(strict=True, reason="range() takes any step: -1 writes nothing and says nothing")
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_batches_of_nothing_are_rejected(
+    model: MotionTransformer, task: SequenceTask, batch_size: int
+) -> None:
+    """At -1 every token stays -1: an animation of padding, with probability 1."""
+    rule = f"`batch_size` must be at least 1, got {batch_size}"
+    with pytest.raises(ValueError, match=re.escape(rule)):
+        _write(model, task, [0, 1], batch_size=batch_size)

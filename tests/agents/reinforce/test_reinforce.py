@@ -128,6 +128,25 @@ def test_equal_scores_move_nothing(
         torch.testing.assert_close(value, before[name], atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"vf_coef": 0.5},
+        {"n_epochs": 2},
+        pytest.param(
+            {"batch_size": 8},
+            marks=pytest.mark.xfail(strict=True, reason="it is overwritten without a word"),
+        ),
+    ],
+)
+def test_a_setting_that_reinforce_does_not_have_is_rejected(
+    env: Env, make_algorithm: MakeAlgorithm, setting: dict[str, float]
+) -> None:
+    """A setting that is accepted and ignored is believed to have been tuned."""
+    with pytest.raises(TypeError, match=re.escape(next(iter(setting)))):
+        make_algorithm(SequenceReinforce, env, **setting)
+
+
 @pytest.mark.parametrize("baseline", ["value", "", "Mean"])
 def test_an_unknown_baseline_is_rejected(
     env: Env, make_algorithm: MakeAlgorithm, baseline: str
