@@ -43,7 +43,8 @@ class MotionPolicy(BasePolicy):
             ValueError: If the observation space lacks a key.
         """
         super().__init__(observation_space, action_space)
-        missing = {"audio", "condition", "last_tokens", "step"} - set(observation_space.spaces)
+        keys = set(getattr(observation_space, "spaces", {}))
+        missing = {"audio", "condition", "last_tokens", "step"} - keys
         if missing:
             raise ValueError(f"`observation_space` must have {sorted(missing)}, got none of them")
         self.network = dict(network or {})
@@ -65,7 +66,7 @@ class MotionPolicy(BasePolicy):
         return {
             "observation_space": self.observation_space,
             "action_space": self.action_space,
-            "lr_schedule": lambda _: 0.0,  # set anew by the algorithm that loads the policy
+            "lr_schedule": self._dummy_schedule,  # the algorithm that loads it sets its own
             "network": self.network,
             "max_length": self.max_length,
         }

@@ -53,11 +53,11 @@ class ConditionEncoder:
         """
         if emotion not in EMOTIONS:
             raise InputError(f"`emotion` must be one of {', '.join(EMOTIONS)}, got {emotion!r}")
-        if not 1 <= intensity <= N_INTENSITIES:
-            raise InputError(f"`intensity` must be 1 to {N_INTENSITIES}, got {intensity}")
+        if intensity not in range(1, N_INTENSITIES + 1):
+            raise InputError(f"`intensity` must be 1 to {N_INTENSITIES}, got {intensity!r}")
         condition = np.zeros(self.dim, dtype=np.float32)
         condition[EMOTIONS.index(emotion)] = 1
-        condition[INTENSITY_SLICE.start + intensity - 1] = 1
+        condition[INTENSITY_SLICE.start + int(intensity) - 1] = 1
         if self.speaker_index(speaker) != UNKNOWN_SPEAKER:
             condition[SPEAKER_START + self.speaker_index(speaker)] = 1
         return condition

@@ -16,6 +16,7 @@ from esarm_env.task import AnimationTask
 from esarm_env.types import FloatArray, IntArray, RewardFunction, Trajectories
 
 Observation = dict[str, np.ndarray]
+RESET_OPTIONS = ("utterance", "emotion", "intensity", "speaker")
 
 
 class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
@@ -78,7 +79,7 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
 
         Args:
             run: A run folder of `esarm run`: its corpus, tokenizer and learned reward are used.
-            task: A task made by hand, instead of `run`.
+            task: A task made by hand, instead of that of `run` (whose learned reward still serves).
             corpus: Without `run` and `task`: name or folder of a corpus, for which a small
                 tokenizer is trained at the first use and cached (default: 48 synthetic utterances).
             reward: A registered name or any `RewardFunction`. By default `learned` if `run` has a
@@ -92,6 +93,8 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
         """
         if render_mode is not None:
             raise InputError(f"`render_mode` must be None, got {render_mode!r}")
+        if task is not None and corpus is not None:
+            raise InputError(f"`corpus` must be left out beside `task`, got {corpus!r}")
         self.sequence_task = task if task is not None else open_task(run, corpus=corpus)
         self.reward_name, self.reward_function = resolve_reward(reward, self.sequence_task, run)
         self.utterances: IntArray = self.sequence_task.corpus.split(split)
@@ -110,18 +113,19 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
         """Start an utterance; see "Start" above for `options`."""
         super().reset(seed=seed)
         options = dict(options or {})
-        self._utterance = self._choose(options.pop("utterance", None))
-        record = self.sequence_task.corpus.records[self._utterance]
-        self._condition = self.sequence_task.conditions.encode(
-            options.pop("emotion", record.emotion),
-            options.pop("intensity", record.intensity),
-            options.pop("speaker", record.speaker),
-        )
-        if options:
+        unknown = sorted(set(options) - set(RESET_OPTIONS))
+        if unknown:
             raise InputError(
-                "`options` must be among utterance, emotion, intensity, speaker, "
-                f"got {', '.join(sorted(options))}"
+                f"`options` must be among {', '.join(RESET_OPTIONS)}, got {', '.join(unknown)}"
             )
+        utterance = self._choose(options.get("utterance"))
+        record = self.sequence_task.corpus.records[utterance]
+        self._condition = self.sequence_task.conditions.encode(
+            options.get("emotion", record.emotion),
+            options.get("intensity", record.intensity),
+            options.get("speaker", record.speaker),
+        )
+        self._utterance = utterance  # last: a refused option leaves the episode as it was
         self._windows = self.sequence_task.windows_of(self._utterance)
         self._length = int(self.sequence_task.lengths[self._utterance])
         self._tokens = []
@@ -148,9 +152,19 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
 
         Trainers that write whole utterances call this once a batch; arguments as in `Trajectories`.
         """
-        return self.reward_function.score(Trajectories(utterances, tokens, lengths, condition))
+        return self._score(Trajectories(utterances, tokens, lengths, condition))
 
-    def _choose(self, wanted: str | int | None) -> int:
+    def _score(self, trajectories: Trajectories) -> FloatArray:
+        scores = self.reward_function.score(trajectories)
+        if not np.isfinite(scores).all():
+            row = int(np.flatnonzero(~np.isfinite(scores))[0])
+            record = self.sequence_task.corpus.records[int(trajectories.utterance[row])]
+            raise RuntimeError(
+                f"reward {self.reward_name!r} must be finite, got {scores[row]} for {record.id!r}"
+            )
+        return scores
+
+    def _choose(self, wanted: Any) -> int:
         if wanted is None:
             return int(self.np_random.choice(self.utterances))
         records = self.sequence_task.corpus.records
@@ -162,8 +176,11 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
                     f"got {wanted!r}"
                 )
             return matches[0]
-        if not 0 <= int(wanted) < len(records):
-            raise InputError(f"`utterance` must be in 0..{len(records) - 1}, got {wanted}")
+        whole = isinstance(wanted, (int, np.integer)) and not isinstance(wanted, bool)
+        if not whole or not 0 <= wanted < len(records):
+            raise InputError(
+                f"`utterance` must be an id or in 0..{len(records) - 1}, got {wanted!r}"
+            )
         return int(wanted)
 
     def _observe(self) -> Observation:
@@ -186,12 +203,8 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
             np.array([self._length]),
             self._condition[None],
         )
-        score = self.reward_function.score(trajectory)
+        score = self._score(trajectory)
         record = self.sequence_task.corpus.records[self._utterance]
-        if not np.isfinite(score).all():
-            raise RuntimeError(
-                f"reward {self.reward_name!r} must be finite, got {score[0]} for {record.id!r}"
-            )
         info: dict[str, Any] = {
             "rewards": {self.reward_name: float(score[0])},
             "tokens": np.array(self._tokens, dtype=np.int64),

@@ -22,6 +22,7 @@ from esarm_env.types import Corpus, RewardFunction
 REWARD_GROUP = "esarm.rewards"
 DEFAULT_CORPUS, DEFAULT_SIZE = "synthetic-mead", 48
 CORPUS_FILE, TOKENIZER_FILE = "corpus/corpus.json", "prior/tokenizer.safetensors"
+CORPUS_KEYS = ("corpus", "size", "seed", "encoder", "content_hash")
 REWARD_FILE = "reward/reward.safetensors"
 
 
@@ -66,9 +67,16 @@ def read_corpus_file(run: Path) -> dict[str, Any]:
     """Return what the stage `corpus` noted: corpus, size, seed, encoder, content_hash."""
     path = need_file(run, CORPUS_FILE)
     try:
-        return dict(json.loads(path.read_text()))
-    except json.JSONDecodeError as error:
+        source = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: must be JSON, got {error}; delete the stage's folder") from error
+    missing = [key for key in CORPUS_KEYS if not isinstance(source, dict) or key not in source]
+    if missing:
+        raise InputError(
+            f"{path}: must have {', '.join(CORPUS_KEYS)}, got none for {', '.join(missing)}; "
+            "delete the stage's folder"
+        )
+    return dict(source)
 
 
 def need_file(run: Path, name: str) -> Path:
@@ -84,7 +92,7 @@ def need_file(run: Path, name: str) -> Path:
 def _small_task(name: str | None) -> AnimationTask:
     """Return a task whose tokenizer is trained here, in seconds, and cached."""
     size = DEFAULT_SIZE if name is None else None
-    corpus = open_corpus(name or DEFAULT_CORPUS, size=size)
+    corpus = open_corpus(DEFAULT_CORPUS if name is None else name, size=size)
     config = PriorConfig(epochs=10, steps_per_epoch=30)
     key = hashlib.sha256(f"{corpus.content_hash}/{config}".encode()).hexdigest()[:24]
     path = cache_dir() / "tokenizers" / f"{key}.safetensors"

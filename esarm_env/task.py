@@ -43,8 +43,8 @@ class AnimationTask:
     head: Head
     conditions: ConditionEncoder
     context: int = CONTEXT_CHUNKS
-    _windows: dict[int, FloatArray] = field(default_factory=dict, repr=False, compare=False)
-    _tokens: dict[int, IntArray] = field(default_factory=dict, repr=False, compare=False)
+    _windows: dict[int, FloatArray] = field(default_factory=dict, init=False, repr=False)
+    _tokens: dict[int, IntArray] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check that features and corpus belong together."""

@@ -158,8 +158,12 @@ class Trajectories:
         if self.tokens.ndim != 2 or self.condition.ndim != 2:
             got = f"{self.tokens.shape} and {self.condition.shape}"
             raise ValueError(f"`tokens` and `condition` must have two axes, got {got}")
-        inside = np.arange(self.tokens.shape[1]) < self.lengths[:, None]  # (N, L)
-        if not np.array_equal(self.tokens >= 0, inside):
+        width = self.tokens.shape[1]
+        if n and not (1 <= self.lengths.min() and self.lengths.max() <= width):
+            got = f"{self.lengths.min()} to {self.lengths.max()}"
+            raise ValueError(f"`lengths` must be 1 to {width} (the width of `tokens`), got {got}")
+        inside = np.arange(width) < self.lengths[:, None]  # (N, L)
+        if (self.tokens[inside] < 0).any() or (self.tokens[~inside] != -1).any():
             raise ValueError(
                 "`tokens` must be non-negative up to `lengths` and -1 after, got rows that are not"
             )

@@ -45,10 +45,10 @@ def load_module(path: Path, build: Callable[..., Module], *, kind: str) -> Modul
             tensors = {name: file.get_tensor(name) for name in file.keys()}
         found = sizes.pop("kind", None)
         if found != kind:
-            raise InputError(f"{path}: must hold a {kind}, got {found or 'something else'}")
+            raise ValueError(f"a file of {found or 'something else'}")
         module = build(**sizes)
         module.load_state_dict(tensors)
-    except (OSError, safetensors.SafetensorError, RuntimeError, TypeError) as error:
+    except (OSError, safetensors.SafetensorError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"{path}: must be a whole {kind} file, got {reason}; delete the stage and run it again"

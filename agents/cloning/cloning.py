@@ -81,6 +81,11 @@ class BehaviourCloning:
         for name, part in (("train", train), ("validation", validation)):
             if len(part) == 0:
                 raise ValueError(f"`{name}` must hold at least one utterance, got none")
+        if min(config.patience, config.epochs) < 1:
+            raise ValueError(
+                "`patience` and `epochs` must be at least 1, "
+                f"got {config.patience} and {config.epochs}"
+            )
         torch.manual_seed(seed)
         self._task, self._train, self._validation = task, train, validation
         self._config, self._speaker_start = config, speaker_start
@@ -124,6 +129,11 @@ class BehaviourCloning:
         for number, rows in enumerate(batches):
             self._set_rate(self.n_done + number / len(batches))
             losses.append(self._update(self._train[rows]))
+            if not math.isfinite(losses[-1]):
+                raise RuntimeError(
+                    f"loss must be finite, got {losses[-1]} in epoch {self.n_done + 1}, "
+                    f"utterances {self._train[rows].tolist()}"
+                )
         self.n_done += 1
         loss, accuracy = self._validate()
         if loss < self._best_loss:

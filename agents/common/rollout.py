@@ -13,6 +13,7 @@ from agents.session import PolicySession
 from agents.transformer import MotionTransformer
 
 GREEDY = 0.0
+COLDEST = 1e-3
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,11 @@ class Decoding:
 
     def __post_init__(self) -> None:
         """Check both ranges."""
-        if not self.temperature >= 0:
-            raise ValueError(f"`temperature` must be at least 0, got {self.temperature}")
+        # Dividing by less than this overflows; it is greedy to any purpose.
+        if self.temperature != GREEDY and not self.temperature >= COLDEST:
+            raise ValueError(
+                f"`temperature` must be 0 (greedy) or at least {COLDEST}, got {self.temperature}"
+            )
         if not 0 <= self.epsilon <= 1:
             raise ValueError(f"`epsilon` must be in [0, 1], got {self.epsilon}")
 
@@ -84,6 +88,8 @@ def generate(
         seeds: Shape (N, n), from `sequence_seeds`.
         batch_size: Rows that are stepped together.
     """
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1, got {batch_size}")
     model.eval()
     lengths = task.lengths[utterances]
     order = np.argsort(lengths, kind="stable")

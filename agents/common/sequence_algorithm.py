@@ -90,6 +90,14 @@ class SequenceAlgorithm(OnPolicyAlgorithm):
             ValueError: If `n_episodes` is no multiple of `samples_per_utterance`, or `env` offers
                 no task.
         """
+        counts = {"n_epochs": n_epochs, "batch_size": batch_size}
+        counts["samples_per_utterance"] = samples_per_utterance
+        for name, value in counts.items():
+            if value < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {value}")
+        for name, share in (("gamma", gamma), ("gae_lambda", gae_lambda)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"`{name}` must be in [0, 1], got {share}")
         if n_episodes < 1 or n_episodes % samples_per_utterance:
             raise ValueError(
                 "`n_episodes` must be a positive multiple of `samples_per_utterance` "
@@ -145,6 +153,9 @@ class SequenceAlgorithm(OnPolicyAlgorithm):
 
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
+        if self.env is not None:  # a loaded algorithm may get its environment later
+            for name in ("sequence_task", "score_tokens", "utterances"):
+                find_in_env(self.env, name)
         if self.seed is None:
             self.seed = int(np.random.SeedSequence().generate_state(1)[0] >> 1)
         self.set_random_seed(self.seed)
@@ -155,6 +166,11 @@ class SequenceAlgorithm(OnPolicyAlgorithm):
         self.reference.load_state_dict(self.model.state_dict())
         self.batch: EpisodeBatch | None = None
         self.rollout_buffer = None  # type: ignore[assignment]  # `batch` takes its place
+
+    def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
+        super()._update_current_progress_remaining(num_timesteps, total_timesteps)
+        # Whole episodes overshoot the total, and a schedule must not see less than nothing left.
+        self._current_progress_remaining = max(0.0, self._current_progress_remaining)
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "reference", "batch"]
@@ -172,9 +188,8 @@ class SequenceAlgorithm(OnPolicyAlgorithm):
         """Write and score `n_episodes` whole episodes; return whether to go on."""
         assert self.seed is not None, "drawn in _setup_model"
         callback.on_rollout_start()
-        utterances = self._draw_utterances()
-        samples = np.tile(np.arange(self.samples_per_utterance), len(utterances))
-        utterances = np.repeat(utterances, self.samples_per_utterance)
+        utterances = np.repeat(self._draw_utterances(), self.samples_per_utterance)
+        samples = occurrence_numbers(utterances)
         self.batch = self.compute_advantages(self._sample(utterances, samples))
         self._note_episodes(self.batch)
         for active in self.batch.inside.sum(axis=0):
@@ -235,7 +250,7 @@ class SequenceAlgorithm(OnPolicyAlgorithm):
         self.policy.set_training_mode(False)  # dropout would change the ratio
         self._update_learning_rate(self.policy.optimizer)
         rng = np.random.default_rng([self.seed, self.n_iterations, 1])
-        advantages = self._normalised(self.batch)
+        advantages = scaled_advantages(self.batch)
         rows = [
             self._update(minibatch)
             for _ in range(self.n_epochs)
@@ -247,12 +262,6 @@ class SequenceAlgorithm(OnPolicyAlgorithm):
             self.logger.record(f"train/{name}", float(np.mean([row[name] for row in rows])))
         self.logger.record("train/first_ratio_error", rows[0]["ratio_error"])
         self.logger.record("rollout/score", float(self.batch.scores.mean()))
-
-    def _normalised(self, batch: EpisodeBatch) -> EpisodeBatch:
-        """Return `batch` with advantages of mean 0 and spread 1 over all its tokens."""
-        inside = batch.advantages[batch.inside]
-        scaled = (batch.advantages - inside.mean()) / (inside.std() + 1e-8)
-        return replace(batch, advantages=np.where(batch.inside, scaled, 0).astype(np.float32))
 
     def _update(self, batch: EpisodeBatch) -> dict[str, float]:
         windows = torch.from_numpy(self.task.audio_windows(batch.utterances))
@@ -292,6 +301,29 @@ class SequenceAlgorithm(OnPolicyAlgorithm):
             "entropy": entropy[inside].mean().item(),
             "ratio_error": (ratio - 1).abs().max().item(),
         }
+
+
+def scaled_advantages(batch: EpisodeBatch) -> EpisodeBatch:
+    """Return `batch` with advantages divided by their root mean square over all tokens.
+
+    Their mean is left alone: what to take off is the baseline's business, not the scale's. Where
+    all are as good as zero there is nothing to learn, and rounding must not be blown up.
+    """
+    inside = batch.advantages[batch.inside].astype(np.float64)
+    size = np.sqrt(np.mean(inside**2))
+    noise = 1e-5 * (1.0 + np.abs(batch.scores).max())
+    factor = 1.0 / size if size > noise else 0.0
+    return replace(batch, advantages=(batch.advantages * factor).astype(np.float32))
+
+
+def occurrence_numbers(values: IntArray) -> IntArray:
+    """Return how often each of `values` (N,) has come before, so that repeats can differ."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    first = np.searchsorted(ordered, ordered, side="left")
+    numbers = np.empty(len(values), dtype=np.int64)
+    numbers[order] = np.arange(len(values)) - first
+    return numbers
 
 
 def spread(per_episode: FloatArray, batch: EpisodeBatch) -> FloatArray:

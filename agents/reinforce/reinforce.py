@@ -26,9 +26,10 @@ class SequenceReinforce(SequenceAlgorithm):
         env: GymEnv | str,
         *,
         baseline: str = "leave_one_out",
+        n_episodes: int = 64,
         **kwargs: Any,
     ) -> None:
-        """Add `baseline` to the base's arguments.
+        """Add `baseline` to the base's arguments; `batch_size` is always `n_episodes`.
 
         `none`; `mean`, of the iteration's scores; or `leave_one_out`, the mean of the other samples
         of the same utterance (RLOO), which takes out how hard an utterance is.
@@ -36,9 +37,16 @@ class SequenceReinforce(SequenceAlgorithm):
         if baseline not in BASELINES:
             raise ValueError(f"`baseline` must be one of {', '.join(BASELINES)}, got {baseline!r}")
         self.baseline = baseline
-        super().__init__(policy, env, n_epochs=1, vf_coef=0.0, **kwargs)
         # One step on all episodes: a second minibatch would meet weights that did not write it.
-        self.batch_size = self.n_episodes
+        super().__init__(
+            policy,
+            env,
+            n_episodes=n_episodes,
+            batch_size=n_episodes,
+            n_epochs=1,
+            vf_coef=0.0,
+            **kwargs,
+        )
 
     def compute_advantages(self, batch: EpisodeBatch) -> EpisodeBatch:
         """Fill in score minus baseline, the same at every token."""

@@ -7,6 +7,7 @@ user has. librosa and torch are imported at the first call, not with this module
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from esarm_env.errors import InputError
-from esarm_env.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, n_frames_of
+from esarm_env.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray, n_frames_of
 
+VOICED_CORRELATION = 0.6  # noise reaches 0.5 by chance at the best of all lags, vowels pass 0.8
 FEATURE_BOUND = 8.0  # features are clipped to [-8, 8], which the observation space states
 
 
@@ -51,7 +53,7 @@ class LogMel:
     @property
     def key(self) -> str:
         """Identify the settings; raise the number with any change of the figures."""
-        return f"logmel-v1-{self.n_mels}"
+        return f"logmel-v2-{self.n_mels}-{self.hop}-{self.window}"
 
     @property
     def dim(self) -> int:
@@ -89,20 +91,18 @@ class LogMel:
         """Return voicing and octaves from 150 Hz, each (hops,), by YIN (de Cheveigne 2002)."""
         import librosa
 
-        lowest_hz, highest_hz, step = 60.0, 500.0, 2  # pitch every 20 ms is enough
+        step = 2  # pitch every 20 ms is enough
+        hop = self.hop * step
         f0 = librosa.yin(
-            audio,
-            fmin=lowest_hz,
-            fmax=highest_hz,
-            sr=SAMPLE_RATE_HZ,
-            frame_length=1024,
-            hop_length=self.hop * step,
+            audio, fmin=60.0, fmax=500.0, sr=SAMPLE_RATE_HZ, frame_length=1024, hop_length=hop
         )
-        f0 = np.repeat(f0, step)[: len(active)]
-        f0 = np.pad(f0, (0, len(active) - len(f0)), mode="edge")
-        # YIN answers at the edge of its range where it finds no period.
-        voiced = active & (f0 > lowest_hz * 1.05) & (f0 < highest_hz * 0.95)
-        pitch = np.where(voiced, np.log2(f0 / 150.0), 0.0)
+        # YIN always answers with some period; whether there is one, the correlation tells.
+        lag = np.round(SAMPLE_RATE_HZ / f0).astype(np.int64)
+        periodic = _correlation_at(audio, np.arange(len(f0)) * hop, lag) > VOICED_CORRELATION
+        f0, periodic = (np.repeat(values, step)[: len(active)] for values in (f0, periodic))
+        missing = len(active) - len(f0)
+        voiced = active & np.pad(periodic, (0, missing))
+        pitch = np.where(voiced, np.log2(np.pad(f0, (0, missing), mode="edge") / 150.0), 0.0)
         return voiced.astype(np.float32), pitch.astype(np.float32)
 
 
@@ -121,8 +121,13 @@ class WavLM:
 
     @property
     def key(self) -> str:
-        """Identify weights and layer."""
-        return f"wavlm-v1-{Path(self.weights).name}-{self.layer}"
+        """Identify weights and layer; a local folder by its path, sizes and dates."""
+        files = sorted(Path(self.weights).glob("*")) if Path(self.weights).is_dir() else []
+        stats = [
+            (str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files
+        ]
+        digest = hashlib.sha256(repr((self.weights, stats)).encode()).hexdigest()[:16]
+        return f"wavlm-v1-{digest}-{self.layer}"
 
     @property
     def dim(self) -> int:
@@ -165,13 +170,26 @@ def make_encoder(name: str) -> AudioEncoder:
     raise InputError(f"`encoder` must be logmel, wavlm or wavlm:FOLDER, got {name!r}")
 
 
+def _correlation_at(audio: FloatArray, centres: IntArray, lags: IntArray) -> FloatArray:
+    """Return the correlation (hops,) of `audio` with itself `lags` later around `centres`."""
+    span = np.arange(-256, 256)
+    reach = 256 + int(lags.max(initial=0))
+    padded = np.pad(audio, (reach, reach))
+    first = (centres - lags // 2 + reach)[:, None] + span  # (hops, 512)
+    here, later = padded[first], padded[first + lags[:, None]]
+    norm = np.sqrt((here**2).sum(axis=1) * (later**2).sum(axis=1))
+    correlation: FloatArray = (here * later).sum(axis=1) / (norm + 1e-9)
+    return correlation
+
+
 def _to_frame_rate(columns: FloatArray, rate_hz: float, n_frames: int) -> FloatArray:
     """Average what falls within each 30 fps frame, shape (hops, D) -> (n_frames, D).
 
     Integrating before sampling keeps fast changes from aliasing into slow ones.
     """
     total = np.concatenate([np.zeros((1, columns.shape[1])), np.cumsum(columns, axis=0)])
-    edges = (np.arange(n_frames + 1) - 0.5) / FRAME_RATE_HZ * rate_hz
+    # Hop k stands for [k - 1/2, k + 1/2), hence the half.
+    edges = (np.arange(n_frames + 1) - 0.5) / FRAME_RATE_HZ * rate_hz + 0.5
     edges = np.clip(edges, 0, len(columns))
     # A frame past the last hop would average nothing: let it see the last one.
     edges[:-1] = np.minimum(edges[:-1], len(columns) - 1)

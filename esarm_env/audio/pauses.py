@@ -29,7 +29,7 @@ def cut_at_pauses(audio: FloatArray, *, shortest_s: float, longest_s: float) -> 
 
     Args:
         audio: Shape (n_samples,), 16 kHz.
-        shortest_s: Least length of a piece, above 0.
+        shortest_s: Least length of a piece, at least 0.01.
         longest_s: Greatest length of a piece, at least twice `shortest_s`.
 
     Returns:
@@ -38,13 +38,13 @@ def cut_at_pauses(audio: FloatArray, *, shortest_s: float, longest_s: float) -> 
     Raises:
         ValueError: If the two lengths break their rule.
     """
-    if not 0 < 2 * shortest_s <= longest_s:
+    if not HOP_S <= shortest_s <= longest_s / 2:
         raise ValueError(
-            "`longest_s` must be at least twice `shortest_s` (above 0), "
+            f"`longest_s` must be at least twice `shortest_s` (at least {HOP_S}), "
             f"got {longest_s} and {shortest_s}"
         )
     level = loudness_db(audio)
-    shortest, longest = int(shortest_s / HOP_S), int(longest_s / HOP_S)
+    shortest, longest = round(shortest_s / HOP_S), round(longest_s / HOP_S)
     cuts = [0]
     while len(level) - cuts[-1] > longest:
         first = cuts[-1] + shortest

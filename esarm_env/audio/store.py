@@ -39,6 +39,8 @@ class FeatureStore:
 
     def __getitem__(self, index: int) -> FloatArray:
         """Return the features of utterance `index`, shape (T, dim), float32, a fresh copy."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"`index` must be in 0..{len(self) - 1}, got {index}")
         begin, end = self._offsets[index], self._offsets[index + 1]
         return self._values[begin:end].astype(np.float32)
 

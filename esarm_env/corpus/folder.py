@@ -13,11 +13,10 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from esarm_env.audio.loading import read_audio
 from esarm_env.audio.pauses import cut_at_pauses
-from esarm_env.corpus.splits import split_in_blocks
+from esarm_env.corpus.splits import check_split, split_in_blocks
 from esarm_env.errors import InputError
 from esarm_env.types import (
     FRAME_RATE_HZ,
@@ -31,6 +30,7 @@ from esarm_env.types import (
 )
 
 SHORTEST_S, LONGEST_S = 1.5, 6.0
+LONGEST_TAKE_S = 4 * 3600.0
 MAX_LENGTH_DIFFERENCE = 3  # frames by which motion and audio of one take may differ
 STILL_RANGE = 1e-3  # a channel that moves less than this was not captured
 
@@ -54,6 +54,7 @@ class FolderCorpus:
             InputError: If the layout is another one, or no take is usable.
         """
         self.name = str(folder)
+        self._folder = Path(folder)
         self._takes = find_takes(Path(folder))
         self._audio, self._motion = zip(
             *(_read_take(audio, motion) for audio, motion in self._takes), strict=True
@@ -93,13 +94,15 @@ class FolderCorpus:
 
     def split(self, name: str) -> IntArray:
         """Return the utterance indices of a split: whole stretches of each take, 80/10/10 %."""
-        return split_in_blocks([piece.take for piece in self._pieces])[name]
+        return split_in_blocks([piece.take for piece in self._pieces])[check_split(name)]
 
     def _record(self, piece: _Piece) -> Record:
-        stem = self._takes[piece.take][0].stem
+        motion = self._takes[piece.take][1]
+        # Trees such as 3D-ETF's have one stem in several parts: the path tells them apart.
+        part = motion.parent.parent.relative_to(self._folder)
         return Record(
-            id=f"{stem}-{piece.begin:05d}",
-            speaker=stem.split("_")[0],
+            id=f"{(part / motion.stem).as_posix()}-{piece.begin:05d}",
+            speaker=motion.stem.split("_")[0],
             emotion="neutral",
             intensity=1,
             text=None,
@@ -125,15 +128,8 @@ def find_takes(folder: Path) -> list[tuple[Path, Path]]:
 
 def _read_take(audio_path: Path, motion_path: Path) -> tuple[FloatArray, FloatArray]:
     """Return audio and motion of one take, trimmed to equal duration."""
-    audio = read_audio(audio_path, max_duration_s=soundfile.info(audio_path).duration + 1)
-    try:
-        motion = np.load(motion_path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{motion_path}: must be a whole .npy array, got {error}") from error
-    if motion.ndim != 2 or motion.shape[1] != N_CHANNELS or not np.isfinite(motion).all():
-        raise InputError(
-            f"{motion_path}: must be finite and of shape (T, {N_CHANNELS}), got {motion.shape}"
-        )
+    audio = read_audio(audio_path, max_duration_s=LONGEST_TAKE_S)
+    motion = _read_motion(motion_path)
     heard = round(len(audio) / SAMPLE_RATE_HZ * FRAME_RATE_HZ)
     if abs(heard - len(motion)) > MAX_LENGTH_DIFFERENCE:
         raise InputError(
@@ -143,6 +139,20 @@ def _read_take(audio_path: Path, motion_path: Path) -> tuple[FloatArray, FloatAr
     n_frames = min(heard, len(motion))
     motion = np.clip(motion[:n_frames], 0, 1).astype(np.float32)
     return audio[: n_frames * SAMPLE_RATE_HZ // FRAME_RATE_HZ], motion
+
+
+def _read_motion(path: Path) -> FloatArray:
+    """Return motion of shape (T, 52), as stored."""
+    try:
+        motion = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(f"{path}: must be a whole .npy array, got {error}") from error
+    if motion.dtype.kind not in "fiu" or motion.ndim != 2 or motion.shape[1] != N_CHANNELS:
+        got = f"{motion.dtype} {motion.shape}"
+        raise InputError(f"{path}: must be numbers of shape (T, {N_CHANNELS}), got {got}")
+    if not np.isfinite(motion).all():
+        raise InputError(f"{path}: must be finite, got NaN or infinite; export it again")
+    return np.asarray(motion, dtype=np.float32)
 
 
 def _cut_frames(audio: FloatArray, n_frames: int) -> IntArray:

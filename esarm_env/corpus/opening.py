@@ -29,7 +29,7 @@ def open_corpus(name: str, *, size: int | None = None, seed: int = 0) -> Corpus:
         from esarm_env.corpus.synthetic import open_synthetic
 
         return open_synthetic(name, size=size, seed=seed, cache_dir=cache_dir())
-    if not Path(name).is_dir():
+    if not name or not Path(name).is_dir():
         raise InputError(
             f"`corpus` must be {', '.join(CORPUS_NAMES)} or a folder of recordings, got {name!r}"
         )

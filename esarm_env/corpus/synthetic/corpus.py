@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from esarm_env.cache import new_folder
+from esarm_env.corpus.splits import check_split
 from esarm_env.corpus.synthetic.design import SyntheticDesign, synthetic_design
 from esarm_env.corpus.synthetic.espeak import espeak_version
 from esarm_env.corpus.synthetic.generate import INDEX_FILE, generate
@@ -25,8 +26,6 @@ from esarm_env.corpus.synthetic.worker import (
 )
 from esarm_env.errors import InputError
 from esarm_env.types import N_CHANNELS, BoolArray, IntArray, Record, Utterance
-
-_SPLITS = ("train", "validation", "test")
 
 
 class SyntheticCorpus:
@@ -100,9 +99,7 @@ class SyntheticCorpus:
 
     def split(self, name: str) -> IntArray:
         """Return the utterance indices of `train`, `validation` or `test`, ascending."""
-        if name not in _SPLITS:
-            raise InputError(f"`name` must be one of {_SPLITS}, got {name!r}")
-        return np.flatnonzero(self._split_names == name).astype(np.int64)
+        return np.flatnonzero(self._split_names == check_split(name)).astype(np.int64)
 
     def parallel_groups(self) -> list[IntArray]:
         """Return the utterances that share speaker and sentence, two emotions or more each.
