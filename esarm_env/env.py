@@ -36,7 +36,7 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
 
     | key | shape | meaning | low | high |
     |---|---|---|---|---|
-    | `audio` | (window_dim,) | features of this chunk and 2 on each side | -8 | 8 |
+    | `audio` | (window_dim,) | features of this chunk and 1 on each side | -8 | 8 |
     | `condition` | (condition_dim,) | one-hots of emotion (9), intensity (3), speaker | 0 | 1 |
     | `last_tokens` | (tokens_per_chunk,) | newest last, -1 before the start | -1 | n_tokens - 1 |
     | `step` | (1,) | tokens written so far | 0 | longest utterance |

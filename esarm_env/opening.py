@@ -22,7 +22,7 @@ from esarm_env.types import Corpus, RewardFunction
 REWARD_GROUP = "esarm.rewards"
 DEFAULT_CORPUS, DEFAULT_SIZE = "synthetic-mead", 48
 CORPUS_FILE, TOKENIZER_FILE = "corpus/corpus.json", "prior/tokenizer.safetensors"
-CORPUS_KEYS = ("corpus", "size", "seed", "encoder", "content_hash")
+CORPUS_KEYS = ("corpus", "size", "seed", "encoder", "content_hash", "speakers")
 REWARD_FILE = "reward/reward.safetensors"
 
 
@@ -64,7 +64,7 @@ def training_speakers(corpus: Corpus) -> tuple[str, ...]:
 
 
 def read_corpus_file(run: Path) -> dict[str, Any]:
-    """Return what the stage `corpus` noted: corpus, size, seed, encoder, content_hash."""
+    """Return what the stage `corpus` noted; it has at least the keys `CORPUS_KEYS`."""
     path = need_file(run, CORPUS_FILE)
     try:
         source = json.loads(path.read_text())

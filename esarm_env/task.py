@@ -21,7 +21,10 @@ from esarm_env.face.metrics import emotional_vertex_error, lip_vertex_error
 from esarm_env.tokenizer.vq import VQMotionTokenizer
 from esarm_env.types import Corpus, FloatArray, IntArray, Trajectories
 
-CONTEXT_CHUNKS = 2  # chunks heard before and after the current one: 0.27 s each way
+# Chunks heard before and after the current one: 0.13 s each way, the reach of coarticulation.
+# With two each way a clone learns its training sentences by heart (LVE 3.5 against 3.2 mm on new
+# ones), because a window then holds whole words.
+CONTEXT_CHUNKS = 1
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,7 @@ from esarm_env.audio.features import make_encoder
 from esarm_env.conditions import ConditionEncoder
 from esarm_env.errors import InputError
 from esarm_env.face.livelink import write_livelink_csv
-from esarm_env.opening import (
-    TOKENIZER_FILE,
-    need_file,
-    open_task,
-    read_corpus_file,
-)
+from esarm_env.opening import TOKENIZER_FILE, need_file, read_corpus_file
 from esarm_env.task import audio_windows, pad_stack
 from esarm_env.tokenizer import load_tokenizer
 from esarm_env.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray
@@ -95,7 +90,7 @@ class SpeechAnimator:
         self._encoder = make_encoder(source["encoder"])
         self._tokenizer = load_tokenizer(need_file(run, TOKENIZER_FILE))
         self._policy, self.policy_name = _find_policy(run, policy)
-        self._conditions: ConditionEncoder = open_task(run).conditions
+        self._conditions = ConditionEncoder(tuple(source["speakers"]))
 
     def animate(
         self, audio: FloatArray, voice: Voice, *, temperature: float = 0.0, seed: int = 0

@@ -60,7 +60,7 @@ def _head(run: RunFolder, results: dict[str, Any]) -> str:
     return (
         f"# ESARM run `{run.path.name}`\n\n"
         f"Trained and tested on the {kind} `{label}`: {corpus['utterances']} utterances, "
-        f"{corpus['speech_s']:.0f} s, {corpus['speakers']} speakers; figures on "
+        f"{corpus['speech_s']:.0f} s, {corpus['n_speakers']} speakers; figures on "
         f"{results['utterances']} held-out test utterances, one seed ({run.config.seed}). "
         f"Brackets are {share} % bootstrap intervals over utterances; they do not cover other "
         "training seeds.\n\n"

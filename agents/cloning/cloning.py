@@ -40,8 +40,8 @@ class CloneConfig:
     n_layers: int = 3
     n_heads: int = 4
     width: int = 128
-    dropout: float = 0.1
-    epochs: int = 9
+    dropout: float = 0.15
+    epochs: int = 12
     patience: int = 4
     batch_size: int = 8
     learning_rate: float = 1e-3

@@ -43,7 +43,7 @@ class PriorConfig:
     codebooks_per_stream: int = 2
     hidden: int = 128
     code_dim: int = 32
-    epochs: int = 30
+    epochs: int = 24
     steps_per_epoch: int = 50
     batch_size: int = 32
     crop_chunks: int = 16

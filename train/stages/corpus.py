@@ -11,6 +11,7 @@ from esarm_env.audio.store import open_features
 from esarm_env.cache import cache_dir
 from esarm_env.corpus import CORPUS_NAMES, SPLITS, open_corpus
 from esarm_env.errors import InputError
+from esarm_env.opening import training_speakers
 from esarm_env.types import FRAME_RATE_HZ, Corpus
 from train.run_folder import RunFolder
 
@@ -39,6 +40,7 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
         "seed": config.seed,
         "encoder": config.encoder,
         "content_hash": corpus.content_hash,
+        "speakers": list(training_speakers(corpus)),  # so that `animate` needs no corpus
     }
     (folder / "corpus.json").write_text(json.dumps(source, indent=1))
     return {"synthetic": synthetic, **source, **_describe(corpus)}
@@ -50,7 +52,7 @@ def _describe(corpus: Corpus) -> dict[str, Any]:
     return {
         "utterances": len(corpus),
         "speech_s": round(speech_s, 1),
-        "speakers": len({record.speaker for record in records}),
+        "n_speakers": len({record.speaker for record in records}),
         "emotions": sorted({record.emotion for record in records}),
         "captured_channels": int(corpus.captured.sum()),
         **{f"{split}_utterances": len(corpus.split(split)) for split in SPLITS},

@@ -132,7 +132,7 @@ def synthetic_design(name: str, *, size: int | None = None, seed: int = 0) -> Sy
 
     Args:
         name: `synthetic-mead` or `synthetic-ravdess`.
-        size: Number of utterances; None is 3072 for the first (of 13398 possible) and the full
+        size: Number of utterances; None is 3072 for the first (of 33528 possible) and the full
             1440 for the second.
         seed: Draws other speakers, timing and noise.
 
@@ -159,8 +159,8 @@ _DESIGNS = {
         n_speakers=12,
         n_train_speakers=9,
         n_validation_speakers=0,
-        n_train_sentences=46,
-        n_validation_sentences=7,
+        n_train_sentences=116,
+        n_validation_sentences=16,
         split_sentences=True,
         n_repetitions=1,
         size=3072,

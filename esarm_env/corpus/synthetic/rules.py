@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 
 # ---- Mouth: sounds ---------------------------------------------------------------------------
 

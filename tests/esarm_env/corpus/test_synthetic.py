@@ -209,8 +209,8 @@ def test_full_grid_can_be_planned() -> None:
 
 BAD_CALLS = [
     ({"name": "mead"}, "`name` must be one of ('synthetic-mead', 'synthetic-ravdess'), got 'mead'"),
-    ({"size": 7}, "`size` must be in 8..13398 for 'synthetic-mead', got 7"),
-    ({"size": 13_399}, "`size` must be in 8..13398 for 'synthetic-mead', got 13399"),
+    ({"size": 7}, "`size` must be in 8..33528 for 'synthetic-mead', got 7"),
+    ({"size": 33_529}, "`size` must be in 8..33528 for 'synthetic-mead', got 33529"),
     ({"seed": -1}, "`seed` must be at least 0, got -1"),
     ({"n_workers": 0}, "`n_workers` must be at least 1, got 0"),
 ]
