@@ -43,6 +43,8 @@ def load_module(path: Path, build: Callable[..., Module], *, kind: str) -> Modul
         with safetensors.safe_open(path, framework="pt") as file:
             sizes = json.loads((file.metadata() or {}).get(KEY, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}
+        if not isinstance(sizes, dict):
+            raise ValueError("a file of something else")
         found = sizes.pop("kind", None)
         if found != kind:
             raise ValueError(f"a file of {found or 'something else'}")

@@ -70,17 +70,9 @@ def _head(run: RunFolder, results: dict[str, Any]) -> str:
     )
 
 
-def table_rows(results: dict[str, Any]) -> list[list[str]]:
-    """Return the rows of the main table as text: label, LVE, EVE, score."""
-    return [
-        [label, *(_cell(figures[name]) for name in ARROWS)]
-        for label, figures in results["rows"].items()
-    ]
-
-
 def _main_table(results: dict[str, Any]) -> str:
     lines = ["## Results", "", _header("animation")]
-    lines += ["| " + " | ".join(row) + " |" for row in table_rows(results)]
+    lines += [_row(label, figures) for label, figures in results["rows"].items()]
     return "\n".join(lines)
 
 
@@ -169,8 +161,7 @@ def _row(label: str, figures: dict[str, Any]) -> str:
 
 
 def _cell(figures: list[float | None]) -> str:
-    return (
-        "n/a"
-        if figures[0] is None
-        else str(Interval(*(float(f) for f in figures if f is not None)))
-    )
+    mean, low, high = figures
+    if mean is None or low is None or high is None:
+        return "n/a"
+    return str(Interval(mean, low, high))

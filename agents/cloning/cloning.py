@@ -136,6 +136,10 @@ class BehaviourCloning:
                 )
         self.n_done += 1
         loss, accuracy = self._validate()
+        if not math.isfinite(loss):
+            raise RuntimeError(
+                f"loss must be finite, got {loss} in validation, epoch {self.n_done}"
+            )
         if loss < self._best_loss:
             self._best_loss, self._best_epoch = loss, self.n_done
             self._best = copy.deepcopy(self.model.state_dict())

@@ -90,19 +90,21 @@ class SequenceAlgorithm(OnPolicyAlgorithm):
             ValueError: If `n_episodes` is no multiple of `samples_per_utterance`, or `env` offers
                 no task.
         """
-        counts = {"n_epochs": n_epochs, "batch_size": batch_size}
-        counts["samples_per_utterance"] = samples_per_utterance
-        for name, value in counts.items():
-            if value < 1:
-                raise ValueError(f"`{name}` must be at least 1, got {value}")
-        for name, share in (("gamma", gamma), ("gae_lambda", gae_lambda)):
-            if not 0 <= share <= 1:
-                raise ValueError(f"`{name}` must be in [0, 1], got {share}")
+        if samples_per_utterance < 1:
+            raise ValueError(
+                f"`samples_per_utterance` must be at least 1, got {samples_per_utterance}"
+            )
         if n_episodes < 1 or n_episodes % samples_per_utterance:
             raise ValueError(
                 "`n_episodes` must be a positive multiple of `samples_per_utterance` "
                 f"({samples_per_utterance}), got {n_episodes}"
             )
+        for name, value in (("n_epochs", n_epochs), ("batch_size", batch_size)):
+            if value < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {value}")
+        for name, share in (("gamma", gamma), ("gae_lambda", gae_lambda)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"`{name}` must be in [0, 1], got {share}")
         self.n_episodes, self.batch_size, self.n_epochs = n_episodes, batch_size, n_epochs
         self.kl_coef, self.samples_per_utterance = kl_coef, samples_per_utterance
         self.n_iterations = 0

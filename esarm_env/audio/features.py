@@ -192,9 +192,13 @@ def _to_frame_rate(columns: FloatArray, rate_hz: float, n_frames: int) -> FloatA
     edges = (np.arange(n_frames + 1) - 0.5) / FRAME_RATE_HZ * rate_hz + 0.5
     edges = np.clip(edges, 0, len(columns))
     # A frame past the last hop would average nothing: let it see the last one.
-    edges[:-1] = np.minimum(edges[:-1], len(columns) - 1)
-    edges[1:] = np.maximum(edges[1:], edges[:-1] + 1e-3)
-    low = np.floor(edges).astype(int).clip(0, len(columns) - 1)
-    at_edges = total[low] + (edges - low)[:, None] * columns[low]  # (n_frames + 1, D)
-    means: FloatArray = np.diff(at_edges, axis=0) / np.diff(edges)[:, None]
+    begin = np.minimum(edges[:-1], len(columns) - 1)
+    end = np.maximum(edges[1:], begin + 1e-3)
+
+    def up_to(place: FloatArray) -> FloatArray:
+        low = np.floor(place).astype(int).clip(0, len(columns) - 1)
+        area: FloatArray = total[low] + (place - low)[:, None] * columns[low]
+        return area
+
+    means: FloatArray = (up_to(end) - up_to(begin)) / (end - begin)[:, None]
     return means

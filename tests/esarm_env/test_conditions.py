@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,14 +67,23 @@ def test_no_training_speaker_is_allowed() -> None:
         ("Happy", 1, f"`emotion` must be one of {VALID}, got 'Happy'"),
         ("happy", 0, "`intensity` must be 1 to 3, got 0"),
         ("happy", 4, "`intensity` must be 1 to 3, got 4"),
+        ("happy", 1.5, "`intensity` must be 1 to 3, got 1.5"),
+        ("happy", "2", "`intensity` must be 1 to 3, got '2'"),
+        ("happy", None, "`intensity` must be 1 to 3, got None"),
     ],
 )
 def test_unknown_labels_are_rejected(
-    encoder: ConditionEncoder, emotion: str, intensity: int, message: str
+    encoder: ConditionEncoder, emotion: str, intensity: Any, message: str
 ) -> None:
-    """Intensity 0 would set the last emotion's column."""
+    """Intensity 0 would set the last emotion's column, and 1.5 be rounded without a word."""
     with pytest.raises(InputError, match=re.escape(message)):
         encoder.encode(emotion, intensity, "anna")
+
+
+def test_numpys_integers_are_intensities(encoder: ConditionEncoder) -> None:
+    """Loops over `np.arange` hand these over."""
+    expected = encoder.encode("sad", 3, "anna")
+    np.testing.assert_array_equal(encoder.encode("sad", np.int64(3), "anna"), expected)
 
 
 def test_records_are_encoded_row_by_row(encoder: ConditionEncoder, tiny_corpus: Corpus) -> None:

@@ -19,6 +19,7 @@ from esarm_env.opening import (
     assemble_task,
     need_file,
     open_task,
+    read_corpus_file,
     resolve_reward,
     reward_names,
     training_speakers,
@@ -160,6 +161,7 @@ def source_of(corpus: Corpus) -> dict[str, Any]:
         "seed": 5,
         "encoder": "logmel",
         "content_hash": corpus.content_hash,
+        "speakers": ["anna", "ben", "cleo"],
     }
 
 
@@ -228,26 +230,43 @@ def test_another_corpus_than_in_training_is_rejected(run: Path, tiny_corpus: Cor
         open_task(run)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "not json",
-        pytest.param(
-            "[1, 2]", marks=pytest.mark.xfail(strict=True, reason="only bad JSON is looked for")
-        ),
-        pytest.param(
-            "{}", marks=pytest.mark.xfail(strict=True, reason="the keys are not looked for")
-        ),
-    ],
-)
-def test_a_damaged_note_is_rejected(run: Path, text: str) -> None:
-    """An interrupted disk must be told from a bug."""
+@pytest.mark.parametrize("content", [b"", b"{", b"not json", b'{"corpus": "\xff"}'])
+def test_a_damaged_note_is_rejected(run: Path, content: bytes) -> None:
+    """After an interrupted copy the user must read which folder to delete, not a traceback."""
     path = run / "corpus" / "corpus.json"
-    path.write_text(text)
-    with pytest.raises(InputError, match=re.escape(f"{path}: must be JSON, got ")):
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=re.escape(f"{path}: must be JSON, got ")) as caught:
         open_task(run)
+    assert str(caught.value).endswith("; delete the stage's folder")
+
+
+@pytest.mark.parametrize(
+    "missing", [["corpus"], ["size", "encoder"], ["seed", "content_hash"], ["speakers"], []]
+)
+def test_a_note_without_its_keys_is_rejected(
+    run: Path, tiny_corpus: Corpus, missing: list[str]
+) -> None:
+    """A note of another version must not end in a KeyError; [] stands for JSON that is a list."""
+    path = run / "corpus" / "corpus.json"
+    source = {key: value for key, value in source_of(tiny_corpus).items() if key not in missing}
+    path.write_text(json.dumps(source if missing else list(source)))
+    keys = "corpus, size, seed, encoder, content_hash, speakers"
+    message = (
+        f"{path}: must have {keys}, got none for {', '.join(missing) or keys}; "
+        "delete the stage's folder"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        open_task(run)
+
+
+def test_a_note_with_further_keys_is_allowed(run: Path, tiny_corpus: Corpus) -> None:
+    """A later version may note more; and `size` may be null, for all utterances."""
+    path = run / "corpus" / "corpus.json"
+    source = source_of(tiny_corpus) | {"made": "2026"}
+    path.write_text(json.dumps(source))
+    assert read_corpus_file(run) == source
+    path.write_text(json.dumps(source | {"size": None}))
+    assert read_corpus_file(run)["size"] is None
 
 
 def test_run_and_corpus_exclude_each_other(run: Path) -> None:
@@ -255,6 +274,12 @@ def test_run_and_corpus_exclude_each_other(run: Path) -> None:
     message = "`corpus` must be left out beside `run`, got 'synthetic-mead'"
     with pytest.raises(InputError, match=re.escape(message)):
         open_task(run, corpus="synthetic-mead")
+
+
+def test_an_empty_name_is_no_corpus() -> None:
+    """A shell variable that was never set must not open the default corpus."""
+    with pytest.raises(InputError, match=re.escape("or a folder of recordings, got ''")):
+        open_task(corpus="")
 
 
 def test_a_small_task_trains_its_tokenizer_once(

@@ -173,6 +173,8 @@ def test_rows_that_disagree_are_rejected(change: dict[str, Any], message: str) -
         {"lengths": np.array([1, 4])},  # a token after the end
         {"tokens": np.array([[10, 11, 12, -1], [20, 21, 22, 23]])},
         {"tokens": np.array([[-1, 11, -1, -1], [20, 21, 22, 23]])},
+        {"tokens": np.array([[10, 11, -2, -1], [20, 21, 22, 23]])},
+        {"tokens": np.array([[10, 11, -1, -100], [20, 21, 22, 23]])},  # torch's own padding
     ],
 )
 def test_padding_that_disagrees_with_lengths_is_rejected(change: dict[str, Any]) -> None:
@@ -182,21 +184,20 @@ def test_padding_that_disagrees_with_lengths_is_rejected(change: dict[str, Any])
         trajectories(**change)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="only the tokens are compared, and a row of them can be too short"
-)
 def test_a_length_beyond_the_tokens_is_rejected() -> None:
     """Decoding would read tokens that nobody wrote."""
-    with pytest.raises(ValueError, match="`lengths`"):
+    message = "`lengths` must be 1 to 4 (the width of `tokens`), got 2 to 5"
+    with pytest.raises(ValueError, match=re.escape(message)):
         trajectories(lengths=np.array([2, 5]))
 
 
-@pytest.mark.xfail(strict=True, reason="the check lets a row of padding alone pass")
-def test_a_length_of_zero_is_rejected() -> None:
+@pytest.mark.parametrize("length", [0, -1])
+def test_a_length_of_nothing_is_rejected(length: int) -> None:
     """An animation without a token has no motion to score."""
     tokens = np.array([[-1, -1, -1, -1], [20, 21, 22, 23]])
-    with pytest.raises(ValueError, match="`lengths`"):
-        trajectories(tokens=tokens, lengths=np.array([0, 4]))
+    message = f"`lengths` must be 1 to 4 (the width of `tokens`), got {length} to 4"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        trajectories(tokens=tokens, lengths=np.array([length, 4]))
 
 
 def test_a_length_of_one_is_allowed() -> None:

@@ -547,7 +547,7 @@ def test_training_without_a_task_is_rejected(env: Env, make_algorithm: MakeAlgor
     del env.unwrapped.sequence_task  # type: ignore[attr-defined]
     algorithm.set_env(env)
     with pytest.raises(ValueError, match=re.escape("`env` must offer `sequence_task`")):
-        algorithm.learn(1)
+        algorithm.task  # noqa: B018
 
 
 @pytest.mark.parametrize("name", ["sequence_task", "score_tokens", "utterances"])

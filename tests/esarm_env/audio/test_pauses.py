@@ -40,11 +40,21 @@ def test_pieces_tile_the_recording_and_keep_their_range(
         assert len(pieces) == 1, "a short recording must stay whole"
 
 
-@pytest.mark.xfail(strict=True, reason="int(0.29 / HOP_S) is 28, so pieces come out 10 ms short")
 def test_a_range_that_binary_fractions_miss_is_kept() -> None:
     """The rule is in seconds; how 0.29 is stored must not bend it."""
     pieces = cut_at_pauses(noise(20), shortest_s=0.29, longest_s=0.58)
     assert np.diff(pieces[:-1]).min() >= round(0.29 * SAMPLE_RATE_HZ)
+
+
+@pytest.mark.parametrize("duration_s", [0.04, 0.24, 5.0])
+@pytest.mark.parametrize(("shortest_s", "longest_s"), [(0.015, 0.03), (0.115, 0.23)])
+def test_a_range_between_the_hops_is_cut(
+    duration_s: float, shortest_s: float, longest_s: float
+) -> None:
+    """Half hops, rounded, must leave a place to cut wherever the recording is too long."""
+    pieces = cut_at_pauses(noise(duration_s), shortest_s=shortest_s, longest_s=longest_s)
+    assert np.diff(pieces).max() <= (longest_s + HOP_S) * SAMPLE_RATE_HZ
+    assert np.diff(pieces[:-1]).min(initial=SAMPLE_RATE_HZ) >= (shortest_s - HOP_S) * SAMPLE_RATE_HZ
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -72,12 +82,23 @@ def test_loudness_is_the_power_in_decibels() -> None:
     assert abs(int(np.argmax(level > -23.5)) - 50) <= 1, "half the power belongs at 0.5 s"
 
 
-@pytest.mark.parametrize(("shortest_s", "longest_s"), [(0.0, 1.0), (-1.0, 1.0), (0.6, 1.0)])
+@pytest.mark.parametrize(
+    ("shortest_s", "longest_s"),
+    [(0.0, 1.0), (-1.0, 1.0), (0.009, 1.0), (0.6, 1.0), (float("nan"), 1.0)],
+)
 def test_ranges_without_room_to_choose_are_rejected(shortest_s: float, longest_s: float) -> None:
     """With less than twice the shortest, no cut may be left to make."""
     message = (
-        "`longest_s` must be at least twice `shortest_s` (above 0), "
+        "`longest_s` must be at least twice `shortest_s` (at least 0.01), "
         f"got {longest_s} and {shortest_s}"
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         cut_at_pauses(noise(3), shortest_s=shortest_s, longest_s=longest_s)
+
+
+@pytest.mark.parametrize(("shortest_s", "longest_s"), [(HOP_S, 2 * HOP_S), (0.5, 1.0)])
+def test_the_narrowest_ranges_are_allowed(shortest_s: float, longest_s: float) -> None:
+    """One hop, or exactly twice the shortest, still leaves a place to cut."""
+    pieces = cut_at_pauses(noise(3), shortest_s=shortest_s, longest_s=longest_s)
+    lengths_s = np.diff(pieces) / SAMPLE_RATE_HZ
+    assert shortest_s - 1e-9 <= lengths_s.min() <= lengths_s.max() <= longest_s + 1e-9

@@ -128,5 +128,19 @@ def test_rows_that_add_up_are_allowed() -> None:
     """The smallest store: one row of one utterance."""
     store = FeatureStore(np.ones((1, 2), np.float16), [1])
     assert store[0].tolist() == [[1, 1]]
-    with pytest.raises(IndexError):
-        store[1]
+
+
+@pytest.mark.parametrize("index", [-1, 3, -3])
+def test_an_index_beyond_the_utterances_is_rejected(index: int) -> None:
+    """-1 would read from the last offset back to the first: nothing at all."""
+    store = FeatureStore(np.zeros((6, 2), np.float16), [1, 2, 3])
+    with pytest.raises(IndexError, match=re.escape(f"`index` must be in 0..2, got {index}")):
+        store[index]
+
+
+def test_the_first_and_the_last_utterance_are_allowed() -> None:
+    """The limits of the range are utterances."""
+    ramp = np.arange(6, dtype=np.float16)[:, None]
+    store = FeatureStore(ramp, [1, 2, 3])
+    assert store[0].tolist() == [[0]]
+    assert store[2].tolist() == [[3], [4], [5]]

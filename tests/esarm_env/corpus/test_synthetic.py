@@ -231,7 +231,7 @@ def test_bad_calls_are_rejected(change: dict[str, object], message: str, tmp_pat
 def test_bad_reads_are_rejected(mead: SyntheticCorpus) -> None:
     with pytest.raises(IndexError, match=re.escape("`index` must be in 0..47, got 48")):
         mead[48]
-    message = "`name` must be one of ('train', 'validation', 'test'), got 'dev'"
+    message = "`split` must be one of train, validation, test, got 'dev'"
     with pytest.raises(InputError, match=re.escape(message)):
         mead.split("dev")
 
