@@ -216,9 +216,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; bad input ends with one line and exit code 2."""
-    # Threads that wait by spinning take the cores from each other as soon as anything else runs:
-    # 13 times slower steps were measured beside one busy process. Read when torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # By default OpenMP's threads wait by spinning, and beside one busy process a training step took
+    # 2100 ms instead of 50; never spinning made a quiet machine slow (85 ms). This little, read
+    # when torch is imported, gave 50 and 150.
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     try:
         tyro.extras.subcommand_cli_from_dict(
             COMMANDS,

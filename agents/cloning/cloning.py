@@ -41,7 +41,7 @@ class CloneConfig:
     n_heads: int = 4
     width: int = 128
     dropout: float = 0.15
-    epochs: int = 12
+    epochs: int = 10
     patience: int = 4
     batch_size: int = 8
     learning_rate: float = 1e-3
