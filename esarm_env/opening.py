@@ -93,12 +93,12 @@ def _small_task(name: str | None) -> AnimationTask:
     """Return a task whose tokenizer is trained here, in seconds, and cached."""
     size = DEFAULT_SIZE if name is None else None
     corpus = open_corpus(DEFAULT_CORPUS if name is None else name, size=size)
-    config = PriorConfig(epochs=10, steps_per_epoch=30)
+    config = PriorConfig(epochs=8, steps_per_epoch=20, batch_size=16, hidden=64)
     key = hashlib.sha256(f"{corpus.content_hash}/{config}".encode()).hexdigest()[:24]
     path = cache_dir() / "tokenizers" / f"{key}.safetensors"
     if not path.is_file():
         motions = [corpus[int(index)].motion for index in corpus.split("train")]
-        train_tokenizer(motions, load_head(), config=config, seed=0).save(path)
+        train_tokenizer(motions, load_head(), config=config, seed=0, progress=True).save(path)
     return assemble_task(corpus, load_tokenizer(path), encoder="logmel")
 
 

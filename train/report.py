@@ -127,7 +127,21 @@ def _reward_section(results: dict[str, Any]) -> str:
     for gap, figures in results["pair_accuracy"].items():
         share, low, high = (100 * value for value in figures)
         lines.append(f"| {gap} | {share:.1f} % [{low:.1f}, {high:.1f}] |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", _ground_truth_verdict(results["rows"])])
+
+
+def _ground_truth_verdict(rows: dict[str, Any]) -> str:
+    """Say whether the score knows recordings to be better than the policy that it was made from."""
+    truth = rows["ground truth through the tokenizer"]["score"][0]
+    clone = rows["clone, greedy"]["score"][0]
+    if truth > clone:
+        return (
+            f"Recordings score {truth:.2f}, above the greedy clone's {clone:.2f}, as they should."
+        )
+    return (
+        f"Recordings score {truth:.2f}, **below** the greedy clone's {clone:.2f}: the score "
+        "rewards being like the clone without noise, not being like a human face."
+    )
 
 
 def _speaker_section(results: dict[str, Any]) -> str:

@@ -29,7 +29,7 @@ class CloneConfig:
         epochs: At most this many passes over the training utterances.
         patience: Stop after this many epochs without a better validation loss.
         batch_size: Utterances per update.
-        learning_rate: Highest value; warmed up over the first epoch, then falling to a tenth.
+        learning_rate: Highest value; warmed up over the first epoch, then falling to 2 % of it.
         weight_decay: Of AdamW.
         label_smoothing: Share of probability spread over all tokens.
         speaker_dropout: How often the speaker is hidden, so that "unknown" means "average".
@@ -181,7 +181,7 @@ class BehaviourCloning:
 
     def _set_rate(self, epoch: float) -> None:
         warm_up = min(1.0, epoch + 0.05)
-        decay = 0.1 + 0.45 * (1 + math.cos(math.pi * epoch / self._config.epochs))
+        decay = 0.02 + 0.49 * (1 + math.cos(math.pi * epoch / self._config.epochs))
         for group in self._optimizer.param_groups:
             group["lr"] = self._config.learning_rate * warm_up * decay
 

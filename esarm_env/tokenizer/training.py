@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.progress import track
 from torch import Tensor
 
 from esarm_env.face.head import Head
@@ -155,11 +156,16 @@ def squared_mm_metric(head: Head) -> FloatArray:
 
 
 def train_tokenizer(
-    motions: Sequence[FloatArray], head: Head, *, config: PriorConfig, seed: int
+    motions: Sequence[FloatArray],
+    head: Head,
+    *,
+    config: PriorConfig,
+    seed: int,
+    progress: bool = False,
 ) -> VQMotionTokenizer:
     """Train a tokenizer on `motions`, each (T, 52), from start to end."""
     trainer = TokenizerTrainer(motions, head, config=config, seed=seed)
-    while trainer.n_done < trainer.n_total:
+    for _ in track(range(trainer.n_total), description="Motion tokens", disable=not progress):
         trainer.advance()
     return trainer.tokenizer.eval()
 
