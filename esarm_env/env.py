@@ -28,7 +28,7 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
     upper face fine. The audio is known in advance, so the observation looks a little ahead.
 
     ## Action space
-    `Discrete(n_tokens)` (64 by default). The token means a code of the codebook whose turn it is:
+    `Discrete(n_tokens)` (96 by default). The token means a code of the codebook whose turn it is:
     `step % tokens_per_chunk`.
 
     ## Observation space

@@ -28,7 +28,7 @@ class CorpusConfig:
     """
 
     name: str = "synthetic-mead"
-    size: int = 1600
+    size: int = 2000
     seed: int = 0
     encoder: str = "logmel"
 

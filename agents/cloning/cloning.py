@@ -37,14 +37,14 @@ class CloneConfig:
         token_noise: Share of past tokens replaced at random, against drifting off the recordings.
     """
 
-    n_layers: int = 3
+    n_layers: int = 2
     n_heads: int = 4
     width: int = 128
     dropout: float = 0.15
-    epochs: int = 10
+    epochs: int = 12
     patience: int = 4
     batch_size: int = 8
-    learning_rate: float = 1e-3
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
     speaker_dropout: float = 0.2

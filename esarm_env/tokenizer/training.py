@@ -39,7 +39,7 @@ class PriorConfig:
         velocity_coef: Weight of the frame-to-frame error.
     """
 
-    n_tokens: int = 64
+    n_tokens: int = 96
     frames_per_chunk: int = 4
     codebooks_per_stream: int = 2
     hidden: int = 128

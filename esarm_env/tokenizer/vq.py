@@ -35,7 +35,7 @@ class TokenizerShape:
         code_dim: Width of a code vector.
     """
 
-    n_tokens: int = 64
+    n_tokens: int = 96
     frames_per_chunk: int = 4
     codebooks_per_stream: int = 2
     hidden: int = 128
