@@ -315,14 +315,14 @@ def test_random_past_tokens_leave_the_labels_alone(task: SequenceTask) -> None:
 
 
 def test_the_rate_rises_over_the_first_epoch_then_falls(task: SequenceTask) -> None:
-    """One batch an epoch: 0.05 of the rate, then 0.1 + 0.45 (1 + cos(π e / 4)) for e = 1, 2, 3."""
+    """One batch an epoch: 0.05 of the rate, then 0.02 + 0.49 (1 + cos(π e / 4)) for e = 1, 2, 3."""
     cloning = _cloning(task, replace(_CONFIG, batch_size=16, epochs=4, learning_rate=1e-3))
     rates = []
     for _ in range(4):
         cloning.advance()
         rates.append(cloning.state_dict()["optimizer"]["param_groups"][0]["lr"])
     half = 0.5**0.5
-    expected = [0.05, 0.1 + 0.45 * (1 + half), 0.1 + 0.45, 0.1 + 0.45 * (1 - half)]
+    expected = [0.05, 0.02 + 0.49 * (1 + half), 0.02 + 0.49, 0.02 + 0.49 * (1 - half)]
     np.testing.assert_allclose(rates, np.array(expected) * 1e-3, rtol=1e-6)
 
 
