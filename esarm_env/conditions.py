@@ -13,7 +13,6 @@ from esarm_env.types import (
     N_INTENSITIES,
     UNKNOWN_SPEAKER,
     FloatArray,
-    IntArray,
     Record,
 )
 
@@ -70,9 +69,3 @@ class ConditionEncoder:
         """Return the conditions of `records`, shape (N, dim)."""
         rows = [self.encode(r.emotion, r.intensity, r.speaker) for r in records]
         return np.stack(rows) if rows else np.zeros((0, self.dim), dtype=np.float32)
-
-
-def condition_groups(records: Sequence[Record]) -> IntArray:
-    """Number the (emotion, intensity) pair of each record, shape (N,)."""
-    pairs = [EMOTIONS.index(r.emotion) * N_INTENSITIES + r.intensity - 1 for r in records]
-    return np.array(pairs, dtype=np.int64)

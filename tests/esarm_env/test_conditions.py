@@ -13,10 +13,9 @@ from esarm_env.conditions import (
     INTENSITY_SLICE,
     SPEAKER_START,
     ConditionEncoder,
-    condition_groups,
 )
 from esarm_env.errors import InputError
-from esarm_env.types import EMOTIONS, UNKNOWN_SPEAKER, Corpus, Record
+from esarm_env.types import EMOTIONS, UNKNOWN_SPEAKER, Corpus
 
 VALID = "neutral, angry, calm, contempt, disgusted, fear, happy, sad, surprised"
 
@@ -101,11 +100,3 @@ def test_no_records_give_no_rows(encoder: ConditionEncoder) -> None:
     empty = encoder.encode_records([])
     assert empty.shape == (0, 14)
     assert empty.dtype == np.float32
-
-
-def test_groups_number_each_pair_once() -> None:
-    """Two pairs in one group would make ranking pairs across conditions."""
-    records = [Record("x", "anna", e, i, None, 1) for e in EMOTIONS for i in (1, 2, 3)]
-    groups = condition_groups(records + records[:2])
-    assert groups.dtype == np.int64
-    assert groups.tolist() == [*range(27), 0, 1]
