@@ -43,33 +43,17 @@ class Voice:
 
 @dataclass(frozen=True)
 class _Pieces:
-    """Pieces of one recording as a `SequenceTask`: utterance `i` is piece `i`."""
+    """Pieces of one recording as a `SpeechTask`: utterance `i` is piece `i`."""
 
     windows: list[FloatArray]
-    condition: FloatArray
     tokens_per_chunk: int
-    n_tokens: int
 
     @property
     def lengths(self) -> IntArray:
         return np.array([len(piece) for piece in self.windows]) * self.tokens_per_chunk
 
-    @property
-    def window_dim(self) -> int:
-        return int(self.windows[0].shape[1])
-
-    @property
-    def condition_dim(self) -> int:
-        return len(self.condition)
-
     def audio_windows(self, utterances: IntArray) -> FloatArray:
         return pad_stack([self.windows[int(index)] for index in utterances])
-
-    def condition_of(self, utterances: IntArray) -> FloatArray:
-        return np.repeat(self.condition[None], len(utterances), axis=0)
-
-    def demonstrations(self, utterances: IntArray) -> IntArray:
-        raise NotImplementedError("a speech file has no recorded motion")
 
 
 class SpeechAnimator:
@@ -114,25 +98,25 @@ class SpeechAnimator:
         begins = np.maximum(edges[:-1] - OVERLAP_CHUNKS, 0)
         pieces = _Pieces(
             [windows[a:b] for a, b in zip(begins, edges[1:], strict=True)],
-            condition,
             self._tokenizer.tokens_per_chunk,
-            self._tokenizer.n_tokens,
         )
-        motions = self._write(pieces, Decoding(temperature=temperature), seed)
+        motions = self._write(pieces, condition, Decoding(temperature=temperature), seed=seed)
         return crossfade(motions, begins * step)[: len(features)]
 
     def _context(self, features: FloatArray) -> int:
         per_chunk = features.shape[1] * self._tokenizer.frames_per_chunk
         return (self._policy.config.window_dim // per_chunk - 1) // 2
 
-    def _write(self, pieces: _Pieces, decoding: Decoding, seed: int) -> list[FloatArray]:
+    def _write(
+        self, pieces: _Pieces, condition: FloatArray, decoding: Decoding, *, seed: int
+    ) -> list[FloatArray]:
         """Return the motion of each piece."""
         numbers = np.arange(len(pieces.windows))
         rollout = generate(
             self._policy,
             pieces,
             numbers,
-            condition=pieces.condition_of(numbers),
+            condition=np.repeat(condition[None], len(numbers), axis=0),
             decoding=decoding,
             seeds=sequence_seeds(run=seed, iteration=0, utterances=numbers, samples=0 * numbers),
         )

@@ -11,7 +11,18 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 
-class SequenceTask(Protocol):
+class SpeechTask(Protocol):
+    """What writing sequences needs: the audio of utterances by index."""
+
+    @property
+    def lengths(self) -> IntArray:
+        """Tokens of every utterance, shape (n_utterances,)."""
+
+    def audio_windows(self, utterances: IntArray) -> FloatArray:
+        """Return audio windows, zero-padded, shape (N, n_chunks, window_dim)."""
+
+
+class SequenceTask(SpeechTask, Protocol):
     """Whole utterances by index, as `env.get_wrapper_attr("sequence_task")` offers them."""
 
     @property
@@ -29,13 +40,6 @@ class SequenceTask(Protocol):
     @property
     def condition_dim(self) -> int:
         """Width of a condition."""
-
-    @property
-    def lengths(self) -> IntArray:
-        """Tokens of every utterance, shape (n_utterances,)."""
-
-    def audio_windows(self, utterances: IntArray) -> FloatArray:
-        """Return audio windows, zero-padded, shape (N, n_chunks, window_dim)."""
 
     def condition_of(self, utterances: IntArray) -> FloatArray:
         """Return recorded conditions, shape (N, condition_dim)."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.common.protocols import FloatArray, IntArray, SequenceTask
+from agents.common.protocols import FloatArray, IntArray, SpeechTask
 from agents.session import PolicySession
 from agents.transformer import MotionTransformer
 
@@ -66,7 +66,7 @@ def sequence_seeds(
 
 def generate(
     model: MotionTransformer,
-    task: SequenceTask,
+    task: SpeechTask,
     utterances: IntArray,
     *,
     condition: FloatArray,
