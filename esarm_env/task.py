@@ -17,7 +17,7 @@ import numpy as np
 from esarm_env.audio.store import FeatureStore
 from esarm_env.conditions import ConditionEncoder
 from esarm_env.face.head import Head
-from esarm_env.face.metrics import emotional_vertex_error, lip_vertex_error
+from esarm_env.metrics import emotional_vertex_error, lip_vertex_error
 from esarm_env.tokenizer.vq import VQMotionTokenizer
 from esarm_env.types import Corpus, FloatArray, IntArray, Trajectories
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from esarm_env.cache import new_file
-from esarm_env.face.metrics import variant_label
+from esarm_env.metrics import variant_label
 from train.plots import plot_improvement, plot_training, read_rows
 from train.run_folder import STAGES, RunFolder
 from train.statistics import Interval

@@ -1,29 +1,24 @@
-"""The face: names of the 52 shapes, a head they move, the metrics on it, and export.
+"""The face: names of the 52 shapes, a head they move, and export.
 
 - `names`: one order of our own, conversion by name, the two streams of the motion tokenizer.
 - `head`: a mesh with 52 displacement fields; `load_head` builds the one shipped (`surface`, `skin`,
   `parts` are its geometry, `shape_table` and `shapes` its motion).
-- `metrics`: LVE and EVE, their variant spelled out.
 - `livelink`: Live Link Face recordings.
 """
 
 from esarm_env.face.head import Head, load_head
 from esarm_env.face.livelink import read_livelink_csv, write_livelink_csv
-from esarm_env.face.metrics import (
-    emotional_vertex_error,
-    lip_vertex_error,
-    variant_label,
-    vertex_error,
-)
 from esarm_env.face.names import (
     ARKIT_NAMES,
     MIRROR,
     MOUTH_CHANNELS,
     ORDERS,
+    ROTATIONS,
     UPPER_CHANNELS,
     columns_of,
     convert,
     index_of,
+    place,
 )
 
 __all__ = [
@@ -31,16 +26,14 @@ __all__ = [
     "MIRROR",
     "MOUTH_CHANNELS",
     "ORDERS",
+    "ROTATIONS",
     "UPPER_CHANNELS",
     "Head",
     "columns_of",
     "convert",
-    "emotional_vertex_error",
     "index_of",
-    "lip_vertex_error",
     "load_head",
+    "place",
     "read_livelink_csv",
-    "variant_label",
-    "vertex_error",
     "write_livelink_csv",
 ]

@@ -1,34 +1,38 @@
 """Live Link Face recordings (CSV): what Unreal, Blender add-ons and Maya import.
 
 63 columns: timecode, number of values, 52 shapes in the app's own order, nine rotations of head and
-eyes. Rows are matched to ours by column name; the app's order has right before left in two places.
+eyes. Columns are matched to ours by name; the app's order has right before left in two places.
+
+A timecode HH:MM:SS:FF.mmm counts frames and thousandths of a frame. A phone that records 30 frames
+a second still counts in 60ths (`:47.169`, `:49.169`, ...), and its camera is a little off either
+rate, so only the timecode tells when a frame was taken.
 """
 
 from __future__ import annotations
 
-import csv
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from esarm_env.errors import InputError
-from esarm_env.face.names import ORDERS, columns_of, convert
-from esarm_env.types import FRAME_RATE_HZ, N_CHANNELS, FloatArray, IntArray
+from esarm_env.face.names import ORDERS, ROTATIONS, convert, place
+from esarm_env.types import FRAME_RATE_HZ, N_CHANNELS, BoolArray, FloatArray, IntArray
 
-ROTATIONS = tuple(
-    f"{part}{angle}"
-    for part in ("Head", "LeftEye", "RightEye")
-    for angle in ("Yaw", "Pitch", "Roll")
-)
 HEADER = ("Timecode", "BlendShapeCount", *ORDERS["livelink_csv"], *ROTATIONS)
 RATES_HZ = (30, 60)
+TIMECODE_RATES_HZ = (24, 25, 30, 50, 60)
+
+Row = tuple[int, list[str]]
+DoubleArray = npt.NDArray[np.float64]
 
 _TIMECODE = re.compile(r"(\d{1,2}):(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,3}))?")
 _LONGEST_GAP_S = 2.0
+_RATE_TOLERANCE = 0.5  # 24 and 25 fps are one apart
 
 
 def _frame_of(timecode: str, rate_hz: int) -> float | None:
@@ -122,63 +126,195 @@ def write_livelink_csv(
 
 def _fault(path: Path, line: int, got: str) -> InputError:
     """Return the error for a bad line of a recording."""
-    return InputError(
-        f"`path` must be a Live Link Face recording, got {got} in {path}, line {line}"
-    )
+    return InputError(f"{path}: must be a Live Link Face recording, got {got} in line {line}")
 
 
-def _read_rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Return the rows that are not empty, with their line numbers."""
+def read_rows(path: Path) -> list[Row]:
+    """Return the cells of a CSV file, line by line with the line's number; empty ones left out.
+
+    Raises:
+        InputError: If the file is missing or no text.
+    """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            return [(reader.line_num, row) for row in reader if row]
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(f"`path` must be a readable file, got {str(path)!r} ({reason})") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise _fault(path, 1, f"no CSV text ({error})") from error
+        raise InputError(f"{path}: must be a readable file, got {reason}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: must be CSV text in UTF-8, got {error}") from error
+    lines = text.replace('"', "").splitlines()
+    return [(number, line.split(",")) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def _header_columns(path: Path, line: int, header: Sequence[str]) -> IntArray:
-    """Return where our 52 columns stand in a recording."""
+def numbers_of(rows: Sequence[Row], fault: Callable[[int, str], InputError]) -> DoubleArray:
+    """Return the numbers in rows of equal length, shape (T, n); an empty cell is NaN.
+
+    Raises:
+        InputError: `fault(line, what is there)` for the first cell that is no number.
+    """
+    try:
+        return np.array([cells for _, cells in rows], dtype=np.float64)
+    except ValueError:  # rare, so that finding the cell may be slow
+        return np.array([_row_numbers(row, fault) for row in rows])
+
+
+def _row_numbers(row: Row, fault: Callable[[int, str], InputError]) -> list[float]:
+    line, cells = row
+    numbers = []
+    for cell in cells:
+        try:
+            numbers.append(float(cell) if cell.strip() else np.nan)
+        except ValueError as error:
+            raise fault(line, f"a value that is not a number ({cell!r})") from error
+    return numbers
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A Live Link Face recording as its file holds it.
+
+    Attributes:
+        frames: Shape (T,), float64, frame numbers from the first row on, ascending, with fractions;
+            where the app dropped frames, there is a gap.
+        rate_hz: How many frames the timecodes count in a second.
+        values: Shape (T, 52), float32, alphabetical order, as stored; NaN where `seen` is False,
+            0 in columns that the file lacks.
+        captured: Shape (52,), bool; False for columns that the file lacks.
+        seen: Shape (T,), bool; False in rows in which the app had lost the face.
+        lines: Shape (T,), int64, where in the file each row stands.
+    """
+
+    frames: DoubleArray
+    rate_hz: int
+    values: FloatArray
+    captured: BoolArray
+    seen: BoolArray
+    lines: IntArray
+
+
+def read_recording(
+    path: Path, *, rate_hz: int | None = None, allow_missing: bool = True
+) -> Recording:
+    """Read a Live Link Face recording without changing anything in it.
+
+    Rows that repeat the timecode of the row before are left out.
+
+    Args:
+        path: The CSV file, columns in any order, rotations optional.
+        rate_hz: What the timecodes count; by default told from them, 30 where less than a second
+            does not tell.
+        allow_missing: False refuses a file that lacks one of the 52 shapes.
+
+    Raises:
+        InputError: If the file is no such recording; the message names the file and the line.
+    """
+    rows = read_rows(path)
+    shapes = _shape_names(path, rows)
+    frames, rate = _frame_numbers(path, rows[1:], rate_hz)
+    fresh = np.diff(frames, prepend=-1.0) > 0
+    kept = [row for row, is_fresh in zip(rows[1:], fresh, strict=True) if is_fresh]
+    seen = np.array([not _is_lost(cells) for _, cells in kept])
+    values, captured = _place_rows(
+        path, rows[0][0], kept, seen=seen, shapes=shapes, allow_missing=allow_missing
+    )
+    lines = np.array([line for line, _ in kept], dtype=np.int64)
+    return Recording(frames[fresh], rate, values, captured, seen, lines)
+
+
+def measure_recording(path: Path) -> tuple[int, float]:
+    """Return the number of frames of a recording and the seconds from its first to its last.
+
+    Raises:
+        InputError: If header or timecodes are not those of a recording.
+    """
+    rows = read_rows(path)
+    _shape_names(path, rows)
+    frames, rate = _frame_numbers(path, rows[1:], None)
+    return len(np.unique(frames)), float(frames[-1]) / rate
+
+
+def _shape_names(path: Path, rows: Sequence[Row]) -> list[str]:
+    """Return the names behind the first two columns of a table with at least one row."""
+    if len(rows) < 2:
+        raise _fault(path, len(rows), "no row of values")
+    line, header = rows[0]
     names = [name.strip() for name in header]
     if names[:2] != list(HEADER[:2]):
         raise _fault(path, line, f"a header that starts with {','.join(names[:2])!r}")
-    shapes = [name for name in names[2:] if name not in ROTATIONS]
+    return names[2:]
+
+
+def _is_lost(cells: Sequence[str]) -> bool:
+    """Tell whether a row says that there was no face: no values, or none but zeros."""
+    counted = cells[1].strip() if len(cells) > 1 else ""
+    return counted == "0" and not any(cell.strip(" -0.") for cell in cells[2:])
+
+
+def _place_rows(
+    path: Path,
+    header_line: int,
+    rows: Sequence[Row],
+    *,
+    seen: BoolArray,
+    shapes: Sequence[str],
+    allow_missing: bool,
+) -> tuple[FloatArray, BoolArray]:
+    """Return the values of rows by name, (T, 52), and which of the 52 they have."""
+    found = [
+        (line, cells[2:]) for (line, cells), is_seen in zip(rows, seen, strict=True) if is_seen
+    ]
+    for line, cells in found:
+        if len(cells) != len(shapes):
+            raise _fault(path, line, f"{len(cells) + 2} columns instead of {len(shapes) + 2}")
+    table = np.full((len(rows), len(shapes)), np.nan)
+    if found:
+        table[seen] = numbers_of(found, lambda line, got: _fault(path, line, got))
     try:
-        among_shapes = columns_of(shapes)
+        values, captured = place(shapes, table, allow_missing=allow_missing)
     except InputError as error:
-        raise _fault(path, line, f"a faulty header ({error})") from error
-    places = [place for place, name in enumerate(names) if place > 1 and name not in ROTATIONS]
-    return np.array(places, dtype=np.int64)[among_shapes]
+        raise _fault(path, header_line, f"a faulty header ({error})") from error
+    return values, captured
 
 
-def _row_values(path: Path, line: int, row: list[str], *, columns: IntArray) -> list[float]:
-    """Return the 52 numbers of a row in our order."""
-    try:
-        values = [float(row[column]) for column in columns]
-    except ValueError as error:
-        raise _fault(path, line, f"a value that is not a number ({error})") from error
-    if not np.all(np.isfinite(values)):
-        raise _fault(path, line, "a value that is not finite")
-    return values
+def _frame_numbers(path: Path, rows: Sequence[Row], rate_hz: int | None) -> tuple[DoubleArray, int]:
+    """Return the frame number of each row, 0 for the first, and the rate they count at."""
+    timecodes = [cells[0].strip() for _, cells in rows]
+    rate = rate_hz or _guess_rate(timecodes)
+    frames = np.empty(len(rows))
+    for index, (line, _) in enumerate(rows):
+        frame = _frame_of(timecodes[index], rate)
+        if frame is None:
+            raise _fault(path, line, f"the timecode {timecodes[index]!r} at {rate} fps")
+        frames[index] = frame
+    day = 24 * 3600 * rate
+    steps = np.diff(frames)
+    frames[1:] += day * np.cumsum(steps < -day / 2)  # midnight
+    back = np.flatnonzero(np.diff(frames) < 0)
+    if len(back):
+        index = int(back[0]) + 1
+        raise _fault(path, rows[index][0], f"a jump in time to {timecodes[index]!r}")
+    return frames - frames[0], rate
 
 
-def _guess_rate(timecodes: list[str]) -> int:
-    """Return the rate whose frame numbers these are; 30 if a recording is too short to tell."""
-    frames = [int(found[4]) for found in map(_TIMECODE.fullmatch, timecodes) if found]
-    return 60 if frames and max(frames) >= FRAME_RATE_HZ else FRAME_RATE_HZ
+def _guess_rate(timecodes: Sequence[str]) -> int:
+    """Return what the timecodes count; 30 or 60 if a recording is too short to tell.
 
-
-def _evenly(values: FloatArray, frames: npt.NDArray[np.float64]) -> FloatArray:
-    """Return values on every frame from first to last, dropped ones filled linearly."""
-    offsets = frames - frames[0]
-    even = np.arange(int(np.rint(offsets[-1])) + 1)
-    if len(even) == len(offsets) and np.allclose(even, offsets, atol=1e-6):
-        return values
-    columns = [np.interp(even, offsets, values[:, channel]) for channel in range(N_CHANNELS)]
-    return np.stack(columns, axis=1).astype(np.float32)
+    From the last frame of a second to the first of the next is a step like any other, so that the
+    rate is a step and the difference of their frame numbers.
+    """
+    found = [match for match in map(_TIMECODE.fullmatch, timecodes) if match]
+    frames = np.array([int(match[4]) for match in found])
+    seconds = np.array([int(match[3]) for match in found])
+    if not len(found):
+        return FRAME_RATE_HZ
+    rolls = np.diff(seconds) % 60 == 1
+    steps = np.diff(frames)
+    if rolls.any() and not rolls.all():
+        estimate = np.median(steps[~rolls]) - np.median(steps[rolls])
+        for rate in TIMECODE_RATES_HZ:
+            if abs(rate - estimate) <= _RATE_TOLERANCE and rate > frames.max():
+                return rate
+    return 60 if frames.max() >= FRAME_RATE_HZ else FRAME_RATE_HZ
 
 
 def read_livelink_csv(
@@ -186,11 +322,13 @@ def read_livelink_csv(
 ) -> tuple[FloatArray, int]:
     """Read a Live Link Face recording.
 
-    Frames the recording dropped are filled linearly, so that row `t` stands at `t / rate_hz`.
+    Frames that the recording dropped, or in which the app had lost the face, are filled linearly,
+    so that row `t` stands at `t / rate_hz`.
 
     Args:
         path: The CSV file, columns in any order, rotations optional.
-        rate_hz: 30 or 60; by default told from the timecodes, 30 where no second is full enough.
+        rate_hz: 24, 25, 30, 50 or 60, as the timecodes count; by default told from them, 30 where
+            less than a second does not tell.
 
     Returns:
         Motion of shape (T, 52), float32, clipped to [0, 1], alphabetical order; and its rate in Hz.
@@ -198,25 +336,31 @@ def read_livelink_csv(
     Raises:
         InputError: If the file is no such recording; the message names the file and the line.
     """
-    if rate_hz is not None and rate_hz not in RATES_HZ:
-        raise InputError(f"`rate_hz` must be one of {RATES_HZ}, got {rate_hz}")
+    if rate_hz is not None and rate_hz not in TIMECODE_RATES_HZ:
+        raise InputError(f"`rate_hz` must be one of {TIMECODE_RATES_HZ}, got {rate_hz}")
     file = Path(path)
-    rows = _read_rows(file)
-    if len(rows) < 2:
-        raise _fault(file, len(rows), "no row of values")
-    columns = _header_columns(file, *rows[0])
-    rate = rate_hz or _guess_rate([row[0].strip() for _, row in rows[1:]])
-    values: list[list[float]] = []
-    frames: list[float] = []
-    for line, row in rows[1:]:
-        if len(row) != len(rows[0][1]):
-            raise _fault(file, line, f"{len(row)} columns instead of {len(rows[0][1])}")
-        frame = _frame_of(row[0], rate)
-        if frame is None:
-            raise _fault(file, line, f"the timecode {row[0]!r} at {rate} fps")
-        if frames and not 0 <= frame - frames[-1] <= _LONGEST_GAP_S * rate:
-            raise _fault(file, line, f"a jump in time to {row[0]!r}")
-        values.append(_row_values(file, line, row, columns=columns))
-        frames.append(frame)
-    motion = np.clip(np.array(values, dtype=np.float32), 0.0, 1.0)
-    return _evenly(motion, np.array(frames)), rate
+    recording = read_recording(file, rate_hz=rate_hz, allow_missing=False)
+    seen = np.flatnonzero(recording.seen)
+    if not len(seen):
+        raise _fault(file, int(recording.lines[-1]), "no face up to the last row")
+    frames, values = recording.frames[seen], recording.values[seen]
+    late = np.flatnonzero(np.diff(frames) > _LONGEST_GAP_S * recording.rate_hz)
+    if len(late):
+        line = int(recording.lines[seen[late[0] + 1]])
+        raise _fault(file, line, f"a gap of more than {_LONGEST_GAP_S:g} s")
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        raise _fault(
+            file, int(recording.lines[seen[np.argmin(finite)]]), "a value that is not finite"
+        )
+    n_frames = int(np.rint(recording.frames[-1])) + 1
+    return _evenly(np.clip(values, 0.0, 1.0), frames, n_frames=n_frames), recording.rate_hz
+
+
+def _evenly(values: FloatArray, frames: DoubleArray, *, n_frames: int) -> FloatArray:
+    """Return values on frames 0 to `n_frames` - 1, the missing ones filled linearly."""
+    even = np.arange(n_frames)
+    if len(frames) == n_frames and np.allclose(even, frames, atol=1e-6):
+        return values
+    columns = [np.interp(even, frames, values[:, channel]) for channel in range(N_CHANNELS)]
+    return np.stack(columns, axis=1).astype(np.float32)

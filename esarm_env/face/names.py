@@ -1,8 +1,18 @@
 """The 52 ARKit blendshapes: one order of our own, and the way to and from everybody else's.
 
-Ours is alphabetical in camelCase, as in BEAT, EmoTalk and Apple's header. Columns are always
-matched by name: Live Link Face writes `JawRight` before `JawLeft` where Unreal has them the other
-way round, so a file read by position makes every face talk mirrored.
+Ours is alphabetical in camelCase. Columns are always matched by name: Live Link Face writes
+`JawRight` before `JawLeft` where Unreal has them the other way round, so a file read by position
+makes every face talk mirrored.
+
+| who | key of `ORDERS` | columns |
+|---|---|---|
+| 3D-ETF (EmoTalk), LAM, Apple's header | `alphabetical` | 52 |
+| BEAT | `beat` | 51: no `tongueOut` |
+| Apple at run time, ICT-FaceKit | `apple_keys` | 52, `eyeBlink_L` |
+| MediaPipe | `mediapipe` | 52: `_neutral` in front, no `tongueOut` |
+| Unreal's `EARFaceBlendShape`, Audio2Face | `unreal` | 52 |
+| Live Link over UDP | `livelink_udp` | 61: `unreal` and nine rotations |
+| Live Link Face recording | `livelink_csv` | 52 in PascalCase |
 """
 
 from __future__ import annotations
@@ -15,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from esarm_env.errors import InputError
-from esarm_env.types import N_CHANNELS, FloatArray, IntArray
+from esarm_env.types import N_CHANNELS, BoolArray, FloatArray, IntArray
 
 _EYE = ("Blink", "LookDown", "LookIn", "LookOut", "LookUp", "Squint", "Wide")
 _EYES = tuple(f"eye{action}{side}" for side in ("Left", "Right") for action in _EYE)
@@ -31,6 +41,15 @@ _BROWS_AND_CHEEKS = tuple(
     cheekSquintLeft cheekSquintRight noseSneerLeft noseSneerRight tongueOut""".split()
 )
 _UNREAL = _EYES + _JAW_AND_LIPS + _BROWS_AND_CHEEKS
+
+# Angles that stand beside the shapes in Live Link packets and recordings.
+ROTATIONS = tuple(
+    f"{part}{angle}"
+    for part in ("Head", "LeftEye", "RightEye")
+    for angle in ("Yaw", "Pitch", "Roll")
+)
+# MediaPipe's first column says how neutral the face is: a class, not a shape.
+NO_SHAPES = ("_neutral", *ROTATIONS)
 
 ARKIT_NAMES: tuple[str, ...] = tuple(sorted(_UNREAL))
 
@@ -58,33 +77,48 @@ def _livelink_order() -> tuple[str, ...]:
 
 ORDERS: dict[str, tuple[str, ...]] = {
     "alphabetical": ARKIT_NAMES,
+    "beat": ARKIT_NAMES[:-1],  # tongueOut, the last, is not measured
     "apple_keys": tuple(_apple_key(name) for name in ARKIT_NAMES),
-    "mediapipe": ("_neutral", *ARKIT_NAMES[:-1]),  # tongueOut, the last, is not measured
+    "mediapipe": ("_neutral", *ARKIT_NAMES[:-1]),
     "unreal": _UNREAL,
+    "livelink_udp": (*_UNREAL, *ROTATIONS),
     "livelink_csv": _livelink_order(),
 }
 
+
+def _folded(name: str) -> str:
+    """Return the name without what spellings differ in: case, spaces and underscores."""
+    return re.sub("[_ ]", "", name).lower()
+
+
 _INDEX = {
-    spelling: index
+    _folded(spelling): index
     for index, name in enumerate(ARKIT_NAMES)
-    for spelling in (name, _pascal(name), _apple_key(name))
+    for spelling in (name, _apple_key(name))
 }
+_OTHERS = {_folded(name) for name in NO_SHAPES}
+
+
+def _find(name: str) -> int | None:
+    """Return our column for a name in any spelling, None if no shape is called that."""
+    return _INDEX.get(_folded(name))
 
 
 def index_of(name: str) -> int:
     """Return the column of the shape called `name`.
 
     Args:
-        name: `eyeBlinkLeft`, `EyeBlinkLeft` or Apple's `eyeBlink_L`.
+        name: `eyeBlinkLeft`, `EyeBlinkLeft`, `eye_blink_left` or Apple's `eyeBlink_L`.
 
     Raises:
         InputError: If no shape is called that; the message lists the closest names.
     """
-    if name not in _INDEX:
-        close = difflib.get_close_matches(name, _INDEX, n=3)
+    index = _find(name)
+    if index is None:
+        close = difflib.get_close_matches(name, ARKIT_NAMES, n=3)
         hint = f"; did you mean {', '.join(close)}?" if close else ""
         raise InputError(f"`name` must be one of the 52 ARKit shapes, got {name!r}{hint}")
-    return _INDEX[name]
+    return index
 
 
 def convert(values: npt.ArrayLike, *, source: str, target: str) -> FloatArray:
@@ -111,19 +145,53 @@ def convert(values: npt.ArrayLike, *, source: str, target: str) -> FloatArray:
             f"`values` must have {len(names)} columns for {source!r}, got shape {given.shape}"
         )
     ours = np.zeros((*given.shape[:-1], N_CHANNELS), dtype=np.float32)  # (..., 52)
-    known = [column for column, name in enumerate(names) if name in _INDEX]
-    ours[..., [_INDEX[names[column]] for column in known]] = given[..., known]
+    columns, places = _shapes_in(names)
+    ours[..., places] = given[..., columns]
     result = np.zeros((*given.shape[:-1], len(ORDERS[target])), dtype=np.float32)  # (..., m)
-    wanted = [column for column, name in enumerate(ORDERS[target]) if name in _INDEX]
-    result[..., wanted] = ours[..., [_INDEX[ORDERS[target][column]] for column in wanted]]
+    columns, places = _shapes_in(ORDERS[target])
+    result[..., columns] = ours[..., places]
     return result
+
+
+def _shapes_in(order: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Return which columns of an order are shapes, and where these stand in ours."""
+    found = [(column, _find(name)) for column, name in enumerate(order)]
+    pairs = [(column, place) for column, place in found if place is not None]
+    return [column for column, _ in pairs], [place for _, place in pairs]
+
+
+_EACH_ONCE = "each of the 52 ARKit shapes once"
+
+
+def _match(header: Sequence[str], *, allow_others: bool, allow_missing: bool) -> dict[int, int]:
+    """Return our column -> theirs, or tell everything that is wrong with a header at once."""
+    places: dict[int, int] = {}
+    unknown, double = [], []
+    for column, name in enumerate(header):
+        index = _find(name)
+        if index is None and allow_others and _folded(name) in _OTHERS:
+            continue
+        if index is None:
+            unknown.append(name)
+        elif index in places:
+            double.append(name)
+        else:
+            places[index] = column
+    faults = {"unknown": unknown, "double": double}
+    if not allow_missing:
+        faults["missing"] = [name for i, name in enumerate(ARKIT_NAMES) if i not in places]
+    told = "; ".join(f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names)
+    if told or not places:
+        rule = "at least one ARKit shape, each once" if allow_missing else _EACH_ONCE
+        raise InputError(f"`header` must name {rule}, got {told or 'none'}")
+    return places
 
 
 def columns_of(header: Sequence[str]) -> IntArray:
     """Return where each of our 52 columns stands in a table with this header.
 
     Args:
-        header: Column names in any order and any of the three spellings.
+        header: Column names in any order and any spelling that `index_of` knows.
 
     Returns:
         Shape (52,), int64: `table[:, columns_of(header)]` is in alphabetical order.
@@ -131,21 +199,42 @@ def columns_of(header: Sequence[str]) -> IntArray:
     Raises:
         InputError: If names are unknown, missing or double; the message lists all of them.
     """
-    places: dict[int, int] = {}
-    unknown, double = [], []
-    for column, name in enumerate(header):
-        if name not in _INDEX:
-            unknown.append(name)
-        elif _INDEX[name] in places:
-            double.append(name)
-        else:
-            places[_INDEX[name]] = column
-    missing = [name for index, name in enumerate(ARKIT_NAMES) if index not in places]
-    faults = {"unknown": unknown, "double": double, "missing": missing}
-    told = "; ".join(f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names)
-    if told:
-        raise InputError(f"`header` must name each of the 52 ARKit shapes once, got {told}")
+    places = _match(header, allow_others=False, allow_missing=False)
     return np.array([places[index] for index in range(N_CHANNELS)], dtype=np.int64)
+
+
+def place(
+    header: Sequence[str], values: npt.ArrayLike, *, allow_missing: bool = True
+) -> tuple[FloatArray, BoolArray]:
+    """Put the columns of a table where we have them.
+
+    Args:
+        header: Column names in any order and any spelling that `index_of` knows; rotations and
+            MediaPipe's `_neutral` (`NO_SHAPES`) are left out.
+        values: Shape (..., n), one column per name.
+        allow_missing: False refuses a table that lacks a shape.
+
+    Returns:
+        Shape (..., 52), float32, alphabetical order, 0 where the table lacks a shape; and which
+        shapes it has, shape (52,), bool.
+
+    Raises:
+        InputError: If names are unknown or double, none is a shape, or (unless allowed) some are
+            missing; the message lists all of them. Also if `values` does not fit `header`.
+    """
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is told later
+        given = np.asarray(values, dtype=np.float32)
+    if given.ndim == 0 or given.shape[-1] != len(header):
+        raise InputError(
+            f"`values` must have {len(header)} columns as `header` has, got shape {given.shape}"
+        )
+    places = _match(header, allow_others=True, allow_missing=allow_missing)
+    ours, theirs = list(places), list(places.values())
+    placed = np.zeros((*given.shape[:-1], N_CHANNELS), dtype=np.float32)  # (..., 52)
+    placed[..., ours] = given[..., theirs]
+    captured = np.zeros(N_CHANNELS, dtype=np.bool_)
+    captured[ours] = True
+    return placed, captured
 
 
 def _other_side(name: str) -> str:
@@ -155,7 +244,7 @@ def _other_side(name: str) -> str:
 
 
 # A face seen in a mirror: `motion[:, MIRROR]`.
-MIRROR: IntArray = np.array([_INDEX[_other_side(name)] for name in ARKIT_NAMES], dtype=np.int64)
+MIRROR: IntArray = np.array([index_of(_other_side(name)) for name in ARKIT_NAMES], dtype=np.int64)
 
 # The two streams of the motion tokenizer; together they are all 52.
 UPPER_CHANNELS: IntArray = np.array(

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from esarm_env.audio.store import FeatureStore
-from esarm_env.face import MOUTH_CHANNELS, emotional_vertex_error, lip_vertex_error, load_head
+from esarm_env.face import MOUTH_CHANNELS, load_head
+from esarm_env.metrics import emotional_vertex_error, lip_vertex_error
 from esarm_env.task import AnimationTask, audio_windows, pad_stack
 from esarm_env.types import N_CHANNELS, Corpus, Trajectories
 

@@ -18,6 +18,7 @@ from esarm_env.face import (
     convert,
     index_of,
 )
+from esarm_env.face.names import ROTATIONS, place
 
 # Our columns in the order of Unreal's `EARFaceBlendShape` and of the app's CSV, from recordings.
 _UNREAL = """8 10 12 14 16 18 20 9 11 13 15 17 19 21 22 23 25 24 26 31 37 32 38 43 44 29 30 27 28 45
@@ -45,6 +46,29 @@ def test_mediapipe_starts_with_neutral_and_has_no_tongue() -> None:
     assert ORDERS["mediapipe"] == ("_neutral", *ARKIT_NAMES[:51])
 
 
+def test_beat_has_all_but_the_tongue() -> None:
+    """51 columns taken for the first 51 of another order would be MediaPipe's, one too early."""
+    assert ORDERS["beat"] == ARKIT_NAMES[:51]
+    assert "tongueOut" not in ORDERS["beat"]
+
+
+def test_live_link_packets_are_unreals_order_and_nine_angles() -> None:
+    """61 numbers follow each other without names: the order is all there is."""
+    assert [index_of(name) for name in ORDERS["livelink_udp"][:52]] == [
+        int(number) for number in _UNREAL.split()
+    ]
+    angles = """HeadYaw HeadPitch HeadRoll LeftEyeYaw LeftEyePitch LeftEyeRoll RightEyeYaw
+    RightEyePitch RightEyeRoll"""
+    assert list(ORDERS["livelink_udp"][52:]) == angles.split() == list(ROTATIONS)
+
+
+def test_apple_keys_shorten_the_side_behind_an_underscore() -> None:
+    """But `jawLeft` is a direction, not a side."""
+    keys = {"eyeBlink_L", "mouthSmile_R", "jawLeft", "mouthRight", "browInnerUp", "noseSneer_L"}
+    assert keys <= set(ORDERS["apple_keys"])
+    assert sum("_" in key for key in ORDERS["apple_keys"]) == 36
+
+
 @pytest.mark.parametrize("order", sorted(ORDERS))
 def test_every_order_round_trips(order: str) -> None:
     """A column lost on the way would stay at rest for ever."""
@@ -53,7 +77,7 @@ def test_every_order_round_trips(order: str) -> None:
         convert(values, source="alphabetical", target=order), source=order, target="alphabetical"
     )
     expected = values.copy()
-    if order == "mediapipe":
+    if order in ("beat", "mediapipe"):
         expected[:, 51] = 0.0
     np.testing.assert_array_equal(back, expected)
 
@@ -67,8 +91,11 @@ def test_what_the_source_lacks_is_zero() -> None:
     assert to_mediapipe[1:].sum() == 51.0
 
 
-@pytest.mark.parametrize("name", ["eyeBlinkLeft", "EyeBlinkLeft", "eyeBlink_L"])
-def test_all_three_spellings_name_the_same_column(name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["eyeBlinkLeft", "EyeBlinkLeft", "eyeBlink_L", "eye_blink_left", "EyeBlink_L", "EYEBLINKLEFT"],
+)
+def test_all_spellings_name_the_same_column(name: str) -> None:
     """Each tool writes its own."""
     assert index_of(name) == 8
 
@@ -114,6 +141,61 @@ def test_a_header_is_told_all_its_faults_at_once() -> None:
     message = "got unknown: foo, bar; double: jawOpen; missing: browDownLeft, browDownRight"
     with pytest.raises(InputError, match=re.escape(message)):
         columns_of(header)
+
+
+def test_a_table_of_some_shapes_is_placed_by_name() -> None:
+    """A mouth tracker has 14 columns in an order of its own."""
+    header = ["HeadYaw", "MouthClose", "_neutral", "jawOpen", "browDown_L"]
+    values, captured = place(header, np.arange(10).reshape(2, 5) + 1)
+    assert np.flatnonzero(captured).tolist() == [0, 24, 26]
+    assert values.dtype == np.float32
+    assert values[:, [0, 24, 26]].tolist() == [[5, 4, 2], [10, 9, 7]]
+    assert values.sum() == 5 + 4 + 2 + 10 + 9 + 7
+
+
+@pytest.mark.parametrize("order", sorted(ORDERS))
+def test_placing_by_name_equals_converting(order: str) -> None:
+    """Two ways to the same columns must not drift apart."""
+    values = np.random.default_rng(0).random((3, len(ORDERS[order])), dtype=np.float32)
+    placed, captured = place(ORDERS[order], values)
+    expected = convert(values, source=order, target="alphabetical")
+    np.testing.assert_array_equal(placed, expected)
+    assert captured.sum() == (51 if order in ("beat", "mediapipe") else 52)
+
+
+@pytest.mark.parametrize(
+    ("header", "allow_missing", "message"),
+    [
+        (
+            ["jawOpen", "grin", "JawOpen", "smirk"],
+            True,
+            "got unknown: grin, smirk; double: JawOpen",
+        ),
+        (["HeadYaw"], True, "must name at least one ARKit shape, each once, got none"),
+        (["grin", *ARKIT_NAMES[3:]], False, "got unknown: grin; missing: browDownLeft, browDown"),
+        ([*ARKIT_NAMES[1:], "_neutral"], False, "each of the 52 ARKit shapes once, got missing"),
+    ],
+)
+def test_a_table_with_faulty_names_is_told_all_of_them(
+    header: list[str], allow_missing: bool, message: str
+) -> None:
+    """One fault per run takes as many runs as there are faults."""
+    with pytest.raises(InputError, match=re.escape(message)):
+        place(header, np.zeros(len(header)), allow_missing=allow_missing)
+
+
+@pytest.mark.parametrize("values", [np.zeros((2, 3)), np.zeros(())])
+def test_a_table_that_is_wider_than_its_header_is_refused(values: np.ndarray) -> None:
+    """A shifted table has all names and none of them right."""
+    message = f"`values` must have 2 columns as `header` has, got shape {values.shape}"
+    with pytest.raises(InputError, match=re.escape(message)):
+        place(["jawOpen", "mouthClose"], values)
+
+
+def test_rotations_are_no_shapes_where_all_52_are_asked_for() -> None:
+    """`columns_of` is for tables of shapes alone."""
+    with pytest.raises(InputError, match="unknown: HeadYaw"):
+        columns_of([*ARKIT_NAMES, "HeadYaw"])
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from esarm_env.errors import InputError
 from esarm_env.face import index_of, read_livelink_csv, write_livelink_csv
+from esarm_env.face.livelink import read_recording
 
 
 @pytest.fixture
@@ -121,6 +122,91 @@ def test_nothing_but_the_file_is_left_behind(recording: Path, motion: np.ndarray
     assert len(recording.read_text().splitlines()) == 2
 
 
+def _with_timecodes(recording: Path, timecodes: list[str]) -> None:
+    """Write a recording with these timecodes, its values those of the first row."""
+    header, row = recording.read_text().splitlines()[:2]
+    rest = row.split(",", 1)[1]
+    recording.write_text("\n".join([header, *(f"{code},{rest}" for code in timecodes)]) + "\n")
+
+
+@pytest.mark.parametrize("base", [24, 25, 30, 50, 60])
+def test_the_rate_is_told_by_what_the_timecodes_count(recording: Path, base: int) -> None:
+    """A 25 fps take read at 30 has five frames a second that nobody recorded."""
+    codes = [f"00:00:{n // base:02}:{n % base:02}.000" for n in range(3 * base) if n % 7]
+    _with_timecodes(recording, codes)
+    motion, rate_hz = read_livelink_csv(recording)
+    assert rate_hz == base
+    assert len(motion) == 3 * base - 1
+
+
+def test_a_phone_that_records_30_frames_counts_in_60ths(recording: Path) -> None:
+    """The app writes :47.169, :49.169, :51.168: every other number is no dropped frame."""
+    codes = [f"12:27:{47 + n // 30}:{2 * (n % 30) + 1:02}.169" for n in range(60)]
+    _with_timecodes(recording, codes)
+    motion, rate_hz = read_livelink_csv(recording)
+    assert rate_hz == 60
+    assert len(motion) == 119
+
+
+def test_a_take_may_run_past_midnight(recording: Path) -> None:
+    """What the writer wraps the reader must unwrap."""
+    _with_timecodes(recording, ["23:59:59:28", "23:59:59:29", "00:00:00:00", "00:00:00:01"])
+    assert len(read_livelink_csv(recording)[0]) == 4
+
+
+def test_rows_of_one_timecode_count_once(recording: Path) -> None:
+    """The app repeats a frame when the camera has no new one."""
+    _with_timecodes(recording, ["00:00:00:00", "00:00:00:01", "00:00:00:01", "00:00:00:02"])
+    assert len(read_livelink_csv(recording)[0]) == 3
+    assert read_recording(recording).lines.tolist() == [2, 3, 5]
+
+
+@pytest.mark.parametrize("lost", ["0", "0,", "0" + "," * 61, "0" + ",0.0000000000" * 61])
+def test_rows_without_a_face_are_filled(recording: Path, motion: np.ndarray, lost: str) -> None:
+    """Zeros in such a row are a face that jumps to rest and back."""
+    lines = recording.read_text().splitlines()
+    lines[2] = f"00:00:00:01.000,{lost}"
+    recording.write_text("\n".join(lines))
+    back, _ = read_livelink_csv(recording)
+    np.testing.assert_allclose(back[1], (motion[0] + motion[2]) / 2, atol=1e-6)
+    raw = read_recording(recording)
+    assert raw.seen.tolist() == [True, False, True]
+    assert np.isnan(raw.values[1]).all()
+
+
+def test_a_take_may_start_without_a_face(recording: Path, motion: np.ndarray) -> None:
+    """Rows dropped at the start would move the whole take against its sound."""
+    lines = recording.read_text().splitlines()
+    lines[1] = "00:00:00:00.000,0"
+    recording.write_text("\n".join(lines))
+    back, _ = read_livelink_csv(recording)
+    np.testing.assert_allclose(back, motion[[1, 1, 2]], atol=1e-6)
+
+
+def test_a_resting_face_that_was_seen_stays(recording: Path) -> None:
+    """Other writers put 0 into the count of every row; only empty rows are lost ones."""
+    text = recording.read_text().replace(",61,", ",0,")
+    recording.write_text(text)
+    assert read_recording(recording).seen.all()
+
+
+def test_a_recording_may_lack_columns_if_told_so(recording: Path, motion: np.ndarray) -> None:
+    """Trackers without a tongue write the same format with 51 shapes."""
+    rows = [line.split(",") for line in recording.read_text().splitlines()]
+    recording.write_text("\n".join(",".join(row[:53]) for row in rows))
+    raw = read_recording(recording)
+    assert np.flatnonzero(~raw.captured).tolist() == [51]
+    np.testing.assert_allclose(raw.values[:, :51], motion[:3, :51], atol=1e-6)
+
+
+def test_quoted_cells_are_read(recording: Path, motion: np.ndarray) -> None:
+    """Spreadsheets put quotes around every cell."""
+    lines = recording.read_text().splitlines()
+    quoted = [",".join(f'"{cell}"' for cell in line.split(",")) for line in lines]
+    recording.write_text("\n".join(quoted))
+    np.testing.assert_allclose(read_livelink_csv(recording)[0], motion[:3], atol=1e-6)
+
+
 @pytest.mark.parametrize("place", ["missing/take.csv", "file/take.csv", "folder"])
 def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path, place: str) -> None:
     """A traceback of the operating system does not name the option to change."""
@@ -160,18 +246,19 @@ def test_what_cannot_be_written_is_refused(
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("Timecode,", "Time,", "a header that starts with 'Time,BlendShapeCount' in {}, line 1"),
-        ("JawOpen", "JawAjar", "unknown: JawAjar; missing: jawOpen) in {}, line 1"),
-        ("JawOpen", "JawLeft", "double: JawLeft; missing: jawOpen) in {}, line 1"),
-        ("\n00:00:00:01.000,61,", "\n00:00:00:01.000,", "62 columns instead of 63 in {}, line 3"),
+        ("Timecode,", "Time,", "a header that starts with 'Time,BlendShapeCount' in line 1"),
+        ("JawOpen", "JawAjar", "unknown: JawAjar; missing: jawOpen) in line 1"),
+        ("JawOpen", "JawLeft", "double: JawLeft; missing: jawOpen) in line 1"),
+        ("\n00:00:00:01.000,61,", "\n00:00:00:01.000,", "62 columns instead of 63 in line 3"),
         (
             "\n00:00:00:01.000",
             "\n00:00:61:01",
-            "the timecode '00:00:61:01' at 30 fps in {}, line 3",
+            "the timecode '00:00:61:01' at 30 fps in line 3",
         ),
-        ("\n00:00:00:02.000", "\n00:00:00:00", "a jump in time to '00:00:00:00' in {}, line 4"),
-        ("\n00:00:00:02.000", "\n01:00:00:00", "a jump in time to '01:00:00:00' in {}, line 4"),
-        ("\n00:00:00:01.000,61,0.", "\n00:00:00:01.000,61,x", "not a number (could not"),
+        ("\n00:00:00:02.000", "\n00:00:00:00", "a jump in time to '00:00:00:00' in line 4"),
+        ("\n00:00:00:02.000", "\n01:00:00:00", "a gap of more than 2 s in line 4"),
+        ("\n00:00:00:01.000,61,0.", "\n00:00:00:01.000,61,x", "not a number ('x"),
+        ("\n00:00:00:01.000,61", "\n:,61", "the timecode ':' at 30 fps in line 3"),
         ("\n00:00:00:01.000,61,0.", "\n00:00:00:01.000,61,nan,0.", "64 columns instead of 63"),
     ],
 )
@@ -191,7 +278,7 @@ def test_a_value_that_is_not_finite_is_refused(recording: Path) -> None:
     text = recording.read_text().splitlines()
     cells = text[2].split(",")
     recording.write_text("\n".join([*text[:2], ",".join([*cells[:5], "nan", *cells[6:]])]))
-    message = f"a value that is not finite in {recording}, line 3"
+    message = f"{recording}: must be a Live Link Face recording, got a value that is not finite"
     with pytest.raises(InputError, match=re.escape(message)):
         read_livelink_csv(recording)
 
@@ -199,10 +286,10 @@ def test_a_value_that_is_not_finite_is_refused(recording: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "got no row of values in {}, line 0"),
-        (b"Timecode,BlendShapeCount\n", "got no row of values in {}, line 1"),
-        (b"\xff\xfe\x00\xd8", "got no CSV text"),
-        (None, "`path` must be a readable file, got '{}' (No such file or directory)"),
+        (b"", "got no row of values in line 0"),
+        (b"Timecode,BlendShapeCount\n", "got no row of values in line 1"),
+        (b"\xff\xfe\x00\xd8", "{}: must be CSV text in UTF-8, got 'utf-8' codec"),
+        (None, "{}: must be a readable file, got No such file or directory"),
     ],
 )
 def test_a_file_that_is_no_recording_is_refused(
@@ -216,7 +303,16 @@ def test_a_file_that_is_no_recording_is_refused(
         read_livelink_csv(path)
 
 
+def test_a_recording_without_any_face_is_refused(recording: Path) -> None:
+    """Nothing can be filled in from nothing."""
+    header = recording.read_text().splitlines()[0]
+    recording.write_text(f"{header}\n00:00:00:00.000,0\n00:00:00:01.000,0\n")
+    with pytest.raises(InputError, match=re.escape("got no face up to the last row in line 3")):
+        read_livelink_csv(recording)
+
+
 def test_reading_at_another_rate_is_refused(recording: Path) -> None:
-    """24 fps timecodes would be read as gaps."""
-    with pytest.raises(InputError, match=re.escape("`rate_hz` must be one of (30, 60), got 24")):
-        read_livelink_csv(recording, rate_hz=24)
+    """No timecode counts 23 frames; the wrong rate reads every second as a gap."""
+    message = "`rate_hz` must be one of (24, 25, 30, 50, 60), got 23"
+    with pytest.raises(InputError, match=re.escape(message)):
+        read_livelink_csv(recording, rate_hz=23)

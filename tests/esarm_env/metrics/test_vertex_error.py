@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from esarm_env.errors import InputError
-from esarm_env.face import (
-    MOUTH_CHANNELS,
-    UPPER_CHANNELS,
-    Head,
+from esarm_env.face import MOUTH_CHANNELS, UPPER_CHANNELS, Head, index_of, load_head
+from esarm_env.metrics import (
+    Variant,
     emotional_vertex_error,
-    index_of,
     lip_vertex_error,
-    load_head,
+    pooled_mean,
     variant_label,
     vertex_error,
+    vertex_errors,
 )
 
 _VARIANTS = [
@@ -27,18 +27,6 @@ _VARIANTS = [
     for power in (1, 2)
     for centre in ("none", "lips")
 ]
-
-
-@pytest.fixture
-def toy() -> Head:
-    """Return five vertices: 0 and 1 are lips, 2 is an eye, 3 forehead, 4 nothing."""
-    deltas = np.zeros((52, 5, 3), np.float32)
-    deltas[index_of("jawOpen"), :2] = [[0, -4, 0], [0, -3, -4]]
-    deltas[index_of("mouthSmileLeft"), 0] = [3, 0, 0]
-    deltas[index_of("eyeBlinkLeft"), 2] = [0, -1, 0]
-    deltas[index_of("browInnerUp"), 3] = [0, 2, 0]
-    regions = {"lips": np.array([0, 1]), "eyes": np.array([2]), "forehead": np.array([3])}
-    return Head(np.ones((5, 3), np.float32), np.array([[0, 1, 2]], np.int32), deltas, regions)
 
 
 @pytest.fixture
@@ -123,6 +111,61 @@ def test_the_fast_metric_equals_its_definition(region: str, variant: dict[str, A
     np.testing.assert_allclose(error, expected, rtol=1e-4)
 
 
+def test_many_variants_at_once_are_the_same_as_one_at_a_time() -> None:
+    """They share distances, and one square root in place too early would spoil the others."""
+    head = load_head()
+    rng = np.random.default_rng(5)
+    predicted, target = rng.random((2, 3, 7, 52), dtype=np.float32)
+    variants = [
+        Variant(region, unit=unit, **variant)
+        for region in ("lips", "upper", "brows")
+        for unit in ("mm", "m")
+        for variant in _VARIANTS
+    ]
+    lengths, captured = np.array([7, 2, 5]), rng.random(52) < 0.8
+    known: dict[str, Any] = {"head": head, "lengths": lengths, "captured": captured}
+    together = vertex_errors(predicted, target, variants=variants, **known)
+    assert list(together) == variants
+    for variant in variants:
+        alone = vertex_error(predicted, target, **known, **variant.options)
+        np.testing.assert_array_equal(together[variant], alone, err_msg=variant.label)
+
+
+def test_the_whole_head_is_a_region(toy: Head, pair: tuple[np.ndarray, np.ndarray]) -> None:
+    """MVE is over all vertices, those without a region too (here one that never moves).
+
+    Frame 0: 4, 5, 0.8, 1 and 0 mm; frame 1: √13, 2.5, 0.6, 0 and 0.
+    """
+    error = vertex_error(*pair, head=toy, region="all", reduce="mean")
+    np.testing.assert_allclose(error, [(10.8 / 5 + (13**0.5 + 3.1) / 5) / 2], rtol=1e-6)
+
+
+def test_infinity_past_the_length_is_not_even_a_warning(toy: Head) -> None:
+    """Padding may hold anything; infinity minus infinity warns."""
+    motion = np.zeros((1, 2, 52))
+    motion[0, 1] = np.inf
+    error = lip_vertex_error(motion, motion, head=toy, lengths=[1])
+    assert error.tolist() == [0.0]
+
+
+def test_pooled_frames_weigh_long_utterances_more() -> None:
+    """CodeTalker averages over all frames, others over utterances: 3 frames of 2, 1 of 6."""
+    assert pooled_mean([2.0, 6.0], [3, 1]) == 3.0
+
+
+def test_pooling_refuses_lengths_of_other_utterances() -> None:
+    """A scalar length would broadcast and quietly give the plain mean."""
+    message = "`errors` and `lengths` must have one shape (B,), B above 0, got (2,) and (1,)"
+    with pytest.raises(InputError, match=re.escape(message)):
+        pooled_mean([1.0, 2.0], [3])
+
+
+def test_no_utterance_gives_no_error(toy: Head) -> None:
+    """An empty split is no crash in the middle of a report."""
+    empty = np.zeros((0, 4, 52))
+    assert lip_vertex_error(empty, empty, head=toy).shape == (0,)
+
+
 def test_long_batches_are_the_same_in_pieces() -> None:
     """Frames are computed in chunks; a seam would shift the frames after it."""
     head = load_head()
@@ -167,6 +210,31 @@ def test_a_region_nobody_captured_gives_nan(channels: np.ndarray, metric: Any) -
     assert np.isnan(error).all()
 
 
+@pytest.mark.parametrize(("brow_mm", "measured"), [(1.9, True), (2.1, False)])
+def test_a_fifth_of_a_regions_motion_must_be_captured(
+    toy: Head, brow_mm: float, measured: bool
+) -> None:
+    """A smile's or a sneer's tail below the eye does not make mouth capture measure the upper face.
+
+    The blink alone, 1 mm, is 1 / (1 + 1.9²) = 0.22 or 1 / (1 + 2.1²) = 0.18 of the upper face.
+    """
+    deltas = toy.deltas.copy()
+    deltas[index_of("browInnerUp"), 3, 1] = brow_mm
+    captured = np.arange(52) == index_of("eyeBlinkLeft")
+    motion = np.zeros((1, 52))
+    error = emotional_vertex_error(
+        motion, motion, head=replace(toy, deltas=deltas), captured=captured
+    )
+    assert np.isnan(error).tolist() == [not measured]
+
+
+def test_a_region_that_nothing_moves_gives_nan(toy: Head) -> None:
+    """0 would read as a perfect fit."""
+    motion = np.zeros((1, 52))
+    still = replace(toy, deltas=np.zeros_like(toy.deltas))
+    assert np.isnan(lip_vertex_error(motion, motion, head=still)).tolist() == [True]
+
+
 def test_equal_motion_has_no_error() -> None:
     """The floor of the metric is exactly 0."""
     motion = np.random.default_rng(0).random((5, 52))
@@ -183,6 +251,7 @@ def test_equal_motion_has_no_error() -> None:
         ),
         (("upper",), "EVE (mean over frames of max over eye and forehead vertices, L2, mm)"),
         (("brows",), "vertex error (mean over frames of max over brows vertices, L2, mm)"),
+        (("all", "mean"), "MVE (mean over frames of mean over all vertices, L2, mm)"),
     ],
 )
 def test_the_label_tells_the_variant(arguments: tuple[Any, ...], label: str) -> None:
@@ -196,8 +265,9 @@ def test_the_label_tells_the_variant(arguments: tuple[Any, ...], label: str) -> 
         ({"reduce": "sum"}, "`reduce` must be one of ('max', 'mean'), got 'sum'"),
         ({"power": 3}, "`power` must be one of (1, 2), got 3"),
         ({"centre": "nose"}, "`centre` must be one of ('none', 'lips'), got 'nose'"),
+        ({"unit": "norm"}, "`unit` must be one of ('mm', 'm'), got 'norm'"),
         ({"unit": "cm"}, "`unit` must be one of ('mm', 'm'), got 'cm'"),
-        ({"region": "ears"}, "('lips', 'eyes', 'forehead', 'upper'), got 'ears'"),
+        ({"region": "ears"}, "'lips', 'eyes', 'forehead', 'upper'), got 'ears'"),
         ({"target": np.zeros((3, 52))}, "must have one shape, got (2, 52) and (3, 52)"),
         (
             {"predicted": np.zeros((2, 51)), "target": np.zeros((2, 51))},

@@ -1,0 +1,90 @@
+"""Metrics of facial animation; each figure says which of the field's definitions it follows.
+
+- `vertex_error`: LVE and EVE on coefficients, `mesh_error` on meshes of any topology; `variant` is
+  the choices they make and `presets` what published systems chose.
+- `dynamics`: FDD and jerk.
+- `mouth`: the mouth's opening in mm and its correlation; `closure`: F1 of closures.
+- `lip_sync`: SLCC, from audio and motion alone.
+- `samples`: diversity, mean and best of several samples.
+- `emotion`: accuracy through a classifier trained on recorded motion.
+- `suite`: everything a prediction and the truth alone can give; `table` prints it.
+
+Figures are per utterance, shape (B,), with padding masked by `lengths` and channels a corpus never
+measured by `captured`; what is then not defined is nan.
+"""
+
+from esarm_env.metrics.closure import ClosureCounts, bilabial_closures, closure_events
+from esarm_env.metrics.dynamics import (
+    face_dynamics_deviation,
+    face_dynamics_deviation_of_meshes,
+    jerk,
+)
+from esarm_env.metrics.emotion import EMOTION_ACCURACY, EmotionAccuracy, EmotionClassifier
+from esarm_env.metrics.lip_sync import SLCC, audio_rms, lip_speed, speech_lip_correlation
+from esarm_env.metrics.mesh_error import vertex_error_of_meshes
+from esarm_env.metrics.mouth import lip_pairs, mouth_opening, opening_correlation
+from esarm_env.metrics.presets import PRESETS, Preset, preset
+from esarm_env.metrics.quantity import Quantity
+from esarm_env.metrics.samples import (
+    DIVERSITY,
+    best_of_errors,
+    diversity,
+    diversity_of_meshes,
+    error_of_mean,
+    mean_of_errors,
+    sample_errors,
+    samples_quantity,
+)
+from esarm_env.metrics.suite import STANDARD_VARIANTS, measure, quantities
+from esarm_env.metrics.table import table
+from esarm_env.metrics.variant import Variant, variant_label
+from esarm_env.metrics.vertex_error import (
+    emotional_vertex_error,
+    lip_vertex_error,
+    pooled_mean,
+    vertex_error,
+    vertex_errors,
+)
+
+__all__ = [
+    "DIVERSITY",
+    "EMOTION_ACCURACY",
+    "PRESETS",
+    "SLCC",
+    "STANDARD_VARIANTS",
+    "ClosureCounts",
+    "EmotionAccuracy",
+    "EmotionClassifier",
+    "Preset",
+    "Quantity",
+    "Variant",
+    "audio_rms",
+    "best_of_errors",
+    "bilabial_closures",
+    "closure_events",
+    "diversity",
+    "diversity_of_meshes",
+    "emotional_vertex_error",
+    "error_of_mean",
+    "face_dynamics_deviation",
+    "face_dynamics_deviation_of_meshes",
+    "jerk",
+    "lip_pairs",
+    "lip_speed",
+    "lip_vertex_error",
+    "mean_of_errors",
+    "measure",
+    "mouth_opening",
+    "opening_correlation",
+    "pooled_mean",
+    "preset",
+    "quantities",
+    "sample_errors",
+    "samples_quantity",
+    "speech_lip_correlation",
+    "table",
+    "variant_label",
+    "vertex_error",
+    "vertex_error_of_meshes",
+    "vertex_errors",
+]

@@ -1,0 +1,211 @@
+"""Does the face show the emotion? A small classifier trained on recorded motion is the judge.
+
+It sees each channel's mean, deviation and percentiles over the utterance, no order and no audio,
+and is a multinomial logistic regression: convex, so the same data give the same judge. Its own
+accuracy on recorded motion it was not trained on is the ceiling, and must be printed beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from esarm_env.errors import InputError
+from esarm_env.metrics.quantity import Quantity
+from esarm_env.types import N_CHANNELS, FloatArray
+
+EMOTION_ACCURACY = Quantity(
+    "emotion accuracy",
+    "share of utterances recognised by softmax regression on pooled coefficients",
+    unit="1",
+    better="higher",
+)
+PERCENTILES = (10, 50, 90)
+RIDGE = 0.01
+_STEPS = 500
+# Below this a channel does not vary in training, and dividing by it would blow up rounding.
+_SMALLEST_DEVIATION = 1e-6
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EmotionAccuracy:
+    """Shares of utterances whose emotion is recognised.
+
+    Attributes:
+        predicted: Of the predicted motion.
+        recorded: Of the recorded motion of the same utterances: the ceiling.
+        majority: Of always naming their most frequent emotion: the floor.
+    """
+
+    predicted: float
+    recorded: float
+    majority: float
+
+
+@dataclass(frozen=True)
+class EmotionClassifier:
+    """Softmax regression on pooled statistics of the coefficients; make one with `fit`.
+
+    Attributes:
+        labels: Names of the classes, sorted.
+        centre: Shape (F,), mean of each statistic in training.
+        scale: Shape (F,), their deviation; 1 where a statistic did not vary.
+        weights: Shape (F + 1, n_classes); the last row is the bias.
+    """
+
+    labels: tuple[str, ...]
+    centre: Array
+    scale: Array
+    weights: Array
+
+    @staticmethod
+    def fit(
+        motions: Iterable[npt.ArrayLike], labels: Sequence[str], *, ridge: float = RIDGE
+    ) -> EmotionClassifier:
+        """Train on recorded motion.
+
+        Channels that were never captured are constant in training and thereby ignored.
+
+        Args:
+            motions: Coefficients of each utterance, (T_i, 52), alphabetical order.
+            labels: Its emotion.
+            ridge: Weight of the squared weights in the loss, above 0.
+
+        Raises:
+            InputError: If motions and labels do not fit, there are fewer than 2 emotions, or
+                `ridge` is not above 0.
+        """
+        if not ridge > 0:
+            raise InputError(f"`ridge` must be above 0, got {ridge}")
+        statistics = pooled_statistics(motions)
+        _check_labels(labels, len(statistics))
+        classes, codes = np.unique(np.asarray(labels), return_inverse=True)
+        if len(classes) < 2:
+            raise InputError(f"`labels` must hold at least 2 emotions, got {classes.tolist()}")
+        deviation = statistics.std(axis=0)
+        varies = deviation > _SMALLEST_DEVIATION
+        centre, scale = statistics.mean(axis=0), np.where(varies, deviation, 1.0)
+        inputs = _with_bias(np.where(varies, (statistics - centre) / scale, 0.0))
+        weights = _softmax_regression(inputs, np.eye(len(classes))[codes], ridge)
+        weights[:-1][~varies] = 0.0
+        return EmotionClassifier(tuple(classes.tolist()), centre, scale, weights)
+
+    def probabilities(self, motions: Iterable[npt.ArrayLike]) -> Array:
+        """Return the probability of each of `labels`, shape (B, n_classes), of motions (T_i, 52).
+
+        Raises:
+            InputError: If a motion does not fit.
+        """
+        statistics = pooled_statistics(motions)
+        return _softmax(_with_bias((statistics - self.centre) / self.scale) @ self.weights)
+
+    def predict(self, motions: Iterable[npt.ArrayLike]) -> tuple[str, ...]:
+        """Return the likeliest emotion of each motion (T_i, 52).
+
+        Raises:
+            InputError: If a motion does not fit.
+        """
+        return tuple(self.labels[i] for i in self.probabilities(motions).argmax(axis=1))
+
+    def accuracy(self, motions: Iterable[npt.ArrayLike], labels: Sequence[str]) -> float:
+        """Return the share of motions (T_i, 52) recognised as their label, in [0, 1].
+
+        Raises:
+            InputError: If motions and labels do not fit, or a label was not in training.
+        """
+        found = self.predict(motions)
+        _check_labels(labels, len(found))
+        unknown = sorted(set(labels) - set(self.labels))
+        if unknown:
+            raise InputError(f"`labels` must be among {self.labels}, got {unknown}")
+        return float(np.mean([a == b for a, b in zip(found, labels, strict=True)]))
+
+    def judge(
+        self,
+        predicted: Iterable[npt.ArrayLike],
+        target: Iterable[npt.ArrayLike],
+        labels: Sequence[str],
+    ) -> EmotionAccuracy:
+        """Return the accuracy on predicted motion between its ceiling and its floor.
+
+        Args:
+            predicted: Motions (T_i, 52) of utterances that `fit` has not seen.
+            target: Their recorded motions.
+            labels: Their emotions.
+
+        Raises:
+            InputError: As `accuracy` does.
+        """
+        ours, ceiling = self.accuracy(predicted, labels), self.accuracy(target, labels)
+        _, counts = np.unique(np.asarray(labels), return_counts=True)
+        return EmotionAccuracy(ours, ceiling, float(counts.max() / counts.sum()))
+
+
+def pooled_statistics(motions: Iterable[npt.ArrayLike]) -> Array:
+    """Return mean, deviation and percentiles 10, 50, 90 over time of each channel.
+
+    Args:
+        motions: Coefficients, (T_i, 52) each.
+
+    Returns:
+        Shape (B, 5 * 52), statistic by statistic.
+
+    Raises:
+        InputError: If there is no motion or one has another shape or is not finite.
+    """
+    rows = [_statistics(np.asarray(motion), index) for index, motion in enumerate(motions)]
+    if not rows:
+        raise InputError("`motions` must hold at least one utterance, got none")
+    return np.stack(rows).astype(np.float64)
+
+
+def _statistics(motion: FloatArray, index: int) -> Array:
+    """Return the statistics of one motion, shape (5 * 52,)."""
+    if motion.ndim != 2 or motion.shape[1] != N_CHANNELS or not len(motion):
+        rule = f"shape (T, {N_CHANNELS}) with T at least 1"
+        raise InputError(f"`motions[{index}]` must have {rule}, got {motion.shape}")
+    if not np.all(np.isfinite(motion)):
+        raise InputError(f"`motions[{index}]` must be finite, got nan or infinity")
+    spread = np.percentile(motion, PERCENTILES, axis=0)
+    return np.concatenate([motion.mean(axis=0), motion.std(axis=0), *spread])
+
+
+def _check_labels(labels: Sequence[str], n_motions: int) -> None:
+    """Refuse labels that are not one per motion."""
+    if len(labels) != n_motions:
+        raise InputError(f"`labels` must hold one per motion ({n_motions}), got {len(labels)}")
+
+
+def _with_bias(inputs: Array) -> Array:
+    """Return the inputs with a last column of ones."""
+    return np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
+
+
+def _softmax(scores: Array) -> Array:
+    """Return probabilities (B, n_classes) of scores."""
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def _softmax_regression(inputs: Array, targets: Array, ridge: float) -> Array:
+    """Return the weights of least mean cross-entropy plus `ridge / 2` times their squares.
+
+    Nesterov's method for strongly convex functions (2004, scheme 2.2.11): the Hessian lies between
+    `ridge` and half the largest eigenvalue of the inputs' covariance plus `ridge`.
+    """
+    n = len(inputs)
+    steepest = 0.5 * np.linalg.norm(inputs, ord=2) ** 2 / n + ridge
+    root = np.sqrt(ridge / steepest)
+    momentum = (1 - root) / (1 + root)
+    weights = ahead = np.zeros((inputs.shape[1], targets.shape[1]))
+    for _ in range(_STEPS):
+        gradient = inputs.T @ (_softmax(inputs @ ahead) - targets) / n + ridge * ahead
+        following = ahead - gradient / steepest
+        ahead = following + momentum * (following - weights)
+        weights = following
+    return weights

@@ -1,0 +1,157 @@
+"""How far the mouth is open, as a curve in mm, and how well two curves agree."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import numpy.typing as npt
+
+from esarm_env.errors import InputError
+from esarm_env.face.head import Head
+from esarm_env.face.names import index_of
+from esarm_env.metrics.inputs import Batch, check_one_shape, frame_counts
+from esarm_env.metrics.region import MEASURED_SHARE, shares
+from esarm_env.types import IntArray
+
+_MIDDLE_SHARE = 0.1  # of the lips' width, on each side of their middle
+_N_PAIRS = 3
+_FLAT_MM = 1e-3  # a curve that varies less is the same value with rounding
+
+
+@functools.lru_cache(maxsize=8)
+def lip_pairs(head: Head) -> tuple[IntArray, IntArray]:
+    """Return vertices of the upper and lower lip that touch, or nearly, at rest.
+
+    In the middle fifth of the lips a vertex belongs to the lower lip if `jawOpen` lowers it at
+    least half as far as the one it lowers most. The pairs are the mutual nearest neighbours across
+    the lips, the three closest of them: the inner rim, whatever the mesh.
+
+    Args:
+        head: Any head; its y axis points up and its "lips" part under `jawOpen`.
+
+    Returns:
+        Vertex indices of the upper and of the lower lip, each shape (P,), P from 1 to 3.
+
+    Raises:
+        InputError: If `jawOpen` does not part the lips.
+    """
+    lips = head.regions["lips"]
+    lowered = -head.deltas[index_of("jawOpen"), lips, 1]
+    across = head.vertices[lips, 0]
+    if not len(lips):
+        raise InputError("`head` must have lip vertices, got none in `regions['lips']`")
+    middle = (across.min() + across.max()) / 2
+    central = np.abs(across - middle) <= _MIDDLE_SHARE * np.ptp(across)
+    lower = central & (lowered > 0) & (lowered >= 0.5 * lowered[central].max(initial=0.0))
+    upper = central & ~lower
+    if not upper.any() or not lower.any():
+        got = f"{upper.sum()} upper and {lower.sum()} lower vertices near the middle"
+        raise InputError(f"`head` must have lips that `jawOpen` parts, got {got}")
+    return _touching(head, lips[upper], lips[lower])
+
+
+def _touching(head: Head, upper: IntArray, lower: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the closest mutual nearest neighbours of two sets of vertices."""
+    apart = head.vertices[upper][:, None] - head.vertices[lower][None]
+    distance = np.linalg.norm(apart, axis=-1)  # (U, L)
+    first = np.arange(len(upper))
+    second = distance.argmin(axis=1)
+    mutual = distance.argmin(axis=0)[second] == first
+    first, second = first[mutual], second[mutual]
+    closest = np.argsort(distance[first, second], kind="stable")[:_N_PAIRS]
+    return upper[first[closest]], lower[second[closest]]
+
+
+def mouth_opening(
+    motion: npt.ArrayLike,
+    *,
+    head: Head,
+    captured: npt.ArrayLike | None = None,
+) -> npt.NDArray[np.float64]:
+    """Return how much further than at rest the lips are apart in the middle.
+
+    The mean over `lip_pairs` of how far the upper vertex has risen above the lower one since rest.
+    ARKit's rest face has its mouth shut, so 0 is shut and a little below 0 pressed together.
+
+    Args:
+        motion: Coefficients, shape (T, 52) or (B, T, 52), alphabetical order.
+        head: Whose lips move.
+        captured: Shape (52,), bool; False channels are at rest.
+
+    Returns:
+        Shape (T,) or (B, T), in mm; nan where the captured channels do not measure it. Frames that
+        are not finite give nan.
+
+    Raises:
+        InputError: If shapes do not fit or the head's lips do not part.
+    """
+    batch = Batch.of(motion, captured=captured)
+    shape = np.asarray(motion).shape[:-1]
+    weights = _opening_weights(head)
+    if shares(np.square(weights))[batch.captured].sum() < MEASURED_SHARE:
+        return np.full(shape, np.nan)
+    used = np.flatnonzero(batch.captured & (weights != 0))
+    return np.asarray(batch.motion[..., used] @ weights[used]).reshape(shape)
+
+
+@functools.lru_cache(maxsize=8)
+def _opening_weights(head: Head) -> npt.NDArray[np.float64]:
+    """Return how far each channel opens the mouth at weight 1, (52,), in mm."""
+    upper, lower = lip_pairs(head)
+    rise = head.deltas[:, upper, 1].astype(np.float64) - head.deltas[:, lower, 1]  # (52, P)
+    return np.asarray(rise.mean(axis=1))
+
+
+def opening_correlation(
+    predicted_mm: npt.ArrayLike,
+    target_mm: npt.ArrayLike,
+    *,
+    lengths: npt.ArrayLike | None = None,
+) -> npt.NDArray[np.float64]:
+    """Return Pearson's correlation of two openings over time, per utterance.
+
+    It asks whether the mouth opens at the right moments; how far is for the vertex errors to tell.
+
+    Args:
+        predicted_mm: Shape (T,) or (B, T), for instance from `mouth_opening`.
+        target_mm: The truth, same shape.
+        lengths: Shape (B,), the frames of each utterance that count; all by default.
+
+    Returns:
+        Shape (B,), in [-1, 1]; nan where either curve is flat (varies by less than 0.001 mm) or
+        holds nan.
+
+    Raises:
+        InputError: If shapes do not fit.
+    """
+    first, second, counts = paired_curves(predicted_mm, target_mm, lengths)
+    inside = np.arange(first.shape[1]) < counts[:, None]  # (B, T)
+    a, b = (_centred(curve, inside, counts) for curve in (first, second))
+    deviations = [np.sqrt(np.square(side).sum(axis=1) / counts) for side in (a, b)]
+    flat = (deviations[0] < _FLAT_MM) | (deviations[1] < _FLAT_MM)
+    product = np.where(flat, 1.0, deviations[0] * deviations[1])
+    correlation = np.clip((a * b).sum(axis=1) / counts / product, -1.0, 1.0)
+    return np.where(flat, np.nan, correlation)
+
+
+def paired_curves(
+    predicted_mm: npt.ArrayLike, target_mm: npt.ArrayLike, lengths: npt.ArrayLike | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], IntArray]:
+    """Return two curves as (B, T) and the frames of each row that count."""
+    first = np.asarray(predicted_mm, dtype=np.float64)
+    second = np.asarray(target_mm, dtype=np.float64)
+    check_one_shape(first, second)
+    if first.ndim not in (1, 2) or not first.shape[-1]:
+        rule = "(T,) or (B, T) with T at least 1"
+        raise InputError(f"`predicted_mm` must have shape {rule}, got {first.shape}")
+    first, second = np.atleast_2d(first), np.atleast_2d(second)
+    return first, second, frame_counts(lengths, *first.shape)
+
+
+def _centred(
+    curve: npt.NDArray[np.float64], inside: npt.NDArray[np.bool_], counts: IntArray
+) -> npt.NDArray[np.float64]:
+    """Return the curve without its mean over the frames that count, 0 past them."""
+    held = np.where(inside, curve, 0.0)
+    return np.where(inside, held - (held.sum(axis=1) / counts)[:, None], 0.0)

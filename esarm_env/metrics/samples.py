@@ -1,0 +1,266 @@
+"""Several animations of one utterance: how unlike they are, and how good the mean and the best.
+
+For systems that sample (after ProbTalk3D, MIG 2024). `sample_errors` gives the error of each, from
+which `mean_of_errors` and `best_of_errors` are drawn; `error_of_mean` averages the motion instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from esarm_env.errors import InputError
+from esarm_env.face.head import Head
+from esarm_env.metrics.mesh_error import vertex_error_of_meshes
+from esarm_env.metrics.quantity import Quantity
+from esarm_env.metrics.variant import Variant
+from esarm_env.metrics.vertex_error import vertex_error
+from esarm_env.types import N_CHANNELS
+
+LVE = Variant("lips")
+REDUCTIONS = ("mean", "best", "error of mean")
+DIVERSITY = Quantity(
+    "diversity", "mean over pairs of samples, frames and all vertices, L2", unit="mm", better="none"
+)
+
+
+def samples_quantity(variant: Variant, *, reduction: str, n_samples: int) -> Quantity:
+    """Return what a vertex error of several samples is, for a table.
+
+    >>> samples_quantity(LVE, reduction="best", n_samples=10).label
+    'LVE (best of 10 samples, mean over frames of max over lip vertices, L2, mm)'
+
+    Args:
+        variant: The vertex error of one sample.
+        reduction: "mean" (`mean_of_errors`), "best" (`best_of_errors`) or "error of mean"
+            (`error_of_mean`).
+        n_samples: Samples of each utterance.
+
+    Raises:
+        InputError: If `reduction` is unknown.
+    """
+    if reduction not in REDUCTIONS:
+        raise InputError(f"`reduction` must be one of {REDUCTIONS}, got {reduction!r}")
+    said = f"{reduction} of {n_samples} samples, {variant.quantity.variant}"
+    return dataclasses.replace(variant.quantity, variant=said)
+
+
+def sample_errors(
+    samples: npt.ArrayLike,
+    target: npt.ArrayLike,
+    *,
+    head: Head,
+    variant: Variant = LVE,
+    captured: npt.ArrayLike | None = None,
+    lengths: npt.ArrayLike | None = None,
+) -> npt.NDArray[np.float64]:
+    """Return the vertex error of each sample.
+
+    Args:
+        samples: Coefficients of K animations of each utterance, shape (K, T, 52) or (B, K, T, 52).
+        target: The truth, shape (T, 52) or (B, T, 52).
+        head: Whose vertices are compared.
+        variant: Which vertex error.
+        captured: Shape (52,), bool; False channels count as equal on both sides.
+        lengths: Shape (B,), the frames of each utterance that count; all by default.
+
+    Returns:
+        Shape (B, K), in the unit of `variant`.
+
+    Raises:
+        InputError: As `vertex_error` does, or if `samples` and `target` do not fit.
+    """
+    drawn, truth = _samples(samples), _as_batch(target)
+    columns = [
+        vertex_error(
+            drawn[:, k], truth, head=head, captured=captured, lengths=lengths, **variant.options
+        )
+        for k in range(drawn.shape[1])
+    ]
+    return np.stack(columns, axis=1)
+
+
+def error_of_mean(
+    samples: npt.ArrayLike,
+    target: npt.ArrayLike,
+    *,
+    head: Head,
+    variant: Variant = LVE,
+    captured: npt.ArrayLike | None = None,
+    lengths: npt.ArrayLike | None = None,
+) -> npt.NDArray[np.float64]:
+    """Return the vertex error of the mean of the samples (ProbTalk3D's MEE), shape (B,).
+
+    The mean of many faces is smooth and often nearer than any of them: it is no error of an
+    animation anyone would see. Arguments and errors are those of `sample_errors`.
+    """
+    mean = _samples(samples).mean(axis=1)  # (B, T, 52)
+    return vertex_error(
+        mean, _as_batch(target), head=head, captured=captured, lengths=lengths, **variant.options
+    )
+
+
+def mean_of_errors(errors: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return what one random sample's error is on average, (B,), of errors (B, K)."""
+    return _errors(errors).mean(axis=1)
+
+
+def best_of_errors(errors: npt.ArrayLike, *, k: int | None = None) -> npt.NDArray[np.float64]:
+    """Return the least error of `k` samples, per utterance.
+
+    With `k` below K the mean over all subsets of `k` of the K samples, which does not depend on
+    their order; with all K the plain minimum, ProbTalk3D's CE. It falls with `k`, so figures of
+    different `k` do not compare.
+
+    Args:
+        errors: Shape (B, K), from `sample_errors`.
+        k: 1 to K; K by default.
+
+    Returns:
+        Shape (B,), in the unit of `errors`; nan where an error is.
+
+    Raises:
+        InputError: If the shape does not fit or `k` is not in 1..K.
+    """
+    table = _errors(errors)
+    n_samples = table.shape[1]
+    size = n_samples if k is None else k
+    if not 1 <= size <= n_samples:
+        raise InputError(f"`k` must be in 1..{n_samples}, got {size}")
+    # The i-th smallest is the least of comb(K - 1 - i, k - 1) of the comb(K, k) subsets.
+    shares = [
+        math.comb(n_samples - 1 - i, size - 1) / math.comb(n_samples, size)
+        for i in range(n_samples)
+    ]
+    return np.asarray(np.sort(table, axis=1) @ np.array(shares))
+
+
+def diversity(
+    samples: npt.ArrayLike,
+    *,
+    head: Head,
+    region: str = "all",
+    rng: np.random.Generator | None = None,
+    captured: npt.ArrayLike | None = None,
+    lengths: npt.ArrayLike | None = None,
+) -> npt.NDArray[np.float64]:
+    """Return how unlike the samples of one utterance are.
+
+    Mean over pairs of samples of the mean over frames and vertices of their distance. Without
+    `rng` over all K (K - 1) / 2 pairs; with it over K // 2 disjoint random pairs, which is what
+    ProbTalk3D prints for K = 10 and has the same expectation.
+
+    Args:
+        samples: Coefficients, shape (K, T, 52) or (B, K, T, 52), K at least 2.
+        head: Whose vertices are compared.
+        region: "all" as in the paper, or a region of the head, which is faster.
+        rng: Draws the pairs, the same for all utterances; None takes all pairs.
+        captured: Shape (52,), bool; False channels count as equal in all samples.
+        lengths: Shape (B,), the frames of each utterance that count; all by default.
+
+    Returns:
+        Shape (B,), in mm; nan where too little of the region is captured.
+
+    Raises:
+        InputError: As `vertex_error` does, or if there are fewer than 2 samples.
+    """
+    drawn = _samples(samples)
+
+    def distance(i: int, j: int) -> npt.NDArray[np.float64]:
+        return vertex_error(
+            drawn[:, i],
+            drawn[:, j],
+            head=head,
+            region=region,
+            reduce="mean",
+            captured=captured,
+            lengths=lengths,
+        )
+
+    return _mean_over(_pairs(drawn.shape[1], rng), distance)
+
+
+def diversity_of_meshes(
+    samples: npt.ArrayLike,
+    *,
+    vertices: npt.ArrayLike,
+    mesh_unit: str,
+    rng: np.random.Generator | None = None,
+    lengths: npt.ArrayLike | None = None,
+    unit: str = "mm",
+) -> npt.NDArray[np.float64]:
+    """Return the diversity of sampled meshes of any topology, shape (B,), in `unit`.
+
+    Args:
+        samples: Vertex positions, shape (B, K, T, V, 3), K at least 2.
+        vertices: Shape (R,), the indices of the region's vertices.
+        mesh_unit: What the positions are in: "mm", "cm", "m" or "norm".
+        rng: As for `diversity`.
+        lengths: Shape (B,), the frames of each utterance that count; all by default.
+        unit: "mm" or "m"; "norm" if and only if `mesh_unit` is.
+
+    Raises:
+        InputError: As `vertex_error_of_meshes` does, or if there are fewer than 2 samples.
+    """
+    drawn = np.asarray(samples)
+    if drawn.ndim != 5:
+        raise InputError(f"`samples` must have shape (B, K, T, V, 3), got {drawn.shape}")
+
+    def distance(i: int, j: int) -> npt.NDArray[np.float64]:
+        return vertex_error_of_meshes(
+            drawn[:, i],
+            drawn[:, j],
+            vertices=vertices,
+            mesh_unit=mesh_unit,
+            reduce="mean",
+            lengths=lengths,
+            unit=unit,
+        )
+
+    return _mean_over(_pairs(drawn.shape[1], rng), distance)
+
+
+def _pairs(n_samples: int, rng: np.random.Generator | None) -> list[tuple[int, int]]:
+    """Return all pairs of samples, or disjoint random ones."""
+    if n_samples < 2:
+        raise InputError(f"`samples` must hold at least 2 of each utterance, got {n_samples}")
+    if rng is None:
+        return list(itertools.combinations(range(n_samples), 2))
+    order = rng.permutation(n_samples).tolist()
+    half = n_samples // 2
+    return list(zip(order[:half], order[half : 2 * half], strict=True))
+
+
+def _mean_over(
+    pairs: Iterable[tuple[int, int]], distance: Callable[[int, int], npt.NDArray[np.float64]]
+) -> npt.NDArray[np.float64]:
+    """Return the mean distance over the pairs."""
+    return np.mean([distance(i, j) for i, j in pairs], axis=0)
+
+
+def _samples(samples: npt.ArrayLike) -> npt.NDArray[np.floating]:
+    """Return samples as (B, K, T, 52)."""
+    given = np.asarray(samples)
+    if given.ndim not in (3, 4) or given.shape[-1] != N_CHANNELS or not given.shape[-3]:
+        rule = f"(K, T, {N_CHANNELS}) or (B, K, T, {N_CHANNELS}) with K at least 1"
+        raise InputError(f"`samples` must have shape {rule}, got {given.shape}")
+    return given.reshape(-1, *given.shape[-3:])
+
+
+def _as_batch(target: npt.ArrayLike) -> npt.NDArray[np.floating]:
+    """Return (T, 52) as (1, T, 52), anything else as it is."""
+    given = np.asarray(target)
+    return given[None] if given.ndim == 2 else given
+
+
+def _errors(errors: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return errors checked to be (B, K)."""
+    table = np.asarray(errors, dtype=np.float64)
+    if table.ndim != 2 or not table.shape[1]:
+        raise InputError(f"`errors` must have shape (B, K) with K at least 1, got {table.shape}")
+    return table

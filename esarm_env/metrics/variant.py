@@ -1,0 +1,114 @@
+"""The choices that one name hides: region, reduction, power, centring and unit of a vertex error.
+
+Papers print one name for different numbers: CodeTalker squares the distance, FaceFormer does not,
+MeshTalk removes the lips' own translation first, DEEPTalk averages over the vertices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+from esarm_env.errors import InputError
+from esarm_env.metrics.quantity import Quantity
+
+UNITS = ("mm", "m", "norm")  # norm: a data set's own scale, which has no length (BIWI)
+
+_NAMES = {"lips": "LVE", "upper": "EVE", "all": "MVE"}
+_VERTICES = {"lips": "lip", "upper": "eye and forehead", "all": "all"}
+
+
+class VariantOptions(TypedDict):
+    """The keyword arguments of `vertex_error` that a variant decides."""
+
+    region: str
+    reduce: str
+    power: int
+    centre: str
+    unit: str
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to reduce vertex distances to a figure; `vertex_error(..., **variant.options)`.
+
+    Attributes:
+        region: "lips", "upper" (eyes and forehead), "all" or any region of the head.
+        reduce: "max" or "mean" over the region's vertices; frames are always averaged.
+        power: 1 for the distance, 2 for its square.
+        centre: "lips" takes each side's mean over the region off first; "none" does not.
+        unit: "mm", "m" or "norm" (a data set's own scale); squared with `power=2`.
+    """
+
+    region: str
+    reduce: str = "max"
+    power: int = 1
+    centre: str = "none"
+    unit: str = "mm"
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown choice."""
+        for name, allowed in (
+            ("reduce", ("max", "mean")),
+            ("power", (1, 2)),
+            ("centre", ("none", "lips")),
+            ("unit", UNITS),
+        ):
+            value = getattr(self, name)
+            if value not in allowed:
+                raise InputError(f"`{name}` must be one of {allowed}, got {value!r}")
+
+    @property
+    def options(self) -> VariantOptions:
+        """Return the variant as keyword arguments of `vertex_error`."""
+        return VariantOptions(
+            region=self.region,
+            reduce=self.reduce,
+            power=self.power,
+            centre=self.centre,
+            unit=self.unit,
+        )
+
+    @property
+    def key(self) -> str:
+        """Return a name for code and files, for instance `lve_max_l2_mm`."""
+        parts = [
+            _NAMES.get(self.region, f"{self.region}_vertex_error").lower(),
+            self.reduce,
+            "l2" if self.power == 1 else "squared_l2",
+            *(["centred"] if self.centre == "lips" else []),
+            self.unit if self.power == 1 else f"{self.unit}2",
+        ]
+        return "_".join(parts)
+
+    @property
+    def quantity(self) -> Quantity:
+        """Return the variant as a column of a table."""
+        vertices = _VERTICES.get(self.region, self.region)
+        parts = [
+            f"mean over frames of {self.reduce} over {vertices} vertices",
+            "L2" if self.power == 1 else "squared L2",
+            *(["centred"] if self.centre == "lips" else []),
+        ]
+        unit = self.unit if self.power == 1 else f"{self.unit}²"
+        return Quantity(_NAMES.get(self.region, "vertex error"), ", ".join(parts), unit)
+
+    @property
+    def label(self) -> str:
+        """Return the metric's name with its variant, as it must stand in every table."""
+        return self.quantity.label
+
+
+def variant_label(
+    region: str,
+    reduce: str = "max",
+    power: int = 1,
+    centre: str = "none",
+    unit: str = "mm",
+) -> str:
+    """Return the metric's name with its variant, as it must stand in every table.
+
+    >>> variant_label("lips", "max", 1, "none", "mm")
+    'LVE (mean over frames of max over lip vertices, L2, mm)'
+    """
+    return Variant(region, reduce, power, centre, unit).label
