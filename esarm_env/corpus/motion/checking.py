@@ -1,0 +1,95 @@
+"""Whether a motion file holds blendshape coefficients of the right size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from esarm_env.corpus.motion.track import MotionTrack
+from esarm_env.errors import InputError
+from esarm_env.face.names import ARKIT_NAMES
+from esarm_env.types import BoolArray, FloatArray
+
+# Smoothing and solving overshoot [0, 1] by some hundredths. Beyond a tenth it is another scale,
+# another rig, or damage, and clipping would flatten speech without a word.
+TOLERANCE = 0.1
+# Rounding; not worth a note.
+_SILENT = 1e-4
+PERCENT = 100.0
+_TOLD_CHANNELS, _TOLD_FRAMES = 6, 4
+
+
+def check_values(track: MotionTrack, source: str | Path) -> tuple[list[str], FloatArray]:
+    """Return what was noticed, and the coefficients clipped to [0, 1].
+
+    Args:
+        track: Its gaps filled (`fill_gaps`).
+        source: The file, for messages and notes.
+
+    Returns:
+        A line for each thing that was changed, and the values, shape (T, 52), float32.
+
+    Raises:
+        InputError: If there is NaN or infinity, coefficients are in percent, or any is more than
+            `TOLERANCE` outside [0, 1]; the message names channels and frames.
+    """
+    values = track.values
+    bad = ~np.isfinite(values)
+    if bad.any():
+        raise InputError(
+            f"{source}: coefficients must be finite, got NaN or infinite ones in {_where(bad)}; "
+            "export it again"
+        )
+    if _is_percent(values):
+        raise InputError(
+            f"{source}: coefficients must be in [0, 1], got percent (up to {values.max():g}); "
+            f"divide by {PERCENT:g}"
+        )
+    far = (values < -TOLERANCE) | (values > 1 + TOLERANCE)
+    if far.any():
+        got = f"{values.min():g} to {values.max():g} in {_where(far)}"
+        raise InputError(
+            f"{source}: coefficients must be within {TOLERANCE:g} of [0, 1], got {got}; "
+            "is this another rig?"
+        )
+    outside = (values < -_SILENT) | (values > 1 + _SILENT)
+    notes = []
+    if outside.any():
+        got = f"{values.min():.3f} to {values.max():.3f}"
+        notes.append(f"{source}: clipped to [0, 1] from {got} in {_where(outside)}")
+    return notes, np.clip(values, 0.0, 1.0)
+
+
+def _is_percent(values: FloatArray) -> bool:
+    """Tell whether values are 0 to 100: most channels that move at all go far beyond 1."""
+    peaks = values.max(axis=0)
+    if values.min() < -TOLERANCE * PERCENT or peaks.max() > (1 + TOLERANCE) * PERCENT:
+        return False
+    moving = peaks > TOLERANCE
+    return bool((peaks > 1 + TOLERANCE).sum() > moving.sum() / 2)
+
+
+def _where(marked: BoolArray) -> str:
+    """Return `jawOpen (frames 3-5, 9), ...` for marked values of shape (T, 52)."""
+    channels = np.flatnonzero(marked.any(axis=0))
+    told = [
+        f"{ARKIT_NAMES[channel]} ({_runs(np.flatnonzero(marked[:, channel]).tolist())})"
+        for channel in channels[:_TOLD_CHANNELS]
+    ]
+    if len(channels) > _TOLD_CHANNELS:
+        told.append(f"{len(channels) - _TOLD_CHANNELS} more channels")
+    return ", ".join(told)
+
+
+def _runs(frames: list[int]) -> str:
+    """Return `frames 3-5, 9` for ascending frame numbers."""
+    runs: list[list[int]] = []
+    for frame in frames:
+        if runs and frame == runs[-1][1] + 1:
+            runs[-1][1] = frame
+        else:
+            runs.append([frame, frame])
+    told = [f"{a}" if a == b else f"{a}-{b}" for a, b in runs[:_TOLD_FRAMES]]
+    more = ", ..." if len(runs) > _TOLD_FRAMES else ""
+    return f"frame{'s' if len(frames) > 1 else ''} {', '.join(told)}{more}"

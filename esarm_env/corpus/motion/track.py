@@ -1,0 +1,149 @@
+"""Face motion as a file holds it: by name, at its own frame rate, before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from esarm_env.corpus.motion.timing import DoubleArray, rate_of, start_of
+from esarm_env.errors import InputError
+from esarm_env.face.names import ARKIT_NAMES, ORDERS, place
+from esarm_env.types import N_CHANNELS, BoolArray, FloatArray
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How long a motion file is, told without reading its motion.
+
+    Attributes:
+        n_frames: Number of frames in the file.
+        rate_hz: Frames per second on average; None where the file says nothing about time.
+        start_s: Time of the first frame, so that the last one ends at
+            `start_s + n_frames / rate_hz`.
+    """
+
+    n_frames: int
+    rate_hz: float | None
+    start_s: float = 0.0
+
+    @classmethod
+    def of_times(cls, n_frames: int, first_s: float, last_s: float) -> Extent:
+        """Return the extent of frames of which the first and the last have these times."""
+        if n_frames < 2 or not last_s > first_s:
+            return cls(n_frames, None)
+        start_s = float(start_of(first_s))
+        return cls(n_frames, float((n_frames - 1) / (last_s - first_s)), start_s)
+
+
+@dataclass(frozen=True)
+class MotionTrack:
+    """Blendshape curves at the rate of their file.
+
+    Attributes:
+        values: Shape (T, 52), float32, alphabetical ARKit order, as stored: range and finiteness
+            are not checked here. Channels that the file lacks are 0; frames in which the face was
+            lost are NaN.
+        captured: Shape (52,), bool; False for channels that the file lacks.
+        time_s: Shape (T,), float64, time of each frame, ascending, 0 at the start of the
+            recording: the first frame is at 0 or less than a second beside it. None where the
+            file says nothing about time.
+        quality: Shape (T,), float32 in [0, 1], how well the face was tracked, 0 where it was lost;
+            None if unknown.
+    """
+
+    values: FloatArray
+    captured: BoolArray
+    time_s: DoubleArray | None = None
+    quality: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        """Check the shapes."""
+        n = len(self.values)
+        if self.values.shape != (n, N_CHANNELS) or self.values.dtype != np.float32:
+            got = f"{self.values.dtype} {self.values.shape}"
+            raise ValueError(f"`values` must be float32 of shape (T, {N_CHANNELS}), got {got}")
+        if self.captured.shape != (N_CHANNELS,) or self.captured.dtype != np.bool_:
+            got = f"{self.captured.dtype} {self.captured.shape}"
+            raise ValueError(f"`captured` must be bool of shape ({N_CHANNELS},), got {got}")
+        for name in ("time_s", "quality"):
+            column = getattr(self, name)
+            if column is not None and column.shape != (n,):
+                raise ValueError(f"`{name}` must have shape ({n},), got {column.shape}")
+
+    @property
+    def rate_hz(self) -> float | None:
+        """Frames per second between gaps; None where time is unknown."""
+        return None if self.time_s is None else rate_of(self.time_s)
+
+    @property
+    def lost(self) -> BoolArray:
+        """Shape (T,), bool: frames without any number in a captured channel."""
+        return np.asarray(np.isnan(self.values[:, self.captured]).all(axis=1))
+
+
+def order_of_width(source: str | Path, n_columns: int) -> tuple[str, ...]:
+    """Return the names of a table without a header.
+
+    Raises:
+        InputError: If it has not 52 columns, nor 51 as without `tongueOut`.
+    """
+    orders = {len(ARKIT_NAMES): ARKIT_NAMES, len(ORDERS["beat"]): ORDERS["beat"]}
+    if n_columns not in orders:
+        raise InputError(
+            f"{source}: must have 52 columns in alphabetical ARKit order, or 51 without tongueOut, "
+            f"got {n_columns}"
+        )
+    return orders[n_columns]
+
+
+def check_names(source: str | Path, names: Sequence[str]) -> None:
+    """Refuse names of which some are no shape or rotation, or name the same shape twice.
+
+    Raises:
+        InputError: The message lists all of them.
+    """
+    try:
+        place(names, np.zeros(len(names)))
+    except InputError as error:
+        raise InputError(
+            f"{source}: must have a header we know, got a faulty one ({error})"
+        ) from error
+
+
+def track_of_table(
+    source: str | Path,
+    names: Sequence[str],
+    table: npt.ArrayLike,
+    *,
+    time_s: DoubleArray | None = None,
+    quality: FloatArray | None = None,
+) -> MotionTrack:
+    """Return the track of a table with named columns; frames of quality 0 become NaN.
+
+    Args:
+        source: The file, for messages.
+        names: One per column, in any spelling; rotations are left out.
+        table: Shape (T, n).
+        time_s: Shape (T,), or None.
+        quality: Shape (T,), or None.
+
+    Raises:
+        InputError: If there is no frame, a name is unknown or double (all are told at once), or
+            quality is not in [0, 1].
+    """
+    check_names(source, names)
+    values, captured = place(names, table)
+    if not len(values):
+        raise InputError(f"{source}: must hold at least one frame, got none")
+    if quality is not None:
+        if not ((quality >= 0) & (quality <= 1)).all():
+            frame = int(np.argmin((quality >= 0) & (quality <= 1)))
+            raise InputError(
+                f"{source}: quality must be in [0, 1], got {quality[frame]} at frame {frame}"
+            )
+        values[np.ix_(quality == 0, captured)] = np.nan
+    return MotionTrack(values, captured, time_s, quality)
