@@ -1,0 +1,75 @@
+"""3D-ETF (Peng et al. 2023): `audio/NAME.wav` beside `blendshape/NAME.npy`, 30 fps.
+
+The corpus has two such pairs of folders, `RAVDESS` and `HDTF`; one alone is read as well. Names of
+RAVDESS are codes that tell the labels. Names of HDTF end in a number, before which the speaker
+stands. Of any other name the part before the first `_` is the speaker.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+from esarm_env.corpus.faults import Fault
+from esarm_env.corpus.layouts.pairing import Describe, Part
+from esarm_env.corpus.layouts.ravdess import ravdess_take
+from esarm_env.corpus.layouts.tree import File, Tree
+from esarm_env.corpus.takes import Take
+
+RATE_HZ = 30.0
+
+_NUMBERED = re.compile(r"(.+)_\d+")
+
+
+def recognises_etf(tree: Tree) -> bool:
+    """Return whether some take is whole and all motion is as in 3D-ETF."""
+    audio = {(file.folders[:-1], file.stem) for file in tree.files if _is_audio(file)}
+    motion = [file for file in tree.files if file.is_motion and _is_below_blendshape(file)]
+    return all(_is_motion(file) for file in motion) and any(
+        (file.folders[:-1], file.stem) in audio for file in motion
+    )
+
+
+def describe_etf(tree: Tree) -> Describe:
+    """Return what tells of a file of `tree` which take it belongs to."""
+    del tree
+
+    def describe(file: File) -> Part | Fault | None:
+        if not _is_audio(file) and not _is_motion(file):
+            return None
+        take = _take(file.folders[:-1], file.stem)
+        if isinstance(take, str):
+            return Fault(file.path, take)
+        if file.is_media:
+            return Part(take, "audio", rank=0 if file.is_sound else 1)
+        return Part(take, "motion")
+
+    return describe
+
+
+def _is_audio(file: File) -> bool:
+    return file.is_media and file.folders[-1:] == ("audio",)
+
+
+def _is_motion(file: File) -> bool:
+    return file.kind == ".npy" and file.folders[-1:] == ("blendshape",)
+
+
+def _is_below_blendshape(file: File) -> bool:
+    return "blendshape" in file.folders
+
+
+def _take(folders: tuple[str, ...], stem: str) -> Take | str:
+    """Return the take with `stem` in the part of the corpus that `folders` are."""
+    take_id = "/".join((*folders, stem))
+    coded = ravdess_take(stem)
+    if isinstance(coded, str):
+        return coded
+    if coded is not None:
+        return dataclasses.replace(coded, id=take_id, rate_hz=RATE_HZ)
+    numbered = _NUMBERED.fullmatch(stem)
+    if numbered and "hdtf" in [folder.lower() for folder in folders]:
+        speaker = numbered[1]
+    else:
+        speaker = stem.partition("_")[0] or stem
+    return Take(take_id, audio=None, motion=None, speaker=speaker, rate_hz=RATE_HZ)

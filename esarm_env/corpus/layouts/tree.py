@@ -1,0 +1,138 @@
+"""One walk through a folder that all layouts share; nothing but names is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from esarm_env.corpus.faults import Fault
+
+# The order is the order of preference where one take has several.
+SOUND_SUFFIXES = (".wav", ".flac", ".m4a", ".mp3", ".ogg")
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
+MOTION_SUFFIXES = (".npy", ".npz", ".csv", ".json")
+# Tables about the corpus, in its top folder; everywhere else a CSV file may be motion.
+TABLES = frozenset({"metadata.csv", "offsets.csv"})
+
+_USED = frozenset(SOUND_SUFFIXES + VIDEO_SUFFIXES + MOTION_SUFFIXES)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that may be sound or motion.
+
+    Attributes:
+        folders: Names of the folders between the corpus and the file.
+        stem: Name without suffix.
+        suffix: As written.
+        kind: Suffix in lower case.
+    """
+
+    folders: tuple[str, ...]
+    stem: str
+    suffix: str
+    kind: str
+
+    @property
+    def path(self) -> str:
+        """Path relative to the corpus, with `/`."""
+        return "/".join((*self.folders, self.stem + self.suffix))
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it is a sound file."""
+        return self.kind in SOUND_SUFFIXES
+
+    @property
+    def is_media(self) -> bool:
+        """Whether it is a sound file or a video."""
+        return self.kind in SOUND_SUFFIXES or self.kind in VIDEO_SUFFIXES
+
+    @property
+    def is_motion(self) -> bool:
+        """Whether its suffix is one that motion has."""
+        return self.kind in MOTION_SUFFIXES
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What a folder holds.
+
+    Attributes:
+        folder: The folder.
+        name: Its name, even if it was given as `.`.
+        files: Everything that may be sound or motion, but for the tables about the corpus.
+        entries: Names in the folder itself, sorted; those of folders end in `/`.
+        faults: Folders that could not be read.
+    """
+
+    folder: Path
+    name: str
+    files: tuple[File, ...]
+    entries: tuple[str, ...]
+    faults: tuple[Fault, ...]
+
+
+def scan_tree(folder: Path) -> Tree:
+    """Walk through `folder` once, without asking for any file's status.
+
+    Hidden files and `Thumbs.db` do not count. Links to folders outside are followed; one into the
+    tree itself is not, since it would bring everything twice.
+    """
+    files: list[File] = []
+    faults: list[Fault] = []
+    entries: tuple[str, ...] = ()
+    seen = {os.path.realpath(folder)}
+    waiting: list[tuple[str, ...]] = [()]
+    while waiting:
+        folders = waiting.pop()
+        try:
+            inside = list(_entries(folder.joinpath(*folders)))
+        except OSError as error:
+            faults.append(Fault("/".join(folders) or ".", f"cannot be read ({error.strerror})"))
+            continue
+        subfolders = {entry.name for entry in inside if _is_new_folder(entry, seen)}
+        waiting += [(*folders, name) for name in subfolders]
+        names = [entry.name for entry in inside if entry.name not in subfolders]
+        if not folders:
+            entries = tuple(sorted([*names, *(f"{name}/" for name in subfolders)]))
+            names = [name for name in names if name.lower() not in TABLES]
+        files += _files(folders, names)
+    files.sort(key=lambda file: (file.folders, file.stem, file.suffix))
+    faults.sort(key=lambda fault: fault.source)
+    return Tree(folder, folder.resolve().name, tuple(files), entries, tuple(faults))
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            # `._NAME` is what macOS leaves on foreign disks, beside each file and with its suffix.
+            if not entry.name.startswith("."):
+                yield entry
+
+
+def _is_new_folder(entry: os.DirEntry[str], seen: set[str]) -> bool:
+    """Return whether to go into `entry`; `seen` holds the walked root and link targets."""
+    if not entry.is_dir():
+        return False
+    if not entry.is_symlink():
+        return True
+    target = os.path.realpath(entry.path)
+    if any(_is_within(target, root) or _is_within(root, target) for root in seen):
+        return False
+    seen.add(target)
+    return True
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _files(folders: tuple[str, ...], names: list[str]) -> Iterator[File]:
+    for name in names:
+        stem, dot, suffix = name.rpartition(".")
+        kind = f".{suffix.lower()}"
+        if dot and kind in _USED:
+            yield File(folders, stem, dot + suffix, kind)

@@ -1,0 +1,35 @@
+"""One recording of a corpus in a folder: which files, and what their names and places tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Take:
+    """Audio and motion of one recording, not yet read; a layout finds it, a corpus cuts it.
+
+    Attributes:
+        id: Unique in its corpus, stable when the folder moves: the relative path without suffix.
+        audio: A sound file, or a video whose sound is used; None where it is missing.
+        motion: A file of blendshape curves, or None where there is none.
+        speaker: Name of the speaker.
+        emotion: One of `EMOTIONS`.
+        intensity: 1 to 3.
+        text: The sentence, or None.
+        sentence: What two takes share if they say the same; None where that is unknown.
+        split: The official split (`train`, `validation`, `test`), or None.
+        rate_hz: Frame rate of a motion file that does not state its own, or None if unknown.
+    """
+
+    id: str
+    audio: Path | None
+    motion: Path | None
+    speaker: str
+    emotion: str = "neutral"
+    intensity: int = 1
+    text: str | None = None
+    sentence: str | None = None
+    split: str | None = None
+    rate_hz: float | None = None

@@ -1,0 +1,181 @@
+"""`metadata.csv` tells what names do not, and is checked as a whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from esarm_env.corpus.layouts import Found, find_takes
+from esarm_env.errors import InputError
+
+Plant = Callable[..., Path]
+Table = Callable[..., Found]
+
+
+@pytest.fixture
+def found_with(plant: Plant) -> Table:
+    """Return what finds two takes, `x/a` and `b`, with the given lines as table."""
+    root = plant("audio/x/a.wav", "audio/b.WAV", "blendshape/x/a.json", "blendshape/b.csv")
+
+    def find(*lines: str, name: str = "metadata.csv", encoding: str = "utf-8") -> Found:
+        (root / name).write_text("\n".join(lines), encoding=encoding)
+        return find_takes(root)
+
+    return find
+
+
+def test_every_column_overrides_its_label(found_with: Table) -> None:
+    """The table is where people put what they know."""
+    found = found_with(
+        "id,speaker,emotion,intensity,text,split",
+        'x/a,Anna,Anger,3,"Oh, no!",val',
+        "b,,,,,",
+    )
+    assert found.faults == ()
+    b, a = found.takes
+    assert (a.speaker, a.emotion, a.intensity, a.split) == ("Anna", "angry", 3, "validation")
+    assert (a.text, a.sentence) == ("Oh, no!", "oh no")
+    assert (b.speaker, b.emotion, b.intensity, b.text) == ("b", "neutral", 1, None)
+
+
+def test_any_subset_of_columns_and_rows_will_do(found_with: Table) -> None:
+    """Half a table is better than none."""
+    b, a = found_with("emotion,id", "sad,b", "").takes
+    assert (b.emotion, b.intensity) == ("sad", 2)
+    assert (a.emotion, a.intensity) == ("neutral", 1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "audio/x/a.wav",
+        "audio/x/a",
+        "blendshape/x/a.json",
+        "./audio/x/a.wav",
+        "audio\\x\\a.wav",
+        "x/a.wav",
+        "x/a",
+    ],
+)
+def test_a_file_names_its_take_in_any_usual_way(found_with: Table, name: str) -> None:
+    """Tables are made by scripts that know paths, not our ids."""
+    found = found_with("file,speaker", f"{name},Anna")
+    assert found.faults == ()
+    assert found.takes[1].speaker == "Anna"
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "Metadata.CSV"])
+def test_tables_from_office_programs_are_read(found_with: Table, name: str) -> None:
+    """They begin with a byte-order mark, which would rename the first column."""
+    found = found_with("ID , Speaker", "b, Ben ", name=name, encoding="utf-8-sig")
+    assert found.takes[0].speaker == "Ben"
+
+
+def test_equal_texts_are_one_sentence(found_with: Table) -> None:
+    """Splits and parallel takes go by the sentence, not by its punctuation."""
+    b, a = found_with("id,text", "x/a,Kids  are talking.", "b,kids are talking").takes
+    assert a.sentence == b.sentence == "kids are talking"
+    assert a.text != b.text
+
+
+def test_a_row_of_no_take_is_listed(found_with: Table) -> None:
+    """A misspelt id would leave its take with the wrong label, unseen."""
+    found = found_with("id,speaker", "x/a,Anna", "c,Carl", ",Dora")
+    assert found.takes[1].speaker == "Anna"
+    assert [(fault.source, fault.reason) for fault in found.faults] == [
+        ("metadata.csv, line 3", "names no take that is used, 'c'"),
+        ("metadata.csv, line 4", "names no take that is used, ''"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "got"),
+    [
+        ("id,emotoin,level", "id, emotoin, level"),
+        ("speaker,emotion", "speaker, emotion"),
+        ("id;speaker", "id;speaker"),
+        ("id,", "id, "),
+        ("", "none"),
+    ],
+)
+def test_unknown_columns_are_refused(found_with: Table, header: str, got: str) -> None:
+    """A misspelt column would leave every take with the wrong label, unseen."""
+    message = (
+        "metadata.csv: must have columns among id, file, speaker, emotion, intensity, text, "
+        f"split, `id` or `file` with them, got {got}"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        found_with(header, "b,1")
+
+
+def test_all_wrong_values_are_named_at_once(found_with: Table) -> None:
+    """One error per run makes a table of a thousand rows a day's work."""
+    message = (
+        "metadata.csv: must be corrected: "
+        "line 2: `emotion` must be one of neutral, angry, calm, contempt, disgusted, fear, happy, "
+        "sad, surprised, got 'bored'; line 2: `intensity` must be 1 to 3, got '4'; "
+        "line 3: `split` must be one of train, validation, test, got 'all'; "
+        "line 4: a second row for 'b'"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        found_with(
+            "id,emotion,intensity,split",
+            "x/a,bored,4,",
+            "b,,,all",
+            "audio/b.WAV,sad,,",
+        )
+
+
+def test_a_long_list_of_problems_is_cut(found_with: Table) -> None:
+    """A column of other values altogether would fill the screen."""
+    with pytest.raises(InputError, match=re.escape("'4'; and 3 more")):
+        found_with("id,intensity", *(f"t{i},4" for i in range(11)))
+
+
+def test_rows_longer_than_the_header_are_refused(found_with: Table) -> None:
+    """A comma in a text without quotes would end up as the split."""
+    message = "metadata.csv: must be corrected: line 3: more cells than columns"
+    with pytest.raises(InputError, match=re.escape(message)):
+        found_with("id,text", "x/a,Yes", "b,Oh, no")
+
+
+def test_a_table_that_is_no_text_is_refused(found_with: Table) -> None:
+    """An exported spreadsheet is not CSV, whatever its name says."""
+    message = "metadata.csv: must be a CSV table in UTF-8, got "
+    with pytest.raises(InputError, match=re.escape(message)):
+        found_with("id,text", "b,ü", encoding="utf-16")
+
+
+def test_a_row_of_a_take_that_was_left_out_is_listed(plant: Plant) -> None:
+    """It is in the table, so its owner expects it."""
+    root = plant("audio/a.wav", "blendshape/a.json", "blendshape/b.json")
+    (root / "metadata.csv").write_text("id,speaker\nb,Ben\n")
+    found = find_takes(root)
+    assert [fault.source for fault in found.faults] == ["blendshape/b.json", "metadata.csv, line 2"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "paths", "is_read"),
+    [
+        ("3d-etf", ("audio/a.wav", "blendshape/a.npy"), True),
+        ("livelink", ("a.wav", "a.csv"), True),
+        ("generic", ("audio/a.wav",), True),
+        ("mead", ("M003/audio/sad/level_1/010.m4a",), False),
+        ("beat", ("1/1_wayne_0_1_1.wav",), False),
+        ("ravdess", ("03-01-05-01-02-01-01.wav",), False),
+    ],
+)
+def test_published_labels_are_not_overridden(
+    plant: Plant, layout: str, paths: tuple[str, ...], is_read: bool
+) -> None:
+    """Mirrors of published corpora add tables of their own, which must not stop the reading."""
+    root = plant(*paths)
+    (root / "metadata.csv").write_text("path,label\n")
+    if is_read:
+        with pytest.raises(InputError, match=re.escape("must have columns among")):
+            find_takes(root)
+    else:
+        assert find_takes(root).layout == layout
