@@ -1,12 +1,18 @@
-"""Read any speech file that libsndfile knows as 16 kHz mono, and refuse what is no speech."""
+"""Read any speech file as 16 kHz mono, and refuse what is no speech.
+
+libsndfile reads sound files; the sound of videos and AAC files goes through PyAV.
+"""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from esarm_env.audio.video_sound import SUFFIXES, read_sound, sound_duration_s
 from esarm_env.errors import InputError
 from esarm_env.types import SAMPLE_RATE_HZ, FloatArray
 
@@ -25,7 +31,8 @@ def read_audio(
     """Read `path`, mix it to mono and resample it to 16 kHz.
 
     Args:
-        path: A sound file of any rate and channel count (WAV, FLAC, Ogg, MP3, ...).
+        path: A sound file of any rate and channel count (WAV, FLAC, Ogg, MP3, ...), or a video
+            or AAC file (MP4, MOV, M4A, WebM, ...), whose first sound track counts.
         min_duration_s: Shorter files are refused.
         max_duration_s: Longer files are refused before their samples are read.
 
@@ -35,8 +42,10 @@ def read_audio(
     Raises:
         InputError: If the file is missing, empty, no audio, too short or long, silent, or holds
             NaN or infinite samples.
+        MissingExtraError: If it is a video or AAC file and PyAV is absent.
     """
     path = Path(path)
+    _check_exists(path)
     samples, rate_hz = _read_samples(path, min_duration_s, max_duration_s)
     if not np.isfinite(samples).all():
         bad = int(np.size(samples) - np.isfinite(samples).sum())
@@ -52,25 +61,56 @@ def read_audio(
     return np.clip(mono, -1.0, 1.0, dtype=np.float32)
 
 
-def _read_samples(path: Path, shortest_s: float, longest_s: float) -> tuple[FloatArray, int]:
-    """Return samples of shape (n, channels) and their rate."""
+def measure_audio(path: str | Path) -> float:
+    """Return the duration of `path` in seconds by its header, without decoding it.
+
+    Raises:
+        InputError: If the file is missing, empty or no audio.
+        MissingExtraError: If it is a video or AAC file and PyAV is absent.
+    """
+    path = Path(path)
+    _check_exists(path)
+    if path.suffix.lower() in SUFFIXES:
+        return sound_duration_s(path)
+    with _opened(path) as file:
+        return float(file.frames / file.samplerate)
+
+
+def _check_exists(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"{path}: no such file; give the path of a sound file")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: must hold audio, got an empty file (0 bytes)")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    """Open a sound file; what libsndfile says against it becomes an `InputError`."""
     try:
         with soundfile.SoundFile(path) as file:
-            duration_s = file.frames / file.samplerate
-            if not shortest_s <= duration_s <= longest_s:
-                raise InputError(
-                    f"{path}: duration must be {shortest_s:g} to {longest_s:g} s, "
-                    f"got {duration_s:.3f} s; cut or join recordings first"
-                )
-            return file.read(dtype="float32", always_2d=True), file.samplerate
+            yield file
     except soundfile.SoundFileError as error:
         raise InputError(
             f"{path}: must be audio that libsndfile reads (WAV, FLAC, Ogg, MP3), got {error}"
         ) from error
+
+
+def _read_samples(path: Path, shortest_s: float, longest_s: float) -> tuple[FloatArray, int]:
+    """Return samples of shape (n, channels) and their rate."""
+    if path.suffix.lower() in SUFFIXES:
+        _check_duration(path, sound_duration_s(path), shortest_s, longest_s)
+        return read_sound(path, longest_s=longest_s)
+    with _opened(path) as file:
+        _check_duration(path, file.frames / file.samplerate, shortest_s, longest_s)
+        return file.read(dtype="float32", always_2d=True), file.samplerate
+
+
+def _check_duration(path: Path, duration_s: float, shortest_s: float, longest_s: float) -> None:
+    if not shortest_s <= duration_s <= longest_s:
+        raise InputError(
+            f"{path}: duration must be {shortest_s:g} to {longest_s:g} s, "
+            f"got {duration_s:.3f} s; cut or join recordings first"
+        )
 
 
 def _resample(mono: FloatArray, rate_hz: int) -> FloatArray:
