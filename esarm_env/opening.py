@@ -22,7 +22,7 @@ from esarm_env.types import Corpus, RewardFunction
 REWARD_GROUP = "esarm.rewards"
 DEFAULT_CORPUS, DEFAULT_SIZE = "synthetic-mead", 48
 CORPUS_FILE, TOKENIZER_FILE = "corpus/corpus.json", "prior/tokenizer.safetensors"
-CORPUS_KEYS = ("corpus", "size", "seed", "encoder", "content_hash", "speakers")
+CORPUS_KEYS = ("corpus", "layout", "size", "seed", "encoder", "content_hash", "speakers")
 REWARD_FILE = "reward/reward.safetensors"
 
 
@@ -41,7 +41,9 @@ def open_task(run: str | Path | None = None, *, corpus: str | None = None) -> An
     if corpus is not None:
         raise InputError(f"`corpus` must be left out beside `run`, got {corpus!r}")
     source = read_corpus_file(Path(run))
-    opened = open_corpus(source["corpus"], size=source["size"], seed=source["seed"])
+    opened = open_corpus(
+        source["corpus"], size=source["size"], seed=source["seed"], layout=source["layout"]
+    )
     if opened.content_hash != source["content_hash"]:
         raise InputError(
             f"{run}: its corpus {source['corpus']} must be as it was in training, "

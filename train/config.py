@@ -21,13 +21,15 @@ class CorpusConfig:
     """Which speech and motion to learn from.
 
     Attributes:
-        name: `synthetic-mead`, `synthetic-ravdess`, or a folder with `audio/` and `blendshape/`.
+        name: `synthetic-mead`, `synthetic-ravdess`, or a folder of recordings.
+        layout: Of a folder: `mead`, `ravdess`, `3d-etf`, `beat`, `livelink`, `generic`, or `auto`.
         size: Utterances of a synthetic corpus; 0 means all.
         seed: Of a synthetic corpus.
         encoder: Audio features: `logmel`, `wavlm`, or `wavlm:FOLDER`.
     """
 
     name: str = "synthetic-mead"
+    layout: str = "auto"
     size: int = 2000
     seed: int = 0
     encoder: str = "logmel"

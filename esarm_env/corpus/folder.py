@@ -1,38 +1,43 @@
-"""A corpus in a folder of recordings: `audio/NAME.wav` beside `blendshape/NAME.npy`.
+"""A corpus in a folder of recordings, read lazily: `records` costs no audio and no motion.
 
-This is the 3D-ETF layout (Peng et al. 2023): motion of shape (T, 52) at 30 fps in alphabetical
-ARKit order. Takes longer than a sentence are cut at pauses. Channels that never move were never
-captured, and are left out of every metric.
+A layout finds the takes, the index remembers what each holds, long takes are cut at pauses, and a
+take that cannot be used is left out and listed in `faults`, never fatal among others.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from dataclasses import dataclass
-from functools import cached_property
+import json
+from collections import OrderedDict
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from esarm_env.audio.loading import read_audio
-from esarm_env.audio.pauses import cut_at_pauses
-from esarm_env.corpus.splits import check_split, split_in_blocks
+from esarm_env.corpus.alignment import AlignedTake, read_aligned
+from esarm_env.corpus.faults import Fault
+from esarm_env.corpus.index import TakeIndex
+from esarm_env.corpus.layouts import find_takes
+from esarm_env.corpus.offsets import read_offsets
+from esarm_env.corpus.parallel import parallel_groups
+from esarm_env.corpus.splits import SPLITS, check_split, choose_splits
+from esarm_env.corpus.survey import digest_of, survey
+from esarm_env.corpus.takes import Take
 from esarm_env.errors import InputError
 from esarm_env.types import (
     FRAME_RATE_HZ,
     N_CHANNELS,
     SAMPLE_RATE_HZ,
     BoolArray,
-    FloatArray,
     IntArray,
     Record,
     Utterance,
 )
 
-SHORTEST_S, LONGEST_S = 1.5, 6.0
-LONGEST_TAKE_S = 4 * 3600.0
-MAX_LENGTH_DIFFERENCE = 3  # frames by which motion and audio of one take may differ
 STILL_RANGE = 1e-3  # a channel that moves less than this was not captured
+_CAPTURE_SAMPLE = 48  # takes looked at to see which channels move
+_TAKES_IN_MEMORY = 2  # neighbouring utterances come from one take
 
 
 @dataclass(frozen=True)
@@ -45,117 +50,150 @@ class _Piece:
 
 
 class FolderCorpus:
-    """Utterances cut from the takes of a folder; implements `Corpus`."""
+    """Utterances cut from the takes of a folder; implements `Corpus`.
 
-    def __init__(self, folder: str | Path) -> None:
-        """Open `folder`, which holds `audio/` and `blendshape/` with equal file stems.
+    Attributes:
+        name: The folder as given.
+        layout: Name of the layout it was read as.
+        records: One per utterance.
+        faults: What was left out, with the reason.
+        split_rule: How the splits were chosen, in words.
+    """
+
+    def __init__(self, folder: str | Path, *, layout: str = "auto", verify: bool = False) -> None:
+        """Open `folder`.
+
+        Args:
+            folder: In one of the layouts of `esarm_env.corpus.layouts`.
+            layout: Name of a layout, or `auto`.
+            verify: Read every new take once, with a progress bar, and leave out those whose content
+                cannot be used. Otherwise such a take is found when it is read.
 
         Raises:
-            InputError: If the layout is another one, or no take is usable.
+            InputError: If the layout is unknown, or no take is usable.
         """
         self.name = str(folder)
-        self._folder = Path(folder)
-        self._takes = find_takes(Path(folder))
-        self._audio, self._motion = zip(
-            *(_read_take(audio, motion) for audio, motion in self._takes), strict=True
-        )
+        self.folder = Path(folder)
+        found = find_takes(self.folder, layout)
+        self.layout = found.layout
+        self._index = TakeIndex(self.folder, layout=found.layout)
+        offsets = read_offsets(self.folder)
+        surveyed = survey(found.takes, offsets, self._index, read_all=verify)
+        self.takes: tuple[Take, ...] = surveyed.takes
+        self.faults: tuple[Fault, ...] = (*found.faults, *surveyed.faults)
+        self.notes: tuple[Fault, ...] = surveyed.notes
+        if not self.takes:
+            raise InputError(_nothing_usable(self.folder, self.faults))
         self._pieces = [
-            _Piece(take, begin, end)
-            for take, audio in enumerate(self._audio)
-            for begin, end in _cut_frames(audio, len(self._motion[take])).tolist()
+            _Piece(number, begin, end)
+            for number, take in enumerate(self.takes)
+            for begin, end in self._index.entries[take.id].pieces
         ]
         self.records = tuple(self._record(piece) for piece in self._pieces)
-        self.captured: BoolArray = np.ptp(np.concatenate(self._motion), axis=0) > STILL_RANGE
+        self._labels, self.split_rule = choose_splits(
+            takes=[piece.take for piece in self._pieces],
+            speakers=[record.speaker for record in self.records],
+            sentences=[self.takes[piece.take].sentence for piece in self._pieces],
+            official=[self.takes[piece.take].split for piece in self._pieces],
+        )
+        self._recent: OrderedDict[int, AlignedTake] = OrderedDict()
 
     def __len__(self) -> int:
         """Return the number of utterances."""
         return len(self._pieces)
 
     def __getitem__(self, index: int) -> Utterance:
-        """Return utterance `index`."""
+        """Read utterance `index`.
+
+        Raises:
+            InputError: If its files cannot be used; open the corpus with `verify=True` to leave
+                such takes out.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"`index` must be in 0..{len(self) - 1}, got {index}")
         piece = self._pieces[index]
+        take = self.read_take(piece.take)
         ratio = SAMPLE_RATE_HZ / FRAME_RATE_HZ
         samples = slice(round(piece.begin * ratio), round(piece.end * ratio))
-        return Utterance(
-            self.records[index],
-            self._audio[piece.take][samples],
-            self._motion[piece.take][piece.begin : piece.end],
-            self.captured,
-        )
+        motion = take.motion[piece.begin : piece.end]
+        return Utterance(self.records[index], take.audio[samples], motion, self.captured)
 
-    @cached_property
+    def read_take(self, number: int) -> AlignedTake:
+        """Read take `number` whole; the last few are kept in memory."""
+        if number in self._recent:
+            self._recent.move_to_end(number)
+            return self._recent[number]
+        take = self.takes[number]
+        entry = self._index.entries[take.id]
+        aligned = read_aligned(
+            take,
+            rate_hz=entry.rate_hz,
+            n_frames=entry.pieces[-1][1],
+            offset_s=entry.offset_s,
+        )
+        self._recent[number] = aligned
+        while len(self._recent) > _TAKES_IN_MEMORY:
+            self._recent.popitem(last=False)
+        return aligned
+
+    @functools.cached_property
+    def captured(self) -> BoolArray:
+        """Shape (52,): the channels that move in a sample of the takes."""
+        captured = np.zeros(N_CHANNELS, dtype=np.bool_)
+        n_sampled = min(len(self.takes), _CAPTURE_SAMPLE)
+        for number in np.linspace(0, len(self.takes) - 1, n_sampled).astype(int).tolist():
+            if self.takes[number].motion is None:
+                continue
+            try:
+                take = self.read_take(number)
+            except InputError:
+                continue  # whoever reads it will be told
+            captured |= take.captured & (np.ptp(take.motion, axis=0) > STILL_RANGE)
+        return captured
+
+    @functools.cached_property
     def content_hash(self) -> str:
-        """Digest of every take's audio and motion."""
+        """Digest of every take's audio, motion and labels.
+
+        Reads each take once, then its files' size and time of change stand for it.
+
+        Raises:
+            InputError: If a take's content cannot be used.
+        """
         digest = hashlib.sha256()
-        for audio, motion in zip(self._audio, self._motion, strict=True):
-            digest.update(audio.tobytes())
-            digest.update(motion.tobytes())
+        for number, take in enumerate(self.takes):
+            entry = self._index.entries[take.id]
+            if entry.digest is None:
+                entry.digest = digest_of(self.read_take(number))
+            labels = replace(take, audio=None, motion=None)
+            digest.update(f"{labels}{entry.pieces}{entry.digest}".encode())
+        self._index.save()
+        digest.update(json.dumps(self._labels.tolist()).encode())
         return digest.hexdigest()
 
     def split(self, name: str) -> IntArray:
-        """Return the utterance indices of a split: whole stretches of each take, 80/10/10 %."""
-        return split_in_blocks([piece.take for piece in self._pieces])[check_split(name)]
+        """Return the utterance indices of `train`, `validation` or `test`, ascending."""
+        return np.flatnonzero(self._labels == SPLITS.index(check_split(name))).astype(np.int64)
+
+    def parallel_groups(self) -> list[IntArray]:
+        """Return the utterances that share speaker and sentence, two emotions or more each."""
+        sentences = [self.takes[piece.take].sentence for piece in self._pieces]
+        return parallel_groups(self.records, sentences)
 
     def _record(self, piece: _Piece) -> Record:
-        motion = self._takes[piece.take][1]
-        # Trees such as 3D-ETF's have one stem in several parts: the path tells them apart.
-        part = motion.parent.parent.relative_to(self._folder)
+        take = self.takes[piece.take]
         return Record(
-            id=f"{(part / motion.stem).as_posix()}-{piece.begin:05d}",
-            speaker=motion.stem.split("_")[0],
-            emotion="neutral",
-            intensity=1,
-            text=None,
+            id=f"{take.id}-{piece.begin:05d}",
+            speaker=take.speaker,
+            emotion=take.emotion,
+            intensity=take.intensity,
+            text=take.text,
             n_frames=piece.end - piece.begin,
         )
 
 
-def find_takes(folder: Path) -> list[tuple[Path, Path]]:
-    """Return the (audio, motion) files with equal stems below `folder`, sorted."""
-    motions = sorted(folder.glob("**/blendshape/*.npy"))
-    takes = []
-    for motion in motions:
-        audio = sorted((motion.parent.parent / "audio").glob(f"{motion.stem}.*"))
-        takes += [(audio[0], motion)] if audio else []
-    if not takes:
-        found = sorted(entry.name for entry in folder.iterdir())[:8] if folder.is_dir() else []
-        raise InputError(
-            f"{folder}: must hold `audio/NAME.wav` and `blendshape/NAME.npy` with equal names, "
-            f"found {found or 'no such folder'}"
-        )
-    return takes
-
-
-def _read_take(audio_path: Path, motion_path: Path) -> tuple[FloatArray, FloatArray]:
-    """Return audio and motion of one take, trimmed to equal duration."""
-    audio = read_audio(audio_path, max_duration_s=LONGEST_TAKE_S)
-    motion = _read_motion(motion_path)
-    heard = round(len(audio) / SAMPLE_RATE_HZ * FRAME_RATE_HZ)
-    if abs(heard - len(motion)) > MAX_LENGTH_DIFFERENCE:
-        raise InputError(
-            f"{motion_path}: must be within {MAX_LENGTH_DIFFERENCE} frames of its audio "
-            f"({heard} frames at {FRAME_RATE_HZ} fps), got {len(motion)}"
-        )
-    n_frames = min(heard, len(motion))
-    motion = np.clip(motion[:n_frames], 0, 1).astype(np.float32)
-    return audio[: n_frames * SAMPLE_RATE_HZ // FRAME_RATE_HZ], motion
-
-
-def _read_motion(path: Path) -> FloatArray:
-    """Return motion of shape (T, 52), as stored."""
-    try:
-        motion = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{path}: must be a whole .npy array, got {error}") from error
-    if motion.dtype.kind not in "fiu" or motion.ndim != 2 or motion.shape[1] != N_CHANNELS:
-        got = f"{motion.dtype} {motion.shape}"
-        raise InputError(f"{path}: must be numbers of shape (T, {N_CHANNELS}), got {got}")
-    if not np.isfinite(motion).all():
-        raise InputError(f"{path}: must be finite, got NaN or infinite; export it again")
-    return np.asarray(motion, dtype=np.float32)
-
-
-def _cut_frames(audio: FloatArray, n_frames: int) -> IntArray:
-    pieces = cut_at_pauses(audio, shortest_s=SHORTEST_S, longest_s=LONGEST_S)
-    frames = np.round(pieces / SAMPLE_RATE_HZ * FRAME_RATE_HZ).astype(np.int64)
-    return frames.clip(0, n_frames)
+def _nothing_usable(folder: Path, faults: tuple[Fault, ...]) -> str:
+    """Say why nothing is left, with the first few reasons."""
+    reasons = "; ".join(f"{fault.source}: {fault.reason}" for fault in faults[:3])
+    more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+    return f"{folder}: must hold a usable take, got none ({reasons}{more})"

@@ -9,7 +9,7 @@ from typing import Any
 from esarm_env.audio.features import make_encoder
 from esarm_env.audio.store import open_features
 from esarm_env.cache import cache_dir
-from esarm_env.corpus import CORPUS_NAMES, SPLITS, open_corpus
+from esarm_env.corpus import CORPUS_NAMES, SPLITS, FolderCorpus, open_corpus
 from esarm_env.errors import InputError
 from esarm_env.opening import training_speakers
 from esarm_env.types import FRAME_RATE_HZ, Corpus
@@ -26,7 +26,12 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
     synthetic = config.name in CORPUS_NAMES
     name = config.name if synthetic else str(Path(config.name).resolve())
     size = config.size or None
-    corpus = open_corpus(name, size=size, seed=config.seed)
+    corpus = open_corpus(name, size=size, seed=config.seed, layout=config.layout, verify=True)
+    if not corpus.captured.any():
+        raise InputError(
+            f"{config.name}: must hold captured motion to learn from, got audio only; "
+            "make it with `esarm capture`"
+        )
     for split in SPLITS:
         if len(corpus.split(split)) == 0:
             raise InputError(
@@ -36,6 +41,7 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
     open_features(corpus, make_encoder(config.encoder), cache=cache_dir())
     source = {
         "corpus": name,
+        "layout": config.layout,
         "size": size,
         "seed": config.seed,
         "encoder": config.encoder,
@@ -43,7 +49,7 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
         "speakers": list(training_speakers(corpus)),  # so that `animate` needs no corpus
     }
     (folder / "corpus.json").write_text(json.dumps(source, indent=1))
-    return {"synthetic": synthetic, **source, **_describe(corpus)}
+    return {"synthetic": synthetic, **source, **_describe(corpus), **_left_out(corpus, folder)}
 
 
 def _describe(corpus: Corpus) -> dict[str, Any]:
@@ -56,4 +62,19 @@ def _describe(corpus: Corpus) -> dict[str, Any]:
         "emotions": sorted({record.emotion for record in records}),
         "captured_channels": int(corpus.captured.sum()),
         **{f"{split}_utterances": len(corpus.split(split)) for split in SPLITS},
+    }
+
+
+def _left_out(corpus: Corpus, folder: Path) -> dict[str, Any]:
+    """Count what a folder of recordings could not give, and list it in the stage's folder."""
+    if not isinstance(corpus, FolderCorpus):
+        return {}
+    listed = [{"take": fault.source, "left out": fault.reason} for fault in corpus.faults]
+    listed += [{"take": note.source, "mended": note.reason} for note in corpus.notes]
+    (folder / "takes.json").write_text(json.dumps(listed, indent=1))
+    return {
+        "layout_found": corpus.layout,
+        "split_rule": corpus.split_rule,
+        "takes_left_out": len(corpus.faults),
+        "takes_mended": len(corpus.notes),
     }

@@ -1,0 +1,181 @@
+"""`esarm corpus FOLDER --audit`: what is wrong with a folder of recordings, take by take."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from esarm_env.corpus.alignment import AlignedTake
+from esarm_env.corpus.folder import STILL_RANGE, FolderCorpus
+from esarm_env.corpus.offsets import read_offsets, write_offsets
+from esarm_env.corpus.sync import SyncEstimate, estimate_offset
+from esarm_env.face.names import ARKIT_NAMES
+from esarm_env.types import FRAME_RATE_HZ, N_CHANNELS, BoolArray
+
+CLIPPED_AT, CLIPPED_SHARE = 0.999, 0.02  # a channel at its limit in more than this share of frames
+# In a sentence many shapes rest; one that rests through a paragraph was lost.
+DEAD_FROM_S = 10.0
+# Phonation and jaw are not one: up to two frames' difference is how people speak.
+LEAST_OFFSET_S = 2.5 / FRAME_RATE_HZ
+
+_MENDED_LINES = 10  # kinds of notes; JSON has all of them, take by take
+
+
+@dataclass(frozen=True)
+class TakeAudit:
+    """What one usable take looks like.
+
+    Attributes:
+        id: Of the take.
+        duration_s: Of its audio.
+        notes: What was mended when it was read.
+        clipped: Channels that stand at their limit.
+        dead: Channels that move elsewhere in the corpus and never in this take, if it is long;
+            in a short one, if all of them rest.
+        sync: Estimated offset; None where the take cannot tell.
+    """
+
+    id: str
+    duration_s: float
+    notes: tuple[str, ...]
+    clipped: tuple[str, ...]
+    dead: tuple[str, ...]
+    sync: SyncEstimate | None
+
+    @property
+    def out_of_sync(self) -> bool:
+        """Whether the motion is surely early or late."""
+        return (
+            self.sync is not None
+            and self.sync.reliable
+            and abs(self.sync.offset_s) >= LEAST_OFFSET_S
+        )
+
+    @property
+    def findings(self) -> list[str]:
+        """One line per thing to look at; empty for a clean take. What was mended is in `notes`."""
+        lines = []
+        if self.clipped:
+            lines.append(f"clipped: {', '.join(self.clipped)}")
+        if self.dead:
+            lines.append(f"dead: {', '.join(self.dead)}")
+        if self.out_of_sync and self.sync is not None:
+            late = "late" if self.sync.offset_s > 0 else "early"
+            lines.append(
+                f"motion {abs(self.sync.offset_s):.2f} s {late} (correlation "
+                f"{self.sync.correlation:.2f}, as it is {self.sync.correlation_now:.2f})"
+            )
+        return lines
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The result of `audit`.
+
+    Attributes:
+        corpus: As opened, everything read.
+        takes: One per usable take.
+    """
+
+    corpus: FolderCorpus
+    takes: tuple[TakeAudit, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON."""
+        corpus = self.corpus
+        return {
+            "folder": corpus.name,
+            "layout": corpus.layout,
+            "splits": corpus.split_rule,
+            "utterances": len(corpus),
+            "speech_s": sum(r.n_frames for r in corpus.records) / FRAME_RATE_HZ,
+            "speakers": len({record.speaker for record in corpus.records}),
+            "emotions": dict(Counter(record.emotion for record in corpus.records)),
+            "not_captured": _names(~corpus.captured),
+            "left_out": [asdict(fault) for fault in corpus.faults],
+            "takes": [{**asdict(take), "findings": take.findings} for take in self.takes],
+        }
+
+    def lines(self) -> list[str]:
+        """Return the report, one line per fact, worst first."""
+        facts = self.to_dict()
+        lost = ", ".join(facts["not_captured"])
+        captured = N_CHANNELS - len(facts["not_captured"])
+        lines = [
+            f"{facts['folder']}: layout {facts['layout']}, {len(self.takes)} takes, "
+            f"{facts['utterances']} utterances, {facts['speech_s']:.0f} s, "
+            f"{facts['speakers']} speakers",
+            f"splits: {facts['splits']}",
+            "emotions: " + ", ".join(f"{name} {n}" for name, n in facts["emotions"].items()),
+            f"captured channels: {captured} of {N_CHANNELS}"
+            + (f"; never move: {lost}" if lost and captured else ""),
+            f"left out: {len(facts['left_out'])}",
+        ]
+        lines += [f"  {fault.source}: {fault.reason}" for fault in self.corpus.faults]
+        mended = Counter(note for take in self.takes for note in take.notes)
+        lines.append(f"mended: {sum(bool(take.notes) for take in self.takes)}")
+        lines += [f"  {note}: {n} takes" for note, n in mended.most_common(_MENDED_LINES)]
+        odd = [take for take in self.takes if take.findings]
+        lines.append(f"to look at: {len(odd)}")
+        lines += [f"  {take.id}: {'; '.join(take.findings)}" for take in odd]
+        return lines
+
+
+def audit(corpus: FolderCorpus, *, progress: bool = True) -> Audit:
+    """Look at every take of a corpus that was opened with `verify=True`."""
+    numbers = track(
+        range(len(corpus.takes)),
+        "Looking at takes",
+        console=Console(stderr=True),
+        disable=not progress,
+    )
+    return Audit(corpus, tuple(_audit_take(corpus, number) for number in numbers))
+
+
+def correct_offsets(result: Audit) -> Path | None:
+    """Write `offsets.csv` for the takes that are surely out of sync; None if there are none.
+
+    What the file held before is added to: the estimate was made with it applied.
+    """
+    found = {take.id: take.sync.offset_s for take in result.takes if take.out_of_sync and take.sync}
+    if not found:
+        return None
+    offsets = read_offsets(result.corpus.folder)
+    for take, offset_s in found.items():
+        offsets[take] = offsets.get(take, 0.0) + offset_s
+    return write_offsets(result.corpus.folder, offsets)
+
+
+def _audit_take(corpus: FolderCorpus, number: int) -> TakeAudit:
+    take = corpus.read_take(number)
+    return TakeAudit(
+        id=corpus.takes[number].id,
+        duration_s=len(take.motion) / FRAME_RATE_HZ,
+        notes=take.notes,
+        clipped=_names(_clipped(take)),
+        dead=_names(_dead(take, corpus.captured)),
+        sync=estimate_offset(take.audio, take.motion, take.captured & corpus.captured),
+    )
+
+
+def _clipped(take: AlignedTake) -> BoolArray:
+    """Return which channels stand at their limit too often to be a pose."""
+    return np.asarray((take.motion >= CLIPPED_AT).mean(axis=0) > CLIPPED_SHARE)
+
+
+def _dead(take: AlignedTake, captured: BoolArray) -> BoolArray:
+    """Return which of the channels that should move do not."""
+    expected = captured & take.captured
+    dead = expected & (np.ptp(take.motion, axis=0) <= STILL_RANGE)
+    is_long = len(take.motion) >= DEAD_FROM_S * FRAME_RATE_HZ
+    return dead if is_long or (dead == expected).all() else np.zeros_like(dead)
+
+
+def _names(mask: BoolArray) -> tuple[str, ...]:
+    return tuple(name for name, chosen in zip(ARKIT_NAMES, mask, strict=True) if chosen)

@@ -1,0 +1,175 @@
+"""Look at the takes of a folder: measure, find the frame rate, cut long ones, list the unusable.
+
+Headers are enough for a take as short as a sentence. Only longer ones are read (for their pauses),
+and all of them where the caller wants to be sure of every value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from esarm_env.audio.loading import measure_audio, read_audio
+from esarm_env.audio.pauses import cut_at_pauses
+from esarm_env.corpus.alignment import (
+    LONGEST_TAKE_S,
+    AlignedTake,
+    check_durations,
+    frames_of,
+    infer_rate,
+    read_aligned,
+)
+from esarm_env.corpus.faults import Fault
+from esarm_env.corpus.index import Entry, TakeIndex
+from esarm_env.corpus.motion import measure_track
+from esarm_env.corpus.takes import Take
+from esarm_env.errors import InputError
+from esarm_env.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ
+
+SHORTEST_S, LONGEST_S = 1.5, 6.0  # of the pieces of a long take
+UNCUT_S = 8.0  # a take up to this long is one utterance
+_BAR_FROM = 200  # takes to look at before a progress bar is worth its lines
+_FALLBACK_RATE_HZ = 30.0
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was found.
+
+    Attributes:
+        takes: Those that can be used, in the order given.
+        faults: What was left out.
+        notes: What was mended.
+    """
+
+    takes: tuple[Take, ...]
+    faults: tuple[Fault, ...]
+    notes: tuple[Fault, ...]
+
+
+def survey(
+    takes: Sequence[Take], offsets: dict[str, float], index: TakeIndex, *, read_all: bool
+) -> Survey:
+    """Bring `index` up to date with `takes` and return which of them can be used.
+
+    Args:
+        takes: As a layout found them.
+        offsets: How late the motion of a take is, by id, in seconds.
+        index: What is known already; saved here, after an interrupt too.
+        read_all: Whether to read every take whole that was not read yet.
+    """
+    changed = index.update(takes)
+    try:
+        _look(changed, index, "Measuring takes", _measure)
+        _settle_rates(takes, offsets, index)
+        _look(_open_ones(takes, index, "pieces"), index, "Cutting takes", _cut)
+        if read_all:
+            _look(_open_ones(takes, index, "digest"), index, "Reading takes", _read)
+    finally:
+        index.save()
+    return _summary(takes, index)
+
+
+def digest_of(take: AlignedTake) -> str:
+    """Return the SHA-256 of a take's audio and motion."""
+    digest = hashlib.sha256(take.audio.tobytes())
+    digest.update(take.motion.tobytes())
+    return digest.hexdigest()
+
+
+def _open_ones(takes: Iterable[Take], index: TakeIndex, wanted: str) -> list[Take]:
+    """Return the usable takes whose entry has no `wanted` yet."""
+    entries = [(take, index.entries[take.id]) for take in takes]
+    return [take for take, entry in entries if not entry.fault and not getattr(entry, wanted)]
+
+
+def _look(
+    takes: Sequence[Take], index: TakeIndex, text: str, look: Callable[[Take, Entry], None]
+) -> None:
+    """Call `look` for each take; one that cannot be used gets a fault, and the rest go on."""
+    console = Console(stderr=True)
+    for take in track(takes, text, console=console, disable=len(takes) < _BAR_FROM):
+        entry = index.entries[take.id]
+        try:
+            look(take, entry)
+        except InputError as error:
+            entry.fault = str(error)
+
+
+def _measure(take: Take, entry: Entry) -> None:
+    """Note what the headers tell."""
+    if take.audio is None:
+        raise InputError(f"{take.id}: must have a sound file, got none")
+    duration_s = measure_audio(take.audio)
+    if take.motion is not None:
+        extent = measure_track(take.motion)
+        entry.n_frames, entry.start_s = extent.n_frames, extent.start_s
+        entry.stated_hz = extent.rate_hz
+    entry.duration_s = duration_s  # last: it tells that the take was measured
+
+
+def _settle_rates(takes: Sequence[Take], offsets: dict[str, float], index: TakeIndex) -> None:
+    """Give every take its frame rate and offset; where these changed, it is looked at anew.
+
+    A file's own rate counts first, then the layout's, then the one that fits most of the others.
+    """
+    silent = [
+        index.entries[take.id]
+        for take in takes
+        if take.motion and take.rate_hz is None and index.entries[take.id].stated_hz is None
+    ]
+    measured = [(e.n_frames, e.duration_s) for e in silent if e.n_frames and e.duration_s]
+    inferred = infer_rate(*zip(*measured, strict=True)) if measured else _FALLBACK_RATE_HZ
+    for take in takes:
+        entry = index.entries[take.id]
+        rate_hz = entry.stated_hz or take.rate_hz or inferred
+        offset_s = offsets.get(take.id, 0.0)
+        if (entry.rate_hz, entry.offset_s) != (rate_hz, offset_s) and entry.duration_s:
+            entry.rate_hz, entry.offset_s = rate_hz, offset_s
+            entry.pieces, entry.notes, entry.digest, entry.fault = [], [], None, None
+
+
+def _cut(take: Take, entry: Entry) -> None:
+    """Note where the take's utterances lie."""
+    n_frames = int(entry.duration_s * FRAME_RATE_HZ)
+    if take.motion is not None:
+        motion_s = entry.start_s + entry.n_frames / entry.rate_hz
+        note = check_durations(
+            take.motion,
+            n_frames=entry.n_frames,
+            rate_hz=entry.rate_hz,
+            motion_s=motion_s,
+            audio_s=entry.duration_s,
+        )
+        entry.notes = [note] if note else []
+        n_frames = min(frames_of(entry.duration_s), frames_of(motion_s))
+    if n_frames <= UNCUT_S * FRAME_RATE_HZ:
+        entry.pieces = [(0, max(1, n_frames))]
+        return
+    assert take.audio is not None, "a take without audio has no duration"
+    audio = read_audio(take.audio, max_duration_s=LONGEST_TAKE_S)
+    edges = cut_at_pauses(audio, shortest_s=SHORTEST_S, longest_s=LONGEST_S)
+    frames = np.round(edges / SAMPLE_RATE_HZ * FRAME_RATE_HZ).astype(np.int64).clip(0, n_frames)
+    entry.pieces = [(begin, end) for begin, end in frames.tolist() if end > begin]
+
+
+def _read(take: Take, entry: Entry) -> None:
+    """Read the take whole, to be sure of every value."""
+    n_frames = entry.pieces[-1][1]
+    aligned = read_aligned(take, rate_hz=entry.rate_hz, n_frames=n_frames, offset_s=entry.offset_s)
+    entry.notes, entry.digest = list(aligned.notes), digest_of(aligned)
+
+
+def _summary(takes: Sequence[Take], index: TakeIndex) -> Survey:
+    """Sort the takes by whether they can be used."""
+    entries = {take.id: index.entries[take.id] for take in takes}
+    return Survey(
+        takes=tuple(take for take in takes if not entries[take.id].fault),
+        faults=tuple(Fault(key, entry.fault) for key, entry in entries.items() if entry.fault),
+        notes=tuple(Fault(key, note) for key, entry in entries.items() for note in entry.notes),
+    )

@@ -1,0 +1,1 @@
+"""Benchmarks: commands that measure, with the peers where there are any."""

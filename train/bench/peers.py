@@ -1,0 +1,102 @@
+"""`esarm bench peers`: the policies of a run beside a rule-based peer, on the same test frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from agents.common.rollout import Decoding
+from esarm_env.opening import open_task
+from esarm_env.task import AnimationTask, pad_stack
+from esarm_env.types import FloatArray, IntArray
+from train.bench.openfacefx import loudness_motion
+from train.policies import POLICY_FILE, animate_utterances, load_policy
+from train.run_folder import RunFolder
+from train.statistics import Interval, bootstrap_mean
+
+PEER, PEER_FITTED = "openfacefx, loudness", "openfacefx, loudness, gain fitted"
+GAINS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+_FITTED_ON = 32  # training utterances that the peer's gain is chosen on
+_RESAMPLES, _CONFIDENCE = 2000, 0.95
+
+
+def compare_with_peers(run: RunFolder) -> dict[str, Any]:
+    """Measure LVE of the run's policies (greedy) and of the peer on the test utterances.
+
+    The peer stands there as it comes, and with the one setting it has chosen on training
+    utterances, which is the fairer of the two.
+
+    Args:
+        run: A run whose stages `prior` and `clone` are finished.
+
+    Returns:
+        `utterances`, `gain` (the one chosen), `lve_mm` per row as (mean, low, high), and `less_lve`
+        per policy and peer: the share of the peer's LVE that the policy saves, with the paired
+        difference's interval.
+
+    Raises:
+        MissingExtraError: If the peer is not installed.
+    """
+    task = open_task(run.path)
+    test = task.corpus.split("test")
+    train = task.corpus.split("train")
+    fitted_on = train[np.linspace(0, len(train) - 1, min(_FITTED_ON, len(train))).astype(int)]
+    means = [float(_peer_errors(task, fitted_on, gain).mean()) for gain in GAINS]
+    gain = GAINS[int(np.argmin(means))]
+    rows = {PEER: _peer_errors(task, test, 1.0), PEER_FITTED: _peer_errors(task, test, gain)}
+    policies = _policy_errors(run, task, test)
+    return {
+        "utterances": len(test),
+        "gain": gain,
+        "lve_mm": {name: _triple(_interval(errors)) for name, errors in (rows | policies).items()},
+        "less_lve": {
+            f"{name} against {peer}": _saving(errors, rows[peer])
+            for name, errors in policies.items()
+            for peer in rows
+        },
+    }
+
+
+def _peer_errors(task: AnimationTask, utterances: IntArray, gain: float) -> FloatArray:
+    """Return the peer's LVE on each utterance, in mm."""
+    motions = [
+        loudness_motion(
+            task.corpus[int(index)].audio, n_frames=int(task.n_frames[index]), intensity=gain
+        )
+        for index in utterances
+    ]
+    return task.errors_of_motion(pad_stack(motions, edge=True), utterances)["lve"]
+
+
+def _policy_errors(
+    run: RunFolder, task: AnimationTask, utterances: IntArray
+) -> dict[str, FloatArray]:
+    """Return the LVE of each finished policy on each utterance, in mm, decoded greedily."""
+    files = {"clone": run.stage("clone") / POLICY_FILE}
+    if run.is_finished("improve"):
+        for name in run.config.improve.algorithms:
+            files[name] = run.stage("improve") / name / POLICY_FILE
+    errors = {}
+    for name, file in files.items():
+        written = animate_utterances(
+            load_policy(file), task, utterances, decoding=Decoding(), seed=run.config.seed
+        )
+        errors[name] = task.errors(written)["lve"]
+    return errors
+
+
+def _interval(values: FloatArray) -> Interval:
+    return bootstrap_mean(values, resamples=_RESAMPLES, confidence=_CONFIDENCE)
+
+
+def _triple(interval: Interval) -> list[float]:
+    return [interval.mean, interval.low, interval.high]
+
+
+def _saving(ours: FloatArray, peer: FloatArray) -> dict[str, Any]:
+    """Return the relative saving and the paired difference in mm."""
+    return {
+        "share": 1 - float(ours.mean() / peer.mean()),
+        "difference_mm": _triple(_interval(ours - peer)),
+    }

@@ -1,0 +1,1 @@
+"""The commands of `esarm`, a module for each group."""

@@ -1,0 +1,56 @@
+"""`esarm animate`: a recording becomes face curves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from train.commands.options import write_json
+
+
+def command_animate(
+    speech: Annotated[Path, tyro.conf.Positional],
+    /,
+    *,
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+    run: Path = Path("runs/demo"),
+    emotion: str = "neutral",
+    intensity: int = 2,
+    speaker: str | None = None,
+    policy: str = "auto",
+    rate: int = 30,
+    temperature: float = 0.0,
+    seed: int = 0,
+    json: Path | None = None,
+) -> None:
+    """Animate a recording; writes a Live Link Face CSV (52 ARKit curves and head rotations).
+
+    Args:
+        speech: A sound file of 0.2 s to 10 min, any rate, mono or stereo (WAV, FLAC, Ogg, MP3).
+        output: The CSV to write.
+        run: Folder of a finished run.
+        emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised.
+        intensity: 1 (weak) to 3 (strong).
+        speaker: Face style of a training speaker; the average by default.
+        policy: ppo, reinforce or clone; auto takes the improved policy if there is one.
+        rate: Frames per second, 30 or 60.
+        temperature: 0 takes the most likely motion, 1 samples.
+        seed: Of sampling.
+        json: Also write what was done to this file.
+    """
+    from train.animate import Voice, animate_file
+
+    done = animate_file(
+        speech,
+        output,
+        run=run,
+        voice=Voice(emotion, intensity, speaker),
+        policy=policy,
+        rate_hz=rate,
+        temperature=temperature,
+        seed=seed,
+    )
+    print(", ".join(f"{name}: {value}" for name, value in done.items()))
+    write_json(done, json)

@@ -1,0 +1,80 @@
+"""Options that several commands share, and how figures are printed and kept."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from esarm_env.errors import InputError
+
+if TYPE_CHECKING:
+    from train.config import Config
+    from train.run_folder import RunFolder
+
+
+@dataclass
+class RunOptions:
+    """Which run, and with which settings.
+
+    Attributes:
+        run: Folder of the run. An existing one keeps its settings.
+        preset: Settings to start from: demo takes minutes on two cores, small about an hour, paper
+            wants a GPU and WavLM weights. [default: demo]
+        config: A YAML file of settings instead of a preset (every run folder holds one).
+        set: A single setting such as `clone.epochs=10`; give the option again for more.
+        json: Also write the printed figures to this file.
+        threads: CPU threads of torch; 0 leaves the choice to torch.
+    """
+
+    run: Path = Path("runs/demo")
+    preset: Literal["demo", "small", "paper"] | None = None
+    config: Path | None = None
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    json: Path | None = None
+    threads: int = 0
+
+    def open(self, *extra: str) -> RunFolder:
+        """Open or create the run folder; `extra` are further `KEY=VALUE` settings."""
+        from train.run_folder import RunFolder
+
+        use_threads(self.threads)
+        overrides = (*self.set, *extra)
+        given = self.preset is not None or self.config is not None or overrides
+        if (self.run / "config.yaml").is_file() and not given:
+            return RunFolder.open(self.run)
+        return RunFolder(self.run, self.settings(*extra))
+
+    def settings(self, *extra: str) -> Config:
+        """Return the settings these options stand for; `extra` are further `KEY=VALUE` ones."""
+        from train.config import make_config
+
+        overrides = (*self.set, *extra)
+        return make_config(preset=self.preset or "demo", file=self.config, overrides=overrides)
+
+
+Options = Annotated[RunOptions, tyro.conf.OmitArgPrefixes]
+
+
+def use_threads(threads: int) -> None:
+    """Let torch use so many CPU threads; 0 leaves the choice to it."""
+    if threads > 0:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def write_json(figures: dict[str, Any], path: Path | None) -> None:
+    """Write `figures` to `path`, if one was given."""
+    if path is None:
+        return
+    from esarm_env.cache import new_file
+
+    try:
+        with new_file(path) as draft:
+            draft.write_text(json.dumps(figures, indent=1) + "\n")
+    except OSError as error:
+        raise InputError(f"`json` must be a writable file, got {path} ({error})") from error

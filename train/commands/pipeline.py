@@ -1,0 +1,124 @@
+"""`esarm run` and its stages."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from train.commands.options import Options, RunOptions, write_json
+
+
+def command_run(*, options: Options, corpus: str | None = None) -> None:
+    """Run the whole pipeline: corpus to report. Finished stages are skipped.
+
+    Interrupt it at any time; the same command goes on where it stopped.
+
+    Args:
+        options: Which run, and with which settings.
+        corpus: `synthetic-mead`, `synthetic-ravdess`, or a folder with `audio/NAME.wav` and
+            `blendshape/NAME.npy`.
+    """
+    from train.report import write_report
+    from train.run_folder import STAGES
+    from train.stages import STAGE_FUNCTIONS
+
+    run = options.open(*corpus_setting(corpus))
+    summaries = {stage: STAGE_FUNCTIONS[stage](run) for stage in STAGES}
+    report = write_report(run)
+    _print_results(summaries["evaluate"])
+    print(f"report: {report}")
+    write_json(summaries, options.json)
+
+
+def command_prior(*, options: Options) -> None:
+    """Stage 2: learn the motion tokens (a VQ autoencoder for mouth and upper face).
+
+    Args:
+        options: Which run, and with which settings.
+    """
+    run_stage("prior", options)
+
+
+def command_clone(*, options: Options) -> None:
+    """Stage 3: clone the recordings with the transformer policy.
+
+    Args:
+        options: Which run, and with which settings.
+    """
+    run_stage("clone", options)
+
+
+def command_demonstrate(*, options: Options) -> None:
+    """Stage 4: roll out the clone with rising shares of random actions.
+
+    Args:
+        options: Which run, and with which settings.
+    """
+    run_stage("demonstrate", options)
+
+
+def command_reward(*, options: Options) -> None:
+    """Stage 5: train the reward model on the ranked roll-outs.
+
+    Args:
+        options: Which run, and with which settings.
+    """
+    run_stage("reward", options)
+
+
+def command_improve(*, options: Options) -> None:
+    """Stage 6: improve the clone by PPO and REINFORCE on the learned reward.
+
+    Args:
+        options: Which run, and with which settings.
+    """
+    run_stage("improve", options)
+
+
+def command_evaluate(*, options: Options) -> None:
+    """Stage 7: measure true errors (LVE, EVE) and the learned score on held-out utterances.
+
+    Args:
+        options: Which run, and with which settings.
+    """
+    from train.report import write_report
+    from train.stages import STAGE_FUNCTIONS
+
+    run = options.open()
+    summary = STAGE_FUNCTIONS["evaluate"](run)
+    print(f"report: {write_report(run)}")
+    _print_results(summary)
+    write_json(summary, options.json)
+
+
+def run_stage(name: str, options: RunOptions, *overrides: str) -> None:
+    """Run one stage, print its summary, and write it where `--json` says."""
+    from train.stages import STAGE_FUNCTIONS
+
+    summary = STAGE_FUNCTIONS[name](options.open(*overrides))
+    for key, value in summary.items():
+        print(f"{key}: {value}")
+    write_json(summary, options.json)
+
+
+def corpus_setting(corpus: str | None) -> tuple[str, ...]:
+    """Return a corpus given on the command line as `--set` settings."""
+    return () if corpus is None else (f"corpus.name={json.dumps(corpus)}",)
+
+
+def _print_results(summary: dict[str, Any]) -> None:
+    """Print means and half widths of the report's main table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("animation", "LVE (mm)", "EVE (mm)", "learned score")
+    for label, figures in summary["rows"].items():
+        table.add_row(label, *(_short(figures[name]) for name in ("lve", "eve", "score")))
+    Console().print(table)
+
+
+def _short(figures: list[float | None]) -> str:
+    mean, low, high = figures
+    if mean is None or low is None or high is None:
+        return "n/a"
+    return f"{mean:.2f} ± {(high - low) / 2:.2f}"
