@@ -32,6 +32,7 @@ class Kind(IntEnum):
     LOWER_TEETH = 10
     TONGUE = 11
     EAR = 12
+    HAIR = 13
 
 
 @dataclass(frozen=True)

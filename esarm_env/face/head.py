@@ -110,16 +110,34 @@ def _around_eyes(anatomy: Anatomy) -> BoolArray:
     return np.asarray(near | anatomy.of(Kind.LID_EDGE))
 
 
+def _nostrils(anatomy: Anatomy) -> BoolArray:
+    """Return the skin at the mouths of the nostrils."""
+    x, y, z = anatomy.position.T
+    near = np.hypot((np.abs(x) - 6.5) / 3.6, (y + 15.0) / 2.2) < 1.0
+    return np.asarray(near & (z > 60.0) & anatomy.of(Kind.SKIN))
+
+
+def _lashes(anatomy: Anatomy) -> BoolArray:
+    """Return the rims and edges of the upper lids."""
+    x, _, z = anatomy.position.T
+    in_slit = (anatomy.row == surface.EYE_HEIGHT) & (np.abs(surface.eye_across(x)) < 0.97)
+    lid = anatomy.of(Kind.LID_EDGE) | (in_slit & (z > 60.0) & anatomy.of(Kind.SKIN))
+    return np.asarray(lid & ~anatomy.under)
+
+
 def _regions(anatomy: Anatomy) -> dict[str, IntArray]:
     """Return the regions the metrics need and the parts a renderer paints."""
     _, y, z = anatomy.position.T
     eyes = _around_eyes(anatomy)
-    forehead = anatomy.of(Kind.SKIN) & (y > 47.0) & (y < 100.0) & (z > 50.0) & ~eyes
+    forehead = anatomy.of(Kind.SKIN, Kind.HAIR) & (y > 47.0) & (y < 100.0) & (z > 50.0) & ~eyes
     masks = {
         "lips": anatomy.of(Kind.LIP, Kind.INNER_LIP),
         "eyes": eyes,
         "forehead": forehead | anatomy.of(Kind.BROW),
         "brows": anatomy.of(Kind.BROW),
+        "hair": anatomy.of(Kind.HAIR),
+        "lashes": _lashes(anatomy),
+        "nostrils": _nostrils(anatomy),
         "ears": anatomy.of(Kind.EAR),
         "eyeballs": anatomy.of(Kind.EYEBALL, Kind.IRIS, Kind.PUPIL),
         "iris": anatomy.of(Kind.IRIS, Kind.PUPIL),
@@ -135,8 +153,8 @@ def _regions(anatomy: Anatomy) -> dict[str, IntArray]:
 def load_head() -> Head:
     """Return the package's own head, built by formulas; its arrays are read-only.
 
-    A face is painted as a part ("lips", "iris", ...) where all three of its vertices belong to it,
-    the smallest part first.
+    The regions beyond `REQUIRED_REGIONS` ("hair", "iris", ...) are what `esarm_env.face.render`
+    paints.
     """
     anatomy = join([build_skin(), build_parts()])
     deltas = build_deltas(anatomy)

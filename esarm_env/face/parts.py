@@ -9,15 +9,16 @@ from esarm_env.face.geometry import Anatomy, Kind, join, strip
 from esarm_env.face.surface import Array
 from esarm_env.types import IntArray
 
-_IRIS_ANGLE = np.deg2rad(27.0)
-_PUPIL_ANGLE = np.deg2rad(11.0)
-_ARCH_HALF_WIDTH = 20.0  # of the teeth, mm
+_IRIS_ANGLE = np.deg2rad(24.0)
+_PUPIL_ANGLE = np.deg2rad(10.0)
+_ARCH_HALF_WIDTH = 24.0  # of the teeth, mm
 
 # Height of the brow's middle line and half its thickness, along x.
 _BROW = np.array(
     [
-        [10.0, 55.2, 1.5],
-        [13.0, 56.0, 2.6],
+        [9.5, 55.2, 0.5],
+        [11.0, 55.6, 1.9],
+        [14.0, 56.2, 2.7],
         [20.0, 57.4, 2.9],
         [29.0, 59.0, 2.6],
         [38.0, 59.4, 2.1],
@@ -79,7 +80,7 @@ def eyeball() -> Anatomy:
 
 def _arch(x: Array, *, width: float, front: float) -> Array:
     """Return the depth of a dental arch."""
-    return np.asarray(front - 24.0 * np.abs(x / width) ** 2.3)
+    return np.asarray(front - 18.0 * np.abs(x / width) ** 2.4)
 
 
 def teeth() -> Anatomy:
@@ -87,16 +88,15 @@ def teeth() -> Anatomy:
     half = np.sin(np.linspace(0.0, np.pi / 2, 9))
     x = _ARCH_HALF_WIDTH * np.concatenate([-half[:0:-1], half])
     bands = []
-    for kind, heights, front in (
-        (Kind.UPPER_TEETH, (-26.0, -30.0, -34.0, -37.0), 102.5),
-        (Kind.LOWER_TEETH, (-38.2, -41.0, -45.0, -49.0), 100.0),
+    for kind, heights, out, front in (
+        (Kind.UPPER_TEETH, (-27.0, -31.0, -35.0, -39.0, -31.0), (-1.0, 0.0, 0.2, -0.6, -5.0), 97.0),
+        (Kind.LOWER_TEETH, (-48.0, -39.6, -42.0, -46.0, -50.0), (-5.0, -0.6, 0.2, 0.0, 0.0), 95.0),
     ):
-        curve = np.array([-1.0, 0.0, 0.2, -0.6]) if kind == Kind.UPPER_TEETH else np.zeros(4)
         depth = _arch(x, width=_ARCH_HALF_WIDTH, front=front)
         position = np.stack(
             [
-                np.stack([x, np.full_like(x, y), depth + out], axis=1)
-                for y, out in zip(heights, curve, strict=True)
+                np.stack([x, np.full_like(x, y), depth + step], axis=1)
+                for y, step in zip(heights, out, strict=True)
             ]
         )
         bands.append(_rows(position, kind=np.full(position.size // 3, kind, dtype=np.int64)))
@@ -116,7 +116,7 @@ def tongue() -> Anatomy:
     hollow = -1.2 * np.exp(-0.5 * (cosine / 0.25) ** 2) * (sine > 0)
     x = 15.0 * taper * cosine
     y = arch + taper * (4.0 * sine + hollow)
-    z = (52.0 + 46.0 * along) * np.ones_like(turn)
+    z = (52.0 + 40.0 * along) * np.ones_like(turn)
     position = np.stack([x, y, z], axis=-1)[::-1]
     kind = np.full(position.size // 3, Kind.TONGUE, dtype=np.int64)
     return _rows(position, kind=kind, closed=True)
@@ -151,8 +151,8 @@ def ear() -> Anatomy:
         z = -6.0 - 15.0 * radius * lobe * np.cos(turn) - 0.18 * (y - 18.0)
         lean = 0.3 * (-z - 6.0) + 0.06 * (y - 18.0)
         stand_off = out + lean * min(1.0, max(0.0, out / 3.0))
-        rings.append(np.stack([73.0 + stand_off, y, z], axis=1))
-    rings.append(np.tile([[75.0, 16.0, -4.0]], (len(turn), 1)))
+        rings.append(np.stack([75.5 + stand_off, y, z], axis=1))
+    rings.append(np.tile([[77.5, 16.0, -4.0]], (len(turn), 1)))
     position = np.stack(rings)[::-1]
     return _rows(position, kind=np.full(position.size // 3, Kind.EAR, dtype=np.int64), closed=True)
 

@@ -72,7 +72,7 @@ TARGETS: dict[str, Target] = {
     "mouthUpperUpLeft": Target(8.8, (24, -16, 104), (2.2, 8.1, -2.8)),
     "noseSneerLeft": Target(10.3, (26, -14, 102), (-1.5, 10.2, -0.1)),
     # Not measured there: a tongue put out by about the width of two fingers.
-    "tongueOut": Target(34.0, (0, -48, 97), (0.0, -8.0, 33.0)),
+    "tongueOut": Target(34.0, (0, -48, 92), (0.0, 8.0, 33.0)),
 }
 
 # Opening and closing share one path and a blink must end on the other lid: scaled apart, neither
@@ -80,7 +80,7 @@ TARGETS: dict[str, Target] = {
 UNSCALED = ("jawOpen", "mouthClose", "eyeBlinkLeft")
 
 # Shares of a target: a full roll would drive our thinner lips through the teeth.
-SCALES: dict[str, float] = {"mouthRollLower": 0.77, "mouthRollUpper": 0.77}
+SCALES: dict[str, float] = {"mouthRollLower": 0.78, "mouthRollUpper": 0.85}
 
 # Shapes made of bumps. In a shape without a side, a push off the midline is mirrored.
 PUSHES: dict[str, tuple[Push, ...]] = {
@@ -96,29 +96,31 @@ PUSHES: dict[str, tuple[Push, ...]] = {
         Push((0, -46), (0.0, 0.0, 3.0), (14, 6), "lower"),
     ),
     "cheekSquintLeft": (
-        Push((51, 4), (-0.8, 5.8, 2.2), (16, 13)),
-        Push((30, 24), (0.0, 3.0, 1.0), (14, 8)),
+        Push((52, 3), (-0.8, 5.8, 2.2), (20, 18)),
+        Push((30, 22), (0.0, 3.0, 1.0), (16, 9)),
+        Push((30, -18), (1.0, 2.5, 0.5), (16, 14)),
     ),
     "eyeSquintLeft": (Push((29, 21), (-2.3, 3.0, 0.5), (13, 9)),),
     "mouthDimpleLeft": (Push((25, -37), (2.5, 5.0, -6.5), (10, 10)),),
     "mouthFrownLeft": (Push((27, -36), (1.9, -5.1, -2.7), (11, 12)),),
     "mouthFunnel": (
-        Push((6, -39), (-0.5, -5.0, 5.0), (9, 8), "lower"),
-        Push((7, -31), (-0.5, 4.0, 4.5), (9, 8), "upper"),
-        Push((24, -35), (-6.5, 0.0, 4.0), (9, 10)),
+        Push((6, -39), (-0.5, -5.0, 5.0), (10, 9), "lower"),
+        Push((7, -31), (-0.5, 4.0, 4.5), (10, 9), "upper"),
+        Push((25, -35), (-6.5, 0.0, 4.0), (13, 16)),
     ),
     "mouthLeft": (
-        Push((-19, -37), (17.2, -0.4, 6.5), (17, 15)),
-        Push((18, -37), (9.0, 1.0, -4.0), (12, 13)),
+        Push((-20, -37), (17.2, -0.4, 6.5), (19, 18)),
+        Push((18, -37), (9.0, 1.0, -4.0), (14, 16)),
     ),
     "mouthLowerDownLeft": (Push((12, -43), (1.0, -4.2, -1.6), (10, 9), "lower"),),
     "mouthPressLeft": (
         Push((17, -66), (-0.3, 4.1, 1.4), (15, 14)),
-        Push((14, -36), (0.0, 0.6, -2.2), (12, 6), "lower"),
-        Push((14, -34), (0.0, -0.8, -2.2), (12, 6), "upper"),
+        Push((13, -42), (0.0, 2.4, -1.6), (12, 4.5), "lower"),
+        Push((13, -29), (0.0, -2.2, -1.2), (12, 4.5), "upper"),
     ),
     "mouthPucker": (
-        Push((22, -34), (-8.0, 1.2, 8.5), (11, 11)),
+        Push((22, -34), (-8.0, 1.2, 8.5), (12, 13)),
+        Push((40, -28), (-3.0, 0.0, -1.0), (14, 18)),
         Push((0, -36), (0.0, 0.0, 7.0), (12, 12)),
     ),
     "mouthRollLower": (
@@ -132,16 +134,22 @@ PUSHES: dict[str, tuple[Push, ...]] = {
     "mouthShrugLower": (Push((0, -62), (0.0, 11.1, 2.1), (17, 15)),),
     "mouthShrugUpper": (Push((0, -31), (0.0, 6.1, 1.2), (15, 9)),),
     "mouthSmileLeft": (
-        Push((24, -35), (7.6, 10.8, -8.0), (13, 13)),
-        Push((40, -6), (0.5, 4.0, 3.5), (13, 13)),
+        Push((25, -35), (7.6, 10.5, -7.5), (15, 15)),
+        Push((9, -36), (1.0, -2.5, -2.5), (9, 9)),
+        Push((43, -4), (1.0, 6.0, 5.0), (19, 19)),
+        Push((56, -25), (3.5, 4.0, -1.0), (19, 24)),
+        Push((20, -62), (2.0, 2.0, -1.5), (18, 14)),
     ),
     "mouthStretchLeft": (Push((24, -36), (7.5, -2.3, -5.5), (12, 14)),),
     "mouthUpperUpLeft": (
-        Push((23, -18), (2.0, 8.1, -1.8), (11, 12), "upper"),
+        Push((23, -18), (2.0, 7.6, -1.8), (13, 14), "upper"),
+        Push((36, 2), (0.5, 2.5, 1.0), (15, 15)),
         Push((11, -31), (0.0, 5.0, 0.5), (8, 7), "upper"),
     ),
     "noseSneerLeft": (
-        Push((24, -14), (-1.5, 9.0, 0.5), (11, 11), "upper"),
-        Push((13, 8), (0.0, 4.0, 2.0), (7, 12)),
+        Push((25, -14), (-1.5, 7.5, 0.0), (13, 13), "upper"),
+        Push((13, 6), (0.0, 4.5, 2.0), (7, 12)),
+        Push((40, 2), (-1.0, 4.0, 2.0), (20, 19)),
+        Push((20, 53), (-1.5, -2.5, 0.5), (14, 10)),
     ),
 }

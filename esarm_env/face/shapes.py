@@ -50,7 +50,8 @@ def jaw_weight(anatomy: Anatomy) -> Array:
     within = np.where(lower, 1.0 - across**2.6, 1.0 - across**7)
     cheek = np.clip(ramp * (corner + (1 - corner) * smoothstep(y, -36.0, -60.0)), 0.0, 1.0)
     weight = within * lower + (1.0 - within) * cheek
-    weight *= smoothstep(z, 5.0, 70.0) * smoothstep(anatomy.row, -128.0, -90.0)
+    chin = 1.0 - 0.12 * smoothstep(anatomy.row, -66.0, -88.0)  # fat that hangs back a little
+    weight *= smoothstep(z, 5.0, 70.0) * smoothstep(anatomy.row, -128.0, -90.0) * chin
     inside = anatomy.of(Kind.INNER_LIP, Kind.MOUTH)
     behind = within * lower + (1.0 - within) * _CORNER_SHARE
     weight = np.where(inside, behind, weight)
@@ -78,6 +79,9 @@ def _pushes(anatomy: Anatomy, name: str) -> Array:
         total += _push(anatomy, push)
         if not sided and push.at[0] != 0:
             total += _push(anatomy.mirrored(), push) * _FLIP
+    if name.startswith("brow"):
+        # The lids stay on the eyeball when the brow rises.
+        total *= smoothstep(anatomy.position[:, 1], 44.0, 54.0)[:, None]
     return total
 
 
@@ -113,7 +117,8 @@ def _lids(anatomy: Anatomy, *, upper_mm: float, lower_mm: float) -> Array:
     follow = np.nan_to_num(profile * surface.lid_falloff(anatomy.row))
     rise = follow * np.where(anatomy.under, lower_mm, upper_mm)
     depth = surface.lid_depth(x, y + rise) - surface.lid_depth(x, y)
-    return np.stack([np.zeros_like(x), rise, depth * (follow > 1e-3) * follow**0.2], axis=1)
+    rests = np.nan_to_num(surface.on_eyeball(x, anatomy.row)) * (follow > 0)
+    return np.stack([np.zeros_like(x), rise, depth * rests], axis=1)
 
 
 def _gaze(anatomy: Anatomy, *, axis: int, angle: float) -> Array:
@@ -133,7 +138,7 @@ def _eye_shape(anatomy: Anatomy, name: str) -> Array:
     if name == "eyeLookUpLeft":
         return _lids(anatomy, upper_mm=3.5, lower_mm=0.8)
     if name == "eyeLookDownLeft":
-        return _lids(anatomy, upper_mm=-7.0, lower_mm=-1.5)
+        return _lids(anatomy, upper_mm=-7.0, lower_mm=-2.6)
     if name == "eyeSquintLeft":
         return _lids(anatomy, upper_mm=-1.2, lower_mm=2.6) + _pushes(anatomy, name)
     x, _, z = anatomy.position.T
@@ -169,9 +174,10 @@ def _field(anatomy: Anatomy, name: str) -> Array:
         weight = jaw_weight(anatomy) * lead
         return np.asarray(weight[:, None] * np.array(TARGETS[name].direction))
     if name == "tongueOut":
-        root = smoothstep(anatomy.position[:, 2], 55.0, 97.0)
-        moved = anatomy.of(Kind.TONGUE) * root
-        return np.asarray(moved[:, None] * np.array(TARGETS[name].direction))
+        root = smoothstep(anatomy.position[:, 2], 55.0, 91.0)
+        moved = root * anatomy.of(Kind.TONGUE)
+        rise = 15.0 * moved - 7.0 * moved**3  # over the lower lip, the tip hanging down
+        return np.stack([np.zeros_like(moved), rise, 33.0 * moved], axis=1)
     if name.startswith("eye"):
         return _eye_shape(anatomy, name)
     return _pushes(anatomy, name)

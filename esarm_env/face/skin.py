@@ -11,8 +11,8 @@ from esarm_env.face.geometry import Anatomy, Kind, strip
 from esarm_env.face.surface import Array
 from esarm_env.types import BoolArray, IntArray
 
-_UPPER_LIP_BORDER = surface.MOUTH_HEIGHT + 8.0
-_LOWER_LIP_BORDER = surface.MOUTH_HEIGHT - 9.0
+_UPPER_LIP_BORDER = surface.MOUTH_HEIGHT + 7.0
+_LOWER_LIP_BORDER = surface.MOUTH_HEIGHT - 8.5
 _CROWN = (0.0, 137.0, 0.0)
 _BETWEEN_SLITS = 2.5  # a row that neither the eyes nor the mouth reach
 
@@ -23,10 +23,14 @@ _ROWS = np.concatenate(
         [27.5, 23.5, 19.5, 15, 10.5, 6, 2, -2, -5, -7.5, -10, -12, -14, -16, -18, -21, -24],
         np.linspace(_UPPER_LIP_BORDER, surface.MOUTH_HEIGHT, 5),
         np.linspace(surface.MOUTH_HEIGHT, _LOWER_LIP_BORDER, 5)[1:],
-        [-47, -50, -53.5, -57, -61, -65, -69, -73, -77, -81, -85, -88.5, -92, -96, -101],
-        [-108, -118, -130, -142],
+        [-47, -50, -53.5, -57, -61, -65, -69, -73, -77, -81, -85, -89, -92.5, -96, -99, -103],
+        [-109, -120, -142],
     ]
 )
+
+# Columns from the outer corner of the eye to the ear, by how far the section reaches forward there;
+# the edge of the hair lies between two that are close together.
+_SIDE_REACH = (0.65, 0.52, 0.42, 0.32, 0.25, 0.13)
 
 # From the rim of the lips into the mouth: depth behind the rim, height at the middle, width factor.
 # The first row crosses the other lip's, so that no light falls through closed lips.
@@ -75,11 +79,11 @@ def _half_columns() -> tuple[Array, BoolArray]:
     inner = (surface.EYE_CENTRE[0] - surface.EYE_HALF_WIDTH) / eye_width
     outer = (surface.EYE_CENTRE[0] + surface.EYE_HALF_WIDTH) / eye_width
     corner = surface.MOUTH_HALF_WIDTH / mouth_width
-    side = np.sin(np.linspace(np.arcsin(outer), np.pi / 2, 8))
+    side = np.append((1.0 - np.array(_SIDE_REACH) ** 2.4) ** (1.0 / 2.4), 1.0)
     back = np.sin(np.linspace(np.pi / 2, np.pi, 9))[1:]
     back[-1] = 0.0
     fronts = (np.linspace(0, inner, 8), np.linspace(inner, corner, 5)[1:])
-    front = np.concatenate([*fronts, np.linspace(corner, outer, 8)[1:], side[1:]])
+    front = np.concatenate([*fronts, np.linspace(corner, outer, 8)[1:], side])
     return np.concatenate([front, back]), np.arange(len(front) + len(back)) >= len(front)
 
 
@@ -116,6 +120,7 @@ def _add_points(
     lip = (row <= _UPPER_LIP_BORDER) & (row >= _LOWER_LIP_BORDER) & ~back
     lip &= np.abs(position[:, 0]) <= surface.MOUTH_HALF_WIDTH + 0.01
     kind = np.where(lip, Kind.LIP, Kind.SKIN).astype(np.int64)
+    kind[surface.is_hair(across, row, back=back)] = Kind.HAIR
     return sheet.add(position, row, under=under, kind=kind)
 
 
@@ -130,8 +135,13 @@ def _add_lid_edges(sheet: _Sheet, upper: IntArray, lower: IntArray) -> None:
     """Give both lids an edge that reaches back to the eyeball."""
     left = sheet.positions(upper)[:, 0] >= 0
     inward = np.array([0.0, 0.0, -2.5])
-    over = _line(sheet, sheet.positions(upper) + inward, under=False, kind=Kind.LID_EDGE)
-    below = _line(sheet, sheet.positions(lower) + inward, under=True, kind=Kind.LID_EDGE)
+    edges = []
+    for rim, under in ((upper, False), (lower, True)):
+        edge = rim.copy()  # the corners have none: a face there would look out of the cheek
+        behind = sheet.positions(rim[1:-1]) + inward
+        edge[1:-1] = _line(sheet, behind, under=under, kind=Kind.LID_EDGE)
+        edges.append(edge)
+    over, below = edges
     sheet.connect(strip(upper, over, left=left))
     sheet.connect(strip(below, lower, left=left))
 
@@ -176,7 +186,7 @@ def build_skin() -> Anatomy:
         sheet.connect(strip(below[row], above[row + 1], left=across >= 0, closed=True))
     crown = np.array([_CROWN])
     top = sheet.add(
-        crown, _ROWS[:1] + 1, under=np.array([False]), kind=np.array([Kind.SKIN], dtype=np.int64)
+        crown, _ROWS[:1] + 1, under=np.array([False]), kind=np.array([Kind.HAIR], dtype=np.int64)
     )
     sheet.connect(np.stack([above[0], np.roll(above[0], -1), np.repeat(top, n)], axis=1))
     for row, columns in slits[:2]:

@@ -17,11 +17,11 @@ from esarm_env.types import BoolArray
 
 Array = npt.NDArray[np.float64]
 
-EYE_CENTRE = (32.0, 40.0, 83.5)  # of the left eyeball
-EYEBALL_RADIUS = 13.0
-EYE_HALF_WIDTH = 13.5  # corner to corner is twice this, in mm
-UPPER_LID_RISE = 6.0  # rim above the slit, at the middle of the eye
-LOWER_LID_DROP = 4.0
+EYE_CENTRE = (32.0, 40.0, 81.5)  # of the left eyeball
+EYEBALL_RADIUS = 15.0
+EYE_HALF_WIDTH = 14.5  # corner to corner is twice this, in mm
+UPPER_LID_RISE = 5.4  # rim above the slit, at the middle of the eye
+LOWER_LID_DROP = 4.4
 MOUTH_HALF_WIDTH = 25.0
 MOUTH_HEIGHT = -35.0  # row of the mouth slit
 EYE_HEIGHT = EYE_CENTRE[1]  # row of the eye slit
@@ -29,28 +29,29 @@ EYE_HEIGHT = EYE_CENTRE[1]  # row of the eye slit
 # Height on the midline, front depth, back depth, half width, exponent of the section's front.
 _SECTIONS = np.array(
     [
-        [-142, 36, -62, 62, 2.0],
-        [-125, 37, -60, 56, 2.0],
-        [-108, 42, -62, 54, 2.0],
-        [-98, 58, -66, 54, 1.9],
-        [-92, 80, -70, 55, 1.8],
-        [-86, 96, -74, 56, 1.75],
-        [-78, 104, -78, 58, 1.8],
-        [-68, 107, -83, 60, 1.95],
-        [-56, 104.5, -88, 62, 2.1],
-        [-45, 106, -92, 64, 2.25],
-        [-35, 107, -95, 66, 2.35],
-        [-20, 107.5, -97, 69, 2.45],
-        [0, 107, -99, 72, 2.5],
-        [20, 106, -100, 74, 2.55],
-        [40, 106, -101, 75, 2.5],
-        [55, 108, -100, 75, 2.45],
-        [75, 106, -97, 73.5, 2.35],
-        [95, 97, -89, 68, 2.2],
-        [112, 80, -75, 57, 2.1],
-        [124, 57, -55, 42, 2.0],
-        [131, 33, -33, 25, 2.0],
-        [135, 12, -12, 9, 2.0],
+        [-142, 38, -72, 60, 2.0],
+        [-125, 39, -66, 52, 2.0],
+        [-108, 46, -64, 50, 2.0],
+        [-102, 58, -64, 52, 2.0],
+        [-97, 78, -66, 54, 1.8],
+        [-92, 94, -68, 57, 1.75],
+        [-86, 102, -71, 59, 1.75],
+        [-78, 106, -75, 61.5, 1.8],
+        [-68, 107, -79, 63.5, 1.9],
+        [-56, 104.5, -84, 65.5, 2.05],
+        [-45, 105.5, -88, 67, 2.2],
+        [-35, 106.5, -91, 68.5, 2.3],
+        [-20, 107, -95, 70.5, 2.4],
+        [0, 107, -98, 72.5, 2.45],
+        [20, 106, -100, 74, 2.45],
+        [40, 106, -101, 75, 2.4],
+        [55, 108, -100, 75.5, 2.35],
+        [75, 105.5, -97, 75.5, 2.3],
+        [95, 95, -89, 71.5, 2.2],
+        [112, 77, -75, 62, 2.1],
+        [124, 54, -55, 48, 2.0],
+        [131, 32, -33, 33, 2.0],
+        [135, 12, -12, 13, 2.0],
     ]
 )
 
@@ -58,37 +59,46 @@ _SECTIONS = np.array(
 _NOSE = np.array(
     [
         [-24, 0, 9],
-        [-20, 1.5, 9],
-        [-17, 6, 9],
-        [-14, 15, 7.6],
-        [-10, 23.5, 6.8],
-        [-5, 26.5, 6.4],
-        [0, 24, 6.2],
-        [10, 17, 5.8],
-        [20, 11, 5.6],
-        [30, 6, 5.6],
+        [-20, 0.5, 9],
+        [-17, 4, 8],
+        [-14, 14, 6.4],
+        [-11, 22.5, 6.0],
+        [-7, 26.5, 6.2],
+        [-2, 25.5, 6.0],
+        [4, 20.5, 5.4],
+        [10, 16, 5.2],
+        [20, 10.5, 5.4],
+        [30, 5.5, 5.6],
         [40, 2, 6],
         [50, 0.5, 7],
         [60, 0, 8],
     ]
 )
 
-# Soft bumps: |x|, y, height (mm, forward), and standard deviations in x and y.
+# Soft bumps: |x|, y, height (mm, forward), standard deviations in x and y, and how flat their top
+# is (2 is a normal curve, more has a crisper edge).
 _BUMPS = np.array(
     [
-        [12.0, -11, 8.5, 3.8, 4.2],  # wing of the nose
-        [6.0, -15, -3.0, 2.6, 1.8],  # nostril
-        [33.0, 41, -7.0, 15, 9],  # eye socket
-        [16.0, 41, -6.0, 6, 8],  # inner corner of the eye
-        [30.0, 54, 3.0, 15, 5],  # ridge under the brow
-        [46.0, 8, 5.0, 15, 14],  # cheekbone
-        [33.0, -14, 1.5, 11, 10],  # cheek
-        [28.0, -36, -2.5, 5, 5],  # corner of the mouth
-        [0.0, -24, -1.5, 2.2, 4],  # philtrum
-        [0.0, -53, -4.0, 16, 4.5],  # furrow between lip and chin
-        [0.0, -71, 4.0, 12, 9],  # chin
+        [12.0, -10.5, 8.5, 4.8, 4.8, 3],  # wing of the nose
+        [6.5, -14.5, -6.0, 3.0, 2.2, 2],  # nostril
+        [33.0, 41, -7.0, 15, 9, 2],  # eye socket
+        [16.0, 41, -6.0, 6, 8, 2],  # inner corner of the eye
+        [30.0, 54, 3.0, 15, 5, 2],  # ridge under the brow
+        [46.0, 8, 5.0, 15, 14, 2],  # cheekbone
+        [33.0, -14, 1.5, 11, 10, 2],  # cheek
+        [54.0, -36, -4.0, 12, 16, 2],  # hollow of the cheek
+        [28.0, -36, -1.8, 5, 6, 2],  # corner of the mouth
+        [0.0, -24, -1.5, 2.2, 4, 2],  # philtrum
+        [0.0, -53, -4.0, 16, 4.5, 2],  # furrow between lip and chin
+        [0.0, -73, 4.0, 13, 9, 2],  # chin
     ]
 )
+
+
+# Rows of the hair's lower edge: above the forehead, at the temple, before the ear, behind it; and
+# how far a section reaches forward (1 is the midline, 0 the side) where the first two end.
+_HAIR_ROWS = (87.0, 72.0, 4.0, -48.0)
+_HAIR_REACH = (0.47, 0.285)
 
 
 def smoothstep(value: Array, low: float, high: float) -> Array:
@@ -108,6 +118,11 @@ def _curve(table: Array, column: int, at: Array) -> Array:
     rise = (1 + 2 * t) * (1 - t) ** 2 * y[left] + t**2 * (3 - 2 * t) * y[right]
     bend = t * (1 - t) ** 2 * slope[left] - t**2 * (1 - t) * slope[right]
     return np.asarray(rise + step * bend)
+
+
+def _reach(across: Array, exponent: Array | float) -> Array:
+    """Return how far a section reaches at a fraction of its half width, 1 on the midline."""
+    return np.asarray(np.clip(1.0 - np.abs(across) ** exponent, 0.0, 1.0) ** (1.0 / exponent))
 
 
 def half_width(row: Array) -> Array:
@@ -137,6 +152,12 @@ def lid_depth(x: Array, y: Array) -> Array:
     return EYE_CENTRE[2] + np.sqrt(np.maximum(radius**2 - squared, 8.0**2))
 
 
+def on_eyeball(x: Array, row: Array) -> Array:
+    """Return how much the skin rests on the eyeball: 1 on the lids, 0 from the socket's edge on."""
+    near = np.hypot(eye_across(x), (row - EYE_HEIGHT) / 9.0)
+    return smoothstep(near, 1.35, 0.75)
+
+
 def lip_line(x: Array) -> Array:
     """Return the height of the closed mouth: a soft bow, its corners a little lower."""
     across = np.clip(np.abs(x) / MOUTH_HALF_WIDTH, 0.0, 1.5)
@@ -155,9 +176,10 @@ def _shape_lips(x: Array, y: Array) -> Array:
     """Return the height after the rows of the lips were drawn together towards the corners."""
     across = np.abs(x) / MOUTH_HALF_WIDTH
     over = y - MOUTH_HEIGHT
-    narrow = 0.86 * np.clip(across, 0.0, 1.0) ** 2.4 * smoothstep(across, 2.2, 1.0)
+    taper = np.where(over > 0, 1.5, 2.2)
+    narrow = 0.86 * np.clip(across, 0.0, 1.0) ** taper * smoothstep(across, 1.8, 1.0)
     narrow = narrow * np.exp(-0.5 * (over / 13.0) ** 2)
-    bow = -1.1 * np.exp(-0.5 * (x / 3.0) ** 2) * np.exp(-0.5 * ((over - 7.0) / 3.0) ** 2)
+    bow = -1.5 * np.exp(-0.5 * (x / 3.2) ** 2) * np.exp(-0.5 * ((over - 7.0) / 3.0) ** 2)
     near = np.exp(-0.5 * (over / 8.0) ** 2)
     line = (lip_line(x) - MOUTH_HEIGHT) * near * smoothstep(across, 1.6, 1.1)
     return y - narrow * over + line + bow
@@ -177,10 +199,49 @@ def relief(x: Array, y: Array) -> Array:
     """Return what nose, lips and the other features add to the depth of the face."""
     nose = _curve(_NOSE, 1, y) * np.exp(-0.5 * np.abs(x / _curve(_NOSE, 2, y)) ** 2.1)
     depth = nose + _lip_bulge(x, y)
-    for at_x, at_y, height, width, tall in _BUMPS:
-        far = ((np.abs(x) - at_x) / width) ** 2 + ((y - at_y) / tall) ** 2
-        depth = depth + height * np.exp(-0.5 * far)
+    for at_x, at_y, height, width, tall, flat in _BUMPS:
+        far = np.hypot((np.abs(x) - at_x) / width, (y - at_y) / tall)
+        depth = depth + height * np.exp(-0.5 * far**flat)
     return depth
+
+
+def is_hair(across: Array, row: Array, *, back: BoolArray) -> BoolArray:
+    """Return which grid points lie in the hair; its edge follows rows and columns."""
+    reach = _reach(across, 2.4)
+    ear_and_nape = np.where(back & (reach > 0.2), _HAIR_ROWS[3], _HAIR_ROWS[2])
+    temple = np.where(~back & (reach > _HAIR_REACH[1]), _HAIR_ROWS[1], ear_and_nape)
+    edge = np.where(~back & (reach > _HAIR_REACH[0]), _HAIR_ROWS[0], temple)
+    return np.asarray(row > edge)
+
+
+def _hair_thickness(position: Array) -> Array:
+    """Return how far the hair stands off the skull, more on top, in mm."""
+    _, y, z = position.T
+    within = np.maximum(y - 86.0, np.minimum(30.0 - z, y - np.where(z < -20.0, -36.0, 4.0)))
+    ear = smoothstep(np.hypot((z + 8.0) / 26.0, (y - 19.0) / 36.0), 1.0, 1.4)
+    top = 5.0 + 5.0 * smoothstep(y, 70.0, 125.0)
+    return np.asarray(smoothstep(within, 0.0, 16.0) * ear * top)
+
+
+def _outward(position: Array) -> Array:
+    """Return the direction away from the middle of the skull."""
+    arm = (position - np.array([0.0, 30.0, 0.0])) * np.array([1.3, 1.0, 0.8])
+    return np.asarray(arm / np.linalg.norm(arm, axis=1)[:, None])
+
+
+def _arched(across: Array, row: Array, *, back: BoolArray) -> Array:
+    """Return the rows with those of the hairline bent down towards the temples."""
+    arch = smoothstep(row, 60.0, 88.0) * smoothstep(row, 130.0, 90.0) * ~back
+    return np.asarray(row - 12.0 * (1.0 - _reach(across, 2.3)) * arch)
+
+
+def _section(across: Array, y: Array, *, back: BoolArray) -> tuple[Array, Array]:
+    """Return the depth of the head without its features, and its share of the section's reach."""
+    exponent = np.where(back, 2.1, _curve(_SECTIONS, 4, y))
+    middle = np.interp(y, [-142, -105, -70], [-14.0, -12.0, 0.0])
+    end = np.where(back, _curve(_SECTIONS, 2, y), _curve(_SECTIONS, 1, y))
+    reach = _reach(across, exponent)
+    return middle + reach * (end - middle), reach
 
 
 def skin(across: Array, row: Array, *, back: BoolArray, under: BoolArray) -> Array:
@@ -195,19 +256,17 @@ def skin(across: Array, row: Array, *, back: BoolArray, under: BoolArray) -> Arr
     Returns:
         Shape (n, 3), in mm.
     """
-    front_depth, back_depth = _curve(_SECTIONS, 1, row), _curve(_SECTIONS, 2, row)
-    exponent = np.where(back, 2.1, _curve(_SECTIONS, 4, row))
-    middle = np.interp(row, [-142, -105, -70], [-14.0, -12.0, 0.0])
-    reach = np.clip(1.0 - np.abs(across) ** exponent, 0.0, 1.0) ** (1.0 / exponent)
+    row = _arched(across, row, back=back)
     x = across * half_width(row)
-    z = middle + reach * np.where(back, back_depth - middle, front_depth - middle)
-    # The jaw rises towards the ear, so the rows of the chin do too.
-    around = np.where(back, 1.0 - reach, 1.0 - reach)
-    lift = 26.0 * smoothstep(row, -40.0, -92.0) * (1.0 - 0.5 * smoothstep(row, -100.0, -142.0))
     y = np.where(back, row, _shape_lips(x, _open_eye(x, row, under)))
+    # Depth is a function of where a point ended up: rows drawn together must not make steps.
+    z, reach = _section(x / half_width(y), y, back=back)
     front = smoothstep(reach, 0.15, 0.45) * ~back
     z = z + relief(x, y) * front
-    y = y + lift * smoothstep(around, 0.08, 0.8)
-    near_eye = np.hypot(eye_across(x), (row - EYE_HEIGHT) / 9.0)
-    lid = smoothstep(near_eye, 1.35, 0.75) * front
-    return np.stack([x, y, z + lid * (lid_depth(x, y) - z)], axis=-1)
+    # The jaw rises towards the ear, so the rows of the chin do too.
+    around = np.where(back, 1.0 - 0.5 * reach**2, 1.0 - reach**1.3)
+    lift = 46.0 * smoothstep(row, 5.0, -97.0) - 40.0 * smoothstep(row, -97.0, -142.0)
+    y = y + lift * around
+    lid = on_eyeball(x, row) * front
+    position = np.stack([x, y, z + lid * (lid_depth(x, y) - z)], axis=-1)
+    return position + _hair_thickness(position)[:, None] * _outward(position)

@@ -66,7 +66,9 @@ def test_size_and_regions_are_those_documented(head: Head) -> None:
     """Renderers and metrics budget for these sizes."""
     assert 1500 <= head.n_vertices <= 6000
     assert {"lips", "eyes", "forehead", "eyeballs", "teeth", "brows"} <= set(head.regions)
-    assert len(head.regions["lips"]) > 100
+    for name, n in (("lips", 266), ("eyes", 444), ("forehead", 583)):
+        # LVE and EVE are taken over these; another size is another metric.
+        assert len(head.regions[name]) == pytest.approx(n, rel=0.15)
     assert not np.intersect1d(head.regions["eyes"], head.regions["eyeballs"]).size
     both = np.concatenate([head.regions["eyes"], head.regions["forehead"]])
     np.testing.assert_array_equal(head.upper, np.unique(both))
@@ -98,7 +100,7 @@ def test_each_shape_has_the_tables_size_place_and_direction(head: Head, name: st
     size, place, direction = _largest(head, name)
     target = TARGETS[name]
     assert size == pytest.approx(target.max_mm, rel=0.25)
-    assert np.linalg.norm(place - np.array(target.at)) < 15.0
+    assert np.linalg.norm(place - np.array(target.at)) < 13.0
     wanted = np.array(target.direction) / np.linalg.norm(target.direction)
     assert direction @ wanted > 0.8
 
@@ -132,6 +134,49 @@ def test_mouth_close_closes_an_open_jaw(head: Head) -> None:
     assert _gap(head, _motion(jawOpen=1, mouthClose=1)) < 0.5
     chin = int(np.linalg.norm(head.vertices - np.array([0, -80, 106]), axis=1).argmin())
     assert closed[chin, 1] < head.vertices[chin, 1] - 20.0
+
+
+def test_the_lips_meet_at_rest_all_along(head: Head) -> None:
+    """A rest pose with parted lips opens the mouth in every silent frame."""
+    assert _gap(head, _motion()) < 0.5
+    lips = head.vertices[head.regions["lips"]]
+    columns, counts = np.unique(lips[:, 0], return_counts=True)
+    # Both rims and the row behind each have one x; the rims are in front.
+    for x in columns[counts == 4]:
+        column = lips[lips[:, 0] == x]
+        rims = column[np.argsort(column[:, 2])[-2:], 1]
+        assert np.ptp(rims) < 0.5
+    assert (counts == 4).sum() >= 15
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        (),
+        ("mouthRollLower",),
+        ("mouthRollUpper",),
+        ("mouthRollLower", "mouthRollUpper"),
+        ("mouthPressLeft", "mouthPressRight"),
+    ],
+)
+def test_rolled_and_pressed_lips_stay_in_front_of_the_teeth(
+    head: Head, names: tuple[str, ...]
+) -> None:
+    """Teeth that show through closed lips end every p, b and m in a fright."""
+    moved = head.apply(_motion(**dict.fromkeys(names, 1.0)))
+    teeth, lips = moved[head.regions["teeth"]], moved[head.regions["lips"]]
+    in_front = lips[(np.abs(lips[:, 0]) < 20.0) & (lips[:, 1] > -50.0) & (lips[:, 1] < -27.0)]
+    assert len(in_front) > 100
+    for x, _, z in in_front:
+        assert z > teeth[np.abs(teeth[:, 0] - x) < 2.5, 2].max() + 0.5
+
+
+def test_the_brows_follow_the_brow_shapes_and_the_lids_do_not(head: Head) -> None:
+    """Brows glued to the skull hide anger; lids that rise with them look like fright."""
+    moved = head.apply(_motion(browInnerUp=1, browOuterUpLeft=1, browOuterUpRight=1))
+    rise = (moved - head.vertices)[:, 1]
+    assert rise[head.regions["brows"]].min() > 1.5
+    assert rise[head.regions["lashes"]].max() < 1.0
 
 
 def test_a_blink_brings_the_rims_of_the_lids_together(head: Head) -> None:
