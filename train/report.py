@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from esarm_env.cache import new_file
-from esarm_env.metrics import variant_label
+from esarm_env.metrics import table, variant_label
 from train.plots import plot_improvement, plot_training, read_rows
 from train.run_folder import STAGES, RunFolder
+from train.stages.measures import measured_quantities
 from train.statistics import Interval
 
 ARROWS = {"lve": "LVE (mm) ↓", "eve": "EVE (mm) ↓", "score": "learned score"}
@@ -43,6 +44,7 @@ def write_report(run: RunFolder) -> Path:
         _noise_table(run, results),
         _reward_section(results),
         _speaker_section(results),
+        _measures_section(results),
         _curves_section(),
         _times(run),
     ]
@@ -149,6 +151,24 @@ def _speaker_section(results: dict[str, Any]) -> str:
     for name, figures in results["speakers"].items():
         lines.append(_row(f"{name} ({figures['utterances']} utterances)", figures))
     return "\n".join(lines)
+
+
+def _measures_section(results: dict[str, Any]) -> str:
+    rows = {
+        label: {key: None if None in triple else tuple(triple) for key, triple in figures.items()}
+        for label, figures in results["measures"].items()
+    }
+    return "\n".join(
+        [
+            "## All metrics",
+            "",
+            "Each over the utterances for which it is defined; `1` is a pure number.",
+            "",
+            "```text",
+            table(rows, measured_quantities(), style="plain"),
+            "```",
+        ]
+    )
 
 
 def _curves_section() -> str:

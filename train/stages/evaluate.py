@@ -22,6 +22,7 @@ from train.loop import progress_track, write_rows
 from train.policies import POLICY_FILE, animate_utterances, load_policy
 from train.run_folder import RunFolder
 from train.stages.demonstrate import DEMONSTRATIONS_FILE
+from train.stages.measures import RECORDINGS, measure_rows
 from train.statistics import bootstrap_mean
 
 Figures = dict[str, FloatArray]  # `lve`, `eve` (mm) and `score`, each one per test utterance
@@ -57,6 +58,7 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
         "against_clone": _compare(rows, run),
         "speakers": _by_speaker(rows, task, test, run.config.evaluate),
         "pair_accuracy": _pair_accuracy(learned, demonstrations, run.config.evaluate),
+        "measures": _measures(run, task, policies),
     }
 
 
@@ -100,6 +102,14 @@ def _by_sample(trajectories: Trajectories, test: IntArray) -> list[Trajectories]
 
 
 def _mean_face(task: AnimationTask, learned: LearnedReward, test: IntArray) -> Figures:
+    motions = _mean_face_motions(task, test)
+    errors = task.errors_of_motion(pad_stack(motions, edge=True), test)
+    return errors | {"score": learned.score_motion(test, motions)}
+
+
+def _mean_face_motions(task: AnimationTask, test: IntArray) -> list[FloatArray]:
+    """Return the baseline that holds the condition's mean training face still."""
+
     def label(record: Record) -> tuple[str, int]:
         return record.emotion, record.intensity
 
@@ -108,12 +118,27 @@ def _mean_face(task: AnimationTask, learned: LearnedReward, test: IntArray) -> F
     baseline = MeanFace(
         [task.corpus[index].motion for index in train], [label(records[index]) for index in train]
     )
-    motions = [
+    return [
         baseline.animate(label(records[int(index)]), n_frames=int(task.n_frames[index]))
         for index in test
     ]
-    errors = task.errors_of_motion(pad_stack(motions, edge=True), test)
-    return errors | {"score": learned.score_motion(test, motions)}
+
+
+def _measures(
+    run: RunFolder, task: AnimationTask, policies: dict[str, MotionTransformer]
+) -> dict[str, dict[str, list[float]]]:
+    """Return all metrics of the recordings, the baselines and the policies decoded greedily."""
+    test = task.corpus.split("test")
+    motions = {
+        RECORDINGS: task.target_motion(test),
+        "through the tokenizer": task.decode(task.recorded(test)),
+        "mean face": pad_stack(_mean_face_motions(task, test), edge=True),
+    }
+    for name, model in policies.items():
+        written = animate_utterances(model, task, test, decoding=Decoding(), seed=run.config.seed)
+        motions[f"{name}, greedy"] = task.decode(written)
+    rows = measure_rows(task, motions, test)
+    return {label: _summarise(figures, run.config.evaluate) for label, figures in rows.items()}
 
 
 def _summarise(figures: Figures, config: EvaluateConfig) -> dict[str, list[float]]:
@@ -122,7 +147,11 @@ def _summarise(figures: Figures, config: EvaluateConfig) -> dict[str, list[float
 
 
 def _interval(values: FloatArray, config: EvaluateConfig) -> list[float]:
-    interval = bootstrap_mean(values, resamples=config.resamples, confidence=config.confidence)
+    """Return mean, low and high over the utterances for which a figure is defined."""
+    defined = values[~np.isnan(values)]
+    if not len(defined):
+        return [float("nan")] * 3
+    interval = bootstrap_mean(defined, resamples=config.resamples, confidence=config.confidence)
     return [interval.mean, interval.low, interval.high]
 
 
