@@ -1,4 +1,4 @@
-"""The face that feels: emotion, prosody-driven brows, blinks and gaze; not the sounds."""
+"""The face that feels: emotion, and brows that mark accents; neither the sounds nor the eyes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from esarm_env.corpus.synthetic import rules
+from esarm_env.corpus.synthetic.curves import ease, smooth
 from esarm_env.corpus.synthetic.mouth import channels_of
-from esarm_env.corpus.synthetic.prosody import Prosody, smooth
+from esarm_env.corpus.synthetic.prosody import Prosody
 from esarm_env.corpus.synthetic.speakers import SpeakerStyle
 from esarm_env.face.names import ARKIT_NAMES, index_of
 from esarm_env.types import FRAME_RATE_HZ, N_CHANNELS, FloatArray
@@ -17,7 +18,7 @@ _SIDES = ("Left", "Right")
 
 def emotional_face(
     emotion: str,
-    intensity: int,
+    strength: float,
     *,
     prosody: Prosody,
     speech_s: tuple[float, float],
@@ -25,37 +26,41 @@ def emotional_face(
 ) -> FloatArray:
     """Return the emotion's action units over time, shape (T, 52).
 
-    Onset, apex and offset around the speech, the apex swelling with loudness.
+    Onset, apex and offset around the speech, the apex swelling with loudness and pitch.
 
     Args:
         emotion: Key of `rules.EMOTION_FACE`.
-        intensity: 1 to 3.
+        strength: 1 is full intensity.
         prosody: Of the utterance, T frames.
         speech_s: Start and end of the speech.
         style: Of the speaker.
     """
     apex = np.zeros(N_CHANNELS)
-    for name, value in rules.EMOTION_FACE[emotion].items():
-        apex[channels_of(name.replace("Near", style.near_side))] = value
+    units = rules.EMOTION_FACE[emotion]
+    for unit, habit in zip(units, style.habits[emotion], strict=True):
+        apex[channels_of(unit.channel.replace("Near", style.near_side))] = unit.size * habit
     time_s = np.arange(len(prosody.loudness)) / FRAME_RATE_HZ
-    rise = _ease((time_s - speech_s[0] + rules.EMOTION_ONSET_S / 2) / rules.EMOTION_ONSET_S)
-    fall = _ease((speech_s[1] + rules.EMOTION_OFFSET_S - time_s) / rules.EMOTION_OFFSET_S)
+    rise = ease((time_s - speech_s[0] + rules.EMOTION_ONSET_S / 2) / rules.EMOTION_ONSET_S)
+    fall = ease((speech_s[1] + rules.EMOTION_OFFSET_S - time_s) / rules.EMOTION_OFFSET_S)
     level = rules.EMOTION_REST_LEVEL + (1 - rules.EMOTION_REST_LEVEL) * rise * fall
-    slow_loudness = smooth(prosody.loudness, 4.0)
-    level = level * (1 + rules.EMOTION_ENERGY_GAIN * (slow_loudness - 0.6))
-    gain = rules.INTENSITY_GAIN[intensity] * style.expressiveness
-    return (level[:, None] * apex * gain).astype(np.float32)
-
-
-def prosodic_face(prosody: Prosody, style: SpeakerStyle) -> FloatArray:
-    """Return brows that rise with pitch accents and cheeks that follow loudness, shape (T, 52)."""
-    motion = np.zeros((len(prosody.accent), N_CHANNELS), np.float32)
-    accent = np.clip(_without_declination(prosody) / rules.ACCENT_FULL_SEMITONES, 0, 1.5)
-    accent = np.interp(
-        np.arange(len(accent)) + rules.ACCENT_LEAD_S * FRAME_RATE_HZ,
-        np.arange(len(accent)),
-        accent * np.clip(prosody.loudness / 0.4, 0, 1),
+    loudness, accent = (
+        smooth(curve, rules.EMOTION_SWELL_FRAMES) for curve in (prosody.loudness, prosody.accent)
     )
+    swell = rules.EMOTION_LOUDNESS_GAIN * (loudness - rules.EMOTION_LOUDNESS_MIDDLE)
+    swell = swell + rules.EMOTION_PITCH_GAIN * accent * np.clip(loudness, 0, 1)
+    level = level * np.maximum(1 + swell, 0)
+    return (level[:, None] * apex * (strength * style.expressiveness)).astype(np.float32)
+
+
+def prosodic_face(prosody: Prosody, style: SpeakerStyle, rng: np.random.Generator) -> FloatArray:
+    """Return brows that rise with pitch accents and cheeks that follow loudness, shape (T, 52)."""
+    n_frames = len(prosody.accent)
+    accent = np.clip(_without_declination(prosody) / rules.ACCENT_FULL_SEMITONES, 0, 1.5)
+    accent = _as_performed(accent * np.clip(prosody.loudness / 0.4, 0, 1), rng)
+    where = np.arange(n_frames)
+    accent = np.interp(where + rules.ACCENT_LEAD_S * FRAME_RATE_HZ, where, accent)
+    accent = accent + _lone_raises(n_frames, rng)
+    motion = np.zeros((n_frames, N_CHANNELS), np.float32)
     for name, value in rules.PROSODY_FACE.items():
         motion[:, channels_of(name)] += (value * style.brow_gain * accent)[:, None]
     for name, value in rules.LOUDNESS_FACE.items():
@@ -72,56 +77,6 @@ def resting_face(style: SpeakerStyle) -> FloatArray:
     return rest
 
 
-def blinks(
-    n_frames: int, *, phrase_ends_s: list[float], style: SpeakerStyle, rng: np.random.Generator
-) -> FloatArray:
-    """Return lid closure, shape (T,): at random, and now and then where a phrase ends."""
-    duration_s = n_frames / FRAME_RATE_HZ
-    rate_hz = rules.BLINK_RATE_HZ * style.blink_gain
-    # Begun before the first frame, or no utterance would start in the middle of a blink.
-    spontaneous = rng.uniform(-0.3, duration_s, rng.poisson(rate_hz * (duration_s + 0.3)))
-    at_ends = [
-        end_s + rng.uniform(-0.05, 0.12)
-        for end_s in phrase_ends_s
-        if rng.uniform() < rules.BLINK_AT_PHRASE_END * style.blink_gain
-    ]
-    time_s = np.arange(n_frames) / FRAME_RATE_HZ
-    lids = np.zeros(n_frames)
-    last_s = -np.inf
-    for start_s in sorted([*spontaneous, *at_ends]):
-        if start_s - last_s < rules.BLINK_SHORTEST_GAP_S:
-            continue
-        last_s = start_s
-        shut_s = start_s + rules.BLINK_CLOSING_S
-        opens_s = shut_s + rules.BLINK_CLOSED_S
-        shape = _ease((time_s - start_s) / rules.BLINK_CLOSING_S)
-        shape = shape * _ease(1 - (time_s - opens_s) / rules.BLINK_OPENING_S)
-        lids = np.maximum(lids, shape * rng.uniform(*rules.BLINK_DEPTH))
-    return lids.astype(np.float32)
-
-
-def gaze(n_frames: int, rng: np.random.Generator) -> FloatArray:
-    """Return small fixations joined by saccades, as `eyeLook` channels, shape (T, 52)."""
-    time_s = np.arange(n_frames) / FRAME_RATE_HZ
-    n_fixations = int(n_frames / FRAME_RATE_HZ / rules.GAZE_FIXATION_S[0]) + 2
-    starts_s = np.cumsum(rng.uniform(*rules.GAZE_FIXATION_S, n_fixations)) - 1.0
-    targets = rng.normal(0, rules.GAZE_STD, (n_fixations + 1, 2)) * (1.0, 0.6)
-    steps = _ease((time_s[:, None] - starts_s) / rules.GAZE_SACCADE_S)  # (T, fixations)
-    yaw, pitch = (targets[0] + steps @ np.diff(targets, axis=0)).T
-    motion = np.zeros((n_frames, N_CHANNELS), np.float32)
-    # To the speaker's left, the left eye turns outwards and the right one inwards.
-    for name, value in (
-        ("eyeLookOutLeft", yaw),
-        ("eyeLookInRight", yaw),
-        ("eyeLookInLeft", -yaw),
-        ("eyeLookOutRight", -yaw),
-        ("eyeLookUp", pitch),
-        ("eyeLookDown", -pitch),
-    ):
-        motion[:, channels_of(name)] = np.maximum(value, 0)[:, None]
-    return motion
-
-
 def asymmetry_gain(style: SpeakerStyle) -> FloatArray:
     """Return a factor for each channel, shape (52,): one side stronger, the other weaker."""
     gain = np.ones(N_CHANNELS, np.float32)
@@ -132,6 +87,31 @@ def asymmetry_gain(style: SpeakerStyle) -> FloatArray:
     return gain
 
 
+def _as_performed(
+    accent: npt.NDArray[np.float64], rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Vary each accent (a stretch above 0) by itself, and miss a few."""
+    edges = np.diff(np.concatenate([[False], accent > 0]).astype(np.int8)) > 0
+    number = np.cumsum(edges)  # of the accent a frame belongs to, counted from 1
+    gain = rng.uniform(*rules.ACCENT_GAIN, number[-1] + 1)
+    missed = rng.uniform(size=len(gain)) < rules.ACCENT_MISSED
+    gain[missed] *= rules.ACCENT_MISSED_GAIN
+    return np.asarray(accent * gain[number])
+
+
+def _lone_raises(n_frames: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Return brow raises without an accent, shape (T,), in units of a full accent."""
+    duration_s = n_frames / FRAME_RATE_HZ
+    time_s = np.arange(n_frames) / FRAME_RATE_HZ
+    raises = np.zeros(n_frames)
+    for start_s in rng.uniform(0, duration_s, rng.poisson(rules.LONE_RAISE_RATE_HZ * duration_s)):
+        falls_s = start_s + rules.LONE_RAISE_UP_S + rules.LONE_RAISE_HOLD_S
+        shape = ease((time_s - start_s) / rules.LONE_RAISE_UP_S)
+        shape = shape * ease(1 - (time_s - falls_s) / rules.LONE_RAISE_DOWN_S)
+        raises = np.maximum(raises, shape * rng.uniform(*rules.LONE_RAISE_SIZE))
+    return raises
+
+
 def _without_declination(prosody: Prosody) -> npt.NDArray[np.float64]:
     """Return the pitch above its own falling line, or only the first accent would raise a brow."""
     where = np.arange(len(prosody.accent), dtype=np.float64)
@@ -139,8 +119,3 @@ def _without_declination(prosody: Prosody) -> npt.NDArray[np.float64]:
         return np.zeros(len(where))
     slope, level = np.polyfit(where, prosody.accent, 1, w=prosody.loudness + 1e-3)
     return np.asarray(prosody.accent - slope * where - level)
-
-
-def _ease(phase: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Go from 0 to 1 over `phase` 0..1 like half a cosine."""
-    return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(phase, 0, 1)))

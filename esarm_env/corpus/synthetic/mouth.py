@@ -1,4 +1,4 @@
-"""The speaking mouth: visemes blended by dominance, lips shut for p, b and m.
+"""The speaking mouth: visemes blended by dominance; `contact` shuts the lips.
 
 Coarticulation after Cohen and Massaro 1993 ("Modeling coarticulation in synthetic visual
 speech"): every sound pulls each channel to its own target, with a dominance that falls off with
@@ -14,20 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from esarm_env.corpus.synthetic import rules
+from esarm_env.corpus.synthetic.curves import smooth
 from esarm_env.corpus.synthetic.espeak import Phoneme
-from esarm_env.corpus.synthetic.prosody import smooth
 from esarm_env.face.names import ARKIT_NAMES, index_of
 from esarm_env.types import FRAME_RATE_HZ, N_CHANNELS, FloatArray, IntArray
 
+STRESS_MARKS = "ˈˌ"
+
 _OVERSAMPLING = 4  # visemes are laid out at 120 Hz, then low-passed: no stop falls between frames
-_SMOOTHING_S = 0.022  # Gaussian; 3 dB down at 6 Hz, as captured jaws are
-_DOMINANCE_REACH_S = 0.045
 _SHORTEST_SEGMENT_S = 0.03
-_STRESS_MARKS = "ˈˌ"
 _JAW = index_of("jawOpen")
-# What closed lips leave no room for.
-_OPENINGS = [index_of(n) for n in ARKIT_NAMES if n.startswith(("mouthUpperUp", "mouthLowerDown"))]
-_OPENINGS += [index_of("mouthFunnel"), index_of("tongueOut")]
+SLOW_LIPS = [index_of(name) for name in ARKIT_NAMES if name.startswith(rules.SLOW_LIPS)]
 _CLASS_OF = {sound: name for name, sounds in rules.SOUNDS.items() for sound in sounds}
 _CLASSES = list(rules.VISEMES)
 
@@ -61,7 +58,7 @@ def segments_of(phonemes: Sequence[Phoneme]) -> Segments:
     rows: list[tuple[int, float, float, float]] = []
     for phoneme in phonemes:
         names = [_CLASS_OF[c] for c in phoneme.ipa if c in _CLASS_OF] or ["pause"]
-        marks = "".join(c for c in phoneme.ipa if c in _STRESS_MARKS)
+        marks = "".join(c for c in phoneme.ipa if c in STRESS_MARKS)
         part_s = (phoneme.end_s - phoneme.start_s) / len(names)
         for index, name in enumerate(names):
             stress = rules.STRESS_GAIN[marks[:1]] if name in rules.VOWEL_CLASSES else 1.0
@@ -72,7 +69,7 @@ def segments_of(phonemes: Sequence[Phoneme]) -> Segments:
 
 
 def speaking_mouth(segments: Segments, n_frames: int, *, effort: float) -> FloatArray:
-    """Blend the visemes into motion, lips not yet shut.
+    """Blend the visemes into motion, lips not yet touching.
 
     Args:
         segments: The sounds, times from the first frame.
@@ -88,44 +85,19 @@ def speaking_mouth(segments: Segments, n_frames: int, *, effort: float) -> Float
     half_s = 0.5 * np.maximum(segments.duration_s, _SHORTEST_SEGMENT_S)
     # Beyond its own edge a sound keeps pulling, less and less; smooth at its centre.
     distance = np.sqrt((time_s - segments.centre_s) ** 2 + (0.3 * half_s) ** 2) - half_s
-    fall_off = np.exp(-distance / _DOMINANCE_REACH_S).clip(max=np.e**2)  # (T', S)
+    jaw_near, lips_near = (
+        np.exp(-distance / reach_s).clip(max=np.e**2)  # (T', S)
+        for reach_s in (rules.JAW_REACH_S, rules.LIPS_REACH_S)
+    )
     targets = poses[segments.viseme] * segments.gain[:, None] * effort  # (S, 52)
-    jaw = fall_off * jaw_weight[segments.viseme]
-    lips = fall_off * lip_weight[segments.viseme]
+    jaw = jaw_near * jaw_weight[segments.viseme]
+    lips = lips_near * lip_weight[segments.viseme]
     motion = (lips @ targets) / (lips.sum(axis=1, keepdims=True) + 1e-6)  # (T', 52)
     motion[:, _JAW] = (jaw @ targets[:, _JAW]) / (jaw.sum(axis=1) + 1e-6)
-    fine = smooth(motion.astype(np.float32), _SMOOTHING_S * FRAME_RATE_HZ * _OVERSAMPLING)
+    fine_hz = FRAME_RATE_HZ * _OVERSAMPLING
+    fine = smooth(motion.astype(np.float32), rules.SMOOTHING_S * fine_hz)
+    fine[:, SLOW_LIPS] = smooth(fine[:, SLOW_LIPS], rules.SLOW_LIPS_SMOOTHING_S * fine_hz)
     return np.ascontiguousarray(fine[::_OVERSAMPLING])  # (T, 52)
-
-
-def lip_closure(phonemes: Sequence[Phoneme], n_frames: int) -> FloatArray:
-    """Return how far the lips are pressed shut, shape (T,): 1 throughout each p, b and m."""
-    time_s = np.arange(n_frames) / FRAME_RATE_HZ
-    closure = np.zeros(n_frames)
-    for phoneme in phonemes:
-        sound = phoneme.ipa.strip(_STRESS_MARKS)[:1]
-        if sound not in rules.CLOSURE_LEAD_S:
-            continue
-        begin_s = phoneme.start_s - rules.CLOSURE_LEAD_S[sound]
-        release_s = rules.CLOSURE_RELEASE_S
-        end_s = phoneme.end_s - release_s if sound == "m" else phoneme.start_s + release_s
-        end_s = max(end_s, begin_s + rules.CLOSURE_SHORTEST_S)
-        outside_s = np.maximum(np.maximum(begin_s - time_s, time_s - end_s), 0)
-        ramp = np.clip(1 - outside_s / rules.CLOSURE_RAMP_S, 0, 1)
-        closure = np.maximum(closure, 0.5 - 0.5 * np.cos(np.pi * ramp))
-    return closure.astype(np.float32)
-
-
-def shut_lips(motion: FloatArray, closure: FloatArray) -> None:
-    """Close the mouth in place where `closure` says so.
-
-    The jaw itself rises most of the way, and `mouthClose` brings the lips together over what is
-    left: with ARKit they meet where it equals `jawOpen`.
-    """
-    share = rules.CLOSURE_JAW_SHARE
-    motion[:, index_of("mouthClose")] = (1 - share) * motion[:, _JAW] * closure
-    motion[:, _JAW] *= 1 - share * closure
-    motion[:, _OPENINGS] *= 1 - closure[:, None]
 
 
 def _viseme_tables() -> tuple[npt.NDArray[np.float64], ...]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from esarm_env.corpus.synthetic.curves import smooth
 from esarm_env.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, BoolArray, FloatArray, n_frames_of
 
 _WINDOW = 1024  # 64 ms: three periods of a 50 Hz voice
@@ -30,18 +31,6 @@ class Prosody:
 
     loudness: FloatArray
     accent: FloatArray
-
-
-def smooth(values: FloatArray, sigma: float) -> FloatArray:
-    """Low-pass `values` along axis 0 with a Gaussian of `sigma` samples, edges held."""
-    reach = max(1, int(np.ceil(3.5 * sigma)))
-    offsets = np.arange(-reach, reach + 1)
-    kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel /= kernel.sum()
-    pad = [(reach, reach)] + [(0, 0)] * (values.ndim - 1)
-    padded = np.pad(values, pad, mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=0)
-    return np.asarray(windows @ kernel, dtype=np.float32)
 
 
 def measure_prosody(audio: FloatArray) -> Prosody:

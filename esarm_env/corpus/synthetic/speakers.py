@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,7 @@ class SpeakerStyle:
         smile_bias: Constant `mouthSmile`.
         blink_gain: Scale of the blink rate.
         neutral: Shape (len(rules.SPEAKER_NEUTRAL),), the resting face, in that order.
+        habits: By emotion a factor for each unit of `rules.EMOTION_FACE`, in that order.
     """
 
     voice: str
@@ -48,6 +50,7 @@ class SpeakerStyle:
     smile_bias: float
     blink_gain: float
     neutral: FloatArray
+    habits: Mapping[str, FloatArray]
 
 
 def generator_of(seed: int, *keys: str | int) -> np.random.Generator:
@@ -79,4 +82,11 @@ def speaker_style(index: int, *, seed: int) -> SpeakerStyle:
         blink_gain=draw(rules.SPEAKER_BLINK_GAIN),
         neutral=rng.uniform(0, 1, len(rules.SPEAKER_NEUTRAL)).astype(np.float32)
         * np.array(list(rules.SPEAKER_NEUTRAL.values()), np.float32),
+        habits={emotion: _habit(index, emotion, seed=seed) for emotion in rules.EMOTION_FACE},
     )
+
+
+def _habit(index: int, emotion: str, *, seed: int) -> FloatArray:
+    """Draw how strongly a speaker uses each unit of an emotion."""
+    rng = generator_of(seed, "habit", index, emotion)
+    return rng.uniform(*rules.HABIT_RANGE, len(rules.EMOTION_FACE[emotion])).astype(np.float32)

@@ -29,21 +29,30 @@ def make_utterance(
     labels = (planned.emotion, planned.intensity, planned.repetition)
     rng = generator_of(design.seed, design.name, planned.speaker, text, *labels)
     change = rules.EMOTION_VOICE[planned.emotion]
-    gain = 0.0 if planned.emotion == "neutral" else rules.INTENSITY_GAIN[planned.intensity]
-    settings = voice_settings(style, change, gain=gain, rng=rng)
+    heard, seen = _strengths(planned.emotion, planned.intensity, rng)
+    settings = voice_settings(style, change, gain=heard, rng=rng)
     speech, phonemes = synthesise(text, settings)
-    speech = _tilted(speech, change.tilt * gain)
-    level_db = style.level_db + change.level_db * gain + rng.uniform(-0.7, 0.7)
+    speech = _tilted(speech, change.tilt * heard)
+    level_db = style.level_db + change.level_db * heard + rng.uniform(-0.7, 0.7)
     audio, phonemes = _staged(_at_level(speech, level_db), phonemes, rng)
     motion = face_motion(
         audio,
         phonemes,
         emotion=planned.emotion,
-        intensity=planned.intensity,
+        strength=seen,
         style=style,
         rng=rng,
     )
     return audio, motion
+
+
+def _strengths(emotion: str, intensity: int, rng: np.random.Generator) -> tuple[float, float]:
+    """Draw how strongly the emotion is heard and seen; mostly alike, 1 for full intensity."""
+    spreads = (rules.STRENGTH_SPREAD, rules.STRENGTH_UNHEARD_SPREAD)
+    shared, unheard = np.exp(rng.normal(0, spreads))
+    full = 0.0 if emotion == "neutral" else rules.INTENSITY_GAIN[intensity]
+    heard, seen = np.clip([shared, shared * unheard], *rules.STRENGTH_LIMITS) * full
+    return float(heard), float(seen)
 
 
 def voice_settings(

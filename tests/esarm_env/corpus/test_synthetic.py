@@ -46,11 +46,23 @@ def files_of(corpus: SyntheticCorpus) -> dict[str, bytes]:
 
 
 def test_worker_count_changes_no_byte(mead: SyntheticCorpus, tmp_path: Path) -> None:
-    """Otherwise two machines train on different corpora under one name."""
+    """Otherwise two machines train on different corpora under one name. 48 is no multiple of 5."""
     other = open_synthetic(
-        "synthetic-mead", size=SIZE, cache_dir=tmp_path, n_workers=3, progress=False
+        "synthetic-mead", size=SIZE, cache_dir=tmp_path, n_workers=5, progress=False
     )
-    assert files_of(other) == files_of(mead), "three workers must write what one writes"
+    assert files_of(other) == files_of(mead), "five workers must write what one writes"
+
+
+def test_uneven_shards_change_no_byte(tmp_path: Path) -> None:
+    """A line lost or doubled where a shard ends shifts everything after it."""
+    made = [
+        open_synthetic(
+            "synthetic-ravdess", size=11, cache_dir=tmp_path / str(n), n_workers=n, progress=False
+        )
+        for n in (1, 2, 3)
+    ]
+    first, *others = (files_of(corpus) for corpus in made)
+    assert all(files == first for files in others), "one, two and three workers must write alike"
 
 
 def test_order_changes_no_byte(mead: SyntheticCorpus) -> None:

@@ -1,16 +1,19 @@
 """The rule model: lips shut where they must, emotions told apart, brows that follow the voice."""
 
+import math
 import re
 
 import numpy as np
 import pytest
 
 from esarm_env.corpus.synthetic import rules, synthetic_design
+from esarm_env.corpus.synthetic.contact import contact_face, touches
+from esarm_env.corpus.synthetic.curves import smooth
 from esarm_env.corpus.synthetic.espeak import Phoneme, VoiceSettings, synthesise
 from esarm_env.corpus.synthetic.motion import face_motion
 from esarm_env.corpus.synthetic.mouth import channels_of
 from esarm_env.corpus.synthetic.plan import PlannedUtterance
-from esarm_env.corpus.synthetic.prosody import measure_prosody, smooth
+from esarm_env.corpus.synthetic.prosody import measure_prosody
 from esarm_env.corpus.synthetic.sentences import MEAD_SENTENCES
 from esarm_env.corpus.synthetic.speakers import speaker_style
 from esarm_env.corpus.synthetic.utterance import make_utterance
@@ -20,6 +23,7 @@ pytest.importorskip("espeakng_loader")
 
 DESIGN = synthetic_design("synthetic-mead")
 JAW, CLOSE = index_of("jawOpen"), index_of("mouthClose")
+BROW_DOWN = index_of("browDownLeft")
 
 
 def spoken(text: str, emotion: str = "neutral") -> tuple[np.ndarray, list[Phoneme], np.ndarray]:
@@ -29,11 +33,21 @@ def spoken(text: str, emotion: str = "neutral") -> tuple[np.ndarray, list[Phonem
         audio,
         phonemes,
         emotion=emotion,
-        intensity=3,
+        strength=1.0,
         style=speaker_style(0, seed=0),
         rng=np.random.default_rng(0),
     )
     return audio, phonemes, motion
+
+
+def anger(intensity: int, n_sentences: int, n_speakers: int = 1) -> list[float]:
+    """Return how far the brows are down in each of some angry sentences."""
+    lines = [
+        PlannedUtterance("train", speaker, sentence, "angry", intensity, 0)
+        for speaker in range(n_speakers)
+        for sentence in range(n_sentences)
+    ]
+    return [float(make_utterance(DESIGN, line)[1][:, BROW_DOWN].mean()) for line in lines]
 
 
 def aperture(motion: np.ndarray) -> np.ndarray:
@@ -43,27 +57,65 @@ def aperture(motion: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("emotion", ["neutral", "surprised", "disgusted"])
-def test_lips_shut_before_each_p_b_m(emotion: str) -> None:
+def test_lips_shut_for_each_p_b_m(emotion: str) -> None:
     """An open mouth at a "b" is the first thing a viewer sees."""
     n_closures = 0
     for text in ("Bob moved the purple boat.", "Mom, have you fed my big baboon a pie?"):
         _, phonemes, motion = spoken(text, emotion)
         gap = aperture(motion)
-        for phoneme in phonemes:
-            if phoneme.ipa not in ("p", "b", "m") or phoneme.start_s < 0.1:
+        for touch in touches(phonemes):
+            if not touch.contact.shuts or touch.begin_s < 0.1:
                 continue  # the take starts in the middle of an initial one
-            around = slice(int((phoneme.start_s - 0.06) * 30), int(phoneme.start_s * 30) + 2)
+            frames = slice(math.ceil(touch.begin_s * 30), math.floor(touch.end_s * 30) + 1)
             n_closures += 1
-            least = gap[around].min()
-            assert least < 0.02, f"lips stay {least:.3f} apart at {phoneme} of {text!r}"
-            assert motion[around, JAW].min() < 0.14, f"the jaw hangs open at {phoneme}"
+            most = gap[frames].max()
+            assert most < 0.02, f"lips come {most:.3f} apart at {touch} of {text!r}"
+            assert motion[frames, JAW].max() < 0.2, f"the jaw hangs open at {touch}"
         assert gap.max() > 0.3, f"the mouth must open between closures, got {gap.max():.3f}"
     assert n_closures >= 8, f"expected at least 8 closures, found {n_closures}"
 
 
+@pytest.mark.parametrize("rate_wpm", [110, 140, 170])
+def test_lips_are_shut_while_the_sound_is(rate_wpm: int) -> None:
+    """Marks stand at the burst of p but at the start of b and m: one lead for all is half wrong."""
+    n_closures = 0
+    for text in ("A happy baby.", "The robber ate a ripe apple.", "My mama saw a camel."):
+        audio, phonemes = synthesise(text, VoiceSettings("en-us+m3", rate_wpm=rate_wpm))
+        for touch in touches(phonemes):
+            middle_s = 0.5 * (touch.begin_s + touch.end_s)
+            if not touch.contact.shuts or middle_s < 0.15 or middle_s > len(audio) / 16_000 - 0.15:
+                continue
+            time_s = middle_s + np.arange(-0.1, 0.1, 0.004)
+            level = np.array([np.square(audio[int(t * 16_000) :][:128]).mean() for t in time_s])
+            quiet_s = time_s[level < 0.1 * level.max()]
+            inside = (quiet_s > touch.begin_s - 0.02) & (quiet_s < touch.end_s + 0.02)
+            n_closures += 1
+            assert inside.any(), f"no dip of the sound in {touch} of {text!r}"
+    assert n_closures >= 8, f"expected at least 8 closures, found {n_closures}"
+
+
+def test_only_stressed_lips_press() -> None:
+    """Captured lips are pressed in under 5 % of speech; pressing at every p smears a channel."""
+    phonemes = [Phoneme("p", 1.0, 1.04), Phoneme("ə", 1.04, 1.1), Phoneme("", 1.1, 1.6)]
+    stressed = [Phoneme("p", 1.0, 1.04), Phoneme("ɹ", 1.04, 1.08), Phoneme("ˈiː", 1.08, 1.2)]  # noqa: RUF001 - IPA
+    press = [
+        contact_face(sounds, 60)[:, index_of("mouthPressLeft")] for sounds in (phonemes, stressed)
+    ]
+    assert press[0].max() == 0, "an unstressed p must not press"
+    assert press[1].max() == pytest.approx(rules.CONTACTS["p"].face["mouthPress"], rel=0.1)
+    assert 28 <= press[1].argmax() <= 30, "pressing must be strongest before the mark"
+
+
+def test_short_contacts_are_widened() -> None:
+    """A closure of 40 ms may fall between two frames and be seen in neither."""
+    (touch,) = touches([Phoneme("p", 1.0, 1.04)])
+    assert touch.end_s - touch.begin_s == pytest.approx(rules.CONTACT_SHORTEST_S), "too short"
+    assert 0.5 * (touch.begin_s + touch.end_s) == pytest.approx(1.0 - 0.048 / 2), "off its middle"
+
+
 @pytest.mark.parametrize(
     ("sound", "channel", "least"),
-    [("uː", "mouthPucker", 0.3), ("f", "mouthRollLower", 0.12), ("ɑː", "jawOpen", 0.4)],  # noqa: RUF001 - IPA
+    [("uː", "mouthPucker", 0.3), ("f", "mouthRollLower", 0.06), ("ɑː", "jawOpen", 0.4)],  # noqa: RUF001 - IPA
 )
 def test_sounds_have_their_shape(sound: str, channel: str, least: float) -> None:
     """Coarticulation must soften the shapes, not wash them out."""
@@ -77,14 +129,14 @@ def test_sounds_have_their_shape(sound: str, channel: str, least: float) -> None
 
 
 def test_jaw_follows_loudness() -> None:
-    """Captured takes have 0.6-0.8; far below, the audio cannot predict the mouth."""
+    """Captured takes have 0.63 to 0.80; far below, the audio cannot predict the mouth."""
     correlations = []
     for text in MEAD_SENTENCES[:6]:
         audio, _, motion = spoken(text)
         loudness = smooth(measure_prosody(audio).loudness, 1.0)
         correlations.append(np.corrcoef(loudness, motion[:, JAW])[0, 1])
     mean = float(np.mean(correlations))
-    assert 0.5 < mean < 0.9, f"loudness and jaw correlate by {mean:.2f}"
+    assert 0.62 < mean < 0.82, f"loudness and jaw correlate by {mean:.2f}"
 
 
 def test_mouth_moves_below_8_hz() -> None:
@@ -93,9 +145,9 @@ def test_mouth_moves_below_8_hz() -> None:
     centred = motion - motion.mean(axis=0)
     power = np.square(np.abs(np.fft.rfft(centred, axis=0)))
     fast = np.fft.rfftfreq(len(motion), 1 / 30) > 8
-    for name in ("jawOpen", "mouthPucker", "mouthFunnel", "mouthStretchLeft", "mouthPressLeft"):
+    for name in ("jawOpen", "mouthPucker", "mouthFunnel", "mouthSmileLeft", "mouthClose"):
         share = power[fast, index_of(name)].sum() / power[:, index_of(name)].sum()
-        assert share < 0.02, f"{name} has {share:.1%} of its power above 8 Hz"
+        assert share < 0.03, f"{name} has {share:.1%} of its power above 8 Hz"
 
 
 def test_emotions_are_told_apart_across_speakers() -> None:
@@ -118,16 +170,64 @@ def test_emotions_are_told_apart_across_speakers() -> None:
         distance = np.linalg.norm(faces[speaker][:, None] - others[None], axis=-1)
         own = np.diag(distance)
         rest = (distance + np.diag(np.full(len(emotions), np.inf))).min(axis=1)
-        assert (own < 0.7 * rest).all(), f"speaker {speaker}: {own} against {rest}"
+        assert (own < 0.8 * rest).all(), f"speaker {speaker}: {own} against {rest}"
 
 
 def test_intensity_scales_the_expression() -> None:
     """Levels 1, 2 and 3 must be in order, or the condition means nothing."""
-    brows = []
-    for intensity in (1, 2, 3):
-        planned = PlannedUtterance("train", 1, 2, "angry", intensity, 0)
-        brows.append(make_utterance(DESIGN, planned)[1][:, index_of("browDownLeft")].mean())
-    assert brows[0] < 0.7 * brows[1] < 0.7 * brows[2] * 0.95, f"browDown by intensity: {brows}"
+    brows = [np.mean(anger(level, 4, n_speakers=4)) for level in (1, 2, 3)]
+    assert brows[0] < 0.75 * brows[1] < 0.75 * 0.85 * brows[2], f"browDown by intensity: {brows}"
+
+
+def test_intensities_overlap_a_little() -> None:
+    """Were strength the label alone, the mean face of the condition would be the best face."""
+    levels = {level: anger(level, 4, n_speakers=6) for level in (2, 3)}
+    assert max(levels[2]) > min(levels[3]), f"levels 2 and 3 do not touch: {levels}"
+
+
+def test_expression_swells_with_the_voice() -> None:
+    """The part of an expression that can be heard is what a policy can win over a mean face."""
+    found = []
+    for text in MEAD_SENTENCES[:6]:
+        audio, _, motion = spoken(text, "angry")
+        loudness = smooth(measure_prosody(audio).loudness, rules.EMOTION_SWELL_FRAMES)
+        found.append(np.corrcoef(loudness, motion[:, BROW_DOWN])[0, 1])
+    assert np.mean(found) > 0.7, f"loudness and browDown correlate by {np.mean(found):.2f}"
+
+
+def test_no_model_can_reach_zero() -> None:
+    """Equal words, voice and label must not give equal faces, or memorising looks like skill."""
+    audio, phonemes = synthesise(MEAD_SENTENCES[0], VoiceSettings("en-us+m3", rate_wpm=140))
+    arguments = {"emotion": "happy", "strength": 1.0, "style": speaker_style(0, seed=0)}
+    first, second = (
+        face_motion(audio, phonemes, **arguments, rng=np.random.default_rng(seed))
+        for seed in (0, 1)
+    )
+    moved = np.abs(first - second).mean(axis=0)
+    assert (moved[[JAW, index_of("browInnerUp"), index_of("mouthSmileLeft")]] > 1e-3).all(), moved
+
+
+def test_speakers_have_habits_of_their_own() -> None:
+    """Nine copies of one actor would make unseen speakers as easy as seen ones."""
+    styles = [speaker_style(index, seed=0) for index in range(4)]
+    for emotion, units in rules.EMOTION_FACE.items():
+        habits = np.stack([style.habits[emotion] for style in styles])
+        assert habits.shape == (4, len(units)), f"a habit per unit of {emotion}"
+        low, high = rules.HABIT_RANGE
+        assert not units or (low <= habits.min() < habits.max() <= high), f"habits of {emotion}"
+    again = speaker_style(0, seed=0).habits["sad"]
+    assert np.array_equal(again, styles[0].habits["sad"]), "a speaker keeps its habits"
+
+
+def test_tables_name_real_channels_and_their_sources() -> None:
+    """A misspelt channel fails deep in a worker; a number without a source cannot be checked."""
+    for emotion, units in rules.EMOTION_FACE.items():
+        for unit in units:
+            assert channels_of(unit.channel.replace("Near", "Left")), f"{unit} of {emotion}"
+            assert 0 < unit.size <= 1 and unit.source, f"{unit} of {emotion}"
+    for viseme in rules.VISEMES.values():
+        assert all(channels_of(name) for name in viseme.pose), f"{viseme}"
+    assert set(rules.SOUNDS) | {"pause"} == set(rules.VISEMES), "every class has its sounds"
 
 
 def test_brows_follow_pitch() -> None:

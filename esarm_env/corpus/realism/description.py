@@ -1,0 +1,201 @@
+"""One corpus in figures: their pooled values, their range over takes, and how sure they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from esarm_env.corpus.realism.figures import CORPUS_CHANNELS, CORPUS_FIGURES, FIGURES, figures_of
+from esarm_env.corpus.realism.measures import Measured, measure
+from esarm_env.corpus.realism.separability import separability
+from esarm_env.corpus.realism.signals import Curve
+from esarm_env.errors import InputError
+from esarm_env.face.names import ARKIT_NAMES, MOUTH_CHANNELS, UPPER_CHANNELS, index_of
+from esarm_env.types import EMOTIONS, FRAME_RATE_HZ, N_CHANNELS, BoolArray, Corpus, IntArray, Record
+
+LONG_TAKE_S = 30.0  # from here on a take says enough about itself to stand for itself
+_N_RESAMPLES = 20
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a corpus; nan where it is undefined.
+
+    Attributes:
+        value: Over all utterances that were looked at.
+        low: Least over the groups (takes or speakers).
+        high: Greatest over the groups.
+        error: Standard error of one group's value, by resampling its utterances.
+    """
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    error: float = math.nan
+
+
+@dataclass(frozen=True)
+class Description:
+    """A corpus in figures; see `describe`.
+
+    Attributes:
+        corpus: Its name.
+        figures: By name: those of the corpus, then `CHANNEL: FIGURE`.
+        groups: Takes or speakers that the ranges are taken over.
+        emotions: Whose utterances the motion figures are of.
+        n_utterances: How many were looked at for those.
+        duration_s: How long they are together.
+    """
+
+    corpus: str
+    figures: dict[str, Figure]
+    groups: tuple[str, ...]
+    emotions: tuple[str, ...]
+    n_utterances: int
+    duration_s: float
+
+
+def describe(
+    corpus: Corpus, *, sample: int = 400, seed: int = 0, emotions: Sequence[str] | None = None
+) -> Description:
+    """Measure a corpus.
+
+    Levels and speeds are those while speech is heard (short pauses included), so that a corpus
+    with long silences is not a still one. Ranges go over takes, or over speakers where takes are
+    sentences: see `group_names`. Class separability always looks at all emotions.
+
+    Args:
+        corpus: To be measured.
+        sample: How many utterances are looked at, at most; drawn at random.
+        seed: Of the draw.
+        emotions: Measure the motion of these alone; None for all.
+
+    Raises:
+        InputError: If `sample` is below 1, or the corpus has no utterance of `emotions`.
+    """
+    if sample < 1:
+        raise InputError(f"`sample` must be at least 1, got {sample}")
+    there = sorted({record.emotion for record in corpus.records}, key=EMOTIONS.index)
+    wanted = tuple(e for e in there if emotions is None or e in emotions)
+    chosen = np.array([i for i, r in enumerate(corpus.records) if r.emotion in wanted], np.int64)
+    if not len(chosen):
+        raise InputError(
+            f"`emotions` must be among {tuple(there)}, got {emotions}; choose some that it has"
+        )
+    rng = np.random.default_rng(seed)
+    every = np.arange(len(corpus), dtype=np.int64)
+    for_motion, for_classes = (_draw(pool, sample, rng) for pool in (chosen, every))
+    if len(there) == 1:
+        for_classes = for_classes[:0]
+    measured = {int(i): measure(corpus[int(i)]) for i in np.union1d(for_motion, for_classes)}
+    group_of = dict(zip(range(len(corpus)), group_names(corpus.records), strict=True))
+    figures, groups = _ranges(
+        [measured[int(i)] for i in for_motion], [group_of[int(i)] for i in for_motion], rng
+    )
+    _hide_uncaptured(figures, corpus.captured)
+    figures |= _class_figures([measured[int(i)] for i in for_classes], corpus.captured)
+    return Description(
+        corpus=corpus.name,
+        figures=figures,
+        groups=groups,
+        emotions=wanted,
+        n_utterances=len(for_motion),
+        duration_s=sum(measured[int(i)].duration_s for i in for_motion),
+    )
+
+
+def group_names(records: Sequence[Record]) -> list[str]:
+    """Return the group of each record: its take if takes are long, else its speaker.
+
+    Pieces of one take share their id up to the last `-`. Takes count as long if half of them last
+    30 s or more; shorter ones would differ by what is said in them.
+    """
+    takes = [_take_of(record) for record in records]
+    frames: dict[str, int] = {}
+    for take, record in zip(takes, records, strict=True):
+        frames[take] = frames.get(take, 0) + record.n_frames
+    if np.median(list(frames.values())) >= LONG_TAKE_S * FRAME_RATE_HZ:
+        return takes
+    return [record.speaker for record in records]
+
+
+def _take_of(record: Record) -> str:
+    take, _, place = record.id.rpartition("-")
+    return take if place.isdigit() and take else record.id
+
+
+def _draw(pool: IntArray, n: int, rng: np.random.Generator) -> IntArray:
+    return np.sort(rng.choice(pool, size=min(n, len(pool)), replace=False))
+
+
+def _ranges(
+    measured: list[Measured], groups: list[str], rng: np.random.Generator
+) -> tuple[dict[str, Figure], tuple[str, ...]]:
+    """Return the figures with their ranges over `groups`, and the groups' names."""
+    names = sorted(set(groups))
+    pooled = figures_of(measured)
+    values, errors = [], []
+    for name in names:
+        members = [m for m, group in zip(measured, groups, strict=True) if group == name]
+        values.append(figures_of(members))
+        errors.append(_resampled_error(members, rng))
+    low, high = _extremes(np.stack(values))
+    error = _median(np.stack(errors))
+    columns = zip(FIGURES, pooled, low, high, error, strict=True)
+    return {name: Figure(*map(float, rest)) for name, *rest in columns}, tuple(names)
+
+
+def _resampled_error(members: list[Measured], rng: np.random.Generator) -> Curve:
+    """Return the bootstrap standard error of each figure over utterances, shape (F,)."""
+    rows = [
+        figures_of([members[int(i)] for i in rng.integers(len(members), size=len(members))])
+        for _ in range(_N_RESAMPLES)
+    ]
+    return np.asarray(np.std(np.stack(rows), axis=0))
+
+
+def _extremes(values: Curve) -> tuple[Curve, Curve]:
+    """Return least and greatest of each column (G, F), nan left out."""
+    known = ~np.isnan(values)
+    low = np.where(known, values, np.inf).min(axis=0)
+    high = np.where(known, values, -np.inf).max(axis=0)
+    any_known = known.any(axis=0)
+    return np.where(any_known, low, np.nan), np.where(any_known, high, np.nan)
+
+
+def _median(values: Curve) -> Curve:
+    """Return the median of each column (G, F), nan left out."""
+    return np.array(
+        [np.median(v[~np.isnan(v)]) if (~np.isnan(v)).any() else np.nan for v in values.T]
+    )
+
+
+def _hide_uncaptured(figures: dict[str, Figure], captured: BoolArray) -> None:
+    """Blank in place what rests on channels that the corpus never measured."""
+    for name, kept in zip(ARKIT_NAMES, captured, strict=True):
+        if not kept:
+            _blank(figures, (n for n in FIGURES if n.startswith(f"{name}:")))
+    for what, channels in CORPUS_CHANNELS.items():
+        if not all(captured[index_of(channel)] for channel in channels):
+            _blank(figures, (n for n in CORPUS_FIGURES if n.startswith(what)))
+
+
+def _blank(figures: dict[str, Figure], names: Iterable[str]) -> None:
+    for name in names:
+        figures[name] = Figure(math.nan)
+
+
+def _class_figures(measured: list[Measured], captured: BoolArray) -> dict[str, Figure]:
+    faces = np.array([m.mean_face for m in measured]).reshape(-1, N_CHANNELS)
+    emotions = [m.record.emotion for m in measured]
+    speakers = [m.record.speaker for m in measured]
+    figures = {}
+    for part, channels in (("upper face", UPPER_CHANNELS), ("mouth", MOUTH_CHANNELS)):
+        used = channels[captured[channels]]
+        accuracy, chance = separability(faces[:, used], emotions, speakers)
+        figures[f"emotions told apart: {part}"] = Figure(accuracy)
+        figures["emotions told apart: chance"] = Figure(chance)
+    return figures

@@ -1,0 +1,133 @@
+"""What each emotion does to the face: action units, their strength, and when they come.
+
+Which action units belong to an emotion is from EMFACS (Friesen and Ekman 1983) and from Ekman and
+Friesen 1975 ("Unmasking the Face"); every strength is chosen by eye on a rendered head. ARKit's
+names for the units follow its documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+EMFACS, UNMASKING, BY_EYE = "EMFACS", "Unmasking the Face", "chosen by eye"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One action unit of an expression.
+
+    Attributes:
+        au: Number in the Facial Action Coding System; 0 for what it does not number.
+        channel: ARKit's name; without side both sides, with `Near` the one that the speaker uses
+            for one-sided expressions.
+        size: Coefficient at full intensity (3).
+        source: Who says that it belongs to the emotion.
+    """
+
+    au: int
+    channel: str
+    size: float
+    source: str
+
+
+EMOTION_FACE: Mapping[str, tuple[Unit, ...]] = {
+    "neutral": (),
+    # RAVDESS's "calm": a relaxed face with a trace of a smile.
+    "calm": (
+        Unit(12, "mouthSmile", 0.16, BY_EYE),
+        Unit(6, "eyeSquint", 0.08, BY_EYE),
+        Unit(1, "browInnerUp", 0.06, BY_EYE),
+        Unit(64, "eyeLookDown", 0.06, BY_EYE),
+    ),
+    "happy": (
+        Unit(6, "cheekSquint", 0.60, EMFACS),
+        Unit(12, "mouthSmile", 0.68, EMFACS),
+        Unit(14, "mouthDimple", 0.12, BY_EYE),
+        Unit(6, "eyeSquint", 0.30, EMFACS),
+        Unit(10, "mouthUpperUp", 0.10, BY_EYE),
+        Unit(2, "browOuterUp", 0.10, BY_EYE),
+    ),
+    "sad": (
+        Unit(1, "browInnerUp", 0.72, EMFACS),
+        Unit(4, "browDown", 0.22, EMFACS),
+        Unit(15, "mouthFrown", 0.62, EMFACS),
+        Unit(17, "mouthShrugLower", 0.30, UNMASKING),
+        Unit(64, "eyeLookDown", 0.22, UNMASKING),
+        Unit(7, "eyeSquint", 0.16, BY_EYE),
+    ),
+    "angry": (
+        Unit(4, "browDown", 0.85, EMFACS),
+        Unit(5, "eyeWide", 0.26, EMFACS),
+        Unit(7, "eyeSquint", 0.45, EMFACS),
+        Unit(9, "noseSneer", 0.28, BY_EYE),
+        Unit(23, "mouthPress", 0.26, EMFACS),
+        Unit(15, "mouthFrown", 0.18, BY_EYE),
+        Unit(29, "jawForward", 0.14, BY_EYE),
+    ),
+    "fear": (
+        Unit(1, "browInnerUp", 0.70, EMFACS),
+        Unit(2, "browOuterUp", 0.34, EMFACS),
+        Unit(4, "browDown", 0.28, EMFACS),
+        Unit(5, "eyeWide", 0.62, EMFACS),
+        Unit(20, "mouthStretch", 0.42, EMFACS),
+        Unit(26, "jawOpen", 0.03, EMFACS),
+    ),
+    "surprised": (
+        Unit(1, "browInnerUp", 0.80, EMFACS),
+        Unit(2, "browOuterUp", 0.78, EMFACS),
+        Unit(5, "eyeWide", 0.55, EMFACS),
+        Unit(26, "jawOpen", 0.07, EMFACS),
+        Unit(22, "mouthFunnel", 0.06, BY_EYE),
+    ),
+    "disgusted": (
+        Unit(9, "noseSneer", 0.74, EMFACS),
+        Unit(10, "mouthUpperUp", 0.30, UNMASKING),
+        Unit(15, "mouthFrown", 0.30, EMFACS),
+        Unit(16, "mouthLowerDown", 0.10, EMFACS),
+        Unit(4, "browDown", 0.40, UNMASKING),
+        Unit(6, "cheekSquint", 0.34, UNMASKING),
+        Unit(7, "eyeSquint", 0.28, BY_EYE),
+    ),
+    "contempt": (
+        Unit(12, "mouthSmileNear", 0.34, EMFACS),
+        Unit(0, "mouthNear", 0.10, BY_EYE),
+        Unit(14, "mouthDimpleNear", 0.52, EMFACS),
+        Unit(24, "mouthPressNear", 0.18, BY_EYE),
+        Unit(2, "browOuterUpNear", 0.26, BY_EYE),
+        Unit(7, "eyeSquint", 0.20, BY_EYE),
+        Unit(64, "eyeLookDown", 0.12, BY_EYE),
+        Unit(17, "mouthShrugUpper", 0.10, BY_EYE),
+    ),
+}
+
+# All below is chosen by eye, so that emotions overlap a little without being confused.
+INTENSITY_GAIN: Mapping[int, float] = {1: 0.4, 2: 0.7, 3: 1.0}
+# How strongly an utterance is played: one factor for face and voice, and one for the face alone.
+STRENGTH_SPREAD = 0.09  # standard deviation of the logarithm
+STRENGTH_UNHEARD_SPREAD = 0.04
+STRENGTH_LIMITS = (0.7, 1.4)
+# Of each unit, per speaker and emotion: nobody's anger is the textbook's.
+HABIT_RANGE = (0.92, 1.08)
+EMOTION_ONSET_S = 0.30
+EMOTION_OFFSET_S = 0.35
+EMOTION_REST_LEVEL = 0.65  # of the apex, before onset and after offset: actors hold the face
+# The expression swells with what is heard: per unit of loudness, and per semitone of pitch, both
+# smoothed over a syllable and taken from their middle.
+EMOTION_LOUDNESS_GAIN = 0.70
+EMOTION_LOUDNESS_MIDDLE = 0.6
+EMOTION_PITCH_GAIN = 0.04
+EMOTION_SWELL_FRAMES = 3.0
+
+# Effort of articulation at full intensity, 1 = neutral. Directions after Scherer 2003 (aroused
+# speech is more forceful), sizes by eye.
+EMOTION_ARTICULATION: Mapping[str, float] = {
+    "angry": 1.22,
+    "happy": 1.14,
+    "surprised": 1.16,
+    "fear": 1.06,
+    "calm": 0.94,
+    "contempt": 0.92,
+    "disgusted": 1.02,
+    "sad": 0.80,
+}
