@@ -41,7 +41,7 @@ install: $(STAMP)
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-		--editable '.[synthetic,video,peers,contrib,tensorboard,dev]'
+		--editable '.[synthetic,video,heads,peers,contrib,tensorboard,dev]'
 	touch $(STAMP)
 
 clean:

@@ -84,11 +84,13 @@ class EvaluateConfig:
     """Figures on the held-out test utterances.
 
     Attributes:
+        head: Where errors are measured: `esarm`, or the path of a FLAME, ICT-FaceKit or glTF head.
         samples: Sampled animations per utterance for the rows called "sampled".
         resamples: Bootstrap resamples over utterances.
         confidence: Of the intervals.
     """
 
+    head: str = "esarm"
     samples: int = 2
     resamples: int = 2000
     confidence: float = 0.95

@@ -59,11 +59,14 @@ def _head(run: RunFolder, results: dict[str, Any]) -> str:
     kind = "**synthetic** corpus" if corpus["synthetic"] else "recorded corpus"
     label = corpus["corpus"] if corpus["synthetic"] else Path(corpus["corpus"]).name
     share = round(100 * run.config.evaluate.confidence)
+    head = Path(run.config.evaluate.head).name
+    splits = f" (splits: {corpus['split_rule']})" if "split_rule" in corpus else ""
     return (
         f"# ESARM run `{run.path.name}`\n\n"
         f"Trained and tested on the {kind} `{label}`: {corpus['utterances']} utterances, "
         f"{corpus['speech_s']:.0f} s, {corpus['n_speakers']} speakers; figures on "
-        f"{results['utterances']} held-out test utterances, one seed ({run.config.seed}). "
+        f"{results['utterances']} held-out test utterances{splits}, on the head `{head}`, "
+        f"one seed ({run.config.seed}). "
         f"Brackets are {share} % bootstrap intervals over utterances; they do not cover other "
         "training seeds.\n\n"
         f"- {variant_label('lips')}\n- {variant_label('upper')}\n"

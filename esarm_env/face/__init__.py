@@ -3,11 +3,13 @@
 - `names`: one order of our own, conversion by name, the two streams of the motion tokenizer.
 - `head`: a mesh with 52 displacement fields; `load_head` builds the one shipped (`surface`, `skin`,
   `parts` are its geometry, `shape_table` and `shapes` its motion).
+- `loaders`: other people's heads (FLAME, ICT-FaceKit, glTF); `render`: pictures of any.
 - `livelink`: Live Link Face recordings.
 """
 
 from esarm_env.face.head import Head, load_head
 from esarm_env.face.livelink import read_livelink_csv, write_livelink_csv
+from esarm_env.face.loaders import FlameMap, load_flame, open_head
 from esarm_env.face.names import (
     ARKIT_NAMES,
     MIRROR,
@@ -28,11 +30,14 @@ __all__ = [
     "ORDERS",
     "ROTATIONS",
     "UPPER_CHANNELS",
+    "FlameMap",
     "Head",
     "columns_of",
     "convert",
     "index_of",
+    "load_flame",
     "load_head",
+    "open_head",
     "place",
     "read_livelink_csv",
     "write_livelink_csv",

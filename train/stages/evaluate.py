@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from agents.baselines import MeanFace
 from agents.common.rollout import Decoding
 from agents.transformer import MotionTransformer
+from esarm_env.face.loaders import OWN_HEAD, open_head
 from esarm_env.opening import open_task
 from esarm_env.task import AnimationTask, pad_stack
 from esarm_env.types import FloatArray, IntArray, Record, Trajectories
@@ -35,7 +37,7 @@ def run_evaluate(run: RunFolder) -> dict[str, Any]:
 
 
 def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
-    task = open_task(run.path)
+    task = _on_head(open_task(run.path), run.config.evaluate.head)
     test = task.corpus.split("test")
     learned = open_learned(task, run.path)
     demonstrations = load_demonstrations(run.stage("demonstrate") / DEMONSTRATIONS_FILE)
@@ -60,6 +62,11 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
         "pair_accuracy": _pair_accuracy(learned, demonstrations, run.config.evaluate),
         "measures": _measures(run, task, policies),
     }
+
+
+def _on_head(task: AnimationTask, head: str) -> AnimationTask:
+    """Return the task with its errors measured on another head."""
+    return task if head == OWN_HEAD else dataclasses.replace(task, head=open_head(head))
 
 
 def _measure(

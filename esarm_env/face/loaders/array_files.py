@@ -1,0 +1,83 @@
+"""Named arrays from `.npz` and `.pkl` files, and the checks each of them needs."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from esarm_env.errors import InputError
+from esarm_env.face.loaders.messages import one_line
+from esarm_env.face.loaders.plain_pickle import AnyArray, read_pickled_arrays
+from esarm_env.face.loaders.surfaces import Faces, Points
+
+
+def stored_names(path: Path) -> list[str]:
+    """Return the names of the arrays in a `.npz` file without reading them.
+
+    Raises:
+        InputError: If the file is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            return sorted(name.removesuffix(".npy") for name in file.namelist())
+    except Exception as error:
+        raise InputError(f"{path}: must be a .npz file of arrays, got {one_line(error)}") from error
+
+
+def read_arrays(path: Path) -> dict[str, AnyArray]:
+    """Return the arrays of a `.npz` or `.pkl` file by name; nothing in it is executed.
+
+    Raises:
+        InputError: If the file is damaged or of another kind.
+    """
+    if path.suffix.lower() == ".pkl":
+        return read_pickled_arrays(path)
+    try:
+        with path.open("rb") as stream:
+            if not zipfile.is_zipfile(stream):
+                raise ValueError("another kind of file, or part of one")
+            stream.seek(0)
+            with np.load(stream, allow_pickle=False) as file:
+                return {name: np.asarray(file[name]) for name in file.files}
+    # What a damaged zip file raises depends on the byte: nine kinds of error were seen.
+    except Exception as error:
+        raise InputError(
+            f"{path}: must be a .npz or .pkl file of arrays, got {one_line(error)}"
+        ) from error
+
+
+def need(arrays: Mapping[str, AnyArray], names: Iterable[str], *, path: Path) -> None:
+    """Refuse a file that lacks one of these arrays."""
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        got = f"none called {', '.join(missing)} (only {', '.join(sorted(arrays)) or 'nothing'})"
+        raise InputError(f"{path}: must hold arrays of numbers {', '.join(names)}, got {got}")
+
+
+def as_points(array: AnyArray, shape: tuple[int | None, ...], *, name: str, path: Path) -> Points:
+    """Return finite numbers of the given shape as float64; None stands for any length."""
+    fits = len(array.shape) == len(shape) and all(
+        wanted in (None, got) for wanted, got in zip(shape, array.shape, strict=True)
+    )
+    if not fits or array.dtype.kind not in "iuf":
+        rule = str(tuple("any" if length is None else length for length in shape))
+        got = f"{array.dtype} {array.shape}"
+        raise InputError(f"{path}: `{name}` must be numbers of shape {rule}, got {got}")
+    numbers = array.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise InputError(f"{path}: `{name}` must be finite, got nan or infinity")
+    return numbers
+
+
+def as_faces(array: AnyArray, n_vertices: int, *, name: str, path: Path) -> Faces:
+    """Return triangles of existing vertices as int32."""
+    if array.ndim != 2 or array.shape[1] != 3 or array.dtype.kind not in "iu" or not len(array):
+        got = f"{array.dtype} {array.shape}"
+        raise InputError(f"{path}: `{name}` must be integers of shape (F, 3), got {got}")
+    if array.min() < 0 or array.max() >= n_vertices:
+        got = f"{array.min()}..{array.max()}"
+        raise InputError(f"{path}: `{name}` must index the {n_vertices} vertices, got {got}")
+    return array.astype(np.int32)

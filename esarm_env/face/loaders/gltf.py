@@ -1,0 +1,130 @@
+"""Any `.glb` or `.gltf` whose morph targets bear ARKit's names.
+
+Read with pygltflib, which knows morph targets (trimesh drops them). glTF has +y up, the face
+towards +z, so that +x is the subject's left, and metres: ours but for the unit.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from esarm_env.errors import InputError, MissingExtraError
+from esarm_env.face.head import Head
+from esarm_env.face.loaders.gltf_arrays import GltfArrays
+from esarm_env.face.loaders.gltf_scene import mesh_nodes, vertex_matrices, world_matrices
+from esarm_env.face.loaders.messages import one_line
+from esarm_env.face.loaders.shape_names import collect_fields, need_all_shapes, shape_of
+from esarm_env.face.loaders.surfaces import Faces, Points
+from esarm_env.face.loaders.targets import build_head
+from esarm_env.types import BoolArray, FloatArray
+
+_MM_PER_M = 1000.0
+_TRIANGLES = 4
+_DRACO = "KHR_draco_mesh_compression"
+
+# Vertices, faces, fields, and which shapes are there.
+_Part = tuple[Points, Faces, FloatArray, BoolArray]
+
+
+def load_gltf(path: Path, *, regions: Path | None = None) -> Head:
+    """Load all meshes that have ARKit targets (head, teeth, eyes, ...) as one head.
+
+    Args:
+        path: A `.glb` or `.gltf` file; targets are named in `extras.targetNames`, as Blender and
+            others write them. Meshes are placed by their nodes and skins.
+        regions: See `read_regions`; None to carry our own over.
+
+    Raises:
+        InputError: If the file is damaged or compressed, or a shape is missing.
+        MissingExtraError: If pygltflib is not installed.
+    """
+    document = _open(path)
+    try:
+        parts = _parts(document)
+    # Which exception a contradictory document ends in depends on where it contradicts itself.
+    except Exception as error:
+        raise InputError(f"{path}: must be a sound glTF file, got {one_line(error)}") from error
+    if not parts:
+        got = "no mesh with such targets"
+        raise InputError(f"{path}: must name ARKit shapes in `extras.targetNames`, got {got}")
+    starts = np.cumsum([0, *(len(vertices) for vertices, *_ in parts)])
+    vertices = np.concatenate([part[0] for part in parts])
+    faces = np.concatenate([part[1] + start for part, start in zip(parts, starts, strict=False)])
+    deltas = np.concatenate([part[2] for part in parts], axis=1)
+    need_all_shapes(np.logical_or.reduce([part[3] for part in parts]), source=str(path))
+    return build_head(vertices, faces.astype(np.int32), deltas, regions=regions, source=path)
+
+
+def _open(path: Path) -> Any:
+    """Return the document."""
+    try:
+        from pygltflib import GLTF2
+    except ImportError as error:
+        raise MissingExtraError(
+            "pygltflib", extra="heads", purpose="Reading a glTF head"
+        ) from error
+    try:
+        document = GLTF2().load(path)
+    # The library checks little: a damaged file fails wherever its content is first used.
+    except Exception as error:
+        raise InputError(f"{path}: must be a sound glTF file, got {one_line(error)}") from error
+    if document is None:
+        raise InputError(f"{path}: must be a sound glTF file, got one that cannot be read")
+    return document
+
+
+def _parts(document: Any) -> list[_Part]:
+    """Return all primitives with ARKit targets, in the world's millimetres."""
+    arrays, matrices = GltfArrays(document), world_matrices(document)
+    parts = []
+    for mesh, skin, matrix in mesh_nodes(document, matrices):
+        for primitive in mesh.primitives:
+            names = _target_names(mesh, primitive)
+            if any(shape_of(name) for name in names):
+                to_world = vertex_matrices(primitive, skin, matrix, joints=matrices, arrays=arrays)
+                parts.append(_part(primitive, names, to_world=to_world, arrays=arrays))
+    return parts
+
+
+def _target_names(mesh: Any, primitive: Any) -> list[str]:
+    """Return the names of a primitive's targets, none if the file does not tell."""
+    for owner in (mesh, primitive):
+        names = (owner.extras or {}).get("targetNames") or []
+        if names and len(names) == len(primitive.targets or []):
+            return [str(name) for name in names]
+    return []
+
+
+def _part(primitive: Any, names: list[str], *, to_world: Points, arrays: GltfArrays) -> _Part:
+    """Return one primitive."""
+    if _DRACO in (primitive.extensions or {}):
+        raise ValueError("Draco-compressed meshes; save the file uncompressed")
+    if primitive.mode not in (None, _TRIANGLES):
+        raise ValueError(f"a mesh that is no list of triangles (mode {primitive.mode})")
+    points = arrays.floats(primitive.attributes.POSITION, 3)
+    fields = np.zeros((len(names), *points.shape))
+    for field, target in zip(fields, primitive.targets, strict=True):
+        position = target.get("POSITION") if isinstance(target, dict) else target.POSITION
+        if position is not None:
+            field[:] = arrays.floats(position, 3)
+    turn, shift = to_world[..., :3, :3], to_world[..., :3, 3]
+    world = np.einsum("...ab,...b->...a", turn, points) + shift
+    moved = np.einsum("...ab,...b->...a", turn, fields)
+    deltas, found = collect_fields(names, _MM_PER_M * moved)
+    return _MM_PER_M * world, _triangles(primitive, turn, len(points), arrays), deltas, found
+
+
+def _triangles(primitive: Any, turn: Points, n_vertices: int, arrays: GltfArrays) -> Faces:
+    """Return a primitive's triangles, turned round where a transform mirrors them."""
+    if primitive.indices is None:
+        corners = np.arange(n_vertices)
+    else:
+        corners = arrays.integers(primitive.indices, 1)[:, 0]
+    if len(corners) % 3 or (len(corners) and corners.max() >= n_vertices):
+        raise ValueError(f"{len(corners)} corners of triangles among {n_vertices} vertices")
+    faces = corners.reshape(-1, 3).astype(np.int32)
+    mirrored = np.linalg.det(turn.reshape(-1, 3, 3)[0]) < 0
+    return faces[:, ::-1] if mirrored else faces

@@ -1,0 +1,151 @@
+"""Pickles from the internet run code when they are opened; ours must not."""
+
+from __future__ import annotations
+
+import collections
+import pickle
+import re
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from esarm_env.errors import InputError
+from esarm_env.face.loaders.plain_pickle import read_pickled_arrays
+
+
+def _write(path: Path, content: Any, protocol: int = 2) -> Path:
+    """Write a pickle."""
+    path.write_bytes(pickle.dumps(content, protocol=protocol))
+    return path
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6.0).reshape(2, 3),
+        np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3)),
+        np.arange(4, dtype=">u4"),
+        np.array([True, False]),
+        np.zeros((0, 3)),
+    ],
+)
+def test_arrays_survive_every_protocol(tmp_path: Path, array: np.ndarray, protocol: int) -> None:
+    """Byte order and memory order are where a reader of our own would go wrong."""
+    arrays = read_pickled_arrays(_write(tmp_path / "a.pkl", {"a": array}, protocol))
+    np.testing.assert_array_equal(arrays["a"], array)
+    assert arrays["a"].dtype == array.dtype
+
+
+@pytest.mark.parametrize("kind", [sparse.csc_matrix, sparse.csr_matrix, sparse.csc_array])
+def test_sparse_matrices_become_dense(tmp_path: Path, kind: Any) -> None:
+    """FLAME's joint regressor is one; rows and columns are easily exchanged."""
+    dense = np.array([[0, 2.0, 0], [1, 0, 3]])
+    arrays = read_pickled_arrays(_write(tmp_path / "a.pkl", {"a": kind(dense)}))
+    np.testing.assert_array_equal(arrays["a"], dense)
+
+
+def test_chumpy_arrays_are_read_without_chumpy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FLAME's file is full of them, and chumpy does not install any more."""
+    modules = {
+        name: types.ModuleType(name) for name in ("chumpy", "chumpy.ch", "chumpy.reordering")
+    }
+    Ch = type("Ch", (), {"__module__": "chumpy.ch"})
+    Select = type("Select", (), {"__module__": "chumpy.reordering"})
+    modules["chumpy.ch"].Ch = Ch  # type: ignore[attr-defined]
+    modules["chumpy.reordering"].Select = Select  # type: ignore[attr-defined]
+    plain, chosen = Ch(), Select()
+    plain.x, plain._dirty_vars = np.arange(6.0), set()  # type: ignore[attr-defined]
+    chosen.__dict__.update(a=plain, idxs=np.array([5, 0, 1, 2]), preferred_shape=(2, 2))
+    with monkeypatch.context() as context:
+        for name, module in modules.items():
+            context.setitem(sys.modules, name, module)
+        path = _write(tmp_path / "a.pkl", {"plain": plain, "chosen": chosen, "style": "lbs"})
+    arrays = read_pickled_arrays(path)
+    np.testing.assert_array_equal(arrays["plain"], np.arange(6.0))
+    np.testing.assert_array_equal(arrays["chosen"], [[5, 0], [1, 2]])
+    assert set(arrays) == {"plain", "chosen"}
+
+
+def test_the_bytes_of_python_2_are_read(tmp_path: Path) -> None:
+    """There they are strings; read as UTF-8 they break at the first number above 127."""
+    numbers = np.array([1.5, -2.0])
+    raw = numbers.tobytes()
+    path = tmp_path / "a.pkl"
+    path.write_bytes(
+        b"\x80\x02}U\x01acnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+        b"(K\x01K\x02\x85cnumpy\ndtype\nU\x02f8K\x00K\x01\x87R"
+        b"(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U"
+        + bytes([len(raw)])
+        + raw
+        + b"tbs."
+    )
+    np.testing.assert_array_equal(read_pickled_arrays(path)["a"], numbers)
+
+
+class _Harm:
+    """Runs a command when unpickled."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (eval, "builtins.eval"),
+        (getattr, "builtins.getattr"),
+        (np.load, "numpy.load"),
+        (collections.OrderedDict, "collections.OrderedDict"),
+        (sparse.load_npz, "scipy.sparse._matrix_io.load_npz"),
+    ],
+)
+def test_no_class_or_function_but_arrays_is_reached(
+    tmp_path: Path, function: Any, name: str
+) -> None:
+    """One name too many is a way to run anything."""
+    path = _write(tmp_path / "a.pkl", {"a": _Harm(function, "1")})
+    message = "must be a pickled dictionary of arrays, got the class " + name
+    with pytest.raises(InputError, match=re.escape(message)):
+        read_pickled_arrays(path)
+
+
+def test_an_array_of_objects_is_left_out(tmp_path: Path) -> None:
+    """Its raw bytes would be taken for pointers."""
+    content = {"a": np.array([{}, None], dtype=object), "b": np.ones(2), "c": "text", "d": [1]}
+    assert set(read_pickled_arrays(_write(tmp_path / "a.pkl", content))) == {"b"}
+
+
+def test_a_huge_matrix_is_left_out(tmp_path: Path) -> None:
+    """A few bytes of a sparse one would fill the memory."""
+    content = {"a": sparse.csc_matrix((20_000, 20_000))}
+    assert read_pickled_arrays(_write(tmp_path / "a.pkl", content)) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "got"),
+    [
+        (b"", "got Ran out of input"),
+        (b"hello", "got "),
+        (pickle.dumps({"a": np.ones(100)})[:-50], "got pickle data was truncated"),
+        (pickle.dumps([1]), "got a list"),
+        (b"\x80\x02c_codecs\nencode\nU\x01aU\x05rot13\x86R.", "got the text encoding 'rot13'"),
+    ],
+)
+def test_a_file_that_is_no_such_pickle_is_refused(tmp_path: Path, content: bytes, got: str) -> None:
+    """A damaged download must say so."""
+    path = tmp_path / "a.pkl"
+    path.write_bytes(content)
+    message = f"{path}: must be a pickled dictionary of arrays, {got}"
+    with pytest.raises(InputError, match=re.escape(message)):
+        read_pickled_arrays(path)
