@@ -42,7 +42,11 @@ def open_task(run: str | Path | None = None, *, corpus: str | None = None) -> An
         raise InputError(f"`corpus` must be left out beside `run`, got {corpus!r}")
     source = read_corpus_file(Path(run))
     opened = open_corpus(
-        source["corpus"], size=source["size"], seed=source["seed"], layout=source["layout"]
+        source["corpus"],
+        size=source["size"],
+        seed=source["seed"],
+        layout=source["layout"],
+        verify=True,
     )
     if opened.content_hash != source["content_hash"]:
         raise InputError(

@@ -61,19 +61,27 @@ def read_audio(
     return np.clip(mono, -1.0, 1.0, dtype=np.float32)
 
 
-def measure_audio(path: str | Path) -> float:
+def measure_audio(
+    path: str | Path,
+    *,
+    min_duration_s: float = MIN_DURATION_S,
+    max_duration_s: float = MAX_DURATION_S,
+) -> float:
     """Return the duration of `path` in seconds by its header, without decoding it.
 
     Raises:
-        InputError: If the file is missing, empty or no audio.
+        InputError: If the file is missing, empty, no audio, or too short or long.
         MissingExtraError: If it is a video or AAC file and PyAV is absent.
     """
     path = Path(path)
     _check_exists(path)
     if path.suffix.lower() in SUFFIXES:
-        return sound_duration_s(path)
-    with _opened(path) as file:
-        return float(file.frames / file.samplerate)
+        duration_s = sound_duration_s(path)
+    else:
+        with _opened(path) as file:
+            duration_s = float(file.frames / file.samplerate)
+    _check_duration(path, duration_s, min_duration_s, max_duration_s)
+    return duration_s
 
 
 def _check_exists(path: Path) -> None:

@@ -30,7 +30,7 @@ from esarm_env.types import (
 
 LONGEST_TAKE_S = 4 * 3600.0
 MAX_LENGTH_DIFFERENCE = 3  # frames at 30 fps by which motion and audio of one take may differ
-# Commonest first: short takes cannot tell 29.97 from 30, and then the first wins.
+# Commonest first: where two fit equally well, as 30 and 29.97 do in short takes, the first wins.
 STANDARD_RATES_HZ = (30.0, 60.0, 25.0, 24.0, 50.0, 120.0, 100.0, 29.97, 59.94)
 
 
@@ -59,7 +59,8 @@ def frames_of(duration_s: float) -> int:
 def infer_rate(n_frames: Sequence[int], durations_s: Sequence[float]) -> float:
     """Return the standard frame rate at which most takes last as long as their audio.
 
-    For files that do not state a rate. One short take fits several rates, many takes only one.
+    For files that do not state a rate. One short take fits several rates: of those, the one that
+    most takes fit to a frame is taken.
 
     Args:
         n_frames: Frames of each take, at least one take.
@@ -68,8 +69,11 @@ def infer_rate(n_frames: Sequence[int], durations_s: Sequence[float]) -> float:
     rates = np.array(STANDARD_RATES_HZ)[:, None]
     seen = np.round(np.array(n_frames) / rates * FRAME_RATE_HZ)  # (rates, takes)
     heard = np.round(np.array(durations_s) * FRAME_RATE_HZ)
-    n_fitting = (np.abs(seen - heard) <= MAX_LENGTH_DIFFERENCE).sum(axis=1)
-    return STANDARD_RATES_HZ[int(np.argmax(n_fitting))]
+    difference = np.abs(seen - heard)
+    n_fitting = (difference <= MAX_LENGTH_DIFFERENCE).sum(axis=1)
+    n_close = (difference <= 1).sum(axis=1)  # rounding; a trimmed take must not decide
+    order = np.lexsort((-n_close, -n_fitting))  # stable: the first of equals
+    return STANDARD_RATES_HZ[int(order[0])]
 
 
 def check_durations(
@@ -122,6 +126,11 @@ def read_aligned(
     audio = read_audio(take.audio, max_duration_s=LONGEST_TAKE_S)
     audio_s = len(audio) / SAMPLE_RATE_HZ
     if take.motion is None:
+        if n_frames - frames_of(audio_s) > MAX_LENGTH_DIFFERENCE:
+            raise InputError(
+                f"{take.audio}: must be as long as its header says "
+                f"({n_frames / FRAME_RATE_HZ:.2f} s), got {audio_s:.2f} s; copy it again"
+            )
         still = np.zeros((n_frames, N_CHANNELS), np.float32)
         return AlignedTake(_trimmed(audio, n_frames), still, np.zeros(N_CHANNELS, np.bool_))
     track, notes = _read_motion(take.motion, rate_hz)
@@ -147,6 +156,7 @@ def _read_motion(path: Path, rate_hz: float) -> tuple[MotionTrack, list[str]]:
     n_lost = int(track.lost.sum())
     track = fill_gaps(track, path, rate_hz=rate_hz)
     notes, values = check_values(track, path)
+    notes = [note.removeprefix(f"{path}: ") for note in notes]
     if n_lost:
         notes.append(f"{n_lost} frames without a face filled")
     if track.time_s is None or len(values) < 2:

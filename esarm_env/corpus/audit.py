@@ -97,6 +97,7 @@ class Audit:
             "speech_s": sum(r.n_frames for r in corpus.records) / FRAME_RATE_HZ,
             "speakers": len({record.speaker for record in corpus.records}),
             "emotions": dict(Counter(record.emotion for record in corpus.records)),
+            "inferred_hz": corpus.inferred_hz,
             "not_captured": _names(~corpus.captured),
             "left_out": [asdict(fault) for fault in corpus.faults],
             "takes": [{**asdict(take), "findings": take.findings} for take in self.takes],
@@ -106,6 +107,7 @@ class Audit:
         """Return the report, one line per fact, worst first."""
         facts = self.to_dict()
         lost = ", ".join(facts["not_captured"])
+        rate_hz = facts["inferred_hz"]
         captured = N_CHANNELS - len(facts["not_captured"])
         lines = [
             f"{facts['folder']}: layout {facts['layout']}, {len(self.takes)} takes, "
@@ -115,12 +117,15 @@ class Audit:
             "emotions: " + ", ".join(f"{name} {n}" for name, n in facts["emotions"].items()),
             f"captured channels: {captured} of {N_CHANNELS}"
             + (f"; never move: {lost}" if lost and captured else ""),
+            *([f"frame rate of files that state none: {rate_hz:g} fps"] if rate_hz else []),
             f"left out: {len(facts['left_out'])}",
         ]
         lines += [f"  {fault.source}: {fault.reason}" for fault in self.corpus.faults]
         mended = Counter(note for take in self.takes for note in take.notes)
         lines.append(f"mended: {sum(bool(take.notes) for take in self.takes)}")
         lines += [f"  {note}: {n} takes" for note, n in mended.most_common(_MENDED_LINES)]
+        if len(mended) > _MENDED_LINES:
+            lines.append(f"  and {len(mended) - _MENDED_LINES} other kinds")
         odd = [take for take in self.takes if take.findings]
         lines.append(f"to look at: {len(odd)}")
         lines += [f"  {take.id}: {'; '.join(take.findings)}" for take in odd]

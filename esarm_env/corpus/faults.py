@@ -1,4 +1,4 @@
-"""What was left out of a corpus, and why."""
+"""What was left out of a corpus or mended in it, and why."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fault:
-    """Something of a folder that the corpus does not hold.
+    """Something of a folder that the corpus does not hold, or not as it lies there.
 
     Attributes:
         source: Id of a take, or path of a file or folder relative to the corpus.
-        reason: Why, as the end of a sentence that begins with the source.
+        reason: Why, or what was mended.
     """
 
     source: str

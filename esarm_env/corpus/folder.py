@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,7 @@ from esarm_env.types import (
 
 STILL_RANGE = 1e-3  # a channel that moves less than this was not captured
 _CAPTURE_SAMPLE = 48  # takes looked at to see which channels move
+_HASHED_LABELS = ("id", "speaker", "emotion", "intensity", "text", "sentence", "split")
 _TAKES_IN_MEMORY = 2  # neighbouring utterances come from one take
 
 
@@ -54,9 +55,13 @@ class FolderCorpus:
 
     Attributes:
         name: The folder as given.
+        folder: The same as a path.
         layout: Name of the layout it was read as.
+        takes: The recordings that can be used, as far as is known.
         records: One per utterance.
         faults: What was left out, with the reason.
+        notes: What was mended, with the take.
+        inferred_hz: Frame rate taken for motion files that state none; None if there are none.
         split_rule: How the splits were chosen, in words.
     """
 
@@ -67,7 +72,8 @@ class FolderCorpus:
             folder: In one of the layouts of `esarm_env.corpus.layouts`.
             layout: Name of a layout, or `auto`.
             verify: Read every new take once, with a progress bar, and leave out those whose content
-                cannot be used. Otherwise such a take is found when it is read.
+                cannot be used. Otherwise such a take is found when it is read, unless an earlier
+                opening has found it.
 
         Raises:
             InputError: If the layout is unknown, or no take is usable.
@@ -82,6 +88,7 @@ class FolderCorpus:
         self.takes: tuple[Take, ...] = surveyed.takes
         self.faults: tuple[Fault, ...] = (*found.faults, *surveyed.faults)
         self.notes: tuple[Fault, ...] = surveyed.notes
+        self.inferred_hz = surveyed.inferred_hz
         if not self.takes:
             raise InputError(_nothing_usable(self.folder, self.faults))
         self._pieces = [
@@ -148,7 +155,7 @@ class FolderCorpus:
                 take = self.read_take(number)
             except InputError:
                 continue  # whoever reads it will be told
-            captured |= take.captured & (np.ptp(take.motion, axis=0) > STILL_RANGE)
+            captured |= np.ptp(take.motion, axis=0) > STILL_RANGE
         return captured
 
     @functools.cached_property
@@ -161,13 +168,15 @@ class FolderCorpus:
             InputError: If a take's content cannot be used.
         """
         digest = hashlib.sha256()
-        for number, take in enumerate(self.takes):
-            entry = self._index.entries[take.id]
-            if entry.digest is None:
-                entry.digest = digest_of(self.read_take(number))
-            labels = replace(take, audio=None, motion=None)
-            digest.update(f"{labels}{entry.pieces}{entry.digest}".encode())
-        self._index.save()
+        try:
+            for number, take in enumerate(self.takes):
+                entry = self._index.entries[take.id]
+                if entry.digest is None:
+                    entry.digest = digest_of(self.read_take(number))
+                labels = [getattr(take, name) for name in _HASHED_LABELS]
+                digest.update(json.dumps([labels, entry.pieces, entry.digest]).encode())
+        finally:
+            self._index.save()
         digest.update(json.dumps(self._labels.tolist()).encode())
         return digest.hexdigest()
 
@@ -177,8 +186,15 @@ class FolderCorpus:
 
     def parallel_groups(self) -> list[IntArray]:
         """Return the utterances that share speaker and sentence, two emotions or more each."""
-        sentences = [self.takes[piece.take].sentence for piece in self._pieces]
+        sentences = [
+            self.takes[piece.take].sentence if self._is_whole(piece) else None
+            for piece in self._pieces
+        ]
         return parallel_groups(self.records, sentences)
+
+    def _is_whole(self, piece: _Piece) -> bool:
+        """Return whether an utterance is its whole take, and so says all that the take says."""
+        return len(self._index.entries[self.takes[piece.take].id].pieces) == 1
 
     def _record(self, piece: _Piece) -> Record:
         take = self.takes[piece.take]
@@ -187,7 +203,7 @@ class FolderCorpus:
             speaker=take.speaker,
             emotion=take.emotion,
             intensity=take.intensity,
-            text=take.text,
+            text=take.text if self._is_whole(piece) else None,
             n_frames=piece.end - piece.begin,
         )
 

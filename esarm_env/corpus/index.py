@@ -56,9 +56,17 @@ def stamp_of(take: Take) -> str:
     parts: list[object] = [READER_VERSION]
     for path in (take.audio, take.motion):
         if path is not None:
-            status = path.stat()
-            parts += [path.suffix, status.st_size, status.st_mtime_ns]
+            parts += [path.suffix, *_size_and_time(path)]
     return " ".join(map(str, parts))
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    """Return what changes with a file's content; zeros for a dead link, which a reader refuses."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
 class TakeIndex:
@@ -96,8 +104,8 @@ class TakeIndex:
         try:
             rows = json.loads(self._path.read_text())
             entries = {key: Entry(**row) for key, row in rows.items()}
+            for entry in entries.values():
+                entry.pieces = [(begin, end) for begin, end in entry.pieces]
         except (OSError, ValueError, TypeError, AttributeError):
             return {}  # absent, of another version or cut short: made anew
-        for entry in entries.values():
-            entry.pieces = [(begin, end) for begin, end in entry.pieces]
         return entries

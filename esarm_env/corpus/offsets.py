@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from esarm_env.cache import new_file
 from esarm_env.errors import InputError
 
 OFFSETS_FILE = "offsets.csv"
+LONGEST_OFFSET_S = 10.0  # more is milliseconds, or another recording
 _COLUMNS = ["id", "offset_s"]
 
 
@@ -20,7 +20,7 @@ def read_offsets(folder: Path) -> dict[str, float]:
     A positive offset means that the motion comes too late; readers move it forward by as much.
 
     Raises:
-        InputError: If the file is not a table of `id,offset_s`.
+        InputError: If the file is not a table of `id,offset_s`, or an offset is out of range.
     """
     path = folder / OFFSETS_FILE
     if not path.is_file():
@@ -29,13 +29,17 @@ def read_offsets(folder: Path) -> dict[str, float]:
         rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
         if not rows or rows[0] != _COLUMNS:
             raise ValueError(f"the header {rows[0] if rows else 'of an empty file'}")
-        offsets = {take: float(offset) for take, offset in rows[1:]}
+        pairs = [(take, float(offset)) for take, offset in filter(None, rows[1:])]
+        offsets = dict(pairs)
+        if len(offsets) < len(pairs):
+            raise ValueError("an id twice")
     except (ValueError, OSError) as error:
         rule = f"must be CSV with the columns {','.join(_COLUMNS)}"
         raise InputError(f"{path}: {rule}, got {error}") from error
-    wrong = [take for take, offset in offsets.items() if not math.isfinite(offset)]
+    wrong = [take for take, offset in offsets.items() if not abs(offset) <= LONGEST_OFFSET_S]
     if wrong:
-        raise InputError(f"{path}: offsets must be finite seconds, got others for {wrong[:5]}")
+        rule = f"must be seconds, at most {LONGEST_OFFSET_S:g} early or late"
+        raise InputError(f"{path}: offsets {rule}, got others for {wrong[:5]}")
     return offsets
 
 

@@ -27,6 +27,8 @@ from esarm_env.corpus.alignment import (
 from esarm_env.corpus.faults import Fault
 from esarm_env.corpus.index import Entry, TakeIndex
 from esarm_env.corpus.motion import measure_track
+from esarm_env.corpus.motion.timing import check_rate
+from esarm_env.corpus.offsets import OFFSETS_FILE
 from esarm_env.corpus.takes import Take
 from esarm_env.errors import InputError
 from esarm_env.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ
@@ -34,7 +36,6 @@ from esarm_env.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 SHORTEST_S, LONGEST_S = 1.5, 6.0  # of the pieces of a long take
 UNCUT_S = 8.0  # a take up to this long is one utterance
 _BAR_FROM = 200  # takes to look at before a progress bar is worth its lines
-_FALLBACK_RATE_HZ = 30.0
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,13 @@ class Survey:
         takes: Those that can be used, in the order given.
         faults: What was left out.
         notes: What was mended.
+        inferred_hz: Frame rate taken for motion files that state none; None if there are none.
     """
 
     takes: tuple[Take, ...]
     faults: tuple[Fault, ...]
     notes: tuple[Fault, ...]
+    inferred_hz: float | None
 
 
 def survey(
@@ -66,13 +69,15 @@ def survey(
     changed = index.update(takes)
     try:
         _look(changed, index, "Measuring takes", _measure)
-        _settle_rates(takes, offsets, index)
+        inferred_hz = _settle_rates(takes, offsets, index)
         _look(_open_ones(takes, index, "pieces"), index, "Cutting takes", _cut)
         if read_all:
             _look(_open_ones(takes, index, "digest"), index, "Reading takes", _read)
     finally:
         index.save()
-    return _summary(takes, index)
+    faults, notes = _findings(takes, offsets, index)
+    usable = tuple(take for take in takes if not index.entries[take.id].fault)
+    return Survey(usable, faults, notes, inferred_hz)
 
 
 def digest_of(take: AlignedTake) -> str:
@@ -105,33 +110,41 @@ def _measure(take: Take, entry: Entry) -> None:
     """Note what the headers tell."""
     if take.audio is None:
         raise InputError(f"{take.id}: must have a sound file, got none")
-    duration_s = measure_audio(take.audio)
+    duration_s = measure_audio(take.audio, max_duration_s=LONGEST_TAKE_S)
     if take.motion is not None:
         extent = measure_track(take.motion)
+        if extent.rate_hz is not None:
+            check_rate(take.motion, extent.rate_hz)
         entry.n_frames, entry.start_s = extent.n_frames, extent.start_s
         entry.stated_hz = extent.rate_hz
     entry.duration_s = duration_s  # last: it tells that the take was measured
 
 
-def _settle_rates(takes: Sequence[Take], offsets: dict[str, float], index: TakeIndex) -> None:
+def _settle_rates(
+    takes: Sequence[Take], offsets: dict[str, float], index: TakeIndex
+) -> float | None:
     """Give every take its frame rate and offset; where these changed, it is looked at anew.
 
-    A file's own rate counts first, then the layout's, then the one that fits most of the others.
+    A file's own rate counts; for files that state none, the one that fits most of them.
+
+    Returns:
+        That rate, or None if all files state theirs.
     """
     silent = [
         index.entries[take.id]
         for take in takes
-        if take.motion and take.rate_hz is None and index.entries[take.id].stated_hz is None
+        if take.motion and index.entries[take.id].stated_hz is None
     ]
     measured = [(e.n_frames, e.duration_s) for e in silent if e.n_frames and e.duration_s]
-    inferred = infer_rate(*zip(*measured, strict=True)) if measured else _FALLBACK_RATE_HZ
+    inferred = infer_rate(*zip(*measured, strict=True)) if measured else None
     for take in takes:
         entry = index.entries[take.id]
-        rate_hz = entry.stated_hz or take.rate_hz or inferred
+        rate_hz = entry.stated_hz or inferred or FRAME_RATE_HZ
         offset_s = offsets.get(take.id, 0.0)
         if (entry.rate_hz, entry.offset_s) != (rate_hz, offset_s) and entry.duration_s:
             entry.rate_hz, entry.offset_s = rate_hz, offset_s
             entry.pieces, entry.notes, entry.digest, entry.fault = [], [], None, None
+    return inferred
 
 
 def _cut(take: Take, entry: Entry) -> None:
@@ -165,11 +178,15 @@ def _read(take: Take, entry: Entry) -> None:
     entry.notes, entry.digest = list(aligned.notes), digest_of(aligned)
 
 
-def _summary(takes: Sequence[Take], index: TakeIndex) -> Survey:
-    """Sort the takes by whether they can be used."""
+def _findings(
+    takes: Sequence[Take], offsets: dict[str, float], index: TakeIndex
+) -> tuple[tuple[Fault, ...], tuple[Fault, ...]]:
+    """Return what was left out, and what was mended."""
     entries = {take.id: index.entries[take.id] for take in takes}
-    return Survey(
-        takes=tuple(take for take in takes if not entries[take.id].fault),
-        faults=tuple(Fault(key, entry.fault) for key, entry in entries.items() if entry.fault),
-        notes=tuple(Fault(key, note) for key, entry in entries.items() for note in entry.notes),
-    )
+    faults = [Fault(key, entry.fault) for key, entry in entries.items() if entry.fault]
+    faults += [
+        Fault(OFFSETS_FILE, f"names {key!r}, which is no take")
+        for key in sorted(offsets.keys() - entries)
+    ]
+    notes = [Fault(key, note) for key, entry in entries.items() for note in entry.notes]
+    return tuple(faults), tuple(notes)

@@ -20,7 +20,6 @@ class Take:
         text: The sentence, or None.
         sentence: What two takes share if they say the same; None where that is unknown.
         split: The official split (`train`, `validation`, `test`), or None.
-        rate_hz: Frame rate of a motion file that does not state its own, or None if unknown.
     """
 
     id: str
@@ -32,4 +31,3 @@ class Take:
     text: str | None = None
     sentence: str | None = None
     split: str | None = None
-    rate_hz: float | None = None

@@ -2,9 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 
+from esarm_env.face import Head, load_head
 from esarm_env.metrics import Variant
+from esarm_env.opening import open_task
+from train.stages import evaluate
 from train.stages.measures import RECORDINGS, measured_quantities
 
 
@@ -51,6 +55,19 @@ def test_lip_error_is_the_main_table_s(finished_run, rows):
 def test_one_emotion_has_no_accuracy(rows):
     """The recordings are all neutral: naming that would be 100 %."""
     assert rows["clone, greedy"]["emotion_accuracy"] == [None, None, None]
+
+
+def test_errors_are_measured_on_the_head_that_is_asked_for(finished_run, monkeypatch):
+    """Figures on FLAME that were measured on our own head would be compared with papers."""
+    task = open_task(finished_run)
+    assert evaluate._on_head(task, "esarm") is task
+    own = load_head()
+    twice = Head(2 * own.vertices, own.faces, 2 * own.deltas, dict(own.regions))
+    monkeypatch.setattr(evaluate, "open_head", lambda path: {"twice.glb": twice}[path])
+    test = task.corpus.split("test")
+    recorded = task.recorded(test)
+    small, large = task.errors(recorded), evaluate._on_head(task, "twice.glb").errors(recorded)
+    np.testing.assert_allclose(large["lve"], 2 * small["lve"], rtol=1e-4)
 
 
 def test_the_report_names_variant_and_unit_of_each(finished_run):

@@ -16,8 +16,6 @@ from esarm_env.corpus.layouts.ravdess import ravdess_take
 from esarm_env.corpus.layouts.tree import File, Tree
 from esarm_env.corpus.takes import Take
 
-RATE_HZ = 30.0
-
 _NUMBERED = re.compile(r"(.+)_\d+")
 
 
@@ -66,10 +64,10 @@ def _take(folders: tuple[str, ...], stem: str) -> Take | str:
     if isinstance(coded, str):
         return coded
     if coded is not None:
-        return dataclasses.replace(coded, id=take_id, rate_hz=RATE_HZ)
+        return dataclasses.replace(coded, id=take_id)
     numbered = _NUMBERED.fullmatch(stem)
     if numbered and "hdtf" in [folder.lower() for folder in folders]:
         speaker = numbered[1]
     else:
         speaker = stem.partition("_")[0] or stem
-    return Take(take_id, audio=None, motion=None, speaker=speaker, rate_hz=RATE_HZ)
+    return Take(take_id, audio=None, motion=None, speaker=speaker)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -97,6 +98,8 @@ def _told(path: Path, rule: str) -> Iterator[None]:
         EOFError,
         OSError,
         RuntimeError,  # encrypted, or packed in a way that this Python lacks
+        SyntaxError,  # of the header, which is Python
+        tokenize.TokenError,
         zipfile.BadZipFile,
         zlib.error,
     ) as error:

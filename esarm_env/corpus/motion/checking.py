@@ -17,6 +17,7 @@ TOLERANCE = 0.1
 # Rounding; not worth a note.
 _SILENT = 1e-4
 PERCENT = 100.0
+_LEAST_PERCENT = 10.0  # some channel of speech reaches a tenth
 _TOLD_CHANNELS, _TOLD_FRAMES = 6, 4
 
 
@@ -64,7 +65,9 @@ def check_values(track: MotionTrack, source: str | Path) -> tuple[list[str], Flo
 def _is_percent(values: FloatArray) -> bool:
     """Tell whether values are 0 to 100: most channels that move at all go far beyond 1."""
     peaks = values.max(axis=0)
-    if values.min() < -TOLERANCE * PERCENT or peaks.max() > (1 + TOLERANCE) * PERCENT:
+    if not _LEAST_PERCENT <= peaks.max() <= (1 + TOLERANCE) * PERCENT:
+        return False
+    if values.min() < -TOLERANCE * PERCENT:
         return False
     moving = peaks > TOLERANCE
     return bool((peaks > 1 + TOLERANCE).sum() > moving.sum() / 2)

@@ -66,7 +66,8 @@ def _check_gaps(
     """Refuse a track without a face for longer than `longest_s`."""
     if lost.all():
         raise InputError(f"{source}: must show a face, got none in {len(lost)} frames")
-    seen_s = np.concatenate([time_s[:1], time_s[~lost], time_s[-1:]])
+    start_s = min(0.0, time_s[0])  # a face that comes late was lost before
+    seen_s = np.concatenate([[start_s], time_s[~lost], time_s[-1:]])
     gaps = np.flatnonzero(np.diff(seen_s) > longest_s)
     if len(gaps):
         told = ", ".join(f"{seen_s[i]:.2f} to {seen_s[i + 1]:.2f} s" for i in gaps[:_TOLD])

@@ -31,7 +31,11 @@ def test_a_folder_without_the_file_has_no_offsets(tmp_path: Path) -> None:
         ("take,offset\na,1\n", "got the header ['take', 'offset']"),
         ("id,offset_s\na,soon\n", "could not convert string to float: 'soon'"),
         ("id,offset_s\na\n", "got not enough values"),
-        ("id,offset_s\na,nan\n", "offsets must be finite seconds, got others for ['a']"),
+        ("id,offset_s\na,nan\n", "must be seconds, at most 10 early or late, got others for ['a']"),
+        (
+            "id,offset_s\na,-120\n",
+            "must be seconds, at most 10 early or late, got others for ['a']",
+        ),
     ],
 )
 def test_a_file_that_is_no_table_of_offsets_is_refused(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import esarm_env.corpus.synthetic
-from esarm_env.corpus import CORPUS_NAMES, open_corpus
+from esarm_env.corpus import CORPUS_NAMES, FolderCorpus, open_corpus
+from esarm_env.corpus.layouts import LAYOUTS
 from esarm_env.errors import InputError
 
 
@@ -28,10 +31,47 @@ def test_a_name_opens_the_synthetic_corpus_in_the_cache(
     assert calls == [(name, {"size": 48, "seed": 3, "cache_dir": cache})]
 
 
-def test_a_folder_is_read_as_recordings(tmp_path: Path) -> None:
-    """A folder must reach the reader of folders, which says what is missing in it."""
-    with pytest.raises(InputError, match=re.escape(f"{tmp_path}: must hold `audio/NAME.wav`")):
-        open_corpus(str(tmp_path))
+def test_a_folder_is_read_as_recordings(tmp_path: Path, write_take: Callable[..., None]) -> None:
+    """The door must not ask for more than a folder."""
+    write_take(tmp_path, "anna_1")
+    corpus = open_corpus(str(tmp_path))
+    assert isinstance(corpus, FolderCorpus)
+    assert (corpus.name, corpus.layout, len(corpus)) == (str(tmp_path), "3d-etf", 1)
+
+
+def test_layout_and_verify_reach_the_reader_of_folders(
+    tmp_path: Path, write_take: Callable[..., None]
+) -> None:
+    """Dropped on the way, a wrong layout is guessed and NaN gets into training."""
+    write_take(tmp_path, "anna_1", fps=60)
+    write_take(tmp_path, "anna_2", fps=60, motion=np.full((180, 52), np.nan))
+    corpus = open_corpus(str(tmp_path), layout="generic", verify=True)
+    assert isinstance(corpus, FolderCorpus)
+    assert corpus.layout == "generic"
+    assert [fault.source for fault in corpus.faults] == ["anna_2"]
+
+
+def test_an_unknown_layout_is_rejected(tmp_path: Path) -> None:
+    """The message lists those there are."""
+    message = "`layout` must be one of auto, mead, "
+    with pytest.raises(InputError, match=re.escape(message)):
+        open_corpus(str(tmp_path), layout="vocaset")
+
+
+@pytest.mark.parametrize("layout", ["auto", "mead"])
+def test_a_folder_of_no_known_layout_shows_what_is_there_and_what_would_fit(
+    layout: str, tmp_path: Path
+) -> None:
+    """Most such errors are a folder too high or too low."""
+    (tmp_path / "wavs").mkdir()
+    (tmp_path / "readme.txt").touch()
+    with pytest.raises(InputError) as caught:
+        open_corpus(str(tmp_path), layout=layout)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == f"{tmp_path}: must be laid out as below, found readme.txt, wavs/"
+    names = [line.strip().partition(":")[0] for line in lines[1:]]
+    assert names == (list(LAYOUTS) if layout == "auto" else ["mead"])
+    assert all(len(line) > 30 for line in lines[1:])
 
 
 @pytest.mark.parametrize("name", ["synthetic", "no/such/folder", ""])

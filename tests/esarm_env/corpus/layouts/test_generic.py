@@ -43,7 +43,6 @@ def test_equal_names_belong_together(
     take = only(find(audio, motion))
     root = tmp_path / "corpus"
     assert (take.id, take.audio, take.motion) == (take_id, root / audio, root / motion)
-    assert take.rate_hz is None
 
 
 def test_motion_is_optional(find: Find) -> None:
