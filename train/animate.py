@@ -19,6 +19,7 @@ from esarm_env.task import audio_windows, pad_stack
 from esarm_env.tokenizer import load_tokenizer
 from esarm_env.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray
 from train.policies import POLICY_FILE, load_policy
+from train.run_folder import RunFolder
 
 SHORTEST_PIECE_S, LONGEST_PIECE_S = 2.0, 8.0
 # A piece starts this much before its cut: the first half is thrown away (a policy needs a moment
@@ -64,8 +65,8 @@ class SpeechAnimator:
 
         Args:
             run: A run folder, finished at least up to `clone`.
-            policy: `clone`, an algorithm of `improve`, or `auto`: the first algorithm of
-                `improve`, else the clone.
+            policy: `clone`, an algorithm of `improve`, or `auto`: the one whose true error on the
+                validation utterances was least.
 
         Raises:
             InputError: If a stage or the policy is missing.
@@ -188,6 +189,14 @@ def _chunk_edges(audio: FloatArray, n_chunks: int, frames_per_chunk: int) -> Int
     return edges
 
 
+def _best_policy(run: Path) -> str:
+    """Return the policy that had the least true error on validation; the clone before that."""
+    if not (run / "improve").is_dir():
+        return "clone"
+    best = RunFolder.open(run).summary("improve")["best_on_validation"]
+    return str(best["policy"])
+
+
 def _find_policy(run: Path, policy: str) -> tuple[MotionTransformer, str]:
     found = {path.parent.name: path for path in sorted((run / "improve").glob(f"*/{POLICY_FILE}"))}
     clone = run / "clone" / POLICY_FILE
@@ -195,7 +204,7 @@ def _find_policy(run: Path, policy: str) -> tuple[MotionTransformer, str]:
         found["clone"] = clone
     if not found:
         need_file(run, f"clone/{POLICY_FILE}")
-    name = next(iter(found)) if policy == "auto" else policy
+    name = _best_policy(run) if policy == "auto" else policy
     if name not in found:
         raise InputError(f"`policy` must be one of {', '.join(found)}, got {policy!r}")
     return load_policy(found[name]), name

@@ -165,7 +165,7 @@ def _measures_section(results: dict[str, Any]) -> str:
         [
             "## All metrics",
             "",
-            "Each over the utterances for which it is defined; `1` is a pure number.",
+            "Each over the utterances for which it is defined.",
             "",
             "```text",
             table(rows, measured_quantities(), style="plain"),

@@ -9,6 +9,7 @@ from esarm_env.errors import MissingExtraError
 from esarm_env.face.names import index_of
 from train.bench import openfacefx as peer
 from train.bench.peers import GAINS, PEER, PEER_FITTED
+from train.bench.speed import time_metrics, time_synthetic
 from train.cli import main
 
 pytest.importorskip("openfacefx")
@@ -65,3 +66,14 @@ def test_a_benchmark_needs_a_run(tmp_path, capsys):
         main(["bench", "peers", "--run", str(tmp_path)])
     assert stop.value.code == 2
     assert "must be a run folder (with config.yaml), got none" in capsys.readouterr().err
+
+
+def test_speed_is_told_with_what_was_measured():
+    """Seconds without a size say nothing; nothing is asserted about the clock."""
+    figures = time_metrics(n_utterances=3, duration_s=1.0)
+    assert (figures["utterances"], figures["seconds_each"]) == (3, 1.0)
+    assert figures["metrics"] > 10 and figures["wall_s"] >= 0 < figures["peak_memory_mib"]
+    figures = time_synthetic(size=8)
+    assert figures["utterances"] == 8 and figures["speech_s"] > 3
+    together = figures["together_times_real_time"]
+    assert 0 < together <= min(v for k, v in figures.items() if k.startswith(("gen", "feat")))

@@ -1,6 +1,7 @@
 """The commands as a user runs them, in miniature, and what they say to bad input."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -179,25 +180,32 @@ def test_a_run_that_lacks_a_stage_names_the_command(speech_file, tmp_path, capsy
 
 def test_a_corrupt_policy_is_one_line(finished_run, speech_file, tmp_path, capsys):
     """A copy that broke off must not look like a bug of ours."""
-    import shutil
-
     run = tmp_path / "copy"
     shutil.copytree(finished_run, run)
     policy = run / "improve" / "ppo" / "policy.safetensors"
     policy.write_bytes(policy.read_bytes()[:300])
-    command = ["animate", speech_file, "-o", tmp_path / "o.csv", "--run", run]
+    command = ["animate", speech_file, "-o", tmp_path / "o.csv", "--run", run, "--policy", "ppo"]
     assert "must be a whole policy file" in refused(command, capsys)
 
 
-@pytest.mark.parametrize("layout", ["empty", "missing"])
-def test_a_folder_without_recordings_says_what_it_expects(layout, tmp_path, capsys):
+def test_a_folder_without_recordings_says_what_it_expects(tmp_path, capsys):
     """Data formats are where users of this field lose most of their time."""
     folder = tmp_path / "data"
-    if layout == "empty":
-        folder.mkdir()
-        (folder / "video.mp4").touch()
-    line = refused(["corpus", folder, "--run", tmp_path / "run"], capsys)
-    assert ("audio/NAME.wav" in line) if layout == "empty" else ("synthetic-mead" in line)
+    folder.mkdir()
+    (folder / "video.mp4").touch()
+    with pytest.raises(SystemExit) as stop:
+        main(["corpus", str(folder), "--run", str(tmp_path / "run")])
+    assert stop.value.code == 2
+    first, *layouts = capsys.readouterr().err.strip().splitlines()
+    assert first.startswith("esarm: ") and "found video.mp4" in first
+    told = [line.split(":")[0].strip() for line in layouts]
+    assert told == ["mead", "3d-etf", "beat", "ravdess", "livelink", "generic"]
+
+
+def test_a_missing_folder_says_which_corpora_there_are(tmp_path, capsys):
+    """A typo in a path must not read as an empty corpus."""
+    line = refused(["corpus", tmp_path / "data", "--run", tmp_path / "run"], capsys)
+    assert "synthetic-mead" in line
 
 
 def test_stages_run_one_by_one_like_the_pipeline(
@@ -236,3 +244,32 @@ def test_ctrl_c_is_one_line_and_leaves_no_half_written_stage(
     monkeypatch.setattr(TokenizerTrainer, "advance", advance)
     main(["prior", "--run", str(run)])
     assert len((run / "prior" / "metrics.csv").read_text().splitlines()) == 3
+
+
+def test_the_policy_of_least_true_error_animates(finished_run, speech_file, tmp_path):
+    """The learned score can rise while faces get worse; who wants a face must not get that one."""
+    best = json.loads((finished_run / "improve" / "summary.json").read_text())["best_on_validation"]
+    errors = best["errors_mm"]
+    assert set(errors) == {"clone", "ppo", "reinforce"}
+    relative = {
+        name: np.mean([error[key] / errors["clone"][key] for key in ("lve", "eve")])
+        for name, error in errors.items()
+    }
+    assert best["policy"] == min(relative, key=relative.get)
+    done = tmp_path / "done.json"
+    command = ["animate", speech_file, "-o", tmp_path / "a.csv", "--run", finished_run]
+    main([str(part) for part in (*command, "--json", done)])
+    assert json.loads(done.read_text())["policy"] == best["policy"]
+
+
+def test_before_reinforcement_learning_the_clone_animates(finished_run, speech_file, tmp_path):
+    """A run may stop at the clone."""
+    run = tmp_path / "run"
+    for part in ("config.yaml", "corpus", "prior", "clone"):
+        copy = shutil.copytree if (finished_run / part).is_dir() else shutil.copy
+        run.mkdir(exist_ok=True)
+        copy(finished_run / part, run / part)
+    done = tmp_path / "done.json"
+    command = ["animate", speech_file, "-o", tmp_path / "a.csv", "--run", run, "--json", done]
+    main([str(part) for part in command])
+    assert json.loads(done.read_text())["policy"] == "clone"

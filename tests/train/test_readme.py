@@ -24,12 +24,14 @@ def readme_run(finished_run, tmp_path, monkeypatch):
 def test_the_readme_runs_from_top_to_bottom(readme_run, capsys):
     """A first example that fails is the last thing a new user tries."""
     blocks = python_blocks()
-    assert len(blocks) == 4, "environment, stock PPO, sequence PPO, own reward"
+    assert len(blocks) == 6, "environment, stock PPO, sequence PPO, own reward, metrics, heads"
     names: dict[str, object] = {}
     for block in blocks:
         shorter = block.replace("learn(2_000)", "learn(300)").replace("learn(5_000)", "learn(1)")
         exec(compile(shorter, str(README), "exec"), names)
-    assert "learned" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "learned" in printed and "LVE (mean over frames of max over lip vertices" in printed
+    assert names["picture"].shape == (240, 240, 3)
     env = names["env"]
     env.reset(seed=1)
     done = False

@@ -1,9 +1,9 @@
-"""`esarm bench`: measurements beside other people's work."""
+"""`esarm bench`: measurements of speed, and beside other people's work."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -11,25 +11,30 @@ from train.commands.options import write_json
 
 
 def command_bench(
-    what: Annotated[Literal["peers"], tyro.conf.Positional],
+    what: Annotated[Literal["peers", "metrics", "synthetic"], tyro.conf.Positional],
     /,
     *,
     run: Path = Path("runs/demo"),
     json: Path | None = None,
 ) -> None:
-    """Measure a finished run beside its peers.
+    """Measure a finished run beside its peers, or how fast things are here.
 
     Args:
         what: `peers`: lip error (LVE) on the test frames, policies against the rule-based
-            `openfacefx` in loudness mode (extra `peers`).
-        run: Folder of a run with a clone.
+            `openfacefx` in loudness mode (extra `peers`). `metrics`: all metrics on 1,000
+            utterances of 3 s. `synthetic`: making a synthetic corpus and its features, one core.
+        run: Folder of a run with a clone (`peers` only).
         json: Also write the figures to this file.
     """
+    figures = _peers(run) if what == "peers" else _speed(what)
+    write_json(figures, json)
+
+
+def _peers(run: Path) -> dict[str, Any]:
     from esarm_env.metrics import variant_label
     from train.bench.peers import compare_with_peers
     from train.run_folder import RunFolder
 
-    assert what == "peers", f"no benchmark called {what}"
     figures = compare_with_peers(RunFolder.open(run))
     print(f"{variant_label('lips')}, {figures['utterances']} test utterances, 95 % intervals")
     for name, (mean, low, high) in figures["lve_mm"].items():
@@ -37,4 +42,13 @@ def command_bench(
     for name, saving in figures["less_lve"].items():
         mean, low, high = saving["difference_mm"]
         print(f"{name}: {saving['share']:+.0%} less, {mean:.2f} [{low:.2f}, {high:.2f}] mm")
-    write_json(figures, json)
+    return figures
+
+
+def _speed(what: str) -> dict[str, Any]:
+    from train.bench.speed import time_metrics, time_synthetic
+
+    figures = time_metrics() if what == "metrics" else time_synthetic()
+    for name, value in figures.items():
+        print(f"{name}: {value}")
+    return figures

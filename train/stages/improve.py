@@ -15,6 +15,7 @@ from agents.reinforce import SequenceReinforce
 from agents.transformer import MotionTransformer
 from esarm_env.env import SpeechAnimationEnv
 from esarm_env.errors import InputError
+from esarm_env.task import AnimationTask
 from esarm_env.types import IntArray
 from train.config import ImproveConfig
 from train.loop import drive
@@ -77,7 +78,28 @@ def _improve_all(run: RunFolder, folder: Path) -> dict[str, Any]:
             algorithm = trainer.algorithm
             save_policy(algorithm.model, algorithm.model.state_dict(), path / POLICY_FILE)
             summary[name] = {"first": rows[0], "last": rows[-1]}
+    summary["best_on_validation"] = _best_on_validation(run, folder, env.sequence_task)
     return summary
+
+
+def _best_on_validation(run: RunFolder, folder: Path, task: AnimationTask) -> dict[str, Any]:
+    """Return the policy of least true error, decoded greedily, and every one's errors.
+
+    A learned reward can be climbed while faces get worse; who only wants a face takes this one.
+    """
+    files = {"clone": run.stage("clone") / POLICY_FILE}
+    files |= {name: folder / name / POLICY_FILE for name in run.config.improve.algorithms}
+    validation = task.corpus.split("validation")
+    errors: dict[str, dict[str, float]] = {}
+    for name, file in files.items():
+        written = animate_utterances(
+            load_policy(file), task, validation, decoding=Decoding(), seed=run.config.seed
+        )
+        errors[name] = {key: float(np.mean(e)) for key, e in task.errors(written).items()}
+    # Each error in units of the clone's; one that the corpus never captured is nan for all.
+    clone = np.array(list(errors["clone"].values()))
+    relative = {name: np.nanmean(np.array(list(e.values())) / clone) for name, e in errors.items()}
+    return {"policy": min(relative, key=lambda name: relative[name]), "errors_mm": errors}
 
 
 class ImproveTrainer:
