@@ -98,7 +98,7 @@ def need_file(run: Path, name: str) -> Path:
 def _small_task(name: str | None) -> AnimationTask:
     """Return a task whose tokenizer is trained here, in seconds, and cached."""
     size = DEFAULT_SIZE if name is None else None
-    corpus = open_corpus(DEFAULT_CORPUS if name is None else name, size=size)
+    corpus = open_corpus(DEFAULT_CORPUS if name is None else name, size=size, verify=True)
     config = PriorConfig(epochs=8, steps_per_epoch=20, batch_size=16, hidden=64)
     key = hashlib.sha256(f"{corpus.content_hash}/{config}".encode()).hexdigest()[:24]
     path = cache_dir() / "tokenizers" / f"{key}.safetensors"

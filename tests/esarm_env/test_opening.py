@@ -159,6 +159,7 @@ def source_of(corpus: Corpus) -> dict[str, Any]:
         "corpus": "synthetic-mead",
         "size": 12,
         "seed": 5,
+        "layout": "auto",
         "encoder": "logmel",
         "content_hash": corpus.content_hash,
         "speakers": ["anna", "ben", "cleo"],
@@ -174,8 +175,10 @@ def run(
 ) -> Path:
     """Return a folder as the stages `corpus` and `prior` leave it."""
 
-    def open_corpus(name: str, *, size: int | None, seed: int) -> Corpus:
-        assert (name, size, seed) == ("synthetic-mead", 12, 5), "the run's own corpus was asked for"
+    def open_corpus(name: str, *, size: int | None, seed: int, layout: str, verify: bool) -> Corpus:
+        asked = (name, size, seed, layout)
+        assert asked == ("synthetic-mead", 12, 5, "auto"), "the run's own corpus was asked for"
+        assert verify, "a bad take that training left out would come back"
         return tiny_corpus
 
     monkeypatch.setattr(opening, "open_corpus", open_corpus)
@@ -250,7 +253,7 @@ def test_a_note_without_its_keys_is_rejected(
     path = run / "corpus" / "corpus.json"
     source = {key: value for key, value in source_of(tiny_corpus).items() if key not in missing}
     path.write_text(json.dumps(source if missing else list(source)))
-    keys = "corpus, size, seed, encoder, content_hash, speakers"
+    keys = "corpus, layout, size, seed, encoder, content_hash, speakers"
     message = (
         f"{path}: must have {keys}, got none for {', '.join(missing) or keys}; "
         "delete the stage's folder"
@@ -289,7 +292,8 @@ def test_a_small_task_trains_its_tokenizer_once(
     small = PriorConfig(n_tokens=8, hidden=8, code_dim=4, epochs=1, steps_per_epoch=1, batch_size=4)
     opened: list[tuple[str, int | None]] = []
 
-    def open_corpus(name: str, *, size: int | None) -> Corpus:
+    def open_corpus(name: str, *, size: int | None, verify: bool) -> Corpus:
+        assert verify, "a bad take must not stop the features"
         opened.append((name, size))
         return tiny_corpus
 
