@@ -28,7 +28,8 @@ def command_animate(
     """Animate a recording; writes a Live Link Face CSV (52 ARKit curves and head rotations).
 
     Args:
-        speech: A sound file of 0.2 s to 10 min, any rate, mono or stereo (WAV, FLAC, Ogg, MP3).
+        speech: A sound file of 0.2 s to 10 min, any rate, mono or stereo (WAV, FLAC, Ogg, MP3;
+            with the extra `video` also .m4a and video).
         output: The CSV to write.
         run: Folder of a finished run.
         emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised.
