@@ -114,7 +114,8 @@ def _motion(motion: npt.ArrayLike, name: str) -> FloatArray:
     if given.ndim not in (2, 3) or given.shape[-1] != N_CHANNELS or given.shape[-2] < 1:
         rule = f"(T, {N_CHANNELS}) or (B, T, {N_CHANNELS}) with T at least 1"
         raise InputError(f"`{name}` must have shape {rule}, got {given.shape}")
-    return np.asarray(given.reshape(-1, *given.shape[-2:]), dtype=np.float32)
+    with np.errstate(over="ignore"):  # too large for float32 is inf, refused where it counts
+        return np.asarray(given.reshape(-1, *given.shape[-2:]), dtype=np.float32)
 
 
 def _captured_channels(captured: npt.ArrayLike | None) -> BoolArray:

@@ -74,7 +74,7 @@ def as_meshes(positions: npt.ArrayLike, name: str) -> npt.NDArray[np.floating]:
         raise InputError(
             f"`{name}` must have shape {rule}, got {given.shape}; reshape flat vertices first"
         )
-    return given.reshape(-1, *given.shape[-3:])
+    return given if given.ndim == 4 else given[None]
 
 
 def region_indices(vertices: npt.ArrayLike, n_vertices: int) -> IntArray:

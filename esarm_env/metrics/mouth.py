@@ -92,7 +92,9 @@ def mouth_opening(
     if shares(np.square(weights))[batch.captured].sum() < MEASURED_SHARE:
         return np.full(shape, np.nan)
     used = np.flatnonzero(batch.captured & (weights != 0))
-    return np.asarray(batch.motion[..., used] @ weights[used]).reshape(shape)
+    with np.errstate(invalid="ignore"):  # inf past an utterance's end counts for nothing
+        opening = batch.motion[..., used] @ weights[used]
+    return np.where(np.isfinite(opening), opening, np.nan).reshape(shape)
 
 
 @functools.lru_cache(maxsize=8)
@@ -120,7 +122,7 @@ def opening_correlation(
 
     Returns:
         Shape (B,), in [-1, 1]; nan where either curve is flat (varies by less than 0.001 mm) or
-        holds nan.
+        not finite.
 
     Raises:
         InputError: If shapes do not fit.
@@ -153,5 +155,5 @@ def _centred(
     curve: npt.NDArray[np.float64], inside: npt.NDArray[np.bool_], counts: IntArray
 ) -> npt.NDArray[np.float64]:
     """Return the curve without its mean over the frames that count, 0 past them."""
-    held = np.where(inside, curve, 0.0)
+    held = np.where(inside, np.where(np.isfinite(curve), curve, np.nan), 0.0)
     return np.where(inside, held - (held.sum(axis=1) / counts)[:, None], 0.0)

@@ -18,8 +18,8 @@ from esarm_env.face.head import Head
 from esarm_env.types import N_CHANNELS, BoolArray, FloatArray, IntArray
 
 # A region is measured if the captured channels make up this share of its squared motion (each
-# channel at weight 1). On the shipped head and on ICT-FaceKit mouth channels make up 5 % and 14 %
-# of the upper face's, mostly by noseSneer; brows alone 35 % and more, jawOpen 24 % of the lips'.
+# channel at weight 1). On the shipped head and on ICT-FaceKit mouth channels make up 5 % and 7 %
+# of the upper face's, mostly by noseSneer; brows alone about half, jawOpen 24 % of the lips'.
 MEASURED_SHARE = 0.2
 # 16 MB: smaller pieces fit the cache, but on a busy machine BLAS waits for its threads after each.
 _BLOCK_FLOATS = 4_000_000

@@ -246,8 +246,8 @@ def _mean_over(
 def _samples(samples: npt.ArrayLike) -> npt.NDArray[np.floating]:
     """Return samples as (B, K, T, 52)."""
     given = np.asarray(samples)
-    if given.ndim not in (3, 4) or given.shape[-1] != N_CHANNELS or not given.shape[-3]:
-        rule = f"(K, T, {N_CHANNELS}) or (B, K, T, {N_CHANNELS}) with K at least 1"
+    if given.ndim not in (3, 4) or given.shape[-1] != N_CHANNELS or 0 in given.shape[-3:]:
+        rule = f"(K, T, {N_CHANNELS}) or (B, K, T, {N_CHANNELS}) with K and T at least 1"
         raise InputError(f"`samples` must have shape {rule}, got {given.shape}")
     return given.reshape(-1, *given.shape[-3:])
 

@@ -51,7 +51,7 @@ _OTHERS = {
     ),
     "closure_event_f1": Quantity(
         "closure-event F1",
-        f"runs of {_CLOSED}, matched within {TOLERANCE_FRAMES} frames",
+        f"runs of {_CLOSED}, matched across gaps of at most {TOLERANCE_FRAMES} frames",
         "1",
         "higher",
     ),

@@ -86,8 +86,14 @@ def _cell(figure: Figure, form: str) -> str:
     numbers = _known(figure)
     if not numbers:
         return "n/a"
-    mean, *ends = (format(number, form) for number in numbers)
+    mean, *ends = (_number(number, form) for number in numbers)
     return f"{mean} [{', '.join(ends)}]" if ends else mean
+
+
+def _number(number: float, form: str) -> str:
+    """Return a number as text, without the sign of one that is rounded to zero."""
+    text = format(number, form)
+    return text.lstrip("-") if float(text) == 0 else text
 
 
 def _markdown(headings: list[str], cells: list[list[str]]) -> str:
@@ -106,7 +112,10 @@ def _plain(headings: list[str], cells: list[list[str]]) -> str:
     """Return one quantity a line, since their headings are long, and the rows as columns."""
     columns = [[headings[0], *(row[0] for row in cells)]]
     for index, heading in enumerate(headings[1:], start=1):
-        *above, last = textwrap.wrap(heading, _HEADING_WIDTH, subsequent_indent="  ")
+        # A hard space keeps the arrow with the unit before it.
+        glued = "\N{NO-BREAK SPACE}".join(heading.rsplit(" ", 1))
+        wrapped = textwrap.wrap(glued, _HEADING_WIDTH, subsequent_indent="  ")
+        *above, last = (line.replace("\N{NO-BREAK SPACE}", " ") for line in wrapped)
         columns += [[line, *("" for _ in cells)] for line in above]
         columns.append([last, *(row[index] for row in cells)])
     widths = [max(len(cell) for cell in line) for line in zip(*columns, strict=True)]

@@ -18,14 +18,19 @@ _NAMES = {"lips": "LVE", "upper": "EVE", "all": "MVE"}
 _VERTICES = {"lips": "lip", "upper": "eye and forehead", "all": "all"}
 
 
-class VariantOptions(TypedDict):
-    """The keyword arguments of `vertex_error` that a variant decides."""
+class MeshOptions(TypedDict):
+    """The keyword arguments of `vertex_error_of_meshes` that a variant decides."""
 
-    region: str
     reduce: str
     power: int
     centre: str
     unit: str
+
+
+class VariantOptions(MeshOptions):
+    """The keyword arguments of `vertex_error` that a variant decides."""
+
+    region: str
 
 
 @dataclass(frozen=True)
@@ -61,13 +66,15 @@ class Variant:
     @property
     def options(self) -> VariantOptions:
         """Return the variant as keyword arguments of `vertex_error`."""
-        return VariantOptions(
-            region=self.region,
-            reduce=self.reduce,
-            power=self.power,
-            centre=self.centre,
-            unit=self.unit,
-        )
+        return VariantOptions(region=self.region, **self.mesh_options)
+
+    @property
+    def mesh_options(self) -> MeshOptions:
+        """Return the variant as keyword arguments of `vertex_error_of_meshes`.
+
+        Which vertices are meant by the region is the mesh's affair.
+        """
+        return MeshOptions(reduce=self.reduce, power=self.power, centre=self.centre, unit=self.unit)
 
     @property
     def key(self) -> str:

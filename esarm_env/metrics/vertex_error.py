@@ -173,12 +173,14 @@ def pooled_mean(errors: npt.ArrayLike, lengths: npt.ArrayLike) -> float:
         lengths: Shape (B,), frames of each utterance.
 
     Raises:
-        InputError: If the shapes differ or there is no utterance.
+        InputError: If the shapes differ, there is no utterance or one has no frame.
     """
     values, frames = np.asarray(errors, dtype=np.float64), np.asarray(lengths)
     if values.shape != frames.shape or values.ndim != 1 or not len(values):
         got = f"{values.shape} and {frames.shape}"
         raise InputError(f"`errors` and `lengths` must have one shape (B,), B above 0, got {got}")
+    if np.any(frames < 1):
+        raise InputError(f"`lengths` must be at least 1, got {frames.tolist()}")
     return float(np.sum(values * frames) / np.sum(frames))
 
 

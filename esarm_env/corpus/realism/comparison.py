@@ -76,8 +76,9 @@ class Comparison:
 def compare(synthetic: Description, real: Description) -> Comparison:
     """Set two descriptions side by side.
 
-    The range of a figure goes from the least to the greatest of the real corpus's groups. Where
-    the real corpus did not measure a figure, the range is the published one, if there is any.
+    The range of a figure goes from the least to the greatest of the real corpus's groups and of all
+    of them together. Where the real corpus did not measure a figure, the range is the published
+    one, if there is any.
     """
     rows = []
     for name, ours in synthetic.figures.items():

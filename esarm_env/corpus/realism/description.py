@@ -26,8 +26,8 @@ class Figure:
 
     Attributes:
         value: Over all utterances that were looked at.
-        low: Least over the groups (takes or speakers).
-        high: Greatest over the groups.
+        low: Least over the groups (takes or speakers) and all of them together.
+        high: Greatest over the same.
         error: Standard error of one group's value, by resampling its utterances.
     """
 
@@ -142,7 +142,8 @@ def _ranges(
         members = [m for m, group in zip(measured, groups, strict=True) if group == name]
         values.append(figures_of(members))
         errors.append(_resampled_error(members, rng))
-    low, high = _extremes(np.stack(values))
+    # Groups around unlike means spread further together than any of them alone.
+    low, high = _extremes(np.stack([pooled, *values]))
     error = _median(np.stack(errors))
     columns = zip(FIGURES, pooled, low, high, error, strict=True)
     return {name: Figure(*map(float, rest)) for name, *rest in columns}, tuple(names)

@@ -45,7 +45,7 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
         *numbers, verdict = _cells(row)
         table.add_row(*numbers, f"[{colour}]{verdict}[/{colour}]")
     for line in _headings(comparison):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, markup=False)  # a folder may be called [like this]
     console.print(table)
     for line in (*_notes(comparison), summary(comparison)):
         console.print(line, highlight=False, markup=False)

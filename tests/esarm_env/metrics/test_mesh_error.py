@@ -10,7 +10,7 @@ import pytest
 
 from esarm_env.errors import InputError
 from esarm_env.face import load_head
-from esarm_env.metrics import vertex_error, vertex_error_of_meshes
+from esarm_env.metrics import PRESETS, preset, vertex_error, vertex_error_of_meshes
 
 _LIPS = np.array([0, 2])
 
@@ -90,6 +90,10 @@ def test_meshes_and_coefficients_agree(reduce: str, power: int, centre: str) -> 
             "`vertices` must be integers of shape (R,) with R at least 1, got float64 (1,)",
         ),
         ({"vertices": [4]}, "`vertices` must index the 4 vertices, got 4..4"),
+        (
+            {"predicted": np.zeros((1, 2, 0, 3)), "target": np.zeros((1, 2, 0, 3))},
+            "`vertices` must index the 0 vertices, got 0..2",
+        ),
         ({"vertices": [-1, 2]}, "`vertices` must index the 4 vertices, got -1..2"),
         ({"lengths": [3]}, "`lengths` must be in 1..2, got [3]"),
         ({"predicted": np.full((2, 4, 3), np.nan)}, "must be finite, got nan or infinity"),
@@ -105,3 +109,16 @@ def test_meshes_that_do_not_fit_are_refused(change: dict[str, Any], message: str
     }
     with pytest.raises(InputError, match=re.escape(message)):
         vertex_error_of_meshes(**{**arguments, **change})
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_presets_apply_to_meshes(name: str, pair: tuple[np.ndarray, np.ndarray]) -> None:
+    """FLAME and BIWI come as vertices: a preset that needs taking apart will be typed wrongly."""
+    variant = preset(name).lve
+    assert variant.options == {"region": "lips", **variant.mesh_options}
+    found = vertex_error_of_meshes(*pair, vertices=_LIPS, mesh_unit="m", **variant.mesh_options)
+    millimetres = vertex_error_of_meshes(
+        *pair, vertices=_LIPS, mesh_unit="m", **{**variant.mesh_options, "unit": "mm"}
+    )
+    scale = 1e-3**variant.power if variant.unit == "m" else 1.0
+    np.testing.assert_allclose(found, millimetres * scale)

@@ -72,6 +72,16 @@ def test_channels_not_captured_do_not_open_the_mouth(mouth: Head) -> None:
     assert mouth_opening(motion, head=mouth, captured=captured).tolist() == [14.0]
 
 
+def test_frames_that_are_not_finite_have_no_opening(mouth: Head) -> None:
+    """Padding may hold anything: a warning would stop strict callers, inf would look measured."""
+    motion = np.zeros((4, 52))
+    motion[1] = np.inf
+    motion[2, index_of("jawOpen")] = -np.inf
+    motion[3, index_of("jawOpen")] = 1e300
+    opening = mouth_opening(motion, head=mouth)
+    np.testing.assert_array_equal(opening, [0, np.nan, np.nan, np.nan])
+
+
 @pytest.mark.parametrize(
     ("lowered", "got"),
     [
@@ -114,9 +124,12 @@ def test_the_correlation_equals_numpys_row_by_row() -> None:
     np.testing.assert_allclose(opening_correlation(first, second, lengths=lengths), expected)
 
 
-@pytest.mark.parametrize("flat", [[0.1] * 5, [2.0, 2.0, 2.0005, 2.0, 2.0], [np.nan] * 5])
+@pytest.mark.parametrize(
+    "flat",
+    [[0.1] * 5, [2.0, 2.0, 2.0005, 2.0, 2.0], [np.nan] * 5, [0.0, 1.0, 2.0, np.inf, -np.inf]],
+)
 def test_a_flat_opening_has_no_correlation(flat: list[float]) -> None:
-    """Rounding alone would correlate by anything between -1 and 1."""
+    """Rounding alone would correlate by anything between -1 and 1, and infinity would warn."""
     curve = [1.0, 5.0, 2.0, 8.0, 3.0]
     assert np.isnan(opening_correlation([flat, curve], [curve, flat])).tolist() == [True, True]
 

@@ -147,9 +147,10 @@ def test_errors_without_an_axis_of_samples_are_refused() -> None:
 
 def test_samples_that_do_not_fit_are_refused(toy: Head) -> None:
     """One animation given in place of several has an axis too few."""
-    message = "`samples` must have shape (K, T, 52) or (B, K, T, 52) with K at least 1, got (4, 52)"
-    with pytest.raises(InputError, match=re.escape(message)):
-        diversity(np.zeros((4, 52)), head=toy)
+    rule = "`samples` must have shape (K, T, 52) or (B, K, T, 52) with K and T at least 1"
+    for samples in (np.zeros((4, 52)), np.zeros((0, 4, 52)), np.zeros((2, 3, 0, 52))):
+        with pytest.raises(InputError, match=re.escape(f"{rule}, got {samples.shape}")):
+            diversity(samples, head=toy)
     with pytest.raises(InputError, match="must hold at least 2 of each utterance, got 1"):
         diversity(np.zeros((1, 4, 52)), head=toy)
     with pytest.raises(InputError, match=re.escape("(B, K, T, V, 3), got (2, 3, 4, 3)")):

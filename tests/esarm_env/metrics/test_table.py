@@ -44,6 +44,14 @@ def test_plain_text_has_a_line_for_each_quantity() -> None:
     assert len(lines[0]) == len(lines[-1]) == len(lines[1])
 
 
+@pytest.mark.parametrize("n_letters", range(50, 80))
+def test_the_arrow_stays_with_the_unit(n_letters: int) -> None:
+    """Alone on a line it seems to belong to nothing."""
+    long = Quantity("x", "y " + "z" * n_letters, unit="mm", better="higher")
+    lines = table({"ours": {"a": 1.5}}, {"a": long}, style="plain").splitlines()
+    assert "mm) ↑" in lines[-1], lines
+
+
 @pytest.mark.parametrize(
     ("figures", "texts"),
     [
@@ -56,6 +64,8 @@ def test_plain_text_has_a_line_for_each_quantity() -> None:
         ([None, 1.0], ["n/a", "1.00"]),
         ([(1.0, float("nan"), 2.0)], ["n/a"]),
         ([-23.4], ["-23.4"]),
+        ([-0.0004, -5.5], ["0.00", "-5.50"]),
+        ([(-0.001, -2.0, 0.5)], ["0.00 [-2.00, 0.50]"]),
     ],
 )
 def test_figures_of_a_column_share_their_decimals(figures: list[Any], texts: list[str]) -> None:

@@ -160,6 +160,14 @@ def test_pooling_refuses_lengths_of_other_utterances() -> None:
         pooled_mean([1.0, 2.0], [3])
 
 
+@pytest.mark.parametrize("lengths", [[0, 0], [-1, 3], [0, 4]])
+def test_pooling_refuses_utterances_without_frames(lengths: list[int]) -> None:
+    """A length below 1 would push the mean outside the errors, or divide by 0."""
+    message = f"`lengths` must be at least 1, got {lengths}"
+    with pytest.raises(InputError, match=re.escape(message)):
+        pooled_mean([1.0, 2.0], lengths)
+
+
 def test_no_utterance_gives_no_error(toy: Head) -> None:
     """An empty split is no crash in the middle of a report."""
     empty = np.zeros((0, 4, 52))

@@ -86,6 +86,21 @@ def test_range_spans_the_takes(takes: Corpus) -> None:
     assert 0 < found.error < 0.02, "the error of one take"
 
 
+def test_no_corpus_lies_outside_its_own_range(
+    takes: Corpus, made: Corpus, utterance: MakeUtterance, make_corpus: MakeCorpus
+) -> None:
+    """Speakers around unlike means deviate more together than each does alone."""
+    apart = [
+        utterance(120, id=f"{name}_{n}", speaker=name, curves={JAW: jaw(level, seed=n)})
+        for name, level in (("anna", 0.1), ("ben", 0.8))
+        for n in range(4)
+    ]
+    for corpus in (takes, made, make_corpus(apart, {}, name="apart")):
+        comparison = compare_corpora(corpus, corpus)
+        judged = [row for row in comparison.rows if row.verdict != "n/a"]
+        assert judged and all(row.verdict == "inside" for row in judged), corpus.name
+
+
 def test_description_does_not_depend_on_chance(takes: Corpus) -> None:
     """A verdict that changes between two runs is no verdict."""
     first, second = (describe(takes, sample=12, seed=3) for _ in range(2))
@@ -173,6 +188,15 @@ def test_markdown_and_terminal_tell_the_same(made: Corpus, takes: Corpus) -> Non
     assert "loudness to jawOpen: correlation" in stream.getvalue(), "80 columns are enough"
     header = next(line for line in text.splitlines() if line.startswith("| figure"))
     assert header.count("|") == 6, header
+
+
+@pytest.mark.parametrize("name", ["recordings [v2]", "[bold]x", "odd [/x]"])
+def test_a_name_with_brackets_is_printed_as_it_is(made: Corpus, takes: Corpus, name: str) -> None:
+    """Rich reads brackets as colours: it would swallow the name, or stop at it."""
+    real = dataclasses.replace(describe(takes), corpus=name)
+    stream = StringIO()
+    print_comparison(compare(describe(made), real), Console(file=stream, width=80))
+    assert f"real: {name}, 20 utterances" in stream.getvalue(), stream.getvalue()
 
 
 def test_figures_survive_json(made: Corpus, takes: Corpus) -> None:
