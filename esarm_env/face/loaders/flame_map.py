@@ -53,6 +53,9 @@ class FlameMap:
     def to_flame(self, motion: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Return motion as FLAME parameters.
 
+        FLAME turns its jaw on an arc where a head's displacements run straight: played by FLAME, a
+        jaw opened halfway is up to about 2 mm from `Head.apply`, a closed or fully open one is not.
+
         Args:
             motion: Shape (T, 52), alphabetical order.
 

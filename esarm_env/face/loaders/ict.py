@@ -68,7 +68,10 @@ def _head(
     source: Path,
 ) -> Head:
     """Return the head in millimetres."""
-    deltas, found = collect_fields(names, _MM_PER_CM * fields_cm)
+    try:
+        deltas, found = collect_fields(names, _MM_PER_CM * fields_cm)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
     need_all_shapes(found, source=str(source))
     return build_head(_MM_PER_CM * vertices_cm, faces, deltas, regions=regions, source=source)
 

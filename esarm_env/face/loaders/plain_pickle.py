@@ -23,7 +23,15 @@ AnyArray = npt.NDArray[Any]
 _LARGEST_DENSE = 100_000_000
 
 
-class _Kept:
+class _Unchanging(type):
+    """Keeps the stand-ins as they are: a pickle may set attributes of whatever it names."""
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        """Refuse, as the next file would be read with the changed class."""
+        raise pickle.UnpicklingError(f"a change of {cls.__name__}.{name}, which no array needs")
+
+
+class _Kept(metaclass=_Unchanging):
     """Keeps the attributes a pickle gives it; base of the stand-ins."""
 
     def __init__(self, *args: Any) -> None:
@@ -144,10 +152,17 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _no_bytes(*args: Any) -> bytes:
+    """Stand in for `bytes`: only b"" is written as a call, and of a number it fills the memory."""
+    if args:
+        raise pickle.UnpicklingError(f"bytes of {len(args)} arguments")
+    return b""
+
+
 _FUNCTIONS: dict[tuple[str, str], Any] = {
     ("builtins", "object"): object,
     ("builtins", "set"): set,
-    ("builtins", "bytes"): bytes,
+    ("builtins", "bytes"): _no_bytes,
     ("copyreg", "_reconstructor"): _construct,
     ("_codecs", "encode"): _encode,
 }

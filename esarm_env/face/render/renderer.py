@@ -39,10 +39,11 @@ class Renderer:
         Raises:
             InputError: If size or samples are out of range or the head has no vertices.
         """
-        whole = all(isinstance(side, int | np.integer) for side in size)
-        if len(size) != 2 or not whole or min(size) < 1:
+        sides = size if np.iterable(size) else (size,)
+        whole = all(isinstance(side, int | np.integer) for side in sides)
+        if len(sides) != 2 or not whole or min(sides) < 1:
             raise InputError(f"`size` must be two whole numbers of at least 1, got {size}")
-        if samples not in (1, 2, 3, 4):
+        if not isinstance(samples, int | np.integer) or samples not in (1, 2, 3, 4):
             raise InputError(f"`samples` must be in 1..4, got {samples}")
         if not head.n_vertices:
             raise InputError("`head` must have vertices, got none")

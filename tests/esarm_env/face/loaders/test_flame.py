@@ -78,6 +78,22 @@ def test_regions_come_from_our_own_head(loaded: tuple[Head, FlameMap]) -> None:
         assert len(wanted & set(loaded[0].regions[name].tolist())) > 0.9 * len(wanted)
 
 
+def test_paths_may_be_text(flame_file: Path, small_regions: Path) -> None:
+    """The README's readers write names in quotes."""
+    head, _ = load_flame(str(flame_file), regions=str(small_regions))
+    assert head.regions["eyes"].tolist() == [2]
+
+
+def test_a_template_inside_out_is_refused(tmp_path: Path, flame_file: Path) -> None:
+    """Alignment goes by normals and would carry wrong motion over."""
+    path = tmp_path / "flame.npz"
+    with np.load(flame_file) as arrays:
+        np.savez(path, **{**arrays, "f": arrays["f"][:, ::-1]})
+    message = f"{path}: triangles must be counter-clockwise seen from outside, got a head inside"
+    with pytest.raises(InputError, match=re.escape(message)):
+        load_flame(path)
+
+
 def test_regions_may_come_from_flames_masks(flame_file: Path, tmp_path: Path) -> None:
     """They are what papers use."""
     masks = {name: np.arange(n, n + 5) for n, name in enumerate(("lips", "eye_region", "forehead"))}

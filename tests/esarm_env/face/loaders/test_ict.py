@@ -170,6 +170,22 @@ def test_arrays_that_do_not_fit_are_refused(
         load_ict_arrays(path)
 
 
+def test_a_shape_given_twice_is_refused_with_its_file(
+    tmp_path: Path, arrays: dict[str, Any], small_regions: Path
+) -> None:
+    """Of two jaws one would be lost; and which of the user's heads has them?"""
+    path = tmp_path / "ict.npz"
+    np.savez(path, **{**arrays, "names": np.where(_is_jaw(arrays), "jawOpen", arrays["names"])})
+    message = f"{path}: `names` must name a shape once, got 'jawOpen' and 'jawOpen'"
+    with pytest.raises(InputError, match=re.escape(message)):
+        load_ict_arrays(path, regions=small_regions)
+
+
+def _is_jaw(arrays: dict[str, Any]) -> np.ndarray:
+    """Return where the names are those of a jaw shape that is open or forward."""
+    return np.isin(arrays["names"], ("jawOpen", "jawForward"))
+
+
 def _save_own(path: Path, *, scale: float = 0.1, **change: np.ndarray) -> Path:
     """Write our own head in ICT-FaceKit's form."""
     head = load_head()
@@ -204,6 +220,40 @@ def test_a_head_of_another_size_is_refused(tmp_path: Path) -> None:
     path = _save_own(tmp_path / "ict.npz", scale=0.001)
     with pytest.raises(InputError, match=r"must have the size of a head, got 0\.01 times as much"):
         load_ict_arrays(path)
+
+
+def test_a_head_inside_out_is_refused(tmp_path: Path) -> None:
+    """Alignment goes by normals: it found half the forehead, and EVE was another metric."""
+    path = _save_own(tmp_path / "ict.npz", faces=load_head().faces[:, ::-1])
+    message = f"{path}: triangles must be counter-clockwise seen from outside, got a head inside"
+    with pytest.raises(InputError, match=re.escape(message)):
+        load_ict_arrays(path)
+
+
+def test_a_head_without_area_is_refused(tmp_path: Path) -> None:
+    """All vertices in one place have no inside; the question must not end in a warning."""
+    path = _save_own(tmp_path / "ict.npz", vertices=np.zeros_like(load_head().vertices))
+    with pytest.raises(InputError, match="the shapes must move the skin, got blinks or too many"):
+        load_ict_arrays(path)
+
+
+def test_a_shape_that_leaves_the_skin_alone_is_refused(tmp_path: Path) -> None:
+    """Avatars open the jaw of their teeth alone: the lips' error would be 0 whatever it does."""
+    deltas = load_head().deltas.copy()
+    deltas[[index_of("jawOpen"), index_of("tongueOut")]] = 0.0
+    path = _save_own(tmp_path / "ict.npz", deltas=0.1 * deltas)
+    message = f"{path}: shapes must move the skin, got none by jawOpen"
+    with pytest.raises(InputError, match=re.escape(message) + "$"):
+        load_ict_arrays(path)
+
+
+def test_an_open_mask_is_not_inside_out(tmp_path: Path) -> None:
+    """Scans and game heads often end before the ears."""
+    head = load_head()
+    front = (head.vertices[:, 2] > 60.0)[head.faces].all(axis=1)
+    mask = load_ict_arrays(_save_own(tmp_path / "ict.npz", faces=head.faces[front]))
+    assert set(mask.regions["lips"].tolist()) <= set(head.regions["lips"].tolist())
+    assert len(mask.regions["lips"]) > 200
 
 
 def test_a_head_that_looks_elsewhere_is_refused(tmp_path: Path) -> None:

@@ -126,6 +126,22 @@ def test_an_array_of_objects_is_left_out(tmp_path: Path) -> None:
     assert set(read_pickled_arrays(_write(tmp_path / "a.pkl", content))) == {"b"}
 
 
+def test_a_file_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A refused file could change the stand-ins, and the next one lost its sparse matrices."""
+    bad = tmp_path / "bad.pkl"
+    bad.write_bytes(b"\x80\x02cscipy.sparse\ncsc_matrix\nN}U\x05arrayNs\x86b.")
+    with pytest.raises(InputError, match=re.escape("a change of _Columns.array")):
+        read_pickled_arrays(bad)
+    good = _write(tmp_path / "good.pkl", {"a": sparse.csc_matrix(np.eye(3))})
+    np.testing.assert_array_equal(read_pickled_arrays(good)["a"], np.eye(3))
+
+
+def test_empty_bytes_are_read(tmp_path: Path) -> None:
+    """Python 3 writes them as a call of `bytes`, as in the raw data of an empty array."""
+    found = read_pickled_arrays(_write(tmp_path / "a.pkl", {"a": np.zeros(0), "b": b""}))
+    assert found["a"].shape == (0,)
+
+
 def test_a_huge_matrix_is_left_out(tmp_path: Path) -> None:
     """A few bytes of a sparse one would fill the memory."""
     content = {"a": sparse.csc_matrix((20_000, 20_000))}
@@ -140,6 +156,11 @@ def test_a_huge_matrix_is_left_out(tmp_path: Path) -> None:
         (pickle.dumps({"a": np.ones(100)})[:-50], "got pickle data was truncated"),
         (pickle.dumps([1]), "got a list"),
         (b"\x80\x02c_codecs\nencode\nU\x01aU\x05rot13\x86R.", "got the text encoding 'rot13'"),
+        (b"\x80\x02c__builtin__\nbytes\nJ\xff\xff\xff\x7f\x85R.", "got bytes of 1 arguments"),
+        (
+            b"\x80\x02cscipy.sparse\ncsc_matrix\nN}U\x05arrayNs\x86b.",
+            "got a change of _Columns.array",
+        ),
     ],
 )
 def test_a_file_that_is_no_such_pickle_is_refused(tmp_path: Path, content: bytes, got: str) -> None:
