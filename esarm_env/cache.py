@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from esarm_env.errors import InputError
+
 
 def cache_dir() -> Path:
     """Return the folder of cached corpora and features (not created here)."""
@@ -28,9 +30,18 @@ def new_folder(target: Path) -> Iterator[Path]:
 
     An interrupt leaves nothing; a second process that finished first wins, and this one's copy
     is dropped.
+
+    Raises:
+        InputError: If the folder round `target` cannot be written.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise InputError(
+            f"{target.parent}: must be a cache folder that can be written, got {error.strerror}; "
+            "set ESARM_CACHE to another"
+        ) from error
     try:
         yield draft
         draft.chmod(0o755)  # mkdtemp makes it private, and a shared cache would stay unreadable

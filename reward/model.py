@@ -97,9 +97,13 @@ class RewardTransformer(nn.Module):
         return (raw - self.offset) / self.scale
 
     def standardise(self, scores: Tensor) -> None:
-        """Make `scores`, as returned now for reference animations, have mean 0 and spread 1."""
+        """Make `scores`, as returned now for reference animations, have mean 0 and spread 1.
+
+        A single one has no spread, and leaves the scale as it is.
+        """
         self.offset += scores.mean() * self.scale
-        self.scale *= scores.std() + 1e-6
+        if len(scores) > 1:
+            self.scale *= scores.std() + 1e-6
 
     def save(self, path: Path) -> None:
         """Write weights and sizes to one `.safetensors` file."""

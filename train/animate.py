@@ -145,6 +145,14 @@ def animate_file(
     """
     if rate_hz not in (30, 60):
         raise InputError(f"`rate` must be 30 or 60 frames per second, got {rate_hz}")
+    try:
+        Decoding(temperature=temperature)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    if seed < 0:
+        raise InputError(f"`seed` must be at least 0, got {seed}")
+    if output.exists() and speech.exists() and output.samefile(speech):
+        raise InputError(f"`output` must be another file than the recording, got {output}")
     audio = read_audio(speech)
     animator = SpeechAnimator(run, policy=policy)
     motion = animator.animate(audio, voice, temperature=temperature, seed=seed)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,7 +57,8 @@ def stamp_of(take: Take) -> str:
     parts: list[object] = [READER_VERSION]
     for path in (take.audio, take.motion):
         if path is not None:
-            parts += [path.suffix, *_size_and_time(path)]
+            # A file that may be read now has neither other size nor other time than before.
+            parts += [path.suffix, *_size_and_time(path), int(os.access(path, os.R_OK))]
     return " ".join(map(str, parts))
 
 

@@ -239,7 +239,8 @@ def _shape_names(path: Path, rows: Sequence[Row]) -> list[str]:
         raise _fault(path, len(rows), "no row of values")
     line, header = rows[0]
     names = [name.strip() for name in header]
-    if names[:2] != list(HEADER[:2]):
+    # Writers spell the second one with a capital or a small s.
+    if [name.lower() for name in names[:2]] != [name.lower() for name in HEADER[:2]]:
         raise _fault(path, line, f"a header that starts with {','.join(names[:2])!r}")
     return names[2:]
 

@@ -63,6 +63,14 @@ def test_audio_and_motion_both_matter(model, batch):
     assert not torch.allclose(model(audio, motion.flip(0), n_chunks), scores)
 
 
+def test_one_reference_leaves_the_scale_finite(model, batch):
+    """A corpus of three takes trains on one utterance; its score was nan, and PPO stopped."""
+    audio, motion, n_chunks = (part[:1] for part in batch)
+    model.standardise(model(audio, motion, n_chunks))
+    assert model(audio, motion, n_chunks).item() == pytest.approx(0, abs=1e-5)
+    assert torch.isfinite(model(*batch)).all()
+
+
 def test_standardised_scores_have_mean_0_and_spread_1(model, batch):
     """The size of the reward decides how strong the KL term is beside it."""
     audio, motion, n_chunks = batch

@@ -148,6 +148,9 @@ def test_a_file_that_cannot_be_animated_leaves_the_output_alone(
         (["--speaker", "eve"], "`speaker` must be one of ann, bob"),
         (["--policy", "dqn"], "`policy` must be one of ppo, reinforce, clone"),
         (["--rate", "25"], "`rate` must be 30 or 60"),
+        (["--temperature", "-1"], "`temperature` must be 0 (greedy) or at least 0.001, got -1"),
+        (["--temperature", "nan"], "`temperature` must be 0 (greedy) or at least 0.001, got nan"),
+        (["--seed", "-1"], "`seed` must be at least 0, got -1"),
     ],
 )
 def test_an_unknown_choice_lists_the_valid_ones(
@@ -157,6 +160,37 @@ def test_an_unknown_choice_lists_the_valid_ones(
     command = ["animate", speech_file, "-o", tmp_path / "o.csv", "--run", finished_run, *options]
     assert message in refused(command, capsys)
     assert not (tmp_path / "o.csv").exists()
+
+
+def test_a_recording_is_not_overwritten_by_its_animation(finished_run, speech_file, capsys):
+    """A name completed wrongly would replace the only copy of a recording by a table."""
+    before = speech_file.read_bytes()
+    command = ["animate", speech_file, "-o", speech_file, "--run", finished_run]
+    assert "`output` must be another file than the recording" in refused(command, capsys)
+    assert speech_file.read_bytes() == before
+
+
+def test_a_run_that_is_a_file_is_one_line(recordings, tmp_path, capsys):
+    """A mistyped `--run` ended in a traceback."""
+    taken = tmp_path / "taken"
+    taken.write_text("precious")
+    command = ["corpus", recordings, "--run", taken]
+    assert "`run` must be a folder that can be written, got" in refused(command, capsys)
+    assert taken.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["", "--audit"], "`corpus` must be a folder to audit, got none"),
+        (["x", "--audit", "--compare", "y"], "`--compare` must stand without `--audit`, got both"),
+        (["x", "--threads", "-1"], "`threads` must be at least 0, got -1"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(options, message, tmp_path, capsys):
+    """An empty shell variable would audit the current folder, and correct its offsets."""
+    assert message in refused(["corpus", *options, "--run", tmp_path / "run"], capsys)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_missing_file_and_a_missing_folder_are_one_line(

@@ -231,7 +231,7 @@ def test_a_corrected_offset_changes_what_a_run_learns_from(
     ("arguments", "message"),
     [
         (["corpus", "--audit"], "`corpus` must be a folder to audit, got none"),
-        (["corpus", "synthetic-mead", "--audit"], "must be a folder of recordings, got"),
+        (["corpus", "synthetic-mead", "--audit"], "must be a folder to audit, got the synthetic"),
         (["corpus", "nowhere", "--audit"], "must be a folder of recordings, got 'nowhere'"),
         (["corpus", "x", "--correct-offsets"], "`--correct-offsets` must stand beside `--audit`"),
     ],

@@ -41,7 +41,8 @@ def _peers(run: Path) -> dict[str, Any]:
         print(f"  {name}: {mean:.2f} [{low:.2f}, {high:.2f}]")
     for name, saving in figures["less_lve"].items():
         mean, low, high = saving["difference_mm"]
-        print(f"{name}: {saving['share']:+.0%} less, {mean:.2f} [{low:.2f}, {high:.2f}] mm")
+        share = f"{abs(saving['share']):.0%} {'less' if saving['share'] >= 0 else 'more'}"
+        print(f"{name}: {share}, {mean:+.2f} [{low:+.2f}, {high:+.2f}] mm")
     return figures
 
 

@@ -36,6 +36,8 @@ def command_corpus(
     """
     if correct_offsets and not audit:
         raise InputError("`--correct-offsets` must stand beside `--audit`, got it alone")
+    if audit and compare is not None:
+        raise InputError(f"`--compare` must stand without `--audit`, got both ({compare})")
     if audit:
         _audit(corpus, options, correct=correct_offsets)
     elif compare is not None:
@@ -46,11 +48,14 @@ def command_corpus(
 
 def _audit(corpus: str | None, options: RunOptions, *, correct: bool) -> None:
     """Print the audit of a folder, and correct its offsets if asked."""
+    from esarm_env.corpus import CORPUS_NAMES
     from esarm_env.corpus.audit import audit, correct_offsets
     from esarm_env.corpus.folder import FolderCorpus
 
-    if corpus is None:
+    if not corpus:
         raise InputError("`corpus` must be a folder to audit, got none")
+    if corpus in CORPUS_NAMES:
+        raise InputError(f"`corpus` must be a folder to audit, got the synthetic {corpus!r}")
     config = options.settings(*corpus_setting(corpus)).corpus
     result = audit(FolderCorpus(corpus, layout=config.layout, verify=True))
     print("\n".join(result.lines()))

@@ -41,12 +41,20 @@ class RunOptions:
         """Open or create the run folder; `extra` are further `KEY=VALUE` settings."""
         from train.run_folder import RunFolder
 
+        if self.threads < 0:
+            raise InputError(f"`threads` must be at least 0, got {self.threads}")
         use_threads(self.threads)
         overrides = (*self.set, *extra)
         given = self.preset is not None or self.config is not None or overrides
         if (self.run / "config.yaml").is_file() and not given:
             return RunFolder.open(self.run)
-        return RunFolder(self.run, self.settings(*extra))
+        config = self.settings(*extra)
+        try:
+            return RunFolder(self.run, config)
+        except OSError as error:
+            raise InputError(
+                f"`run` must be a folder that can be written, got {self.run} ({error})"
+            ) from error
 
     def settings(self, *extra: str) -> Config:
         """Return the settings these options stand for; `extra` are further `KEY=VALUE` ones."""

@@ -15,8 +15,8 @@ def command_run(*, options: Options, corpus: str | None = None) -> None:
 
     Args:
         options: Which run, and with which settings.
-        corpus: `synthetic-mead`, `synthetic-ravdess`, or a folder with `audio/NAME.wav` and
-            `blendshape/NAME.npy`.
+        corpus: `synthetic-mead`, `synthetic-ravdess`, or a folder of recordings (MEAD, RAVDESS,
+            3D-ETF, BEAT, Live Link Face, or `audio/` and `blendshape/` with equal names).
     """
     from train.report import write_report
     from train.run_folder import STAGES

@@ -14,7 +14,7 @@ from esarm_env.corpus.layouts.mead import describe_mead, recognises_mead
 from esarm_env.corpus.layouts.metadata import apply_metadata
 from esarm_env.corpus.layouts.pairing import Describe, Found, pair_files
 from esarm_env.corpus.layouts.ravdess import describe_ravdess, recognises_ravdess
-from esarm_env.corpus.layouts.tree import Tree, scan_tree
+from esarm_env.corpus.layouts.tree import Tree, is_unicode, scan_tree
 from esarm_env.errors import InputError
 
 AUTO = "auto"
@@ -117,6 +117,8 @@ def find_takes(folder: Path, layout: str = AUTO) -> Found:
     if layout != AUTO and layout not in LAYOUTS:
         names = ", ".join((AUTO, *LAYOUTS))
         raise InputError(f"`layout` must be one of {names}, got {layout!r}")
+    if not is_unicode(str(folder.resolve())):
+        raise InputError(f"`folder` must have a path in UTF-8, got {str(folder)!r}; rename it")
     if not folder.is_dir():
         raise InputError(f"`folder` must be a folder of recordings, got {str(folder)!r}")
     tree = scan_tree(folder)

@@ -65,7 +65,7 @@ class Tree:
         name: Its name, even if it was given as `.`.
         files: Everything that may be sound or motion, but for the tables about the corpus.
         entries: Names in the folder itself, sorted; those of folders end in `/`.
-        faults: Folders that could not be read.
+        faults: Folders that could not be read, and names that are not UTF-8.
     """
 
     folder: Path
@@ -93,6 +93,11 @@ def scan_tree(folder: Path) -> Tree:
         except OSError as error:
             faults.append(Fault("/".join(folders) or ".", f"cannot be read ({error.strerror})"))
             continue
+        for entry in [entry for entry in inside if not is_unicode(entry.name)]:
+            # Neither printed nor written to JSON or CSV without an error, so it is told in escapes.
+            inside.remove(entry)
+            name = os.fsencode("/".join((*folders, entry.name))).decode(errors="backslashreplace")
+            faults.append(Fault(name, "has a name that is not UTF-8; rename it"))
         subfolders = {entry.name for entry in inside if _is_new_folder(entry, seen)}
         waiting += [(*folders, name) for name in subfolders]
         names = [entry.name for entry in inside if entry.name not in subfolders]
@@ -103,6 +108,15 @@ def scan_tree(folder: Path) -> Tree:
     files.sort(key=lambda file: (file.folders, file.stem, file.suffix))
     faults.sort(key=lambda fault: fault.source)
     return Tree(folder, folder.resolve().name, tuple(files), entries, tuple(faults))
+
+
+def is_unicode(name: str) -> bool:
+    """Return whether the bytes of a file's name are UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

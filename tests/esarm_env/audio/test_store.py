@@ -12,6 +12,7 @@ import pytest
 
 from esarm_env.audio.features import LogMel
 from esarm_env.audio.store import FeatureStore, open_features
+from esarm_env.errors import InputError
 from esarm_env.types import N_CHANNELS, Corpus, Record, Utterance, n_frames_of
 
 
@@ -144,3 +145,11 @@ def test_the_first_and_the_last_utterance_are_allowed() -> None:
     store = FeatureStore(ramp, [1, 2, 3])
     assert store[0].tolist() == [[0]]
     assert store[2].tolist() == [[3], [4], [5]]
+
+
+def test_a_cache_that_cannot_be_written_is_named(corpus: Corpus, tmp_path: Path) -> None:
+    """The features must go somewhere, and a traceback does not tell how to say where."""
+    cache = tmp_path / "cache"
+    cache.write_text("a file")
+    with pytest.raises(InputError, match=re.escape("set ESARM_CACHE to another")):
+        open_features(corpus, CountingEncoder(), cache=cache, progress=False)

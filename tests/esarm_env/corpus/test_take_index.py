@@ -198,3 +198,17 @@ def test_an_interrupted_save_keeps_the_old_index(
     with pytest.raises(KeyboardInterrupt):
         index.save()
     assert index_file(own_cache).read_bytes() == before
+
+
+def test_a_file_that_may_be_read_now_is_looked_at_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`chmod` changes neither size nor time: the take stayed left out for ever."""
+    take = make_take(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(index_module.os, "access", lambda path, mode: False)
+        index = TakeIndex(folder, layout="generic")
+        index.update([take])
+        index.entries[take.id].fault = "cannot be read"
+    assert index.update([take]) == [take]
+    assert index.entries[take.id].fault is None

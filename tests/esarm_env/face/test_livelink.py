@@ -243,6 +243,15 @@ def test_what_cannot_be_written_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+def test_the_header_may_be_spelt_with_a_small_s(tmp_path: Path) -> None:
+    """Versions of the app and of its readers differ; all takes of a folder were refused for it."""
+    path = tmp_path / "take.csv"
+    write_livelink_csv(path, np.full((4, 52), 0.25, np.float32))
+    path.write_text(path.read_text().replace("BlendShapeCount", "BlendshapeCount"))
+    motion, _ = read_livelink_csv(path)
+    np.testing.assert_allclose(motion, 0.25)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

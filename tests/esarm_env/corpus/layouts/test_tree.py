@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from esarm_env.corpus.layouts import find_takes
 from esarm_env.corpus.layouts.tree import scan_tree
+from esarm_env.errors import InputError
 
 Plant = Callable[..., Path]
 
@@ -99,3 +103,24 @@ def test_each_folder_is_read_once_and_no_file_is_asked_for(
     assert len(scan_tree(root).files) == 2000
     assert calls["scandir"] == 22, "the root, `audio` and 20 speakers"
     assert calls["stat"] < 10, "status only for the root"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_name_that_is_not_utf8_is_left_out_and_listed(plant: Plant) -> None:
+    """Old archives hold such names; printing one ended an audit of thousands in a traceback."""
+    corpus = plant("audio/good.wav")
+    (corpus / "audio" / os.fsdecode(b"caf\xe9.wav")).touch()
+    tree = scan_tree(corpus)
+    assert [file.path for file in tree.files] == ["audio/good.wav"]
+    assert [(fault.source, fault.reason) for fault in tree.faults] == [
+        ("audio/caf\\xe9.wav", "has a name that is not UTF-8; rename it")
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_corpus_whose_path_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    """Its name stands in every report and in the run's settings, none of which can hold it."""
+    corpus = tmp_path / os.fsdecode(b"caf\xe9")
+    corpus.mkdir()
+    with pytest.raises(InputError, match=re.escape("`folder` must have a path in UTF-8, got")):
+        find_takes(corpus)
