@@ -135,8 +135,8 @@ def closure_events(
     first, second, counts = _finite_curves(predicted_mm, target_mm, lengths)
     table = np.zeros((len(first), 3), dtype=np.int64)
     for row, count in enumerate(counts):
-        ours = _runs(first[row, :count] < closed_mm)
-        truth = _runs(second[row, :count] < closed_mm)
+        ours = runs(first[row, :count] < closed_mm)
+        truth = runs(second[row, :count] < closed_mm)
         hits = _matches(ours, truth, tolerance_frames)
         table[row] = (hits, len(ours) - hits, len(truth) - hits)
     return ClosureCounts(*table.T)
@@ -171,7 +171,7 @@ def _frames_of(times_s: npt.ArrayLike, n_frames: int, row: int) -> list[tuple[in
     return [(int(b), int(e) + 1) for b, e in zip(begin, end, strict=True)]
 
 
-def _runs(closed: BoolArray) -> IntArray:
+def runs(closed: BoolArray) -> IntArray:
     """Return the first and one past the last frame of each run of True, shape (n, 2)."""
     steps = np.flatnonzero(np.diff(closed, prepend=False, append=False))
     return steps.reshape(-1, 2).astype(np.int64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,21 @@ Figures = dict[str, FloatArray]  # `lve`, `eve` (mm) and `score`, each one per t
 GAPS = (0.23, 0.48, 0.73)  # least difference in epsilon of the pairs that are counted
 
 
+@dataclass(frozen=True)
+class _Shared:
+    """What both tables of the report measure, made once; all of the test utterances.
+
+    Attributes:
+        recorded: The recordings as tokens.
+        mean_face: The mean training face of each one's condition, (T, 52) each.
+        greedy: By policy, its likeliest animations.
+    """
+
+    recorded: Trajectories
+    mean_face: list[FloatArray]
+    greedy: dict[str, Trajectories]
+
+
 def run_evaluate(run: RunFolder) -> dict[str, Any]:
     """Measure every row of the report on the test utterances."""
     return run.perform("evaluate", lambda folder: _evaluate(run, folder))
@@ -45,10 +61,15 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
     policies = {"clone": load_policy(run.stage("clone") / POLICY_FILE)}
     for name in run.config.improve.algorithms:
         policies[name] = load_policy(run.stage("improve") / name / POLICY_FILE)
+    shared = _Shared(
+        recorded=task.recorded(test),
+        mean_face=_mean_face_motions(task, test),
+        greedy={name: _animate(run, task, model) for name, model in policies.items()},
+    )
     n_rows = 2 + len(demonstrations.levels) + 2 * len(policies)
     rows: dict[str, Figures] = {}
     with progress_track("Evaluation", n_rows) as bar:
-        for label, figures in _measure(run, task, learned, demonstrations, policies):
+        for label, figures in _measure(run, task, learned, demonstrations, policies, shared):
             rows[label] = figures
             bar.advance(bar.task_ids[0])
     _write_per_utterance(rows, task, test, folder)
@@ -60,7 +81,7 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
         "against_clone": _compare(rows, run),
         "speakers": _by_speaker(rows, task, test, run.config.evaluate),
         "pair_accuracy": _pair_accuracy(learned, demonstrations, run.config.evaluate),
-        "measures": _measures(run, task, policies),
+        "measures": _measures(run, task, shared),
     }
 
 
@@ -75,24 +96,37 @@ def _measure(
     learned: LearnedReward,
     demonstrations: Demonstrations,
     policies: dict[str, MotionTransformer],
+    shared: _Shared,
 ) -> Iterator[tuple[str, Figures]]:
     """Yield each row's label and figures."""
-    test, seed = task.corpus.split("test"), run.config.seed
-    yield "ground truth through the tokenizer", _figures(task, learned, [task.recorded(test)])
-    yield "mean face of the condition", _mean_face(task, learned, test)
+    test = task.corpus.split("test")
+    yield "ground truth through the tokenizer", _figures(task, learned, [shared.recorded])
+    yield "mean face of the condition", _mean_face(task, learned, shared.mean_face)
     for level in demonstrations.levels:
         chosen = demonstrations[demonstrations.epsilon == level].trajectories
         yield f"clone, epsilon {level:g}", _figures(task, learned, _by_sample(chosen, test))
     for name, model in policies.items():
-        for manner, decoding, samples in (
-            ("greedy", Decoding(), 1),
-            ("sampled", Decoding(temperature=1.0), run.config.evaluate.samples),
-        ):
-            written = [
-                animate_utterances(model, task, test, decoding=decoding, seed=seed, sample=number)
-                for number in range(samples)
-            ]
-            yield f"{name}, {manner}", _figures(task, learned, written)
+        yield f"{name}, greedy", _figures(task, learned, [shared.greedy[name]])
+        sampled = [
+            _animate(run, task, model, temperature=1.0, sample=number)
+            for number in range(run.config.evaluate.samples)
+        ]
+        yield f"{name}, sampled", _figures(task, learned, sampled)
+
+
+def _animate(
+    run: RunFolder,
+    task: AnimationTask,
+    model: MotionTransformer,
+    *,
+    temperature: float = 0.0,
+    sample: int = 0,
+) -> Trajectories:
+    """Return one animation of each test utterance."""
+    test, decoding = task.corpus.split("test"), Decoding(temperature=temperature)
+    return animate_utterances(
+        model, task, test, decoding=decoding, seed=run.config.seed, sample=sample
+    )
 
 
 def _figures(task: AnimationTask, learned: LearnedReward, samples: list[Trajectories]) -> Figures:
@@ -108,8 +142,8 @@ def _by_sample(trajectories: Trajectories, test: IntArray) -> list[Trajectories]
     return [trajectories[column] for column in per_utterance.T]
 
 
-def _mean_face(task: AnimationTask, learned: LearnedReward, test: IntArray) -> Figures:
-    motions = _mean_face_motions(task, test)
+def _mean_face(task: AnimationTask, learned: LearnedReward, motions: list[FloatArray]) -> Figures:
+    test = task.corpus.split("test")
     errors = task.errors_of_motion(pad_stack(motions, edge=True), test)
     return errors | {"score": learned.score_motion(test, motions)}
 
@@ -132,17 +166,16 @@ def _mean_face_motions(task: AnimationTask, test: IntArray) -> list[FloatArray]:
 
 
 def _measures(
-    run: RunFolder, task: AnimationTask, policies: dict[str, MotionTransformer]
+    run: RunFolder, task: AnimationTask, shared: _Shared
 ) -> dict[str, dict[str, list[float]]]:
     """Return all metrics of the recordings, the baselines and the policies decoded greedily."""
     test = task.corpus.split("test")
     motions = {
         RECORDINGS: task.target_motion(test),
-        "through the tokenizer": task.decode(task.recorded(test)),
-        "mean face": pad_stack(_mean_face_motions(task, test), edge=True),
+        "through the tokenizer": task.decode(shared.recorded),
+        "mean face": pad_stack(shared.mean_face, edge=True),
     }
-    for name, model in policies.items():
-        written = animate_utterances(model, task, test, decoding=Decoding(), seed=run.config.seed)
+    for name, written in shared.greedy.items():
         motions[f"{name}, greedy"] = task.decode(written)
     rows = measure_rows(task, motions, test)
     return {label: _summarise(figures, run.config.evaluate) for label, figures in rows.items()}

@@ -13,7 +13,6 @@ from esarm_env.corpus.capture.faces import Picture
 from esarm_env.corpus.capture.landmarker import EXTRA
 from esarm_env.errors import InputError
 
-SUFFIXES = frozenset(".avi .m4v .mkv .mov .mp4 .webm".split())
 _FALLBACK_RATE_HZ = 25.0
 
 

@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from esarm_env.corpus.capture.landmarker import check_model
-from esarm_env.corpus.capture.pictures import SUFFIXES
 from esarm_env.corpus.capture.pool import Answer, Job, run_jobs
 from esarm_env.corpus.capture.video import CaptureSummary
+from esarm_env.corpus.layouts.tree import VIDEO_SUFFIXES
 from esarm_env.errors import InputError
+from esarm_env.processors import n_processors
 
 DEFAULT_FOLDER = "blendshape"
 WORKER = (sys.executable, "-m", "esarm_env.corpus.capture.worker")
@@ -98,7 +99,7 @@ def capture_tree(
     command = [*worker, str(model.resolve())]
     with (
         Progress(console=Console(stderr=True), disable=not progress, transient=True) as bar,
-        contextlib.closing(run_jobs(command, jobs, n_workers=n_workers or _n_processors())) as done,
+        contextlib.closing(run_jobs(command, jobs, n_workers=n_workers or n_processors())) as done,
     ):
         task = bar.add_task("Capturing faces", total=len(targets), completed=report.n_skipped)
         for job, answer in done:
@@ -124,10 +125,10 @@ def find_videos(folder: Path, match: str = "*") -> list[Path]:
         for name in names:
             path = Path(place, name)
             fits = fnmatch.fnmatchcase(path.relative_to(folder).as_posix(), match)
-            if fits and path.suffix.lower() in SUFFIXES and not name.startswith("."):
+            if fits and path.suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
                 videos.append(path)
     if not videos:
-        endings = ", ".join(sorted(SUFFIXES))
+        endings = ", ".join(sorted(VIDEO_SUFFIXES))
         raise InputError(f"{folder}: must hold videos ({endings}) that fit {match!r}, got none")
     return sorted(videos)
 
@@ -167,9 +168,3 @@ def _note(report: CaptureReport, job: Job, answer: Answer) -> None:
         report.faults.append(answer["fault"])
     else:
         report.captured[Path(job["target"])] = CaptureSummary(**answer)
-
-
-def _n_processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

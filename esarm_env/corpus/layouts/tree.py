@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from esarm_env.corpus.faults import Fault
+from esarm_env.corpus.motion import MOTION_SUFFIXES
 
 # The order is the order of preference where one take has several.
 SOUND_SUFFIXES = (".wav", ".flac", ".m4a", ".mp3", ".ogg")
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
-MOTION_SUFFIXES = (".npy", ".npz", ".csv", ".json")
 # Tables about the corpus, in its top folder; everywhere else a CSV file may be motion.
 TABLES = frozenset({"metadata.csv", "offsets.csv"})
 

@@ -11,6 +11,7 @@ from esarm_env.corpus.motion.json_files import measure_json, read_json
 from esarm_env.corpus.motion.track import Extent, MotionTrack
 from esarm_env.errors import InputError
 
+# The order is the order of preference where one take has several.
 _READERS: dict[str, Callable[[Path], MotionTrack]] = {
     ".npy": read_npy,
     ".npz": read_npz,

@@ -9,11 +9,11 @@ import numpy as np
 from esarm_env.corpus.realism.signals import (
     Curve,
     loudness_db,
-    runs,
     speech_frames,
     turning_points,
 )
 from esarm_env.face.names import index_of
+from esarm_env.metrics.closure import runs
 from esarm_env.types import FRAME_RATE_HZ, N_CHANNELS, FloatArray, Record, Utterance
 
 BAND_EDGES_HZ = (0.0, 2.0, 5.0, 8.0, FRAME_RATE_HZ / 2)

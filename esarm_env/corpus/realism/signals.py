@@ -1,4 +1,4 @@
-"""Small tools on curves at 30 fps: loudness, smoothing, turning points, runs."""
+"""Small tools on curves at 30 fps: loudness, smoothing, turning points."""
 
 from __future__ import annotations
 
@@ -74,9 +74,3 @@ def turning_points(values: Curve, *, least: float) -> tuple[IntArray, BoolArray]
             direction = 1
     places, minima = np.array(points, dtype=np.int64).reshape(-1, 2).T
     return places, minima.astype(np.bool_)
-
-
-def runs(flags: BoolArray) -> IntArray:
-    """Return where `flags` (T,) is True without a break: shape (n, 2), [begin, end)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return edges.reshape(-1, 2).astype(np.int64)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from esarm_env.cache import new_folder
+from esarm_env.corpus.parallel import parallel_groups
 from esarm_env.corpus.splits import check_split
 from esarm_env.corpus.synthetic.design import SyntheticDesign, synthetic_design
 from esarm_env.corpus.synthetic.espeak import espeak_version
@@ -106,14 +106,7 @@ class SyntheticCorpus:
 
         Indices ascend in a group; a group never crosses splits.
         """
-        groups: dict[tuple[str, str | None], list[int]] = defaultdict(list)
-        for index, record in enumerate(self._records):
-            groups[record.speaker, record.text].append(index)
-        return [
-            np.array(members, dtype=np.int64)
-            for members in groups.values()
-            if len({self._records[index].emotion for index in members}) > 1
-        ]
+        return parallel_groups(self._records, [record.text for record in self._records])
 
     def __reduce__(self) -> tuple[type[SyntheticCorpus], tuple[Path]]:
         return SyntheticCorpus, (self.folder,)

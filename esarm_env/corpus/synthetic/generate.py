@@ -18,6 +18,7 @@ import esarm_env
 from esarm_env.corpus.synthetic.design import SyntheticDesign
 from esarm_env.corpus.synthetic.plan import plan
 from esarm_env.corpus.synthetic.worker import AUDIO_FILE, LENGTHS_FILE, MOTION_FILE
+from esarm_env.processors import n_processors
 
 INDEX_FILE = "index.json"
 _FEWEST_PER_WORKER = 16  # starting a worker costs about as much as a dozen utterances
@@ -43,7 +44,7 @@ def generate(
         RuntimeError: If a worker fails; the message ends with what it said.
     """
     if n_workers is None:
-        n_workers = min(_n_processors(), max(1, design.size // _FEWEST_PER_WORKER))
+        n_workers = min(n_processors(), max(1, design.size // _FEWEST_PER_WORKER))
     shards = [folder / f"shard-{number}" for number in range(n_workers)]
     for shard in shards:
         shard.mkdir()
@@ -118,9 +119,3 @@ def _join(parts: list[Path], target: Path, digest: hashlib._Hash) -> None:
                 while chunk := source.read(1 << 20):
                     digest.update(chunk)
                     output.write(chunk)
-
-
-def _n_processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

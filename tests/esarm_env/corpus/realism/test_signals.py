@@ -5,11 +5,11 @@ import pytest
 
 from esarm_env.corpus.realism.signals import (
     loudness_db,
-    runs,
     smooth,
     speech_frames,
     turning_points,
 )
+from esarm_env.metrics.closure import runs
 
 
 def tone(loud: np.ndarray) -> np.ndarray:
