@@ -32,4 +32,8 @@ __all__ = [
     "Utterance",
 ]
 
-gymnasium.register(id="ESARM-v0", entry_point="esarm_env.env:SpeechAnimationEnv")
+gymnasium.register(
+    id="ESARM-v0",
+    entry_point="esarm_env.making:make_env",
+    vector_entry_point="esarm_env.making:make_vector_env",
+)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import operator
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from esarm_env.audio.features import FEATURE_BOUND
 from esarm_env.errors import InputError
-from esarm_env.opening import open_task, resolve_reward
+from esarm_env.opening import open_problem
+from esarm_env.rewards import RewardChoice, resolve_reward
+from esarm_env.rules import EpisodeRules, check_options
+from esarm_env.sampling import Sampling
+from esarm_env.slots import Observation
 from esarm_env.task import AnimationTask
-from esarm_env.types import FloatArray, IntArray, RewardFunction, Trajectories
-
-Observation = dict[str, np.ndarray]
-RESET_OPTIONS = ("utterance", "emotion", "intensity", "speaker")
+from esarm_env.types import BoolArray, FloatArray, IntArray, Trajectories
 
 
 class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
@@ -29,34 +30,61 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
 
     ## Action space
     `Discrete(n_tokens)` (96 by default). The token means a code of the codebook whose turn it is:
-    `step % tokens_per_chunk`.
+
+    | `step % 4` | the token means | codes |
+    |---|---|---|
+    | 0 | mouth (jaw, lips, cheeks, tongue), coarse | 0 to n_tokens - 1 |
+    | 1 | mouth, fine: added to the coarse code | 0 to n_tokens - 1 |
+    | 2 | upper face (eyes, brows, nose), coarse | 0 to n_tokens - 1 |
+    | 3 | upper face, fine | 0 to n_tokens - 1 |
 
     ## Observation space
     `Dict` of `Box`, freshly allocated at every step:
 
-    | key | shape | meaning | low | high |
-    |---|---|---|---|---|
-    | `audio` | (window_dim,) | features of this chunk and 1 on each side | -8 | 8 |
-    | `condition` | (condition_dim,) | one-hots of emotion (9), intensity (3), speaker | 0 | 1 |
-    | `last_tokens` | (tokens_per_chunk,) | newest last, -1 before the start | -1 | n_tokens - 1 |
-    | `step` | (1,) | tokens written so far | 0 | longest utterance |
-    | `utterance` | (1,) | index in the corpus | 0 | n_utterances - 1 |
+    | key | shape | meaning | unit | low | high |
+    |---|---|---|---|---|---|
+    | `audio` | (window_dim,) | this chunk's features, 1 on each side | 20 dB, octaves | -8 | 8 |
+    | `condition` | (condition_dim,) | one-hots: emotion (9), intensity (3), speaker | - | 0 | 1 |
+    | `last_tokens` | (tokens_per_chunk,) | newest last, -1 if none | - | -1 | n_tokens - 1 |
+    | `step` | (1,) | tokens written so far | tokens | 0 | longest utterance |
+    | `utterance` | (1,) | index in the corpus | - | 0 | n_utterances - 1 |
+
+    With the shipped task `window_dim` is 420 (35 features x 4 frames x 3 chunks) and
+    `condition_dim` 21 (9 training speakers; any other is all zeros). The observation is small, not
+    Markov: `observation="full_sequence"` gives the whole state, `"flat"` one vector for MLPs.
 
     ## Reward
-    0 until the last token, then `RewardFunction.score` of the finished animation. Discount 1.
+    0 until the last token, then the score of the finished animation, from minus to plus infinity;
+    0 is the mean of the least noisy demonstrations with the reward `learned`, and a perfect
+    animation gets 0 from `accuracy`, `lve` and `eve`. Discount 1.
 
     ## Start
-    An utterance drawn uniformly from the split; `reset(options={"utterance": id or index,
-    "emotion": ..., "intensity": ..., "speaker": ...})` chooses it, or animates it under another
-    condition than the recorded one.
+    An utterance drawn from the split as `sampling` says; `reset(options=...)` with any of
+    `utterance` (id or index, of any split), `emotion`, `intensity` (1 to 3), `speaker` replays an
+    utterance, or animates it under another condition than the recorded one.
 
     ## Termination
     `terminated` at the end of the audio. Never `truncated`: there is no artificial limit.
 
     ## Info
-    At the end: `rewards` (name to score), `tokens` (L,), `utterance_id` and, unless
-    `metrics=False`, `lve` and `eve` in mm (mean over frames of the maximum over the region's
-    vertices of the L2 error). They never enter the reward unless it says that it needs them.
+    At the start `utterance_id`. At the end: `utterance_id`; `tokens`, shape (longest,), -1 behind
+    the last; `rewards`, the score of each term before its weight; and, unless `metrics=False`,
+    `lve` and `eve` in mm (mean over frames of the maximum over the region's vertices of the L2
+    error). The errors never enter the reward unless it says that it needs them.
+
+    ## Arguments
+    | argument | default | meaning |
+    |---|---|---|
+    | `run` | None | run folder of `esarm run`; None is the task that ships with the package |
+    | `task` | None | an `AnimationTask` made by hand |
+    | `corpus` | None | name or folder of a corpus |
+    | `reward` | None | name, `RewardFunction`, or weights by name |
+    | `split` | `train` | `train`, `validation`, `test` |
+    | `sampling` | uniform | weights and buckets, see `Sampling` |
+    | `max_duration_s` | None | leave longer utterances out |
+    | `action_mask` | None | what `action_masks()` allows |
+    | `metrics` | True | whether the last `info` holds LVE and EVE |
+    | `render_mode` | None | `rgb_array` or `human` |
 
     ## Version history
     * v0: first version.
@@ -70,8 +98,11 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
         *,
         task: AnimationTask | None = None,
         corpus: str | None = None,
-        reward: str | RewardFunction | None = None,
+        reward: RewardChoice = None,
         split: str = "train",
+        sampling: Sampling | None = None,
+        max_duration_s: float | None = None,
+        action_mask: str | BoolArray | None = None,
         metrics: bool = True,
         render_mode: str | None = None,
     ) -> None:
@@ -79,71 +110,89 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
 
         Args:
             run: A run folder of `esarm run`: its corpus, tokenizer and learned reward are used.
+                Without `run`, `task` and `corpus`, what ships with the package.
             task: A task made by hand, instead of that of `run` (whose learned reward still serves).
-            corpus: Without `run` and `task`: name or folder of a corpus, for which a small
-                tokenizer is trained at the first use and cached (default: 48 synthetic utterances).
-            reward: A registered name or any `RewardFunction`. By default `learned` if `run` has a
-                trained reward model, else `accuracy` (minus LVE and EVE, which needs ground truth).
+            corpus: Name or folder of a corpus instead. For a folder, a small tokenizer is trained
+                at the first use and cached.
+            reward: A registered name (`esarm rewards` lists them), any `RewardFunction`, or weights
+                by name, such as `{"learned": 1.0, "jerk": -0.1}`. By default `learned` where the
+                task comes with a trained reward model, else `accuracy` (minus LVE and EVE, which
+                needs ground truth).
             split: `train`, `validation` or `test`.
+            sampling: Weights and buckets of utterances; None draws uniformly.
+            max_duration_s: Utterances longer than this many seconds are never drawn, and cannot be
+                chosen; the space of `step` shrinks with it.
+            action_mask: Which tokens `action_masks` allows in each slot of the chunk: None for all,
+                `demonstrated` for those that the training recordings use, or bool of shape
+                (tokens_per_chunk, n_tokens). `step` takes any token, masked or not.
             metrics: Whether the last `info` holds LVE and EVE.
             render_mode: None; rendering comes with a later version.
 
         Raises:
             InputError: If something is unknown or missing; the message says what is valid.
         """
-        if render_mode is not None:
-            raise InputError(f"`render_mode` must be None, got {render_mode!r}")
-        if task is not None and corpus is not None:
-            raise InputError(f"`corpus` must be left out beside `task`, got {corpus!r}")
-        self.sequence_task = task if task is not None else open_task(run, corpus=corpus)
-        self.reward_name, self.reward_function = resolve_reward(reward, self.sequence_task, run)
-        self.utterances: IntArray = self.sequence_task.corpus.split(split)
-        if len(self.utterances) == 0:
-            raise InputError(f"`split` must hold at least one utterance, got {split!r} with none")
-        self._metrics = metrics
+        self.sequence_task, run = open_problem(run, task=task, corpus=corpus)
+        self._rules = EpisodeRules(
+            self.sequence_task,
+            resolve_reward(reward, self.sequence_task, run),
+            split=split,
+            sampling=sampling or Sampling(),
+            max_duration_s=max_duration_s,
+            action_mask=action_mask,
+            metrics=metrics,
+        )
+        self.reward_function = self._rules.reward
+        self.utterances: IntArray = self._rules.utterances
         self.render_mode = render_mode
-        self.action_space = spaces.Discrete(self.sequence_task.n_tokens)
-        self.observation_space: spaces.Space[Any] = _observation_space(self.sequence_task)
-        self._tokens: list[int] = []
-        self._length = 0
+        self.action_space = self._rules.action_space()
+        self.observation_space: spaces.Space[Any] = self._rules.observation_space()
+        self._n_tokens = self.sequence_task.n_tokens
+        self._per_chunk = self.sequence_task.tokens_per_chunk
+        # As many -1 in front as `last_tokens` shows before the start.
+        self._history: IntArray = np.full(self._per_chunk + self._rules.longest, -1)
+        self._step = self._length = 0
+        self._episode = -1
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Start an utterance; see "Start" above for `options`."""
         super().reset(seed=seed)
-        options = dict(options or {})
-        unknown = sorted(set(options) - set(RESET_OPTIONS))
-        if unknown:
-            raise InputError(
-                f"`options` must be among {', '.join(RESET_OPTIONS)}, got {', '.join(unknown)}"
-            )
-        utterance = self._choose(options.get("utterance"))
-        record = self.sequence_task.corpus.records[utterance]
-        self._condition = self.sequence_task.conditions.encode(
-            options.get("emotion", record.emotion),
-            options.get("intensity", record.intensity),
-            options.get("speaker", record.speaker),
-        )
-        self._utterance = utterance  # last: a refused option leaves the episode as it was
-        self._windows = self.sequence_task.windows_of(self._utterance)
-        self._length = int(self.sequence_task.lengths[self._utterance])
-        self._tokens = []
-        return self._observe(), {"utterance_id": record.id}
+        if seed is not None:
+            self._episode = -1
+        given = check_options(options)
+        wanted = given.get("utterance")
+        if wanted is None:
+            number = float(self.np_random.random())
+            utterance = self._rules.sampler.draw(number, self._episode + 1)
+        else:
+            utterance = self._rules.find(wanted)
+        condition = self._rules.condition(utterance, given)
+        # Nothing was changed before this line: a refused option leaves the episode as it was.
+        self._utterance, self._condition = utterance, condition
+        self._episode += 1
+        self._windows = self.sequence_task.windows_of(utterance)
+        self._length = int(self.sequence_task.lengths[utterance])
+        self._step = 0
+        self._history.fill(-1)
+        return self._observe(), {"utterance_id": self._utterance_id()}
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Write one token."""
-        if len(self._tokens) >= self._length:
+        if self._step >= self._length:
             state = "ended" if self._length else "not begun"
             raise RuntimeError(f"`step` must follow `reset`, got an episode that has {state}")
-        if not self.action_space.contains(action):
-            last = self.sequence_task.n_tokens - 1
-            raise InputError(f"`action` must be an integer in 0..{last}, got {action!r}")
-        self._tokens.append(int(action))
-        if len(self._tokens) < self._length:
+        self._history[self._per_chunk + self._step] = self._checked(action)
+        self._step += 1
+        if self._step < self._length:
             return self._observe(), 0.0, False, False, {}
         reward, info = self._finish()
         return self._observe(), reward, True, False, info
+
+    def action_masks(self) -> BoolArray:
+        """Return which tokens may come next, shape (n_tokens,); sb3-contrib looks for this name."""
+        mask: BoolArray = self._rules.mask[self._step % self._per_chunk]
+        return mask.copy()
 
     def score_tokens(
         self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
@@ -152,83 +201,46 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
 
         Trainers that write whole utterances call this once a batch; arguments as in `Trajectories`.
         """
-        return self._score(Trajectories(utterances, tokens, lengths, condition))
+        return self.reward_function.score(Trajectories(utterances, tokens, lengths, condition))
 
-    def _score(self, trajectories: Trajectories) -> FloatArray:
-        scores = self.reward_function.score(trajectories)
-        if not np.isfinite(scores).all():
-            row = int(np.flatnonzero(~np.isfinite(scores))[0])
-            record = self.sequence_task.corpus.records[int(trajectories.utterance[row])]
-            raise RuntimeError(
-                f"reward {self.reward_name!r} must be finite, got {scores[row]} for {record.id!r}"
-            )
-        return scores
-
-    def _choose(self, wanted: Any) -> int:
-        if wanted is None:
-            return int(self.np_random.choice(self.utterances))
-        records = self.sequence_task.corpus.records
-        if isinstance(wanted, str):
-            matches = [index for index, record in enumerate(records) if record.id == wanted]
-            if not matches:
-                raise InputError(
-                    f"`utterance` must be an id of the corpus (such as {records[0].id!r}), "
-                    f"got {wanted!r}"
-                )
-            return matches[0]
-        whole = isinstance(wanted, (int, np.integer)) and not isinstance(wanted, bool)
-        if not whole or not 0 <= wanted < len(records):
+    def _checked(self, action: SupportsIndex) -> int:
+        try:
+            token = operator.index(action)
+        except TypeError:
+            token = -1
+        if not 0 <= token < self._n_tokens:
             raise InputError(
-                f"`utterance` must be an id or in 0..{len(records) - 1}, got {wanted!r}"
+                f"`action` must be an integer in 0..{self._n_tokens - 1}, got {action!r}"
             )
-        return int(wanted)
+        return token
+
+    def _utterance_id(self) -> str:
+        return self.sequence_task.corpus.records[self._utterance].id
 
     def _observe(self) -> Observation:
-        per_chunk = self.sequence_task.tokens_per_chunk
-        step = len(self._tokens)
-        chunk = min(step // per_chunk, len(self._windows) - 1)
-        last = ([-1] * per_chunk + self._tokens)[-per_chunk:]
+        step = self._step
+        chunk = min(step // self._per_chunk, len(self._windows) - 1)
         return {
             "audio": self._windows[chunk].copy(),
             "condition": self._condition.copy(),
-            "last_tokens": np.array(last, dtype=np.int64),
-            "step": np.array([step], dtype=np.int64),
-            "utterance": np.array([self._utterance], dtype=np.int64),
+            "last_tokens": self._history[step : step + self._per_chunk].copy(),
+            "step": np.array([step]),
+            "utterance": np.array([self._utterance]),
         }
 
     def _finish(self) -> tuple[float, dict[str, Any]]:
+        tokens = self._history[self._per_chunk :].copy()
         trajectory = Trajectories(
             np.array([self._utterance]),
-            np.array([self._tokens]),
+            tokens[None, : self._length].copy(),  # a reward may do what it likes with it
             np.array([self._length]),
-            self._condition[None],
+            self._condition[None].copy(),
         )
-        score = self._score(trajectory)
-        record = self.sequence_task.corpus.records[self._utterance]
+        outcome = self._rules.finish(trajectory)
         info: dict[str, Any] = {
-            "rewards": {self.reward_name: float(score[0])},
-            "tokens": np.array(self._tokens, dtype=np.int64),
-            "utterance_id": record.id,
+            "rewards": {name: float(scores[0]) for name, scores in outcome.terms.items()},
+            "tokens": tokens,
+            "utterance_id": self._utterance_id(),
         }
-        if self._metrics:
-            errors = self.sequence_task.errors(trajectory)
-            info |= {name: float(value[0]) for name, value in errors.items()}
-        return float(score[0]), info
-
-
-def _observation_space(task: AnimationTask) -> spaces.Dict:
-    def integers(low: int, high: int, size: int) -> spaces.Box:
-        return spaces.Box(low, high, (size,), np.int64)
-
-    def floats(low: float, high: float, size: int) -> spaces.Box:
-        return spaces.Box(low, high, (size,), np.float32)
-
-    return spaces.Dict(
-        {
-            "audio": floats(-FEATURE_BOUND, FEATURE_BOUND, task.window_dim),
-            "condition": floats(0, 1, task.condition_dim),
-            "last_tokens": integers(-1, task.n_tokens - 1, task.tokens_per_chunk),
-            "step": integers(0, int(task.lengths.max()), 1),
-            "utterance": integers(0, len(task.corpus) - 1, 1),
-        }
-    )
+        info |= {name: float(values[0]) for name, values in outcome.errors.items()}
+        return float(outcome.total[0]), info

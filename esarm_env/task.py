@@ -25,6 +25,9 @@ from esarm_env.types import Corpus, FloatArray, IntArray, Trajectories
 # With two each way a clone learns its training sentences by heart (LVE 3.5 against 3.2 mm on new
 # ones), because a window then holds whole words.
 CONTEXT_CHUNKS = 1
+# Utterances whose audio is kept in memory, about 25 kB each; of larger corpora the rest is read
+# from the feature store every time.
+N_KEPT = 4096
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class AnimationTask:
     head: Head
     conditions: ConditionEncoder
     context: int = CONTEXT_CHUNKS
-    _windows: dict[int, FloatArray] = field(default_factory=dict, init=False, repr=False)
+    _chunks: dict[int, FloatArray] = field(default_factory=dict, init=False, repr=False)
     _tokens: dict[int, IntArray] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -68,10 +71,14 @@ class AnimationTask:
         return self.tokenizer.tokens_per_chunk
 
     @property
+    def chunk_dim(self) -> int:
+        """Width of the audio features of one chunk."""
+        return self.features.dim * self.tokenizer.frames_per_chunk
+
+    @property
     def window_dim(self) -> int:
-        """Width of an audio window."""
-        per_chunk = self.features.dim * self.tokenizer.frames_per_chunk
-        return per_chunk * (2 * self.context + 1)
+        """Width of an audio window: a chunk and `context` chunks on each side."""
+        return self.chunk_dim * (2 * self.context + 1)
 
     @property
     def condition_dim(self) -> int:
@@ -90,6 +97,11 @@ class AnimationTask:
         return chunks * self.tokens_per_chunk
 
     @cached_property
+    def index_of(self) -> dict[str, int]:
+        """Index of every utterance by its id."""
+        return {record.id: index for index, record in enumerate(self.corpus.records)}
+
+    @cached_property
     def _conditions(self) -> FloatArray:
         return self.conditions.encode_records(self.corpus.records)
 
@@ -97,14 +109,26 @@ class AnimationTask:
         """Return the recorded conditions, shape (N, condition_dim), a fresh copy."""
         return self._conditions[utterances]
 
-    def windows_of(self, utterance: int) -> FloatArray:
-        """Return the audio window of every chunk, shape (n_chunks, window_dim); do not write."""
-        if utterance not in self._windows:
-            features = self.features[utterance]
-            self._windows[utterance] = audio_windows(
-                features, frames_per_chunk=self.tokenizer.frames_per_chunk, context=self.context
+    def chunks_of(self, utterance: int) -> FloatArray:
+        """Return the audio of every chunk, shape (context + n_chunks + context, chunk_dim).
+
+        The first and the last `context` rows are zero: what is heard outside the recording.
+        Do not write.
+        """
+        chunks = self._chunks.get(utterance)
+        if chunks is None:
+            chunks = audio_chunks(
+                self.features[utterance],
+                frames_per_chunk=self.tokenizer.frames_per_chunk,
+                context=self.context,
             )
-        return self._windows[utterance]
+            if len(self._chunks) < N_KEPT:
+                self._chunks[utterance] = chunks
+        return chunks
+
+    def windows_of(self, utterance: int) -> FloatArray:
+        """Return the audio window of every chunk, shape (n_chunks, window_dim), read-only."""
+        return sliding_windows(self.chunks_of(utterance), context=self.context)
 
     def audio_windows(self, utterances: IntArray) -> FloatArray:
         """Return windows of several utterances, zero-padded, shape (N, n_chunks, window_dim)."""
@@ -112,9 +136,8 @@ class AnimationTask:
 
     def audio_chunks(self, utterances: IntArray) -> FloatArray:
         """Return the features of each chunk alone, zero-padded, shape (N, n_chunks, D)."""
-        width = self.features.dim * self.tokenizer.frames_per_chunk
-        middle = slice(self.context * width, (self.context + 1) * width)
-        return pad_stack([self.windows_of(int(index))[:, middle] for index in utterances])
+        chunks = [self.chunks_of(int(index)) for index in utterances]
+        return pad_stack([padded[self.context : len(padded) - self.context] for padded in chunks])
 
     def demonstration(self, utterance: int) -> IntArray:
         """Return the recorded motion as tokens, shape (L,)."""
@@ -172,6 +195,38 @@ class AnimationTask:
         return self.errors_of_motion(self.decode(trajectories), trajectories.utterance)
 
 
+def audio_chunks(features: FloatArray, *, frames_per_chunk: int, context: int) -> FloatArray:
+    """Return the features chunk by chunk, with silence on both sides.
+
+    Args:
+        features: Shape (T, D); the last frame fills up the last chunk.
+        frames_per_chunk: Frames per chunk.
+        context: Rows of zeros before and after.
+
+    Returns:
+        Shape (context + n_chunks + context, frames_per_chunk * D).
+    """
+    missing = -len(features) % frames_per_chunk
+    filled = np.pad(features, ((0, missing), (0, 0)), mode="edge")
+    chunks = filled.reshape(-1, frames_per_chunk * features.shape[1])  # (C, frames_per_chunk * D)
+    return np.pad(chunks, ((context, context), (0, 0)))
+
+
+def sliding_windows(chunks: FloatArray, *, context: int) -> FloatArray:
+    """Return each chunk with its neighbours, as a read-only view.
+
+    Args:
+        chunks: Shape (..., context + n_chunks + context, W), contiguous.
+        context: Neighbours on each side.
+
+    Returns:
+        Shape (..., n_chunks, (2 * context + 1) * W): neighbours stand side by side in memory.
+    """
+    *front, rows, width = chunks.shape
+    shape = (*front, rows - 2 * context, (2 * context + 1) * width)
+    return np.lib.stride_tricks.as_strided(chunks, shape, chunks.strides, writeable=False)
+
+
 def audio_windows(features: FloatArray, *, frames_per_chunk: int, context: int) -> FloatArray:
     """Return, per chunk, the features of the chunk and `context` chunks on each side.
 
@@ -183,13 +238,8 @@ def audio_windows(features: FloatArray, *, frames_per_chunk: int, context: int) 
     Returns:
         Shape (n_chunks, (2 * context + 1) * frames_per_chunk * D).
     """
-    n_chunks = -(-len(features) // frames_per_chunk)
-    missing = n_chunks * frames_per_chunk - len(features)
-    filled = np.pad(features, ((0, missing), (0, 0)), mode="edge")
-    chunks = filled.reshape(n_chunks, -1)  # (C, frames_per_chunk * D)
-    padded = np.pad(chunks, ((context, context), (0, 0)))
-    views = [padded[shift : shift + n_chunks] for shift in range(2 * context + 1)]
-    return np.concatenate(views, axis=1)
+    chunks = audio_chunks(features, frames_per_chunk=frames_per_chunk, context=context)
+    return sliding_windows(chunks, context=context).copy()
 
 
 def pad_stack(rows: Sequence[np.ndarray], *, value: float = 0, edge: bool = False) -> np.ndarray:

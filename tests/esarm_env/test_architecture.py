@@ -87,7 +87,7 @@ def test_importing_the_environment_registers_it() -> None:
     """`gymnasium.make("ESARM-v0")` needs no more than the import."""
     code = "import gymnasium, esarm_env; print(gymnasium.spec('ESARM-v0').entry_point)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "esarm_env.env:SpeechAnimationEnv"
+    assert done.stdout.strip() == "esarm_env.making:make_env"
 
 
 def test_public_names_exist() -> None:

@@ -1,0 +1,42 @@
+"""Options of a vector environment's `reset`: one value for all, or one for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from esarm_env.errors import InputError
+from esarm_env.types import IntArray
+
+
+def options_of(options: Mapping[str, Any], row: int, *, num_envs: int) -> dict[str, Any]:
+    """Return the options of environment `row`: its own entry of those that come as a sequence.
+
+    Raises:
+        InputError: If a sequence does not hold `num_envs` values.
+    """
+    values = {}
+    for name, value in options.items():
+        each = isinstance(value, (list, tuple, np.ndarray))
+        if each and len(value) != num_envs:
+            raise InputError(f"`{name}` must be one value or {num_envs}, got {len(value)}")
+        values[name] = value[row] if each else value
+    return values
+
+
+def rows_of_mask(mask: Any, *, num_envs: int) -> IntArray:
+    """Return the rows that a `reset_mask` names, shape (n,).
+
+    Raises:
+        InputError: If it is not a bool array (num_envs,) with at least one True.
+    """
+    right = isinstance(mask, np.ndarray) and mask.dtype == np.bool_ and mask.shape == (num_envs,)
+    if not right or not mask.any():
+        raise InputError(
+            f"`reset_mask` must be a bool array of shape ({num_envs},) with at least one True, "
+            f"got {mask!r}"
+        )
+    rows: IntArray = np.flatnonzero(mask)
+    return rows

@@ -1,0 +1,161 @@
+"""The reward an environment pays: a weighted sum whose terms stay visible."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import NamedTuple
+
+import numpy as np
+
+from esarm_env.errors import InputError
+from esarm_env.rewards.checking import RewardError, checked_scores
+from esarm_env.types import Corpus, FloatArray, RewardFunction, Trajectories
+
+
+@dataclass(frozen=True)
+class RewardTerm:
+    """One term of a weighted sum.
+
+    Attributes:
+        name: Its key in `info["rewards"]`.
+        weight: Finite; negative for what is to be little, 0 for what is only to be watched.
+        function: Scores.
+    """
+
+    name: str
+    weight: float
+    function: RewardFunction
+
+    def __post_init__(self) -> None:
+        """Check the weight and make it a float."""
+        given: object = self.weight
+        try:
+            number = isinstance(given, Real) and not isinstance(given, bool)
+            weight = float(self.weight) if number else math.nan
+        except OverflowError:  # of a whole number beyond every float
+            weight = math.inf
+        if not math.isfinite(weight):
+            raise InputError(
+                f"the weight of reward {self.name!r} must be a finite number, got {given!r}"
+            )
+        object.__setattr__(self, "weight", weight)
+
+
+class Scores(NamedTuple):
+    """What a batch of N animations is worth.
+
+    Attributes:
+        total: Shape (N,), float32, the weighted sum.
+        terms: Each term's own scores by its name, shape (N,), float32, not weighted.
+    """
+
+    total: FloatArray
+    terms: dict[str, FloatArray]
+
+    def row(self, index: int) -> dict[str, float]:
+        """Return the terms of one animation, as `info["rewards"]` holds them."""
+        return {name: float(scores[index]) for name, scores in self.terms.items()}
+
+
+class CombinedReward:
+    """A weighted sum of rewards; implements `RewardFunction`.
+
+    The score is `sum(weight * term)`, added up in float64. Terms are reported raw, so that they
+    keep their meaning and unit when a weight changes.
+    """
+
+    def __init__(self, corpus: Corpus, terms: Sequence[RewardTerm]) -> None:
+        """Add up `terms`, in this order; messages name utterances by their ids in `corpus`.
+
+        Raises:
+            InputError: If there is no term, or two have one name.
+        """
+        names = [term.name for term in terms]
+        if not names or len(set(names)) < len(names):
+            raise InputError(f"`terms` must be at least one, each of another name, got {names}")
+        self._corpus, self._terms = corpus, tuple(terms)
+        self.needs_ground_truth = any(term.function.needs_ground_truth for term in terms)
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the terms, in their order."""
+        return tuple(term.name for term in self._terms)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight by name of the term."""
+        return {term.name: term.weight for term in self._terms}
+
+    @property
+    def functions(self) -> dict[str, RewardFunction]:
+        """What scores, by name of the term: for what a reward offers beside `score`."""
+        return {term.name: term.function for term in self._terms}
+
+    @property
+    def name(self) -> str:
+        """The formula, for instance `learned - 0.1 * jerk`."""
+        text = ""
+        for term in self._terms:
+            sign = " - " if term.weight < 0 else " + "
+            size = "" if abs(term.weight) == 1 else f"{abs(term.weight):g} * "
+            text += (sign if text else sign.strip(" +")) + size + term.name
+        return text
+
+    def __repr__(self) -> str:
+        return f"CombinedReward({self.name})"
+
+    def score(self, trajectories: Trajectories) -> FloatArray:
+        """Return the weighted sums, shape (N,); errors as of `score_terms`."""
+        return self.score_terms(trajectories).total
+
+    def score_terms(self, trajectories: Trajectories) -> Scores:
+        """Return sums and terms; each term scores the batch once. No animation costs nothing.
+
+        Raises:
+            RewardError: If a term raises, writes into `trajectories`, or does not return finite
+                numbers of shape (N,). The message names the term and the utterance.
+            InputError: If an utterance is not of the corpus.
+        """
+        ids = self._ids(trajectories)
+        terms: dict[str, FloatArray] = {}
+        total = np.zeros(len(ids))
+        untouched = _contents(trajectories)
+        for term in self._terms:
+            if not ids:
+                terms[term.name] = np.zeros(0, dtype=np.float32)
+                continue
+            terms[term.name] = checked_scores(term.name, term.function, trajectories, ids)
+            # The next term, and a trainer that keeps the tokens, would read what this one wrote.
+            if _contents(trajectories) != untouched:
+                raise RewardError(
+                    f"reward {term.name!r} must leave `trajectories` as they are, got a change; "
+                    "let it copy an array before writing into it"
+                )
+            with np.errstate(over="ignore", invalid="ignore"):
+                total += term.weight * terms[term.name].astype(np.float64)
+        return Scores(self._checked(total, ids), terms)
+
+    def _checked(self, total: np.ndarray, ids: list[str]) -> FloatArray:
+        with np.errstate(over="ignore"):
+            summed: FloatArray = total.astype(np.float32)
+        if not np.isfinite(summed).all():
+            row = int(np.flatnonzero(~np.isfinite(summed))[0])
+            raise RewardError(
+                f"reward {self.name!r} must be finite, got {total[row]} for {ids[row]!r}"
+            )
+        return summed
+
+    def _ids(self, trajectories: Trajectories) -> list[str]:
+        records = self._corpus.records
+        wrong = [int(i) for i in trajectories.utterance if not 0 <= i < len(records)]
+        if wrong:
+            raise InputError(f"`utterance` must be in 0..{len(records) - 1}, got {wrong[0]}")
+        return [records[int(index)].id for index in trajectories.utterance]
+
+
+def _contents(trajectories: Trajectories) -> tuple[bytes, ...]:
+    parts = (trajectories.utterance, trajectories.tokens, trajectories.lengths)
+    return tuple(part.tobytes() for part in (*parts, trajectories.condition))

@@ -1,0 +1,121 @@
+"""Which utterance comes next: uniform, weighted, and bucketed by length.
+
+A draw is one number in [0, 1) looked up in the cumulative weights, so that the scalar environment
+and the vector environment, which looks up many at once, draw the same utterances.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from esarm_env.errors import InputError
+from esarm_env.types import IntArray, Record
+
+DoubleArray = npt.NDArray[np.float64]
+Weights = Mapping[str, float] | Callable[[Record], float]
+_BUCKET_SEED = 1_905  # of the order in which buckets come, equal in all environments
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How episodes choose their utterance.
+
+    Attributes:
+        weights: None for equal ones; ids to weights (0 for an id that is not named); or a function
+            of a `Record`, for instance `lambda record: 2.0 if record.emotion == "sad" else 1.0`.
+        n_buckets: With 1, every episode draws from all utterances. With more, utterances are sorted
+            by length into buckets of equal weight, and the k-th episodes of all environments draw
+            from one bucket: episodes of a vector environment then end at about the same time. How
+            often an utterance is drawn stays as its weight says.
+    """
+
+    weights: Weights | None = None
+    n_buckets: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the number of buckets."""
+        if self.n_buckets < 1:
+            raise InputError(f"`n_buckets` must be at least 1, got {self.n_buckets}")
+
+
+class UtteranceSampler:
+    """Draws utterances as a `Sampling` says, from random numbers that the caller brings."""
+
+    def __init__(
+        self, sampling: Sampling, utterances: IntArray, *, records: tuple[Record, ...]
+    ) -> None:
+        """Prepare draws.
+
+        Args:
+            sampling: How to draw.
+            utterances: Indices to draw from, shape (n,), at least one.
+            records: Of the whole corpus.
+
+        Raises:
+            InputError: If an id is unknown, or the weights are not finite, not negative, and
+                above 0 for at least one utterance.
+        """
+        n_frames = np.array([records[int(index)].n_frames for index in utterances])
+        self._utterances = utterances[np.argsort(n_frames, kind="stable")]
+        weights = _weights_of(sampling.weights, [records[int(i)] for i in self._utterances])
+        drawn = weights > 0
+        self._utterances = self._utterances[drawn]
+        self._cumulative = np.cumsum(weights[drawn] / weights.sum())
+        self._n_buckets = sampling.n_buckets
+
+    def draw(self, number: float, episode: int) -> int:
+        """Return the utterance of a random `number` in [0, 1) in an environment's `episode`."""
+        if self._n_buckets > 1:
+            number = (self._bucket(episode) + number) / self._n_buckets
+        place = int(self._cumulative.searchsorted(number, side="right"))
+        return int(self._utterances[min(place, len(self._utterances) - 1)])
+
+    def draw_many(self, numbers: DoubleArray, episodes: IntArray) -> IntArray:
+        """Return `draw` of each pair, shape (N,)."""
+        if self._n_buckets > 1:
+            buckets = [self._bucket(int(episode)) for episode in episodes]
+            numbers = (np.array(buckets) + numbers) / self._n_buckets
+        places = self._cumulative.searchsorted(numbers, side="right")
+        # Rounding may leave the last cumulative weight a hair below 1.
+        return self._utterances[np.minimum(places, len(self._utterances) - 1)]
+
+    def _bucket(self, episode: int) -> int:
+        """Return the bucket of an environment's `episode`: all of them, shuffled, over and over."""
+        lap, place = divmod(episode, self._n_buckets)
+        return _bucket_order(self._n_buckets, lap)[place]
+
+
+@lru_cache(maxsize=64)
+def _bucket_order(n_buckets: int, lap: int) -> tuple[int, ...]:
+    order = np.random.default_rng([_BUCKET_SEED, n_buckets, lap]).permutation(n_buckets)
+    return tuple(order.tolist())
+
+
+def _weights_of(weights: Weights | None, records: list[Record]) -> DoubleArray:
+    """Return one weight per record, shape (n,)."""
+    if weights is None:
+        return np.ones(len(records))
+    if isinstance(weights, Mapping):
+        unknown = sorted(set(weights) - {record.id for record in records})
+        if unknown:
+            raise InputError(
+                "`weights` must name utterances of the split that are not too long "
+                f"(such as {records[0].id!r}), got {', '.join(unknown[:3])}"
+            )
+        found = np.array([weights.get(record.id, 0.0) for record in records], dtype=np.float64)
+    else:
+        found = np.array([weights(record) for record in records], dtype=np.float64)
+    bad = ~(np.isfinite(found) & (found >= 0))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise InputError(
+            f"`weights` must be finite and at least 0, got {found[row]} for {records[row].id!r}"
+        )
+    if not found.any():
+        raise InputError("`weights` must be above 0 for at least one utterance, got none")
+    return found

@@ -1,0 +1,113 @@
+"""Videos of episodes with their sound."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, cast
+
+import gymnasium
+import numpy as np
+from gymnasium import logger
+from gymnasium.error import DependencyNotInstalled
+
+from esarm_env.errors import InputError, MissingExtraError
+from esarm_env.rendering.episode import EpisodeRenderer, EpisodeView
+from esarm_env.rendering.sound import Seen, add_sound, soundtrack
+from esarm_env.rendering.timing import Timing
+
+ObsType = TypeVar("ObsType")
+ActType = TypeVar("ActType")
+
+
+class _ShowsEpisodes(Protocol):
+    """An environment that tells what its pictures show."""
+
+    def episode_view(self) -> EpisodeView:
+        """Return the episode as it is now."""
+
+
+class RecordVideo(gymnasium.wrappers.RecordVideo[ObsType, ActType]):
+    """Gymnasium's `RecordVideo`, and the utterances are heard in the videos.
+
+    Arguments, triggers, file names and pictures are those of `gymnasium.wrappers.RecordVideo`. Each
+    utterance is heard from the moment when its motion is first seen, `Timing.delay_steps` pictures
+    after the reset. Videos of one episode each (`video_length=0`) run on for as long before their
+    last picture, so that its end is seen and heard, too; those of a fixed length are cut off. If
+    the sound cannot be put in, a warning says why and the video stays as it is, silent.
+
+    It needs the extra `record` (moviepy, imageio-ffmpeg).
+    """
+
+    def __init__(
+        self, env: gymnasium.Env[ObsType, ActType], video_folder: str, *args: Any, **kwargs: Any
+    ) -> None:
+        """Wrap an environment.
+
+        Args:
+            env: `ESARM-v0` with `render_mode="rgb_array"`, itself wrapped or not.
+            video_folder: Where the videos go.
+            *args: As `gymnasium.wrappers.RecordVideo` takes them.
+            **kwargs: The same. With another `fps` than that of the environment the videos are
+                silent, as they are not in real time.
+
+        Raises:
+            InputError: If `env` is another environment.
+            MissingExtraError: If moviepy is not installed.
+        """
+        self.recorded_frames: list[Any] = []  # asked for when it is deleted, even half built
+        if not hasattr(env.unwrapped, "episode_view"):
+            raise InputError(
+                f"`env` must be a speech animation environment, got {env.unwrapped}; "
+                "use `gymnasium.wrappers.RecordVideo` for others"
+            )
+        try:
+            super().__init__(env, video_folder, *args, **kwargs)
+        except DependencyNotInstalled as error:
+            purpose = "Recording videos"
+            raise MissingExtraError("moviepy", extra="record", purpose=purpose) from error
+        self._seen: list[Seen] = []
+
+    def _capture_frame(self) -> None:
+        """Draw a picture, and note what it shows."""
+        number = len(self.recorded_frames)
+        cast(Any, super())._capture_frame()
+        if len(self.recorded_frames) > number:
+            view = cast(_ShowsEpisodes, self.env.unwrapped).episode_view()
+            self._seen.append(Seen(number, view.utterance, view.step))
+            self._task = view.task
+            if view.is_over and self.video_length == math.inf:
+                self._run_on(view)
+
+    def _run_on(self, view: EpisodeView) -> None:
+        """Put in the frames that the last picture skips, if nobody has changed the pictures."""
+        last = self.recorded_frames.pop()
+        renderer = EpisodeRenderer(view.task)
+        if np.array_equal(renderer.frame(view), last):
+            self.recorded_frames.extend(renderer.frames_left(view))
+        self.recorded_frames.append(last)
+
+    def stop_recording(self) -> None:
+        """Write the video that was being recorded, and put its sound in."""
+        path = Path(self.video_folder, f"{self._video_name}.mp4")
+        n_pictures, seen = len(self.recorded_frames), self._seen
+        self._seen = []
+        cast(Any, super()).stop_recording()
+        if seen:
+            try:
+                self._add_sound(path, seen, n_pictures)
+            except (InputError, MissingExtraError, OSError) as error:
+                logger.warn("%s has no sound: %s", path, error)
+
+    def _add_sound(self, path: Path, seen: list[Seen], n_pictures: int) -> None:
+        timing, corpus = Timing.of(self._task.tokenizer), self._task.corpus
+        if not math.isclose(self.frames_per_sec, timing.fps):
+            real = f"{timing.fps:g}, which is real time"
+            raise InputError(f"`fps` must be {real}, got {self.frames_per_sec}")
+        sound = soundtrack(
+            seen,
+            n_pictures=n_pictures,
+            timing=timing,
+            audio_of=lambda utterance: corpus[utterance].audio,
+        )
+        add_sound(path, sound)
