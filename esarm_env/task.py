@@ -17,6 +17,7 @@ import numpy as np
 from esarm_env.audio.store import FeatureStore
 from esarm_env.conditions import ConditionEncoder
 from esarm_env.face.head import Head
+from esarm_env.latest import Latest
 from esarm_env.metrics import emotional_vertex_error, lip_vertex_error
 from esarm_env.tokenizer.vq import VQMotionTokenizer
 from esarm_env.types import Corpus, FloatArray, IntArray, Trajectories
@@ -51,6 +52,7 @@ class AnimationTask:
     context: int = CONTEXT_CHUNKS
     _chunks: dict[int, FloatArray] = field(default_factory=dict, init=False, repr=False)
     _tokens: dict[int, IntArray] = field(default_factory=dict, init=False, repr=False)
+    _latest: Latest = field(default_factory=Latest, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check that features and corpus belong together."""
@@ -162,7 +164,14 @@ class AnimationTask:
         return pad_stack([m[:n] for m, n in zip(whole, n_frames, strict=True)], edge=True)
 
     def decode_chunks(self, trajectories: Trajectories) -> list[FloatArray]:
-        """Return the motion of each trajectory in whole chunks, each (T_i, 52)."""
+        """Return the motion of each trajectory in whole chunks, each (T_i, 52), fresh arrays.
+
+        Asked again for the same batch, it is copied, not decoded.
+        """
+        rows = self._latest.get(trajectories, "chunks", self._decode_chunks)
+        return [motion.copy() for motion in rows]
+
+    def _decode_chunks(self, trajectories: Trajectories) -> list[FloatArray]:
         rows: list[FloatArray] = []
         frames = trajectories.lengths // self.tokens_per_chunk * self.tokenizer.frames_per_chunk
         for begin in range(0, len(trajectories), 256):  # bounds the memory of the convolutions
@@ -192,6 +201,10 @@ class AnimationTask:
 
     def errors(self, trajectories: Trajectories) -> dict[str, FloatArray]:
         """Return `lve` and `eve` in mm of finished `trajectories`, each (N,)."""
+        errors = self._latest.get(trajectories, "errors", self._errors)
+        return {name: values.copy() for name, values in errors.items()}
+
+    def _errors(self, trajectories: Trajectories) -> dict[str, FloatArray]:
         return self.errors_of_motion(self.decode(trajectories), trajectories.utterance)
 
 

@@ -121,10 +121,12 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._slots = EpisodeSlots(self.sequence_task, num_envs, longest=self._rules.longest)
         self._ids = np.array([record.id for record in self.sequence_task.corpus.records], object)
+        self._n_tokens = self.sequence_task.n_tokens
         self._generators = Generators(num_envs)
         self._episode: IntArray = np.full(num_envs, -1)
-        self._waiting = np.zeros(num_envs, dtype=np.bool_)  # ended, not reset yet
-        self._begun = False
+        self._waiting: BoolArray = np.zeros(num_envs, dtype=np.bool_)  # ended, not reset yet
+        self._any_waiting = False
+        self._ready = False
         self._defer = defer_rewards
         self._n_steps = 0
         self._finished: list[tuple[IntArray, int, Trajectories]] = []
@@ -147,14 +149,14 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
         rows = np.arange(self.num_envs)
         if mask is not None:
             rows = rows_of_mask(mask, num_envs=self.num_envs)
-        if not self._begun and len(rows) < self.num_envs:
+        if not self._ready and len(rows) < self.num_envs:
             raise RuntimeError("`reset_mask` must follow a reset of all environments, got none")
         self._seed(rows, seed)
         self._begin(rows, options=given)
         if mask is None:
             self._n_steps = 0
             self._finished.clear()
-        self._begun = True
+        self._ready = True
         infos: Infos = {}
         self._add_ids(infos, rows)
         return self._slots.observe(), infos
@@ -164,25 +166,27 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
     ) -> tuple[Observation, DoubleArray, BoolArray, BoolArray, Infos]:
         """Write one token in every environment, shape (num_envs,)."""
         tokens = self._checked(actions)
-        waiting = np.flatnonzero(self._waiting)
-        if len(waiting) and self.autoreset_mode is AutoresetMode.DISABLED:
+        waiting = self._waiting.nonzero()[0] if self._any_waiting else None
+        if waiting is not None and self.autoreset_mode is AutoresetMode.DISABLED:
             raise RuntimeError(
                 "`step` must follow `reset` of the environments that ended, got "
                 f"{len(waiting)} that have, the first is {waiting[0]}; "
                 "reset them with `options={'reset_mask': ...}`"
             )
+        self._ready = False  # an error below leaves half a step: only `reset` helps then
         self._slots.write(tokens)
         self._n_steps += 1
-        terminated = self._slots.step == self._slots.length
+        terminated: BoolArray = self._slots.step == self._slots.length
         truncated = np.zeros(self.num_envs, dtype=np.bool_)
         rewards = np.zeros(self.num_envs)
         infos: Infos = {}
-        ended = np.flatnonzero(terminated)
+        ended = terminated.nonzero()[0]
         if len(ended):
             self._end(ended, rewards, infos)
-        if len(waiting):
+        if waiting is not None:
             self._begin(waiting)
             self._add_ids(infos, waiting)
+        self._ready = True
         return self._slots.observe(), rewards, terminated, truncated, infos
 
     def score_finished(self) -> FinishedEpisodes:
@@ -211,7 +215,7 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
 
     def action_masks(self) -> BoolArray:
         """Return which tokens may come next, shape (num_envs, n_tokens)."""
-        return self._rules.mask[self._slots.step % self.sequence_task.tokens_per_chunk]
+        return self._rules.mask[self._slots.step % len(self._rules.mask)]
 
     @property  # type: ignore[misc]  # as `SyncVectorEnv`: a tuple, and nothing sets it
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
@@ -243,7 +247,9 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
         # Nothing was changed before this line: a refused option leaves the episodes as they were.
         self._slots.begin(rows, utterances, conditions)
         self._episode[rows] += 1
-        self._waiting[rows] = False
+        if self._any_waiting:
+            self._waiting[rows] = False
+            self._any_waiting = bool(self._waiting.any())
 
     def _draw(self, rows: IntArray) -> IntArray:
         numbers = self._generators.random(rows)
@@ -259,16 +265,19 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
 
     def _checked(self, actions: Any) -> IntArray:
         """Return `actions` as an array (num_envs,) of tokens."""
-        if not self._begun:
-            raise RuntimeError("`step` must follow `reset`, got environments that have not begun")
+        if not self._ready:
+            raise RuntimeError(
+                "`step` must follow `reset`, got environments that have not begun, "
+                "or whose last step failed"
+            )
         tokens = np.asarray(actions)
-        if tokens.shape != (self.num_envs,) or not np.issubdtype(tokens.dtype, np.integer):
+        if tokens.shape != (self.num_envs,) or tokens.dtype.kind not in "iu":
             raise InputError(
                 f"`actions` must be integers of shape ({self.num_envs},), "
                 f"got {tokens.dtype} {tokens.shape}"
             )
-        n_tokens = self.sequence_task.n_tokens
-        if tokens.min() < 0 or tokens.max() >= n_tokens:
+        n_tokens = self._n_tokens
+        if np.maximum.reduce(tokens.astype(np.uint64)) >= n_tokens:  # a negative one is huge, too
             row = int(np.flatnonzero((tokens < 0) | (tokens >= n_tokens))[0])
             raise InputError(
                 f"`actions` must be in 0..{n_tokens - 1}, got {tokens[row]} for environment {row}"
@@ -288,21 +297,27 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
             outcome = self._rules.finish(trajectories)
             rewards[ended] = outcome.total
             info |= _as_double(outcome.info())
+        mask = self._mask(ended)
         if self.autoreset_mode is not AutoresetMode.SAME_STEP:
-            self._waiting[ended] = True
-            add_infos(infos, info, ended, num_envs=self.num_envs)
+            self._waiting |= mask
+            self._any_waiting = True
+            add_infos(infos, info, ended, mask=mask)
             return
         last = np.empty(len(ended), dtype=object)
-        last[:] = [self._slots.observe_one(row) for row in ended.tolist()]
-        final = {"final_obs": last, "final_info": info}
-        add_infos(infos, final, ended, num_envs=self.num_envs)
+        last[:] = self._slots.observe_ended(ended)
+        add_infos(infos, {"final_obs": last, "final_info": info}, ended, mask=mask)
         self._begin(ended)
         self._add_ids(infos, ended)
 
     def _add_ids(self, infos: Infos, rows: IntArray) -> None:
         """Add what `reset` tells of episodes that begin."""
         ids = {"utterance_id": self._ids[self._slots.utterance[rows]]}
-        add_infos(infos, ids, rows, num_envs=self.num_envs)
+        add_infos(infos, ids, rows, mask=self._mask(rows))
+
+    def _mask(self, rows: IntArray) -> BoolArray:
+        mask = np.zeros(self.num_envs, dtype=np.bool_)
+        mask[rows] = True
+        return mask
 
 
 def _mode(mode: AutoresetMode | str) -> AutoresetMode:

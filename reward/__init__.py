@@ -1,20 +1,54 @@
-"""What is good: ranked demonstrations, the reward model, and rewards by name."""
+"""What is good: ranked demonstrations, the reward model, and rewards by name.
 
-from reward.demonstrations import Demonstrations
-from reward.learned import LearnedReward, open_learned
-from reward.model import RewardConfig, RewardTransformer
-from reward.oracle import ErrorReward
-from reward.ranking import pair_accuracy, ranking_loss
-from reward.training import RewardTrainer
+Names are imported when they are first used: listing the rewards needs no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reward.constant import ZeroReward
+    from reward.demonstrations import Demonstrations
+    from reward.ensemble import EnsembleReward
+    from reward.learned import LearnedReward, open_learned
+    from reward.model import RewardConfig, RewardTransformer
+    from reward.oracle import ErrorReward
+    from reward.ranking import pair_accuracy, ranking_loss
+    from reward.smoothness import JerkReward
+    from reward.training import RewardTrainer
+
+_HOMES = {
+    "Demonstrations": "demonstrations",
+    "EnsembleReward": "ensemble",
+    "ErrorReward": "oracle",
+    "JerkReward": "smoothness",
+    "LearnedReward": "learned",
+    "RewardConfig": "model",
+    "RewardTrainer": "training",
+    "RewardTransformer": "model",
+    "ZeroReward": "constant",
+    "open_learned": "learned",
+    "pair_accuracy": "ranking",
+    "ranking_loss": "ranking",
+}
 
 __all__ = [
     "Demonstrations",
+    "EnsembleReward",
     "ErrorReward",
+    "JerkReward",
     "LearnedReward",
     "RewardConfig",
     "RewardTrainer",
     "RewardTransformer",
+    "ZeroReward",
     "open_learned",
     "pair_accuracy",
     "ranking_loss",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'reward' has no attribute {name!r}")
+    return getattr(import_module(f"reward.{_HOMES[name]}"), name)

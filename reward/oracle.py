@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from esarm_env.task import AnimationTask
+from esarm_env.errors import InputError
+from esarm_env.metrics.region import region_of
 from esarm_env.types import FloatArray, Trajectories
+
+if TYPE_CHECKING:
+    from esarm_env.task import AnimationTask
+
+
+REGIONS = {"lve": "lips", "eve": "upper"}
 
 
 class ErrorReward:
@@ -19,26 +27,38 @@ class ErrorReward:
     needs_ground_truth = True
 
     def __init__(self, task: AnimationTask, names: tuple[str, ...]) -> None:
-        """Score by the errors called `names`: `lve`, `eve`."""
-        self._task, self._names = task, names
+        """Score by the errors called `names`: `lve`, `eve`.
+
+        Raises:
+            InputError: If the corpus can tell none of them.
+        """
+        captured = task.corpus.captured
+        measured = [n for n in names if region_of(task.head, REGIONS[n]).measured(captured)]
+        if not measured:
+            quoted = " or ".join(f"`{name}`" for name in names)
+            raise InputError(
+                f"the corpus must have captured what {quoted} measures, "
+                f"got none of it in {task.corpus.name!r}"
+            )
+        self._task, self._names = task, measured
 
     def score(self, trajectories: Trajectories) -> FloatArray:
         """Return scores, shape (N,), at most 0."""
         errors = self._task.errors(trajectories)
-        chosen = np.stack([errors[name] for name in self._names])
-        return -np.nanmean(chosen, axis=0).astype(np.float32)
+        mean: FloatArray = np.mean([errors[name] for name in self._names], axis=0)
+        return -mean
 
 
 def open_accuracy(task: AnimationTask, run: Path | None) -> ErrorReward:
-    """Return minus the mean of LVE and EVE; the factory registered as `accuracy`."""
+    """Minus the mean of the true errors LVE and EVE, in mm."""
     return ErrorReward(task, ("lve", "eve"))
 
 
 def open_lve(task: AnimationTask, run: Path | None) -> ErrorReward:
-    """Return minus LVE; the factory registered as `lve`."""
+    """Minus the true error of the lips, LVE, in mm."""
     return ErrorReward(task, ("lve",))
 
 
 def open_eve(task: AnimationTask, run: Path | None) -> ErrorReward:
-    """Return minus EVE; the factory registered as `eve`."""
+    """Minus the true error of eyes and forehead, EVE, in mm."""
     return ErrorReward(task, ("eve",))

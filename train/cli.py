@@ -12,7 +12,7 @@ from collections.abc import Callable
 import tyro
 
 from esarm_env.errors import InputError, MissingExtraError
-from train.commands import animate, bench, capture, corpus, pipeline
+from train.commands import animate, assets, bench, capture, corpus, pipeline, rewards
 
 EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
 
@@ -28,6 +28,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "animate": animate.command_animate,
     "capture": capture.command_capture,
     "bench": bench.command_bench,
+    "rewards": rewards.command_rewards,
+    "assets": assets.command_assets,
 }
 
 

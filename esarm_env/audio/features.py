@@ -139,7 +139,8 @@ class WavLM:
         from transformers import WavLMModel
 
         try:
-            return WavLMModel.from_pretrained(self.weights).eval()
+            model: Any = WavLMModel.from_pretrained(self.weights)
+            return model.eval()
         except (OSError, ValueError) as error:
             raise InputError(
                 f"`weights` must be a WavLM folder or hub name, got {self.weights!r} "

@@ -58,7 +58,8 @@ def read_audio(
         )
     if rate_hz != SAMPLE_RATE_HZ:
         mono = _resample(mono, rate_hz)
-    return np.clip(mono, -1.0, 1.0, dtype=np.float32)
+    limited: FloatArray = np.clip(mono, -1.0, 1.0, dtype=np.float32)
+    return limited
 
 
 def measure_audio(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from rich.console import Console
 from rich.progress import track
 
 from esarm_env.audio.features import AudioEncoder
@@ -70,7 +71,8 @@ def _compute(corpus: Corpus, encoder: AudioEncoder, path: Path, *, progress: boo
     shape = (total, encoder.dim)
     values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
     begin = 0
-    indices = track(range(len(corpus)), description="Audio features", disable=not progress)
+    console = Console(stderr=True)
+    indices = track(range(len(corpus)), "Audio features", disable=not progress, console=console)
     for index in indices:
         features = encoder.encode(corpus[index].audio)
         n_frames = corpus.records[index].n_frames

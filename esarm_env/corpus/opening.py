@@ -1,4 +1,4 @@
-"""One door to all corpora: a name for the synthetic ones, a folder for recordings."""
+"""One door to all corpora: a name for those of ours, a folder for recordings."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 from esarm_env.cache import cache_dir
 from esarm_env.corpus.folder import FolderCorpus
 from esarm_env.errors import InputError
+from esarm_env.shipped import MINI_CORPUS, shipped_corpus
 from esarm_env.types import Corpus
 
-CORPUS_NAMES = ("synthetic-mead", "synthetic-ravdess")
+GENERATED_CORPORA = ("synthetic-mead", "synthetic-ravdess")
+CORPUS_NAMES = (MINI_CORPUS, *GENERATED_CORPORA)
 
 
 def open_corpus(
@@ -23,20 +25,24 @@ def open_corpus(
     """Open a corpus.
 
     Args:
-        name: `synthetic-mead`, `synthetic-ravdess` (generated at the first use, then cached), or
+        name: `synthetic-mini` (ships with the package: 240 utterances of `synthetic-mead`),
+            `synthetic-mead`, `synthetic-ravdess` (generated at the first use, then cached), or
             a folder in one of the layouts of `esarm_env.corpus.layouts`.
-        size: Number of utterances of a synthetic corpus; None means all.
-        seed: Of a synthetic corpus.
+        size: Number of utterances of a generated corpus; None means all.
+        seed: Of a generated corpus.
         layout: Of a folder: `mead`, `ravdess`, `3d-etf`, `beat`, `livelink`, `generic`, or `auto`.
         verify: Of a folder: read every take that was not read before, and leave out those whose
             content cannot be used.
 
     Raises:
-        InputError: If there is no such corpus, or the folder holds no usable take.
-        MissingExtraError: If an extra is missing: `synthetic` for a synthetic corpus, `video` for
+        InputError: If there is no such corpus, the folder holds no usable take, or `size` or
+            `seed` is given for the corpus that ships.
+        MissingExtraError: If an extra is missing: `synthetic` for a generated corpus, `video` for
             sound that only FFmpeg reads.
     """
-    if name in CORPUS_NAMES:
+    if name == MINI_CORPUS:
+        return _open_mini(size, seed)
+    if name in GENERATED_CORPORA:
         from esarm_env.corpus.synthetic import open_synthetic
 
         return open_synthetic(name, size=size, seed=seed, cache_dir=cache_dir())
@@ -45,3 +51,15 @@ def open_corpus(
             f"`corpus` must be {', '.join(CORPUS_NAMES)} or a folder of recordings, got {name!r}"
         )
     return FolderCorpus(name, layout=layout, verify=verify)
+
+
+def _open_mini(size: int | None, seed: int) -> Corpus:
+    from esarm_env.corpus.compact import CompactCorpus
+
+    for argument, value, absent in (("size", size, None), ("seed", seed, 0)):
+        if value != absent:
+            raise InputError(
+                f"`{argument}` must be left out for the corpus {MINI_CORPUS!r} (in a run: `--set "
+                f"corpus.{argument}=0`), got {value}; {' and '.join(GENERATED_CORPORA)} have one"
+            )
+    return CompactCorpus(shipped_corpus())

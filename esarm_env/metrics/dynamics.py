@@ -137,9 +137,9 @@ def jerk(
     """
     batch = Batch.of(motion, lengths=lengths, captured=captured).differenced(_JERK_ORDER)
     kind = ("mean", 1)
-    return reduced_displacements(batch, region_of(head, region), [kind])[kind] * (
-        FRAME_RATE_HZ**_JERK_ORDER
-    )
+    per_frame = reduced_displacements(batch, region_of(head, region), [kind])[kind]
+    per_second: npt.NDArray[np.float64] = per_frame * FRAME_RATE_HZ**_JERK_ORDER
+    return per_second
 
 
 def _activity(batch: Batch, region: Region) -> npt.NDArray[np.float64]:
@@ -156,7 +156,8 @@ def _activity(batch: Batch, region: Region) -> npt.NDArray[np.float64]:
             stop = min(int(ends[row]), block.stop)
             moments.add(row, squared[start - block.start : stop - block.start])
             start, row = stop, row + 1
-    return moments.deviation(batch.counts).mean(axis=1)
+    means: npt.NDArray[np.float64] = moments.deviation(batch.counts).mean(axis=1)
+    return means
 
 
 class _Moments:

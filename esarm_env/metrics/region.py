@@ -41,7 +41,8 @@ class Region:
     @property
     def n_vertices(self) -> int:
         """Number of vertices R."""
-        return self.planes.shape[1] // 3
+        width: int = self.planes.shape[1]
+        return width // 3
 
     def measured(self, captured: BoolArray) -> bool:
         """Return whether the captured channels suffice to judge the region."""

@@ -107,7 +107,8 @@ def error_of_mean(
 
 def mean_of_errors(errors: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return what one random sample's error is on average, (B,), of errors (B, K)."""
-    return _errors(errors).mean(axis=1)
+    means: npt.NDArray[np.float64] = _errors(errors).mean(axis=1)
+    return means
 
 
 def best_of_errors(errors: npt.ArrayLike, *, k: int | None = None) -> npt.NDArray[np.float64]:
@@ -240,7 +241,8 @@ def _mean_over(
     pairs: Iterable[tuple[int, int]], distance: Callable[[int, int], npt.NDArray[np.float64]]
 ) -> npt.NDArray[np.float64]:
     """Return the mean distance over the pairs."""
-    return np.mean([distance(i, j) for i, j in pairs], axis=0)
+    mean: npt.NDArray[np.float64] = np.mean([distance(i, j) for i, j in pairs], axis=0)
+    return mean
 
 
 def _samples(samples: npt.ArrayLike) -> npt.NDArray[np.floating]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from esarm_env.types import FloatArray, RewardFunction, Trajectories
+
+Ids = Callable[[], list[str]]  # asked for only to say who failed: most episodes do not
 
 _NAMED = 3  # utterances that a message about a whole batch names
 
@@ -16,7 +19,7 @@ class RewardError(RuntimeError):
 
 
 def checked_scores(
-    name: str, function: RewardFunction, trajectories: Trajectories, ids: list[str]
+    name: str, function: RewardFunction, trajectories: Trajectories, ids: Ids
 ) -> FloatArray:
     """Return what `function` makes of `trajectories`, shape (N,), float32, a fresh array.
 
@@ -24,7 +27,7 @@ def checked_scores(
         name: What messages call the reward.
         function: May return anything numpy reads as N numbers, also a tensor.
         trajectories: At least one.
-        ids: The utterance's id per trajectory.
+        ids: Returns the utterance's id per trajectory.
 
     Raises:
         RewardError: If it raises, or does not return N finite numbers.
@@ -32,22 +35,33 @@ def checked_scores(
     try:
         values = _as_array(function.score(trajectories))
     except Exception as error:
-        raise _failure(name, function, trajectories, ids, error) from error
-    if values.shape != (len(ids),):
+        raise _failure(name, function, trajectories, ids(), error) from error
+    n = len(trajectories)
+    if values.shape != (n,):
         raise RewardError(
-            f"reward {name!r} must return shape ({len(ids)},), got {values.shape} for {_list(ids)}"
+            f"reward {name!r} must return shape ({n},), got {values.shape} for {_list(ids())}"
         )
     if values.dtype.kind not in "iuf":
         raise RewardError(
-            f"reward {name!r} must return numbers, got {values.dtype} for {_list(ids)}"
+            f"reward {name!r} must return numbers, got {values.dtype} for {_list(ids())}"
         )
+    return finite_scores(name, values, ids)
+
+
+def finite_scores(name: str, values: np.ndarray, ids: Ids) -> FloatArray:
+    """Return `values`, shape (N,), as a fresh float32 array.
+
+    Raises:
+        RewardError: If one is not finite, or too large for float32.
+    """
     with np.errstate(over="ignore"):
-        scores = np.array(values, dtype=np.float32)
-    bad = np.flatnonzero(~np.isfinite(scores))
-    if len(bad):
+        scores: FloatArray = np.array(values, dtype=np.float32)
+    finite = np.isfinite(scores)
+    if not finite.all():
+        bad = np.flatnonzero(~finite)
         more = f" (and for {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise RewardError(
-            f"reward {name!r} must be finite, got {values[bad[0]]} for {ids[bad[0]]!r}{more}"
+            f"reward {name!r} must be finite, got {values[bad[0]]} for {ids()[bad[0]]!r}{more}"
         )
     return scores
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 
 from esarm_env.errors import InputError
-from esarm_env.rewards.checking import RewardError, checked_scores
+from esarm_env.rewards.checking import RewardError, checked_scores, finite_scores
 from esarm_env.types import Corpus, FloatArray, RewardFunction, Trajectories
 
 
@@ -65,6 +66,10 @@ class CombinedReward:
 
     The score is `sum(weight * term)`, added up in float64. Terms are reported raw, so that they
     keep their meaning and unit when a weight changes.
+
+    Attributes:
+        name: The formula, for instance `learned - 0.1 * jerk`.
+        needs_ground_truth: Whether any term does.
     """
 
     def __init__(self, corpus: Corpus, terms: Sequence[RewardTerm]) -> None:
@@ -77,6 +82,7 @@ class CombinedReward:
         if not names or len(set(names)) < len(names):
             raise InputError(f"`terms` must be at least one, each of another name, got {names}")
         self._corpus, self._terms = corpus, tuple(terms)
+        self.name = _formula(self._terms)
         self.needs_ground_truth = any(term.function.needs_ground_truth for term in terms)
 
     @property
@@ -94,16 +100,6 @@ class CombinedReward:
         """What scores, by name of the term: for what a reward offers beside `score`."""
         return {term.name: term.function for term in self._terms}
 
-    @property
-    def name(self) -> str:
-        """The formula, for instance `learned - 0.1 * jerk`."""
-        text = ""
-        for term in self._terms:
-            sign = " - " if term.weight < 0 else " + "
-            size = "" if abs(term.weight) == 1 else f"{abs(term.weight):g} * "
-            text += (sign if text else sign.strip(" +")) + size + term.name
-        return text
-
     def __repr__(self) -> str:
         return f"CombinedReward({self.name})"
 
@@ -119,41 +115,46 @@ class CombinedReward:
                 numbers of shape (N,). The message names the term and the utterance.
             InputError: If an utterance is not of the corpus.
         """
-        ids = self._ids(trajectories)
+        self._check_utterances(trajectories)
+        ids = partial(self._ids, trajectories)
+        if len(trajectories) == 0:
+            nothing = np.zeros((1 + len(self._terms), 0), dtype=np.float32)
+            return Scores(nothing[0], dict(zip(self.terms, nothing[1:], strict=True)))
         terms: dict[str, FloatArray] = {}
-        total = np.zeros(len(ids))
+        total = np.zeros(len(trajectories))
         untouched = _contents(trajectories)
         for term in self._terms:
-            if not ids:
-                terms[term.name] = np.zeros(0, dtype=np.float32)
-                continue
-            terms[term.name] = checked_scores(term.name, term.function, trajectories, ids)
+            scores = checked_scores(term.name, term.function, trajectories, ids)
             # The next term, and a trainer that keeps the tokens, would read what this one wrote.
             if _contents(trajectories) != untouched:
                 raise RewardError(
                     f"reward {term.name!r} must leave `trajectories` as they are, got a change; "
                     "let it copy an array before writing into it"
                 )
+            terms[term.name] = scores
             with np.errstate(over="ignore", invalid="ignore"):
-                total += term.weight * terms[term.name].astype(np.float64)
-        return Scores(self._checked(total, ids), terms)
+                total += term.weight * scores.astype(np.float64)
+        return Scores(finite_scores(self.name, total, ids), terms)
 
-    def _checked(self, total: np.ndarray, ids: list[str]) -> FloatArray:
-        with np.errstate(over="ignore"):
-            summed: FloatArray = total.astype(np.float32)
-        if not np.isfinite(summed).all():
-            row = int(np.flatnonzero(~np.isfinite(summed))[0])
-            raise RewardError(
-                f"reward {self.name!r} must be finite, got {total[row]} for {ids[row]!r}"
-            )
-        return summed
+    def _check_utterances(self, trajectories: Trajectories) -> None:
+        n = len(self._corpus.records)
+        given = trajectories.utterance
+        if len(given) and not (0 <= given.min() and given.max() < n):
+            wrong = given[(given < 0) | (given >= n)][0]
+            raise InputError(f"`utterance` must be in 0..{n - 1}, got {wrong}")
 
     def _ids(self, trajectories: Trajectories) -> list[str]:
         records = self._corpus.records
-        wrong = [int(i) for i in trajectories.utterance if not 0 <= i < len(records)]
-        if wrong:
-            raise InputError(f"`utterance` must be in 0..{len(records) - 1}, got {wrong[0]}")
         return [records[int(index)].id for index in trajectories.utterance]
+
+
+def _formula(terms: Sequence[RewardTerm]) -> str:
+    text = ""
+    for term in terms:
+        size = "" if abs(term.weight) == 1 else f"{abs(term.weight):g} * "
+        sign = " - " if term.weight < 0 else " + "
+        text += (sign if text else sign.strip(" +")) + size + term.name
+    return text
 
 
 def _contents(trajectories: Trajectories) -> tuple[bytes, ...]:

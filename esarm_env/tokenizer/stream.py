@@ -54,7 +54,8 @@ class VQStream(nn.Module):
         """Return continuous chunk vectors, shape (B, C, code_dim)."""
         x = functional.gelu(self.encode_frames(motion.transpose(1, 2)))  # (B, H, T)
         x = functional.gelu(self.encode_chunks(x))  # (B, H, C)
-        return self.to_code(x).transpose(1, 2)
+        latent: Tensor = self.to_code(x)  # (B, code_dim, C)
+        return latent.transpose(1, 2)
 
     def decode(self, latent: Tensor, n_chunks: Tensor | None = None) -> Tensor:
         """Return motion (B, T, D) from chunk vectors (B, C, code_dim).
@@ -69,7 +70,8 @@ class VQStream(nn.Module):
         x = functional.gelu(self.from_code(x)) * chunk_mask  # (B, H, C)
         x = functional.gelu(self.decode_chunks(x)) * frame_mask  # (B, H, T)
         x = x + functional.gelu(self.decode_frames(x)) * frame_mask
-        return self.to_motion(x).transpose(1, 2)
+        motion: Tensor = self.to_motion(x)  # (B, D, T)
+        return motion.transpose(1, 2)
 
     def forward(self, motion: Tensor) -> tuple[Tensor, Tensor]:
         """Return the reconstruction (B, T, D) and the commitment loss."""
@@ -79,12 +81,13 @@ class VQStream(nn.Module):
     @torch.inference_mode()
     def codes(self, motion: Tensor) -> Tensor:
         """Return code indices, shape (B, C, n_codebooks)."""
-        _, indices, _ = self.quantiser(self.encode(motion))
+        indices: Tensor = self.quantiser(self.encode(motion))[1]
         return indices
 
     def vectors(self, codes: Tensor) -> Tensor:
         """Return the chunk vectors (B, C, code_dim) of codes (B, C, n_codebooks)."""
-        return self.quantiser.get_output_from_indices(codes)
+        vectors: Tensor = self.quantiser.get_output_from_indices(codes)
+        return vectors
 
 
 def _mask(n_chunks: Tensor | None, width: int) -> Tensor:

@@ -131,7 +131,7 @@ class TokenizerTrainer:
         velocity = self._squared_mm(error.diff(dim=1))
         loss = self._squared_mm(error) + self._config.velocity_coef * velocity + commitment
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.tokenizer.parameters(), 10.0)
         self._optimizer.step()
         return loss.item(), commitment.item()

@@ -109,7 +109,8 @@ class VQMotionTokenizer(nn.Module):
 
     def decode(self, tokens: IntArray) -> FloatArray:
         """Turn tokens (L,) into motion (L / tokens_per_chunk * frames_per_chunk, 52)."""
-        return self.decode_batch(tokens[None], np.array([len(tokens)]))[0]
+        motion: FloatArray = self.decode_batch(tokens[None], np.array([len(tokens)]))[0]
+        return motion
 
     @torch.inference_mode()
     def decode_batch(self, tokens: IntArray, lengths: IntArray) -> FloatArray:

@@ -86,7 +86,8 @@ class FullSequenceObservation(EncodedObservation[Arrays]):
 
     `Dict` of `Box`, one axis each, freshly allocated at every step. With L = tokens and
     M = L / `tokens_per_chunk` = chunks of the longest utterance, D = `chunk_dim` = features of a
-    chunk (4 frames of 35 = 140) and C = `condition_dim`:
+    chunk and C = `condition_dim` (with the shipped task L = 120, M = 30, D = 4 frames of 35 = 140,
+    C = 21: 18 kB an observation):
 
     | key | shape, dtype | meaning | low | high |
     |---|---|---|---|---|
@@ -102,8 +103,8 @@ class FullSequenceObservation(EncodedObservation[Arrays]):
     flat because Stable-Baselines3 takes an observation of two axes for a mistake. The index of the
     utterance is left out: it is a name, not a cause, and invites to learn utterances by heart.
 
-    All of the audio in each observation costs memory: for training at scale look up whole-utterance
-    features by the slim observation's `utterance` instead.
+    The whole audio in each observation costs memory: to train at scale, look whole utterances up by
+    the slim observation's `utterance` instead.
     """
 
     encoder_class = FullSequenceEncoder

@@ -12,12 +12,16 @@ from gymnasium import logger
 from gymnasium.error import DependencyNotInstalled
 
 from esarm_env.errors import InputError, MissingExtraError
-from esarm_env.rendering.episode import EpisodeRenderer, EpisodeView
+from esarm_env.rendering.episode import EpisodeRenderer
 from esarm_env.rendering.sound import Seen, add_sound, soundtrack
 from esarm_env.rendering.timing import Timing
+from esarm_env.rendering.view import EpisodeView
 
 ObsType = TypeVar("ObsType")
 ActType = TypeVar("ActType")
+
+# Long enough to read the scores. moviepy 2.2 also loses the very last picture of most lengths.
+_HOLD_S = 1.0
 
 
 class _ShowsEpisodes(Protocol):
@@ -32,9 +36,10 @@ class RecordVideo(gymnasium.wrappers.RecordVideo[ObsType, ActType]):
 
     Arguments, triggers, file names and pictures are those of `gymnasium.wrappers.RecordVideo`. Each
     utterance is heard from the moment when its motion is first seen, `Timing.delay_steps` pictures
-    after the reset. Videos of one episode each (`video_length=0`) run on for as long before their
-    last picture, so that its end is seen and heard, too; those of a fixed length are cut off. If
-    the sound cannot be put in, a warning says why and the video stays as it is, silent.
+    after the reset. Videos of one episode each (`video_length=0`) run on for as long at their end,
+    so that all of it is seen and heard, and then hold the last picture for a second; those of a
+    fixed length are cut off. If the sound cannot be put in, a warning says why and the video stays
+    as it is, silent.
 
     It needs the extra `record` (moviepy, imageio-ffmpeg).
     """
@@ -80,12 +85,12 @@ class RecordVideo(gymnasium.wrappers.RecordVideo[ObsType, ActType]):
                 self._run_on(view)
 
     def _run_on(self, view: EpisodeView) -> None:
-        """Put in the frames that the last picture skips, if nobody has changed the pictures."""
+        """Put in the frames that the last picture skips, and hold it; altered pictures stay."""
         last = self.recorded_frames.pop()
         renderer = EpisodeRenderer(view.task)
         if np.array_equal(renderer.frame(view), last):
             self.recorded_frames.extend(renderer.frames_left(view))
-        self.recorded_frames.append(last)
+        self.recorded_frames += [last] * (1 + round(_HOLD_S * self.frames_per_sec))
 
     def stop_recording(self) -> None:
         """Write the video that was being recorded, and put its sound in."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,124 +18,15 @@ from esarm_env.errors import InputError
 from esarm_env.opening import (
     assemble_task,
     need_file,
+    open_problem,
     open_task,
     read_corpus_file,
-    resolve_reward,
-    reward_names,
     training_speakers,
 )
+from esarm_env.shipped import shipped_run
 from esarm_env.task import AnimationTask
 from esarm_env.tokenizer import PriorConfig, VQMotionTokenizer
-from esarm_env.types import Corpus, Trajectories
-
-OURS = ("accuracy", "eve", "learned", "lve")
-
-
-class Zero:
-    """The smallest reward there is."""
-
-    needs_ground_truth = False
-
-    def score(self, trajectories: Trajectories) -> np.ndarray:
-        return np.zeros(len(trajectories), np.float32)
-
-
-class Point:
-    """An entry point of another package; remembers what its factory was given."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[Any, Any]] = []
-
-    def load(self) -> Callable[..., Zero]:
-        def factory(task: AnimationTask, run: Path | None) -> Zero:
-            self.calls.append((task, run))
-            return Zero()
-
-        return factory
-
-
-def test_our_rewards_are_registered() -> None:
-    """The entry points are read from the installed package; a stale install lacks them."""
-    assert set(OURS) <= set(reward_names())
-
-
-@pytest.mark.parametrize("name", ["accuracy", "lve", "eve"])
-def test_a_name_gives_its_reward(tiny_task: AnimationTask, name: str) -> None:
-    """Each is minus its own error, so that no table names another's."""
-    given, reward = resolve_reward(name, tiny_task, None)
-    recorded = tiny_task.recorded(np.arange(12))
-    errors = tiny_task.errors(recorded)
-    expected = {
-        "accuracy": -(errors["lve"] + errors["eve"]) / 2,
-        "lve": -errors["lve"],
-        "eve": -errors["eve"],
-    }
-    assert given == name
-    assert reward.needs_ground_truth is True
-    np.testing.assert_allclose(reward.score(recorded), expected[name], rtol=1e-6)
-
-
-def test_another_packages_reward_is_found_by_name(
-    tiny_task: AnimationTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its factory needs the task and the run folder."""
-    point = Point()
-    monkeypatch.setattr(opening, "reward_names", lambda: {"theirs": point})
-    name, reward = resolve_reward("theirs", tiny_task, str(tmp_path))
-    assert name == "theirs"
-    assert isinstance(reward, Zero)
-    resolve_reward("theirs", tiny_task, None)
-    assert point.calls == [(tiny_task, tmp_path), (tiny_task, None)]
-
-
-def test_the_default_is_the_learned_reward_where_there_is_one(
-    tiny_task: AnimationTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With the accuracy by default, PPO would train on the ground truth unasked."""
-    points = {"learned": Point(), "accuracy": Point()}
-    monkeypatch.setattr(opening, "reward_names", lambda: points)
-    assert resolve_reward(None, tiny_task, None)[0] == "accuracy"
-    assert resolve_reward(None, tiny_task, tmp_path)[0] == "accuracy"
-    (tmp_path / "reward").mkdir()
-    (tmp_path / "reward" / "reward.safetensors").touch()
-    assert resolve_reward(None, tiny_task, tmp_path)[0] == "learned"
-    assert resolve_reward("accuracy", tiny_task, tmp_path)[0] == "accuracy"
-
-
-def test_an_object_is_a_reward_under_its_class_name(tiny_task: AnimationTask) -> None:
-    """Without a registry: the quickest way to try a reward."""
-    reward = Zero()
-    assert resolve_reward(reward, tiny_task, None) == ("Zero", reward)
-
-
-@pytest.mark.parametrize("name", ["", "Accuracy", "bleu"])
-def test_an_unknown_reward_is_rejected(tiny_task: AnimationTask, name: str) -> None:
-    """The message lists what is installed, other packages' rewards too."""
-    valid = ", ".join(sorted(reward_names()))
-    message = f"`reward` must be one of {valid}, got {name!r}"
-    with pytest.raises(InputError, match=re.escape(message)):
-        resolve_reward(name, tiny_task, None)
-    assert all(ours in valid for ours in OURS)
-
-
-@pytest.mark.parametrize(("reward", "shown"), [(3, "int"), (object(), "object"), (len, "builtin")])
-def test_an_object_that_cannot_score_is_rejected(
-    tiny_task: AnimationTask, reward: Any, shown: str
-) -> None:
-    """At the start, not at the end of the first episode."""
-    message = f"`reward` must have `score` and `needs_ground_truth`, got {shown}"
-    with pytest.raises(InputError, match=re.escape(message)):
-        resolve_reward(reward, tiny_task, None)
-
-
-def test_the_learned_reward_needs_a_run(tiny_task: AnimationTask, tmp_path: Path) -> None:
-    """Both ways out stand in the message."""
-    message = "`run` must be a run folder for the reward `learned`, got none"
-    with pytest.raises(InputError, match=re.escape(message)):
-        resolve_reward("learned", tiny_task, None)
-    message = f"{tmp_path}: must hold the stage `reward`, got none"
-    with pytest.raises(InputError, match=re.escape(message)):
-        resolve_reward("learned", tiny_task, tmp_path)
+from esarm_env.types import Corpus
 
 
 def test_speakers_are_those_of_the_training_split(tiny_corpus: Corpus) -> None:
@@ -196,7 +87,7 @@ def test_a_run_folder_gives_its_task(run: Path, tiny_task: AnimationTask) -> Non
         np.testing.assert_array_equal(task.demonstration(7), tiny_task.demonstration(7))
         assert task.conditions == tiny_task.conditions
     env = SpeechAnimationEnv(run)
-    assert env.reward_name == "accuracy"
+    assert env.reward_function.needs_ground_truth, "there is no learned reward in this run"
     assert env.action_space.n == 16
 
 
@@ -285,43 +176,129 @@ def test_an_empty_name_is_no_corpus() -> None:
         open_task(corpus="")
 
 
-def test_a_small_task_trains_its_tokenizer_once(
+def test_recordings_get_a_tokenizer_of_their_own_once(
     tiny_corpus: Corpus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The second `make` must take no training, and another corpus must not get this tokenizer."""
-    small = PriorConfig(n_tokens=8, hidden=8, code_dim=4, epochs=1, steps_per_epoch=1, batch_size=4)
-    opened: list[tuple[str, int | None]] = []
-
-    def open_corpus(name: str, *, size: int | None, verify: bool) -> Corpus:
-        assert verify, "a bad take must not stop the features"
-        opened.append((name, size))
-        return tiny_corpus
-
-    monkeypatch.setenv("ESARM_CACHE", str(tmp_path))
-    monkeypatch.setattr(opening, "open_corpus", open_corpus)
-    monkeypatch.setattr(opening, "PriorConfig", lambda **_: small)
-    first = open_task()
-    monkeypatch.delattr(opening, "train_tokenizer")
-    second = open_task(corpus="synthetic-mead")
+    opened = use_tiny_corpus(tiny_corpus, monkeypatch, cache=tmp_path)
+    first = open_task(corpus="recordings")
+    assert first.n_tokens == 8
+    with monkeypatch.context() as patch:
+        patch.delattr(opening, "train_tokenizer")
+        second = open_task(corpus="recordings")
     np.testing.assert_array_equal(first.demonstration(0), second.demonstration(0))
-    assert opened == [("synthetic-mead", 48), ("synthetic-mead", None)]
+    assert opened == ["recordings", "recordings"]
     (path,) = (tmp_path / "tokenizers").iterdir()
     path.unlink()
+    monkeypatch.delattr(opening, "train_tokenizer")
     with pytest.raises(NameError, match="train_tokenizer"):
-        open_task()
+        open_task(corpus="recordings")
+
+
+def use_tiny_corpus(
+    tiny_corpus: Corpus, monkeypatch: pytest.MonkeyPatch, *, cache: Path
+) -> list[str]:
+    """Let every corpus be `tiny_corpus` and every tokenizer small; return the names opened."""
+    small = PriorConfig(n_tokens=8, hidden=8, code_dim=4, epochs=1, steps_per_epoch=1, batch_size=4)
+    opened: list[str] = []
+
+    def open_corpus(name: str, *, verify: bool) -> Corpus:
+        assert verify, "a bad take must not stop the features"
+        opened.append(name)
+        return tiny_corpus
+
+    monkeypatch.setenv("ESARM_CACHE", str(cache))
+    monkeypatch.setattr(opening, "open_corpus", open_corpus)
+    monkeypatch.setattr(opening, "PriorConfig", lambda **_: small)
+    return opened
+
+
+@pytest.mark.parametrize("name", ["synthetic-mead", "synthetic-ravdess"])
+def test_synthetic_corpora_get_the_shipped_tokenizer(
+    name: str, tiny_corpus: Corpus, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    """A policy of the small corpus must mean the same by its tokens on a large one."""
+    opened = use_tiny_corpus(tiny_corpus, monkeypatch, cache=cache)
+    monkeypatch.delattr(opening, "train_tokenizer")
+    task, run = open_problem(corpus=name)
+    assert opened == [name]
+    assert task.n_tokens == 96
+    assert task.conditions.speakers == ("anna", "ben", "cleo"), "its own speakers"
+    assert run == shipped_run()
+
+
+def test_nothing_given_is_the_shipped_problem(cache: Path) -> None:
+    """Both ways to say it, and the folder that has the learned reward."""
+    for given in ({}, {"corpus": "synthetic-mini"}, {"run": shipped_run()}):
+        task, run = open_problem(**given)
+        assert run == shipped_run()
+        assert (task.corpus.name, len(task.corpus), task.n_tokens) == ("synthetic-mini", 240, 96)
+        assert task.conditions.speakers == tuple(f"S{number:02d}" for number in range(1, 10))
+
+
+def test_a_task_stays_as_it_is(tiny_task: AnimationTask, tmp_path: Path) -> None:
+    """The shipped reward would score tokens that mean something else."""
+    assert open_problem(task=tiny_task) == (tiny_task, None)
+    assert open_problem(str(tmp_path), task=tiny_task) == (tiny_task, tmp_path)
+
+
+def test_recordings_have_no_learned_reward(
+    tiny_corpus: Corpus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The shipped one has seen the rule model alone."""
+    use_tiny_corpus(tiny_corpus, monkeypatch, cache=tmp_path)
+    assert open_problem(corpus="recordings")[1] is None
+
+
+def test_a_corpus_excludes_run_and_task(tiny_task: AnimationTask, run: Path) -> None:
+    """Which of the two won would be a guess."""
+    message = "`corpus` must be left out beside `run`, got 'synthetic-mini'"
+    with pytest.raises(InputError, match=re.escape(message)):
+        open_problem(run, corpus="synthetic-mini")
+    message = "`corpus` must be left out beside `task`, got 'synthetic-mini'"
+    with pytest.raises(InputError, match=re.escape(message)):
+        open_problem(task=tiny_task, corpus="synthetic-mini")
+
+
+def test_a_cache_that_cannot_be_written_costs_time_alone(
+    tiny_corpus: Corpus, tiny_task: AnimationTask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In a container with a read-only home, the first line must still work."""
+    blocked = tmp_path / "a file where the folder should be"
+    blocked.touch()
+    use_tiny_corpus(tiny_corpus, monkeypatch, cache=blocked / "esarm")
+    with pytest.warns(UserWarning) as caught:
+        task = open_task(corpus="recordings")
+    said = [str(warning.message) for warning in caught]
+    assert len(said) == 2, "tokenizer and features"
+    assert all(text.startswith(f"computed for this process only: {blocked}") for text in said)
+    assert "set ESARM_CACHE to another" in said[1]
+    np.testing.assert_array_equal(task.features[3], tiny_task.features[3])
+    assert task.demonstration(0).max() < 8
+
+
+def test_an_error_that_is_not_the_cache_s_stays(
+    tiny_corpus: Corpus, tiny_tokenizer: VQMotionTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that are missing would be looked for twice, and the cache be blamed."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise InputError("no such weights")
+
+    monkeypatch.setattr(opening, "open_features", refuse)
+    with pytest.raises(InputError, match="no such weights"):
+        assemble_task(tiny_corpus, tiny_tokenizer, encoder="logmel")
 
 
 def test_nothing_at_all_gives_a_working_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first line that anyone types: offline, on a laptop, without a run folder."""
-    pytest.importorskip("espeakng_loader")
+    """The first line that anyone types: offline, on a laptop, without a run or an extra."""
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    monkeypatch.delattr(opening, "train_tokenizer")
     with gymnasium.make("ESARM-v0") as env:
         obs, _ = env.reset(seed=0)
         assert env.observation_space.contains(obs)
         terminated, reward, info = False, 0.0, {}
         while not terminated:
             obs, reward, terminated, _, info = env.step(0)
-        assert info["rewards"] == {"accuracy": reward}
-        assert reward < 0
-    monkeypatch.delattr(opening, "train_tokenizer")
-    with gymnasium.make("ESARM-v0") as env:
-        np.testing.assert_equal(env.reset(seed=0)[0]["step"], [0])
+        assert info["rewards"] == {"learned": reward}
+        assert np.isfinite(reward)

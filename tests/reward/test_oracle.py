@@ -1,9 +1,14 @@
 """Rewards that look at the truth."""
 
+import copy
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from esarm_env.opening import reward_names
+from esarm_env.errors import InputError
+from esarm_env.face import ARKIT_NAMES, MOUTH_CHANNELS, UPPER_CHANNELS
 from reward.oracle import ErrorReward, open_accuracy, open_eve, open_lve
 
 
@@ -24,7 +29,40 @@ def test_random_tokens_score_lower_than_recorded_ones(tiny_task, demonstrations)
     assert scores[clean].mean() > scores[~clean].mean()
 
 
-@pytest.mark.parametrize("name", ["learned", "accuracy", "lve", "eve"])
-def test_every_reward_of_ours_is_registered(name):
-    """An entry point that was renamed would only fail when somebody asks for it."""
-    assert callable(reward_names()[name].load())
+@pytest.fixture
+def captured_only(tiny_task):
+    """Return a function: the tiny task, had its corpus captured certain channels alone."""
+
+    def make(channels):
+        corpus = copy.copy(tiny_task.corpus)
+        corpus.name, corpus.captured = "partial", np.isin(np.arange(52), channels)
+        return replace(tiny_task, corpus=corpus)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("channels", "known", "unknown"),
+    [(MOUTH_CHANNELS, "lve", "eve"), (UPPER_CHANNELS, "eve", "lve")],
+)
+def test_an_error_the_corpus_cannot_tell_is_left_out(captured_only, channels, known, unknown):
+    """The mean would be nan; and a reward of that error alone must be refused at the start."""
+    task = captured_only(channels)
+    recorded = task.recorded(np.arange(4))
+    errors = task.errors(recorded)
+    assert np.isnan(errors[unknown]).all()
+    np.testing.assert_allclose(open_accuracy(task, None).score(recorded), -errors[known])
+    message = (
+        f"the corpus must have captured what `{unknown}` measures, got none of it in 'partial'"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        ErrorReward(task, (unknown,))
+
+
+def test_a_corpus_that_captured_no_face_has_no_accuracy(captured_only):
+    """At the start, not as nan at the end of the first episode."""
+    message = (
+        "the corpus must have captured what `lve` or `eve` measures, got none of it in 'partial'"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        open_accuracy(captured_only([ARKIT_NAMES.index("tongueOut")]), None)

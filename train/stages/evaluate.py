@@ -63,7 +63,7 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
         policies[name] = load_policy(run.stage("improve") / name / POLICY_FILE)
     shared = _Shared(
         recorded=task.recorded(test),
-        mean_face=_mean_face_motions(task, test),
+        mean_face=mean_face_motions(task, test),
         greedy={name: _animate(run, task, model) for name, model in policies.items()},
     )
     n_rows = 2 + len(demonstrations.levels) + 2 * len(policies)
@@ -75,12 +75,10 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
     _write_per_utterance(rows, task, test, folder)
     return {
         "utterances": len(test),
-        "rows": {
-            label: _summarise(figures, run.config.evaluate) for label, figures in rows.items()
-        },
+        "rows": {label: summarise(figures, run.config.evaluate) for label, figures in rows.items()},
         "against_clone": _compare(rows, run),
         "speakers": _by_speaker(rows, task, test, run.config.evaluate),
-        "pair_accuracy": _pair_accuracy(learned, demonstrations, run.config.evaluate),
+        "pair_accuracy": pair_accuracy_with_interval(learned, demonstrations, run.config.evaluate),
         "measures": _measures(run, task, shared),
     }
 
@@ -100,18 +98,18 @@ def _measure(
 ) -> Iterator[tuple[str, Figures]]:
     """Yield each row's label and figures."""
     test = task.corpus.split("test")
-    yield "ground truth through the tokenizer", _figures(task, learned, [shared.recorded])
-    yield "mean face of the condition", _mean_face(task, learned, shared.mean_face)
+    yield "ground truth through the tokenizer", figures_of(task, learned, [shared.recorded])
+    yield "mean face of the condition", score_mean_face(task, learned, shared.mean_face)
     for level in demonstrations.levels:
         chosen = demonstrations[demonstrations.epsilon == level].trajectories
-        yield f"clone, epsilon {level:g}", _figures(task, learned, _by_sample(chosen, test))
+        yield f"clone, epsilon {level:g}", figures_of(task, learned, _by_sample(chosen, test))
     for name, model in policies.items():
-        yield f"{name}, greedy", _figures(task, learned, [shared.greedy[name]])
+        yield f"{name}, greedy", figures_of(task, learned, [shared.greedy[name]])
         sampled = [
             _animate(run, task, model, temperature=1.0, sample=number)
             for number in range(run.config.evaluate.samples)
         ]
-        yield f"{name}, sampled", _figures(task, learned, sampled)
+        yield f"{name}, sampled", figures_of(task, learned, sampled)
 
 
 def _animate(
@@ -129,7 +127,7 @@ def _animate(
     )
 
 
-def _figures(task: AnimationTask, learned: LearnedReward, samples: list[Trajectories]) -> Figures:
+def figures_of(task: AnimationTask, learned: LearnedReward, samples: list[Trajectories]) -> Figures:
     """Return figures per utterance, averaged over `samples`, which share their utterances."""
     rows = [task.errors(written) | {"score": learned.score(written)} for written in samples]
     return {name: np.mean([row[name] for row in rows], axis=0) for name in rows[0]}
@@ -142,13 +140,16 @@ def _by_sample(trajectories: Trajectories, test: IntArray) -> list[Trajectories]
     return [trajectories[column] for column in per_utterance.T]
 
 
-def _mean_face(task: AnimationTask, learned: LearnedReward, motions: list[FloatArray]) -> Figures:
+def score_mean_face(
+    task: AnimationTask, learned: LearnedReward, motions: list[FloatArray]
+) -> Figures:
+    """Return figures per test utterance of `motions`, (T, 52) each."""
     test = task.corpus.split("test")
     errors = task.errors_of_motion(pad_stack(motions, edge=True), test)
     return errors | {"score": learned.score_motion(test, motions)}
 
 
-def _mean_face_motions(task: AnimationTask, test: IntArray) -> list[FloatArray]:
+def mean_face_motions(task: AnimationTask, test: IntArray) -> list[FloatArray]:
     """Return the baseline that holds the condition's mean training face still."""
 
     def label(record: Record) -> tuple[str, int]:
@@ -178,10 +179,10 @@ def _measures(
     for name, written in shared.greedy.items():
         motions[f"{name}, greedy"] = task.decode(written)
     rows = measure_rows(task, motions, test)
-    return {label: _summarise(figures, run.config.evaluate) for label, figures in rows.items()}
+    return {label: summarise(figures, run.config.evaluate) for label, figures in rows.items()}
 
 
-def _summarise(figures: Figures, config: EvaluateConfig) -> dict[str, list[float]]:
+def summarise(figures: Figures, config: EvaluateConfig) -> dict[str, list[float]]:
     """Return mean, low and high of each figure."""
     return {name: _interval(values, config) for name, values in figures.items()}
 
@@ -202,7 +203,7 @@ def _compare(rows: dict[str, Figures], run: RunFolder) -> dict[str, dict[str, li
         for manner in ("greedy", "sampled"):
             ours, clone = rows[f"{name}, {manner}"], rows[f"clone, {manner}"]
             paired = {key: ours[key] - clone[key] for key in ours}
-            differences[f"{name}, {manner}"] = _summarise(paired, run.config.evaluate)
+            differences[f"{name}, {manner}"] = summarise(paired, run.config.evaluate)
     return differences
 
 
@@ -218,14 +219,14 @@ def _by_speaker(
     return {
         name: {
             "utterances": int(mask.sum()),
-            **_summarise({key: values[mask] for key, values in figures.items()}, config),
+            **summarise({key: values[mask] for key, values in figures.items()}, config),
         }
         for name, mask in groups.items()
         if mask.any()
     }
 
 
-def _pair_accuracy(
+def pair_accuracy_with_interval(
     learned: LearnedReward, demonstrations: Demonstrations, config: EvaluateConfig
 ) -> dict[str, list[float]]:
     """Return the share of pairs ranked right, by least difference in epsilon."""

@@ -69,7 +69,7 @@ def _common(clone: MotionTransformer, config: ImproveConfig, seed: int) -> dict[
 def _improve_all(run: RunFolder, folder: Path) -> dict[str, Any]:
     env = SpeechAnimationEnv(run.path, reward=run.config.improve.reward, metrics=False)
     clone = load_policy(run.stage("clone") / POLICY_FILE)
-    summary: dict[str, Any] = {"reward": env.reward_name}
+    summary: dict[str, Any] = {"reward": run.config.improve.reward}
     for name in run.config.improve.algorithms:
         trainer = ImproveTrainer(ALGORITHMS[name](env, clone, run), clone, run)
         path = folder / name

@@ -84,7 +84,8 @@ def track_quality(glances: Sequence[Glance | None], time_s: np.ndarray) -> Float
         time_s,
         found=np.array([glance is not None for glance in glances]),
     )
-    return (still * steady).astype(np.float32)
+    quality: FloatArray = (still * steady).astype(np.float32)
+    return quality
 
 
 def steadiness(

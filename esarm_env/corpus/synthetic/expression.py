@@ -49,7 +49,9 @@ def emotional_face(
     swell = rules.EMOTION_LOUDNESS_GAIN * (loudness - rules.EMOTION_LOUDNESS_MIDDLE)
     swell = swell + rules.EMOTION_PITCH_GAIN * accent * np.clip(loudness, 0, 1)
     level = level * np.maximum(1 + swell, 0)
-    return (level[:, None] * apex * (strength * style.expressiveness)).astype(np.float32)
+    size = strength * style.expressiveness
+    face: FloatArray = (level[:, None] * apex * size).astype(np.float32)
+    return face
 
 
 def prosodic_face(prosody: Prosody, style: SpeakerStyle, rng: np.random.Generator) -> FloatArray:

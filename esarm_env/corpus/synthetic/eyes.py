@@ -91,4 +91,6 @@ def _fixations(
 def _away(rng: np.random.Generator) -> npt.NDArray[np.float64]:
     size = np.clip(rng.exponential(rules.GAZE_AWAY_SIZE), *rules.GAZE_SIZE_LIMITS)
     angle = rng.uniform(0, 2 * np.pi)
-    return np.array([np.cos(angle), rules.GAZE_UP_DOWN_SHARE * np.sin(angle)]) * size
+    direction = np.array([np.cos(angle), rules.GAZE_UP_DOWN_SHARE * np.sin(angle)])
+    away: npt.NDArray[np.float64] = direction * size
+    return away

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +49,7 @@ class _Dtype(_Kept):
 
     def real(self) -> np.dtype[Any]:
         """Return numpy's own, numbers only: objects in a raw buffer would be pointers."""
-        found = np.dtype(self.args[0]).newbyteorder(self.order)
+        found: np.dtype[Any] = np.dtype(self.args[0]).newbyteorder(self.order)
         if found.kind not in "biuf":
             raise TypeError(f"an array of {found}")
         return found
@@ -70,8 +70,9 @@ class _Array(_Kept):
         """Return the real array."""
         # Bytes of Python 2 arrive as text in latin-1.
         raw = self.raw.encode("latin1") if isinstance(self.raw, str) else self.raw
-        order = "F" if self.fortran else "C"
-        return np.frombuffer(raw, self.dtype.real()).reshape(self.shape, order=order)  # type: ignore[call-overload]
+        order: Literal["C", "F"] = "F" if self.fortran else "C"
+        flat: AnyArray = np.frombuffer(raw, self.dtype.real())
+        return flat.reshape(self.shape, order=order)
 
 
 class _Chumpy(_Kept):

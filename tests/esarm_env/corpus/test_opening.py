@@ -13,10 +13,11 @@ import pytest
 import esarm_env.corpus.synthetic
 from esarm_env.corpus import CORPUS_NAMES, FolderCorpus, open_corpus
 from esarm_env.corpus.layouts import LAYOUTS
+from esarm_env.corpus.opening import GENERATED_CORPORA
 from esarm_env.errors import InputError
 
 
-@pytest.mark.parametrize("name", CORPUS_NAMES)
+@pytest.mark.parametrize("name", GENERATED_CORPORA)
 def test_a_name_opens_the_synthetic_corpus_in_the_cache(
     name: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -29,6 +30,26 @@ def test_a_name_opens_the_synthetic_corpus_in_the_cache(
     )
     open_corpus(name, size=48, seed=3)
     assert calls == [(name, {"size": 48, "seed": 3, "cache_dir": cache})]
+
+
+def test_the_shipped_corpus_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither espeak-ng nor a cache stands between a user and the first utterance."""
+    monkeypatch.setattr(esarm_env.corpus.synthetic, "open_synthetic", None)
+    corpus = open_corpus("synthetic-mini", layout="auto", verify=True)
+    assert (corpus.name, len(corpus)) == ("synthetic-mini", 240)
+    assert "synthetic-mini" in CORPUS_NAMES
+
+
+@pytest.mark.parametrize("given", [{"size": 48}, {"size": 240}, {"seed": 1}, {"size": 0}])
+def test_the_shipped_corpus_has_neither_size_nor_seed(given: dict[str, int]) -> None:
+    """Five seeds of one corpus would be reported as five experiments."""
+    ((name, value),) = given.items()
+    message = (
+        f"`{name}` must be left out for the corpus 'synthetic-mini' (in a run: `--set "
+        f"corpus.{name}=0`), got {value}; synthetic-mead and synthetic-ravdess have one"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        open_corpus("synthetic-mini", **given)  # type: ignore[arg-type]
 
 
 def test_a_folder_is_read_as_recordings(tmp_path: Path, write_take: Callable[..., None]) -> None:
@@ -81,8 +102,8 @@ def test_an_unknown_corpus_is_rejected(
     """A typo in a name must not look like an empty folder; an empty one not like this folder."""
     monkeypatch.chdir(tmp_path)
     message = (
-        "`corpus` must be synthetic-mead, synthetic-ravdess or a folder of recordings, "
-        f"got {name!r}"
+        "`corpus` must be synthetic-mini, synthetic-mead, synthetic-ravdess "
+        f"or a folder of recordings, got {name!r}"
     )
     with pytest.raises(InputError, match=re.escape(message)):
         open_corpus(name)

@@ -1,0 +1,24 @@
+"""Pictures of episodes: the head with the motion so far and a caption, on one processor core.
+
+- `timing`: which frame of motion is seen after which step, and how late the sound has to be.
+- `text`, `caption`, `scene`: one picture.
+- `view`: what an environment tells; `episode`: what it calls; `window`: the same on the screen.
+- `sound`: the soundtrack of recorded videos.
+"""
+
+from esarm_env.rendering.caption import Caption
+from esarm_env.rendering.episode import RENDER_MODES, EpisodeRenderer
+from esarm_env.rendering.scene import Scene
+from esarm_env.rendering.timing import Timing
+from esarm_env.rendering.view import EpisodeView
+from esarm_env.rendering.window import Window
+
+__all__ = [
+    "RENDER_MODES",
+    "Caption",
+    "EpisodeRenderer",
+    "EpisodeView",
+    "Scene",
+    "Timing",
+    "Window",
+]

@@ -1,0 +1,117 @@
+"""The pictures of episodes that an environment hands out.
+
+The scalar and the vector environment hold an `EpisodeRenderer` each and give it what they know as
+an `EpisodeView`. Motion is decoded only when a chunk has become complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from esarm_env.errors import InputError
+from esarm_env.rendering.scene import Scene
+from esarm_env.rendering.text import Picture
+from esarm_env.rendering.timing import Timing
+from esarm_env.rendering.view import EpisodeView, caption_of
+from esarm_env.rendering.window import Window
+from esarm_env.types import FRAME_RATE_HZ, N_CHANNELS, FloatArray
+
+if TYPE_CHECKING:
+    from esarm_env.task import AnimationTask  # loads torch
+
+RENDER_MODES = ("rgb_array", "human")
+# Before any motion is known the face is at rest: the neutral pose, not the mean of the corpus.
+_AT_REST = np.zeros(N_CHANNELS, dtype=np.float32)
+
+
+class EpisodeRenderer:
+    """Draws the episodes of one environment, or of all environments of a vector."""
+
+    def __init__(
+        self,
+        task: AnimationTask,
+        *,
+        render_mode: str = "rgb_array",
+        size: tuple[int, int] = (480, 480),
+        window: Window | None = None,
+    ) -> None:
+        """Prepare pictures of the head of `task`.
+
+        Args:
+            task: The task of the environment.
+            render_mode: `rgb_array`, or `human` for a window on the screen.
+            size: Height and width of the pictures, both at least 240.
+            window: The window of mode `human`; None opens one at the first picture.
+
+        Raises:
+            InputError: If mode or size is none of these.
+            MissingExtraError: If the mode is `human` and pygame is not installed.
+        """
+        if render_mode not in RENDER_MODES:
+            valid = ", ".join(RENDER_MODES)
+            raise InputError(f"`render_mode` must be one of {valid} or None, got {render_mode!r}")
+        self._scene = Scene(task.head, size=size)
+        self._window: Window | None = None
+        if render_mode == "human":
+            self._window = window or Window(size, fps=Timing.of(task.tokenizer).fps)
+        self._decoded: dict[int, tuple[tuple[int, bytes], FloatArray]] = {}
+
+    def render(self, view: EpisodeView) -> Picture | None:
+        """Return the picture of `view`; in mode `human` show it, and return None.
+
+        A window first shows the frames that the last picture skips.
+        """
+        if self._window is None:
+            return self.frame(view)
+        if not self._window.is_closed:
+            for picture in self.frames_left(view):
+                self._window.show(picture)
+            self._window.show(self.frame(view))
+        return None
+
+    def frame(self, view: EpisodeView, *, slot: int = 0) -> Picture:
+        """Return the picture of `view`.
+
+        Args:
+            view: The episode now.
+            slot: Which of several episodes that are drawn in turn this is.
+
+        Returns:
+            Shape (height, width, 3), uint8, sRGB; a fresh array.
+        """
+        return self._scene.picture(self._pose(view, view.frame, slot), caption_of(view))
+
+    def frames(self, views: Sequence[EpisodeView]) -> tuple[Picture, ...]:
+        """Return one picture per view: what a vector environment renders."""
+        return tuple(self.frame(view, slot=slot) for slot, view in enumerate(views))
+
+    def frames_left(self, view: EpisodeView) -> Iterator[Picture]:
+        """Yield the pictures that belong between the last two; none before the episode is over."""
+        if not view.is_over:
+            return
+        n_frames = int(view.task.n_frames[view.utterance])
+        caption = replace(caption_of(view), scores=(), errors_mm=())
+        for frame in view.timing.frames_left(length=view.length, n_frames=n_frames):
+            now = replace(caption, time_s=(frame or 0) / FRAME_RATE_HZ)
+            yield self._scene.picture(self._pose(view, frame, 0), now)
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        if self._window is not None:
+            self._window.close()
+
+    def _pose(self, view: EpisodeView, frame: int | None, slot: int) -> FloatArray:
+        """Return a frame (52,) of the motion so far."""
+        if frame is None:
+            return _AT_REST
+        key = (view.utterance, view.whole_chunks.tobytes())
+        known = self._decoded.get(slot)
+        if known is None or known[0] != key:
+            known = (key, view.task.tokenizer.decode(view.whole_chunks))
+            self._decoded[slot] = known
+        pose: FloatArray = known[1][frame]
+        return pose

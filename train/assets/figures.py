@@ -1,0 +1,94 @@
+"""Figures of the shipped weights: true errors beside the learned score, on held-out utterances."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from agents.common.rollout import Decoding
+from agents.transformer import MotionTransformer
+from esarm_env.task import AnimationTask
+from esarm_env.types import IntArray, Trajectories
+from reward.demonstrations import Demonstrations
+from reward.learned import LearnedReward
+from train.config import EvaluateConfig
+from train.policies import animate_utterances
+from train.stages.evaluate import (
+    figures_of,
+    mean_face_motions,
+    pair_accuracy_with_interval,
+    score_mean_face,
+    summarise,
+)
+
+ROUND_TRIP, MEAN_FACE, GREEDY = (
+    "ground truth through the tokenizer",
+    "mean face of the condition",
+    "clone, greedy",
+)  # rows of the report, under its labels
+DIGITS = 4
+
+
+def measure(
+    task: AnimationTask,
+    *,
+    clone: MotionTransformer,
+    learned: LearnedReward,
+    demonstrations: Demonstrations,
+    config: EvaluateConfig,
+    seed: int,
+) -> dict[str, Any]:
+    """Return figures on the test utterances of `task`, each as mean, low and high.
+
+    Args:
+        task: With the shipped tokenizer.
+        clone: The shipped policy.
+        learned: The shipped reward model, on `task`.
+        demonstrations: Roll-outs of test utterances at several noise levels.
+        config: Resamples and confidence of the intervals.
+        seed: Of decoding.
+
+    Returns:
+        `utterances`; `rows` with LVE and EVE in mm and the learned score of the recordings through
+        the tokenizer, the mean face and the greedy clone; and `pair_accuracy`, the share of pairs
+        of one utterance that the score ranks by less noise, by least difference in noise.
+    """
+    test = task.corpus.split("test")
+    greedy = animate_utterances(clone, task, test, decoding=Decoding(), seed=seed)
+    rows = {
+        ROUND_TRIP: figures_of(task, learned, [task.recorded(test)]),
+        MEAN_FACE: score_mean_face(task, learned, mean_face_motions(task, test)),
+        GREEDY: figures_of(task, learned, [greedy]),
+    }
+    accuracy = pair_accuracy_with_interval(learned, demonstrations, config)
+    return {
+        "utterances": len(test),
+        "rows": {label: rounded(summarise(row, config)) for label, row in rows.items()},
+        "pair_accuracy": rounded(accuracy),
+    }
+
+
+def roll_out(
+    clone: MotionTransformer,
+    task: AnimationTask,
+    utterances: IntArray,
+    *,
+    levels: Sequence[float],
+    seed: int,
+) -> Demonstrations:
+    """Return one roll-out of each of `utterances` at each noise level."""
+    parts = [
+        animate_utterances(
+            clone, task, utterances, decoding=Decoding(epsilon=level), seed=seed, sample=number
+        )
+        for number, level in enumerate(levels)
+    ]
+    noise = np.repeat(np.asarray(levels, dtype=np.float32), len(utterances))
+    return Demonstrations(Trajectories.concatenate(parts), noise)
+
+
+def rounded(figures: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Return `figures` with as many digits as another number of threads leaves alone."""
+    return {name: [round(value, DIGITS) for value in entry] for name, entry in figures.items()}
