@@ -12,12 +12,13 @@ from gymnasium import spaces
 
 from esarm_env.errors import InputError
 from esarm_env.opening import open_problem
+from esarm_env.rendering import RENDER_MODES, EpisodeRenderer, EpisodeView, Timing
 from esarm_env.rewards import RewardChoice, resolve_reward
 from esarm_env.rules import EpisodeRules, check_options
 from esarm_env.sampling import Sampling
 from esarm_env.slots import Observation
 from esarm_env.task import AnimationTask
-from esarm_env.types import BoolArray, FloatArray, IntArray, Trajectories
+from esarm_env.types import FRAME_RATE_HZ, BoolArray, FloatArray, IntArray, Trajectories
 
 
 class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
@@ -90,7 +91,10 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
     * v0: first version.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  # as Gymnasium declares it
+    metadata: dict[str, Any] = {  # noqa: RUF012  # as Gymnasium declares it
+        "render_modes": list(RENDER_MODES),
+        "render_fps": FRAME_RATE_HZ,
+    }
 
     def __init__(
         self,
@@ -126,7 +130,8 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
                 `demonstrated` for those that the training recordings use, or bool of shape
                 (tokens_per_chunk, n_tokens). `step` takes any token, masked or not.
             metrics: Whether the last `info` holds LVE and EVE.
-            render_mode: None; rendering comes with a later version.
+            render_mode: `rgb_array` (`render` returns a picture), `human` (a window; extra
+                `render`), or None. Pictures are two chunks behind, see `esarm_env.rendering`.
 
         Raises:
             InputError: If something is unknown or missing; the message says what is valid.
@@ -144,6 +149,11 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
         self.reward_function = self._rules.reward
         self.utterances: IntArray = self._rules.utterances
         self.render_mode = render_mode
+        self._renderer = None
+        if render_mode is not None:
+            self._renderer = EpisodeRenderer(self.sequence_task, render_mode=render_mode)
+            fps = Timing.of(self.sequence_task.tokenizer).fps
+            self.metadata = {**self.metadata, "render_fps": fps}
         self.action_space = self._rules.action_space()
         self.observation_space: spaces.Space[Any] = self._rules.observation_space()
         self._n_tokens = self.sequence_task.n_tokens
@@ -152,6 +162,7 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
         self._history: IntArray = np.full(self._per_chunk + self._rules.longest, -1)
         self._step = self._length = 0
         self._episode = -1
+        self._outcome: dict[str, Any] = {}
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -175,6 +186,9 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
         self._length = int(self.sequence_task.lengths[utterance])
         self._step = 0
         self._history.fill(-1)
+        self._outcome = {}
+        if self.render_mode == "human":
+            self.render()
         return self._observe(), {"utterance_id": self._utterance_id()}
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -184,10 +198,41 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
             raise RuntimeError(f"`step` must follow `reset`, got an episode that has {state}")
         self._history[self._per_chunk + self._step] = self._checked(action)
         self._step += 1
-        if self._step < self._length:
-            return self._observe(), 0.0, False, False, {}
-        reward, info = self._finish()
-        return self._observe(), reward, True, False, info
+        terminated = self._step == self._length
+        reward, info = self._finish() if terminated else (0.0, {})
+        if self.render_mode == "human":
+            self.render()
+        return self._observe(), reward, terminated, False, info
+
+    def render(self) -> Any:
+        """Return a picture, (480, 480, 3) uint8, with `rgb_array`; show it with `human`."""
+        if self._renderer is None:
+            gymnasium.logger.warn("`render_mode` must be set to render, got None")
+            return None
+        return self._renderer.render(self.episode_view())
+
+    def episode_view(self) -> EpisodeView:
+        """Return the episode as it is now, for a renderer.
+
+        Raises:
+            gymnasium.error.ResetNeeded: Before the first reset.
+        """
+        if not self._length:
+            raise gymnasium.error.ResetNeeded("`render` must follow `reset`, got none")
+        tokens = self._history[self._per_chunk : self._per_chunk + self._step].copy()
+        return EpisodeView(
+            self.sequence_task,
+            self._utterance,
+            tokens,
+            self._length,
+            self._condition,
+            self._outcome,
+        )
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        if self._renderer is not None:
+            self._renderer.close()
 
     def action_masks(self) -> BoolArray:
         """Return which tokens may come next, shape (n_tokens,); sb3-contrib looks for this name."""
@@ -243,4 +288,5 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
             "utterance_id": self._utterance_id(),
         }
         info |= {name: float(values[0]) for name, values in outcome.errors.items()}
+        self._outcome = info
         return float(outcome.total[0]), info

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from esarm_env.chunk_table import ChunkTable
+from esarm_env.rendering import EpisodeView
 from esarm_env.task import AnimationTask
 from esarm_env.types import FloatArray, IntArray, Trajectories
 
@@ -88,6 +89,16 @@ class EpisodeSlots:
             }
             for row in range(len(rows))
         ]
+
+    def view(self, row: int) -> EpisodeView:
+        """Return the episode in `row` as it is now, for a renderer."""
+        return EpisodeView(
+            self._task,
+            int(self.utterance[row]),
+            self._tokens[row, : self.step[row]].copy(),
+            int(self.length[row]),
+            self._condition[row],
+        )
 
     def tokens_of(self, rows: IntArray) -> IntArray:
         """Return what was written in `rows`, shape (n, longest), padded with -1, fresh."""

@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from esarm_env.env import SpeechAnimationEnv
 from esarm_env.errors import InputError
 from esarm_env.generators import Generators, Seeds
 from esarm_env.infos import Infos, add_infos
 from esarm_env.opening import open_problem
 from esarm_env.options import options_of, rows_of_mask
+from esarm_env.rendering import EpisodeRenderer, Timing
+from esarm_env.rendering.text import Picture
 from esarm_env.rewards import RewardChoice, resolve_reward
 from esarm_env.rules import EpisodeRules, Outcome, check_options
 from esarm_env.sampling import Sampling
@@ -25,6 +27,7 @@ from esarm_env.task import AnimationTask
 from esarm_env.types import BoolArray, FloatArray, IntArray, Trajectories
 
 DoubleArray = npt.NDArray[np.float64]
+RGB_ARRAY = "rgb_array"
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
             max_duration_s: See above.
             action_mask: See above.
             metrics: See above.
-            render_mode: See above.
+            render_mode: `rgb_array` or None: windows are for one episode.
 
         Raises:
             InputError: If something is unknown or missing; the message says what is valid.
@@ -101,7 +104,8 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
             raise InputError(f"`num_envs` must be an integer of at least 1, got {num_envs!r}")
         self.num_envs = num_envs
         self.autoreset_mode = _mode(autoreset_mode)
-        self.metadata = {**SpeechAnimationEnv.metadata, "autoreset_mode": self.autoreset_mode}
+        if render_mode not in (None, RGB_ARRAY):
+            raise InputError(f"`render_mode` must be {RGB_ARRAY} or None, got {render_mode!r}")
         self.render_mode = render_mode
         self.sequence_task, run = open_problem(run, task=task, corpus=corpus)
         self._rules = EpisodeRules(
@@ -113,6 +117,12 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
             action_mask=action_mask,
             metrics=metrics,
         )
+        self._renderer = EpisodeRenderer(self.sequence_task) if render_mode else None
+        self.metadata = {
+            "render_modes": [RGB_ARRAY],
+            "render_fps": Timing.of(self.sequence_task.tokenizer).fps,
+            "autoreset_mode": self.autoreset_mode,
+        }
         self.reward_function = self._rules.reward
         self.utterances: IntArray = self._rules.utterances
         self.single_action_space = self._rules.action_space()
@@ -188,6 +198,19 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
             self._add_ids(infos, waiting)
         self._ready = True
         return self._slots.observe(), rewards, terminated, truncated, infos
+
+    def render(self) -> tuple[Picture, ...] | None:
+        """Return a picture of every episode, (480, 480, 3) uint8 each.
+
+        Raises:
+            gymnasium.error.ResetNeeded: Before the first reset.
+        """
+        if self._renderer is None:
+            gymnasium.logger.warn("`render_mode` must be set to render, got None")
+            return None
+        if not self._slots.length.all():
+            raise gymnasium.error.ResetNeeded("`render` must follow `reset`, got none")
+        return self._renderer.frames([self._slots.view(row) for row in range(self.num_envs)])
 
     def score_finished(self) -> FinishedEpisodes:
         """Score the episodes that ended since the last call or reset, all in one batch.
