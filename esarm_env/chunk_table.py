@@ -40,7 +40,7 @@ class ChunkTable:
             playing: Utterances that must stay, any shape.
         """
         places = self._place_of[utterances]
-        if len(places) and places.min() < 0:
+        if np.minimum.reduce(places, initial=0) < 0:
             missing = np.unique(utterances[places < 0])
             for place, utterance in zip(
                 self._room(len(missing), np.concatenate([utterances, playing])),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from esarm_env.errors import InputError
-from esarm_env.types import IntArray
+from esarm_env.types import BoolArray
 
 
 def options_of(options: Mapping[str, Any], row: int, *, num_envs: int) -> dict[str, Any]:
@@ -26,17 +26,19 @@ def options_of(options: Mapping[str, Any], row: int, *, num_envs: int) -> dict[s
     return values
 
 
-def rows_of_mask(mask: Any, *, num_envs: int) -> IntArray:
-    """Return the rows that a `reset_mask` names, shape (n,).
+def check_mask(mask: Any, *, num_envs: int) -> BoolArray:
+    """Return a `reset_mask`, shape (num_envs,); all environments for None.
 
     Raises:
         InputError: If it is not a bool array (num_envs,) with at least one True.
     """
+    if mask is None:
+        return np.ones(num_envs, dtype=np.bool_)
     right = isinstance(mask, np.ndarray) and mask.dtype == np.bool_ and mask.shape == (num_envs,)
     if not right or not mask.any():
         raise InputError(
             f"`reset_mask` must be a bool array of shape ({num_envs},) with at least one True, "
             f"got {mask!r}"
         )
-    rows: IntArray = np.flatnonzero(mask)
-    return rows
+    checked: BoolArray = mask
+    return checked

@@ -18,6 +18,7 @@ from esarm_env.types import IntArray, Record
 
 DoubleArray = npt.NDArray[np.float64]
 Weights = Mapping[str, float] | Callable[[Record], float]
+_BELOW_ONE = float(np.nextafter(1, 0))  # what the sum of a bucket and a number may round up to 1
 _BUCKET_SEED = 1_905  # of the order in which buckets come, equal in all environments
 
 
@@ -66,23 +67,21 @@ class UtteranceSampler:
         drawn = weights > 0
         self._utterances = self._utterances[drawn]
         self._cumulative = np.cumsum(weights[drawn] / weights.sum())
+        self._cumulative[-1] = 1.0  # which rounding may miss by a hair, and no number reaches
         self._n_buckets = sampling.n_buckets
 
     def draw(self, number: float, episode: int) -> int:
         """Return the utterance of a random `number` in [0, 1) in an environment's `episode`."""
         if self._n_buckets > 1:
-            number = (self._bucket(episode) + number) / self._n_buckets
-        place = int(self._cumulative.searchsorted(number, side="right"))
-        return int(self._utterances[min(place, len(self._utterances) - 1)])
+            number = min((self._bucket(episode) + number) / self._n_buckets, _BELOW_ONE)
+        return int(self._utterances[self._cumulative.searchsorted(number, side="right")])
 
     def draw_many(self, numbers: DoubleArray, episodes: IntArray) -> IntArray:
         """Return `draw` of each pair, shape (N,)."""
         if self._n_buckets > 1:
             buckets = [self._bucket(int(episode)) for episode in episodes]
-            numbers = (np.array(buckets) + numbers) / self._n_buckets
-        places = self._cumulative.searchsorted(numbers, side="right")
-        # Rounding may leave the last cumulative weight a hair below 1.
-        return self._utterances[np.minimum(places, len(self._utterances) - 1)]
+            numbers = np.minimum((np.array(buckets) + numbers) / self._n_buckets, _BELOW_ONE)
+        return self._utterances[self._cumulative.searchsorted(numbers, side="right")]
 
     def _bucket(self, episode: int) -> int:
         """Return the bucket of an environment's `episode`: all of them, shuffled, over and over."""

@@ -11,6 +11,7 @@ from esarm_env.rendering import EpisodeView
 from esarm_env.task import AnimationTask
 from esarm_env.types import FloatArray, IntArray, Trajectories
 
+_N_RECENT = 64  # steps between two moves of the newest tokens to the front
 Observation = dict[str, np.ndarray[Any, Any]]
 
 
@@ -34,7 +35,9 @@ class EpisodeSlots:
         self._tokens: IntArray = np.full((n_slots, longest + 1), -1)
         self._flat_tokens = self._tokens.reshape(-1)
         self._first_place = np.arange(n_slots) * (longest + 1)
-        self._last: IntArray = np.full((n_slots, self._per_chunk), -1)
+        # The same once more, a row per step, of which the last `per_chunk` are what agents see.
+        self._recent: IntArray = np.full((self._per_chunk + _N_RECENT, n_slots), -1)
+        self._now = self._per_chunk  # the row to write to
         self._condition: FloatArray = np.zeros((n_slots, task.condition_dim), dtype=np.float32)
         self._table = ChunkTable(task, n_players=n_slots, longest=longest)
         self._first_window: IntArray = np.zeros(n_slots, dtype=np.int64)
@@ -51,16 +54,22 @@ class EpisodeSlots:
         self.length[rows] = length
         self.step[rows] = 0
         self._tokens[rows] = -1
-        self._last[rows] = -1
+        self._recent[self._now - self._per_chunk : self._now, rows] = -1
 
     def write(self, tokens: IntArray) -> None:
         """Append a token to every episode; once behind the end does no harm before `begin`."""
         self._flat_tokens[self._first_place + self.step] = tokens
         self.step += 1
-        last = np.empty_like(self._last)
-        last[:, :-1] = self._last[:, 1:]
-        last[:, -1] = tokens
-        self._last = last
+        if self._now == len(self._recent):
+            self._recent[: self._per_chunk] = self._recent[-self._per_chunk :]
+            self._now = self._per_chunk
+        self._recent[self._now] = tokens
+        self._now += 1
+
+    @property
+    def _last_tokens(self) -> IntArray:
+        """The newest tokens of all slots, shape (per_chunk, N), -1 before the start."""
+        return self._recent[self._now - self._per_chunk : self._now]
 
     def observe(self) -> Observation:
         """Return what all agents see, in fresh arrays."""
@@ -69,7 +78,7 @@ class EpisodeSlots:
         return {
             "audio": self._table.windows(window),
             "condition": self._condition.copy(),
-            "last_tokens": self._last.copy(),
+            "last_tokens": self._last_tokens.T.copy(),
             "step": self.step[:, None].copy(),
             "utterance": self.utterance[:, None].copy(),
         }
@@ -77,17 +86,11 @@ class EpisodeSlots:
     def observe_ended(self, rows: IntArray) -> list[Observation]:
         """Return what the agents of `rows` (n,), at their ends, see last, in fresh arrays."""
         audio = self._table.windows(self._last_window[rows])
-        condition, last = self._condition[rows], self._last[rows]
+        condition, last = self._condition[rows], self._last_tokens.T[rows]
         step, utterance = self.step[rows, None], self.utterance[rows, None]
         return [
-            {
-                "audio": audio[row],
-                "condition": condition[row],
-                "last_tokens": last[row],
-                "step": step[row],
-                "utterance": utterance[row],
-            }
-            for row in range(len(rows))
+            {"audio": a, "condition": c, "last_tokens": t, "step": s, "utterance": u}
+            for a, c, t, s, u in zip(audio, condition, last, step, utterance, strict=True)
         ]
 
     def view(self, row: int) -> EpisodeView:

@@ -16,7 +16,7 @@ from esarm_env.errors import InputError
 from esarm_env.generators import Generators, Seeds
 from esarm_env.infos import Infos, add_infos
 from esarm_env.opening import open_problem
-from esarm_env.options import options_of, rows_of_mask
+from esarm_env.options import check_mask, options_of
 from esarm_env.rendering import EpisodeRenderer, Timing
 from esarm_env.rendering.text import Picture
 from esarm_env.rewards import RewardChoice, resolve_reward
@@ -135,7 +135,6 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
         self._generators = Generators(num_envs)
         self._episode: IntArray = np.full(num_envs, -1)
         self._waiting: BoolArray = np.zeros(num_envs, dtype=np.bool_)  # ended, not reset yet
-        self._any_waiting = False
         self._ready = False
         self._defer = defer_rewards
         self._n_steps = 0
@@ -154,21 +153,21 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
             InputError: If a seed or an option is not valid.
         """
         given = dict(options or {})
-        mask = given.pop("reset_mask", None)
+        partial = "reset_mask" in given
+        mask = check_mask(given.pop("reset_mask", None), num_envs=self.num_envs)
         given = check_options(given)
-        rows = np.arange(self.num_envs)
-        if mask is not None:
-            rows = rows_of_mask(mask, num_envs=self.num_envs)
-        if not self._ready and len(rows) < self.num_envs:
+        if not self._ready and not mask.all():
             raise RuntimeError("`reset_mask` must follow a reset of all environments, got none")
+        rows = mask.nonzero()[0]
         self._seed(rows, seed)
         self._begin(rows, options=given)
-        if mask is None:
+        self._waiting = self._waiting & ~mask
+        if not partial:
             self._n_steps = 0
             self._finished.clear()
         self._ready = True
         infos: Infos = {}
-        self._add_ids(infos, rows)
+        self._add_ids(infos, rows, mask)
         return self._slots.observe(), infos
 
     def step(
@@ -176,11 +175,11 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
     ) -> tuple[Observation, DoubleArray, BoolArray, BoolArray, Infos]:
         """Write one token in every environment, shape (num_envs,)."""
         tokens = self._checked(actions)
-        waiting = self._waiting.nonzero()[0] if self._any_waiting else None
-        if waiting is not None and self.autoreset_mode is AutoresetMode.DISABLED:
+        late = self._waiting.nonzero()[0]
+        if len(late) and self.autoreset_mode is AutoresetMode.DISABLED:
             raise RuntimeError(
                 "`step` must follow `reset` of the environments that ended, got "
-                f"{len(waiting)} that have, the first is {waiting[0]}; "
+                f"{len(late)} that have, the first is {late[0]}; "
                 "reset them with `options={'reset_mask': ...}`"
             )
         self._ready = False  # an error below leaves half a step: only `reset` helps then
@@ -192,10 +191,12 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
         infos: Infos = {}
         ended = terminated.nonzero()[0]
         if len(ended):
-            self._end(ended, rewards, infos)
-        if waiting is not None:
-            self._begin(waiting)
-            self._add_ids(infos, waiting)
+            self._end(ended, terminated, rewards, infos)
+        if len(late):
+            self._begin(late)
+            self._add_ids(infos, late, self._waiting)
+        if self.autoreset_mode is not AutoresetMode.SAME_STEP:
+            self._waiting = terminated.copy()
         self._ready = True
         return self._slots.observe(), rewards, terminated, truncated, infos
 
@@ -270,9 +271,6 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
         # Nothing was changed before this line: a refused option leaves the episodes as they were.
         self._slots.begin(rows, utterances, conditions)
         self._episode[rows] += 1
-        if self._any_waiting:
-            self._waiting[rows] = False
-            self._any_waiting = bool(self._waiting.any())
 
     def _draw(self, rows: IntArray) -> IntArray:
         numbers = self._generators.random(rows)
@@ -307,8 +305,8 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
             )
         return tokens
 
-    def _end(self, ended: IntArray, rewards: DoubleArray, infos: Infos) -> None:
-        """Score the episodes in rows `ended`, shape (n,), and begin anew where that is now."""
+    def _end(self, ended: IntArray, mask: BoolArray, rewards: DoubleArray, infos: Infos) -> None:
+        """Score the episodes in rows `ended`, shape (n,), or in `mask`, and maybe begin anew."""
         trajectories = self._slots.trajectories(ended)
         info: dict[str, Any] = {
             "tokens": self._slots.tokens_of(ended),
@@ -320,27 +318,19 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
             outcome = self._rules.finish(trajectories)
             rewards[ended] = outcome.total
             info |= _as_double(outcome.info())
-        mask = self._mask(ended)
         if self.autoreset_mode is not AutoresetMode.SAME_STEP:
-            self._waiting |= mask
-            self._any_waiting = True
             add_infos(infos, info, ended, mask=mask)
             return
         last = np.empty(len(ended), dtype=object)
         last[:] = self._slots.observe_ended(ended)
         add_infos(infos, {"final_obs": last, "final_info": info}, ended, mask=mask)
         self._begin(ended)
-        self._add_ids(infos, ended)
+        self._add_ids(infos, ended, mask)
 
-    def _add_ids(self, infos: Infos, rows: IntArray) -> None:
-        """Add what `reset` tells of episodes that begin."""
+    def _add_ids(self, infos: Infos, rows: IntArray, mask: BoolArray) -> None:
+        """Add what `reset` tells of episodes that begin, in `rows`, shape (n,), or in `mask`."""
         ids = {"utterance_id": self._ids[self._slots.utterance[rows]]}
-        add_infos(infos, ids, rows, mask=self._mask(rows))
-
-    def _mask(self, rows: IntArray) -> BoolArray:
-        mask = np.zeros(self.num_envs, dtype=np.bool_)
-        mask[rows] = True
-        return mask
+        add_infos(infos, ids, rows, mask=mask)
 
 
 def _mode(mode: AutoresetMode | str) -> AutoresetMode:

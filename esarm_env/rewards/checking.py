@@ -54,8 +54,11 @@ def finite_scores(name: str, values: np.ndarray, ids: Ids) -> FloatArray:
     Raises:
         RewardError: If one is not finite, or too large for float32.
     """
-    with np.errstate(over="ignore"):
-        scores: FloatArray = np.array(values, dtype=np.float32)
+    if values.dtype == np.float32:
+        scores: FloatArray = values.copy()
+    else:
+        with np.errstate(over="ignore"):
+            scores = values.astype(np.float32)
     finite = np.isfinite(scores)
     if not finite.all():
         bad = np.flatnonzero(~finite)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from esarm_env.errors import InputError
-from esarm_env.rewards.checking import RewardError, checked_scores, finite_scores
+from esarm_env.rewards.checking import Ids, RewardError, checked_scores, finite_scores
 from esarm_env.types import Corpus, FloatArray, RewardFunction, Trajectories
 
 
@@ -121,7 +121,6 @@ class CombinedReward:
             nothing = np.zeros((1 + len(self._terms), 0), dtype=np.float32)
             return Scores(nothing[0], dict(zip(self.terms, nothing[1:], strict=True)))
         terms: dict[str, FloatArray] = {}
-        total = np.zeros(len(trajectories))
         untouched = _contents(trajectories)
         for term in self._terms:
             scores = checked_scores(term.name, term.function, trajectories, ids)
@@ -132,14 +131,23 @@ class CombinedReward:
                     "let it copy an array before writing into it"
                 )
             terms[term.name] = scores
-            with np.errstate(over="ignore", invalid="ignore"):
-                total += term.weight * scores.astype(np.float64)
-        return Scores(finite_scores(self.name, total, ids), terms)
+        return Scores(self._total(terms, ids), terms)
+
+    def _total(self, terms: dict[str, FloatArray], ids: Ids) -> FloatArray:
+        scores, *more = terms.values()
+        if not more and self._terms[0].weight == 1:
+            return scores.copy()  # the rule, and as good as free
+        total = np.zeros(len(scores))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for term in self._terms:
+                total += term.weight * terms[term.name].astype(np.float64)
+        return finite_scores(self.name, total, ids)
 
     def _check_utterances(self, trajectories: Trajectories) -> None:
         n = len(self._corpus.records)
         given = trajectories.utterance
-        if len(given) and not (0 <= given.min() and given.max() < n):
+        # As an unsigned number, a negative one is huge.
+        if np.maximum.reduce(given.astype(np.uint64), initial=0) >= n:
             wrong = given[(given < 0) | (given >= n)][0]
             raise InputError(f"`utterance` must be in 0..{n - 1}, got {wrong}")
 

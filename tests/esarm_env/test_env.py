@@ -15,6 +15,7 @@ from gymnasium.utils.env_checker import check_env
 
 from esarm_env.env import SpeechAnimationEnv
 from esarm_env.errors import InputError
+from esarm_env.rewards import RewardError
 from esarm_env.task import AnimationTask
 from esarm_env.types import EMOTIONS, Corpus, Trajectories
 
@@ -146,6 +147,24 @@ def test_the_end_tells_scores_errors_and_tokens(env: SpeechAnimationEnv) -> None
     assert type(info["lve"]) is type(info["eve"]) is float
 
 
+def test_the_tokens_of_short_utterances_are_padded(env: SpeechAnimationEnv) -> None:
+    """Arrays of one shape stack in a vector environment; -1 is no token."""
+    info = rollout(env, seed=0, options={"utterance": 6})[-1]
+    tokens = np.random.default_rng(0).integers(16, size=20)
+    assert info["tokens"].dtype == np.int64
+    assert info["tokens"].tolist() == tokens.tolist() + [-1] * 28, "48 is the longest"
+
+
+def test_what_the_end_tells_is_the_callers(env: SpeechAnimationEnv) -> None:
+    """Tokens written into by a logger must not be those of the next episode."""
+    first = rollout(env, seed=0, options={"utterance": 6})[-1]
+    kept = first["tokens"].copy()
+    first["tokens"][:] = 7
+    again = rollout(env, seed=0, options={"utterance": 6})[-1]
+    assert again["tokens"].tolist() == kept.tolist()
+    assert not np.shares_memory(first["tokens"], again["tokens"])
+
+
 def test_metrics_can_be_left_out(tiny_task: AnimationTask) -> None:
     """They need the ground truth and cost time; the rest of `info` stays."""
     env = SpeechAnimationEnv(task=tiny_task, reward=TokenSum(), metrics=False)
@@ -264,6 +283,13 @@ def test_options_hold_for_one_episode(env: SpeechAnimationEnv) -> None:
             {"utterance": "eve-01", "emotions": "sad"},
             "`options` must be among utterance, emotion, intensity, speaker, got emotions",
         ),
+        pytest.param(
+            {3: "sad"},
+            "`options` must be among utterance, emotion, intensity, speaker, got 3",
+            marks=pytest.mark.xfail(
+                raises=TypeError, strict=True, reason="joins names that are no texts"
+            ),
+        ),
     ],
 )
 def test_bad_options_are_rejected(
@@ -296,6 +322,34 @@ def test_a_refused_reset_leaves_the_episode_as_it_was(
         seen = env.step(actions.integers(16))
         np.testing.assert_equal(list(seen), expected[2 + 5 * step : 7 + 5 * step])
     assert seen[2], "the episode must end where it would have ended"
+
+
+SHIFTED = pytest.mark.xfail(
+    strict=True, reason="`reset` seeds and draws before it has checked everything"
+)
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        {"options": {"utterance": 12}},
+        {"options": {"mood": "sad"}},
+        pytest.param({"options": {"emotion": "bored"}}, marks=SHIFTED),
+        pytest.param({"options": {"utterance": 12}, "seed": 3}, marks=SHIFTED),
+    ],
+)
+def test_a_refused_reset_draws_nothing(env: SpeechAnimationEnv, refused: dict[str, Any]) -> None:
+    """Episodes after it would be others, and a run with a caught error could not be repeated."""
+
+    def draw(n: int, **arguments: Any) -> list[int]:
+        resets = ({} if count else arguments for count in range(n))
+        return [int(env.reset(**each)[0]["utterance"][0]) for each in resets]
+
+    expected = draw(20, seed=1)
+    first = draw(10, seed=1)
+    with pytest.raises(InputError):
+        env.reset(**refused)
+    assert first + draw(10) == expected
 
 
 def test_a_refused_first_reset_starts_nothing(env: SpeechAnimationEnv) -> None:
@@ -353,12 +407,6 @@ def test_a_reset_in_the_middle_begins_anew(env: SpeechAnimationEnv) -> None:
     for _ in range(10):
         env.step(1)
     np.testing.assert_equal(rollout(env, seed=3), whole)
-
-
-def test_rendering_is_rejected(tiny_task: AnimationTask) -> None:
-    """Better than a window that never opens."""
-    with pytest.raises(InputError, match=re.escape("`render_mode` must be None, got 'human'")):
-        SpeechAnimationEnv(task=tiny_task, reward="accuracy", render_mode="human")
 
 
 @pytest.mark.parametrize("corpus", ["synthetic-mead", ""])
@@ -420,7 +468,7 @@ def test_a_reward_that_is_not_finite_names_the_utterance(tiny_task: AnimationTas
     """One nan in a buffer turns every weight into nan an update later."""
     env = SpeechAnimationEnv(task=tiny_task, reward=Broken())
     message = "reward 'Broken' must be finite, got nan for 'cleo-06'"
-    with pytest.raises(RuntimeError, match=re.escape(message)):
+    with pytest.raises(RewardError, match=re.escape(message)):
         rollout(env, seed=0, options={"utterance": 6})
 
 
@@ -435,7 +483,7 @@ def test_a_batch_with_a_score_that_is_not_finite_names_the_utterance(
         recorded = tiny_task.recorded(np.array(utterances))
         batch = (recorded.utterance, recorded.tokens, recorded.lengths, recorded.condition)
         if bad:
-            with pytest.raises(RuntimeError, match=re.escape(message)):
+            with pytest.raises(RewardError, match=re.escape(message)):
                 env.score_tokens(*batch)
         else:
             assert env.score_tokens(*batch).tolist() == [0.5, 0.5]

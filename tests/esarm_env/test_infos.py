@@ -145,6 +145,33 @@ def test_finished_trajectories_are_what_was_written(tiny_task: AnimationTask) ->
     assert finished.outcome.total.tolist() == (utterances / 8).tolist()
 
 
+@pytest.mark.parametrize("defer", [True, False])
+def test_trajectories_hold_what_their_checks_ask_for(tiny_task: AnimationTask, defer: bool) -> None:
+    """The environment leaves the checks out; rewards rely on them all the same."""
+    seen: list[Trajectories] = []
+
+    class Watching(OneTrap):
+        def score(self, trajectories: Trajectories) -> np.ndarray:
+            seen.append(trajectories)
+            return super().score(trajectories)
+
+    env = SpeechAnimationVectorEnv(
+        4, task=tiny_task, reward=Watching(0.5), defer_rewards=defer, metrics=False
+    )
+    env.reset(seed=1, options={"utterance": [6, 2, 6, 4]})
+    roll_out(env, 110)
+    if defer:
+        env.score_finished()
+    assert max(len(batch) for batch in seen) >= 2
+    for batch in seen:
+        checked = Trajectories(batch.utterance, batch.tokens, batch.lengths, batch.condition)
+        assert checked.tokens.shape[1] == checked.lengths.max(), "no wider than it must be"
+        dtypes = [array.dtype for array in vars(batch).values()]
+        assert dtypes == [np.int64, np.int64, np.int64, np.float32]
+        assert len(batch[:1]) == 1
+        assert len(Trajectories.concatenate([batch, batch])) == 2 * len(batch)
+
+
 def test_deferred_infos_lack_the_scores(tiny_task: AnimationTask) -> None:
     """A 0 under `rewards` would be averaged by every logger."""
     reward = OneTrap()

@@ -1,4 +1,4 @@
-"""Which utterance comes next: uniform means uniform, weights are frequencies, buckets go together."""
+"""Which utterance comes next: uniform means uniform, weights are frequencies, buckets hold."""
 
 from __future__ import annotations
 

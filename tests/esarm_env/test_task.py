@@ -12,7 +12,13 @@ import pytest
 from esarm_env.audio.store import FeatureStore
 from esarm_env.face import MOUTH_CHANNELS, load_head
 from esarm_env.metrics import emotional_vertex_error, lip_vertex_error
-from esarm_env.task import AnimationTask, audio_windows, pad_stack
+from esarm_env.task import (
+    AnimationTask,
+    audio_chunks,
+    audio_windows,
+    pad_stack,
+    sliding_windows,
+)
 from esarm_env.types import N_CHANNELS, Corpus, Trajectories
 
 ALL = np.arange(12)
@@ -28,6 +34,52 @@ def test_windows_are_the_hand_written_ones() -> None:
         [3, 4, 5, 5, 0, 0],
     ]
     assert windows.dtype == np.float32
+
+
+def test_chunks_are_the_hand_written_ones() -> None:
+    """Five frames of two features, two frames a chunk: the last frame is held, silence outside."""
+    features = np.array([[1, 10], [2, 20], [3, 30], [4, 40], [5, 50]], np.float32)
+    chunks = audio_chunks(features, frames_per_chunk=2, context=1)
+    assert chunks.tolist() == [
+        [0, 0, 0, 0],
+        [1, 10, 2, 20],
+        [3, 30, 4, 40],
+        [5, 50, 5, 50],
+        [0, 0, 0, 0],
+    ]
+    assert chunks.dtype == np.float32
+    plain = audio_chunks(features, frames_per_chunk=2, context=0)
+    np.testing.assert_array_equal(plain, chunks[1:-1])
+
+
+@pytest.mark.parametrize("shape", [(5, 2), (3, 5, 2)])
+def test_windows_slide_over_chunks(shape: tuple[int, ...]) -> None:
+    """Also over those of many utterances; nobody may write through windows that overlap."""
+    chunks = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    windows = sliding_windows(chunks, context=1)
+    assert windows.shape == (*shape[:-2], 3, 6)
+    for row in range(3):
+        expected = chunks[..., row : row + 3, :].reshape(*shape[:-2], 6)
+        np.testing.assert_array_equal(windows[..., row, :], expected)
+    assert np.shares_memory(windows, chunks), "a copy would cost thrice the memory"
+    assert not windows.flags.writeable
+    np.testing.assert_array_equal(sliding_windows(chunks, context=0), chunks)
+    assert sliding_windows(chunks, context=2).shape == (*shape[:-2], 1, 10)
+
+
+@pytest.mark.xfail(
+    raises=AssertionError, strict=True, reason="reads on behind the rows: strides are not looked at"
+)
+def test_windows_of_a_part_of_an_array_are_of_that_part() -> None:
+    """The docstring asks for contiguous chunks; memory of others must not be read without it."""
+    whole = np.arange(40, dtype=np.float32).reshape(5, 8)
+    part = whole[:, :2]
+    expected = sliding_windows(part.copy(), context=1)
+    try:
+        windows = sliding_windows(part, context=1)
+    except ValueError:
+        return
+    np.testing.assert_array_equal(windows, expected)
 
 
 @pytest.mark.parametrize("context", [0, 1, 2, 5])
@@ -63,6 +115,47 @@ def test_the_middle_of_a_window_is_the_chunk_itself(tiny_task: AnimationTask) ->
         np.testing.assert_array_equal(middle[: len(features)], features)
         assert not windows[0, :before].any(), "before the start there is nothing"
         assert not windows[-1, after:].any(), "after the end there is nothing"
+
+
+@pytest.mark.parametrize("context", [0, 1, 3])
+def test_chunks_have_silence_on_both_sides(tiny_task: AnimationTask, context: int) -> None:
+    """The vector environment lays them end to end: without it a window hears the neighbour."""
+    task = dataclasses.replace(tiny_task, context=context)
+    for index in (0, 6):
+        chunks, features = task.chunks_of(index), task.features[index]
+        n_chunks = -(-len(features) // 4)
+        assert chunks.shape == (context + n_chunks + context, task.chunk_dim)
+        flat = chunks[context : context + n_chunks].reshape(-1, task.features.dim)
+        np.testing.assert_array_equal(flat[: len(features)], features)
+        assert not chunks[:context].any()
+        assert not chunks[context + n_chunks :].any()
+
+
+def test_windows_cannot_be_written_into(tiny_task: AnimationTask) -> None:
+    """They are the memory of every later episode."""
+    with pytest.raises(ValueError, match="read-only"):
+        tiny_task.windows_of(0)[0, 0] = 1
+
+
+def test_audio_is_kept_up_to_a_limit(
+    tiny_task: AnimationTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A corpus of a hundred hours would fill the memory; what is not kept must be the same."""
+    monkeypatch.setattr("esarm_env.task.N_KEPT", 3)
+    task = dataclasses.replace(tiny_task)
+    for _ in range(2):
+        for index in range(12):
+            np.testing.assert_array_equal(task.chunks_of(index), tiny_task.chunks_of(index))
+    kept = [task.chunks_of(index) is task.chunks_of(index) for index in range(12)]
+    assert kept == [True] * 3 + [False] * 9
+
+
+def test_every_id_has_its_index(tiny_task: AnimationTask) -> None:
+    """`reset(options=...)` finds utterances by it."""
+    assert len(tiny_task.index_of) == 12
+    for name, index in tiny_task.index_of.items():
+        assert tiny_task.corpus.records[index].id == name
+    assert tiny_task.index_of["cleo-06"] == 6
 
 
 def test_batches_of_audio_are_padded_with_zeros(tiny_task: AnimationTask) -> None:

@@ -124,6 +124,12 @@ def test_without_seeds_no_two_environments_are_alike(make_env: MakeEnv) -> None:
         (-1, gymnasium.error.Error, "actual value: -1"),
         ([1, 2, -3], gymnasium.error.Error, "actual value: -3"),
         ([1, 2.0, 3], gymnasium.error.Error, "Seed must be a python integer"),
+        pytest.param(
+            2.5,
+            InputError,
+            "`seed` must be ",
+            marks=pytest.mark.xfail(raises=TypeError, strict=True, reason="`len` of a number"),
+        ),
     ],
 )
 def test_bad_seeds_are_rejected(

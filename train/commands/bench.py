@@ -11,23 +11,40 @@ from train.commands.options import write_json
 
 
 def command_bench(
-    what: Annotated[Literal["peers", "metrics", "synthetic"], tyro.conf.Positional],
+    what: Annotated[Literal["env", "peers", "metrics", "synthetic"], tyro.conf.Positional],
     /,
     *,
-    run: Path = Path("runs/demo"),
+    run: Path | None = None,
     json: Path | None = None,
 ) -> None:
     """Measure a finished run beside its peers, or how fast things are here.
 
     Args:
-        what: `peers`: lip error (LVE) on the test frames, policies against the rule-based
-            `openfacefx` in loudness mode (extra `peers`). `metrics`: all metrics on 1,000
-            utterances of 3 s. `synthetic`: making a synthetic corpus and its features, one core.
-        run: Folder of a run with a clone (`peers` only).
+        what: `env`: steps per second and memory of the environment, beside Gymnasium's and SB3's
+            vector environments over it; takes two or three minutes. `peers`: lip error (LVE) on the
+            test frames, policies against the rule-based `openfacefx` in loudness mode (extra
+            `peers`). `metrics`: all metrics on 1,000 utterances of 3 s. `synthetic`: making a
+            synthetic corpus and its features, one core.
+        run: A run folder. `peers` takes its clone [default there: runs/demo], `env` its task and
+            reward [default there: those that ship with the package].
         json: Also write the figures to this file.
     """
-    figures = _peers(run) if what == "peers" else _speed(what)
+    if what == "env":
+        figures = _environment(run)
+    elif what == "peers":
+        figures = _peers(run or Path("runs/demo"))
+    else:
+        figures = _speed(what)
     write_json(figures, json)
+
+
+def _environment(run: Path | None) -> dict[str, Any]:
+    from train.bench.environment import bench_environment
+    from train.bench.table import render
+
+    figures = bench_environment(run)
+    print(render(figures))
+    return figures
 
 
 def _peers(run: Path) -> dict[str, Any]:

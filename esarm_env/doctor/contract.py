@@ -1,0 +1,142 @@
+"""Checks of the contract: spaces, ends of episodes, and mistakes that must be refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from esarm_env.doctor.check import CheckFailed, CheckSkipped
+from esarm_env.doctor.rollouts import LONGEST, rollout
+from esarm_env.doctor.subject import AnyEnv, Subject, is_esarm
+
+
+def check_spaces(subject: Subject) -> str:
+    """Every observation must be in its space, with exactly its dtypes."""
+    with subject.make() as env:
+        n_calls = 0
+        for call in rollout(env, seed=6, n_episodes=2):
+            obs = call.returned["obs"]
+            faults = _dtype_faults(env.observation_space, obs, "obs")
+            if not faults and not env.observation_space.contains(obs):
+                faults = [_outside(env.observation_space, obs)]
+            if faults:
+                raise CheckFailed(f"{call.name}: {faults[0]}")
+            n_calls += 1
+    return f"{n_calls} observations inside, dtypes exact"
+
+
+def check_episode_end(subject: Subject) -> str:
+    """The reward comes with the last token, where the audio ends, and `info` tells the tokens."""
+    with subject.make() as env:
+        need_esarm(env)
+        task = env.get_wrapper_attr("sequence_task")
+        lengths = {
+            record.id: int(length)
+            for record, length in zip(task.corpus.records, task.lengths, strict=True)
+        }
+        rewards = [_end_of_episode(env, lengths, seed=seed) for seed in range(3)]
+    return f"3 episodes, rewards {', '.join(f'{reward:.3g}' for reward in rewards)}"
+
+
+def check_mistakes(subject: Subject) -> str:
+    """A step before the start or after the end, and an action of no token, must be refused."""
+    with subject.make_bare() as env:
+        need_esarm(env)
+        _expect_refusal(env, 0, "before the first `reset`")
+        for _ in rollout(env, seed=8):
+            pass
+        _expect_refusal(env, 0, "after the end of the episode")
+        env.reset(seed=8)
+        n_tokens = int(env.action_space.n)  # type: ignore[attr-defined]
+        for action in (-1, n_tokens, 0.5, np.zeros(2, dtype=np.int64)):
+            _expect_refusal(env, action, f"of the action {action!r}")
+        env.step(0)
+    return "steps at the wrong time and invalid actions are refused"
+
+
+def need_esarm(env: AnyEnv) -> None:
+    """Raise `CheckSkipped` if `env` does not keep the contract of `ESARM-v0`."""
+    if not is_esarm(env):
+        raise CheckSkipped("it has no `sequence_task`, so it is not of ESARM's kind")
+
+
+def _end_of_episode(env: AnyEnv, lengths: dict[str, int], *, seed: int) -> float:
+    """Play an episode, and return its reward."""
+    calls = list(rollout(env, seed=seed))
+    name = calls[0].returned["info"].get("utterance_id")
+    if name not in lengths:
+        raise CheckFailed(f"`reset` must tell `utterance_id` in `info`, got {name!r}")
+    *before, last = calls[1:]
+    for call in before:
+        if call.returned["reward"] != 0:
+            paid = call.returned["reward"]
+            raise CheckFailed(f"{call.name} must pay 0 before the last token, got {paid}")
+    if last.returned["truncated"] or not last.returned["terminated"]:
+        flags = {key: last.returned[key] for key in ("terminated", "truncated")}
+        if not last.ended:
+            raise CheckFailed(f"the episode must end at the end of its audio, got {LONGEST} steps")
+        raise CheckFailed(f"{last.name} must be terminated and not truncated, got {flags}")
+    if len(calls) - 1 != lengths[name]:
+        raise CheckFailed(f"{name} must end after {lengths[name]} steps, got {len(calls) - 1}")
+    reward = float(last.returned["reward"])
+    if not np.isfinite(reward):
+        raise CheckFailed(f"the reward of {name} must be finite, got {reward}")
+    _check_last_info(last.returned["info"], [int(call.action) for call in calls[1:]])
+    return reward
+
+
+def _check_last_info(info: dict[str, Any], actions: list[int]) -> None:
+    missing = [key for key in ("rewards", "tokens", "utterance_id") if key not in info]
+    if missing:
+        raise CheckFailed(f"the last `info` must hold {', '.join(missing)}, got {', '.join(info)}")
+    terms = info["rewards"]
+    if not isinstance(terms, dict) or not all(np.isfinite(value) for value in terms.values()):
+        raise CheckFailed(f'`info["rewards"]` must be finite numbers by name, got {terms!r}')
+    tokens = np.asarray(info["tokens"])
+    written = tokens[: len(actions)].tolist()
+    if written != actions or (tokens[len(actions) :] != -1).any():
+        raise CheckFailed(
+            f'`info["tokens"]` must be the actions and then -1, got {tokens.tolist()}'
+        )
+
+
+def _expect_refusal(env: AnyEnv, action: Any, when: str) -> None:
+    try:
+        env.step(action)
+    except Exception:  # which one is the environment's choice
+        return
+    raise CheckFailed(f"a step {when} must raise, got none")
+
+
+def _dtype_faults(space: spaces.Space[Any], value: Any, path: str) -> list[str]:
+    """Return where `value` is not an array of exactly the dtype and shape of its `space`."""
+    if isinstance(space, spaces.Dict) and isinstance(value, dict):
+        if set(value) != set(space):
+            return [f"{path} must have the keys {', '.join(space)}, got {', '.join(value)}"]
+        pairs = [(space[key], value[key], f'{path}["{key}"]') for key in space]
+    elif isinstance(space, spaces.Tuple) and isinstance(value, tuple):
+        pairs = [(*pair, f"{path}[{n}]") for n, pair in enumerate(zip(space, value, strict=True))]
+    elif isinstance(space, spaces.Box | spaces.MultiDiscrete | spaces.MultiBinary):
+        got = f"{getattr(value, 'dtype', type(value).__name__)} {getattr(value, 'shape', '')}"
+        rule = f"{space.dtype} {space.shape}"
+        return [] if got == rule else [f"{path} must be {rule}, got {got}"]
+    else:
+        return []
+    return [fault for pair in pairs for fault in _dtype_faults(*pair)]
+
+
+def _outside(space: spaces.Space[Any], value: Any, path: str = "obs") -> str:
+    """Return where a value of the right dtypes leaves its space."""
+    if isinstance(space, spaces.Dict) and isinstance(value, dict):
+        for key, part in space.items():
+            if not part.contains(value[key]):
+                return _outside(part, value[key], f'{path}["{key}"]')
+    if isinstance(space, spaces.Box) and isinstance(value, np.ndarray):
+        bad = np.argwhere(~((value >= space.low) & (value <= space.high)))
+        if len(bad):
+            at = tuple(bad[0].tolist())
+            limits = f"{space.low[at]}..{space.high[at]}"
+            return f"{path}[{', '.join(map(str, at))}] must be in {limits}, got {value[at]}"
+    return f"{path} must be in {space}, got {value!r}"

@@ -1,0 +1,158 @@
+"""Checks of what is installed: Python, packages, the head, the registration, rewards."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from esarm_env.doctor.check import CheckFailed
+from esarm_env.doctor.subject import DEFAULT_ENV, Subject
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+DISTRIBUTION = "esarm"
+SHOWN = ("torch", "gymnasium", "stable-baselines3", "numpy", "transformers")
+
+
+def check_python(_: Subject) -> str:
+    """Compare the running Python with `Requires-Python` of the installed package."""
+    from importlib.metadata import metadata
+
+    from packaging.specifiers import SpecifierSet
+
+    version = platform.python_version()
+    wanted = metadata(DISTRIBUTION)["Requires-Python"]
+    if not SpecifierSet(wanted).contains(version, prereleases=True):
+        raise CheckFailed(f"Python must be {wanted}, got {version}")
+    return version
+
+
+def check_packages(_: Subject) -> str:
+    """Compare the version of every required package with the range that it must be in."""
+    faults = [fault for need in _requirements() if (fault := _fault(need))]
+    if faults:
+        raise CheckFailed(", ".join(faults))
+    from importlib.metadata import version
+
+    return ", ".join(f"{name} {version(name)}" for name in SHOWN)
+
+
+def check_extras(_: Subject) -> str:
+    """Tell which extras are complete; an absent one is no failure."""
+    from importlib.metadata import metadata
+
+    absent = {
+        extra: [fault for need in _requirements(extra) if (fault := _fault(need))]
+        for extra in metadata(DISTRIBUTION).get_all("Provides-Extra", [])
+    }
+    there = ", ".join(extra for extra, faults in absent.items() if not faults) or "none"
+    missing = ", ".join(extra for extra, faults in absent.items() if faults) or "none"
+    return f"installed: {there}; not installed: {missing}"
+
+
+def check_head(_: Subject) -> str:
+    """Build the head that comes with the package, and move it."""
+    from esarm_env.face.head import load_head
+
+    head = load_head()
+    if not (np.isfinite(head.vertices).all() and np.isfinite(head.deltas).all()):
+        raise CheckFailed("the head must be made of finite numbers, got others")
+    still = int((~head.deltas.any(axis=(1, 2))).sum())
+    if still:
+        raise CheckFailed(f"every shape must move the head, got {still} that do not")
+    return f"{len(head.vertices)} vertices, {len(head.deltas)} shapes"
+
+
+def check_registration(_: Subject) -> str:
+    """Look the environment up where `gymnasium.make` does, and import its entry points."""
+    import gymnasium
+    from gymnasium.envs.registration import load_env_creator
+
+    import esarm_env
+
+    spec = gymnasium.spec(DEFAULT_ENV)
+    points = (spec.entry_point, spec.vector_entry_point)
+    if None in points:
+        raise CheckFailed(
+            f"{DEFAULT_ENV} must have a scalar and a vector entry point, got {points}"
+        )
+    for point in points:
+        if isinstance(point, str):
+            load_env_creator(point)
+    return f"{DEFAULT_ENV} of esarm {esarm_env.__version__}"
+
+
+def check_plug_ins(_: Subject) -> str:
+    """Import every reward that an installed package brings."""
+    from esarm_env.rewards import find_rewards
+
+    rewards = find_rewards()
+    broken = [
+        f"{name!r} of {reward.package} ({reward.error.splitlines()[0]})"
+        for name, reward in rewards.items()
+        if reward.error
+    ]
+    if broken:
+        raise CheckFailed(f"every reward must be importable, got {', '.join(broken)}")
+    if not rewards:
+        raise CheckFailed("there must be rewards, got none; the package's metadata are incomplete")
+    return ", ".join(reward.usage for reward in rewards.values())
+
+
+def check_rewards(_: Subject) -> str:
+    """Make every reward that needs no argument, and let it score the same animation."""
+    from esarm_env.opening import open_problem
+    from esarm_env.rewards import find_rewards, resolve_reward
+    from esarm_env.types import Trajectories
+
+    task, run = open_problem()
+    utterance = task.corpus.split("train")[:1]
+    lengths = task.lengths[utterance]
+    tokens = np.zeros((1, int(lengths[0])), dtype=np.int64)
+    animation = Trajectories(utterance, tokens, lengths, task.condition_of(utterance))
+    scores, broken = [], []
+    for name, reward in find_rewards().items():
+        if reward.argument == "required" or reward.error:
+            continue
+        try:
+            score = resolve_reward(name, task, run).score(animation)
+        except Exception as error:  # whatever a plug-in raises, the others are tried, too
+            broken.append(f"{name!r} of {reward.package} ({error})")
+        else:
+            scores.append(f"{name} {score[0]:.3g}")
+    if broken:
+        raise CheckFailed(f"every reward must score, got {', '.join(broken)}")
+    return ", ".join(scores)
+
+
+def _requirements(extra: str = "") -> Iterator[Requirement]:
+    """Yield what the package needs, or what the `extra` needs beyond that."""
+    from importlib.metadata import requires
+
+    from packaging.requirements import Requirement
+
+    for text in requires(DISTRIBUTION) or []:
+        need = Requirement(text)
+        always = need.marker is None or need.marker.evaluate({"extra": ""})
+        if extra:
+            if not always and need.marker is not None and need.marker.evaluate({"extra": extra}):
+                yield need
+        elif always:
+            yield need
+
+
+def _fault(need: Requirement) -> str | None:
+    """Return what is wrong with an installed package; None if nothing is."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        got = version(need.name)
+    except PackageNotFoundError:
+        return f"{need.name} must be installed, got none"
+    if need.specifier.contains(got, prereleases=True):
+        return None
+    return f"{need.name} must be {need.specifier}, got {got}"

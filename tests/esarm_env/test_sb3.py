@@ -1,0 +1,395 @@
+"""The vector environment for Stable-Baselines3: equal to its `DummyVecEnv`, and algorithms run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sb3_contrib
+import stable_baselines3
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize
+
+from agents.ppo import SequencePPO
+from esarm_env.errors import InputError
+from esarm_env.making import OBSERVATIONS, make_env, make_vector_env
+from esarm_env.sampling import Sampling
+from esarm_env.sb3 import SB3VecEnv, make_sb3_vec_env
+from esarm_env.task import AnimationTask
+from esarm_env.types import Trajectories
+
+MakeTwins = Callable[..., tuple[VecEnv, VecEnv]]
+
+
+class Fingerprint:
+    """A score that no two animations share, and that no rounding changes."""
+
+    needs_ground_truth = False
+
+    def score(self, trajectories: Trajectories) -> np.ndarray:
+        tokens = trajectories.tokens
+        words = (tokens + 1) * np.arange(1, tokens.shape[1] + 1)  # padding counts nothing
+        return (words.sum(axis=1) + 7 * trajectories.utterance).astype(np.float32)
+
+
+@pytest.fixture
+def make_twins(tiny_task: AnimationTask) -> MakeTwins:
+    """Return a maker of our environment and of `DummyVecEnv` over scalar ones."""
+
+    def make(n: int = 3, **settings: Any) -> tuple[VecEnv, VecEnv]:
+        chosen = {"task": tiny_task, "reward": Fingerprint(), "metrics": False, **settings}
+        ours = make_sb3_vec_env(n, monitor=False, **chosen)
+        return ours, DummyVecEnv([lambda: make_env(**chosen)] * n)
+
+    return make
+
+
+@pytest.fixture
+def make_env_of(tiny_task: AnimationTask) -> Callable[..., VecEnv]:
+    """Return a maker of our environment."""
+
+    def make(n: int = 3, **settings: Any) -> VecEnv:
+        chosen = {"task": tiny_task, "reward": Fingerprint(), "metrics": False, **settings}
+        return make_sb3_vec_env(n, **chosen)
+
+    return make
+
+
+def assert_same(ours: Any, theirs: Any, at: str = "") -> None:
+    """Check types, keys, dtypes and values; scores may differ by rounding."""
+    assert isinstance(ours, dict) == isinstance(theirs, dict), at
+    if isinstance(ours, dict):  # an `OrderedDict` is one
+        assert ours.keys() == theirs.keys(), at
+        for key, value in ours.items():
+            assert_same(value, theirs[key], f"{at}/{key}")
+        return
+    assert type(ours) is type(theirs), at
+    if isinstance(ours, list | tuple):
+        assert len(ours) == len(theirs), at
+        for index, pair in enumerate(zip(ours, theirs, strict=True)):
+            assert_same(*pair, f"{at}/{index}")
+    elif isinstance(ours, float):
+        assert ours == pytest.approx(theirs, rel=1e-5), at
+    elif isinstance(ours, np.ndarray):
+        assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape), at
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, err_msg=at)
+    else:
+        assert ours == theirs, at
+
+
+def run_both(twins: tuple[VecEnv, VecEnv], n_steps: int) -> int:
+    """Step both with equal actions and compare all; return how many episodes ended."""
+    actions, n_ended = np.random.default_rng(0), 0
+    for _ in range(n_steps):
+        action = actions.integers(16, size=twins[0].num_envs)
+        seen, expected = (env.step(action) for env in twins)
+        assert_same(seen, expected)
+        assert_same(twins[0].reset_infos, twins[1].reset_infos)
+        n_ended += int(seen[2].sum())
+    return n_ended
+
+
+@pytest.mark.parametrize("observation", OBSERVATIONS)
+@pytest.mark.parametrize("n", [1, 4])
+def test_steps_equal_those_of_stable_baselines3(
+    make_twins: MakeTwins, observation: str, n: int
+) -> None:
+    """Rewards, ends, last observations, infos and first infos: all that algorithms read."""
+    twins = make_twins(n, observation=observation, sampling=Sampling(n_buckets=2))
+    assert twins[0].observation_space == twins[1].observation_space
+    assert twins[0].action_space == twins[1].action_space
+    for env in twins:
+        env.seed(12)
+    assert_same(*(env.reset() for env in twins))
+    assert_same(*(env.reset_infos for env in twins))
+    assert run_both(twins, 130) >= 2 * n
+    assert_same(*(env.reset() for env in twins))
+    run_both(twins, 60)
+
+
+def test_scores_and_errors_equal_those_of_stable_baselines3(make_twins: MakeTwins) -> None:
+    """They are scored in batches here, one by one there."""
+    twins = make_twins(2, reward={"accuracy": 1.0, "lve": -0.25}, metrics=True)
+    for env in twins:
+        env.seed(1)
+        env.set_options({"utterance": 6})
+        env.reset()
+    assert run_both(twins, 45) >= 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"utterance": "ben-04", "emotion": "fear"},
+        [{"utterance": 4}, {"utterance": "dora-11"}, {"utterance": None}],
+        [{"emotion": "sad", "speaker": None}, {"speaker": "ben", "emotion": "sad"}] * 2,
+        None,
+        {},
+    ],
+)
+def test_options_equal_those_of_stable_baselines3(make_twins: MakeTwins, options: Any) -> None:
+    """Set once, they hold for the next reset alone."""
+    twins = make_twins(4 if isinstance(options, list) and len(options) == 4 else 3)
+    for env in twins:
+        env.seed(3)
+        env.set_options(options)
+    assert_same(*(env.reset() for env in twins))
+    assert_same(*(env.reset_infos for env in twins))
+    run_both(twins, 50)
+    assert_same(*(env.reset() for env in twins))
+
+
+def test_seeds_equal_those_of_stable_baselines3(make_twins: MakeTwins) -> None:
+    """The seed counts for the next reset, not for the one after."""
+    twins = make_twins(3)
+    assert twins[0].seed(5) == twins[1].seed(5) == [5, 6, 7]
+    for _ in range(4):
+        assert_same(*(env.reset() for env in twins))
+    for env in twins:
+        env.seed(5)
+    first = [env.reset() for env in twins]
+    assert_same(*first)
+    assert first[0]["step"].tolist() == [[0]] * 3
+    assert len(set(twins[0].seed())) == 3, "drawn, but different"
+
+
+def test_the_seed_of_the_maker_is_used(make_env_of: Callable[..., VecEnv]) -> None:
+    """Without it no run can be repeated."""
+    first, again, other = (
+        [make_env_of(4, seed=seed).reset()["utterance"].ravel().tolist()] for seed in (8, 8, 9)
+    )
+    assert first == again
+    assert first != other
+
+
+def test_the_monitor_counts_returns_and_lengths(
+    make_env_of: Callable[..., VecEnv], tiny_task: AnimationTask
+) -> None:
+    """Learning curves are drawn from them."""
+    env = make_env_of(3, seed=0)
+    assert isinstance(env, VecMonitor)
+    env.reset()
+    n_seen = 0
+    for step in range(120):
+        _, _, dones, infos = env.step(np.full(3, step % 16))
+        for done, info in zip(dones, infos, strict=True):
+            assert done == ("episode" in info)
+            if done:
+                index = tiny_task.index_of[info["utterance_id"]]
+                assert info["episode"]["l"] == tiny_task.lengths[index]
+                assert info["episode"]["r"] == info["rewards"]["Fingerprint"]
+                n_seen += 1
+    assert n_seen >= 6
+    assert not isinstance(make_env_of(monitor=False), VecMonitor)
+
+
+def test_masks_are_handed_out_by_index(make_env_of: Callable[..., VecEnv]) -> None:
+    """A mask of another environment is one of another slot, after the first uneven end."""
+    mask = np.zeros((4, 16), np.bool_)
+    mask[np.arange(4), [3, 5, 7, 9]] = True
+    env = make_env_of(3, action_mask=mask)
+    env.set_options({"utterance": 6})
+    env.reset()
+    assert is_masking_supported(env)
+    for step in range(6):
+        np.testing.assert_array_equal(get_action_masks(env), [mask[step % 4]] * 3)
+        env.step(np.zeros(3, np.int64))
+    vector_env = env.unwrapped._env  # type: ignore[attr-defined]
+    vector_env.reset(options={"reset_mask": np.array([False, True, False])})
+    for indices, slots in ((None, [2, 0, 2]), (1, [0]), ([2, 1], [2, 0]), (range(2), [2, 0])):
+        rows = env.env_method("action_masks", indices=indices)
+        assert [int(np.flatnonzero(row)[0]) for row in rows] == [3 + 2 * slot for slot in slots]
+
+
+def test_attributes_are_found_behind_all_wrappers(
+    make_env_of: Callable[..., VecEnv], tiny_task: AnimationTask
+) -> None:
+    """Sequence algorithms look for the task; `has_attr` is how masks are discovered."""
+    env = make_env_of(3, observation="flat")
+    assert env.get_attr("sequence_task", indices=[0]) == [tiny_task]
+    assert env.get_attr("sequence_task") == [tiny_task] * 3
+    assert "audio" in env.get_attr("slices", 1)[0]
+    assert env.get_attr("render_mode") == [None] * 3
+    assert env.has_attr("action_masks")
+    assert not env.has_attr("compute_reward")
+    with pytest.raises(AttributeError):
+        env.get_attr("compute_reward")
+    env.set_attr("note", "mine")
+    assert env.get_attr("note", indices=range(2)) == ["mine", "mine"]
+    assert env.env_is_wrapped(Monitor) == [False] * 3
+    assert env.env_is_wrapped(Monitor, indices=[0]) == [False]
+
+
+def test_methods_are_called_with_their_arguments(
+    make_env_of: Callable[..., VecEnv], tiny_task: AnimationTask
+) -> None:
+    """Sequence algorithms score whole batches through it."""
+    env = make_env_of(2)
+    batch = tiny_task.recorded(np.array([4, 6]))
+    arrays = [batch.utterance, batch.tokens, batch.lengths]
+    (scores,) = env.env_method("score_tokens", *arrays, condition=batch.condition, indices=[0])
+    np.testing.assert_array_equal(scores, Fingerprint().score(batch))
+
+
+@pytest.mark.parametrize("observation", OBSERVATIONS)
+def test_no_memory_is_shared(make_env_of: Callable[..., VecEnv], observation: str) -> None:
+    """Replay buffers keep what they are given."""
+
+    def arrays_in(value: Any) -> list[np.ndarray]:
+        if isinstance(value, np.ndarray):
+            return [value]
+        parts = value.values() if isinstance(value, dict) else value
+        within = isinstance(value, dict | list | tuple)
+        return [array for part in parts for array in arrays_in(part)] if within else []
+
+    env = make_env_of(2, seed=0, observation=observation, monitor=False)
+    last = arrays_in(env.reset())
+    for _ in range(50):
+        arrays = arrays_in(env.step(np.zeros(2, np.int64)))
+        assert not any(np.shares_memory(one, other) for one in arrays for other in last)
+        last = arrays
+
+
+def test_closing_twice_is_allowed(make_env_of: Callable[..., VecEnv]) -> None:
+    """Callbacks close what the script closes, too."""
+    env = make_env_of()
+    env.reset()
+    env.close()
+    env.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("autoreset_mode", "NextStep"), ("defer_rewards", True)]
+)
+def test_what_stable_baselines3_fixes_is_rejected(
+    make_env_of: Callable[..., VecEnv], name: str, value: Any
+) -> None:
+    """Deferred rewards would leave it nothing to learn from."""
+    message = f"`{name}` must be left out (Stable-Baselines3 fixes it), got {value!r}"
+    with pytest.raises(InputError, match=re.escape(message)):
+        make_env_of(**{name: value})
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])
+def test_an_environment_of_another_mode_is_rejected(
+    tiny_task: AnimationTask, mode: AutoresetMode
+) -> None:
+    """The first step of every episode would be thrown away, and no one would notice."""
+    env = make_vector_env(2, task=tiny_task, reward=Fingerprint(), autoreset_mode=mode)
+    message = (
+        f"`env` must reset in the same step, got {mode}; make it with `autoreset_mode='SameStep'`"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        SB3VecEnv(env)
+
+
+def test_other_vector_environments_can_be_wrapped(make_twins: MakeTwins) -> None:
+    """One of one's own, made of scalar ones, speaks the same protocol."""
+    ours, theirs = make_twins(2)
+    scalar = theirs.envs  # type: ignore[attr-defined]
+    wrapped = SB3VecEnv(
+        SyncVectorEnv([lambda: scalar[0], lambda: scalar[1]], autoreset_mode="SameStep")
+    )
+    for env in (ours, wrapped):
+        env.seed(2)
+        env.reset()
+    assert run_both((ours, wrapped), 60) >= 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([{"utterance": 1}, {}, {}], "`options` must set the same in every environment, got [["),
+        ([{"utterance": 1}] * 2, "`utterance` must be one value or 3, got 2"),
+        ({"utterance": 99}, "`utterance` must be an id or in 0..11, got 99"),
+        ({"mood": "sad"}, "`options` must be among utterance, emotion, intensity, speaker, got mo"),
+    ],
+)
+def test_bad_options_are_rejected(
+    make_env_of: Callable[..., VecEnv], options: Any, message: str
+) -> None:
+    """At the reset that they are for."""
+    env = make_env_of(3)
+    env.set_options(options)
+    with pytest.raises(InputError, match=re.escape(message)):
+        env.reset()
+    env.set_options()
+    env.reset()
+
+
+@pytest.mark.parametrize("n_envs", [0, -1, 2.5, True])
+@pytest.mark.xfail(raises=AssertionError, strict=True, reason="the message names `num_envs`")
+def test_bad_numbers_of_environments_are_rejected(
+    make_env_of: Callable[..., VecEnv], n_envs: Any
+) -> None:
+    """By the name that the caller gave."""
+    message = f"`n_envs` must be an integer of at least 1, got {n_envs!r}"
+    with pytest.raises(InputError, match=re.escape(message)):
+        make_env_of(n_envs)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "observation", "settings"),
+    [
+        (stable_baselines3.PPO, "slim", {"n_steps": 32, "batch_size": 32, "n_epochs": 1}),
+        (stable_baselines3.PPO, "full_sequence", {"n_steps": 32, "batch_size": 32, "n_epochs": 1}),
+        (stable_baselines3.A2C, "slim", {"n_steps": 8}),
+        (stable_baselines3.DQN, "flat", {"learning_starts": 16, "buffer_size": 200}),
+        (sb3_contrib.MaskablePPO, "slim", {"n_steps": 32, "batch_size": 32, "n_epochs": 1}),
+        (sb3_contrib.MaskablePPO, "flat", {"n_steps": 32, "batch_size": 32, "n_epochs": 1}),
+    ],
+)
+def test_stock_algorithms_learn(
+    make_env_of: Callable[..., VecEnv],
+    algorithm: Any,
+    observation: str,
+    settings: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    """Without a warning: those that Stable-Baselines3 gives are worth heeding."""
+    masked = algorithm is sb3_contrib.MaskablePPO
+    env = make_env_of(4, observation=observation, action_mask="demonstrated" if masked else None)
+    policy = "MlpPolicy" if observation == "flat" else "MultiInputPolicy"
+    model = algorithm(policy, env, seed=0, device="cpu", **settings)
+    model.learn(256)
+    assert model.num_timesteps == 256
+    lengths = [episode["l"] for episode in model.ep_info_buffer]
+    assert len(lengths) >= 4
+    assert set(lengths) <= {20, 24, 28, 32, 36, 48}, "episodes must not be cut"
+    model.save(tmp_path / "model.zip")
+    loaded = algorithm.load(tmp_path / "model.zip", env=env)
+    returns, _ = evaluate_policy(
+        loaded, env, n_eval_episodes=4, return_episode_rewards=True, warn=True
+    )
+    assert len(returns) == 4
+    assert min(returns) > 0
+
+
+def test_observations_may_be_normalised(make_env_of: Callable[..., VecEnv]) -> None:
+    """`VecNormalize` reads `terminal_observation`, and writes into what it was given."""
+    env = VecNormalize(make_env_of(2, observation="flat", seed=0))
+    env.reset()
+    for _ in range(60):
+        obs, _, dones, infos = env.step(np.ones(2, np.int64))
+        assert np.abs(obs).max() <= 10
+        for done, info in zip(dones, infos, strict=True):
+            if done:
+                assert info["terminal_observation"].shape == env.observation_space.shape
+
+
+def test_our_sequence_algorithm_takes_it(make_env_of: Callable[..., VecEnv]) -> None:
+    """It writes whole utterances, and asks the environment for task, utterances and scores."""
+    network = {"network": {"n_layers": 1, "n_heads": 2, "width": 16, "dropout": 0.0}}
+    model = SequencePPO(
+        "MotionPolicy", make_env_of(2), policy_kwargs=network, n_episodes=4, batch_size=4, seed=0
+    )
+    model.learn(1)
+    assert model.num_timesteps >= 4 * 20
+    assert np.isfinite(model.batch.scores).all()

@@ -1,0 +1,221 @@
+"""`esarm bench env`: steps per second and memory of the environment, beside Gymnasium's and SB3's.
+
+All figures come from one run. Cases with the same number of environments take turns in short
+windows, so that a slow minute of a shared machine falls on all of them; each runs in a process of
+its own, so that its peak memory is its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import platform
+import statistics
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from esarm_env.env import SpeechAnimationEnv
+from train.bench.cases import NAMES, Case
+from train.bench.worker import RemoteCase
+
+SIZES = (1, 16, 256, 4096)
+SCORED_SIZE = 256  # environments of the second table
+MOST_PROCESSES = 16  # AsyncVectorEnv takes one for each environment
+WINDOW_S, N_WINDOWS = 0.3, 5
+BAR_RATIO, BAR_STEPS_PER_S, BAR_SCALAR_STEPS_PER_S, BAR_MIB = 40, 1_000_000, 60_000, 1024
+_PACKAGES = ("esarm", "gymnasium", "stable-baselines3", "numpy", "torch")
+
+Row = dict[str, Any]
+
+
+class Worker(Protocol):
+    """A case that runs somewhere; see `train.bench.worker.LocalCase`."""
+
+    def wait(self) -> None:
+        """Return when its environments are made."""
+
+    def window(self) -> dict[str, Any]:
+        """Step for a while; return `steps`, `seconds` and `episodes`."""
+
+    def finish(self) -> dict[str, Any]:
+        """Return `above_mib` and `total_mib`."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+def bench_environment(
+    run: Path | None = None,
+    *,
+    sizes: Sequence[int] = SIZES,
+    n_windows: int = N_WINDOWS,
+    start: Callable[[Case], Worker] | None = None,
+    note: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Measure all cases.
+
+    Args:
+        run: A run folder with a reward model, whose task is stepped; the default task without.
+        sizes: Numbers of environments.
+        n_windows: How often each case is timed.
+        start: Starts a case; by default a process of its own.
+        note: Told what comes next.
+
+    Returns:
+        `machine`, `task`, `cases` (a row each), `not_run`, `kib_per_env` and `bars`.
+    """
+    start = start or partial(RemoteCase, run=run, window_s=WINDOW_S)
+    # Opened here first, so that features are computed once and not in every process.
+    task = describe_task(Case("scalar", 1).template(run))
+    load_before = list(os.getloadavg())
+    rows: list[Row] = []
+    for group in groups_of(sizes):
+        note(f"{group[0].num_envs} environments{', scored' * group[0].scored}: {len(group)} cases")
+        rows += measure_group(group, start, n_windows=n_windows)
+    return {
+        "machine": describe_machine()
+        | {"load_before": load_before, "load_after": list(os.getloadavg())},
+        "task": task,
+        "cases": rows,
+        "not_run": [
+            {
+                "name": NAMES["async"],
+                "num_envs": size,
+                "scored": False,
+                "reason": "one process each",
+            }
+            for size in sizes
+            if size > MOST_PROCESSES
+        ],
+        "kib_per_env": growth_of(rows),
+        "bars": bars_of(rows),
+    }
+
+
+def groups_of(sizes: Sequence[int]) -> list[list[Case]]:
+    """Return the cases, those that take turns together."""
+    groups = []
+    for size in sizes:
+        backends = ["sync", "async", "dummy", "native", "sb3"]
+        if size > MOST_PROCESSES:
+            backends.remove("async")
+        if size == 1:
+            backends = ["scalar", "made", *backends]
+        groups.append([Case(backend, size) for backend in backends])
+    if SCORED_SIZE in sizes:
+        scored = ("sync", "native", "deferred")
+        groups.append([Case(backend, SCORED_SIZE, scored=True) for backend in scored])
+    return groups
+
+
+def measure_group(
+    group: Sequence[Case], start: Callable[[Case], Worker], *, n_windows: int
+) -> list[Row]:
+    """Return a row per case; the cases take turns."""
+    with ExitStack() as stack:
+        workers = []
+        for case in group:
+            worker = start(case)
+            stack.callback(worker.kill)
+            workers.append(worker)
+        for worker in workers:
+            worker.wait()
+        rounds = [[worker.window() for worker in workers] for _ in range(n_windows)]
+        return [
+            row_of(case, windows, worker.finish())
+            for case, worker, windows in zip(group, workers, zip(*rounds, strict=True), strict=True)
+        ]
+
+
+def row_of(case: Case, windows: Sequence[dict[str, Any]], memory: dict[str, Any]) -> Row:
+    """Return the figures of a case: the median window's rate between the slowest and fastest."""
+    rates = [window["steps"] / window["seconds"] for window in windows]
+    return {
+        "backend": case.backend,
+        "name": NAMES[case.backend],
+        "num_envs": case.num_envs,
+        "scored": case.scored,
+        "steps_per_s": statistics.median(rates),
+        "slowest": min(rates),
+        "fastest": max(rates),
+        "windows": rates,
+        "steps": sum(window["steps"] for window in windows),
+        "episodes": sum(window["episodes"] for window in windows),
+        **memory,
+    }
+
+
+def growth_of(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """Return per backend how much an environment more takes, in KiB, from each size to the next.
+
+    From 1 on it would be noise: what a process takes once, divided by a handful.
+    """
+    growth: dict[str, dict[str, float]] = {}
+    for backend in ("native", "sb3", "sync", "dummy"):
+        found = [row for row in rows if row["backend"] == backend and not row["scored"]]
+        found = [row for row in found if row["num_envs"] > 1]
+        growth[backend] = {
+            f"{less['num_envs']} to {more['num_envs']}": 1024
+            * (more["above_mib"] - less["above_mib"])
+            / (more["num_envs"] - less["num_envs"])
+            for less, more in itertools.pairwise(found)
+        }
+    return growth
+
+
+def bars_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return what is to be reached beside what was, for the rows that are there."""
+    found = {(row["backend"], row["num_envs"]): row for row in rows if not row["scored"]}
+    native, sync = found.get(("native", 256)), found.get(("sync", 256))
+    many, scalar = found.get(("native", 4096)), found.get(("scalar", 1))
+    bars = []
+    if native and sync:
+        # Turn by turn: what slowed both down in a turn is no difference between them.
+        turns = zip(native["windows"], sync["windows"], strict=True)
+        ratio = statistics.median(ours / theirs for ours, theirs in turns)
+        bars.append(_bar("native / SyncVectorEnv at 256, times", ratio, BAR_RATIO))
+    if native:
+        rate = native["steps_per_s"]
+        bars.append(_bar("native at 256, steps/s", rate, BAR_STEPS_PER_S))
+    if scalar:
+        rate = scalar["steps_per_s"]
+        bars.append(_bar("scalar, steps/s", rate, BAR_SCALAR_STEPS_PER_S))
+    if many:
+        bars.append(_bar("native at 4096, whole process, MiB", many["total_mib"], -BAR_MIB))
+    return bars
+
+
+def _bar(name: str, value: float, bar: float) -> dict[str, Any]:
+    """Return a bar with its verdict; a negative one is a limit from above."""
+    reached = value >= bar if bar > 0 else value < -bar
+    return {
+        "name": name,
+        "value": value,
+        "bar": abs(bar),
+        "at_most": bar < 0,
+        "reached": bool(reached),
+    }
+
+
+def describe_task(env: SpeechAnimationEnv) -> dict[str, Any]:
+    """Return what is stepped: the corpus, its utterances, and their lengths in steps."""
+    lengths = env.sequence_task.lengths[env.utterances]
+    return {
+        "corpus": env.sequence_task.corpus.name,
+        "utterances": len(lengths),
+        "steps": [int(lengths.min()), round(float(lengths.mean())), int(lengths.max())],
+    }
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return processors, system, and versions."""
+    return {
+        "cpus": os.cpu_count(),
+        "system": platform.platform(),
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in _PACKAGES},
+    }
