@@ -45,9 +45,11 @@ class FakeWorker:
         self.calls.append(("kill", self.case.backend))
 
 
-def row(backend, num_envs, *, rate=100.0, above=1.0, total=300.0, scored=False):
+def row(
+    backend, num_envs, *, rate=100.0, above=1.0, total=300.0, scored=False, autoreset="SameStep"
+):
     """Return a row as `row_of` makes it."""
-    case = Case(backend, num_envs, scored)
+    case = Case(backend, num_envs, scored, autoreset)
     windows = [{"steps": rate, "seconds": 1.0, "episodes": 2}]
     return row_of(case, windows, {"above_mib": above, "total_mib": total})
 
@@ -115,7 +117,7 @@ def test_a_worker_that_dies_is_named(tmp_path, capfd):
 def test_no_case_takes_thousands_of_processes():
     """4,096 processes would stop the machine."""
     groups = groups_of((1, 16, 256, 4096))
-    assert [len(group) for group in groups] == [7, 5, 4, 4, 3]
+    assert [len(group) for group in groups] == [7, 5, 4, 4, 2, 3]
     cases = [case for group in groups for case in group]
     assert {case.num_envs for case in cases if case.backend == "async"} == {1, 16}
     assert {case.num_envs for case in cases if case.backend in ("scalar", "made")} == {1}
@@ -167,10 +169,21 @@ def test_the_ratio_is_held_against_its_bar(fast, slow, reached):
     """40 times is the promise; a row with a terminal reward must not stand in for it."""
     rows = [row("native", 256, rate=fast), row("sync", 256, rate=slow)]
     rows += [row("native", 256, rate=1.0, scored=True), row("scalar", 1, rate=60_000)]
+    rows += [row("native", 256, rate=1.0, autoreset="NextStep")]
     ratio, rate, scalar = bars_of(rows)
     assert ratio["value"] == fast / slow and ratio["reached"] is reached
     assert rate["value"] == fast and not rate["reached"]
     assert scalar["reached"] and not scalar["at_most"]
+
+
+def test_each_autoreset_mode_has_its_ratio():
+    """Without phases that drift apart, episodes end together, and that is cheaper."""
+    rows = [row("native", 256, rate=500), row("sync", 256, rate=10)]
+    rows += [row("native", 256, rate=50, autoreset="NextStep")]
+    rows += [row("sync", 256, rate=5, autoreset="NextStep")]
+    same, following = bars_of(rows)[:2]
+    assert (same["value"], following["value"]) == (50, 10)
+    assert "SameStep" in same["name"] and "NextStep" in following["name"]
 
 
 def test_the_ratio_is_taken_turn_by_turn():
@@ -218,7 +231,15 @@ def test_columns_stand_below_each_other():
     """Seven digits beside three must be read at a glance."""
     figures = {
         "cases": [row("sync", 256), row("native", 256, rate=1_234_567.0)],
-        "not_run": [{"name": NAMES["async"], "num_envs": 256, "scored": False, "reason": "many"}],
+        "not_run": [
+            {
+                "name": NAMES["async"],
+                "num_envs": 256,
+                "scored": False,
+                "reason": "many",
+                "autoreset": "SameStep",
+            }
+        ],
         "machine": {
             "cpus": 2,
             "system": "Linux",
@@ -232,16 +253,16 @@ def test_columns_stand_below_each_other():
     }
     lines = render(figures).splitlines()
     header, sync, native, skipped = lines[5:9]
-    assert header.split()[:6] == "environment envs steps/s slowest fastest episodes".split()
+    assert header.split()[:6] == "environment autoreset envs steps/s slowest fastest".split()
     assert len(header) == len(sync) == len(native)
     column = header.index("steps/s") + len("steps/s")
     assert sync[:column].endswith(" 100") and native[:column].endswith(" 1,234,567")
-    assert skipped == "AsyncVectorEnv             256  not run: many"
+    assert skipped == "AsyncVectorEnv            SameStep    256  not run: many"
     assert "load 0.5 0.2 0.1 before, 1.0 1.0 1.0 after" in lines[0]
     assert "  native: 4.0 from 16 to 256" in lines
     assert "With the learned reward" not in "\n".join(lines)
     assert lines[-2:] == [
-        "native / SyncVectorEnv at 256, times: 12,346 (at least 40: reached)",
+        "native / SyncVectorEnv at 256, SameStep, times: 12,346 (at least 40: reached)",
         "native at 256, steps/s: 1,234,567 (at least 1,000,000: reached)",
     ]
     assert np.all([len(line) <= 160 for line in lines])

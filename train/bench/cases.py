@@ -43,11 +43,13 @@ class Case:
         num_envs: How many environments.
         scored: Whether episodes end with the learned reward, LVE and EVE; nothing is scored
             otherwise.
+        autoreset: Mode of the vector environments of Gymnasium's kind; SB3 has `SameStep` alone.
     """
 
     backend: str
     num_envs: int
     scored: bool = False
+    autoreset: str = AutoresetMode.SAME_STEP.value
 
     def template(self, run: str | Path | None) -> SpeechAnimationEnv:
         """Return a scalar environment whose task and reward all environments of the case share."""
@@ -84,7 +86,7 @@ def open_case(case: Case, template: SpeechAnimationEnv, actions: np.ndarray) -> 
     }
     if case.backend in ("scalar", "made"):
         return _open_scalar(case, settings, actions[:, 0])
-    env = _VECTORS[case.backend](case.num_envs, settings)
+    env = _VECTORS[case.backend](case, settings)
     if case.backend in ("dummy", "sb3"):
         env.seed(0)
         env.reset()
@@ -139,32 +141,37 @@ def _scoring_at_the_end(advance: Advance, score: Callable[[], Any]) -> Advance:
     return advance_and_score
 
 
-def _sync(num_envs: int, settings: Settings) -> Any:
-    return SyncVectorEnv([partial(SpeechAnimationEnv, **settings)] * num_envs)
+def _sync(case: Case, settings: Settings) -> Any:
+    return SyncVectorEnv(_functions(case, settings), autoreset_mode=case.autoreset)
 
 
-def _async(num_envs: int, settings: Settings) -> Any:
-    return AsyncVectorEnv([partial(SpeechAnimationEnv, **settings)] * num_envs)
+def _async(case: Case, settings: Settings) -> Any:
+    return AsyncVectorEnv(_functions(case, settings), autoreset_mode=case.autoreset)
 
 
-def _dummy(num_envs: int, settings: Settings) -> Any:
+def _dummy(case: Case, settings: Settings) -> Any:
     from stable_baselines3.common.vec_env import DummyVecEnv
 
-    return DummyVecEnv([partial(SpeechAnimationEnv, **settings)] * num_envs)
+    return DummyVecEnv(_functions(case, settings))
 
 
-def _native(num_envs: int, settings: Settings, *, defer: bool = False) -> Any:
-    mode = AutoresetMode.NEXT_STEP  # as SyncVectorEnv and AsyncVectorEnv
-    return SpeechAnimationVectorEnv(num_envs, autoreset_mode=mode, defer_rewards=defer, **settings)
+def _functions(case: Case, settings: Settings) -> list[Callable[[], gymnasium.Env[Any, Any]]]:
+    return [partial(SpeechAnimationEnv, **settings)] * case.num_envs
 
 
-def _sb3(num_envs: int, settings: Settings) -> Any:
+def _native(case: Case, settings: Settings, *, defer: bool = False) -> Any:
+    return SpeechAnimationVectorEnv(
+        case.num_envs, autoreset_mode=case.autoreset, defer_rewards=defer, **settings
+    )
+
+
+def _sb3(case: Case, settings: Settings) -> Any:
     from esarm_env.sb3 import make_sb3_vec_env
 
-    return make_sb3_vec_env(num_envs, monitor=False, **settings)
+    return make_sb3_vec_env(case.num_envs, monitor=False, **settings)
 
 
-_VECTORS: dict[str, Callable[[int, Settings], Any]] = {
+_VECTORS: dict[str, Callable[[Case, Settings], Any]] = {
     "sync": _sync,
     "async": _async,
     "dummy": _dummy,

@@ -18,12 +18,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+from gymnasium.vector import AutoresetMode
+
 from esarm_env.env import SpeechAnimationEnv
 from train.bench.cases import NAMES, Case
 from train.bench.worker import RemoteCase
 
 SIZES = (1, 16, 256, 4096)
-SCORED_SIZE = 256  # environments of the second table
+SIZE = 256  # environments of the ratio, of the other autoreset mode, and of the second table
+SAME_STEP, NEXT_STEP = AutoresetMode.SAME_STEP.value, AutoresetMode.NEXT_STEP.value
 MOST_PROCESSES = 16  # AsyncVectorEnv takes one for each environment
 WINDOW_S, N_WINDOWS = 0.3, 5
 BAR_RATIO, BAR_STEPS_PER_S, BAR_SCALAR_STEPS_PER_S, BAR_MIB = 40, 1_000_000, 60_000, 1024
@@ -86,6 +89,7 @@ def bench_environment(
                 "name": NAMES["async"],
                 "num_envs": size,
                 "scored": False,
+                "autoreset": SAME_STEP,
                 "reason": "one process each",
             }
             for size in sizes
@@ -106,9 +110,9 @@ def groups_of(sizes: Sequence[int]) -> list[list[Case]]:
         if size == 1:
             backends = ["scalar", "made", *backends]
         groups.append([Case(backend, size) for backend in backends])
-    if SCORED_SIZE in sizes:
-        scored = ("sync", "native", "deferred")
-        groups.append([Case(backend, SCORED_SIZE, scored=True) for backend in scored])
+    if SIZE in sizes:
+        groups.append([Case(each, SIZE, autoreset=NEXT_STEP) for each in ("sync", "native")])
+        groups.append([Case(each, SIZE, scored=True) for each in ("sync", "native", "deferred")])
     return groups
 
 
@@ -139,6 +143,7 @@ def row_of(case: Case, windows: Sequence[dict[str, Any]], memory: dict[str, Any]
         "name": NAMES[case.backend],
         "num_envs": case.num_envs,
         "scored": case.scored,
+        "autoreset": case.autoreset,
         "steps_per_s": statistics.median(rates),
         "slowest": min(rates),
         "fastest": max(rates),
@@ -156,8 +161,7 @@ def growth_of(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     """
     growth: dict[str, dict[str, float]] = {}
     for backend in ("native", "sb3", "sync", "dummy"):
-        found = [row for row in rows if row["backend"] == backend and not row["scored"]]
-        found = [row for row in found if row["num_envs"] > 1]
+        found = [row for row in _plain(rows) if row["backend"] == backend and row["num_envs"] > 1]
         growth[backend] = {
             f"{less['num_envs']} to {more['num_envs']}": 1024
             * (more["above_mib"] - less["above_mib"])
@@ -169,24 +173,42 @@ def growth_of(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
 
 def bars_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return what is to be reached beside what was, for the rows that are there."""
-    found = {(row["backend"], row["num_envs"]): row for row in rows if not row["scored"]}
-    native, sync = found.get(("native", 256)), found.get(("sync", 256))
-    many, scalar = found.get(("native", 4096)), found.get(("scalar", 1))
+    found = {(row["backend"], row["num_envs"]): row for row in _plain(rows)}
+    native, scalar = found.get(("native", SIZE)), found.get(("scalar", 1))
+    many = found.get(("native", 4096))
     bars = []
-    if native and sync:
-        # Turn by turn: what slowed both down in a turn is no difference between them.
-        turns = zip(native["windows"], sync["windows"], strict=True)
-        ratio = statistics.median(ours / theirs for ours, theirs in turns)
-        bars.append(_bar("native / SyncVectorEnv at 256, times", ratio, BAR_RATIO))
+    for mode in (SAME_STEP, NEXT_STEP):
+        ratio = _ratio(rows, mode)
+        if ratio is not None:
+            bars.append(_bar(f"native / SyncVectorEnv at {SIZE}, {mode}, times", ratio, BAR_RATIO))
     if native:
         rate = native["steps_per_s"]
-        bars.append(_bar("native at 256, steps/s", rate, BAR_STEPS_PER_S))
+        bars.append(_bar(f"native at {SIZE}, steps/s", rate, BAR_STEPS_PER_S))
     if scalar:
         rate = scalar["steps_per_s"]
         bars.append(_bar("scalar, steps/s", rate, BAR_SCALAR_STEPS_PER_S))
     if many:
         bars.append(_bar("native at 4096, whole process, MiB", many["total_mib"], -BAR_MIB))
     return bars
+
+
+def _plain(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of the main table."""
+    return [row for row in rows if not row["scored"] and row["autoreset"] == SAME_STEP]
+
+
+def _ratio(rows: Sequence[Row], mode: str) -> float | None:
+    """Return how many times faster ours is than `SyncVectorEnv`, if both were measured."""
+    both = {
+        row["backend"]: row["windows"]
+        for row in rows
+        if (row["num_envs"], row["autoreset"], row["scored"]) == (SIZE, mode, False)
+    }
+    if not {"native", "sync"} <= set(both):
+        return None
+    # Turn by turn: what slowed both down in a turn is no difference between them.
+    turns = zip(both["native"], both["sync"], strict=True)
+    return statistics.median(ours / theirs for ours, theirs in turns)
 
 
 def _bar(name: str, value: float, bar: float) -> dict[str, Any]:

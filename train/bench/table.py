@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-_COLUMNS = ("environment", "envs", "steps/s", "slowest", "fastest", "episodes", "MiB", "MiB total")
+_COLUMNS = (
+    "environment",
+    "autoreset",
+    "envs",
+    "steps/s",
+    "slowest",
+    "fastest",
+    "episodes",
+    "MiB",
+    "MiB total",
+)
 
 
 def render(figures: dict[str, Any]) -> str:
@@ -47,20 +57,21 @@ def _table(title: str, rows: Sequence[dict[str, Any]]) -> str:
     cells = [_COLUMNS, *(_cells(row) for row in rows)]
     full = [row for row in cells if len(row) == len(_COLUMNS)]
     widths = [max(len(row[column]) for row in full) for column in range(len(_COLUMNS))]
-    first = max(len(row[0]) for row in cells)
+    names, modes = (max(len(row[column]) for row in cells) for column in (0, 1))
     lines = [title]
     for row in cells:
-        rest = (f"{text:>{width}}" for text, width in zip(row[1:], widths[1:], strict=False))
-        lines.append("  ".join([f"{row[0]:<{first}}", *rest]))
+        rest = (f"{text:>{width}}" for text, width in zip(row[2:], widths[2:], strict=False))
+        lines.append("  ".join([f"{row[0]:<{names}}", f"{row[1]:<{modes}}", *rest]))
     return "\n".join(lines)
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     if "reason" in row:
-        return row["name"], f"{row['num_envs']:,}", f"not run: {row['reason']}"
+        return row["name"], row["autoreset"], f"{row['num_envs']:,}", f"not run: {row['reason']}"
     rates = (f"{row[key]:,.0f}" for key in ("steps_per_s", "slowest", "fastest"))
     memory = (f"{row[key]:,.1f}" for key in ("above_mib", "total_mib"))
-    return row["name"], f"{row['num_envs']:,}", *rates, f"{row['episodes']:,}", *memory
+    envs = f"{row['num_envs']:,}"
+    return row["name"], row["autoreset"], envs, *rates, f"{row['episodes']:,}", *memory
 
 
 def _growth(kib_per_env: dict[str, dict[str, float]]) -> str:

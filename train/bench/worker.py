@@ -190,7 +190,7 @@ def main(order: dict[str, Any]) -> None:
     import torch
 
     torch.set_num_threads(1)
-    case = Case(order["backend"], order["num_envs"], order["scored"])
+    case = Case(order["backend"], order["num_envs"], order["scored"], order["autoreset"])
     local = LocalCase(case, case.template(order["run"]), window_s=order["window_s"])
     print(json.dumps({}), file=answers, flush=True)
     for line in sys.stdin:
