@@ -6,6 +6,8 @@ utterance of a large corpus, and need not: only those being played must be there
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from esarm_env.task import N_KEPT, AnimationTask, sliding_windows
@@ -23,14 +25,27 @@ class ChunkTable:
         self._task = task
         n_utterances = len(task.corpus)
         self._place_of: IntArray = np.full(n_utterances, -1)
-        capacity = n_utterances if n_utterances <= N_KEPT else N_KEPT + n_players
+        # While all players change at once, what ends and what begins are both there.
+        capacity = min(n_utterances, N_KEPT + 2 * n_players)
         self._utterance_at: IntArray = np.full(capacity, -1)
         self._n_rows = longest // task.tokens_per_chunk + 2 * task.context
         self._chunks: FloatArray = np.zeros(
             (capacity, self._n_rows, task.chunk_dim), dtype=np.float32
         )
-        flat = self._chunks.reshape(-1, task.chunk_dim)
-        self._windows = sliding_windows(flat, context=task.context)
+        self._windows = self._view()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the view: a copy of it would be an array of its own."""
+        return {key: value for key, value in self.__dict__.items() if key != "_windows"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._windows = self._view()
+
+    def _view(self) -> FloatArray:
+        """Return the windows of all places, one after another, (rows, window_dim)."""
+        flat = self._chunks.reshape(-1, self._task.chunk_dim)
+        return sliding_windows(flat, context=self._task.context)
 
     def first_windows(self, utterances: IntArray, *, playing: IntArray) -> IntArray:
         """Return where the windows of `utterances` (n,) begin, shape (n,).
@@ -66,8 +81,9 @@ class ChunkTable:
         """Return `n` places to write to: free ones, else those that nobody plays."""
         free = np.flatnonzero(self._utterance_at < 0)
         if len(free) < n:
-            idle = np.flatnonzero(~np.isin(self._utterance_at, playing))
+            full = self._utterance_at >= 0
+            idle = np.flatnonzero(full & ~np.isin(self._utterance_at, playing))
             self._place_of[self._utterance_at[idle]] = -1
             self._utterance_at[idle] = -1
-            free = idle
+            free = np.flatnonzero(self._utterance_at < 0)
         return free[:n]

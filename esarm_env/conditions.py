@@ -48,12 +48,15 @@ class ConditionEncoder:
             speaker: A training speaker; None or any other name means "average speaker".
 
         Raises:
-            InputError: If emotion or intensity is unknown; the message lists the valid ones.
+            InputError: If emotion or intensity is unknown (the message lists the valid ones), or
+                the speaker is no name.
         """
-        if emotion not in EMOTIONS:
+        if not isinstance(emotion, str) or emotion not in EMOTIONS:
             raise InputError(f"`emotion` must be one of {', '.join(EMOTIONS)}, got {emotion!r}")
-        if intensity not in range(1, N_INTENSITIES + 1):
+        if np.ndim(intensity) or intensity not in range(1, N_INTENSITIES + 1):
             raise InputError(f"`intensity` must be 1 to {N_INTENSITIES}, got {intensity!r}")
+        if not (speaker is None or isinstance(speaker, str)):
+            raise InputError(f"`speaker` must be a name or None, got {speaker!r}")
         condition = np.zeros(self.dim, dtype=np.float32)
         condition[EMOTIONS.index(emotion)] = 1
         condition[INTENSITY_SLICE.start + int(intensity) - 1] = 1

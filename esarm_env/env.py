@@ -168,19 +168,19 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Start an utterance; see "Start" above for `options`."""
+        given = check_options(options)
+        self._rules.check(given)  # first: a refused option leaves the episode as it was
         super().reset(seed=seed)
         if seed is not None:
             self._episode = -1
-        given = check_options(options)
         wanted = given.get("utterance")
         if wanted is None:
             number = float(self.np_random.random())
             utterance = self._rules.sampler.draw(number, self._episode + 1)
         else:
             utterance = self._rules.find(wanted)
-        condition = self._rules.condition(utterance, given)
-        # Nothing was changed before this line: a refused option leaves the episode as it was.
-        self._utterance, self._condition = utterance, condition
+        self._utterance = utterance
+        self._condition = self._rules.condition(utterance, given)
         self._episode += 1
         self._windows = self.sequence_task.windows_of(utterance)
         self._length = int(self.sequence_task.lengths[utterance])
@@ -288,5 +288,5 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
             "utterance_id": self._utterance_id(),
         }
         info |= {name: float(values[0]) for name, values in outcome.errors.items()}
-        self._outcome = info
+        self._outcome = dict(info)  # wrappers add to theirs
         return float(outcome.total[0]), info

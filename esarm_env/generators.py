@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -52,12 +53,20 @@ class Generators:
         """Return a seed for every row: `seed + i` of a number, the given ones of a list.
 
         Raises:
-            InputError: If a list has another length.
+            InputError: If it is not so, or negative.
         """
         if seed is None:
             return [None] * len(self)
-        if isinstance(seed, (int, np.integer)):
+        if _is_seed(seed):
             return [int(seed) + row for row in range(len(self))]
-        if len(seed) != len(self):
-            raise InputError(f"`seed` must hold {len(self)} seeds, got {len(seed)}")
+        if not isinstance(seed, Sequence) or len(seed) != len(self):
+            raise InputError(f"`seed` must be one number or {len(self)}, got {seed!r}")
+        wrong = [each for each in seed if each is not None and not _is_seed(each)]
+        if wrong:
+            raise InputError(f"`seed` must hold integers of at least 0 or None, got {wrong[0]!r}")
         return seed
+
+
+def _is_seed(value: Any) -> TypeGuard[int]:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return bool(whole and value >= 0)

@@ -1,4 +1,4 @@
-"""Options of a vector environment's `reset`: one value for all, or one for each."""
+"""Arguments of vector environments: how many, and the options of `reset` for each."""
 
 from __future__ import annotations
 
@@ -11,6 +11,18 @@ from esarm_env.errors import InputError
 from esarm_env.types import BoolArray
 
 
+def check_count(value: Any, *, name: str) -> int:
+    """Return a number of environments.
+
+    Raises:
+        InputError: If it is no integer of at least 1.
+    """
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < 1:
+        raise InputError(f"`{name}` must be an integer of at least 1, got {value!r}")
+    return int(value)
+
+
 def options_of(options: Mapping[str, Any], row: int, *, num_envs: int) -> dict[str, Any]:
     """Return the options of environment `row`: its own entry of those that come as a sequence.
 
@@ -19,7 +31,7 @@ def options_of(options: Mapping[str, Any], row: int, *, num_envs: int) -> dict[s
     """
     values = {}
     for name, value in options.items():
-        each = isinstance(value, (list, tuple, np.ndarray))
+        each = isinstance(value, (list, tuple)) or np.ndim(value) > 0
         if each and len(value) != num_envs:
             raise InputError(f"`{name}` must be one value or {num_envs}, got {len(value)}")
         values[name] = value[row] if each else value

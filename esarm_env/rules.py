@@ -67,6 +67,8 @@ class EpisodeRules:
         metrics: bool,
     ) -> None:
         """Check the settings against the task; see `SpeechAnimationEnv` for their meaning."""
+        if not isinstance(sampling, Sampling):
+            raise InputError(f"`sampling` must be a Sampling or None, got {sampling!r}")
         self.task, self.reward = task, reward
         self._metrics = metrics
         self._allowed = _short_enough(task, max_duration_s)
@@ -134,6 +136,15 @@ class EpisodeRules:
             )
         return found
 
+    def check(self, options: Mapping[str, Any]) -> None:
+        """Check the options of one episode, before anything is drawn or changed for it.
+
+        Raises:
+            InputError: If the utterance or a label is unknown.
+        """
+        wanted = options.get("utterance")
+        self.condition(0 if wanted is None else self.find(wanted), options)
+
     def condition(self, utterance: int, options: Mapping[str, Any]) -> FloatArray:
         """Return the condition of an episode, shape (condition_dim,), a fresh copy.
 
@@ -169,7 +180,7 @@ def check_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
         InputError: If there is a key that `reset` does not know.
     """
     given = dict(options or {})
-    unknown = sorted(set(given) - set(RESET_OPTIONS))
+    unknown = sorted(str(name) for name in set(given) - set(RESET_OPTIONS))
     if unknown:
         raise InputError(
             f"`options` must be among {', '.join(RESET_OPTIONS)}, got {', '.join(unknown)}"
@@ -181,9 +192,11 @@ def _short_enough(task: AnimationTask, max_duration_s: float | None) -> BoolArra
     """Return which utterances of the corpus may be chosen, shape (n_utterances,)."""
     if max_duration_s is None:
         return np.ones(len(task.corpus), dtype=np.bool_)
-    if not max_duration_s > 0:
-        raise InputError(f"`max_duration_s` must be above 0 or None, got {max_duration_s}")
-    allowed: BoolArray = task.n_frames <= max_duration_s * FRAME_RATE_HZ
+    number = isinstance(max_duration_s, (int, float, np.number))
+    if not number or isinstance(max_duration_s, bool) or not max_duration_s > 0:
+        raise InputError(f"`max_duration_s` must be above 0 or None, got {max_duration_s!r}")
+    # 4.1 s are 123 frames, although 4.1 * 30 is a hair less.
+    allowed: BoolArray = task.n_frames <= max_duration_s * FRAME_RATE_HZ + 1e-6
     return allowed
 
 
@@ -191,13 +204,14 @@ def _token_mask(task: AnimationTask, action_mask: str | BoolArray | None) -> Boo
     shape = (task.tokens_per_chunk, task.n_tokens)
     if action_mask is None:
         return np.ones(shape, dtype=np.bool_)
-    if isinstance(action_mask, str):
-        if action_mask != DEMONSTRATED:
-            raise InputError(
-                f"`action_mask` must be None, {DEMONSTRATED!r} or an array, got {action_mask!r}"
-            )
-        return _demonstrated(task)
-    mask = np.array(action_mask)
+    if isinstance(action_mask, str) and action_mask != DEMONSTRATED:
+        raise InputError(
+            f"`action_mask` must be None, {DEMONSTRATED!r} or an array, got {action_mask!r}"
+        )
+    try:
+        mask = _demonstrated(task) if isinstance(action_mask, str) else np.array(action_mask)
+    except ValueError as error:
+        raise InputError(f"`action_mask` must be bool of shape {shape}, got {error}") from error
     if mask.shape != shape or mask.dtype != np.bool_:
         raise InputError(
             f"`action_mask` must be bool of shape {shape} (slot of the chunk, token), "

@@ -39,9 +39,17 @@ class Sampling:
     n_buckets: int = 1
 
     def __post_init__(self) -> None:
-        """Check the number of buckets."""
-        if self.n_buckets < 1:
-            raise InputError(f"`n_buckets` must be at least 1, got {self.n_buckets}")
+        """Check the types and the number of buckets."""
+        n = self.n_buckets
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise InputError(f"`n_buckets` must be an integer of at least 1, got {n!r}")
+        given = self.weights
+        by_id = isinstance(given, Mapping) and all(isinstance(name, str) for name in given)
+        if not (given is None or by_id or callable(given)):
+            raise InputError(
+                "`weights` must be None, ids with weights, or a function of a record, "
+                f"got {given!r}"
+            )
 
 
 class UtteranceSampler:
@@ -66,7 +74,8 @@ class UtteranceSampler:
         weights = _weights_of(sampling.weights, [records[int(i)] for i in self._utterances])
         drawn = weights > 0
         self._utterances = self._utterances[drawn]
-        self._cumulative = np.cumsum(weights[drawn] / weights.sum())
+        shares = weights[drawn] / weights.max()  # first, for the sum of huge ones overflows
+        self._cumulative = np.cumsum(shares / shares.sum())
         self._cumulative[-1] = 1.0  # which rounding may miss by a hair, and no number reaches
         self._n_buckets = sampling.n_buckets
 
@@ -100,15 +109,20 @@ def _weights_of(weights: Weights | None, records: list[Record]) -> DoubleArray:
     if weights is None:
         return np.ones(len(records))
     if isinstance(weights, Mapping):
+        known = weights
         unknown = sorted(set(weights) - {record.id for record in records})
         if unknown:
             raise InputError(
                 "`weights` must name utterances of the split that are not too long "
                 f"(such as {records[0].id!r}), got {', '.join(unknown[:3])}"
             )
-        found = np.array([weights.get(record.id, 0.0) for record in records], dtype=np.float64)
+        given = [known.get(record.id, 0.0) for record in records]
     else:
-        found = np.array([weights(record) for record in records], dtype=np.float64)
+        given = [weights(record) for record in records]
+    try:
+        found = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"`weights` must be numbers, got {error}") from error
     bad = ~(np.isfinite(found) & (found >= 0))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])

@@ -18,6 +18,7 @@ from stable_baselines3.common.vec_env.base_vec_env import (
 
 from esarm_env.errors import InputError
 from esarm_env.making import SLIM, make_vector_env
+from esarm_env.options import check_count
 
 # Methods whose result has a row per environment; of all others every environment gives the same.
 _METHODS_BY_ROW = ("action_masks", "render")
@@ -49,7 +50,10 @@ def make_sb3_vec_env(
                 f"`{name}` must be left out (Stable-Baselines3 fixes it), got {env_kwargs[name]!r}"
             )
     made = make_vector_env(
-        n_envs, observation=observation, autoreset_mode=AutoresetMode.SAME_STEP, **env_kwargs
+        check_count(n_envs, name="n_envs"),
+        observation=observation,
+        autoreset_mode=AutoresetMode.SAME_STEP,
+        **env_kwargs,
     )
     env: VecEnv = SB3VecEnv(made)
     if seed is not None:
@@ -114,7 +118,10 @@ class SB3VecEnv(VecEnv):
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         """Return the attribute of the vector environment, once per index."""
-        return [self._find(attr_name)] * len(list(self._get_indices(indices)))
+        # The vector environment's own spaces are those of all environments together.
+        of_one = attr_name in ("observation_space", "action_space")
+        value = getattr(self, attr_name) if of_one else self._find(attr_name)
+        return [value for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
         """Set the attribute of the vector environment, which all indices share."""

@@ -33,7 +33,6 @@ class EpisodeSlots:
         self.length: IntArray = np.zeros(n_slots, dtype=np.int64)
         # One place behind the longest: where a token goes that is written after the end.
         self._tokens: IntArray = np.full((n_slots, longest + 1), -1)
-        self._flat_tokens = self._tokens.reshape(-1)
         self._first_place = np.arange(n_slots) * (longest + 1)
         # The same once more, a row per step, of which the last `per_chunk` are what agents see.
         self._recent: IntArray = np.full((self._per_chunk + _N_RECENT, n_slots), -1)
@@ -58,7 +57,7 @@ class EpisodeSlots:
 
     def write(self, tokens: IntArray) -> None:
         """Append a token to every episode; once behind the end does no harm before `begin`."""
-        self._flat_tokens[self._first_place + self.step] = tokens
+        self._tokens.reshape(-1)[self._first_place + self.step] = tokens
         self.step += 1
         if self._now == len(self._recent):
             self._recent[: self._per_chunk] = self._recent[-self._per_chunk :]

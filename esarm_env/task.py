@@ -235,6 +235,8 @@ def sliding_windows(chunks: FloatArray, *, context: int) -> FloatArray:
     Returns:
         Shape (..., n_chunks, (2 * context + 1) * W): neighbours stand side by side in memory.
     """
+    if not chunks.flags.c_contiguous:
+        raise ValueError(f"`chunks` must be contiguous, got strides {chunks.strides}")
     *front, rows, width = chunks.shape
     shape = (*front, rows - 2 * context, (2 * context + 1) * width)
     return np.lib.stride_tricks.as_strided(chunks, shape, chunks.strides, writeable=False)

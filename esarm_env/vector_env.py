@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from esarm_env.errors import InputError
 from esarm_env.generators import Generators, Seeds
 from esarm_env.infos import Infos, add_infos
 from esarm_env.opening import open_problem
-from esarm_env.options import check_mask, options_of
+from esarm_env.options import check_count, check_mask, options_of
 from esarm_env.rendering import EpisodeRenderer, Timing
 from esarm_env.rendering.text import Picture
 from esarm_env.rewards import RewardChoice, resolve_reward
@@ -57,7 +58,7 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
 
     `reset(options=...)` takes, beside the scalar environment's options, one value per environment
     for each of them (a sequence of `num_envs`), and `reset_mask`, bool (num_envs,), which leaves
-    the other environments where they are.
+    the other environments where they are and keeps what waits for `score_finished`.
     """
 
     def __init__(
@@ -100,9 +101,7 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
             InputError: If something is unknown or missing; the message says what is valid.
         """
         super().__init__()
-        if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
-            raise InputError(f"`num_envs` must be an integer of at least 1, got {num_envs!r}")
-        self.num_envs = num_envs
+        self.num_envs = num_envs = check_count(num_envs, name="num_envs")
         self.autoreset_mode = _mode(autoreset_mode)
         if render_mode not in (None, RGB_ARRAY):
             raise InputError(f"`render_mode` must be {RGB_ARRAY} or None, got {render_mode!r}")
@@ -159,8 +158,13 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
         if not self._ready and not mask.all():
             raise RuntimeError("`reset_mask` must follow a reset of all environments, got none")
         rows = mask.nonzero()[0]
-        self._seed(rows, seed)
-        self._begin(rows, options=given)
+        # First: what is refused leaves the episodes as they were.
+        seeds = self._generators.spread(seed)
+        chosen = [options_of(given, row, num_envs=self.num_envs) for row in rows.tolist()]
+        for each in chosen if given else ():
+            self._rules.check(each)
+        self._seed(rows, seeds)
+        self._begin(rows, options=chosen if given else None)
         self._waiting = self._waiting & ~mask
         if not partial:
             self._n_steps = 0
@@ -251,24 +255,21 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
         """The seeds of the environments' generators."""
         return tuple(self._generators.seed_of(row) for row in range(self.num_envs))
 
-    def _seed(self, rows: IntArray, seed: Seeds) -> None:
-        seeds = self._generators.spread(seed)
+    def _seed(self, rows: IntArray, seeds: Sequence[int | None]) -> None:
         for row in rows.tolist():
             if seeds[row] is not None:
                 self._generators.seed(row, seeds[row])
                 self._episode[row] = -1
 
-    def _begin(self, rows: IntArray, *, options: dict[str, Any] | None = None) -> None:
-        """Start an episode in each of `rows`, shape (n,)."""
-        if options:
-            chosen = [options_of(options, row, num_envs=self.num_envs) for row in rows.tolist()]
-            utterances = self._choose(rows, [given.get("utterance") for given in chosen])
-            pairs = zip(utterances.tolist(), chosen, strict=True)
+    def _begin(self, rows: IntArray, *, options: list[dict[str, Any]] | None = None) -> None:
+        """Start an episode in each of `rows`, shape (n,), as its `options` say."""
+        if options is not None:
+            utterances = self._choose(rows, [given.get("utterance") for given in options])
+            pairs = zip(utterances.tolist(), options, strict=True)
             conditions = np.stack([self._rules.condition(*pair) for pair in pairs])
         else:
             utterances = self._draw(rows)
             conditions = self.sequence_task.condition_of(utterances)
-        # Nothing was changed before this line: a refused option leaves the episodes as they were.
         self._slots.begin(rows, utterances, conditions)
         self._episode[rows] += 1
 

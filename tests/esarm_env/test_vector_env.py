@@ -313,11 +313,6 @@ def test_what_was_returned_may_be_written_into(
             kept = [each.reset(options={"reset_mask": mask}) for each in (env, other)]
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    strict=True,
-    reason="arrays that are views of others are copied as arrays of their own",
-)
 @pytest.mark.parametrize(
     "copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))], ids=["copy", "pickle"]
 )

@@ -15,7 +15,7 @@ def command_animate(
     /,
     *,
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
-    run: Path = Path("runs/demo"),
+    run: Path | None = None,
     emotion: str = "neutral",
     intensity: int = 2,
     speaker: str | None = None,
@@ -31,7 +31,8 @@ def command_animate(
         speech: A sound file of 0.2 s to 10 min, any rate, mono or stereo (WAV, FLAC, Ogg, MP3;
             with the extra `video` also .m4a and video).
         output: The CSV to write.
-        run: Folder of a finished run.
+        run: Folder of a finished run; by default what ships with the package (trained on synthetic
+            speech alone).
         emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised.
         intensity: 1 (weak) to 3 (strong).
         speaker: Face style of a training speaker; the average by default.
@@ -42,12 +43,13 @@ def command_animate(
         seed: Of sampling.
         json: Also write what was done to this file.
     """
+    from esarm_env.shipped import shipped_run
     from train.animate import Voice, animate_file
 
     done = animate_file(
         speech,
         output,
-        run=run,
+        run=run or shipped_run(),
         voice=Voice(emotion, intensity, speaker),
         policy=policy,
         rate_hz=rate,
