@@ -136,7 +136,10 @@ def test_long_utterances_cannot_be_chosen(
         (33, 1.1),
         (45, 1.5),
         (44, 44 / 30),
-        *(*pair for pair in ((123, 4.1), (246, 8.2), (507, 16.9), (245, 245 / 30))),
+        (123, 4.1),
+        (246, 8.2),
+        (507, 16.9),
+        (245, 245 / 30),
     ],
 )
 def test_the_limit_itself_is_not_too_long(
