@@ -54,7 +54,7 @@ class ChunkTable:
             utterances: Loaded where they are not there yet.
             playing: Utterances that must stay, any shape.
         """
-        places = self._place_of[utterances]
+        places: IntArray = self._place_of[utterances]
         if np.minimum.reduce(places, initial=0) < 0:
             missing = np.unique(utterances[places < 0])
             for place, utterance in zip(

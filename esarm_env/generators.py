@@ -46,8 +46,8 @@ class Generators:
 
     def random(self, rows: IntArray) -> npt.NDArray[np.float64]:
         """Return one number in [0, 1) of each of `rows`, shape (n,)."""
-        found = [self._generators[row] or self[row] for row in rows.tolist()]
-        return np.array([generator.random() for generator in found])
+        known = self._generators
+        return np.array([(known[row] or self[row]).random() for row in rows.tolist()])
 
     def spread(self, seed: Seeds) -> Sequence[int | None]:
         """Return a seed for every row: `seed + i` of a number, the given ones of a list.

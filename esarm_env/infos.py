@@ -25,7 +25,7 @@ def add_infos(infos: Infos, values: Mapping[str, Any], rows: IntArray, *, mask: 
         mask: The same as bool, shape (num_envs,).
     """
     for key, value in values.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             array = infos.get(key, {})
             add_infos(array, value, rows, mask=mask)
         else:

@@ -41,6 +41,10 @@ class EpisodeSlots:
         self._table = ChunkTable(task, n_players=n_slots, longest=longest)
         self._first_window: IntArray = np.zeros(n_slots, dtype=np.int64)
         self._last_window: IntArray = np.zeros(n_slots, dtype=np.int64)
+        # While all slots begin chunks together, what they hear changes only then: see `_hear`.
+        self._together = False
+        self._clock = 0  # steps since all of them began
+        self._heard: FloatArray = np.zeros((n_slots, task.window_dim), dtype=np.float32)
 
     def begin(self, rows: IntArray, utterances: IntArray, conditions: FloatArray) -> None:
         """Start `utterances` (n,) under `conditions` (n, condition_dim) in `rows` (n,)."""
@@ -54,11 +58,16 @@ class EpisodeSlots:
         self.step[rows] = 0
         self._tokens[rows] = -1
         self._recent[self._now - self._per_chunk : self._now, rows] = -1
+        if len(rows) == len(self.step):
+            self._together, self._clock = True, 0
+        else:
+            self._together = self._together and self._clock % self._per_chunk == 0
 
     def write(self, tokens: IntArray) -> None:
         """Append a token to every episode; once behind the end does no harm before `begin`."""
         self._tokens.reshape(-1)[self._first_place + self.step] = tokens
         self.step += 1
+        self._clock += 1
         if self._now == len(self._recent):
             self._recent[: self._per_chunk] = self._recent[-self._per_chunk :]
             self._now = self._per_chunk
@@ -72,15 +81,27 @@ class EpisodeSlots:
 
     def observe(self) -> Observation:
         """Return what all agents see, in fresh arrays."""
-        # After the last token the last chunk stays in view.
-        window = np.minimum(self._first_window + self.step // self._per_chunk, self._last_window)
         return {
-            "audio": self._table.windows(window),
+            "audio": self._hear(),
             "condition": self._condition.copy(),
             "last_tokens": self._last_tokens.T.copy(),
             "step": self.step[:, None].copy(),
             "utterance": self.utterance[:, None].copy(),
         }
+
+    def _hear(self) -> FloatArray:
+        """Return the current audio windows, shape (N, window_dim), fresh.
+
+        Copying those of the step before takes half as long as gathering them again.
+        """
+        if self._together and self._clock % self._per_chunk:
+            return self._heard.copy()
+        # After the last token the last chunk stays in view.
+        window = np.minimum(self._first_window + self.step // self._per_chunk, self._last_window)
+        audio = self._table.windows(window)
+        if self._together:
+            self._heard[:] = audio
+        return audio
 
     def observe_ended(self, rows: IntArray) -> list[Observation]:
         """Return what the agents of `rows` (n,), at their ends, see last, in fresh arrays."""
@@ -102,12 +123,12 @@ class EpisodeSlots:
             self._condition[row],
         )
 
-    def tokens_of(self, rows: IntArray) -> IntArray:
-        """Return what was written in `rows`, shape (n, longest), padded with -1, fresh."""
-        return self._tokens[rows, :-1]
-
-    def trajectories(self, rows: IntArray) -> Trajectories:
-        """Return the finished episodes in `rows`, fresh."""
+    def finished(self, rows: IntArray) -> tuple[Trajectories, IntArray]:
+        """Return the finished episodes in `rows` (n,), and their tokens (n, longest), fresh."""
         lengths = self.length[rows]
-        tokens = self._tokens[rows, : lengths.max()]
-        return Trajectories.trusted(self.utterance[rows], tokens, lengths, self._condition[rows])
+        tokens = self._tokens[rows]  # (n, longest + 1)
+        width = np.maximum.reduce(lengths)
+        trajectories = Trajectories.trusted(
+            self.utterance[rows], tokens[:, :width], lengths, self._condition[rows]
+        )
+        return trajectories, tokens[:, :-1]

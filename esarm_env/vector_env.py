@@ -308,9 +308,9 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
 
     def _end(self, ended: IntArray, mask: BoolArray, rewards: DoubleArray, infos: Infos) -> None:
         """Score the episodes in rows `ended`, shape (n,), or in `mask`, and maybe begin anew."""
-        trajectories = self._slots.trajectories(ended)
+        trajectories, tokens = self._slots.finished(ended)
         info: dict[str, Any] = {
-            "tokens": self._slots.tokens_of(ended),
+            "tokens": tokens,
             "utterance_id": self._ids[trajectories.utterance],
         }
         if self._defer:

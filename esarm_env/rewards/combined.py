@@ -166,5 +166,6 @@ def _formula(terms: Sequence[RewardTerm]) -> str:
 
 
 def _contents(trajectories: Trajectories) -> tuple[bytes, ...]:
-    parts = (trajectories.utterance, trajectories.tokens, trajectories.lengths)
-    return tuple(part.tobytes() for part in (*parts, trajectories.condition))
+    given = trajectories
+    parts = (given.utterance, given.tokens, given.lengths, given.condition)
+    return tuple(part.tobytes() for part in parts)

@@ -349,3 +349,25 @@ def test_odd_options_are_rejected_by_name(
     env = make_env()
     with pytest.raises(InputError, match=re.escape(message)):
         env.reset(options=options)
+
+
+@pytest.mark.parametrize("mode", [NEXT, SAME, DISABLED])
+def test_rows_out_of_step_hear_their_own_chunk(make_env: MakeEnv, mode: AutoresetMode) -> None:
+    """Where all rows begin chunks together, windows are copied; one row less, and they must not."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        env = make_env(4, mode)
+        obs, _ = env.reset(seed=3)
+        for _ in range(40):
+            ended = np.zeros(4, dtype=bool)
+            if rng.random() < 0.15:
+                ended = rng.random(4) < 0.4
+            if ended.any():
+                obs, _ = env.reset(options={"reset_mask": ended})
+            obs, _, terminated, _, _ = env.step(rng.integers(16, size=4))
+            if mode is DISABLED and terminated.any():
+                obs, _ = env.reset(options={"reset_mask": terminated})
+            for row in range(4):
+                windows = env.sequence_task.windows_of(int(obs["utterance"][row, 0]))
+                chunk = min(int(obs["step"][row, 0]) // 4, len(windows) - 1)
+                np.testing.assert_array_equal(obs["audio"][row], windows[chunk])
