@@ -71,7 +71,9 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
     At the start `utterance_id`. At the end: `utterance_id`; `tokens`, shape (longest,), -1 behind
     the last; `rewards`, the score of each term before its weight; and, unless `metrics=False`,
     `lve` and `eve` in mm (mean over frames of the maximum over the region's vertices of the L2
-    error). The errors never enter the reward unless it says that it needs them.
+    error; nan where the corpus has not captured the region). The errors never enter the reward
+    unless it says that it needs them. `sequence_task.corpus.records` says what there is to replay,
+    and `sequence_task.demonstration(index)` are the recorded motion's tokens.
 
     ## Arguments
     | argument | default | meaning |

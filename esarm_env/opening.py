@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import hashlib
 import json
 import shutil
@@ -173,9 +174,14 @@ def _features(corpus: Corpus, encoder: str) -> FeatureStore:
         if _is_writable(cache_dir()):
             raise
         _warn_of_cache(str(error))
+    return open_features(corpus, made, cache=_cache_of_this_process())
+
+
+@functools.cache
+def _cache_of_this_process() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="esarm-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return open_features(corpus, made, cache=folder)
+    return folder
 
 
 def _is_writable(folder: Path) -> bool:

@@ -104,7 +104,8 @@ class EpisodeRules:
                 "condition": spaces.Box(0, 1, (task.condition_dim,), np.float32),
                 "last_tokens": integers(-1, task.n_tokens - 1, task.tokens_per_chunk),
                 "step": integers(0, self.longest, 1),
-                "utterance": integers(0, len(task.corpus) - 1, 1),
+                # At least 1: Gymnasium warns of a box that holds one value alone.
+                "utterance": integers(0, max(len(task.corpus) - 1, 1), 1),
             }
         )
 
@@ -173,13 +174,24 @@ class EpisodeRules:
         return Outcome(total, terms, errors)
 
 
+def check_mapping(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a copy of `options`, {} for None.
+
+    Raises:
+        InputError: If it is no mapping.
+    """
+    if options is not None and not isinstance(options, Mapping):
+        raise InputError(f"`options` must be a dict or None, got {options!r}")
+    return dict(options or {})
+
+
 def check_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a copy of the `options` of `reset`, {} for None.
 
     Raises:
         InputError: If there is a key that `reset` does not know.
     """
-    given = dict(options or {})
+    given = check_mapping(options)
     unknown = sorted(str(name) for name in set(given) - set(RESET_OPTIONS))
     if unknown:
         raise InputError(

@@ -21,7 +21,7 @@ from esarm_env.options import check_count, check_mask, options_of
 from esarm_env.rendering import EpisodeRenderer, Timing
 from esarm_env.rendering.text import Picture
 from esarm_env.rewards import RewardChoice, resolve_reward
-from esarm_env.rules import EpisodeRules, Outcome, check_options
+from esarm_env.rules import EpisodeRules, Outcome, check_mapping, check_options
 from esarm_env.sampling import Sampling
 from esarm_env.slots import EpisodeSlots, Observation
 from esarm_env.task import AnimationTask
@@ -151,7 +151,7 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
         Raises:
             InputError: If a seed or an option is not valid.
         """
-        given = dict(options or {})
+        given = check_mapping(options)
         partial = "reset_mask" in given
         mask = check_mask(given.pop("reset_mask", None), num_envs=self.num_envs)
         given = check_options(given)

@@ -290,3 +290,13 @@ def test_a_single_none_draws(tiny_task: AnimationTask, make: Callable[..., Any])
     env = make(task=tiny_task, reward=Zero())
     with_none, without = (env.reset(seed=3, options=o)[0] for o in ({"utterance": None}, None))
     np.testing.assert_equal(with_none, without)
+
+
+@pytest.mark.parametrize("options", [[], "x", 5])
+def test_options_that_are_no_mapping_are_rejected(tiny_task: AnimationTask, options: Any) -> None:
+    """A list that counts as no options at all hides a caller's mistake."""
+    message = f"`options` must be a dict or None, got {options!r}"
+    with pytest.raises(InputError, match=re.escape(message)):
+        SpeechAnimationEnv(task=tiny_task, reward="accuracy").reset(options=options)
+    with pytest.raises(InputError, match=re.escape(message)):
+        SpeechAnimationVectorEnv(2, task=tiny_task, reward="accuracy").reset(options=options)
