@@ -3,20 +3,27 @@
 Nothing of ours is imported here: agents see the environment through `agents.common.protocols`.
 """
 
-from agents.cloning import BehaviourCloning, CloneConfig
+from agents.cloning import BehaviourCloning, CloneConfig, CloneTrainer, Demonstrations
+from agents.grpo import SequenceGRPO
 from agents.policy import MotionPolicy
 from agents.ppo import SequencePPO
 from agents.reinforce import SequenceReinforce
 from agents.session import PolicySession
+from agents.stock import TransformerActorCriticPolicy, policy_kwargs_of
 from agents.transformer import MotionTransformer, PolicyConfig
 
 __all__ = [
     "BehaviourCloning",
     "CloneConfig",
+    "CloneTrainer",
+    "Demonstrations",
     "MotionPolicy",
     "MotionTransformer",
     "PolicyConfig",
     "PolicySession",
+    "SequenceGRPO",
     "SequencePPO",
     "SequenceReinforce",
+    "TransformerActorCriticPolicy",
+    "policy_kwargs_of",
 ]

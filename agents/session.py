@@ -7,34 +7,56 @@ from torch import Tensor
 
 from agents.transformer import CachePlace, LayerCache, MotionTransformer
 
+Fingerprint = list[tuple[int, int]]
+
 
 class PolicySession:
     """Pre-allocated KV caches for `n_rows` sequences that may start at different times.
 
     The caches belong to the weights they were filled with: `step` refuses to go on after the
-    weights have changed, because mixed caches give log-probabilities of no policy at all.
+    weights have changed, because mixed caches give log-probabilities of no policy at all. Once all
+    rows are reset, together or one by one, the new weights are taken.
+
+    Attributes:
+        positions: Shape (n_rows,), tokens that each row has behind it.
     """
 
     def __init__(self, model: MotionTransformer, *, n_rows: int, max_length: int) -> None:
-        """Allocate caches for `n_rows` rows of at most `max_length` tokens."""
+        """Allocate caches for `n_rows` rows of at most `max_length` tokens, where `model` is."""
         if n_rows < 1 or max_length < 1:
             raise ValueError(
                 f"`n_rows` and `max_length` must be at least 1, got {n_rows} and {max_length}"
             )
         self._model = model
+        # Through the owners, so that a parameter that is replaced as a whole is noticed as well;
+        # walking the modules at every step takes ten times as long.
+        self._places = [
+            (module._parameters, name)
+            for module in model.modules()
+            for name, parameter in module._parameters.items()
+            if parameter is not None
+        ]
+        like = next(model.parameters())
         shape = (n_rows, model.config.n_heads, max_length, model.head_dim)
-        self._caches = [LayerCache(torch.zeros(shape), torch.zeros(shape)) for _ in model.blocks]
+        self._caches = [
+            LayerCache(like.new_zeros(shape), like.new_zeros(shape)) for _ in model.blocks
+        ]
         self._max_length = max_length
-        self.positions = torch.zeros(n_rows, dtype=torch.long)
-        self._weights = self._weight_version()
+        self.positions = torch.zeros(n_rows, dtype=torch.long, device=like.device)
+        self._last, self._apart = 0, False
+        self._weights = self._fingerprint()
 
     def reset(self, rows: Tensor | None = None) -> None:
         """Start the given `rows` (bool mask, shape (n_rows,)) anew; None means all."""
         if rows is None:
             self.positions.zero_()
-            self._weights = self._weight_version()
+            self._last, self._apart = 0, False
         else:
-            self.positions[rows] = 0
+            self.positions[rows.to(self.positions.device)] = 0
+            self._last = int(self.positions.max())
+            self._apart = bool((self.positions != self._last).any())
+        if self._last == 0:  # nothing of the old weights is left
+            self._weights = self._fingerprint()
 
     @torch.no_grad()
     def step(self, chunk: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,21 +70,32 @@ class PolicySession:
             Logits (n_rows, K) and values (n_rows,).
 
         Raises:
-            RuntimeError: If the weights changed since the last full `reset`, or a row is full.
+            RuntimeError: If the weights changed since all rows were last reset, or a row is full.
         """
-        if self._weight_version() != self._weights:
+        if self._fingerprint() != self._weights:
             raise RuntimeError("`step` must follow `reset` once weights change, got stale caches")
-        last = int(self.positions.max())
+        last = self._last
         if last >= self._max_length:
             raise RuntimeError(f"`step` must stay within {self._max_length} tokens, got {last + 1}")
         mask = None
-        if bool((self.positions != last).any()):
-            mask = (torch.arange(last + 1) <= self.positions[:, None])[:, None, None]
+        if self._apart:
+            seen = torch.arange(last + 1, device=self.positions.device)
+            mask = (seen <= self.positions[:, None])[:, None, None]
         place = CachePlace(self.positions, last, mask)
         output = self._model.step(chunk, previous, self._caches, place)
         self.positions = self.positions + 1
+        self._last += 1
         return output
 
-    def _weight_version(self) -> int:
-        # torch counts in-place changes of every tensor; optimisers and load_state_dict are both.
-        return sum(parameter._version for parameter in self._model.parameters())
+    def _fingerprint(self) -> Fingerprint:
+        """Return what changes with the weights.
+
+        Torch counts in-place changes of every tensor (optimisers, `load_state_dict`); others put
+        another tensor in its place (`to`, `vector_to_parameters`), which lies elsewhere.
+        """
+        fingerprint: Fingerprint = []
+        for owner, name in self._places:
+            parameter = owner[name]
+            assert parameter is not None, "only those that exist are watched"
+            fingerprint.append((parameter._version, parameter.data_ptr()))
+        return fingerprint

@@ -1,230 +1,240 @@
-"""Clone recorded motion: cross-entropy on its tokens, whole sequences at a time."""
+"""Behaviour cloning in Stable-Baselines3's manner: `BehaviourCloning(policy, env).learn()`.
+
+`num_timesteps` counts demonstrated tokens, and one epoch is one step to a callback. The policy
+always holds the best weights so far; what is being trained is a copy of it.
+"""
 
 from __future__ import annotations
 
 import copy
-import math
-from dataclasses import dataclass
-from typing import Any
+import io
+import pathlib
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 import numpy as np
-import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from torch import Tensor
-from torch.nn import functional
 
-from agents.common.buffer import length_buckets
-from agents.common.protocols import IntArray, SequenceTask
-from agents.transformer import MotionTransformer, PolicyConfig
-
-
-@dataclass(frozen=True)
-class CloneConfig:
-    """Settings of behaviour cloning.
-
-    Attributes:
-        n_layers: Transformer blocks of the policy.
-        n_heads: Attention heads.
-        width: Width of the residual stream.
-        dropout: Only while cloning.
-        epochs: At most this many passes over the training utterances.
-        patience: Stop after this many epochs without a better validation loss.
-        batch_size: Utterances per update.
-        learning_rate: Highest value; warmed up over the first epoch, then falling to 2 % of it.
-        weight_decay: Of AdamW.
-        label_smoothing: Share of probability spread over all tokens.
-        speaker_dropout: How often the speaker is hidden, so that "unknown" means "average".
-        feature_noise: Spread of the noise added to audio features.
-        token_noise: Share of past tokens replaced at random, against drifting off the recordings.
-    """
-
-    n_layers: int = 2
-    n_heads: int = 4
-    width: int = 128
-    dropout: float = 0.15
-    epochs: int = 12
-    patience: int = 4
-    batch_size: int = 8
-    learning_rate: float = 1.5e-3
-    weight_decay: float = 0.05
-    label_smoothing: float = 0.05
-    speaker_dropout: float = 0.2
-    feature_noise: float = 0.1
-    token_noise: float = 0.05
+from agents.cloning.config import CloneConfig
+from agents.cloning.demonstrations import Demonstrations
+from agents.cloning.trainer import CloneTrainer
+from agents.common.protocols import SequenceTask, find_in_env
+from agents.policy import MotionPolicy
 
 
-class BehaviourCloning:
-    """Trains a `MotionTransformer` on recorded tokens, one epoch a call of `advance`."""
+class BehaviourCloning(BaseAlgorithm):
+    """Learn from demonstrations instead of rewards; `SequencePPO.warm_start` takes the result."""
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MotionPolicy": MotionPolicy}
+    policy: MotionPolicy
 
     def __init__(
         self,
-        task: SequenceTask,
+        policy: str | type[MotionPolicy],
+        env: GymEnv | str | None,
         *,
-        train: IntArray,
-        validation: IntArray,
-        config: CloneConfig,
-        speaker_start: int,
-        seed: int,
+        demonstrations: Demonstrations | None = None,
+        validation: Demonstrations | None = None,
+        learning_rate: float = 1.5e-3,
+        batch_size: int = 8,
+        n_epochs: int = 12,
+        patience: int = 4,
+        weight_decay: float = 0.05,
+        label_smoothing: float = 0.0,
+        scheduled_sampling: float = 0.0,
+        feature_noise: float = 0.0,
+        token_noise: float = 0.0,
+        tensorboard_log: str | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: str = "cpu",
+        _init_setup_model: bool = True,
     ) -> None:
-        """Build an untrained network.
+        """Set up the policy and split the demonstrations.
 
         Args:
-            task: Audio, conditions and recorded tokens by utterance index.
-            train: Indices of the utterances to clone.
-            validation: Indices that choose when to stop.
-            config: Settings.
-            speaker_start: First speaker column of a condition.
-            seed: Fixes weights, order and noise.
+            policy: `"MotionPolicy"` or a subclass of it.
+            env: `ESARM-v0`, wrapped or vectorised in this process; gives spaces, audio, recordings.
+            demonstrations: What to clone; by default the recordings of the utterances of `env`.
+            validation: What chooses when to stop; by default a tenth of the utterances that were
+                to be cloned.
+            learning_rate: Highest value; warmed up over an epoch, then falling to 2 % of it.
+            batch_size: Sequences per update.
+            n_epochs: At most this many passes over the demonstrations.
+            patience: Stop after this many epochs without a better validation loss.
+            weight_decay: Of AdamW.
+            label_smoothing: Share of probability spread over all tokens.
+            scheduled_sampling: Share of past tokens that are the model's own at the end; it rises
+                from 0 in a straight line.
+            feature_noise: Spread of the noise added to audio features.
+            token_noise: Share of past tokens replaced at random.
+            tensorboard_log: Folder for TensorBoard, or None.
+            policy_kwargs: For `MotionPolicy`; its dropout is active while cloning.
+            verbose: 0 silent, 1 a table per epoch.
+            seed: Fixes weights, split, order and noise; None draws one.
+            device: "cpu"; other devices are not supported yet.
 
         Raises:
-            ValueError: If `train` or `validation` is empty.
+            ValueError: If a setting is out of range, or the demonstrations do not fit `env`.
         """
-        for name, part in (("train", train), ("validation", validation)):
-            if len(part) == 0:
-                raise ValueError(f"`{name}` must hold at least one utterance, got none")
-        if min(config.patience, config.epochs) < 1:
-            raise ValueError(
-                "`patience` and `epochs` must be at least 1, "
-                f"got {config.patience} and {config.epochs}"
-            )
-        torch.manual_seed(seed)
-        self._task, self._train, self._validation = task, train, validation
-        self._config, self._speaker_start = config, speaker_start
-        self._rng = np.random.default_rng(seed)
-        self.model = MotionTransformer(
-            PolicyConfig(
-                n_tokens=task.n_tokens,
-                tokens_per_chunk=task.tokens_per_chunk,
-                window_dim=task.window_dim,
-                condition_dim=task.condition_dim,
-                n_layers=config.n_layers,
-                n_heads=config.n_heads,
-                width=config.width,
-                dropout=config.dropout,
-            )
+        self.config = CloneConfig(
+            epochs=n_epochs,
+            patience=patience,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            label_smoothing=label_smoothing,
+            scheduled_sampling=scheduled_sampling,
+            speaker_dropout=0.0,
+            feature_noise=feature_noise,
+            token_noise=token_noise,
         )
-        self._optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        self.config.check()
+        self.demonstrations, self.validation = demonstrations, validation
+        self.trainer: CloneTrainer | None = None
+        self._progress: dict[str, Any] | None = None
+        super().__init__(
+            policy,
+            env,
+            learning_rate,
+            policy_kwargs=policy_kwargs,
+            tensorboard_log=tensorboard_log,
+            verbose=verbose,
+            device=device,
+            support_multi_env=True,
+            seed=seed,
         )
-        self.n_done = 0
-        self._best_loss, self._best_epoch = float("inf"), 0
-        self._best = copy.deepcopy(self.model.state_dict())
-
-    @property
-    def n_total(self) -> int:
-        """Epochs left to the end, had they all to be run; shrinks when patience is spent."""
-        spent = self.n_done - self._best_epoch >= self._config.patience
-        return self.n_done if spent else self._config.epochs
+        if _init_setup_model:
+            self._setup_model()
+            self._split_demonstrations()
 
     @property
     def best_weights(self) -> dict[str, Tensor]:
-        """Weights with the lowest validation loss so far."""
-        return self._best
+        """Weights of the policy's transformer: those of the best epoch so far."""
+        weights: dict[str, Tensor] = self.policy.transformer.state_dict()
+        return weights
 
-    def advance(self) -> dict[str, float]:
-        """Train one epoch; return its losses (nats per token) and validation accuracy."""
-        self.model.train()
-        size = self._config.batch_size
-        batches = length_buckets(self._task.lengths[self._train], size=size, rng=self._rng)
-        losses = []
-        for number, rows in enumerate(batches):
-            self._set_rate(self.n_done + number / len(batches))
-            losses.append(self._update(self._train[rows]))
-            if not math.isfinite(losses[-1]):
-                raise RuntimeError(
-                    f"loss must be finite, got {losses[-1]} in epoch {self.n_done + 1}, "
-                    f"utterances {self._train[rows].tolist()}"
-                )
-        self.n_done += 1
-        loss, accuracy = self._validate()
-        if not math.isfinite(loss):
-            raise RuntimeError(
-                f"loss must be finite, got {loss} in validation, epoch {self.n_done}"
-            )
-        if loss < self._best_loss:
-            self._best_loss, self._best_epoch = loss, self.n_done
-            self._best = copy.deepcopy(self.model.state_dict())
-        return {
-            "train_loss": float(np.mean(losses)),
-            "validation_loss": loss,
-            "validation_accuracy": accuracy,
-        }
+    @property
+    def n_epochs_done(self) -> int:
+        """Epochs trained so far, those before a `save` included."""
+        if self.trainer is not None:
+            return self.trainer.n_done
+        return 0 if self._progress is None else int(self._progress["n_done"])
 
-    def learn(self) -> MotionTransformer:
-        """Train to the end; return the network with its best weights."""
-        while self.n_done < self.n_total:
-            self.advance()
-        self.model.load_state_dict(self._best)
-        return self.model.eval()
+    def learn(
+        self,
+        total_timesteps: int | None = None,
+        callback: MaybeCallback = None,
+        log_interval: int = 1,
+        tb_log_name: str = "BehaviourCloning",
+        reset_num_timesteps: bool = False,
+        progress_bar: bool = False,
+    ) -> BehaviourCloning:
+        """Train until `n_epochs`, or until `patience` is spent; a second call goes on.
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything needed to go on after an interruption."""
-        return {
-            "model": self.model.state_dict(),
-            "best": self._best,
-            "best_loss": self._best_loss,
-            "best_epoch": self._best_epoch,
-            "optimizer": self._optimizer.state_dict(),
-            "n_done": self.n_done,
-            "numpy": self._rng.bit_generator.state,
-            "torch": torch.get_rng_state(),
-        }
+        Args:
+            total_timesteps: Stop after the epoch in which this many tokens were learnt from in
+                this call; by default when training ends.
+            callback: Called at every epoch; returning False stops after that epoch.
+            log_interval: Epochs between two tables.
+            tb_log_name: Name of the run for TensorBoard.
+            reset_num_timesteps: Count tokens anew; epochs are never counted anew.
+            progress_bar: Show Stable-Baselines3's progress bar.
+        """
+        if self.env is None:
+            raise ValueError("`env` must be set before `learn` (`set_env`), got None")
+        trainer = self._trainer()
+        left = (self.config.epochs - trainer.n_done) * trainer.tokens_per_epoch
+        total, callback = self._setup_learn(
+            left if total_timesteps is None else total_timesteps,
+            callback,
+            reset_num_timesteps,
+            tb_log_name,
+            progress_bar,
+        )
+        callback.on_training_start({"total_timesteps": total, "self": self}, {})
+        going = True
+        while going and trainer.n_done < trainer.n_total and self.num_timesteps < total:
+            going = self._epoch(trainer, callback, log_interval)
+        callback.on_training_end()
+        return self
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
-        self.model.load_state_dict(state["model"])
-        self._best = state["best"]
-        self._best_loss, self._best_epoch = state["best_loss"], state["best_epoch"]
-        self._optimizer.load_state_dict(state["optimizer"])
-        self.n_done = state["n_done"]
-        self._rng.bit_generator.state = state["numpy"]
-        torch.set_rng_state(state["torch"])
+    def save(
+        self,
+        path: str | pathlib.Path | io.BufferedIOBase,
+        exclude: Iterable[str] | None = None,
+        include: Iterable[str] | None = None,
+    ) -> None:
+        """Save the policy, the demonstrations and all that `learn` needs to go on bit for bit."""
+        if self.trainer is not None:
+            self._progress = self.trainer.state_dict()
+        super().save(path, exclude, include)
 
-    def _set_rate(self, epoch: float) -> None:
-        warm_up = min(1.0, epoch + 0.05)
-        decay = 0.02 + 0.49 * (1 + math.cos(math.pi * epoch / self._config.epochs))
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._config.learning_rate * warm_up * decay
-
-    def _update(self, utterances: IntArray) -> float:
-        windows, condition, tokens = self._read(utterances)
-        config = self._config
-        windows = windows + config.feature_noise * torch.randn_like(windows)
-        hidden = torch.rand(len(condition), 1) < config.speaker_dropout
-        condition[:, self._speaker_start :] *= ~hidden
-        swap = (torch.rand(tokens.shape) < config.token_noise) & (tokens >= 0)
-        seen = torch.where(swap, torch.randint_like(tokens, self._task.n_tokens), tokens)
-        logits, _ = self.model(windows, condition, seen)
-        loss = _cross_entropy(logits, tokens, smoothing=config.label_smoothing)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self._optimizer.step()
-        return loss.item()
-
-    @torch.inference_mode()
-    def _validate(self) -> tuple[float, float]:
-        self.model.eval()
-        losses, hits, weights = [], [], []
-        size = self._config.batch_size
-        for begin in range(0, len(self._validation), size):
-            windows, condition, tokens = self._read(self._validation[begin : begin + size])
-            logits, _ = self.model(windows, condition, tokens)
-            inside = tokens >= 0
-            losses.append(_cross_entropy(logits, tokens, smoothing=0.0).item())
-            hits.append((logits.argmax(-1) == tokens)[inside].float().mean().item())
-            weights.append(int(inside.sum()))
-        return float(np.average(losses, weights=weights)), float(np.average(hits, weights=weights))
-
-    def _read(self, utterances: IntArray) -> tuple[Tensor, Tensor, Tensor]:
-        return (
-            torch.from_numpy(self._task.audio_windows(utterances)),
-            torch.from_numpy(self._task.condition_of(utterances)),
-            torch.from_numpy(self._task.demonstrations(utterances)),
+    def _setup_model(self) -> None:
+        if self.seed is None:
+            self.seed = int(np.random.SeedSequence().generate_state(1)[0] >> 1)
+        self.set_random_seed(self.seed)
+        self.policy = self.policy_class(  # type: ignore[assignment]
+            self.observation_space,
+            self.action_space,
+            lambda _: float(self.learning_rate),  # type: ignore[arg-type]  # never a schedule
+            **self.policy_kwargs,
         )
 
+    def _split_demonstrations(self) -> None:
+        """Fill in what was left out, and check that all of it fits the environment's task."""
+        task: SequenceTask = find_in_env(self.env, "sequence_task")
+        if self.demonstrations is None:
+            recorded = find_in_env(self.env, "utterances")
+            self.demonstrations = Demonstrations.recorded(task, recorded)
+        self.demonstrations.check_for(task)
+        if self.validation is None:
+            rng = np.random.default_rng(self.seed)
+            self.demonstrations, self.validation = self.demonstrations.hold_out(rng=rng)
+        self.validation.check_for(task)
 
-def _cross_entropy(logits: Tensor, tokens: Tensor, *, smoothing: float) -> Tensor:
-    """Return the mean over tokens of logits (B, L, K) against tokens (B, L), -1 left out."""
-    return functional.cross_entropy(
-        logits.flatten(0, 1), tokens.flatten(), ignore_index=-1, label_smoothing=smoothing
-    )
+    def _trainer(self) -> CloneTrainer:
+        if self.trainer is None:
+            assert self.demonstrations is not None and self.validation is not None, "split"
+            assert self.seed is not None, "drawn in _setup_model"
+            task: SequenceTask = find_in_env(self.env, "sequence_task")
+            self.trainer = CloneTrainer(
+                task,
+                train=self.demonstrations,
+                validation=self.validation,
+                config=self.config,
+                speaker_start=task.condition_dim,
+                seed=self.seed,
+                model=copy.deepcopy(self.policy.transformer),
+            )
+            if self._progress is not None:
+                self.trainer.load_state_dict(self._progress)
+        return self.trainer
+
+    def _epoch(self, trainer: CloneTrainer, callback: BaseCallback, log_interval: int) -> bool:
+        callback.on_rollout_start()
+        row = trainer.advance()
+        self.policy.transformer.load_state_dict(trainer.best_weights)
+        self.policy.set_training_mode(False)
+        self.num_timesteps += trainer.tokens_per_epoch
+        self._n_updates = trainer.n_done
+        for name, value in row.items():
+            self.logger.record(f"clone/{name}", value)
+        if trainer.n_done % log_interval == 0:
+            self.logger.record("time/epochs", trainer.n_done)
+            self.logger.dump(step=self.num_timesteps)
+        callback.update_locals({"row": row})
+        going = callback.on_step()
+        callback.on_rollout_end()
+        return going
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "trainer"]
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        return ["policy"], []

@@ -1,9 +1,12 @@
-"""Advantages of whole episodes whose reward comes at the end."""
+"""Advantages of whole episodes whose reward comes at the end, and the baselines of scores."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from agents.common.buffer import EpisodeBatch
 from agents.common.protocols import FloatArray, IntArray
 
 
@@ -63,11 +66,60 @@ def leave_one_out(scores: FloatArray, groups: IntArray) -> FloatArray:
         ValueError: If a group has one member only.
     """
     _, member_of, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    _check_group_sizes(sizes)
+    totals = np.bincount(member_of, weights=scores)
+    n_others = sizes[member_of] - 1
+    return (scores - (totals[member_of] - scores) / n_others).astype(np.float32)
+
+
+def group_normalised(scores: FloatArray, groups: IntArray, *, epsilon: float = 1e-4) -> FloatArray:
+    """Return scores minus their group's mean, over its standard deviation plus `epsilon`.
+
+    The outcome-supervised advantage of GRPO (Shao et al. 2024, arXiv:2402.03300, section 4.1.2).
+    The deviation is the population's. A group whose scores are all equal gives exactly 0.
+
+    Args:
+        scores: Shape (N,).
+        groups: Shape (N,), the utterance each belongs to; every group needs two or more.
+        epsilon: Added to the deviation, in units of the score; differences far below it vanish.
+
+    Raises:
+        ValueError: If a group has one member only.
+    """
+    _, member_of, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    _check_group_sizes(sizes)
+    wide = scores.astype(np.float64)
+    offsets = wide - (np.bincount(member_of, weights=wide) / sizes)[member_of]
+    deviations = np.sqrt(np.bincount(member_of, weights=offsets**2) / sizes)[member_of]
+    highest, lowest = np.full(len(sizes), -np.inf), np.full(len(sizes), np.inf)
+    np.maximum.at(highest, member_of, wide)
+    np.minimum.at(lowest, member_of, wide)
+    # The mean of equal numbers may be one rounding off them, and dividing would blow that up.
+    differ = (highest > lowest)[member_of]
+    return np.where(differ, offsets / (deviations + epsilon), 0).astype(np.float32)
+
+
+def _check_group_sizes(sizes: IntArray) -> None:
     if sizes.min(initial=2) < 2:
         raise ValueError(
             f"`groups` must have at least 2 samples per utterance, got {sizes.min()}; "
             "raise `samples_per_utterance`"
         )
-    totals = np.bincount(member_of, weights=scores)
-    n_others = sizes[member_of] - 1
-    return (scores - (totals[member_of] - scores) / n_others).astype(np.float32)
+
+
+def scaled_advantages(batch: EpisodeBatch) -> EpisodeBatch:
+    """Return `batch` with advantages divided by their root mean square over all tokens.
+
+    Their mean is left alone: what to take off is the baseline's business, not the scale's. Where
+    all are as good as zero there is nothing to learn, and rounding must not be blown up.
+    """
+    inside = batch.advantages[batch.inside].astype(np.float64)
+    size = np.sqrt(np.mean(inside**2))
+    noise = 1e-5 * (1.0 + np.abs(batch.scores).max())
+    factor = 1.0 / size if size > noise else 0.0
+    return replace(batch, advantages=(batch.advantages * factor).astype(np.float32))
+
+
+def spread(per_episode: FloatArray, batch: EpisodeBatch) -> FloatArray:
+    """Return `per_episode` (N,) at every token of its episode, (N, L), 0 in padding."""
+    return np.where(batch.inside, per_episode[:, None], 0).astype(np.float32)

@@ -64,6 +64,16 @@ def sequence_seeds(
     return np.stack([np.full(n, run), np.full(n, iteration), utterances, samples], axis=1)
 
 
+def occurrence_numbers(values: IntArray) -> IntArray:
+    """Return how often each of `values` (N,) has come before, so that repeats can differ."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    first = np.searchsorted(ordered, ordered, side="left")
+    numbers = np.empty(len(values), dtype=np.int64)
+    numbers[order] = np.arange(len(values)) - first
+    return numbers
+
+
 def generate(
     model: MotionTransformer,
     task: SpeechTask,

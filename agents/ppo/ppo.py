@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import torch
 from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor
 
 from agents.common.advantages import leave_one_out, terminal_gae
 from agents.common.buffer import EpisodeBatch
 from agents.common.sequence_algorithm import SequenceAlgorithm
+from agents.common.update import clipped_surrogate
 from agents.policy import MotionPolicy
 
 
@@ -54,7 +54,4 @@ class SequencePPO(SequenceAlgorithm):
 
     def policy_loss(self, batch: EpisodeBatch, log_probs: Tensor) -> Tensor:
         """Return the clipped surrogate per token, (N, L)."""
-        advantages = torch.from_numpy(batch.advantages)
-        ratio = (log_probs - torch.from_numpy(batch.log_probs)).exp()
-        clipped = ratio.clamp(1 - self.clip_range, 1 + self.clip_range)
-        return -torch.minimum(ratio * advantages, clipped * advantages)
+        return clipped_surrogate(batch, log_probs, clip_range=self.clip_range)

@@ -5,20 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor
 
-from agents.common.advantages import leave_one_out
+from agents.common.advantages import leave_one_out, spread
 from agents.common.buffer import EpisodeBatch
-from agents.common.sequence_algorithm import SequenceAlgorithm, spread
+from agents.common.episodes import write_episodes
+from agents.common.protocols import FloatArray
+from agents.common.rollout import Decoding, sequence_seeds
+from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.policy import MotionPolicy
 
-BASELINES = ("none", "mean", "leave_one_out")
+BASELINES = ("none", "mean", "moving_mean", "greedy", "leave_one_out")
+MOVING_MEAN_KEPT = 0.9
 
 
 class SequenceReinforce(SequenceAlgorithm):
-    """REINFORCE: one pass over the episodes, no value head; see `SequenceAlgorithm`."""
+    """REINFORCE: one pass over the episodes, no value head; see `SequenceAlgorithm`.
+
+    Attributes:
+        moving_mean: Of the scores of the iterations so far, None before the first one is over.
+    """
 
     def __init__(
         self,
@@ -31,12 +40,31 @@ class SequenceReinforce(SequenceAlgorithm):
     ) -> None:
         """Add `baseline` to the base's arguments; `batch_size` is always `n_episodes`.
 
-        `none`; `mean`, of the iteration's scores; or `leave_one_out`, the mean of the other samples
-        of the same utterance (RLOO), which takes out how hard an utterance is.
+        Args:
+            policy: `"MotionPolicy"` or a subclass of it.
+            env: `ESARM-v0`, wrapped or vectorised in this process.
+            baseline: What is taken off the scores.
+                `none`: nothing.
+                `mean`: the mean of the iteration's scores.
+                `moving_mean`: the mean of earlier iterations' scores, each weighing 0.9 times the
+                one after it; in the first iteration its own mean. Unlike `mean`, it then does not
+                depend on the scores it is taken off.
+                `greedy`: the score of the utterance written with the most likely tokens, which
+                costs one more roll-out per utterance (self-critical; Rennie et al. 2017,
+                arXiv:1612.00563).
+                `leave_one_out`: the mean of the other samples of the same utterance (RLOO), which
+                takes out how hard an utterance is, as `greedy` does.
+            n_episodes: Episodes per iteration, all in one step.
+            **kwargs: Of `SequenceAlgorithm`, without `batch_size`, `n_epochs`, `vf_coef` and
+                `target_kl`, which one step without a value head has no use for.
+
+        Raises:
+            ValueError: If `baseline` is none of these.
         """
         if baseline not in BASELINES:
             raise ValueError(f"`baseline` must be one of {', '.join(BASELINES)}, got {baseline!r}")
         self.baseline = baseline
+        self.moving_mean: float | None = None
         # One step on all episodes: a second minibatch would meet weights that did not write it.
         super().__init__(
             policy,
@@ -45,6 +73,7 @@ class SequenceReinforce(SequenceAlgorithm):
             batch_size=n_episodes,
             n_epochs=1,
             vf_coef=0.0,
+            target_kl=None,
             **kwargs,
         )
 
@@ -53,8 +82,7 @@ class SequenceReinforce(SequenceAlgorithm):
         if self.baseline == "leave_one_out":
             advantage = leave_one_out(batch.scores, batch.utterances)
         else:
-            offset = batch.scores.mean() if self.baseline == "mean" else 0.0
-            advantage = batch.scores - offset
+            advantage = batch.scores - self._offset(batch)
         return replace(
             batch, advantages=spread(advantage, batch), returns=spread(batch.scores, batch)
         )
@@ -62,3 +90,28 @@ class SequenceReinforce(SequenceAlgorithm):
     def policy_loss(self, batch: EpisodeBatch, log_probs: Tensor) -> Tensor:
         """Return minus advantage times log-probability per token, (N, L)."""
         return -torch.from_numpy(batch.advantages) * log_probs
+
+    def train(self) -> None:
+        """Update the policy on the episodes of the last roll-out, then the moving mean."""
+        super().train()
+        assert self.batch is not None, "`collect_rollouts` comes first"
+        # Not before: a roll-out that is cut short and written again must not count twice.
+        score = float(self.batch.scores.mean())
+        before = score if self.moving_mean is None else self.moving_mean
+        self.moving_mean = MOVING_MEAN_KEPT * before + (1 - MOVING_MEAN_KEPT) * score
+
+    def _offset(self, batch: EpisodeBatch) -> FloatArray | np.float32:
+        if self.baseline == "greedy":
+            return self._greedy_scores(batch)
+        if self.baseline == "moving_mean" and self.moving_mean is not None:
+            return np.float32(self.moving_mean)
+        return np.float32(0.0 if self.baseline == "none" else batch.scores.mean())
+
+    def _greedy_scores(self, batch: EpisodeBatch) -> FloatArray:
+        utterances, member_of = np.unique(batch.utterances, return_inverse=True)
+        # Greedy tokens need no random numbers; the seeds only have to be there.
+        unused = sequence_seeds(
+            run=0, iteration=0, utterances=utterances, samples=np.zeros_like(utterances)
+        )
+        greedy = write_episodes(self.model, self.env, utterances, decoding=Decoding(), seeds=unused)
+        return greedy.scores[member_of]

@@ -123,7 +123,26 @@ def _edit_one_weight(model: MotionTransformer) -> None:
         next(model.parameters()).mul_(2)
 
 
-@pytest.mark.parametrize("change", [_one_gradient_step, _load_other_weights, _edit_one_weight])
+def _put_other_weights_in_place(model: MotionTransformer) -> None:
+    weights = {name: value + 1 for name, value in model.state_dict().items()}
+    model.load_state_dict(weights, assign=True)
+
+
+def _load_a_vector(model: MotionTransformer) -> None:
+    vector = torch.nn.utils.parameters_to_vector(model.parameters())
+    torch.nn.utils.vector_to_parameters(vector.detach() + 1, model.parameters())
+
+
+_CHANGES = [
+    _one_gradient_step,
+    _load_other_weights,
+    _edit_one_weight,
+    _put_other_weights_in_place,
+    _load_a_vector,
+]
+
+
+@pytest.mark.parametrize("change", _CHANGES)
 def test_stale_caches_are_refused(model: MotionTransformer, change: Change) -> None:
     """Half old, half new keys give log-probabilities of no policy; learning then drifts unseen."""
     session = PolicySession(model, n_rows=2, max_length=4)
@@ -138,6 +157,27 @@ def test_stale_caches_are_refused(model: MotionTransformer, change: Change) -> N
         session.step(chunk, start)
     session.reset()
     session.step(chunk, start)
+
+
+def test_rows_that_are_reset_one_by_one_take_the_new_weights(model: MotionTransformer) -> None:
+    """`predict` names the rows that start; after an update, when all do, it must go on."""
+    session = PolicySession(model, n_rows=2, max_length=4)
+    chunk, start = torch.ones(2, model.config.width), torch.tensor([-1, -1])
+    session.step(chunk, start)
+    _edit_one_weight(model)
+    session.reset(torch.tensor([True, False]))
+    session.reset(torch.tensor([False, True]))
+    fresh = PolicySession(model, n_rows=2, max_length=4).step(chunk, start)
+    torch.testing.assert_close(session.step(chunk, start), fresh, atol=0, rtol=0)
+
+
+def test_a_session_has_the_precision_of_its_network(model: MotionTransformer) -> None:
+    """A cache in single precision would round what a network in double precision computes."""
+    model.double()
+    session = PolicySession(model, n_rows=2, max_length=4)
+    chunk = torch.ones(2, model.config.width, dtype=torch.float64)
+    logits, values = session.step(chunk, torch.tensor([-1, -1]))
+    assert logits.dtype == values.dtype == torch.float64
 
 
 def test_a_gradient_alone_makes_no_cache_stale(model: MotionTransformer) -> None:

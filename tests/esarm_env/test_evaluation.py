@@ -1,101 +1,233 @@
-"""Return, LVE and EVE of a policy over a list of utterances, many at once."""
+"""Evaluation: many utterances at once score what they score alone, and each is scored once."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from gymnasium.vector import SyncVectorEnv
+from stable_baselines3 import PPO
 
 from esarm_env.env import SpeechAnimationEnv
 from esarm_env.errors import InputError
 from esarm_env.evaluation import Evaluation, evaluate, make_evaluation_env
+from esarm_env.making import make_vector_env
+from esarm_env.sb3 import make_sb3_vec_env
 from esarm_env.task import AnimationTask
+from esarm_env.types import Trajectories
+
+Settings = dict[str, Any]
 
 
-def by_step(obs: dict[str, np.ndarray], *_: Any) -> tuple[np.ndarray, None]:
-    """Act by step and utterance alone, so that every batch acts alike."""
-    return (3 * obs["step"][:, 0] + obs["utterance"][:, 0]) % 16, None
+@pytest.fixture
+def settings(tiny_task: AnimationTask) -> Settings:
+    return {"task": tiny_task, "reward": "accuracy"}
 
 
-def make(task: AnimationTask, num_envs: int, **settings: Any) -> Any:
-    return make_evaluation_env(num_envs, task=task, reward="accuracy", **settings)
+def rule(obs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return tokens that differ from step to step and from utterance to utterance."""
+    return (obs["step"] * 7 + obs["utterance"] * 3 + obs["last_tokens"].sum(-1, keepdims=True)) % 16
 
 
-@pytest.mark.parametrize("num_envs", [1, 3, 16])
-def test_every_utterance_is_animated_once(tiny_task: AnimationTask, num_envs: int) -> None:
-    """Short ones that come twice, or a last one cut off, would shift every mean."""
-    found = evaluate(by_step, make(tiny_task, num_envs, split="train"))
-    np.testing.assert_array_equal(found.utterance, np.arange(8))
-    env = SpeechAnimationEnv(task=tiny_task, reward="accuracy")
-    for place, utterance in enumerate(found.utterance.tolist()):
-        obs, _ = env.reset(options={"utterance": utterance})
-        terminated = False
-        while not terminated:
-            action = by_step({name: values[None] for name, values in obs.items()})[0][0]
-            obs, reward, terminated, _, info = env.step(action)
-        assert found.scores["return"][place] == pytest.approx(reward, rel=1e-5)
-        assert found.scores["lve"][place] == pytest.approx(info["lve"], rel=1e-5)
-        assert found.scores["eve"][place] == pytest.approx(info["eve"], rel=1e-5)
+def act(obs: Mapping[str, np.ndarray], state: Any, start: Any) -> tuple[np.ndarray, None]:
+    return rule(obs)[:, 0], None
 
 
-def test_utterances_stand_in_the_order_asked_for(tiny_task: AnimationTask) -> None:
-    """A paired comparison pairs by place."""
-    env = make(tiny_task, 2, split="train")
-    ordered, turned = (evaluate(by_step, env, utterances=u) for u in ([0, 5, 9], [9, 0, 5]))
-    np.testing.assert_allclose(turned.scores["lve"], ordered.scores["lve"][[2, 0, 1]], rtol=1e-5)
+def draw(obs: Mapping[str, np.ndarray], state: Any, start: Any) -> tuple[np.ndarray, None]:
+    """Return random tokens, as a sampled policy does."""
+    return torch.randint(16, (len(obs["step"]),)).numpy(), None
 
 
-def test_evaluating_changes_no_training(tiny_task: AnimationTask) -> None:
-    """Random numbers spent here would make every later update another one."""
+def alone(settings: Settings, utterance: int) -> dict[str, float]:
+    """Return what `rule` scores in a scalar environment."""
+    env = SpeechAnimationEnv(**settings)
+    obs, _ = env.reset(options={"utterance": utterance})
+    total, terminated, info = 0.0, False, {}
+    while not terminated:
+        obs, reward, terminated, _, info = env.step(int(rule(obs)[0]))
+        total += reward
+    return {"return": total, "lve": info["lve"], "eve": info["eve"]}
 
-    def act(obs: dict[str, np.ndarray], *_: Any) -> tuple[np.ndarray, None]:
-        return torch.randint(16, (len(obs["step"]),)).numpy(), None
 
-    torch.manual_seed(5)
+class Counting:
+    """A reward that notes the utterance of everything it scores."""
+
+    needs_ground_truth = False
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def score(self, trajectories: Trajectories) -> np.ndarray:
+        self.seen += trajectories.utterance.tolist()
+        return np.ones(len(trajectories), dtype=np.float32)
+
+
+@pytest.mark.parametrize("num_envs", [1, 3, 20])
+def test_together_they_score_what_each_scores_alone(settings: Settings, num_envs: int) -> None:
+    """In the order asked for, one asked for twice in both places, whoever finishes first."""
+    utterances = [6, 4, 9, 0, 4, 1]
+    expected = {index: alone(settings, index) for index in utterances}
+    found = evaluate(act, make_evaluation_env(num_envs, **settings), utterances=utterances)
+    assert found.utterance.tolist() == utterances
+    assert set(found.scores) == {"return", "lve", "eve"}
+    for name, values in found.scores.items():
+        assert values.shape == (6,)
+        np.testing.assert_allclose(values, [expected[i][name] for i in utterances], rtol=1e-5)
+    assert len(set(found.scores["return"].tolist())) == 5
+
+
+def test_the_utterances_are_those_of_validation(settings: Settings) -> None:
+    """Evaluating what was trained on would look like success; another split can be asked for."""
+    assert evaluate(act, make_evaluation_env(2, **settings)).utterance.tolist() == [8, 9]
+    env = make_evaluation_env(2, split="test", **settings)
+    assert evaluate(act, env).utterance.tolist() == [10, 11]
+
+
+@pytest.mark.parametrize(("num_envs", "steps"), [(1, 64), (2, 32), (5, 32)])
+def test_no_step_is_wasted(settings: Settings, num_envs: int, steps: int) -> None:
+    """Two utterances of 32 tokens; idle environments must not make the others wait."""
+    starts: list[list[bool]] = []
+
+    def counted(obs: Any, state: Any, start: np.ndarray) -> tuple[np.ndarray, None]:
+        starts.append(start.tolist())
+        return act(obs, state, start)
+
+    evaluate(counted, make_evaluation_env(num_envs, **settings))
+    assert len(starts) == steps
+
+
+def test_every_utterance_is_scored_once(tiny_task: AnimationTask) -> None:
+    """Scoring is what costs; environments that have nothing left to do must not go on with it."""
+    reward = Counting()
+    env = make_evaluation_env(3, task=tiny_task, reward=reward, split="train")
+    found = evaluate(act, env)
+    np.testing.assert_array_equal(found.scores["return"], np.ones(8))
+    assert sorted(reward.seen) == list(range(8))
+
+
+def test_the_state_begins_with_each_episode(settings: Settings) -> None:
+    """A recurrent policy would else act on what it heard in another utterance."""
+
+    def recurrent(obs: Any, state: Any, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        steps = np.zeros(3, dtype=np.int64) if state is None else state
+        steps = np.where(start, 0, steps)
+        np.testing.assert_array_equal(steps, obs["step"][:, 0])
+        return rule(obs)[:, 0], steps + 1
+
+    env = make_evaluation_env(3, split="train", **settings)
+    found = evaluate(recurrent, env)
+    np.testing.assert_array_equal(found.scores["lve"], evaluate(act, env).scores["lve"])
+
+
+def test_equal_seeds_draw_equal_tokens(settings: Settings) -> None:
+    """The difference before and after would else be that of two draws."""
+    env = make_evaluation_env(2, **settings)
+    first, again, other = (evaluate(draw, env, seed=seed) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first.scores["return"], again.scores["return"])
+    assert not np.array_equal(first.scores["return"], other.scores["return"])
+
+
+def test_evaluating_changes_no_training(settings: Settings) -> None:
+    """A run that is watched more often would else be another run."""
+    env = make_evaluation_env(2, **settings)
+    torch.manual_seed(7)
     expected = torch.rand(3)
-    torch.manual_seed(5)
-    env = make(tiny_task, 2)
-    first = evaluate(act, env, seed=1)
-    torch.testing.assert_close(torch.rand(3), expected)
-    again = evaluate(act, env, seed=1)
-    np.testing.assert_array_equal(first.scores["lve"], again.scores["lve"])
-    other = evaluate(act, env, seed=2)
-    assert (first.scores["lve"] != other.scores["lve"]).all()
+    torch.manual_seed(7)
+    evaluate(draw, env)
+    torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
 
 
-def test_a_state_is_handed_on_and_starts_are_told(tiny_task: AnimationTask) -> None:
-    """A recurrent policy that hears no start would carry one utterance into the next."""
-    starts = []
-
-    def act(obs: dict[str, np.ndarray], state: Any, start: np.ndarray) -> tuple[np.ndarray, int]:
-        assert state == (None if not starts else len(starts))
-        np.testing.assert_array_equal(start, obs["step"][:, 0] == 0)
-        starts.append(start.copy())
-        return np.zeros(len(start), dtype=np.int64), len(starts)
-
-    evaluate(act, make(tiny_task, 2, split="train"))
-    assert np.sum(starts) >= 8
+@pytest.mark.parametrize("observation", ["slim", "flat", "full_sequence"])
+def test_predict_of_stable_baselines3_is_a_policy(settings: Settings, observation: str) -> None:
+    """No adapter stands between a stock model and its evaluation."""
+    settings["observation"] = observation
+    policy = "MlpPolicy" if observation == "flat" else "MultiInputPolicy"
+    model = PPO(policy, make_sb3_vec_env(**settings), n_steps=8, batch_size=8, device="cpu")
+    found = evaluate(model.predict, make_evaluation_env(2, **settings))
+    assert np.isfinite(list(found.means().values())).all()
 
 
-def test_the_comparison_is_a_paired_one() -> None:
-    """Means, their change, and its standard error over the utterances."""
-    utterance = np.arange(4)
-    before = Evaluation(utterance, {"lve": np.array([1.0, 2.0, 3.0, 4.0])})
-    after = Evaluation(utterance, {"lve": np.array([0.0, 2.0, 2.0, 2.0])})
-    assert before.means() == {"lve": 2.5}
-    line = before.compare(after).splitlines()[-1].split()
-    assert line == ["lve,", "mm", "2.500", "1.500", "-1.000", "(0.408)"]
-    with pytest.raises(InputError, match=re.escape("`after` must be of the same utterances")):
-        before.compare(Evaluation(utterance[::-1], after.scores))
-    with pytest.raises(InputError, match=re.escape("`after` must have the same scores")):
-        before.compare(Evaluation(utterance, {"eve": after.scores["lve"]}))
+def test_terms_of_a_sum_stay_visible(tiny_task: AnimationTask) -> None:
+    """A weighted sum that rises says nothing about which term rose."""
+    env = make_evaluation_env(2, task=tiny_task, reward={"lve": 1.0, "eve": 0.5})
+    scores = evaluate(act, env).scores
+    assert list(scores) == ["return", "lve", "eve", "rewards/lve", "rewards/eve"]
+    np.testing.assert_allclose(scores["rewards/lve"], -scores["lve"], rtol=1e-6)
+    expected = scores["rewards/lve"] + 0.5 * scores["rewards/eve"]
+    np.testing.assert_allclose(scores["return"], expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("utterances", [[], [12], [-1], [0.5]])
-def test_bad_utterances_are_rejected(tiny_task: AnimationTask, utterances: Any) -> None:
-    """An empty mean is NaN, and says nothing."""
-    with pytest.raises(InputError, match="`utterances` must "):
-        evaluate(by_step, make(tiny_task, 2), utterances=utterances)
+def test_metrics_that_are_not_measured_are_left_out(settings: Settings) -> None:
+    """Zeros would read as a perfect face."""
+    env = make_evaluation_env(2, metrics=False, **settings)
+    assert list(evaluate(act, env).scores) == ["return"]
+
+
+def test_the_table_shows_the_paired_change() -> None:
+    """By hand: changes 1, 2 and 3 have mean 2 and standard error 1 / sqrt(3) = 0.577."""
+    utterance = np.array([3, 1, 2])
+    before = Evaluation(utterance, {"return": np.array([1.0, 5.0, 9.0]), "lve": np.ones(3)})
+    after = Evaluation(utterance, {"return": np.array([2.0, 7.0, 12.0]), "lve": np.ones(3) / 2})
+    assert before.means() == {"return": 5.0, "lve": 1.0}
+    assert before.compare(after).splitlines() == [
+        "mean of 3 utterances       before    after   change  (standard error)",
+        "return                      5.000    7.000   +2.000  (0.577)",
+        "lve, mm                     1.000    0.500   -0.500  (0.000)",
+    ]
+
+
+def test_one_utterance_has_no_standard_error() -> None:
+    """A zero would claim certainty."""
+    one = Evaluation(np.array([0]), {"return": np.array([1.0])})
+    assert one.compare(one).endswith("1.000    1.000   +0.000  (nan)")
+
+
+@pytest.mark.parametrize(
+    ("after", "message"),
+    [
+        (
+            Evaluation(np.array([2, 1]), {"return": np.zeros(2)}),
+            "`after` must be of the same utterances in the same order, got [2, 1] after [1, 2]",
+        ),
+        (
+            Evaluation(np.array([1, 2]), {"lve": np.zeros(2)}),
+            "`after` must have the same scores, got lve after return",
+        ),
+    ],
+)
+def test_only_like_is_compared_with_like(after: Evaluation, message: str) -> None:
+    """Pairs that are none would give a standard error that means nothing."""
+    before = Evaluation(np.array([1, 2]), {"return": np.zeros(2)})
+    with pytest.raises(InputError, match=re.escape(message)):
+        before.compare(after)
+
+
+@pytest.mark.parametrize(
+    ("utterances", "message"),
+    [
+        ([], "`utterances` must be integers of shape (N,), N at least 1, got float64 (0,)"),
+        ([1.5], "`utterances` must be integers of shape (N,), N at least 1, got float64 (1,)"),
+        ([[1, 2]], "`utterances` must be integers of shape (N,), N at least 1, got int64 (1, 2)"),
+        ([0, 12], "`utterances` must be in 0..11, got [0, 12]"),
+        ([-1], "`utterances` must be in 0..11, got [-1]"),
+    ],
+)
+def test_bad_utterances_are_refused(settings: Settings, utterances: Any, message: str) -> None:
+    """Before anything is animated."""
+    with pytest.raises(InputError, match=re.escape(message)):
+        evaluate(act, make_evaluation_env(2, **settings), utterances=utterances)
+
+
+def test_bad_environments_are_refused(settings: Settings) -> None:
+    """Each message names the function that makes a right one."""
+    with pytest.raises(InputError, match=r"mode Disabled, got NextStep; `make_evaluation_env`"):
+        evaluate(act, make_vector_env(2, **settings))
+    sync = SyncVectorEnv([lambda: SpeechAnimationEnv(**settings)])
+    with pytest.raises(InputError, match=r"vector environment of ESARM-v0, got SyncVectorEnv"):
+        evaluate(act, sync)
+    with pytest.raises(InputError, match=r"score episodes as they end, got one that defers"):
+        evaluate(act, make_evaluation_env(2, defer_rewards=True, **settings))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,26 +12,38 @@ from train.commands.options import write_json
 
 
 def command_bench(
-    what: Annotated[Literal["env", "peers", "metrics", "synthetic"], tyro.conf.Positional],
+    what: Annotated[
+        Literal["env", "agents", "peers", "metrics", "synthetic"], tyro.conf.Positional
+    ],
     /,
     *,
     run: Path | None = None,
     json: Path | None = None,
+    quick: bool = False,
+    profile: bool = False,
+    threads: int = 0,
 ) -> None:
     """Measure a finished run beside its peers, or how fast things are here.
 
     Args:
         what: `env`: steps per second and memory of the environment, beside Gymnasium's and SB3's
-            vector environments over it; takes two or three minutes. `peers`: lip error (LVE) on the
+            vector environments over it; takes two or three minutes. `agents`: tokens per second and
+            memory of our trainers, beside stock SB3, sb3-contrib (extra `contrib`) and GPT-2; takes
+            many minutes. `peers`: lip error (LVE) on the
             test frames, policies against the rule-based `openfacefx` in loudness mode (extra
             `peers`). `metrics`: all metrics on 1,000 utterances of 3 s. `synthetic`: making a
             synthetic corpus and its features, one core.
         run: A run folder. `peers` takes its clone [default there: runs/demo], `env` its task and
             reward [default there: those that ship with the package].
         json: Also write the figures to this file.
+        quick: Of `agents`, only 64 and 128 tokens, 16 episodes; takes a few minutes.
+        profile: Of `agents`, instead of all that, where the time of our roll-out goes.
+        threads: Of `agents`, CPU threads of torch; 0 means one for each processor.
     """
     if what == "env":
         figures = _environment(run)
+    elif what == "agents":
+        figures = _profile(threads) if profile else _agents(quick, threads)
     elif what == "peers":
         figures = _peers(run or Path("runs/demo"))
     else:
@@ -44,6 +57,31 @@ def _environment(run: Path | None) -> dict[str, Any]:
 
     figures = bench_environment(run)
     print(render(figures))
+    return figures
+
+
+def _agents(quick: bool, threads: int) -> dict[str, Any]:
+    from train.bench.agents import benchmark
+    from train.bench.agents.table import render
+
+    sizes: dict[str, Any] = {}
+    if quick:
+        sizes = {
+            "lengths": benchmark.QUICK_LENGTHS,
+            "episodes": benchmark.QUICK_EPISODES,
+            "n_windows": benchmark.QUICK_WINDOWS,
+        }
+    figures = benchmark.bench_agents(threads=threads, **sizes)
+    print(render(figures))
+    return figures
+
+
+def _profile(threads: int) -> dict[str, Any]:
+    from train.bench.agents.cases import Case
+    from train.bench.agents.profile import profile_rollout, render_profile
+
+    figures = profile_rollout(Case("ours", 128, 16), threads=threads or os.cpu_count() or 1)
+    print(render_profile(figures))
     return figures
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from agents.cloning import BehaviourCloning
+from agents.cloning import CloneTrainer
 from esarm_env.conditions import SPEAKER_START
 from esarm_env.opening import open_task
 from train.loop import drive
@@ -20,7 +20,7 @@ def run_clone(run: RunFolder) -> dict[str, Any]:
 
 def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
     task = open_task(run.path)
-    cloning = BehaviourCloning(
+    cloning = CloneTrainer(
         task,
         train=task.corpus.split("train"),
         validation=task.corpus.split("validation"),

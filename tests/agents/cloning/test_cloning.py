@@ -1,387 +1,224 @@
-"""Cloning: it reproduces what it was shown, stops in time, and resumes bit for bit."""
+"""`BehaviourCloning` has Stable-Baselines3's manners, and its result is a warm start."""
 
 from __future__ import annotations
 
-import copy
-import io
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
+from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback, EvalCallback
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.logger import CSVOutputFormat, Logger
 from torch import Tensor
 
-from agents.cloning import BehaviourCloning, CloneConfig
-from agents.common.protocols import FloatArray, IntArray, SequenceTask
-from agents.common.rollout import Decoding, generate, sequence_seeds
-from agents.transformer import MotionTransformer
+from agents.cloning import BehaviourCloning, Demonstrations
+from agents.common.protocols import SequenceTask
+from agents.ppo import SequencePPO
 
 MakeTask = Callable[..., SequenceTask]
-Weights = dict[str, Tensor]
-
-_CONFIG = CloneConfig(
-    n_layers=1, n_heads=2, width=32, epochs=15, batch_size=8, learning_rate=5e-3, patience=15
-)
-# Nothing random is left, so that losses can be computed again by hand.
-_BARE = replace(
-    _CONFIG,
-    dropout=0.0,
-    label_smoothing=0.0,
-    speaker_dropout=0.0,
-    feature_noise=0.0,
-    token_noise=0.0,
-)
-_ALL = np.arange(24)
+MakeEnv = Callable[..., gymnasium.Env[Any, Any]]
+Env = gymnasium.Env[Any, Any]
 
 
-@pytest.fixture
-def task(make_task: MakeTask) -> SequenceTask:
-    """Return 24 utterances of 2 to 8 tokens, 4 tokens to choose from."""
-    return make_task(24)
+def _cloning(env: Any, network: dict[str, Any], **settings: Any) -> BehaviourCloning:
+    small = {"learning_rate": 5e-3, "n_epochs": 4, "seed": 0, "policy_kwargs": network}
+    return BehaviourCloning("MotionPolicy", env, **small | settings)
 
 
-def _cloning(
-    task: SequenceTask,
-    config: CloneConfig = _CONFIG,
-    *,
-    train: IntArray = _ALL[:16],
-    validation: IntArray = _ALL[16:],
-    speaker_start: int = 3,
-    seed: int = 0,
-) -> BehaviourCloning:
-    return BehaviourCloning(
-        task,
-        train=train,
-        validation=validation,
-        config=config,
-        speaker_start=speaker_start,
-        seed=seed,
-    )
-
-
-def _assert_equal(one: Weights, two: Weights) -> None:
+def _assert_equal(one: dict[str, Tensor], two: dict[str, Tensor]) -> None:
     assert one.keys() == two.keys()
     for name in one:
         assert torch.equal(one[name], two[name]), f"{name} differs"
 
 
-def _differ(one: Weights, two: Weights) -> bool:
-    return any(not torch.equal(one[name], two[name]) for name in one)
+class _Stop(BaseCallback):
+    """Stops training at epoch `last`."""
+
+    def __init__(self, last: int) -> None:
+        super().__init__()
+        self._last = last
+
+    def _on_step(self) -> bool:
+        return self.n_calls < self._last
 
 
-def _losses(
-    model: MotionTransformer, task: SequenceTask, utterances: IntArray, *, smoothing: float = 0.0
-) -> tuple[list[float], list[bool]]:
-    """Return loss and hit of every token, one utterance at a time, so that nothing is padded."""
-    losses, hits = [], []
-    model.eval()
-    for utterance in utterances:
-        row = np.array([utterance])
-        (tokens,) = task.demonstrations(row)
-        with torch.no_grad():
-            logits, _ = model(
-                torch.from_numpy(task.audio_windows(row)),
-                torch.from_numpy(task.condition_of(row)),
-                torch.from_numpy(tokens[None]),
-            )
-        for scores, token in zip(logits[0].double().log_softmax(-1), tokens, strict=True):
-            losses.append(-float((1 - smoothing) * scores[token] + smoothing * scores.mean()))
-            hits.append(int(scores.argmax()) == token)
-    return losses, hits
-
-
-def test_a_clone_reproduces_the_demonstrations(task: SequenceTask) -> None:
-    """Held-out utterances, greedy, token for token: a low loss alone may come from peeking."""
-    cloning = _cloning(task)
-    model = cloning.learn()
-    held_out = _ALL[16:]
-    losses, _ = _losses(model, task, held_out)
-    assert np.mean(losses) < 0.2 * np.log(task.n_tokens)
-    assert not model.training
-    zeros = np.zeros_like(held_out)
-    written = generate(
-        model,
-        task,
-        held_out,
-        condition=task.condition_of(held_out),
-        decoding=Decoding(),
-        seeds=sequence_seeds(run=0, iteration=0, utterances=held_out, samples=zeros),
-    )
-    np.testing.assert_array_equal(written.tokens, task.demonstrations(held_out))
-
-
-def test_the_validation_loss_is_the_mean_over_all_tokens(task: SequenceTask) -> None:
-    """Padded labels, or batches of unequal size weighted alike, would choose other weights.
-
-    Lengths of 2 to 8 in batches of 3 and 2: a mean of batch means is another number.
-    """
-    validation = np.array([20, 3, 9, 14, 1])
-    cloning = _cloning(task, replace(_CONFIG, batch_size=3), validation=validation)
-    for _ in range(2):
-        row = cloning.advance()
-        losses, hits = _losses(cloning.model, task, validation)
-        assert row["validation_loss"] == pytest.approx(np.mean(losses), abs=1e-5)
-        assert row["validation_accuracy"] == pytest.approx(np.mean(hits), abs=1e-6)
-
-
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_the_training_loss_is_the_one_computed_by_hand(
-    task: SequenceTask, smoothing: float
+def test_cloning_reaches_the_optimum(
+    make_task: MakeTask, make_env: MakeEnv, network: dict[str, Any]
 ) -> None:
-    """One batch of all lengths, nothing random: padding must add neither loss nor tokens."""
-    config = replace(_BARE, batch_size=16, label_smoothing=smoothing)
-    cloning = _cloning(task, config)
-    losses, _ = _losses(cloning.model, task, _ALL[:16], smoothing=smoothing)
-    assert cloning.advance()["train_loss"] == pytest.approx(np.mean(losses), abs=1e-5)
+    """The recordings earn 1; by SB3's own evaluation, and with their dropout off."""
+    env = make_env(make_task(24))
+    cloning = _cloning(env, network, n_epochs=60, patience=20, learning_rate=1e-2)
+    assert cloning.learn() is cloning
+    mean, _ = evaluate_policy(cloning, make_env(make_task(24)), n_eval_episodes=24, warn=False)
+    assert mean > 0.9
 
 
-def test_padding_adds_nothing_to_the_gradient(task: SequenceTask) -> None:
-    """The short utterance beside a long one, against the two alone, weighted by their tokens."""
-    pair, weights = np.array([0, 12]), []
-    for _ in range(2):
-        model = _cloning(task, _BARE).model
-        if not weights:
-            _sum_of_losses(model, task, pair).backward()
-        else:
-            for utterance in pair:
-                _sum_of_losses(model, task, np.array([utterance])).backward()
-        weights.append([p.grad for p in model.parameters() if p.grad is not None])
-    together, alone = weights
-    for ours, theirs in zip(together, alone, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
-
-
-def _sum_of_losses(model: MotionTransformer, task: SequenceTask, utterances: IntArray) -> Tensor:
-    tokens = torch.from_numpy(task.demonstrations(utterances))
-    logits, _ = model(
-        torch.from_numpy(task.audio_windows(utterances)),
-        torch.from_numpy(task.condition_of(utterances)),
-        tokens,
-    )
-    scores = logits.log_softmax(-1).gather(2, tokens.clamp(min=0)[..., None])[..., 0]
-    return -(scores * (tokens >= 0)).sum()
-
-
-def test_training_stops_when_patience_is_spent(task: SequenceTask) -> None:
-    """At a rate of 0 the first epoch stays the best: 3 more are allowed, then it is over."""
-    cloning = _cloning(task, replace(_CONFIG, learning_rate=0.0, patience=3, epochs=40))
-    cloning.learn()
-    assert cloning.n_done == cloning.n_total == 4
-
-
-def test_patience_starts_again_with_every_better_epoch(task: SequenceTask) -> None:
-    """A count that is never set back would end training after the first few slow epochs."""
-    cloning = _cloning(task, replace(_CONFIG, patience=2, epochs=12, learning_rate=1e-3))
-    losses = [cloning.advance()["validation_loss"] for _ in range(3)]
-    assert losses == sorted(losses, reverse=True), "the start must be all progress"
-    assert cloning.n_total == 12
-
-
-def test_training_stops_after_all_epochs(task: SequenceTask) -> None:
-    """The last epoch must be run, and no other after it."""
-    cloning = _cloning(task, replace(_CONFIG, epochs=2))
-    cloning.learn()
-    assert cloning.n_done == cloning.n_total == 2
-
-
-def test_the_best_weights_are_returned_not_the_last(make_task: MakeTask) -> None:
-    """The demonstrations held out are of other classes: the better the fit, the worse the loss."""
+def test_the_policy_holds_the_best_weights(
+    make_task: MakeTask, make_env: MakeEnv, network: dict[str, Any]
+) -> None:
+    """Recordings held out are of other classes: the last weights are the worst."""
     task = make_task(24, liars=range(16, 24))
-    config = replace(_CONFIG, epochs=40, patience=4, learning_rate=1e-2)
-    watched = _cloning(task, config)
+    held_out = Demonstrations.recorded(task, np.arange(16, 24))
+    cloning = _cloning(
+        make_env(task, range(16)), network, validation=held_out, n_epochs=40, learning_rate=1e-2
+    )
     losses, weights = [], []
-    while watched.n_done < watched.n_total:
-        losses.append(watched.advance()["validation_loss"])
-        weights.append(copy.deepcopy(watched.model.state_dict()))
+
+    class Watch(BaseCallback):
+        def _on_step(self) -> bool:
+            losses.append(self.locals["row"]["validation_loss"])
+            assert cloning.trainer is not None
+            state = cloning.trainer.model.state_dict()
+            weights.append({name: value.clone() for name, value in state.items()})
+            return True
+
+    cloning.learn(callback=Watch())
     best = int(np.argmin(losses))
-    assert losses[-1] > losses[best] + 0.1, "this fit was meant to go wrong"
-    assert len(losses) == best + 1 + 4 < 40
-    _assert_equal(watched.best_weights, weights[best])
-    model = _cloning(task, config).learn()
-    _assert_equal(model.state_dict(), weights[best])
+    assert len(losses) == best + 1 + 4 < 40, "patience is 4"
+    _assert_equal(cloning.best_weights, weights[best])
 
 
-def _resumed(cloning: BehaviourCloning, task: SequenceTask) -> BehaviourCloning:
-    """Return another clone, far off, that goes on from what a file of `cloning` would hold."""
-    file = io.BytesIO()
-    torch.save(cloning.state_dict(), file)
-    file.seek(0)
-    other = _cloning(task, seed=77)
-    other.advance()
-    other.load_state_dict(torch.load(file, weights_only=False))
-    return other
+def test_the_result_warm_starts_reinforcement_learning(env: Env, network: dict[str, Any]) -> None:
+    """Policy and reference of the KL term are both the clone."""
+    cloning = _cloning(env, network).learn()
+    ppo = SequencePPO("MotionPolicy", env, policy_kwargs=network, seed=1)
+    ppo.warm_start(cloning.best_weights)
+    _assert_equal(dict(ppo.model.state_dict()), cloning.best_weights)
+    _assert_equal(dict(ppo.reference.state_dict()), cloning.best_weights)
 
 
-def test_resuming_is_bit_for_bit_the_uninterrupted_run(task: SequenceTask) -> None:
-    """Order, noise, dropout and optimiser: leave one out and no run can be repeated.
-
-    The state goes through a file, as a checkpoint would.
-    """
-    straight = _cloning(task)
-    rows = [straight.advance() for _ in range(4)]
-    interrupted = _cloning(task)
-    assert [interrupted.advance() for _ in range(2)] == rows[:2]
-    resumed = _resumed(interrupted, task)
-    assert resumed.n_done == 2
-    assert [resumed.advance() for _ in range(2)] == rows[2:]
-    _assert_equal(straight.model.state_dict(), resumed.model.state_dict())
-    _assert_equal(straight.best_weights, resumed.best_weights)
-
-
-def test_resuming_keeps_the_best_epoch(make_task: MakeTask) -> None:
-    """A best loss forgotten at the restart would let worse weights win, and patience start anew."""
-    task = make_task(24, liars=range(16, 24))
-    config = replace(_CONFIG, epochs=40, patience=4, learning_rate=1e-2)
-    straight = _cloning(task, config)
-    expected = straight.learn()
-    interrupted = _cloning(task, config)
-    while interrupted.n_done < straight.n_done - 2:
-        interrupted.advance()
-    state = copy.deepcopy(interrupted.state_dict())
-    resumed = _cloning(task, config, seed=5)
-    resumed.load_state_dict(state)
-    _assert_equal(expected.state_dict(), resumed.learn().state_dict())
-    assert resumed.n_done == straight.n_done
-
-
-def test_the_same_seed_clones_the_same_weights(task: SequenceTask) -> None:
-    """Seeds are the unit of every confidence interval."""
-    models = []
-    for seed in (1, 1, 2):
-        torch.manual_seed(99 + len(models))
-        cloning = _cloning(task, seed=seed)
-        cloning.advance()
-        models.append(cloning.model.state_dict())
-    _assert_equal(models[0], models[1])
-    assert _differ(models[0], models[2])
-
-
-class _OtherConditions:
-    """Stands in for a task, with some columns of the conditions shifted."""
-
-    def __init__(self, task: SequenceTask, columns: slice) -> None:
-        self._task, self._columns = task, columns
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._task, name)
-
-    def condition_of(self, utterances: IntArray) -> FloatArray:
-        condition = self._task.condition_of(utterances)
-        condition[:, self._columns] += 1
-        return condition
-
-
-@pytest.mark.parametrize(
-    ("columns", "hidden"), [(slice(3, None), True), (slice(0, 3), False), (slice(2, 3), False)]
-)
-def test_a_hidden_speaker_is_hidden_and_nothing_else(
-    task: SequenceTask, columns: slice, hidden: bool
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_a_saved_cloning_goes_on_bit_for_bit(
+    env: Env, network: dict[str, Any], tmp_path: Path, stop: int
 ) -> None:
-    """Always hidden, the speaker cannot matter; the emotion before it still must."""
-    config = replace(_BARE, speaker_dropout=1.0)
-    one, other = _cloning(task, config), _cloning(_OtherConditions(task, columns), config)
-    one.advance()
-    other.advance()
-    assert _differ(one.model.state_dict(), other.model.state_dict()) is not hidden
+    """Through SB3's own file: split, order, noise, optimiser, counters and best weights."""
+    noise = {"token_noise": 0.1, "feature_noise": 0.1, "scheduled_sampling": 0.5}
+    straight = _cloning(env, network, **noise).learn()
+    stopped = _cloning(env, network, **noise).learn(callback=_Stop(stop))
+    assert stopped.n_epochs_done == stop
+    stopped.save(tmp_path / "clone")
+    torch.manual_seed(99)
+    resumed = BehaviourCloning.load(tmp_path / "clone", env=env)
+    assert resumed.n_epochs_done == stop
+    resumed.learn()
+    assert resumed.n_epochs_done == straight.n_epochs_done == 4
+    assert resumed.num_timesteps == straight.num_timesteps
+    _assert_equal(resumed.best_weights, straight.best_weights)
+    assert resumed.trainer is not None and straight.trainer is not None
+    _assert_equal(resumed.trainer.model.state_dict(), straight.trainer.model.state_dict())
 
 
-def test_a_speaker_that_is_never_hidden_matters(task: SequenceTask) -> None:
-    """Speaker dropout of 0 must leave every speaker in."""
-    other_task = _OtherConditions(task, slice(3, None))
-    one, other = _cloning(task, _BARE), _cloning(other_task, _BARE)
-    one.advance()
-    other.advance()
-    assert _differ(one.model.state_dict(), other.model.state_dict())
+def test_learning_twice_is_learning_once(env: Env, network: dict[str, Any]) -> None:
+    """A budget of one epoch's tokens stops after one epoch, and the next call goes on."""
+    straight = _cloning(env, network).learn()
+    halting = _cloning(env, network).learn(1)
+    assert halting.n_epochs_done == 1
+    halting.learn(halting.num_timesteps + 1)
+    assert halting.n_epochs_done == 3
+    halting.learn()
+    assert halting.n_epochs_done == 4
+    _assert_equal(straight.best_weights, halting.best_weights)
 
 
-@pytest.mark.parametrize("noise", ["feature_noise", "token_noise", "dropout", "label_smoothing"])
-def test_every_noise_reaches_the_training(task: SequenceTask, noise: str) -> None:
-    """A setting that is read but not used is a wrong line in every table of ablations."""
-    calm, noisy = _cloning(task, _BARE), _cloning(task, replace(_BARE, **{noise: 0.5}))
-    calm.advance()
-    noisy.advance()
-    assert _differ(calm.model.state_dict(), noisy.model.state_dict())
-
-
-def test_random_past_tokens_leave_the_labels_alone(task: SequenceTask) -> None:
-    """The past is replaced, not what is to be said: the audio alone must still be learnt from."""
-    cloning = _cloning(task, replace(_BARE, token_noise=1.0))
-    for _ in range(12):
-        row = cloning.advance()
-    assert row["train_loss"] < 0.2 * np.log(task.n_tokens)
-
-
-def test_the_rate_rises_over_the_first_epoch_then_falls(task: SequenceTask) -> None:
-    """One batch an epoch: 0.05 of the rate, then 0.02 + 0.49 (1 + cos(π e / 4)) for e = 1, 2, 3."""
-    cloning = _cloning(task, replace(_CONFIG, batch_size=16, epochs=4, learning_rate=1e-3))
-    rates = []
-    for _ in range(4):
-        cloning.advance()
-        rates.append(cloning.state_dict()["optimizer"]["param_groups"][0]["lr"])
-    half = 0.5**0.5
-    expected = [0.05, 0.02 + 0.49 * (1 + half), 0.02 + 0.49, 0.02 + 0.49 * (1 - half)]
-    np.testing.assert_allclose(rates, np.array(expected) * 1e-3, rtol=1e-6)
-
-
-class _BrokenFeatures(_OtherConditions):
-    """Stands in for a task one of whose utterances has features that are no numbers."""
-
-    def __init__(self, task: SequenceTask, broken: int) -> None:
-        super().__init__(task, slice(0, 0))
-        self._broken = broken
-
-    def audio_windows(self, utterances: IntArray) -> FloatArray:
-        windows = self._task.audio_windows(utterances)
-        windows[utterances == self._broken] = np.nan
-        return windows
-
-
-@pytest.mark.parametrize("broken", [5, 20])
-def test_a_loss_that_is_no_number_stops_the_training(task: SequenceTask, broken: int) -> None:
-    """Neither in training (5) nor in validation (20): nan is never a better loss.
-
-    The clone would be the random weights of the start, and everything would go on from it.
-    """
-    with pytest.raises(RuntimeError, match=re.escape("loss must be finite, got nan")):
-        _cloning(_BrokenFeatures(task, broken), replace(_CONFIG, patience=2)).learn()
-
-
-def test_a_loss_that_is_no_number_names_epoch_and_utterances(task: SequenceTask) -> None:
-    """Among thousands of recordings, the broken one must be found in a batch of eight."""
-    rule = r"loss must be finite, got nan in epoch 1, utterances \[(\d+, )*5(, \d+)*\]"
-    with pytest.raises(RuntimeError, match=rule):
-        _cloning(_BrokenFeatures(task, 5)).advance()
-
-
-@pytest.mark.parametrize(("patience", "epochs"), [(0, 9), (-1, 9), (4, 0), (4, -2)])
-def test_a_training_of_no_epochs_is_rejected(
-    task: SequenceTask, patience: int, epochs: int
-) -> None:
-    """Nothing would be trained, and the random weights of the start returned as a clone."""
-    rule = f"`patience` and `epochs` must be at least 1, got {patience} and {epochs}"
-    with pytest.raises(ValueError, match=re.escape(rule)):
-        _cloning(task, replace(_CONFIG, patience=patience, epochs=epochs))
-
-
-def test_a_training_of_one_epoch_is_allowed(task: SequenceTask) -> None:
-    """The quickest check of a pipeline."""
-    cloning = _cloning(task, replace(_CONFIG, patience=1, epochs=1))
+def test_a_finished_cloning_learns_nothing_more(env: Env, network: dict[str, Any]) -> None:
+    """Epochs beyond `n_epochs` would run at the lowest rate, unasked."""
+    cloning = _cloning(env, network).learn()
+    before = {name: value.clone() for name, value in cloning.best_weights.items()}
     cloning.learn()
-    assert cloning.n_done == cloning.n_total == 1
+    assert cloning.n_epochs_done == 4
+    _assert_equal(cloning.best_weights, before)
 
 
-@pytest.mark.parametrize("name", ["train", "validation"])
-def test_an_empty_split_is_rejected(task: SequenceTask, name: str) -> None:
-    """Without validation there is no best epoch; the first weights would be returned as a clone."""
-    rule = f"`{name}` must hold at least one utterance, got none"
-    with pytest.raises(ValueError, match=re.escape(rule)):
-        _cloning(task, **{name: np.array([], dtype=np.int64)})
+def test_a_saved_policy_predicts_without_an_environment(
+    env: Env, network: dict[str, Any], tmp_path: Path
+) -> None:
+    """Deployment has no corpus; learning does need one, and says so."""
+    cloning = _cloning(env, network).learn()
+    cloning.save(tmp_path / "clone")
+    loaded = BehaviourCloning.load(tmp_path / "clone")
+    _assert_equal(loaded.best_weights, cloning.best_weights)
+    obs, _ = env.reset(seed=0)
+    ours, _ = loaded.predict(obs, deterministic=True)
+    assert ours == cloning.predict(obs, deterministic=True)[0]
+    with pytest.raises(ValueError, match=re.escape("`env` must be set before `learn`")):
+        loaded.learn()
+    loaded.set_env(env)
+    assert loaded.learn().n_epochs_done == 4
 
 
-def test_splits_of_one_utterance_are_allowed(task: SequenceTask) -> None:
-    """The smallest corpus there is must clone."""
-    cloning = _cloning(task, train=np.array([3]), validation=np.array([5]))
-    assert np.isfinite(list(cloning.advance().values())).all()
+def test_callbacks_of_stable_baselines3_work(
+    env: Env, make_env: MakeEnv, task: SequenceTask, network: dict[str, Any], tmp_path: Path
+) -> None:
+    """Evaluation draws random numbers between epochs; the training must not feel it."""
+    calm = _cloning(env, network).learn()
+    watched = _cloning(env, network)
+    evaluation = EvalCallback(
+        make_env(task), n_eval_episodes=2, eval_freq=1, deterministic=False, verbose=0, warn=False
+    )
+    checkpoints = CheckpointCallback(save_freq=2, save_path=str(tmp_path))
+    watched.learn(callback=[evaluation, checkpoints])
+    _assert_equal(calm.best_weights, watched.best_weights)
+    assert np.isfinite(evaluation.best_mean_reward)
+    assert len(list(tmp_path.glob("*.zip"))) == 2
+
+
+def test_figures_are_logged_per_epoch(env: Env, network: dict[str, Any], tmp_path: Path) -> None:
+    """Without a row per epoch, early stopping cannot be judged."""
+    cloning = _cloning(env, network)
+    path = tmp_path / "progress.csv"
+    cloning.set_logger(Logger(folder=None, output_formats=[CSVOutputFormat(str(path))]))
+    cloning.learn()
+    cloning.logger.close()
+    header, *rows = path.read_text().splitlines()
+    assert {"clone/train_loss", "clone/validation_loss", "clone/validation_accuracy"} <= set(
+        header.split(",")
+    )
+    assert len(rows) == 4
+
+
+def test_timesteps_are_tokens_learnt_from(
+    env: Env, task: SequenceTask, network: dict[str, Any]
+) -> None:
+    """Comparisons over tokens need the held-out ones left out."""
+    everything = Demonstrations.recorded(task, np.arange(12))
+    cloning = _cloning(env, network, demonstrations=everything, validation=everything, patience=9)
+    cloning.learn()
+    assert cloning.num_timesteps == 4 * int(task.lengths.sum())
+
+
+def test_only_the_utterances_of_the_environment_are_cloned(
+    task: SequenceTask, make_env: MakeEnv, network: dict[str, Any]
+) -> None:
+    """Test utterances in a clone would make every later figure too good."""
+    cloning = _cloning(make_env(task, [1, 2, 5, 7]), network)
+    assert cloning.demonstrations is not None and cloning.validation is not None
+    shown = [*cloning.demonstrations.utterances, *cloning.validation.utterances]
+    assert sorted(shown) == [1, 2, 5, 7]
+
+
+def test_demonstrations_that_do_not_fit_are_rejected(
+    env: Env, make_task: MakeTask, network: dict[str, Any]
+) -> None:
+    """At once, not when `learn` gets there; in either of the two."""
+    foreign = Demonstrations.recorded(make_task(12, n_tokens=6), np.arange(12))
+    with pytest.raises(ValueError, match=r"`tokens` must be below 4, got 5|`lengths` must be"):
+        _cloning(env, network, demonstrations=foreign)
+    with pytest.raises(ValueError, match=r"`tokens` must be below 4, got 5|`lengths` must be"):
+        _cloning(env, network, validation=foreign)
+
+
+def test_an_environment_without_a_task_is_rejected(network: dict[str, Any]) -> None:
+    """Stock environments have no recordings to clone."""
+    with pytest.raises(ValueError, match=r"`env` must offer|`observation_space` must have"):
+        _cloning("CartPole-v1", network)
+
+
+def test_settings_out_of_range_are_rejected(env: Env, network: dict[str, Any]) -> None:
+    """The constructor is where the mistake was made."""
+    with pytest.raises(ValueError, match=re.escape("`patience` and `epochs` must be at least 1")):
+        _cloning(env, network, patience=0)

@@ -16,13 +16,10 @@ from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from agents.common.advantages import scaled_advantages, spread
 from agents.common.protocols import FloatArray, IntArray, SequenceTask
-from agents.common.sequence_algorithm import (
-    SequenceAlgorithm,
-    occurrence_numbers,
-    scaled_advantages,
-    spread,
-)
+from agents.common.rollout import occurrence_numbers
+from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.ppo import SequencePPO
 from agents.reinforce import SequenceReinforce
 from agents.transformer import MotionTransformer

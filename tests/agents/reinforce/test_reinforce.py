@@ -146,7 +146,8 @@ def test_an_unknown_baseline_is_rejected(
     env: Env, make_algorithm: MakeAlgorithm, baseline: str
 ) -> None:
     """A misspelt baseline that falls back to another is a wrong row in a table."""
-    rule = f"`baseline` must be one of none, mean, leave_one_out, got {baseline!r}"
+    names = "none, mean, moving_mean, greedy, leave_one_out"
+    rule = f"`baseline` must be one of {names}, got {baseline!r}"
     with pytest.raises(ValueError, match=re.escape(rule)):
         make_algorithm(SequenceReinforce, env, baseline=baseline)
 
@@ -190,3 +191,57 @@ def test_reinforce_learns_the_toy_task(
     assert before < 0.6
     assert after >= 0.95
     assert learn(algorithm)["rollout/score"] >= 0.95, "sampled, not only greedy"
+
+
+def test_the_greedy_baseline_is_the_score_of_the_likeliest_tokens(
+    env: Env, make_algorithm: MakeAlgorithm, learn: Learn
+) -> None:
+    """Self-critical: sampled minus greedy per utterance, written out here token by token."""
+    algorithm = make_algorithm(SequenceReinforce, env, baseline="greedy", n_episodes=48)
+    learn(algorithm, n_iterations=5)
+    batch = algorithm._write_episodes()
+    filled = algorithm.compute_advantages(batch)
+    for n in range(0, 48, 5):
+        obs, _ = env.reset(options={"utterance": int(batch.utterances[n])})
+        state, done, reward = None, False, 0.0
+        while not done:
+            action, state = algorithm.predict(obs, state=state, deterministic=True)  # type: ignore[arg-type]
+            obs, reward, done, _, _ = env.step(action)  # type: ignore[assignment]
+        expected = batch.scores[n] - reward
+        assert filled.advantages[n, 0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_moving_mean_is_that_of_earlier_iterations(
+    env: Env, make_algorithm: MakeAlgorithm, learn: Learn, make_batch: MakeBatch
+) -> None:
+    """The scores it is taken off must not be in it, from the second iteration on."""
+    algorithm = make_algorithm(SequenceReinforce, env, baseline="moving_mean")
+    expected: float | None = None
+    for _ in range(3):
+        learn(algorithm)
+        assert algorithm.batch is not None
+        scores = algorithm.batch.scores
+        offset = scores.mean() if expected is None else expected
+        np.testing.assert_allclose(algorithm.batch.advantages[:, 0], scores - offset, atol=1e-6)
+        mean = float(scores.mean())
+        expected = mean if expected is None else 0.9 * expected + 0.1 * mean
+        assert algorithm.moving_mean == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("baseline", ["greedy", "moving_mean"])
+def test_the_new_baselines_learn_too(
+    env: Env, make_algorithm: MakeAlgorithm, learn: Learn, baseline: str
+) -> None:
+    """A baseline of the wrong utterance, or of the wrong sign, does not."""
+    algorithm = make_algorithm(
+        SequenceReinforce, env, baseline=baseline, n_episodes=48, learning_rate=1e-2
+    )
+    assert learn(algorithm)["rollout/score"] < 0.5
+    learn(algorithm, n_iterations=40)
+    assert np.mean([learn(algorithm)["rollout/score"] for _ in range(4)]) >= 0.9
+
+
+def test_an_early_stop_is_rejected(env: Env, make_algorithm: MakeAlgorithm) -> None:
+    """There is one step only: nothing could ever be stopped."""
+    with pytest.raises(TypeError, match="target_kl"):
+        make_algorithm(SequenceReinforce, env, target_kl=0.1)

@@ -1,0 +1,177 @@
+"""The half of Stable-Baselines3's on-policy algorithm that collects: whole episodes of tokens.
+
+Roll-outs go through the KV cache, and episodes are scored in one batch when they end. What differs
+from SB3's manners: `num_timesteps` counts tokens, and a roll-out ends with the last token of
+`n_episodes` episodes. `callback.on_step()` is called once per token column, after the episodes are
+written, with all their results in place.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
+
+from agents.common.buffer import EpisodeBatch
+from agents.common.episodes import draw_utterances, write_episodes
+from agents.common.protocols import SequenceTask, find_in_env
+from agents.common.rollout import Decoding, occurrence_numbers, sequence_seeds
+from agents.policy import MotionPolicy
+from agents.transformer import MotionTransformer
+
+
+class EpisodeAlgorithm(OnPolicyAlgorithm):
+    """Collects whole episodes; `SequenceAlgorithm` adds the update, and is the one to subclass."""
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MotionPolicy": MotionPolicy}
+    policy: MotionPolicy  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        policy: str | type[MotionPolicy],
+        env: GymEnv | str,
+        *,
+        n_episodes: int,
+        samples_per_utterance: int,
+        **settings: Any,
+    ) -> None:
+        """Set up the policy and, if `env` is given, find its task and its score function.
+
+        Args:
+            policy: `"MotionPolicy"` or a subclass of it.
+            env: `ESARM-v0`, wrapped or vectorised in this process.
+            n_episodes: Episodes per iteration, a multiple of `samples_per_utterance`.
+            samples_per_utterance: Episodes of one iteration that share an utterance.
+            **settings: Of SB3's `OnPolicyAlgorithm`.
+
+        Raises:
+            ValueError: If `env` offers no task.
+        """
+        self.n_episodes, self.samples_per_utterance = n_episodes, samples_per_utterance
+        self.n_iterations = 0
+        self._untrained_timesteps = 0
+        super().__init__(
+            policy,  # type: ignore[arg-type]
+            env,
+            n_steps=n_episodes,
+            use_sde=False,
+            sde_sample_freq=-1,
+            **settings,
+        )
+
+    @abstractmethod
+    def compute_advantages(self, batch: EpisodeBatch) -> EpisodeBatch:
+        """Return `batch` with `advantages` and `returns` filled in, both (N, L).
+
+        `batch` holds scores and, from the time of writing, log-probabilities and values. Advantages
+        reach `policy_loss`; the value head is fitted to returns, with weight `vf_coef`.
+        """
+
+    @property
+    def task(self) -> SequenceTask:
+        """The task behind the environment."""
+        task: SequenceTask = find_in_env(self.env, "sequence_task")
+        return task
+
+    @property
+    def model(self) -> MotionTransformer:
+        """The network being trained."""
+        return self.policy.transformer
+
+    def warm_start(self, weights: dict[str, Tensor]) -> None:
+        """Start from cloned `weights`, and keep a frozen copy as the reference of the KL term."""
+        self.model.load_state_dict(weights)
+        self.reference.load_state_dict(weights)
+
+    def _setup_model(self) -> None:
+        self._setup_lr_schedule()
+        if self.env is not None:  # a loaded algorithm may get its environment later
+            for name in ("sequence_task", "score_tokens", "utterances"):
+                find_in_env(self.env, name)
+        if self.seed is None:
+            self.seed = int(np.random.SeedSequence().generate_state(1)[0] >> 1)
+        self.set_random_seed(self.seed)
+        self.policy = self.policy_class(  # type: ignore[assignment]
+            self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
+        )
+        self.reference = MotionTransformer(self.model.config).requires_grad_(False).eval()
+        self.reference.load_state_dict(self.model.state_dict())
+        self.batch: EpisodeBatch | None = None
+        self.rollout_buffer = None  # type: ignore[assignment]  # `batch` takes its place
+
+    def _setup_learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        reset_num_timesteps: bool = True,
+        tb_log_name: str = "run",
+        progress_bar: bool = False,
+    ) -> tuple[int, BaseCallback]:
+        total, ready = super()._setup_learn(
+            total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
+        )
+        # A roll-out that was cut short is written again, and its tokens must not count twice.
+        if not reset_num_timesteps:
+            self.num_timesteps -= self._untrained_timesteps
+            self._num_timesteps_at_start = self.num_timesteps
+        self._untrained_timesteps = 0
+        return total, ready
+
+    def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
+        super()._update_current_progress_remaining(num_timesteps, total_timesteps)
+        # Whole episodes overshoot the total, and a schedule must not see less than nothing left.
+        self._current_progress_remaining = max(0.0, self._current_progress_remaining)
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "reference", "batch"]
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        return ["policy", "policy.optimizer", "reference"], []
+
+    def collect_rollouts(
+        self,
+        env: VecEnv,
+        callback: BaseCallback,
+        rollout_buffer: RolloutBuffer,
+        n_rollout_steps: int,
+    ) -> bool:
+        """Write and score `n_episodes` whole episodes; return whether to go on."""
+        callback.on_rollout_start()
+        self.batch = self.compute_advantages(self._write_episodes())
+        for active in self.batch.inside.sum(axis=0):
+            self.num_timesteps += int(active)
+            self._untrained_timesteps += int(active)
+            callback.update_locals(locals())
+            if not callback.on_step():
+                return False
+        self._note_episodes(self.batch)
+        callback.on_rollout_end()
+        return True
+
+    def _write_episodes(self) -> EpisodeBatch:
+        assert self.seed is not None, "drawn in _setup_model"
+        rng = np.random.default_rng([self.seed, self.n_iterations, 0])
+        wanted = self.n_episodes // self.samples_per_utterance
+        drawn = draw_utterances(find_in_env(self.env, "utterances"), size=wanted, rng=rng)
+        utterances = np.repeat(drawn, self.samples_per_utterance)
+        seeds = sequence_seeds(
+            run=self.seed,
+            iteration=self.n_iterations,
+            utterances=utterances,
+            samples=occurrence_numbers(utterances),
+        )
+        decoding = Decoding(temperature=1.0)
+        return write_episodes(self.model, self.env, utterances, decoding=decoding, seeds=seeds)
+
+    def _note_episodes(self, batch: EpisodeBatch) -> None:
+        assert self.ep_info_buffer is not None, "made by learn"
+        for score, length in zip(batch.scores.tolist(), batch.lengths.tolist(), strict=True):
+            self.ep_info_buffer.append({"r": score, "l": length, "t": 0.0})

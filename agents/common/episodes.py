@@ -1,0 +1,58 @@
+"""Whole episodes of an environment's task: written with the policy, scored in one batch."""
+
+from __future__ import annotations
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+
+from agents.common.buffer import EpisodeBatch
+from agents.common.protocols import IntArray, ScoreFunction, SequenceTask, find_in_env
+from agents.common.rollout import Decoding, generate
+from agents.transformer import MotionTransformer
+
+
+def draw_utterances(pool: IntArray, *, size: int, rng: np.random.Generator) -> IntArray:
+    """Return `size` entries of `pool`, each at most once where there are enough."""
+    return rng.choice(pool, size=size, replace=size > len(pool))
+
+
+def write_episodes(
+    model: MotionTransformer,
+    env: VecEnv | None,
+    utterances: IntArray,
+    *,
+    decoding: Decoding,
+    seeds: IntArray,
+) -> EpisodeBatch:
+    """Write and score one episode per entry of `utterances`; advantages and returns are 0.
+
+    Args:
+        model: The policy.
+        env: Offers `sequence_task` and `score_tokens`.
+        utterances: Shape (N,), indices; repeats are allowed.
+        decoding: How tokens are chosen.
+        seeds: Shape (N, n), from `sequence_seeds`.
+
+    Raises:
+        RuntimeError: If a score is NaN or infinite.
+    """
+    task: SequenceTask = find_in_env(env, "sequence_task")
+    score: ScoreFunction = find_in_env(env, "score_tokens")
+    condition = task.condition_of(utterances)
+    rollout = generate(model, task, utterances, condition=condition, decoding=decoding, seeds=seeds)
+    scores = score(utterances, rollout.tokens, rollout.lengths, condition)
+    if not np.isfinite(scores).all():
+        bad = utterances[~np.isfinite(scores)]
+        raise RuntimeError(f"scores must be finite, got NaN for utterances {bad.tolist()}")
+    empty = np.zeros_like(rollout.log_probs)
+    return EpisodeBatch(
+        utterances=utterances,
+        condition=condition,
+        tokens=rollout.tokens,
+        lengths=rollout.lengths,
+        log_probs=rollout.log_probs,
+        values=rollout.values,
+        scores=scores,
+        advantages=empty,
+        returns=empty,
+    )

@@ -1,0 +1,109 @@
+"""The figures of `esarm bench agents` as text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_PHASES = ("rollout", "update", "iteration", "score")
+_COLUMNS = ("agent", "T", "N", *_PHASES, "MiB", "MiB total", "buffer KiB", "parameters")
+_LEGEND = """\
+T tokens an episode, N episodes at once; tokens/s: the median window (slowest and fastest are in the
+JSON); iteration: a roll-out with its scores, and an update of one epoch; MiB: peak above a process
+with the modules alone"""
+_BUSY_LOAD = 0.5
+
+
+def render(figures: dict[str, Any]) -> str:
+    """Return the table, how far it is to the machine's limit, and the bars.
+
+    Args:
+        figures: Of `train.bench.agents.benchmark.bench_agents`.
+    """
+    parts = [
+        _heading(figures),
+        _table(figures["cases"]),
+        "\n".join(f"{row['name']} not run: {row['reason']}" for row in figures["not_run"]),
+        f"{_LEGEND}\n{_extrapolated(figures['cases'])}",
+        _limits(figures["limits"]),
+        "\n".join(_bar(bar) for bar in figures["bars"]),
+    ]
+    return "\n\n".join(part.rstrip() for part in parts if part)
+
+
+def _heading(figures: dict[str, Any]) -> str:
+    machine = figures["machine"]
+    before, after = (
+        " ".join(f"{load:.1f}" for load in machine[key]) for key in ("load_before", "load_after")
+    )
+    versions = machine["versions"] | machine["rivals"]
+    lines = [
+        f"{machine['cpus']} CPUs, {machine['threads']} threads, {machine['system']}; "
+        f"load {before} before, {after} after",
+        ", ".join(f"{name} {text}" for name, text in versions.items()),
+        "network: " + ", ".join(f"{name} {size}" for name, size in figures["network"].items()),
+    ]
+    if machine["load_before"][0] > _BUSY_LOAD:
+        lines.append("The machine was busy before: take the ratios as preliminary.")
+    return "\n".join(lines)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """Return aligned columns; the first one to the left."""
+    cells = [_COLUMNS, *(_cells(row) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [f"{name:<{widths[0]}}"]
+            + [f"{text:>{width}}" for text, width in zip(rest, widths[1:], strict=True)]
+        )
+        for name, *rest in cells
+    )
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    rates = (_rate(row["phases"].get(name)) for name in _PHASES)
+    memory = (f"{row[key]:,.0f}" for key in ("above_mib", "total_mib"))
+    buffer = f"{row['buffer_bytes'] / 1024:,.0f}" if row["buffer_bytes"] else "-"
+    sizes = (f"{row['length']}", f"{row['n_episodes']}")
+    return row["name"], *sizes, *rates, *memory, buffer, f"{row['parameters']:,}"
+
+
+def _rate(phase: dict[str, Any] | None) -> str:
+    """Return tokens per second, after `~` where a part of the work was not run."""
+    if phase is None:
+        return "-"
+    mark = "~" if phase["measured"] < 1 else ""
+    return f"{mark}{phase['tokens_per_s']:,.0f}"
+
+
+def _extrapolated(rows: list[dict[str, Any]]) -> str:
+    shares = [
+        phase["measured"]
+        for row in rows
+        for phase in row["phases"].values()
+        if phase["measured"] < 1
+    ]
+    if not shares:
+        return ""
+    return (
+        f"~ extrapolated: {min(shares):.1%} to {max(shares):.0%} of the network's calls (spread "
+        "evenly over the episode) or minibatches were run,\nthe others count with their mean; "
+        "the loops around them run in full"
+    )
+
+
+def _limits(rows: list[dict[str, Any]]) -> str:
+    lines = [
+        f"  T {row['length']}, N {row['n_episodes']}: roll-out {row['rollout_gflops']:.1f} "
+        f"({row['rollout_share']:.0%}), update {row['update_gflops']:.1f} "
+        f"({row['update_share']:.0%}) of {row['matmul_gflops']:.0f}"
+        for row in rows
+    ]
+    title = "GFLOP/s of our matrix products, of what a product of 1024 x 1024 reaches meanwhile"
+    return "\n".join([title, *lines]) if lines else ""
+
+
+def _bar(bar: dict[str, Any]) -> str:
+    verdict = "reached" if bar["reached"] else "MISSED"
+    rule = "at most" if bar["at_most"] else "at least"
+    return f"{bar['name']}: {bar['value']:.4g} ({rule} {bar['bar']:g}: {verdict})"
