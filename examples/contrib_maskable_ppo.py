@@ -23,7 +23,7 @@ def often_demonstrated(task: AnimationTask) -> BoolArray:
 
 
 def main(
-    timesteps: int = 200_000, *, n_envs: int = 4, seed: int = 0, **env_kwargs: Any
+    timesteps: int = 200_000, *, n_envs: int = 8, seed: int = 0, **env_kwargs: Any
 ) -> tuple[Evaluation, Evaluation]:
     """Train for `timesteps` tokens; evaluate on validation utterances before and after."""
     task = SpeechAnimationEnv(**env_kwargs).sequence_task
@@ -31,11 +31,11 @@ def main(
     env = make_sb3_vec_env(n_envs, metrics=False, **env_kwargs)
     held_out: Any = make_evaluation_env(**env_kwargs)
     # The reward comes once, at the end: undiscounted, so that every token sees all of it.
-    # 512 steps hold five whole episodes and one that is cut, which the value estimate completes.
+    # 1024 steps hold ten whole episodes and one that is cut, which the value estimate completes.
     model = MaskablePPO(
         "MlpPolicy",
         env,
-        n_steps=512,
+        n_steps=1024,
         batch_size=512,
         n_epochs=4,
         learning_rate=2e-3,

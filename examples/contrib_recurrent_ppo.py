@@ -10,7 +10,7 @@ from esarm_env.sb3 import make_sb3_vec_env
 
 
 def main(
-    timesteps: int = 50_000, *, n_envs: int = 4, seed: int = 0, **env_kwargs: Any
+    timesteps: int = 50_000, *, n_envs: int = 8, seed: int = 0, **env_kwargs: Any
 ) -> tuple[Evaluation, Evaluation]:
     """Train for `timesteps` tokens; evaluate on validation utterances before and after.
 
@@ -28,7 +28,7 @@ def main(
         "MultiInputLstmPolicy",
         env,
         n_steps=512,
-        batch_size=512,
+        batch_size=1024,
         n_epochs=4,
         learning_rate=2e-3,
         gamma=1.0,
