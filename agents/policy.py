@@ -59,7 +59,7 @@ class MotionPolicy(BasePolicy):
             )
         )
         self.optimizer = torch.optim.AdamW(
-            self.transformer.parameters(), lr=lr_schedule(1), weight_decay=0.0
+            self.transformer.parameters(), lr=lr_schedule(1), weight_decay=0.0, fused=True
         )
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
