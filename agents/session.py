@@ -22,8 +22,25 @@ class PolicySession:
         positions: Shape (n_rows,), tokens that each row has behind it.
     """
 
-    def __init__(self, model: MotionTransformer, *, n_rows: int, max_length: int) -> None:
-        """Allocate caches for `n_rows` rows of at most `max_length` tokens, where `model` is."""
+    def __init__(
+        self,
+        model: MotionTransformer,
+        *,
+        n_rows: int,
+        max_length: int,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """Allocate caches for `n_rows` rows of at most `max_length` tokens, where `model` is.
+
+        Args:
+            model: The network.
+            n_rows: At least 1.
+            max_length: At least 1.
+            dtype: Of caches and arithmetic; by default the network's.
+
+        Raises:
+            ValueError: If there would be no row or no room.
+        """
         if n_rows < 1 or max_length < 1:
             raise ValueError(
                 f"`n_rows` and `max_length` must be at least 1, got {n_rows} and {max_length}"
@@ -37,12 +54,13 @@ class PolicySession:
             for name, parameter in module._parameters.items()
             if parameter is not None
         ]
-        like = next(model.parameters())
+        like = next(model.parameters()).detach()
+        like = like if dtype is None else like.to(dtype)
         shape = (n_rows, model.config.n_heads, max_length, model.head_dim)
         self._caches = [
             LayerCache(like.new_zeros(shape), like.new_zeros(shape)) for _ in model.blocks
         ]
-        self._max_length = max_length
+        self._max_length, self._dtype = max_length, like.dtype
         self.positions = torch.zeros(n_rows, dtype=torch.long, device=like.device)
         self._last, self._apart = 0, False
         self._take_weights()
@@ -102,9 +120,18 @@ class PolicySession:
         self._last += 1
         return hidden
 
+    def advance_at(self, x: Tensor, position: Tensor) -> Tensor:
+        """Advance all rows to one `position`, shape (1,), that only the device knows.
+
+        For recording a step once and replaying it: shapes do not depend on the position, nothing
+        is checked, and the session's own count of positions stands still.
+        """
+        place = self._weights.place(position.expand(len(x)), last=self._max_length - 1, apart=True)
+        return self._weights.hidden(x, self._caches, place)
+
     def _take_weights(self) -> None:
         with torch.no_grad():
-            self._weights = StepWeights(self._model, max_length=self._max_length)
+            self._weights = StepWeights(self._model, max_length=self._max_length, dtype=self._dtype)
         self._version = self._fingerprint()
 
     def _fingerprint(self) -> Fingerprint:

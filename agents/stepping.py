@@ -48,7 +48,7 @@ class LayerWeights:
     contract: tuple[Tensor, Tensor]
 
     @classmethod
-    def of(cls, block: Block) -> LayerWeights:
+    def of(cls, block: Block, dtype: torch.dtype) -> LayerWeights:
         """Lay out the weights of `block`."""
         width = block.to_qkv.in_features
         head_dim = width // block.n_heads
@@ -56,12 +56,12 @@ class LayerWeights:
         q = q * head_dim**-0.5
         swapped = [_swapped_halves(part, block.n_heads) for part in (q, k)]
         return cls(
-            norm=_affine(block.norm_attention),
-            to_qkv=torch.cat([q, k, *swapped, v]).t().contiguous(),
-            to_output=block.to_output.weight.detach().t().contiguous(),
-            norm_feedforward=_affine(block.norm_feedforward),
-            expand=_transposed(block.expand),
-            contract=_transposed(block.contract),
+            norm=_affine(block.norm_attention, dtype),
+            to_qkv=torch.cat([q, k, *swapped, v]).t().to(dtype).contiguous(),
+            to_output=block.to_output.weight.detach().t().to(dtype).contiguous(),
+            norm_feedforward=_affine(block.norm_feedforward, dtype),
+            expand=_transposed(block.expand, dtype),
+            contract=_transposed(block.contract, dtype),
         )
 
 
@@ -85,12 +85,12 @@ class Place:
 class StepWeights:
     """A network's weights, laid out for stepping."""
 
-    def __init__(self, model: MotionTransformer, *, max_length: int) -> None:
+    def __init__(self, model: MotionTransformer, *, max_length: int, dtype: torch.dtype) -> None:
         """Lay out the weights of `model` as they are now, for up to `max_length` positions."""
         self.n_heads, self.head_dim = model.config.n_heads, model.head_dim
         blocks = [block for block in model.blocks if isinstance(block, Block)]
-        self.layers = [LayerWeights.of(block) for block in blocks]
-        self.norm = _affine(model.norm)
+        self.layers = [LayerWeights.of(block, dtype) for block in blocks]
+        self.norm = _affine(model.norm, dtype)
         positions = torch.arange(max_length, device=self.norm[0].device)
         cos, sin = (part.to(self.norm[0]) for part in rotations(positions, self.head_dim))
         # The swapped halves carry the sign of the rotation already: cos and sin go to both halves.
@@ -154,9 +154,9 @@ def _swapped_halves(weight: Tensor, n_heads: int) -> Tensor:
     return torch.stack([-second, first], dim=1).reshape(weight.shape)
 
 
-def _affine(norm: torch.nn.LayerNorm) -> tuple[Tensor, Tensor]:
-    return norm.weight.detach(), norm.bias.detach()
+def _affine(norm: torch.nn.LayerNorm, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    return norm.weight.detach().to(dtype), norm.bias.detach().to(dtype)
 
 
-def _transposed(layer: torch.nn.Linear) -> tuple[Tensor, Tensor]:
-    return layer.weight.detach().t().contiguous(), layer.bias.detach()
+def _transposed(layer: torch.nn.Linear, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    return layer.weight.detach().t().to(dtype).contiguous(), layer.bias.detach().to(dtype)

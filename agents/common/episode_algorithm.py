@@ -21,9 +21,10 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from agents.common.buffer import EpisodeBatch
+from agents.common.decoding import Decoding
 from agents.common.episodes import draw_utterances, write_episodes
 from agents.common.protocols import SequenceTask, find_in_env
-from agents.common.rollout import Decoding, occurrence_numbers, sequence_seeds
+from agents.common.rollout import occurrence_numbers, sequence_seeds
 from agents.policy import MotionPolicy
 from agents.transformer import MotionTransformer
 

@@ -6,8 +6,9 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents.common.buffer import EpisodeBatch
+from agents.common.decoding import Decoding
 from agents.common.protocols import IntArray, ScoreFunction, SequenceTask, find_in_env
-from agents.common.rollout import Decoding, generate
+from agents.common.rollout import generate
 from agents.transformer import MotionTransformer
 
 

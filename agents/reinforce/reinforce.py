@@ -12,9 +12,10 @@ from torch import Tensor
 
 from agents.common.advantages import leave_one_out, spread
 from agents.common.buffer import EpisodeBatch
+from agents.common.decoding import Decoding
 from agents.common.episodes import write_episodes
 from agents.common.protocols import FloatArray
-from agents.common.rollout import Decoding, sequence_seeds
+from agents.common.rollout import sequence_seeds
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.policy import MotionPolicy
 
