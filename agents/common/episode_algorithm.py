@@ -20,7 +20,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from agents.common.buffer import EpisodeBatch
+from agents.common.buffer import EpisodeBatch, EpisodeBuffer
 from agents.common.episodes import draw_utterances, write_episodes
 from agents.common.protocols import SequenceTask, find_in_env
 from agents.common.rollout import Decoding, occurrence_numbers, sequence_seeds
@@ -33,6 +33,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MotionPolicy": MotionPolicy}
     policy: MotionPolicy  # type: ignore[assignment]
+    rollout_buffer: EpisodeBuffer | None  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -76,6 +77,11 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         """
 
     @property
+    def batch(self) -> EpisodeBatch | None:
+        """The episodes of `rollout_buffer`, padded, a fresh copy; None before the first."""
+        return None if self.rollout_buffer is None else self.rollout_buffer.episodes()
+
+    @property
     def task(self) -> SequenceTask:
         """The task behind the environment."""
         task: SequenceTask = find_in_env(self.env, "sequence_task")
@@ -104,8 +110,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         )
         self.reference = MotionTransformer(self.model.config).requires_grad_(False).eval()
         self.reference.load_state_dict(self.model.state_dict())
-        self.batch: EpisodeBatch | None = None
-        self.rollout_buffer = None  # type: ignore[assignment]  # `batch` takes its place
+        self.rollout_buffer = None
 
     def _setup_learn(
         self,
@@ -131,7 +136,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         self._current_progress_remaining = max(0.0, self._current_progress_remaining)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "reference", "batch"]
+        return [*super()._excluded_save_params(), "reference"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "policy.optimizer", "reference"], []
@@ -145,14 +150,15 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
     ) -> bool:
         """Write and score `n_episodes` whole episodes; return whether to go on."""
         callback.on_rollout_start()
-        self.batch = self.compute_advantages(self._write_episodes())
-        for active in self.batch.inside.sum(axis=0):
+        batch = self.compute_advantages(self._write_episodes())
+        self.rollout_buffer = EpisodeBuffer.pack(batch)
+        for active in batch.inside.sum(axis=0):
             self.num_timesteps += int(active)
             self._untrained_timesteps += int(active)
             callback.update_locals(locals())
             if not callback.on_step():
                 return False
-        self._note_episodes(self.batch)
+        self._note_episodes(batch)
         callback.on_rollout_end()
         return True
 

@@ -16,7 +16,7 @@ from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 
 from agents.common.advantages import scaled_advantages
-from agents.common.buffer import EpisodeBatch
+from agents.common.buffer import EpisodeBatch, EpisodeBuffer
 from agents.common.episode_algorithm import EpisodeAlgorithm
 from agents.common.settings import check_counts, check_divergence, check_episodes, check_shares
 from agents.common.update import (
@@ -48,7 +48,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
     Attributes:
         scale_advantages: Whether advantages are divided by their root mean square before an update;
             set False where `compute_advantages` gives them their scale.
-        batch: The episodes of the last roll-out, or None.
+        rollout_buffer: The episodes of the last roll-out, or None; `batch` is a padded copy.
         reference: The frozen network of the divergence term.
         n_iterations: Iterations trained so far.
         kl_coef: The coefficient in force; `kl_target` changes it after every iteration.
@@ -58,7 +58,9 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         env: `ESARM-v0`, wrapped or vectorised in this process.
         learning_rate: Of AdamW; a schedule gets the remaining progress (1 to 0).
         n_episodes: Episodes per iteration.
-        batch_size: Episodes per minibatch.
+        batch_size: Tokens per minibatch: a minibatch holds whole episodes of similar length, and
+            their number times the longest is at most this (an episode that is longer is a
+            minibatch of its own). None puts all episodes into one.
         n_epochs: Passes over an iteration's episodes.
         gamma: Discount; 1 because the only reward comes at the end.
         gae_lambda: See `terminal_gae`.
@@ -93,7 +95,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         *,
         learning_rate: float | Schedule = 1e-4,
         n_episodes: int = 64,
-        batch_size: int = 16,
+        batch_size: int | None = 1280,
         n_epochs: int = 1,
         gamma: float = 1.0,
         gae_lambda: float = 1.0,
@@ -115,7 +117,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
     ) -> None:
         """Set up the policy and, if `env` is given, find its task and its score function."""
         check_episodes(n_episodes=n_episodes, samples_per_utterance=samples_per_utterance)
-        check_counts(n_epochs=n_epochs, batch_size=batch_size)
+        check_counts(n_epochs=n_epochs, batch_size=1 if batch_size is None else batch_size)
         check_shares(gamma=gamma, gae_lambda=gae_lambda)
         check_divergence(
             kl_coef=kl_coef, kl_target=kl_target, target_kl=target_kl, loss_mean=loss_mean
@@ -151,13 +153,14 @@ class SequenceAlgorithm(EpisodeAlgorithm):
 
     def train(self) -> None:
         """Update the policy on the episodes of the last roll-out."""
-        assert self.batch is not None and self.seed is not None, "`collect_rollouts` comes first"
+        buffer = self.rollout_buffer
+        assert buffer is not None and self.seed is not None, "`collect_rollouts` comes first"
         self.policy.set_training_mode(False)  # dropout would change the ratio
         self._update_learning_rate(self.policy.optimizer)
         rng = np.random.default_rng([self.seed, self.n_iterations, 1])
-        batch = scaled_advantages(self.batch) if self.scale_advantages else self.batch
+        scaled = scaled_advantages(buffer) if self.scale_advantages else buffer
         rows: list[dict[str, float]] = []
-        for minibatch in self._minibatches(batch, rng):
+        for minibatch in self._minibatches(scaled, rng):
             rows.append(self._update(minibatch))
             if has_moved_too_far(rows[-1]["approx_kl"], self.target_kl):
                 break
@@ -169,18 +172,20 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         self._n_updates = self.n_iterations
         self._untrained_timesteps = 0
 
-    def _minibatches(self, batch: EpisodeBatch, rng: np.random.Generator) -> Iterator[EpisodeBatch]:
+    def _minibatches(
+        self, buffer: EpisodeBuffer, rng: np.random.Generator
+    ) -> Iterator[EpisodeBatch]:
         for _ in range(self.n_epochs):
-            yield from batch.minibatches(self.batch_size, rng=rng)
+            yield from buffer.minibatches(self.batch_size, rng=rng)
 
     def _log(self, means: dict[str, float], rows: list[dict[str, float]]) -> None:
-        assert self.batch is not None, "`train` has updated on it"
+        assert self.rollout_buffer is not None, "`train` has updated on it"
         for name, value in means.items():
             self.logger.record(f"train/{name}", value)
         self.logger.record("train/first_ratio_error", rows[0]["ratio_error"])
         self.logger.record("train/n_minibatches", len(rows))
         self.logger.record("train/kl_coef", self.kl_coef)
-        self.logger.record("rollout/score", float(self.batch.scores.mean()))
+        self.logger.record("rollout/score", float(self.rollout_buffer.scores.mean()))
 
     def _update(self, batch: EpisodeBatch) -> dict[str, float]:
         """Take one step on `batch`, if the policy has not moved too far; return the figures."""

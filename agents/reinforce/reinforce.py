@@ -38,7 +38,7 @@ class SequenceReinforce(SequenceAlgorithm):
         n_episodes: int = 64,
         **kwargs: Any,
     ) -> None:
-        """Add `baseline` to the base's arguments; `batch_size` is always `n_episodes`.
+        """Add `baseline` to the base's arguments; all episodes are one minibatch.
 
         Args:
             policy: `"MotionPolicy"` or a subclass of it.
@@ -70,7 +70,7 @@ class SequenceReinforce(SequenceAlgorithm):
             policy,
             env,
             n_episodes=n_episodes,
-            batch_size=n_episodes,
+            batch_size=None,
             n_epochs=1,
             vf_coef=0.0,
             target_kl=None,
@@ -94,9 +94,9 @@ class SequenceReinforce(SequenceAlgorithm):
     def train(self) -> None:
         """Update the policy on the episodes of the last roll-out, then the moving mean."""
         super().train()
-        assert self.batch is not None, "`collect_rollouts` comes first"
+        assert self.rollout_buffer is not None, "`collect_rollouts` comes first"
         # Not before: a roll-out that is cut short and written again must not count twice.
-        score = float(self.batch.scores.mean())
+        score = float(self.rollout_buffer.scores.mean())
         before = score if self.moving_mean is None else self.moving_mean
         self.moving_mean = MOVING_MEAN_KEPT * before + (1 - MOVING_MEAN_KEPT) * score
 

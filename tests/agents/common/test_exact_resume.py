@@ -31,10 +31,10 @@ TOTAL = 4 * PER_ITERATION
 variants = pytest.mark.parametrize(
     ("kind", "settings"),
     [
-        (SequencePPO, {"batch_size": 8, "n_epochs": 2}),
+        (SequencePPO, {"batch_size": 32, "n_epochs": 2}),
         (SequenceReinforce, {}),
         (SequenceReinforce, {"baseline": "moving_mean"}),
-        (SequenceGRPO, {"batch_size": 8, "kl_target": 0.01, "target_kl": 0.02}),
+        (SequenceGRPO, {"batch_size": 32, "kl_target": 0.01, "target_kl": 0.02}),
     ],
 )
 
