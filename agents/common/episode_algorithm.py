@@ -42,6 +42,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         *,
         n_episodes: int,
         samples_per_utterance: int,
+        temperature: float,
         **settings: Any,
     ) -> None:
         """Set up the policy and, if `env` is given, find its task and its score function.
@@ -51,12 +52,14 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
             env: `ESARM-v0`, wrapped or vectorised in this process.
             n_episodes: Episodes per iteration, a multiple of `samples_per_utterance`.
             samples_per_utterance: Episodes of one iteration that share an utterance.
+            temperature: At which tokens are sampled.
             **settings: Of SB3's `OnPolicyAlgorithm`.
 
         Raises:
             ValueError: If `env` offers no task.
         """
         self.n_episodes, self.samples_per_utterance = n_episodes, samples_per_utterance
+        self.temperature = temperature
         self.n_iterations = 0
         self._untrained_timesteps = 0
         super().__init__(
@@ -174,7 +177,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
             utterances=utterances,
             samples=occurrence_numbers(utterances),
         )
-        decoding = Decoding(temperature=1.0)
+        decoding = Decoding(temperature=self.temperature)
         return write_episodes(self.model, self.env, utterances, decoding=decoding, seeds=seeds)
 
     def _note_episodes(self, batch: EpisodeBatch) -> None:

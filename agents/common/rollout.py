@@ -140,7 +140,8 @@ def _write(
     for t in range(length):
         logits, value = session.step(chunks[:, t // per_chunk], previous)
         previous = choose(logits, decoding, noise[:, :, t])
-        log_prob = logits.log_softmax(-1).gather(1, previous[:, None])[:, 0]
+        tempered = logits / (decoding.temperature or 1.0)  # greedy ones have none
+        log_prob = tempered.log_softmax(-1).gather(1, previous[:, None])[:, 0]
         columns.append((previous, log_prob, value))
     tokens, log_probs, values = (
         torch.stack(column, dim=1) for column in zip(*columns, strict=True)

@@ -18,7 +18,13 @@ from torch import Tensor
 from agents.common.advantages import scaled_advantages
 from agents.common.buffer import EpisodeBatch, EpisodeBuffer
 from agents.common.episode_algorithm import EpisodeAlgorithm
-from agents.common.settings import check_counts, check_divergence, check_episodes, check_shares
+from agents.common.settings import (
+    check_counts,
+    check_divergence,
+    check_episodes,
+    check_shares,
+    check_temperature,
+)
 from agents.common.update import (
     LossWeights,
     adapted_kl_coef,
@@ -74,6 +80,8 @@ class SequenceAlgorithm(EpisodeAlgorithm):
             1.5 times this, the rest of the iteration's minibatches is skipped; None skips none.
         loss_mean: `"token"` or `"sequence"`, how all losses are averaged; see `mean_of_tokens`.
         samples_per_utterance: Episodes of one iteration that share an utterance.
+        temperature: At which tokens are sampled while learning, above 0. Ratio, divergence and
+            entropy are those of this tempered policy; `predict` samples at 1.
         stats_window_size: Episodes in the running means that the logger prints.
         tensorboard_log: Folder for TensorBoard, or None.
         policy_kwargs: For `MotionPolicy`.
@@ -107,6 +115,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         target_kl: float | None = None,
         loss_mean: str = "token",
         samples_per_utterance: int = 4,
+        temperature: float = 1.0,
         stats_window_size: int = 100,
         tensorboard_log: str | None = None,
         policy_kwargs: dict[str, Any] | None = None,
@@ -118,6 +127,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         """Set up the policy and, if `env` is given, find its task and its score function."""
         check_episodes(n_episodes=n_episodes, samples_per_utterance=samples_per_utterance)
         check_counts(n_epochs=n_epochs, batch_size=1 if batch_size is None else batch_size)
+        check_temperature(temperature)
         check_shares(gamma=gamma, gae_lambda=gae_lambda)
         check_divergence(
             kl_coef=kl_coef, kl_target=kl_target, target_kl=target_kl, loss_mean=loss_mean
@@ -129,6 +139,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
             env,
             n_episodes=n_episodes,
             samples_per_utterance=samples_per_utterance,
+            temperature=temperature,
             learning_rate=learning_rate,
             gamma=gamma,
             gae_lambda=gae_lambda,
@@ -189,7 +200,9 @@ class SequenceAlgorithm(EpisodeAlgorithm):
 
     def _update(self, batch: EpisodeBatch) -> dict[str, float]:
         """Take one step on `batch`, if the policy has not moved too far; return the figures."""
-        terms = token_terms(self.model, self.reference, self.task, batch)
+        terms = token_terms(
+            self.model, self.reference, self.task, batch, temperature=self.temperature
+        )
         weights = LossWeights(
             vf_coef=self.vf_coef,
             kl_coef=self.kl_coef,

@@ -26,6 +26,8 @@ EARLY_STOP_FACTOR = 1.5
 class TokenTerms:
     """What one forward pass says of every token, each (N, L); padding holds anything.
 
+    All distributions are those that tokens are sampled from: tempered.
+
     Attributes:
         log_probs: Of the tokens written, under the policy as it is now.
         values: Value estimates before each token.
@@ -44,13 +46,25 @@ def token_terms(
     reference: MotionTransformer,
     task: SequenceTask,
     batch: EpisodeBatch,
+    *,
+    temperature: float = 1.0,
 ) -> TokenTerms:
-    """Run `model` and the frozen `reference` over the sequences of `batch`."""
+    """Run `model` and the frozen `reference` over the sequences of `batch`.
+
+    Args:
+        model: The policy.
+        reference: What its divergence is measured from.
+        task: Gives audio.
+        batch: Whole episodes.
+        temperature: At which they were sampled; divides the logits of both.
+    """
     windows = torch.from_numpy(task.audio_windows(batch.utterances))
     condition, tokens = torch.from_numpy(batch.condition), torch.from_numpy(batch.tokens)
     logits, values = model(windows, condition, tokens)  # (N, L, K), (N, L)
     with torch.no_grad():
         other, _ = reference(windows, condition, tokens)
+    if temperature != 1:
+        logits, other = logits / temperature, other / temperature
     now = logits.log_softmax(-1)
     log_probs = now.gather(2, tokens.clamp(min=0)[..., None])[..., 0]  # (N, L)
     # The exact divergence over all tokens: no sampling noise, and never negative.

@@ -34,6 +34,7 @@ variants = pytest.mark.parametrize(
         (SequencePPO, {"batch_size": 32, "n_epochs": 2}),
         (SequenceReinforce, {}),
         (SequenceReinforce, {"baseline": "moving_mean"}),
+        (SequencePPO, {"batch_size": 32, "temperature": 0.7}),
         (SequenceGRPO, {"batch_size": 32, "kl_target": 0.01, "target_kl": 0.02}),
     ],
 )

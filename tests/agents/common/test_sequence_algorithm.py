@@ -510,6 +510,10 @@ def test_a_multiple_of_the_samples_is_allowed(
         ("samples_per_utterance", 0, "at least 1"),
         ("n_epochs", 0, "at least 1"),
         ("batch_size", 0, "at least 1"),
+        ("temperature", 0.0, "at least 0.001 and finite"),
+        ("temperature", -1.0, "at least 0.001 and finite"),
+        ("temperature", float("nan"), "at least 0.001 and finite"),
+        ("temperature", float("inf"), "at least 0.001 and finite"),
         ("gamma", 1.5, "in [0, 1]"),
         ("gamma", float("nan"), "in [0, 1]"),
         ("gae_lambda", -0.5, "in [0, 1]"),
@@ -529,6 +533,7 @@ def test_a_setting_out_of_range_is_rejected_at_once(
         ("samples_per_utterance", 1),
         ("n_epochs", 1),
         ("batch_size", 1),
+        ("temperature", 0.001),
         *((name, value) for name in ("gamma", "gae_lambda") for value in (0.0, 1.0)),
     ],
 )
