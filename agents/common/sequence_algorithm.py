@@ -162,6 +162,11 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         What stands in padding is ignored. `batch` is a minibatch with its advantages.
         """
 
+    @property
+    def is_warming_up(self) -> bool:
+        """Whether the value head alone learns in this iteration; never, unless overridden."""
+        return False
+
     def train(self) -> None:
         """Update the policy on the episodes of the last roll-out."""
         buffer = self.rollout_buffer
@@ -177,7 +182,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
                 break
         means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
         self._log(means, rows)
-        if self.kl_target is not None:
+        if self.kl_target is not None and not self.is_warming_up:
             self.kl_coef = adapted_kl_coef(self.kl_coef, kl=means["kl"], kl_target=self.kl_target)
         self.n_iterations += 1
         self._n_updates = self.n_iterations
@@ -223,7 +228,10 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         return figures
 
     def _step(self, loss: Tensor) -> None:
+        part = self.model.to_value if self.is_warming_up else self.model
+        trained = [each for each in part.parameters() if each.requires_grad]
+        # What has no gradient, not even one of 0, is left alone by the optimiser.
         self.policy.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
+        torch.autograd.backward(loss, inputs=trained)
+        torch.nn.utils.clip_grad_norm_(trained, self.max_grad_norm)
         self.policy.optimizer.step()

@@ -35,6 +35,8 @@ variants = pytest.mark.parametrize(
         (SequenceReinforce, {}),
         (SequenceReinforce, {"baseline": "moving_mean"}),
         (SequencePPO, {"batch_size": 32, "temperature": 0.7}),
+        (SequencePPO, {"value_warmup": 1}),
+        (SequencePPO, {"value_warmup": 3}),
         (SequenceGRPO, {"batch_size": 32, "kl_target": 0.01, "target_kl": 0.02}),
     ],
 )
