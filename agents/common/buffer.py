@@ -9,7 +9,7 @@ Shape letters: N episodes, L tokens of the longest, T tokens of all together, C 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ class EpisodeBatch:
         scores: Shape (N,), terminal reward.
         advantages: Shape (N, L).
         returns: Shape (N, L).
+        stream_scores: Terminal reward of each stream of tokens, (N,) each; empty if not asked for.
+        stream: The stream whose tokens and scores these are alone; None for all.
     """
 
     utterances: IntArray
@@ -46,6 +48,8 @@ class EpisodeBatch:
     scores: FloatArray
     advantages: FloatArray
     returns: FloatArray
+    stream_scores: dict[str, FloatArray] = field(default_factory=dict)
+    stream: str | None = None
 
     def __post_init__(self) -> None:
         """Check that all arrays agree in rows and width."""
@@ -54,10 +58,7 @@ class EpisodeBatch:
             shape = getattr(self, name).shape
             if shape != (n, width):
                 raise ValueError(f"`{name}` must have shape {(n, width)}, got {shape}")
-        for name in PER_EPISODE:
-            rows = len(getattr(self, name))
-            if rows != n:
-                raise ValueError(f"`{name}` must have {n} rows, got {rows}")
+        _check_rows(self, n)
 
     def __len__(self) -> int:
         """Return the number of episodes."""
@@ -84,6 +85,7 @@ class EpisodeBuffer:
         values: Shape (T,), float32.
         advantages: Shape (T,), float32.
         returns: Shape (T,), float32.
+        stream_scores: Terminal reward of each stream of tokens, (N,) each; empty if not asked for.
     """
 
     utterances: npt.NDArray[np.int32]
@@ -95,14 +97,12 @@ class EpisodeBuffer:
     values: FloatArray
     advantages: FloatArray
     returns: FloatArray
+    stream_scores: dict[str, FloatArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that rows agree with each other, and tokens with the lengths."""
         n, total = len(self.utterances), int(self.lengths.sum())
-        for name in PER_EPISODE:
-            rows = len(getattr(self, name))
-            if rows != n:
-                raise ValueError(f"`{name}` must have {n} rows, got {rows}")
+        _check_rows(self, n)
         for name in ("tokens", *PER_TOKEN):
             shape = getattr(self, name).shape
             if shape != (total,):
@@ -120,6 +120,7 @@ class EpisodeBuffer:
             lengths=batch.lengths.astype(np.int32),
             scores=batch.scores.astype(np.float32),
             tokens=batch.tokens[inside].astype(narrow),
+            stream_scores=batch.stream_scores,
             **{name: getattr(batch, name)[inside].astype(np.float32) for name in PER_TOKEN},
         )
 
@@ -135,7 +136,8 @@ class EpisodeBuffer:
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        return sum(int(getattr(self, field.name).nbytes) for field in fields(self))
+        arrays = [getattr(self, name) for name in ("tokens", *PER_TOKEN, *PER_EPISODE)]
+        return sum(int(array.nbytes) for array in (*arrays, *self.stream_scores.values()))
 
     def episodes(self, chosen: IntArray | None = None) -> EpisodeBatch:
         """Return the `chosen` episodes (by default all), padded to the longest of them."""
@@ -147,15 +149,17 @@ class EpisodeBuffer:
         places = (starts[rows, None] + columns)[inside]
         tokens = np.full(inside.shape, -1, dtype=np.int64)
         tokens[inside] = self.tokens[places]
-        per_token = {name: np.zeros(inside.shape, dtype=np.float32) for name in PER_TOKEN}
-        for name, padded in per_token.items():
-            padded[inside] = getattr(self, name)[places]
+        per_token: dict[str, Any] = {}
+        for name in PER_TOKEN:
+            per_token[name] = np.zeros(inside.shape, dtype=np.float32)
+            per_token[name][inside] = getattr(self, name)[places]
         return EpisodeBatch(
             utterances=self.utterances[rows].astype(np.int64),
             condition=self.condition[rows],
             tokens=tokens,
             lengths=lengths,
             scores=self.scores[rows],
+            stream_scores={name: each[rows] for name, each in self.stream_scores.items()},
             **per_token,
         )
 
@@ -173,6 +177,14 @@ class EpisodeBuffer:
             return
         for rows in token_buckets(self.lengths.astype(np.int64), budget=batch_size, rng=rng):
             yield self.episodes(rows)
+
+
+def _check_rows(episodes: EpisodeBatch | EpisodeBuffer, n: int) -> None:
+    arrays = {name: getattr(episodes, name) for name in PER_EPISODE}
+    arrays |= {f"stream_scores[{name}]": each for name, each in episodes.stream_scores.items()}
+    for name, array in arrays.items():
+        if len(array) != n:
+            raise ValueError(f"`{name}` must have {n} rows, got {len(array)}")
 
 
 def token_buckets(lengths: IntArray, *, budget: int, rng: np.random.Generator) -> list[IntArray]:

@@ -24,6 +24,7 @@ from agents.common.buffer import EpisodeBatch, EpisodeBuffer
 from agents.common.episodes import draw_utterances, write_episodes
 from agents.common.protocols import SequenceTask, find_in_env
 from agents.common.rollout import Decoding, occurrence_numbers, sequence_seeds
+from agents.common.streams import check_streams, filled_by_stream
 from agents.policy import MotionPolicy
 from agents.transformer import MotionTransformer
 
@@ -43,6 +44,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         n_episodes: int,
         samples_per_utterance: int,
         temperature: float,
+        stream_advantages: bool,
         **settings: Any,
     ) -> None:
         """Set up the policy and, if `env` is given, find its task and its score function.
@@ -53,13 +55,14 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
             n_episodes: Episodes per iteration, a multiple of `samples_per_utterance`.
             samples_per_utterance: Episodes of one iteration that share an utterance.
             temperature: At which tokens are sampled.
+            stream_advantages: Whether each stream of tokens answers for its own score alone.
             **settings: Of SB3's `OnPolicyAlgorithm`.
 
         Raises:
             ValueError: If `env` offers no task.
         """
         self.n_episodes, self.samples_per_utterance = n_episodes, samples_per_utterance
-        self.temperature = temperature
+        self.temperature, self.stream_advantages = temperature, stream_advantages
         self.n_iterations = 0
         self._untrained_timesteps = 0
         super().__init__(
@@ -77,6 +80,9 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
 
         `batch` holds scores and, from the time of writing, log-probabilities and values. Advantages
         reach `policy_loss`; the value head is fitted to returns, with weight `vf_coef`.
+
+        With `stream_advantages` it is called once per stream (`batch.stream`), and `batch` holds
+        that stream's tokens and scores alone.
         """
 
     @property
@@ -105,6 +111,8 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         if self.env is not None:  # a loaded algorithm may get its environment later
             for name in ("sequence_task", "score_tokens", "utterances"):
                 find_in_env(self.env, name)
+            if self.stream_advantages:
+                check_streams(self.env)
         if self.seed is None:
             self.seed = int(np.random.SeedSequence().generate_state(1)[0] >> 1)
         self.set_random_seed(self.seed)
@@ -153,7 +161,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
     ) -> bool:
         """Write and score `n_episodes` whole episodes; return whether to go on."""
         callback.on_rollout_start()
-        batch = self.compute_advantages(self._write_episodes())
+        batch = self._filled(self._write_episodes())
         self.rollout_buffer = EpisodeBuffer.pack(batch)
         for active in batch.inside.sum(axis=0):
             self.num_timesteps += int(active)
@@ -178,7 +186,21 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
             samples=occurrence_numbers(utterances),
         )
         decoding = Decoding(temperature=self.temperature)
-        return write_episodes(self.model, self.env, utterances, decoding=decoding, seeds=seeds)
+        return write_episodes(
+            self.model,
+            self.env,
+            utterances,
+            decoding=decoding,
+            seeds=seeds,
+            by_stream=self.stream_advantages,
+        )
+
+    def _filled(self, batch: EpisodeBatch) -> EpisodeBatch:
+        """Return `batch` with advantages and returns, stream by stream if so asked for."""
+        if not self.stream_advantages:
+            return self.compute_advantages(batch)
+        streams = find_in_env(self.env, "sequence_task").token_streams
+        return filled_by_stream(batch, streams, self.compute_advantages)
 
     def _note_episodes(self, batch: EpisodeBatch) -> None:
         assert self.ep_info_buffer is not None, "made by learn"

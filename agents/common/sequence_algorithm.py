@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 
-from agents.common.advantages import scaled_advantages
+from agents.common.advantages import leave_one_out, scaled_advantages, spread
 from agents.common.buffer import EpisodeBatch, EpisodeBuffer
 from agents.common.episode_algorithm import EpisodeAlgorithm
 from agents.common.settings import (
@@ -39,12 +40,12 @@ from agents.policy import MotionPolicy
 class SequenceAlgorithm(EpisodeAlgorithm):
     """Collect whole episodes, then update on whole sequences.
 
-    An algorithm of your own overrides two methods and nothing else: `compute_advantages`, called
-    once per iteration with the finished, scored episodes, and `policy_loss`, called per minibatch.
-    Value loss, divergence from the reference, entropy bonus, clipping of gradients, schedules,
-    logging, saving and resumption come from here. State of your own, set in `__init__` before
-    `super().__init__`, is saved with the rest if it can be pickled; change it in `train`, after
-    `super().train()`, so that a roll-out that a callback cuts short leaves no trace.
+    An algorithm of your own overrides `policy_loss`, called per minibatch, and, if its advantages
+    are not those of `compute_advantages`, that method, too, called once per iteration with the
+    finished, scored episodes. Value loss, divergence from the reference, entropy bonus, clipping of
+    gradients, schedules, logging, saving and resumption come from here. State of your own, set in
+    `__init__` before `super().__init__`, is saved with the rest if it can be pickled; change it in
+    `train`, after `super().train()`, so that a roll-out that a callback cuts short leaves no trace.
 
     A run is resumed by `load(path, env=env)` and `learn(total - model.num_timesteps,
     reset_num_timesteps=False)`, with the total of the run that was stopped: schedules then see one
@@ -82,6 +83,8 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         samples_per_utterance: Episodes of one iteration that share an utterance.
         temperature: At which tokens are sampled while learning, above 0. Ratio, divergence and
             entropy are those of this tempered policy; `predict` samples at 1.
+        stream_advantages: Whether a token's advantage comes from the score of its own stream
+            (mouth, upper face) alone; the environment's reward must give scores by stream.
         stats_window_size: Episodes in the running means that the logger prints.
         tensorboard_log: Folder for TensorBoard, or None.
         policy_kwargs: For `MotionPolicy`.
@@ -116,6 +119,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         loss_mean: str = "token",
         samples_per_utterance: int = 4,
         temperature: float = 1.0,
+        stream_advantages: bool = False,
         stats_window_size: int = 100,
         tensorboard_log: str | None = None,
         policy_kwargs: dict[str, Any] | None = None,
@@ -140,6 +144,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
             n_episodes=n_episodes,
             samples_per_utterance=samples_per_utterance,
             temperature=temperature,
+            stream_advantages=stream_advantages,
             learning_rate=learning_rate,
             gamma=gamma,
             gae_lambda=gae_lambda,
@@ -153,6 +158,21 @@ class SequenceAlgorithm(EpisodeAlgorithm):
             seed=seed,
             device=device,
             _init_setup_model=_init_setup_model,
+        )
+
+    def compute_advantages(self, batch: EpisodeBatch) -> EpisodeBatch:
+        """Return `batch` with `advantages` and `returns`; see `EpisodeAlgorithm`.
+
+        Unless overridden, an episode's advantage is its score minus the mean of its utterance's
+        other samples, or of all episodes where `samples_per_utterance` is 1; the same at every
+        token, as its return is the score.
+        """
+        if self.samples_per_utterance > 1:
+            advantage = leave_one_out(batch.scores, batch.utterances)
+        else:
+            advantage = batch.scores - batch.scores.mean()
+        return replace(
+            batch, advantages=spread(advantage, batch), returns=spread(batch.scores, batch)
         )
 
     @abstractmethod
@@ -202,6 +222,8 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         self.logger.record("train/n_minibatches", len(rows))
         self.logger.record("train/kl_coef", self.kl_coef)
         self.logger.record("rollout/score", float(self.rollout_buffer.scores.mean()))
+        for name, scores in self.rollout_buffer.stream_scores.items():
+            self.logger.record(f"rollout/score_{name}", float(scores.mean()))
 
     def _update(self, batch: EpisodeBatch) -> dict[str, float]:
         """Take one step on `batch`, if the policy has not moved too far; return the figures."""
