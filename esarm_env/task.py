@@ -73,6 +73,11 @@ class AnimationTask:
         return self.tokenizer.tokens_per_chunk
 
     @property
+    def token_streams(self) -> tuple[str, ...]:
+        """Stream of each token of a chunk, shape (tokens_per_chunk,): `mouth` or `upper`."""
+        return self.tokenizer.token_streams
+
+    @property
     def chunk_dim(self) -> int:
         """Width of the audio features of one chunk."""
         return self.features.dim * self.tokenizer.frames_per_chunk

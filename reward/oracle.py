@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 
 REGIONS = {"lve": "lips", "eve": "upper"}
+STREAMS = {"lve": "mouth", "eve": "upper"}  # whose tokens are to blame
 
 
 class ErrorReward:
-    """Minus the mean of true errors, in mm; implements `RewardFunction`.
+    """Minus the mean of true errors, in mm; implements `StreamedReward`.
 
-    An error that the corpus cannot tell (a region it never captured) is left out of the mean.
+    LVE is earned by the mouth's tokens, EVE by those of the upper face. An error that the corpus
+    cannot tell (a region it never captured) is left out of the mean.
     """
 
     needs_ground_truth = True
@@ -47,6 +49,14 @@ class ErrorReward:
         errors = self._task.errors(trajectories)
         mean: FloatArray = np.mean([errors[name] for name in self._names], axis=0)
         return -mean
+
+    def score_streams(self, trajectories: Trajectories) -> dict[str, FloatArray]:
+        """Return each stream's share of the scores, (N,), 0 for one that no error measures."""
+        errors = self._task.errors(trajectories)
+        nothing = np.zeros(len(trajectories), dtype=np.float32)
+        weight = np.float32(-1 / len(self._names))
+        shares: dict[str, FloatArray] = {STREAMS[n]: weight * errors[n] for n in self._names}
+        return {stream: shares.get(stream, nothing) for stream in STREAMS.values()}
 
 
 def open_accuracy(task: AnimationTask, run: Path | None) -> ErrorReward:

@@ -5,9 +5,17 @@ from __future__ import annotations
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
+from agents.acceleration import PLAIN, Acceleration
 from agents.common.buffer import EpisodeBatch
 from agents.common.decoding import Decoding
-from agents.common.protocols import IntArray, ScoreFunction, SequenceTask, find_in_env
+from agents.common.protocols import (
+    FloatArray,
+    IntArray,
+    ScoreFunction,
+    SequenceTask,
+    StreamScoreFunction,
+    find_in_env,
+)
 from agents.common.rollout import generate
 from agents.transformer import MotionTransformer
 
@@ -24,24 +32,43 @@ def write_episodes(
     *,
     decoding: Decoding,
     seeds: IntArray,
+    by_stream: bool = False,
+    acceleration: Acceleration = PLAIN,
 ) -> EpisodeBatch:
     """Write and score one episode per entry of `utterances`; advantages and returns are 0.
 
     Args:
         model: The policy.
-        env: Offers `sequence_task` and `score_tokens`.
+        env: Offers `sequence_task` and `score_tokens`, or `score_streams`.
         utterances: Shape (N,), indices; repeats are allowed.
         decoding: How tokens are chosen.
         seeds: Shape (N, n), from `sequence_seeds`.
+        by_stream: Whether to ask for a score per stream; their sum is the score.
+        acceleration: What may be traded for speed.
 
     Raises:
         RuntimeError: If a score is NaN or infinite.
     """
     task: SequenceTask = find_in_env(env, "sequence_task")
-    score: ScoreFunction = find_in_env(env, "score_tokens")
     condition = task.condition_of(utterances)
-    rollout = generate(model, task, utterances, condition=condition, decoding=decoding, seeds=seeds)
-    scores = score(utterances, rollout.tokens, rollout.lengths, condition)
+    rollout = generate(
+        model,
+        task,
+        utterances,
+        condition=condition,
+        decoding=decoding,
+        seeds=seeds,
+        acceleration=acceleration,
+    )
+    written = (utterances, rollout.tokens, rollout.lengths, condition)
+    streams: dict[str, FloatArray] = {}
+    if by_stream:
+        score_streams: StreamScoreFunction = find_in_env(env, "score_streams")
+        streams = score_streams(*written)
+        scores = np.stack(list(streams.values())).sum(axis=0, dtype=np.float32)
+    else:
+        score: ScoreFunction = find_in_env(env, "score_tokens")
+        scores = score(*written)
     if not np.isfinite(scores).all():
         bad = utterances[~np.isfinite(scores)]
         raise RuntimeError(f"scores must be finite, got NaN for utterances {bad.tolist()}")
@@ -56,4 +83,5 @@ def write_episodes(
         scores=scores,
         advantages=empty,
         returns=empty,
+        stream_scores=streams,
     )

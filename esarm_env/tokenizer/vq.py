@@ -88,6 +88,11 @@ class VQMotionTokenizer(nn.Module):
         return len(CHANNELS) * self.shape.codebooks_per_stream
 
     @property
+    def token_streams(self) -> tuple[str, ...]:
+        """Which stream each token of a chunk belongs to: `mouth` or `upper`."""
+        return tuple(name for name in CHANNELS for _ in range(self.shape.codebooks_per_stream))
+
+    @property
     def frames_per_chunk(self) -> int:
         """Frames of motion per chunk."""
         return self.shape.frames_per_chunk

@@ -387,7 +387,7 @@ def test_our_sequence_algorithm_takes_it(make_env_of: Callable[..., VecEnv]) -> 
     """It writes whole utterances, and asks the environment for task, utterances and scores."""
     network = {"network": {"n_layers": 1, "n_heads": 2, "width": 16, "dropout": 0.0}}
     model = SequencePPO(
-        "MotionPolicy", make_env_of(2), policy_kwargs=network, n_episodes=4, batch_size=4, seed=0
+        "MotionPolicy", make_env_of(2), policy_kwargs=network, n_episodes=4, batch_size=128, seed=0
     )
     model.learn(1)
     assert model.num_timesteps >= 4 * 20

@@ -216,9 +216,10 @@ def test_log_probabilities_are_those_of_the_full_pass(
 ) -> None:
     """They are the denominator of the ratio: of what was sampled from, cached or not."""
     written = _write(model, task, np.arange(12), decoding=decoding)
-    logits = _full_logits(model, task, written.tokens) / (decoding.temperature or 1.0)
+    logits = _full_logits(model, task, written.tokens)
     index = torch.from_numpy(written.tokens).clamp(min=0)[..., None]
-    expected = logits.log_softmax(-1).gather(2, index)[..., 0].numpy()
+    tempered = logits / (decoding.temperature or 1.0)
+    expected = tempered.log_softmax(-1).gather(2, index)[..., 0].numpy()
     inside = written.tokens >= 0
     np.testing.assert_allclose(written.log_probs[inside], expected[inside], atol=1e-5)
 
