@@ -1,0 +1,95 @@
+"""An SB3 algorithm that knows its task: refuses another one, and remembers where it was saved."""
+
+from __future__ import annotations
+
+import io
+import pathlib
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.type_aliases import GymEnv
+
+from agents.common.fingerprint import Fingerprint, check_fingerprint, fingerprint_of
+from agents.common.protocols import find_in_env
+
+Path = str | pathlib.Path | io.BufferedIOBase
+Self = TypeVar("Self", bound="CheckedAlgorithm")
+
+_SB3_MISMATCH = "spaces do not match"
+
+
+class CheckedAlgorithm(BaseAlgorithm):
+    """What sequence algorithms and cloning share beside their networks.
+
+    Attributes:
+        task_fingerprint: Of the task that the agent was trained on; None takes any.
+        last_checkpoint: File that it was last saved to or loaded from; None if there is none.
+    """
+
+    task_fingerprint: Fingerprint | None = None
+    last_checkpoint: str | None = None
+
+    def save(
+        self, path: Path, exclude: Iterable[str] | None = None, include: Iterable[str] | None = None
+    ) -> None:
+        """As Stable-Baselines3's; the file is named where a later training comes to grief."""
+        super().save(path, exclude, include)
+        self._note_checkpoint(path)
+
+    @classmethod
+    def load(  # type: ignore[override]  # SB3 spells the arguments out
+        cls: type[Self], path: Path, env: GymEnv | None = None, **kwargs: Any
+    ) -> Self:
+        """As Stable-Baselines3's; an `env` of another tokenizer or corpus is refused.
+
+        Raises:
+            ValueError: If `env` has other spaces, another tokenizer or another corpus.
+        """
+        try:
+            loaded = super().load(path, env, **kwargs)
+        except ValueError as error:
+            raise _explained(error) from error
+        loaded._note_checkpoint(path)
+        return loaded
+
+    def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
+        """As Stable-Baselines3's; an `env` of another tokenizer or corpus is refused.
+
+        Raises:
+            ValueError: If `env` has other spaces, another tokenizer or another corpus.
+        """
+        before = self.env
+        try:
+            super().set_env(env, force_reset)
+        except ValueError as error:
+            raise _explained(error) from error
+        try:
+            self._check_env()
+        except ValueError:
+            self.env = before
+            raise
+
+    def _check_env(self) -> None:
+        """Check `env`, if there is one, before anything is built for it or learnt from it."""
+        if self.env is not None:
+            found = fingerprint_of(find_in_env(self.env, "sequence_task"))
+            check_fingerprint(found, trained=self.task_fingerprint)
+            self.task_fingerprint = self.task_fingerprint or found
+
+    def _note_checkpoint(self, path: Path) -> None:
+        if isinstance(path, str | pathlib.Path):
+            file = pathlib.Path(path)
+            self.last_checkpoint = str(file if file.suffix else file.with_suffix(".zip"))
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "last_checkpoint"]
+
+
+def _explained(error: ValueError) -> ValueError:
+    if _SB3_MISMATCH not in str(error):
+        return error
+    return ValueError(
+        "`env` must have the spaces that the agent was trained with, those of another tokenizer, "
+        f"corpus or observation do not fit, got: {error}"
+    )
