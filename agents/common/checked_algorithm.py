@@ -1,4 +1,7 @@
-"""An SB3 algorithm that knows its task: refuses another one, and remembers where it was saved."""
+"""An SB3 algorithm that knows its task: refuses another one, and remembers where it was saved.
+
+Its progress bar counts tokens.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.type_aliases import GymEnv
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 
 from agents.common.fingerprint import Fingerprint, check_fingerprint, fingerprint_of
+from agents.common.progress import TokenProgressBar
 from agents.common.protocols import find_in_env
 
 Path = str | pathlib.Path | io.BufferedIOBase
@@ -76,6 +81,14 @@ class CheckedAlgorithm(BaseAlgorithm):
             found = fingerprint_of(find_in_env(self.env, "sequence_task"))
             check_fingerprint(found, trained=self.task_fingerprint)
             self.task_fingerprint = self.task_fingerprint or found
+
+    def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
+        ready = super()._init_callback(callback)
+        if not progress_bar:
+            return ready
+        both = CallbackList([ready, TokenProgressBar()])
+        both.init_callback(self)
+        return both
 
     def _note_checkpoint(self, path: Path) -> None:
         if isinstance(path, str | pathlib.Path):
