@@ -5,6 +5,7 @@ Nothing of ours is imported here: agents see the environment through `agents.com
 
 from agents.cloning import BehaviourCloning, CloneConfig, CloneTrainer, Demonstrations
 from agents.common.buffer import EpisodeBatch, EpisodeBuffer
+from agents.common.faults import TrainingFault
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.grpo import SequenceGRPO
 from agents.policy import MotionPolicy
@@ -29,6 +30,7 @@ __all__ = [
     "SequenceGRPO",
     "SequencePPO",
     "SequenceReinforce",
+    "TrainingFault",
     "TransformerActorCriticPolicy",
     "policy_kwargs_of",
 ]

@@ -18,10 +18,14 @@ from agents.common.fingerprint import Fingerprint, check_fingerprint, fingerprin
 from agents.common.progress import TokenProgressBar
 from agents.common.protocols import find_in_env
 
-Path = str | pathlib.Path | io.BufferedIOBase
+SavePath = str | pathlib.Path | io.BufferedIOBase
 Self = TypeVar("Self", bound="CheckedAlgorithm")
 
 _SB3_MISMATCH = "spaces do not match"
+_OTHER_SPACES = (
+    "`env` must have the spaces that the agent was trained with, those of another tokenizer, "
+    "corpus or observation do not fit"
+)
 
 
 class CheckedAlgorithm(BaseAlgorithm):
@@ -36,15 +40,18 @@ class CheckedAlgorithm(BaseAlgorithm):
     last_checkpoint: str | None = None
 
     def save(
-        self, path: Path, exclude: Iterable[str] | None = None, include: Iterable[str] | None = None
+        self,
+        path: SavePath,
+        exclude: Iterable[str] | None = None,
+        include: Iterable[str] | None = None,
     ) -> None:
         """As Stable-Baselines3's; the file is named where a later training comes to grief."""
         super().save(path, exclude, include)
         self._note_checkpoint(path)
 
     @classmethod
-    def load(  # type: ignore[override]  # SB3 spells the arguments out
-        cls: type[Self], path: Path, env: GymEnv | None = None, **kwargs: Any
+    def load(
+        cls: type[Self], path: SavePath, env: GymEnv | None = None, *args: Any, **kwargs: Any
     ) -> Self:
         """As Stable-Baselines3's; an `env` of another tokenizer or corpus is refused.
 
@@ -52,9 +59,11 @@ class CheckedAlgorithm(BaseAlgorithm):
             ValueError: If `env` has other spaces, another tokenizer or another corpus.
         """
         try:
-            loaded = super().load(path, env, **kwargs)
+            loaded = super().load(path, env, *args, **kwargs)
         except ValueError as error:
-            raise _explained(error) from error
+            if _SB3_MISMATCH not in str(error):
+                raise
+            raise ValueError(f"{_OTHER_SPACES}, got: {error}") from error
         loaded._note_checkpoint(path)
         return loaded
 
@@ -68,7 +77,9 @@ class CheckedAlgorithm(BaseAlgorithm):
         try:
             super().set_env(env, force_reset)
         except ValueError as error:
-            raise _explained(error) from error
+            if _SB3_MISMATCH not in str(error):
+                raise
+            raise ValueError(f"{_OTHER_SPACES}, got: {error}") from error
         try:
             self._check_env()
         except ValueError:
@@ -90,19 +101,10 @@ class CheckedAlgorithm(BaseAlgorithm):
         both.init_callback(self)
         return both
 
-    def _note_checkpoint(self, path: Path) -> None:
+    def _note_checkpoint(self, path: SavePath) -> None:
         if isinstance(path, str | pathlib.Path):
             file = pathlib.Path(path)
             self.last_checkpoint = str(file if file.suffix else file.with_suffix(".zip"))
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "last_checkpoint"]
-
-
-def _explained(error: ValueError) -> ValueError:
-    if _SB3_MISMATCH not in str(error):
-        return error
-    return ValueError(
-        "`env` must have the spaces that the agent was trained with, those of another tokenizer, "
-        f"corpus or observation do not fit, got: {error}"
-    )

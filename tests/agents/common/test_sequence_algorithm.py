@@ -186,7 +186,7 @@ def test_an_algorithm_loads_without_an_environment(
     algorithm = make_algorithm(SequencePPO, env)
     learn(algorithm)
     algorithm.save(tmp_path / "agent")
-    loaded = SequencePPO.load(tmp_path / "agent")
+    loaded = SequencePPO.load(tmp_path / "agent", None, "cpu")  # as SB3 orders its arguments
     obs, _ = env.reset(seed=0)
     assert (
         loaded.predict(obs, deterministic=True)[0] == algorithm.predict(obs, deterministic=True)[0]
