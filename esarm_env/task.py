@@ -108,6 +108,18 @@ class AnimationTask:
         """Index of every utterance by its id."""
         return {record.id: index for index, record in enumerate(self.corpus.records)}
 
+    def ids_of(self, utterances: IntArray) -> list[str]:
+        """Return the ids of `utterances` (N,), for messages."""
+        return [self.corpus.records[int(index)].id for index in utterances]
+
+    @cached_property
+    def fingerprint(self) -> dict[str, str]:
+        """Digests of what an agent's tokens depend on: `tokenizer` and `corpus`."""
+        return {
+            "tokenizer": self.tokenizer.content_hash(),
+            "corpus": self.corpus.content_hash,
+        }
+
     @cached_property
     def _conditions(self) -> FloatArray:
         return self.conditions.encode_records(self.corpus.records)

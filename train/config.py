@@ -72,7 +72,7 @@ class ImproveConfig:
     iterations: int = 30
     n_episodes: int = 64
     samples_per_utterance: int = 4
-    batch_size: int = 2560
+    batch_size: int = 4096
     learning_rate: float = 1e-4
     kl_coef: float = 0.3
     evaluate_every: int = 5

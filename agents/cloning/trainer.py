@@ -18,6 +18,7 @@ from agents.cloning.config import CloneConfig
 from agents.cloning.demonstrations import Demonstrations
 from agents.cloning.losses import cross_entropy, mix_tokens, own_tokens
 from agents.common.buffer import length_buckets
+from agents.common.faults import TrainingFault, names_of
 from agents.common.protocols import IntArray, SequenceTask
 from agents.transformer import MotionTransformer, PolicyConfig
 
@@ -92,7 +93,7 @@ class CloneTrainer:
         With scheduled sampling, `own_tokens` is the share of past tokens that were the model's.
 
         Raises:
-            RuntimeError: If a loss is not finite; it names the epoch and the utterances.
+            TrainingFault: If a loss is not finite; it names the epoch and the utterances.
         """
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(self._torch_state)
@@ -101,7 +102,7 @@ class CloneTrainer:
         self.n_done += 1
         loss, accuracy = self._validate()
         if not math.isfinite(loss):
-            raise RuntimeError(
+            raise TrainingFault(
                 f"loss must be finite, got {loss} in validation, epoch {self.n_done}"
             )
         if loss < self._best_loss:
@@ -149,9 +150,9 @@ class CloneTrainer:
             batch = self._train.rows(rows)
             loss, share = self._update(batch, own_share=self._config.scheduled_sampling * past)
             if not math.isfinite(loss):
-                raise RuntimeError(
-                    f"loss must be finite, got {loss} in epoch {self.n_done + 1}, "
-                    f"utterances {batch.utterances.tolist()}"
+                raise TrainingFault(
+                    f"loss must be finite, got {loss} in epoch {self.n_done + 1} for "
+                    f"{names_of(self._task, batch.utterances)}"
                 )
             losses.append(loss)
             shares.append(share)

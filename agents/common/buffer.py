@@ -201,13 +201,29 @@ def token_buckets(lengths: IntArray, *, budget: int, rng: np.random.Generator) -
     if budget < 1:
         raise ValueError(f"`budget` must be at least 1, got {budget}")
     order = _jittered_order(lengths, rng)
-    batches: list[IntArray] = []
-    while len(order):
-        costs = np.maximum.accumulate(lengths[order]) * np.arange(1, len(order) + 1)
-        size = max(1, int(np.searchsorted(costs, budget, side="right")))  # costs never fall
-        batches.append(order[:size])
-        order = order[size:]
-    return _shuffled(batches, rng)
+    ordered = lengths[order]
+    n_batches = len(_filled_sizes(ordered, budget))
+    # As few as the budget allows, but of about equal cost: a leftover of one episode would make as
+    # large a step as all others, and a noisier one.
+    low, high = 1, budget
+    while low < high:
+        middle = (low + high) // 2
+        if len(_filled_sizes(ordered, middle)) > n_batches:
+            low = middle + 1
+        else:
+            high = middle
+    ends = np.cumsum(_filled_sizes(ordered, high))[:-1]
+    return _shuffled(np.split(order, ends), rng)
+
+
+def _filled_sizes(lengths: IntArray, budget: int) -> list[int]:
+    """Return how many of `lengths` (N,), in their order, go into each batch, filled in turn."""
+    sizes: list[int] = []
+    while len(lengths):
+        costs = np.maximum.accumulate(lengths) * np.arange(1, len(lengths) + 1)
+        sizes.append(max(1, int(np.searchsorted(costs, budget, side="right"))))  # costs never fall
+        lengths = lengths[sizes[-1] :]
+    return sizes
 
 
 def length_buckets(lengths: IntArray, *, size: int, rng: np.random.Generator) -> list[IntArray]:

@@ -23,8 +23,11 @@ from torch import Tensor
 
 from agents.acceleration import Acceleration
 from agents.common.buffer import EpisodeBatch, EpisodeBuffer
+from agents.common.checked_algorithm import CheckedAlgorithm
+from agents.common.checks import check_env, check_n_episodes
 from agents.common.decoding import Decoding
 from agents.common.episodes import draw_utterances, write_episodes
+from agents.common.faults import TrainingFault, where_to_go_on
 from agents.common.protocols import SequenceTask, find_in_env
 from agents.common.rollout import occurrence_numbers, sequence_seeds
 from agents.common.streams import check_streams, filled_by_stream
@@ -33,7 +36,7 @@ from agents.policy import MotionPolicy
 from agents.transformer import MotionTransformer
 
 
-class EpisodeAlgorithm(OnPolicyAlgorithm):
+class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
     """Collects whole episodes; `SequenceAlgorithm` adds the update, and is the one to subclass."""
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MotionPolicy": MotionPolicy}
@@ -126,11 +129,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
         self.acceleration.check_for(self.device)
-        if self.env is not None:  # a loaded algorithm may get its environment later
-            for name in ("sequence_task", "score_tokens", "utterances"):
-                find_in_env(self.env, name)
-            if self.stream_advantages:
-                check_streams(self.env)
+        self._check_env()
         if self.seed is None:
             self.seed = int(np.random.SeedSequence().generate_state(1)[0] >> 1)
         self.set_random_seed(self.seed)
@@ -141,6 +140,15 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         self.reference = frozen.to(self.device)
         self.reference.load_state_dict(self.model.state_dict())
         self.rollout_buffer = None
+
+    def _check_env(self) -> None:
+        if self.env is None:  # a loaded algorithm may get its environment later
+            return
+        check_env(self.env, action_space=self.action_space, obs_space=self.observation_space)
+        check_n_episodes(self.n_episodes, n_envs=self.n_envs)
+        if self.stream_advantages:
+            check_streams(self.env)
+        super()._check_env()
 
     def _setup_learn(
         self,
@@ -180,7 +188,10 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
     ) -> bool:
         """Write and score `n_episodes` whole episodes; return whether to go on."""
         callback.on_rollout_start()
-        batch = self._filled(self._write_episodes())
+        try:
+            batch = self._filled(self._write_episodes())
+        except TrainingFault as fault:
+            raise self._located(fault) from fault
         self.rollout_buffer = EpisodeBuffer.pack(batch)
         for active in batch.inside.sum(axis=0):
             self.num_timesteps += int(active)
@@ -191,6 +202,13 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         self._note_episodes(batch)
         callback.on_rollout_end()
         return True
+
+    def _located(self, fault: TrainingFault) -> TrainingFault:
+        """Return `fault` with where it happened, and from where to go on."""
+        return TrainingFault(
+            f"{fault}, at step {self.num_timesteps} (iteration {self.n_iterations}); "
+            f"{where_to_go_on(self.last_checkpoint)}"
+        )
 
     def _write_episodes(self) -> EpisodeBatch:
         assert self.seed is not None, "drawn in _setup_model"

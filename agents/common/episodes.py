@@ -8,6 +8,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from agents.acceleration import PLAIN, Acceleration
 from agents.common.buffer import EpisodeBatch
 from agents.common.decoding import Decoding
+from agents.common.faults import TrainingFault, names_of
 from agents.common.protocols import (
     FloatArray,
     IntArray,
@@ -47,7 +48,7 @@ def write_episodes(
         acceleration: What may be traded for speed.
 
     Raises:
-        RuntimeError: If a score is NaN or infinite.
+        TrainingFault: If a score is NaN or infinite, or scoring fails.
     """
     task: SequenceTask = find_in_env(env, "sequence_task")
     condition = task.condition_of(utterances)
@@ -61,17 +62,15 @@ def write_episodes(
         acceleration=acceleration,
     )
     written = (utterances, rollout.tokens, rollout.lengths, condition)
-    streams: dict[str, FloatArray] = {}
-    if by_stream:
-        score_streams: StreamScoreFunction = find_in_env(env, "score_streams")
-        streams = score_streams(*written)
-        scores = np.stack(list(streams.values())).sum(axis=0, dtype=np.float32)
-    else:
-        score: ScoreFunction = find_in_env(env, "score_tokens")
-        scores = score(*written)
-    if not np.isfinite(scores).all():
-        bad = utterances[~np.isfinite(scores)]
-        raise RuntimeError(f"scores must be finite, got NaN for utterances {bad.tolist()}")
+    try:
+        scores, streams = _score(env, *written, by_stream=by_stream)
+    except RuntimeError as error:  # such as the RewardError of ESARM-v0
+        raise TrainingFault(f"scoring must not fail, got {error}") from error
+    fine = np.isfinite(scores)
+    if not fine.all():
+        raise TrainingFault(
+            f"scores must be finite, got {scores[~fine][0]} for {names_of(task, utterances[~fine])}"
+        )
     empty = np.zeros_like(rollout.log_probs)
     return EpisodeBatch(
         utterances=utterances,
@@ -85,3 +84,21 @@ def write_episodes(
         returns=empty,
         stream_scores=streams,
     )
+
+
+def _score(
+    env: VecEnv | None,
+    utterances: IntArray,
+    tokens: IntArray,
+    lengths: IntArray,
+    condition: FloatArray,
+    *,
+    by_stream: bool,
+) -> tuple[FloatArray, dict[str, FloatArray]]:
+    """Return scores (N,) and, if asked for, those of each stream, (N,) each."""
+    if not by_stream:
+        score: ScoreFunction = find_in_env(env, "score_tokens")
+        return score(utterances, tokens, lengths, condition), {}
+    score_streams: StreamScoreFunction = find_in_env(env, "score_streams")
+    streams = score_streams(utterances, tokens, lengths, condition)
+    return np.stack(list(streams.values())).sum(axis=0, dtype=np.float32), streams

@@ -20,6 +20,7 @@ from agents.acceleration import PLAIN, Acceleration
 from agents.common.advantages import leave_one_out, scaled_advantages, spread
 from agents.common.buffer import EpisodeBatch, EpisodeBuffer
 from agents.common.episode_algorithm import EpisodeAlgorithm
+from agents.common.faults import TrainingFault, names_of
 from agents.common.settings import (
     check_counts,
     check_divergence,
@@ -110,7 +111,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         *,
         learning_rate: float | Schedule = 1e-4,
         n_episodes: int = 64,
-        batch_size: int | None = 1280,
+        batch_size: int | None = 2048,
         n_epochs: int = 1,
         gamma: float = 1.0,
         gae_lambda: float = 1.0,
@@ -250,22 +251,27 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         )
         policy_loss = self.policy_loss(batch, terms.log_probs)
         loss, figures = combined_loss(batch, terms, policy_loss, weights)
-        if not torch.isfinite(loss):
-            bad = batch.utterances.tolist()
-            raise RuntimeError(
-                f"loss must be finite, got {loss} in iteration {self.n_iterations}, "
-                f"utterances {bad}"
-            )
+        self._check_finite(loss, batch, name="loss")
         figures |= ratio_figures(batch, terms.log_probs)
         if not has_moved_too_far(figures["approx_kl"], self.target_kl):
-            self._step(loss)
+            self._step(loss, batch)
         return figures
 
-    def _step(self, loss: Tensor) -> None:
+    def _check_finite(self, value: Tensor, batch: EpisodeBatch, *, name: str) -> None:
+        if not torch.isfinite(value):
+            fault = TrainingFault(
+                f"{name} must be finite, got {value.item()} for "
+                f"{names_of(self.task, batch.utterances)}"
+            )
+            raise self._located(fault)
+
+    def _step(self, loss: Tensor, batch: EpisodeBatch) -> None:
         part = self.model.to_value if self.is_warming_up else self.model
         trained = [each for each in part.parameters() if each.requires_grad]
         # What has no gradient, not even one of 0, is left alone by the optimiser.
         self.policy.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss, inputs=trained)
-        torch.nn.utils.clip_grad_norm_(trained, self.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(trained, self.max_grad_norm)
+        # A finite loss may have none; after such a step no checkpoint would be good any more.
+        self._check_finite(norm, batch, name="gradient norm")
         self.policy.optimizer.step()

@@ -7,6 +7,7 @@ means. Discretisation after CodeTalker (Xing et al. 2023) and Bailando (Siyao et
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -157,6 +158,14 @@ class VQMotionTokenizer(nn.Module):
             output[..., part] = values
             loss = loss + commitment
         return output + self.mean_pose, loss
+
+    def content_hash(self) -> str:
+        """Return a hexadecimal digest of weights and sizes: equal ones mean equal tokens."""
+        digest = hashlib.sha256(repr(asdict(self.shape)).encode())
+        for name, value in self.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def save(self, path: Path) -> None:
         """Write weights and sizes to one `.safetensors` file."""

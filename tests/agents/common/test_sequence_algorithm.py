@@ -17,7 +17,8 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from agents.common.advantages import scaled_advantages, spread
-from agents.common.buffer import EpisodeBuffer
+from agents.common.buffer import EpisodeBatch, EpisodeBuffer
+from agents.common.faults import TrainingFault
 from agents.common.protocols import FloatArray, IntArray, SequenceTask
 from agents.common.rollout import occurrence_numbers
 from agents.common.sequence_algorithm import SequenceAlgorithm
@@ -185,7 +186,7 @@ def test_an_algorithm_loads_without_an_environment(
     algorithm = make_algorithm(SequencePPO, env)
     learn(algorithm)
     algorithm.save(tmp_path / "agent")
-    loaded = SequencePPO.load(tmp_path / "agent")
+    loaded = SequencePPO.load(tmp_path / "agent", None, "cpu")  # as SB3 orders its arguments
     obs, _ = env.reset(seed=0)
     assert (
         loaded.predict(obs, deterministic=True)[0] == algorithm.predict(obs, deterministic=True)[0]
@@ -445,8 +446,11 @@ def test_a_score_that_is_no_number_names_its_utterances(
     env.unwrapped.score_tokens = _score_of(value, 3)  # type: ignore[attr-defined]
     algorithm = make_algorithm(kind, env, n_episodes=48)
     before = _weights(algorithm)
-    rule = "scores must be finite, got NaN for utterances [3, 3, 3, 3]"
-    with pytest.raises(RuntimeError, match=re.escape(rule)):
+    rule = (
+        f"scores must be finite, got {value} for utterances [3], at step 0 (iteration 0); "
+        "no checkpoint was written: pass `CheckpointCallback(save_freq, save_path)` to `learn`"
+    )
+    with pytest.raises(TrainingFault, match=re.escape(rule)):
         algorithm.learn(1)
     _assert_equal(before, _weights(algorithm))
 
@@ -469,9 +473,28 @@ def test_a_loss_that_is_no_number_stops_the_training(
     algorithm = make_algorithm(SequencePPO, env)
     with torch.no_grad():
         algorithm.model.to_logits.fill_(float("nan"))
-    rule = re.escape("loss must be finite, got nan in iteration 0, utterances [")
-    with pytest.raises(RuntimeError, match=rule):
+    rule = r"loss must be finite, got nan for utterances \[.*\], at step \d+ \(iteration 0\); "
+    with pytest.raises(TrainingFault, match=rule + "no checkpoint was written"):
         algorithm.learn(1)
+
+
+class Cliff(SequencePPO):
+    """Has a finite loss everywhere, and at 0 no gradient."""
+
+    def policy_loss(self, batch: EpisodeBatch, log_probs: torch.Tensor) -> torch.Tensor:
+        return (0.0 * log_probs).abs().sqrt()
+
+
+def test_a_gradient_that_is_no_number_is_not_stepped_on(
+    env: Env, make_algorithm: MakeAlgorithm
+) -> None:
+    """The loss is finite, the weights would be nan, and so would be the next checkpoint."""
+    algorithm = make_algorithm(Cliff, env)
+    before = _weights(algorithm)
+    rule = r"gradient norm must be finite, got nan for utterances \[.*\], at step \d+"
+    with pytest.raises(TrainingFault, match=rule):
+        algorithm.learn(1)
+    _assert_equal(before, _weights(algorithm))
 
 
 @pytest.mark.parametrize(("n_episodes", "samples"), [(0, 4), (-4, 4), (6, 4), (2, 4)])
@@ -548,9 +571,8 @@ def test_training_without_a_task_is_rejected(env: Env, make_algorithm: MakeAlgor
     """The error must name what a new environment lacks, and not be met inside numpy."""
     algorithm = make_algorithm(SequencePPO, env)
     del env.unwrapped.sequence_task  # type: ignore[attr-defined]
-    algorithm.set_env(env)
     with pytest.raises(ValueError, match=re.escape("`env` must offer `sequence_task`")):
-        algorithm.task  # noqa: B018
+        algorithm.set_env(env)
 
 
 @pytest.mark.parametrize("name", ["sequence_task", "score_tokens", "utterances"])
