@@ -4,6 +4,8 @@ Nothing of ours is imported here: agents see the environment through `agents.com
 """
 
 from agents.cloning import BehaviourCloning, CloneConfig, CloneTrainer, Demonstrations
+from agents.common.hacking import RewardHackingCallback, RewardHackingWarning
+from agents.common.held_out import HeldOut
 from agents.grpo import SequenceGRPO
 from agents.policy import MotionPolicy
 from agents.ppo import SequencePPO
@@ -17,10 +19,13 @@ __all__ = [
     "CloneConfig",
     "CloneTrainer",
     "Demonstrations",
+    "HeldOut",
     "MotionPolicy",
     "MotionTransformer",
     "PolicyConfig",
     "PolicySession",
+    "RewardHackingCallback",
+    "RewardHackingWarning",
     "SequenceGRPO",
     "SequencePPO",
     "SequenceReinforce",
