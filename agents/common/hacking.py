@@ -94,7 +94,11 @@ class RewardHackingCallback(BaseCallback):
 
     One look at 95 % confidence raises a false alarm in about 2.5 % of cases for each error that
     does not change, and only if the proxy rises too; many looks add up. An alarm needs a window in
-    which both changed: where the proxy has stopped rising, errors may grow unseen.
+    which both changed: where the proxy has stopped rising, or rises too slowly for so few
+    utterances, errors may grow unseen, and are in `history` all the same. PPO on the shipped reward
+    model without a KL term (seed 0, 32 episodes an iteration, learning rate 3e-4, 32 validation
+    utterances) rings it at iteration 10: proxy -1.03 to -0.20, LVE 2.77 to 3.30 mm; the best
+    weights by true error are the clone's.
 
     Attributes:
         history: All measurements, oldest first.
