@@ -6,6 +6,8 @@ Nothing of ours is imported here: agents see the environment through `agents.com
 from agents.cloning import BehaviourCloning, CloneConfig, CloneTrainer, Demonstrations
 from agents.common.buffer import EpisodeBatch, EpisodeBuffer
 from agents.common.faults import TrainingFault
+from agents.common.hacking import RewardHackingCallback, RewardHackingWarning
+from agents.common.held_out import HeldOut
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.grpo import SequenceGRPO
 from agents.policy import MotionPolicy
@@ -22,10 +24,13 @@ __all__ = [
     "Demonstrations",
     "EpisodeBatch",
     "EpisodeBuffer",
+    "HeldOut",
     "MotionPolicy",
     "MotionTransformer",
     "PolicyConfig",
     "PolicySession",
+    "RewardHackingCallback",
+    "RewardHackingWarning",
     "SequenceAlgorithm",
     "SequenceGRPO",
     "SequencePPO",
