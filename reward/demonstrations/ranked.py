@@ -1,37 +1,75 @@
-"""Automatically ranked demonstrations: roll-outs of one policy at rising noise (D-REX)."""
+"""Ranked demonstrations: animations as tokens, with what was done to them and how they rank.
+
+An animation that is damaged is kept as what it was before, with family, strength and seed; its
+motion is made again when it is asked for (`reward.demonstrations.motions`).
+"""
 
 from __future__ import annotations
 
-import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from esarm_env.cache import new_file
-from esarm_env.errors import InputError
-from esarm_env.types import FloatArray, Trajectories
+from esarm_env.types import BoolArray, FloatArray, IntArray, Trajectories
+from reward.demonstrations.making import GROUND_TRUTH_RANK, POLICY, RECORDING, Making
+from reward.demonstrations.numbering import occurrence_numbers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Demonstrations:
-    """Finished trajectories with the noise they were made with; less noise ranks higher.
+    """N animations, of which less noise ranks higher.
 
     Attributes:
-        trajectories: N animations.
-        epsilon: Shape (N,), share of random actions.
+        trajectories: N animations; where there is a corruption, before it. Those of origin
+            `recording` hold the tokens nearest to them, and are not decoded.
+        epsilon: Shape (N,), share of random actions in the roll-out; 0 for ground truth.
+        making: How each was made.
+        partner: Shape (N, W), tokens of the other animation that a corruption takes from, padded
+            with -1; all -1 where there is none.
     """
 
     trajectories: Trajectories
     epsilon: FloatArray
+    making: Making
+    partner: IntArray
 
-    def __post_init__(self) -> None:
-        """Check that there is one noise level per trajectory."""
-        if self.epsilon.shape != (len(self.trajectories),):
-            raise ValueError(
-                f"`epsilon` must have shape ({len(self.trajectories)},), got {self.epsilon.shape}"
-            )
+    def __init__(
+        self,
+        trajectories: Trajectories,
+        epsilon: FloatArray,
+        *,
+        making: Making | None = None,
+        partner: IntArray | None = None,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            trajectories: N animations.
+            epsilon: Shape (N,).
+            making: By default greedy roll-outs of one policy, ranked by `epsilon`.
+            partner: Shape (N, W); by default none has one.
+
+        Raises:
+            ValueError: If there is not one entry of each per trajectory.
+        """
+        n = len(trajectories)
+        if epsilon.shape != (n,):
+            raise ValueError(f"`epsilon` must have shape ({n},), got {epsilon.shape}")
+        if making is None:
+            making = Making.of(n, rank=epsilon, sample=occurrence_numbers(trajectories.utterance))
+        if partner is None:
+            partner = np.full((n, 0), -1, dtype=np.int64)
+        for name, part in (("making", making), ("partner", partner)):
+            if len(part) != n:
+                raise ValueError(
+                    f"`{name}` must have {n} rows like `trajectories`, got {len(part)}"
+                )
+        self.__dict__.update(
+            trajectories=trajectories, epsilon=epsilon, making=making, partner=partner
+        )
 
     def __len__(self) -> int:
         """Return the number of demonstrations."""
@@ -39,44 +77,70 @@ class Demonstrations:
 
     def __getitem__(self, rows: Any) -> Demonstrations:
         """Return the selected `rows` (slice, index array or mask)."""
-        return Demonstrations(self.trajectories[rows], self.epsilon[rows])
+        return Demonstrations(
+            self.trajectories[rows],
+            self.epsilon[rows],
+            making=self.making[rows],
+            partner=self.partner[rows],
+        )
 
     @property
     def levels(self) -> FloatArray:
-        """The noise levels, ascending."""
-        return np.unique(self.epsilon)
+        """The noise levels of the roll-outs, ascending."""
+        return np.unique(self.epsilon[self.roll_outs])
+
+    @property
+    def roll_outs(self) -> BoolArray:
+        """Shape (N,), True for a policy's animations without a corruption."""
+        plain: BoolArray = (self.making.origin == POLICY) & self.making.untouched
+        return plain
+
+    @property
+    def utterance(self) -> IntArray:
+        """Shape (N,), index of each one's utterance."""
+        return self.trajectories.utterance
+
+    def partner_of(self, row: int) -> IntArray | None:
+        """Return the partner's tokens (L,) of one row, or None."""
+        tokens = self.partner[row][self.partner[row] >= 0]
+        return tokens if len(tokens) else None
+
+    @staticmethod
+    def concatenate(parts: Sequence[Demonstrations]) -> Demonstrations:
+        """Join `parts` row-wise.
+
+        Raises:
+            ValueError: If there are none.
+        """
+        trajectories = Trajectories.concatenate([part.trajectories for part in parts])
+        width = max(part.partner.shape[1] for part in parts)
+        return Demonstrations(
+            trajectories,
+            np.concatenate([part.epsilon for part in parts]),
+            making=Making.concatenate([part.making for part in parts]),
+            partner=np.concatenate([padded(part.partner, width) for part in parts]),
+        )
 
     def save(self, path: Path) -> None:
-        """Write everything to one `.npz` file, without pickle."""
-        parts = self.trajectories
-        with new_file(path) as draft, draft.open("wb") as file:
-            np.savez_compressed(
-                file,
-                utterance=parts.utterance,
-                tokens=parts.tokens.astype(np.int16),
-                lengths=parts.lengths,
-                condition=parts.condition,
-                epsilon=self.epsilon,
-            )
+        """Write everything to one `.npz` file, without pickle; equal token rows only once."""
+        from reward.demonstrations.storage import save_demonstrations
+
+        save_demonstrations(self, path)
 
 
-def load_demonstrations(path: Path) -> Demonstrations:
-    """Read what `Demonstrations.save` wrote.
+def padded(tokens: IntArray, width: int) -> IntArray:
+    """Return `tokens` (N, L) with -1 up to `width`."""
+    return np.pad(tokens, ((0, 0), (0, width - tokens.shape[1])), constant_values=-1)
 
-    Raises:
-        InputError: If the file is missing, damaged, or something else.
+
+def ground_truth(trajectories: Trajectories, *, origin: str = RECORDING) -> Demonstrations:
+    """Return recorded motions as top-ranked demonstrations.
+
+    Args:
+        trajectories: As from `AnimationTask.recorded`.
+        origin: `recording` for the motion itself, `reconstruction` for what the tokenizer makes of
+            it, which is all that a policy can reach.
     """
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            trajectories = Trajectories(
-                file["utterance"],
-                file["tokens"].astype(np.int64),
-                file["lengths"],
-                file["condition"],
-            )
-            return Demonstrations(trajectories, file["epsilon"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path}: must be a whole demonstrations file, got {error}; "
-            "delete the stage and run it again"
-        ) from error
+    n = len(trajectories)
+    making = Making.of(n, rank=GROUND_TRUTH_RANK, origin=origin)
+    return Demonstrations(trajectories, np.zeros(n, dtype=np.float32), making=making)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -47,7 +46,7 @@ class Donors:
 
     def __init__(self, task: AnimationTask) -> None:
         """Look at the labels of `task`'s corpus."""
-        self._task = task
+        self.task = task
         records = task.corpus.records
         self._labels = {
             name: np.array([str(getattr(record, name)) for record in records])
@@ -58,62 +57,70 @@ class Donors:
             self._split[task.corpus.split(name)] = number
         self._decoded: dict[int, FloatArray] = {}
 
-    def other_sentence(self, utterance: int, rng: np.random.Generator) -> int:
-        """Draw an utterance with other words, at least as long if there is one."""
-        allowed = self._others(utterance)
-        words = allowed & ~self._same(utterance, "text")
-        long = words & (self._task.n_frames >= self._task.n_frames[utterance])
-        return self._draw((long, words, allowed), utterance, rng, "another utterance")
+    def draw(
+        self,
+        kind: str,
+        utterance: int,
+        rng: np.random.Generator,
+        *,
+        among: IntArray | None = None,
+    ) -> int:
+        """Draw another utterance of the same split.
 
-    def other_emotion(self, utterance: int, rng: np.random.Generator) -> int:
-        """Draw an utterance of another emotion: parallel, or of the speaker, or any."""
-        allowed = self._others(utterance) & ~self._same(utterance, "emotion")
-        return self._draw(self._nearest(utterance, allowed), utterance, rng, "another emotion")
+        One number is drawn, whatever there is to choose from.
 
-    def other_intensity(self, utterance: int, rng: np.random.Generator) -> int:
-        """Draw an utterance of the same emotion at another intensity, likewise."""
-        allowed = self._others(utterance) & self._same(utterance, "emotion")
-        allowed &= ~self._same(utterance, "intensity")
-        return self._draw(self._nearest(utterance, allowed), utterance, rng, "another intensity")
+        Args:
+            kind: `sentence` (other words, at least as long if there is one), `emotion` (another
+                one, of a parallel utterance if there is one, else of the same speaker if there is
+                one), or `intensity` (another one of the same emotion, likewise).
+            utterance: For which.
+            rng: What to draw with.
+            among: Utterances to choose from; by default all.
 
-    def has_other_intensity(self, utterance: int) -> bool:
-        """Return whether `other_intensity` finds one; neutral has a single intensity."""
-        allowed = self._others(utterance) & self._same(utterance, "emotion")
-        return bool((allowed & ~self._same(utterance, "intensity")).any())
+        Raises:
+            ValueError: If there is none.
+        """
+        number = rng.random()
+        for wish in self._wishes(kind, utterance, among):
+            found = np.flatnonzero(wish)
+            if len(found):
+                return int(found[int(number * len(found))])
+        name = self.task.corpus.records[utterance].id
+        raise ValueError(f"the split of {name!r} must hold another {kind} as a donor, got none")
+
+    def has(self, kind: str, utterance: int) -> bool:
+        """Return whether there is one to draw; neutral, say, has a single intensity."""
+        return bool(self._wishes(kind, utterance, None)[-1].any())
 
     def motion(self, utterance: int, *, decoded: bool) -> FloatArray:
         """Return the recorded motion (T, 52), through the tokenizer if `decoded`; do not write."""
         if not decoded:
-            return self._task.corpus[utterance].motion
+            return self.task.corpus[utterance].motion
         if utterance not in self._decoded:
-            motion = self._task.tokenizer.decode(self._task.demonstration(utterance))
-            self._decoded[utterance] = motion[: self._task.n_frames[utterance]]
+            motion = self.task.tokenizer.decode(self.task.demonstration(utterance))
+            self._decoded[utterance] = motion[: self.task.n_frames[utterance]]
         return self._decoded[utterance]
 
-    def _others(self, utterance: int) -> BoolArray:
-        others: BoolArray = self._split == self._split[utterance]
-        others[utterance] = False
-        return others
+    def _wishes(self, kind: str, utterance: int, among: IntArray | None) -> tuple[BoolArray, ...]:
+        """Return what is wanted most, and what would do."""
+        allowed: BoolArray = self._split == self._split[utterance]
+        allowed[utterance] = False
+        if among is not None:
+            allowed &= np.isin(np.arange(len(allowed)), among)
 
-    def _same(self, utterance: int, label: str) -> BoolArray:
-        same: BoolArray = self._labels[label] == self._labels[label][utterance]
-        return same
+        def same(label: str) -> BoolArray:
+            equal: BoolArray = self._labels[label] == self._labels[label][utterance]
+            return equal
 
-    def _nearest(self, utterance: int, allowed: BoolArray) -> tuple[BoolArray, ...]:
-        speaker = allowed & self._same(utterance, "speaker")
-        return speaker & self._same(utterance, "text"), speaker, allowed
-
-    def _draw(
-        self, wishes: tuple[BoolArray, ...], utterance: int, rng: np.random.Generator, what: str
-    ) -> int:
-        """Draw from the first of `wishes` that anything meets."""
-        number = rng.random()
-        for wish in wishes:
-            found = np.flatnonzero(wish)
-            if len(found):
-                return int(found[int(number * len(found))])
-        name = self._task.corpus.records[utterance].id
-        raise ValueError(f"the split of {name!r} must hold {what} as a donor, got none")
+        if kind == "sentence":
+            words = allowed & ~same("text")
+            return words & (self.task.n_frames >= self.task.n_frames[utterance]), words, allowed
+        if kind == "emotion":
+            allowed &= ~same("emotion")
+        else:
+            allowed &= same("emotion") & ~same("intensity")
+        speaker = allowed & same("speaker")
+        return speaker & same("text"), speaker, allowed
 
 
 @dataclass(frozen=True)
@@ -148,13 +155,12 @@ class Context:
         """Return the motion of `tokens` (L,), in whole chunks."""
         return self.task.tokenizer.decode(tokens)
 
-    def donor(
-        self, choose: Callable[[int, np.random.Generator], int], rng: np.random.Generator
-    ) -> FloatArray:
-        """Return the motion (T', 52) of the partner, or of the recording that `choose` draws."""
-        chosen = choose(self.utterance, rng)
+    def donor(self, kind: str, rng: np.random.Generator) -> FloatArray:
+        """Return the motion (T', 52) of the partner, or else of a recording of that `kind`."""
         if self.partner is not None:
+            rng.random()
             return self.decode(self.partner)
+        chosen = self.donors.draw(kind, self.utterance, rng)
         return self.donors.motion(chosen, decoded=self.tokens is not None)
 
     def own_condition(self) -> FloatArray:

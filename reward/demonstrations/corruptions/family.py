@@ -53,13 +53,15 @@ class Family(ABC):
         damages: Which of `mouth` and `upper` it can change; the other stream's channels come out
             untouched, bit by bit.
         about: One line.
-        needs_partner: Whether `Context.partner` must be given.
+        needs_partner: Whether `Context.partner` must be given: a worse animation to the same audio.
+        donor: Which other utterance it takes from (`sentence`, `emotion`, `intensity`), or none.
     """
 
     name: str
     damages: frozenset[str]
     about: str
     needs_partner: bool = False
+    donor: str = ""
 
     def corrupt(
         self,

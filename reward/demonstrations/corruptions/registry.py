@@ -36,16 +36,16 @@ def _about(act: object) -> str:
     return (act.__doc__ or "").splitlines()[0]
 
 
-def _motion(name: str, act: DamageMotion, *, partner: bool = False) -> Family:
-    return MotionFamily(name, BOTH, _about(act), partner, act)
+def _motion(name: str, act: DamageMotion, *, donor: str = "", partner: bool = False) -> Family:
+    return MotionFamily(name, BOTH, _about(act), partner, donor, act)
 
 
 def _tokens(name: str, act: DamageTokens, *, partner: bool = False) -> Family:
-    return TokenFamily(name, BOTH, _about(act), partner, act)
+    return TokenFamily(name, BOTH, _about(act), partner, "", act)
 
 
-def _policy(name: str, act: ChooseSetting) -> Family:
-    return PolicyFamily(name, BOTH, _about(act), False, act)
+def _policy(name: str, act: ChooseSetting, *, donor: str = "") -> Family:
+    return PolicyFamily(name, BOTH, _about(act), False, donor, act)
 
 
 _OTHER_UPPER = MotionFamily(
@@ -53,6 +53,7 @@ _OTHER_UPPER = MotionFamily(
     frozenset({UPPER}),
     "Show another utterance's upper face over a growing stretch.",
     False,
+    "sentence",
     shuffled_audio,
 )
 
@@ -63,17 +64,17 @@ FAMILIES: dict[str, Family] = {
         _tokens("random-codes", random_codes),
         _tokens("mixed-chunks", mixed_chunks, partner=True),
         _policy("temperature", temperature),
-        _policy("policy-emotion", policy_emotion),
-        _policy("policy-intensity", policy_intensity),
+        _policy("policy-emotion", policy_emotion, donor="emotion"),
+        _policy("policy-intensity", policy_intensity, donor="intensity"),
         _motion("time-shift", time_shift),
         _motion("frozen-span", frozen_span),
         _motion("repetition", repetition),
         _motion("over-smoothing", over_smoothing),
         _motion("over-amplification", over_amplification),
         _motion("blend", blend, partner=True),
-        _motion("wrong-emotion", wrong_emotion),
-        _motion("wrong-intensity", wrong_intensity),
-        _motion("shuffled-audio", shuffled_audio),
+        _motion("wrong-emotion", wrong_emotion, donor="emotion"),
+        _motion("wrong-intensity", wrong_intensity, donor="intensity"),
+        _motion("shuffled-audio", shuffled_audio, donor="sentence"),
         _OTHER_UPPER,
     )
 }

@@ -20,13 +20,13 @@ def temperature(strength: float, rng: np.random.Generator, context: Context) -> 
 
 def policy_emotion(strength: float, rng: np.random.Generator, context: Context) -> Setting:
     """Ask for an emotion between the right and a wrong one: the condition is interpolated."""
-    donor = context.donors.other_emotion(context.utterance, rng)
+    donor = context.donors.draw("emotion", context.utterance, rng)
     return Setting(_towards(donor, EMOTION_SLICE, strength, context))
 
 
 def policy_intensity(strength: float, rng: np.random.Generator, context: Context) -> Setting:
     """Ask for an intensity between the right and a wrong one."""
-    donor = context.donors.other_intensity(context.utterance, rng)
+    donor = context.donors.draw("intensity", context.utterance, rng)
     return Setting(_towards(donor, INTENSITY_SLICE, strength, context))
 
 

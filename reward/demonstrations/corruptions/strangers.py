@@ -18,7 +18,7 @@ def wrong_emotion(
     The upper face is blended frame by frame, the donor played in the same time; of the mouth only
     the mean pose moves, so that it keeps saying the same words.
     """
-    donor = context.donor(context.donors.other_emotion, rng)
+    donor = context.donor("emotion", rng)
     return _with_expression(motion, donor, strength)
 
 
@@ -26,7 +26,7 @@ def wrong_intensity(
     motion: FloatArray, strength: float, rng: np.random.Generator, context: Context
 ) -> FloatArray:
     """Do the same with an utterance of the same emotion at another intensity."""
-    donor = context.donor(context.donors.other_intensity, rng)
+    donor = context.donor("intensity", rng)
     return _with_expression(motion, donor, strength)
 
 
@@ -42,7 +42,7 @@ def shuffled_audio(
     motion: FloatArray, strength: float, rng: np.random.Generator, context: Context
 ) -> FloatArray:
     """Show another utterance's motion over a growing stretch: good motion to the wrong audio."""
-    donor = context.donor(context.donors.other_sentence, rng)
+    donor = context.donor("sentence", rng)
     cut, place = rng.random(2)
     weight = growing_span(len(motion), strength, place)
     return motion * (1 - weight) + fitted(donor, len(motion), cut) * weight

@@ -256,14 +256,14 @@ def test_donors_stay_within_the_split_and_are_what_was_asked_for(donors, tiny_ta
     """Test motion in training pairs, or a "wrong" emotion that is the right one."""
     records, train = tiny_task.corpus.records, set(tiny_task.corpus.split("train").tolist())
     for _ in range(20):
-        other = donors.other_sentence(SAD, rng)
+        other = donors.draw("sentence", SAD, rng)
         assert other in train and records[other].text != records[SAD].text
-        assert records[donors.other_emotion(SAD, rng)].emotion != "sad"
-        chosen = records[donors.other_intensity(SAD, rng)]
+        assert records[donors.draw("emotion", SAD, rng)].emotion != "sad"
+        chosen = records[donors.draw("intensity", SAD, rng)]
         assert chosen.emotion == "sad" and chosen.intensity != 2
-    assert donors.other_emotion(SAD, rng) == 5, "ben says the same angrily"
-    assert {donors.other_emotion(10, rng) for _ in range(9)} == {11}
-    assert donors.has_other_intensity(SAD) and not donors.has_other_intensity(0)
+    assert donors.draw("emotion", SAD, rng) == 5, "ben says the same angrily"
+    assert {donors.draw("emotion", 10, rng) for _ in range(9)} == {11}
+    assert donors.has("intensity", SAD) and not donors.has("intensity", 0)
 
 
 def test_what_cannot_be_done_is_refused(make_context, rng, donors):
@@ -296,7 +296,7 @@ def test_what_cannot_be_done_is_refused(make_context, rng, donors):
             "`context.roll_out` must be a policy for this family, got None",
         ),
         (
-            lambda: donors.other_intensity(0, rng),
+            lambda: donors.draw("intensity", 0, rng),
             "the split of 'anna-00' must hold another intensity as a donor, got none",
         ),
         (
