@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reward.constant import ZeroReward
-    from reward.demonstrations import Demonstrations
+    from reward.demonstrations import Demonstrations, load_demonstrations
     from reward.ensemble import EnsembleReward
+    from reward.labelled_pairs import LabelledPairs
     from reward.learned import LearnedReward, open_learned
     from reward.model import RewardConfig, RewardTransformer
     from reward.oracle import ErrorReward
+    from reward.pairs import RankedPairs
     from reward.ranking import pair_accuracy, ranking_loss
     from reward.smoothness import JerkReward
+    from reward.soft_labels import SoftLabels
     from reward.training import RewardTrainer
 
 _HOMES = {
@@ -22,11 +25,15 @@ _HOMES = {
     "EnsembleReward": "ensemble",
     "ErrorReward": "oracle",
     "JerkReward": "smoothness",
+    "LabelledPairs": "labelled_pairs",
     "LearnedReward": "learned",
+    "RankedPairs": "pairs",
     "RewardConfig": "model",
     "RewardTrainer": "training",
     "RewardTransformer": "model",
+    "SoftLabels": "soft_labels",
     "ZeroReward": "constant",
+    "load_demonstrations": "demonstrations",
     "open_learned": "learned",
     "pair_accuracy": "ranking",
     "ranking_loss": "ranking",
@@ -37,11 +44,15 @@ __all__ = [
     "EnsembleReward",
     "ErrorReward",
     "JerkReward",
+    "LabelledPairs",
     "LearnedReward",
+    "RankedPairs",
     "RewardConfig",
     "RewardTrainer",
     "RewardTransformer",
+    "SoftLabels",
     "ZeroReward",
+    "load_demonstrations",
     "open_learned",
     "pair_accuracy",
     "ranking_loss",
