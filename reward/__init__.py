@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from reward.learned import LearnedReward, open_learned
     from reward.model import RewardConfig, RewardTransformer
     from reward.oracle import ErrorReward
+    from reward.pair_source import PairSource
     from reward.pairs import RankedPairs
+    from reward.preference_pairs import open_preferences
     from reward.ranking import pair_accuracy, ranking_loss
     from reward.smoothness import JerkReward
     from reward.soft_labels import SoftLabels
@@ -27,6 +29,7 @@ _HOMES = {
     "JerkReward": "smoothness",
     "LabelledPairs": "labelled_pairs",
     "LearnedReward": "learned",
+    "PairSource": "pair_source",
     "RankedPairs": "pairs",
     "RewardConfig": "model",
     "RewardTrainer": "training",
@@ -35,6 +38,7 @@ _HOMES = {
     "ZeroReward": "constant",
     "load_demonstrations": "demonstrations",
     "open_learned": "learned",
+    "open_preferences": "preference_pairs",
     "pair_accuracy": "ranking",
     "ranking_loss": "ranking",
 }
@@ -46,6 +50,7 @@ __all__ = [
     "JerkReward",
     "LabelledPairs",
     "LearnedReward",
+    "PairSource",
     "RankedPairs",
     "RewardConfig",
     "RewardTrainer",
@@ -54,6 +59,7 @@ __all__ = [
     "ZeroReward",
     "load_demonstrations",
     "open_learned",
+    "open_preferences",
     "pair_accuracy",
     "ranking_loss",
 ]
