@@ -244,7 +244,7 @@ def _level_cells(
 
 
 def _level(value: float) -> float:
-    return float(value) if np.isfinite(value) else float("nan")
+    return round(float(value), 6) if np.isfinite(value) else float("nan")
 
 
 def _gap_cells(
