@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.errors import InputError
-from esarm_env.types import IntArray, Trajectories
+from esarm_env.types import BoolArray, IntArray, Trajectories
 from reward.demonstrations.corruptions import Donors, RollOut, family_named
-from reward.demonstrations.damaging import damage_rows
+from reward.demonstrations.damaging import chosen_families, damage_rows
 from reward.demonstrations.making import Making
 from reward.demonstrations.ranked import Demonstrations
 
@@ -116,10 +116,12 @@ def damaged(
     families: Sequence[str],
     strengths: Sequence[float],
     seed: int,
+    rows: BoolArray | None = None,
+    families_per_row: int | None = None,
     roll_out: RollOut | None = None,
     own_donors: bool = False,
 ) -> Demonstrations:
-    """Return `demonstrations` damaged in every way, at every strength; they themselves are not in.
+    """Return `demonstrations` damaged in many ways, at every strength; they themselves are not in.
 
     Nothing is computed here but tokens of families that ask the policy again. Where a family
     cannot act on an animation (no other intensity, no worse animation to mix in) it is left out.
@@ -130,6 +132,8 @@ def damaged(
         families: Names, such as `time-shift` or `mouth:time-shift`.
         strengths: Above 0, at most 1; the same random choices are made at each.
         seed: Of those choices.
+        rows: Which of them to damage, bool (N,); the others only serve as partners. None for all.
+        families_per_row: So many of `families`, drawn for each animation; None for all.
         roll_out: The policy that made them, for the families that ask it again; its zero is
             greedy, so give it greedy roll-outs.
         own_donors: Take other utterances' motion from `demonstrations` of the same kind (the same
@@ -141,7 +145,8 @@ def damaged(
 
     Raises:
         InputError: If a family is unknown or a strength out of range.
-        ValueError: If some are damaged already, a policy is needed, or nothing could be damaged.
+        ValueError: If some are damaged already, a policy is needed, nothing could be damaged, or
+            there are not so many families.
     """
     if not demonstrations.making.untouched.all():
         raise ValueError(
@@ -151,11 +156,21 @@ def damaged(
     for strength in strengths:
         if not 0 < strength <= 1:
             raise InputError(f"`strengths` must be above 0 and at most 1, got {strength}")
+    if families_per_row is not None and not 1 <= families_per_row <= len(families):
+        raise ValueError(f"`families_per_row` must be 1 to {len(families)}, got {families_per_row}")
+    wanted = chosen_families(
+        demonstrations,
+        n_families=len(families),
+        n_chosen=len(families) if families_per_row is None else families_per_row,
+        seed=seed,
+    )
+    wanted &= True if rows is None else rows[:, None]
     donors = Donors(task)
     parts = []
-    for name in families:
+    for number, name in enumerate(families):
         part = damage_rows(
             demonstrations,
+            np.flatnonzero(wanted[:, number]),
             donors,
             family=family_named(name),
             strengths=strengths,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from esarm_env.types import IntArray, Trajectories
+from esarm_env.types import BoolArray, IntArray, Trajectories
 from reward.demonstrations.corruptions import (
     Context,
     Donors,
@@ -23,6 +23,7 @@ from reward.demonstrations.ranked import Demonstrations, padded
 
 def damage_rows(
     base: Demonstrations,
+    rows: IntArray,
     donors: Donors,
     *,
     family: Family,
@@ -31,16 +32,20 @@ def damage_rows(
     roll_out: RollOut | None,
     own_donors: bool,
 ) -> Demonstrations:
-    """Return `base` damaged by `family`, strength by strength; what it cannot act on is left out.
+    """Return `rows` of `base` damaged by `family`, strength by strength; see `damaged`.
+
+    Rows that the family cannot act on are left out.
 
     Raises:
         ValueError: If the family asks a policy and there is none.
     """
-    rows = np.array([r for r in range(len(base)) if _possible(family, base, r, donors)], dtype=int)
+    rows = np.array([r for r in rows if _possible(family, base, int(r), donors)], dtype=np.int64)
     partner = np.full((len(rows), 0), -1, dtype=np.int64)
     takes = bool(family.donor) and own_donors and not isinstance(family, PolicyFamily)
     if family.needs_partner or takes:
-        chosen = np.array([_partner(family, base, int(r), donors, seed) for r in rows], dtype=int)
+        chosen = np.array(
+            [_partner(family, base, int(r), donors, seed) for r in rows], dtype=np.int64
+        )
         rows, chosen = rows[chosen >= 0], chosen[chosen >= 0]
         partner = base.trajectories.tokens[chosen]
     start = base[rows]
@@ -61,6 +66,22 @@ def damage_rows(
             )
         parts.append(Demonstrations(trajectories, start.epsilon, making=making, partner=partner))
     return Demonstrations.concatenate(parts)
+
+
+def chosen_families(
+    base: Demonstrations, *, n_families: int, n_chosen: int, seed: int
+) -> BoolArray:
+    """Draw which families damage which row, a row's choice depending on nothing but itself.
+
+    Returns:
+        Bool, shape (N, n_families), `n_chosen` of them True in each row.
+    """
+    chosen = np.zeros((len(base), n_families), dtype=np.bool_)
+    keys = zip(base.utterance.tolist(), base.making.sample.tolist(), strict=True)
+    for row, (utterance, sample) in enumerate(keys):
+        rng = row_rng(seed, utterance=utterance, sample=sample, family="which families")
+        chosen[row, rng.permutation(n_families)[:n_chosen]] = True
+    return chosen
 
 
 def _possible(family: Family, base: Demonstrations, row: int, donors: Donors) -> bool:

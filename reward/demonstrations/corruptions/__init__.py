@@ -17,7 +17,7 @@
 | `shuffled-audio` | motion | another sentence's motion |
 | `other-upper` | motion | another sentence's upper face |
 
-`mouth:NAME` and `upper:NAME` confine the damage to one stream.
+`mouth:NAME` and `upper:NAME` confine the damage to one stream. `register_family` adds one's own.
 """
 
 from reward.demonstrations.corruptions.context import Context, Donors, RollOut
@@ -29,7 +29,12 @@ from reward.demonstrations.corruptions.family import (
     TokenFamily,
     row_rng,
 )
-from reward.demonstrations.corruptions.registry import FAMILIES, families_without, family_named
+from reward.demonstrations.corruptions.registry import (
+    FAMILIES,
+    families_without,
+    family_named,
+    register_family,
+)
 
 __all__ = [
     "FAMILIES",
@@ -43,5 +48,6 @@ __all__ = [
     "TokenFamily",
     "families_without",
     "family_named",
+    "register_family",
     "row_rng",
 ]

@@ -80,6 +80,25 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+def register_family(family: Family, *, replace: bool = False) -> None:
+    """Let a family of your own be asked for by its name, in this process.
+
+    Demonstrations damaged by it can be made again only where it is registered.
+
+    Args:
+        family: A `MotionFamily`, `TokenFamily` or `PolicyFamily`.
+        replace: Whether a name that is taken may be taken over.
+
+    Raises:
+        InputError: If the name is taken, empty, or holds a colon.
+    """
+    if not family.name or ":" in family.name:
+        raise InputError(f"`family.name` must be a name without a colon, got {family.name!r}")
+    if family.name in FAMILIES and not replace:
+        raise InputError(f"`family.name` must be free, got {family.name!r}; or pass `replace=True`")
+    FAMILIES[family.name] = family
+
+
 def family_named(name: str) -> Family:
     """Return a family: `time-shift`, or confined to a stream: `mouth:time-shift`.
 

@@ -270,6 +270,35 @@ def test_own_donors_are_roll_outs_of_the_same_kind(rolled, tiny_task):
         assert found and made.utterance[row] not in found
 
 
+def test_only_the_asked_rows_are_damaged_and_others_can_be_partners(everything, tiny_task):
+    """Ground truth mixed with the clone's chunks: the clone itself stays whole."""
+    base = everything[everything.making.untouched]
+    truth = base.making.origin == "reconstruction"
+    made = damaged(
+        base, tiny_task, families=("mixed-chunks",), strengths=(0.5,), seed=0, rows=truth
+    )
+    assert len(made) == 3 and set(made.making.origin) == {"reconstruction"}
+    assert all(made.partner_of(row) is not None for row in range(3))
+
+
+def test_a_few_families_can_be_drawn_for_each_animation(rolled, tiny_task):
+    """All families at all strengths fill the memory; a row's draw must not hang on others."""
+    families = ("time-shift", "frozen-span", "repetition", "over-smoothing")
+
+    def drawn(given):
+        made = damaged(
+            given, tiny_task, families=families, strengths=(0.5, 1.0), seed=0, families_per_row=2
+        )
+        columns = (made.utterance, made.making.sample, made.making.family)
+        return set(zip(*(column.tolist() for column in columns), strict=True)), len(made)
+
+    whole, count = drawn(rolled)
+    assert count == 18 * 2 * 2 and len(whole) == 18 * 2
+    assert {family for _, _, family in whole} == set(families)
+    part, _ = drawn(rolled[5:9])
+    assert part < whole
+
+
 def test_what_a_family_cannot_act_on_is_left_out(tiny_task, roll_out):
     """Neutral speech has one intensity; the rest must not fail for it."""
     base = collect(roll_out, tiny_task, np.array([0, 4]), epsilons=(0.0,), seed=0)
@@ -280,13 +309,15 @@ def test_what_a_family_cannot_act_on_is_left_out(tiny_task, roll_out):
 def test_damage_that_cannot_be_done_is_refused(rolled, tiny_task, everything):
     """Each message names what is missing."""
 
-    def do(given=rolled, families=("time-shift",), strengths=(0.5,)):
-        damaged(given, tiny_task, families=families, strengths=strengths, seed=0)
+    def do(given=rolled, families=("time-shift",), strengths=(0.5,), **more):
+        damaged(given, tiny_task, families=families, strengths=strengths, seed=0, **more)
 
     rows = [
         (lambda: do(everything), "`demonstrations` must be without corruption, got some of"),
         (lambda: do(strengths=(0.0,)), "`strengths` must be above 0 and at most 1, got 0.0"),
         (lambda: do(strengths=(1.5,)), "`strengths` must be above 0 and at most 1, got 1.5"),
+        (lambda: do(families_per_row=0), "`families_per_row` must be 1 to 1, got 0"),
+        (lambda: do(families_per_row=2), "`families_per_row` must be 1 to 1, got 2"),
         (lambda: do(families=("temperature",)), "`roll_out` must be a policy for 'temperature'"),
         (
             lambda: do(rolled[rolled.epsilon == 1], families=("blend",)),

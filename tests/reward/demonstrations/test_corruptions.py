@@ -1,6 +1,7 @@
 """Every corruption family alone: nothing at strength 0, more and more after, where it should."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from reward.demonstrations.corruptions import (
     STREAMS,
     Context,
     Donors,
+    MotionFamily,
     PolicyFamily,
     TokenFamily,
     families_without,
     family_named,
+    registry,
     row_rng,
 )
 from reward.demonstrations.corruptions.codes import nearest_codes
@@ -332,6 +335,27 @@ def test_a_family_is_held_out_with_its_one_sided_versions():
     assert families_without("upper:time-shift", among=among) == ("upper:blend", "blend")
     assert set(families_without("blend")) == set(FAMILIES) - {"blend"}
     assert families_without() == tuple(FAMILIES)
+
+
+def test_a_family_of_ones_own_can_be_asked_for(make_context, monkeypatch):
+    """Whoever knows another way to fail must be able to add it."""
+
+    def first_pose(motion, strength, rng, context):
+        return np.repeat(motion[:1], len(motion), axis=0)
+
+    monkeypatch.setitem(FAMILIES, "still", FAMILIES["blend"])  # is taken away afterwards
+    del FAMILIES["still"]
+    mine = MotionFamily("still", frozenset({"mouth"}), "Keep the first pose.", act=first_pose)
+    registry.register_family(mine)
+    assert registry.family_named("still") is mine
+    made = damage("still", make_context(SAD), 1.0)
+    assert np.ptp(made[:, MOUTH_CHANNELS], axis=0).max() == 0
+    with pytest.raises(InputError, match=re.escape("must be free, got 'still'; or pass `repl")):
+        registry.register_family(mine)
+    registry.register_family(mine, replace=True)
+    for name in ("", "mouth:still"):
+        with pytest.raises(InputError, match=re.escape(f"a name without a colon, got {name!r}")):
+            registry.register_family(replace(mine, name=name))
 
 
 def test_spans_grow_round_their_place():
