@@ -6,7 +6,6 @@ which need ground truth: it is a check of the labels, never a source of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,8 @@ import numpy as np
 from esarm_env.metrics.quantity import Quantity
 from esarm_env.metrics.table import Figure, table
 from esarm_env.types import FloatArray
-from reward.demonstrations.intervals import ClusterBootstrap, DoubleArray, Share
+from reward.demonstrations.audit_cells import AuditCell, CellMaker, gap_cells, level_cells
+from reward.demonstrations.intervals import ClusterBootstrap, DoubleArray
 from reward.demonstrations.motions import motions_of
 from reward.demonstrations.order import ACROSS, EPSILON, GROUND_TRUTH, Order, OrderedPairs
 from reward.demonstrations.ranked import Demonstrations
@@ -26,37 +26,7 @@ if TYPE_CHECKING:
 
 ERRORS = ("lve", "eve")
 STREAM_OF_ERROR = {"lve": "mouth", "eve": "upper"}
-# Differences in noise are put together up to these.
-GAP_EDGES = (0.1, 0.23, 0.3, 0.5, 0.75, 1.0)
 _BATCH = 256
-
-
-@dataclass(frozen=True)
-class AuditCell:
-    """Pairs of one kind and two levels.
-
-    Attributes:
-        kind: `epsilon`, `ground-truth`, `across` or a family.
-        better: Noise level or strength of the animation that is labelled better; -1 is ground
-            truth, nan stands for various.
-        worse: Of the other one.
-        gap: Mean difference.
-        n_pairs: Pairs.
-        n_utterances: Utterances that they come from.
-        lve: Share of labels that the lip error confirms, with its interval; a tie counts one half.
-        eve: The same of the upper-face error.
-        both: Share that both confirm; the smaller of the two votes.
-    """
-
-    kind: str
-    better: float
-    worse: float
-    gap: float
-    n_pairs: int
-    n_utterances: int
-    lve: Share
-    eve: Share
-    both: Share
 
 
 @dataclass(frozen=True)
@@ -77,15 +47,16 @@ class Audit:
 
     def markdown(self) -> str:
         """Return both tables."""
-        by_gap = {f"{c.better:g} < Δε ≤ {c.worse:g}": _figures(c) for c in self.gaps}
-        by_level = {_name(cell): _figures(cell) for cell in self.levels}
+        by_gap = {_counted(f"{c.better:g} < Δε ≤ {c.worse:g}", c): _figures(c) for c in self.gaps}
+        by_level = {_counted(_name(cell), cell): _figures(cell) for cell in self.levels}
         note = (
             f"Share of automatic labels that the true errors confirm, a tie counting one half, "
             f"on {self.corpus}; {100 * self.confidence:g} % bootstrap intervals, utterances drawn "
             "as wholes. The recording has no error, so that its labels are right by definition."
         )
         parts = [note]
-        for title, rows in (("noise apart by", by_gap), ("better, worse", by_level)):
+        titles = ("noise apart by (pairs)", "better, worse (pairs)")
+        for title, rows in zip(titles, (by_gap, by_level), strict=True):
             parts += [table(rows, _COLUMNS, first=title)] if rows else []
         return "\n\n".join(parts) + "\n"
 
@@ -155,10 +126,10 @@ def audit_labels(
     votes["both"] = np.minimum(votes["lve"], votes["eve"])
     used, cluster = np.unique(demonstrations.utterance, return_inverse=True)
     bootstrap = ClusterBootstrap(len(used), resamples=resamples, confidence=confidence, seed=seed)
-    counter = _Counter(votes, cluster.reshape(-1)[pairs.better], bootstrap)
+    counter = CellMaker(votes, cluster.reshape(-1)[pairs.better], bootstrap)
     return Audit(
-        levels=tuple(_level_cells(demonstrations, order, pairs, counter)),
-        gaps=tuple(_gap_cells(pairs, counter)),
+        levels=tuple(level_cells(demonstrations, order, pairs, counter)),
+        gaps=tuple(gap_cells(pairs, counter)),
         confidence=confidence,
         corpus=task.corpus.name,
     )
@@ -185,81 +156,6 @@ def _votes(error: FloatArray, pairs: OrderedPairs) -> DoubleArray:
     return np.where(np.isnan(better + worse), np.nan, votes)
 
 
-class _Counter:
-    """Makes cells of chosen pairs."""
-
-    def __init__(
-        self, votes: dict[str, DoubleArray], cluster: np.ndarray, bootstrap: ClusterBootstrap
-    ) -> None:
-        self._votes, self._cluster, self._bootstrap = votes, cluster, bootstrap
-
-    def cell(
-        self, pairs: OrderedPairs, chosen: np.ndarray, *, kind: str, better: float, worse: float
-    ) -> AuditCell:
-        """Return the cell of the pairs at the places `chosen`."""
-        cluster = self._cluster[chosen]
-        shares = {
-            name: self._bootstrap.share(votes[chosen], cluster)
-            for name, votes in self._votes.items()
-        }
-        return AuditCell(
-            kind=kind,
-            better=better,
-            worse=worse,
-            gap=float(pairs.gap[chosen].mean()),
-            n_pairs=len(chosen),
-            n_utterances=len(np.unique(cluster)),
-            **shares,
-        )
-
-
-def _level_cells(
-    demonstrations: Demonstrations, order: Order, pairs: OrderedPairs, counter: _Counter
-) -> list[AuditCell]:
-    """Return a cell per kind and pair of levels, in their order."""
-    making = demonstrations.making
-    ranked = np.isin(pairs.kind, [order.kinds.index(name) for name in (EPSILON, GROUND_TRUTH)])
-    levels = [
-        np.where(ranked, making.rank[rows], making.strength[rows]).round(6)
-        for rows in (pairs.better, pairs.worse)
-    ]
-    for level in levels:
-        level[pairs.kind == order.kinds.index(ACROSS)] = np.inf  # told apart no further
-    keys = np.stack([pairs.kind, *levels], axis=1)
-    found, place = np.unique(keys, axis=0, return_inverse=True)
-    members = np.split(
-        np.argsort(place.reshape(-1), kind="stable"),
-        np.cumsum(np.bincount(place.reshape(-1)))[:-1],
-    )
-    return [
-        counter.cell(
-            pairs,
-            chosen,
-            kind=order.kinds[int(kind)],
-            better=_level(better),
-            worse=_level(worse),
-        )
-        for (kind, better, worse), chosen in zip(found, members, strict=True)
-    ]
-
-
-def _level(value: float) -> float:
-    return round(float(value), 6) if np.isfinite(value) else float("nan")
-
-
-def _gap_cells(
-    pairs: OrderedPairs, counter: _Counter, *, edges: Sequence[float] = GAP_EDGES
-) -> list[AuditCell]:
-    """Return a cell per range of noise differences; `better` and `worse` are its ends."""
-    cells = []
-    for low, high in zip((0.0, *edges), edges, strict=False):
-        gap = pairs.gap.round(6)
-        chosen = np.flatnonzero((pairs.kind == 0) & (gap > low) & (gap <= high))
-        if len(chosen):
-            cells.append(counter.cell(pairs, chosen, kind=EPSILON, better=low, worse=high))
-    return cells
-
-
 def _name(cell: AuditCell) -> str:
     """Return the label of a row of levels."""
     if cell.kind == ACROSS:
@@ -270,13 +166,22 @@ def _name(cell: AuditCell) -> str:
     return f"{what} {cell.better:g}, {cell.worse:g}"
 
 
+def _counted(label: str, cell: AuditCell) -> str:
+    return f"{label} ({cell.n_pairs})"
+
+
 def _figures(cell: AuditCell) -> dict[str, Figure]:
-    shares = {n: tuple(100 * x for x in getattr(cell, n)) for n in (*ERRORS, "both")}
-    return {"pairs": float(cell.n_pairs), **shares}
+    return {
+        name: (100 * share, 100 * low, 100 * high)
+        for name, (share, low, high) in (
+            ("lve", cell.lve),
+            ("eve", cell.eve),
+            ("both", cell.both),
+        )
+    }
 
 
 _COLUMNS = {
-    "pairs": Quantity("pairs", "automatic labels", "1", "none"),
     "lve": Quantity("LVE agrees", "share of labels", "%", "higher"),
     "eve": Quantity("EVE agrees", "share of labels", "%", "higher"),
     "both": Quantity("both agree", "share of labels", "%", "higher"),

@@ -148,16 +148,7 @@ def damaged(
         ValueError: If some are damaged already, a policy is needed, nothing could be damaged, or
             there are not so many families.
     """
-    if not demonstrations.making.untouched.all():
-        raise ValueError(
-            "`demonstrations` must be without corruption, got some of "
-            f"{sorted(set(demonstrations.making.family.tolist()) - {''})}; select `.untouched` rows"
-        )
-    for strength in strengths:
-        if not 0 < strength <= 1:
-            raise InputError(f"`strengths` must be above 0 and at most 1, got {strength}")
-    if families_per_row is not None and not 1 <= families_per_row <= len(families):
-        raise ValueError(f"`families_per_row` must be 1 to {len(families)}, got {families_per_row}")
+    _check_damage(demonstrations, strengths, len(families), families_per_row)
     wanted = chosen_families(
         demonstrations,
         n_families=len(families),
@@ -185,3 +176,22 @@ def damaged(
             f"for {len(demonstrations)} of them; mixtures need a worse animation to the same audio"
         )
     return Demonstrations.concatenate(parts)
+
+
+def _check_damage(
+    demonstrations: Demonstrations,
+    strengths: Sequence[float],
+    n_families: int,
+    families_per_row: int | None,
+) -> None:
+    """Refuse what `damaged` cannot do."""
+    if not demonstrations.making.untouched.all():
+        raise ValueError(
+            "`demonstrations` must be without corruption, got some of "
+            f"{sorted(set(demonstrations.making.family.tolist()) - {''})}; select `.untouched` rows"
+        )
+    for strength in strengths:
+        if not 0 < strength <= 1:
+            raise InputError(f"`strengths` must be above 0 and at most 1, got {strength}")
+    if families_per_row is not None and not 1 <= families_per_row <= n_families:
+        raise ValueError(f"`families_per_row` must be 1 to {n_families}, got {families_per_row}")

@@ -101,8 +101,8 @@ def test_tables_and_numbers_can_be_written_down(ranked, tiny_task):
     """JSON knows no nan, and a table without its variants says nothing."""
     audit = audit_labels(ranked, tiny_task, resamples=20, confidence=0.9)
     text = audit.markdown()
-    assert "| ε = 0, 0.3 | 12 |" in text and "| time-shift 0.5, 1 |" in text
-    assert "| ground truth, ε = 0.3 |" in text and "| 0.23 < Δε ≤ 0.3 |" in text
+    assert "| ε = 0, 0.3 (12) |" in text and "| time-shift 0.5, 1 (" in text
+    assert "| ground truth, ε = 0.3 (6) |" in text and "| 0.23 < Δε ≤ 0.3 (12) |" in text
     assert "90 % bootstrap intervals" in text and "on tiny" in text
     assert json.loads(json.dumps(audit.as_dict(), allow_nan=False))["confidence"] == 0.9
 
