@@ -60,6 +60,16 @@ def motions_of(
     return motions
 
 
+def requantised(motions: list[FloatArray], task: AnimationTask) -> list[FloatArray]:
+    """Return each motion (T_i, 52) as the tokenizer would have it, equally long.
+
+    Damage to motion leaves what tokens can say, and a model may learn to see just that. Sent
+    through the tokenizer, undamaged animations too, all are of one kind, and of the kind that a
+    policy on tokens can reach.
+    """
+    return [task.tokenizer.decode(task.tokenizer.encode(m))[: len(m)] for m in motions]
+
+
 def tokens_of(
     demonstrations: Demonstrations, task: AnimationTask, *, donors: Donors | None = None
 ) -> IntArray:

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+import reward.demonstrations
 from esarm_env.errors import InputError
 from esarm_env.types import Trajectories
 from reward.demonstrations import (
@@ -15,11 +16,21 @@ from reward.demonstrations import (
     ground_truth,
     load_demonstrations,
     motions_of,
+    requantised,
     tokens_of,
 )
+from reward.demonstrations.audit import audit_labels
 from reward.demonstrations.card import card_of
-from reward.demonstrations.corruptions import FAMILIES, Context, Donors, family_named, row_rng
+from reward.demonstrations.corruptions import (
+    FAMILIES,
+    Context,
+    Donors,
+    families_without,
+    family_named,
+    row_rng,
+)
 from reward.demonstrations.ranked import padded
+from reward.pairs import RankedPairs
 
 UTTERANCES = np.array([4, 1, 5])
 LEVELS = (0.0, 0.5, 1.0)
@@ -218,6 +229,29 @@ def test_writing_into_motion_spoils_nothing(everything, tiny_task):
         motion[:] = 9
     for old, new in zip(before, motions_of(everything, tiny_task), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_what_is_sent_through_the_tokenizer_is_what_it_can_say(everything, tiny_task):
+    """A model that sees damage leave the decoder's range has learned nothing of faces."""
+    motions = motions_of(everything, tiny_task)[-6:]
+    for motion, made in zip(motions, requantised(motions, tiny_task), strict=True):
+        tokens = tiny_task.tokenizer.encode(motion)
+        expected = tiny_task.tokenizer.decode(tokens)[: len(motion)]
+        np.testing.assert_array_equal(made, expected)
+
+
+def test_the_example_in_the_package_works(tiny_task, roll_out, rng):
+    """What stands at the top is what people copy."""
+    text = reward.demonstrations.__doc__
+    code = text.split("```python\n")[1].split("```")[0]
+    names = {"np": np, "task": tiny_task, "roll_out": roll_out, "rng": rng}
+    names |= {"utterances": UTTERANCES, "families_without": families_without}
+    names |= {"audit_labels": audit_labels, "RankedPairs": RankedPairs}
+    names |= {name: getattr(reward.demonstrations, name) for name in reward.demonstrations.__all__}
+    exec(code, names)
+    assert len(names["motions"]) == len(names["demonstrations"]) > 200
+    assert len(names["pairs"]) > 64
+    assert "repetition" not in set(names["made"].making.family)
 
 
 def test_policy_families_ask_the_policy_again_for_their_own_streams(tiny_task, roll_out, rolled):
