@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from reward.closure import ClosureReward
     from reward.constant import ZeroReward
-    from reward.demonstrations import Demonstrations
+    from reward.demonstrations import Demonstrations, load_demonstrations
     from reward.emotion import EmotionReward
     from reward.ensemble import EnsembleReward
+    from reward.labelled_pairs import LabelledPairs
     from reward.learned import LearnedReward, open_learned
     from reward.liveliness import LivelinessReward
     from reward.model import RewardConfig, RewardTransformer
     from reward.oracle import ClosureTruthReward, ErrorReward
+    from reward.pair_source import PairSource
+    from reward.pairs import RankedPairs
+    from reward.preference_pairs import open_preferences
     from reward.ranking import pair_accuracy, ranking_loss
     from reward.smoothness import JerkReward
+    from reward.soft_labels import SoftLabels
     from reward.synchrony import SynchronyReward
     from reward.training import RewardTrainer
 
@@ -29,14 +34,20 @@ _HOMES = {
     "EnsembleReward": "ensemble",
     "ErrorReward": "oracle",
     "JerkReward": "smoothness",
+    "LabelledPairs": "labelled_pairs",
     "LearnedReward": "learned",
     "LivelinessReward": "liveliness",
     "RewardConfig": "model",
     "RewardTrainer": "training",
     "RewardTransformer": "model",
     "SynchronyReward": "synchrony",
+    "PairSource": "pair_source",
+    "RankedPairs": "pairs",
+    "SoftLabels": "soft_labels",
     "ZeroReward": "constant",
+    "load_demonstrations": "demonstrations",
     "open_learned": "learned",
+    "open_preferences": "preference_pairs",
     "pair_accuracy": "ranking",
     "ranking_loss": "ranking",
 }
@@ -49,14 +60,20 @@ __all__ = [
     "EnsembleReward",
     "ErrorReward",
     "JerkReward",
+    "LabelledPairs",
     "LearnedReward",
     "LivelinessReward",
+    "PairSource",
+    "RankedPairs",
     "RewardConfig",
     "RewardTrainer",
     "RewardTransformer",
+    "SoftLabels",
     "SynchronyReward",
     "ZeroReward",
+    "load_demonstrations",
     "open_learned",
+    "open_preferences",
     "pair_accuracy",
     "ranking_loss",
 ]

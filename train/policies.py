@@ -13,8 +13,9 @@ from agents.common.decoding import Decoding
 from agents.common.rollout import generate, sequence_seeds
 from agents.transformer import MotionTransformer, PolicyConfig
 from esarm_env.task import AnimationTask
-from esarm_env.types import IntArray, Trajectories
+from esarm_env.types import FloatArray, IntArray, Trajectories
 from esarm_env.weights import load_module, save_weights
+from reward.demonstrations import RollOut
 
 POLICY_FILE = "policy.safetensors"
 
@@ -35,6 +36,33 @@ def load_policy(path: Path) -> MotionTransformer:
         return MotionTransformer(PolicyConfig(**sizes))
 
     return load_module(path, build, kind="policy")
+
+
+def roll_out_with(
+    model: MotionTransformer, task: AnimationTask, *, batch_size: int = 64
+) -> RollOut:
+    """Return `model` as what collects demonstrations; rows depend on nothing but their seeds."""
+
+    def roll_out(
+        utterances: IntArray,
+        *,
+        condition: FloatArray,
+        temperature: float,
+        epsilon: float,
+        seeds: IntArray,
+    ) -> Trajectories:
+        rollout = generate(
+            model,
+            task,
+            utterances,
+            condition=condition,
+            decoding=Decoding(temperature=temperature, epsilon=epsilon),
+            seeds=seeds,
+            batch_size=batch_size,
+        )
+        return Trajectories(utterances, rollout.tokens, rollout.lengths, condition)
+
+    return roll_out
 
 
 def animate_utterances(

@@ -98,6 +98,15 @@ class VQMotionTokenizer(nn.Module):
         """Frames of motion per chunk."""
         return self.shape.frames_per_chunk
 
+    def codebooks(self) -> FloatArray:
+        """Return the code vectors by slot, shape (tokens_per_chunk, n_tokens, code_dim), copies.
+
+        Slot `i` is the place of a token within its chunk: mouth before upper face, coarse before
+        fine.
+        """
+        books = [self._stream(name).quantiser.codebooks for name in CHANNELS]
+        return torch.cat(books).detach().numpy().astype(np.float32)
+
     def n_chunks(self, n_frames: int) -> int:
         """Return how many chunks cover `n_frames`."""
         return -(-n_frames // self.frames_per_chunk)

@@ -75,3 +75,28 @@ def captured_only(make_corpus):
         return replace(task, corpus=corpus, features=features)
 
     return make
+
+
+class NoisyRecordings:
+    """A policy that writes the recording, worse the hotter and the further from its condition."""
+
+    def __init__(self, task):
+        self._task = task
+
+    def __call__(self, utterances, *, condition, temperature, epsilon, seeds):
+        recorded = self._task.recorded(utterances)
+        tokens = recorded.tokens.copy()
+        away = np.abs(condition - self._task.condition_of(utterances)).sum(axis=1)  # (N,)
+        for row, seed in enumerate(seeds):
+            rng = np.random.default_rng(seed.tolist())
+            length = recorded.lengths[row]
+            share = epsilon + temperature / 4 + away[row] / 4
+            hit = rng.random(length) < share
+            tokens[row, :length][hit] = rng.integers(self._task.n_tokens, size=hit.sum())
+        return Trajectories(utterances, tokens, recorded.lengths, condition)
+
+
+@pytest.fixture(scope="session")
+def roll_out(tiny_task):
+    """A policy of the tiny task that behaves as policies should."""
+    return NoisyRecordings(tiny_task)

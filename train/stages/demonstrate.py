@@ -1,22 +1,34 @@
-"""Stage 4: let the clone demonstrate, ever more noisily."""
+"""Stage 4: let the clone demonstrate, ever more noisily, and check the labels that this gives.
+
+| file | holds |
+|---|---|
+| `demonstrations.npz` | the roll-outs |
+| `card.md` | what they are, in words |
+| `audit.md`, `audit.json` | how often LVE and EVE confirm the labels, on validation utterances |
+"""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from agents.common.decoding import Decoding
 from esarm_env.corpus import SPLITS
 from esarm_env.opening import open_task
-from esarm_env.types import IntArray, Trajectories
-from reward.demonstrations import Demonstrations
+from esarm_env.task import AnimationTask
+from esarm_env.types import IntArray
+from reward.demonstrations import Demonstrations, collect
+from reward.demonstrations.audit import audit_labels
+from reward.demonstrations.card import CARD_FILE, card_of
 from train.loop import progress_track
-from train.policies import POLICY_FILE, animate_utterances, load_policy
+from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.run_folder import RunFolder
 
 DEMONSTRATIONS_FILE = "demonstrations.npz"
+AUDIT_FILE = "audit.json"
+AUDITED_UTTERANCES = 64
 
 
 def run_demonstrate(run: RunFolder) -> dict[str, Any]:
@@ -32,32 +44,43 @@ def _roll_out(run: RunFolder, folder: Path) -> dict[str, Any]:
         [_evenly(task.corpus.split("train"), config.train_utterances)]
         + [task.corpus.split(split) for split in SPLITS if split != "train"]
     )
-    jobs = [(eps, sample) for eps in config.epsilons for sample in range(config.rollouts)]
-    parts = []
-    with progress_track("Demonstrations", len(jobs)) as bar:
-        for number, (epsilon, _) in enumerate(jobs):
-            decoding = Decoding(epsilon=epsilon)
-            # The job's number, not the sample's: levels must not share their random choices.
-            parts.append(
-                animate_utterances(
-                    clone,
-                    task,
-                    utterances,
-                    decoding=decoding,
-                    seed=run.config.seed,
-                    sample=number,
-                )
-            )
-            bar.advance(bar.task_ids[0])
-    noise = np.repeat([eps for eps, _ in jobs], len(utterances)).astype(np.float32)
-    demonstrations = Demonstrations(Trajectories.concatenate(parts), noise)
+    with progress_track("Demonstrations", len(config.epsilons) * config.rollouts) as bar:
+        demonstrations = collect(
+            roll_out_with(clone, task),
+            task,
+            utterances,
+            epsilons=config.epsilons,
+            rollouts=config.rollouts,
+            seed=run.config.seed,
+            after_level=lambda: bar.advance(bar.task_ids[0]),
+        )
     demonstrations.save(folder / DEMONSTRATIONS_FILE)
+    card = card_of(
+        demonstrations,
+        task,
+        policy=f"the clone of the run `{run.path.name}` (clone/{POLICY_FILE}), greedy but for ε",
+        seed=run.config.seed,
+    )
+    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    _audit(demonstrations, task, folder)
     return {
         "utterances": len(utterances),
         "trajectories": len(demonstrations),
         "tokens": int(demonstrations.trajectories.lengths.sum()),
         "epsilons": list(config.epsilons),
     }
+
+
+def _audit(demonstrations: Demonstrations, task: AnimationTask, folder: Path) -> None:
+    """Write how far the true errors confirm the labels; nothing where no label can be checked."""
+    utterances = _evenly(task.corpus.split("validation"), AUDITED_UTTERANCES)
+    checked = demonstrations[np.isin(demonstrations.utterance, utterances)]
+    if len(checked.levels) < 2:
+        return
+    audit = audit_labels(checked, task)
+    (folder / "audit.md").write_text(audit.markdown(), encoding="utf-8")
+    numbers = json.dumps(audit.as_dict(), indent=1, allow_nan=False)
+    (folder / AUDIT_FILE).write_text(numbers, encoding="utf-8")
 
 
 def _evenly(utterances: IntArray, wanted: int) -> IntArray:

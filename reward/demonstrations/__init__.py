@@ -1,0 +1,57 @@
+"""Ranked demonstrations: noisy roll-outs, damaged animations and recordings, with their order.
+
+- `ranked`, `making`, `storage`: what a demonstration is, in memory and on disk.
+- `collecting`: roll-outs of any policy at any noise; ground truth; damage to all of these.
+- `corruptions`: the families of damage. `motions`: demonstrations as motion.
+- `order`: which of two ranks higher. `audit`: how often the true errors agree.
+- `card`: what a file of them holds, in words.
+
+Roll-outs, ground truth on top, and graded damage to both; then pairs with soft labels:
+
+```python
+rolled = collect(roll_out, task, utterances, epsilons=(0.02, 0.25, 0.5, 0.75, 1.0), seed=0)
+truth = ground_truth(task.recorded(utterances), origin=RECONSTRUCTION)
+base = Demonstrations.concatenate([rolled, truth])
+best = base.making.rank <= np.float32(0.02)
+families = families_without("repetition")  # held out, to be tested on later
+made = damaged(
+    base, task, families=families, strengths=(0.25, 0.5, 1), seed=0, rows=best, roll_out=roll_out
+)
+demonstrations = Demonstrations.concatenate([base, made])
+labels = audit_labels(demonstrations, task).soft_labels()
+pairs = RankedPairs(demonstrations, labels=labels).draw(64, rng, by_stream=True)
+motions = motions_of(demonstrations, task)
+```
+"""
+
+from reward.demonstrations.collecting import collect, damaged
+from reward.demonstrations.corruptions import RollOut
+from reward.demonstrations.making import (
+    GROUND_TRUTH_RANK,
+    ORIGINS,
+    POLICY,
+    RECONSTRUCTION,
+    RECORDING,
+    Making,
+)
+from reward.demonstrations.motions import motions_of, requantised, tokens_of
+from reward.demonstrations.ranked import Demonstrations, ground_truth
+from reward.demonstrations.storage import load_demonstrations
+
+__all__ = [
+    "GROUND_TRUTH_RANK",
+    "ORIGINS",
+    "POLICY",
+    "RECONSTRUCTION",
+    "RECORDING",
+    "Demonstrations",
+    "Making",
+    "RollOut",
+    "collect",
+    "damaged",
+    "ground_truth",
+    "load_demonstrations",
+    "motions_of",
+    "requantised",
+    "tokens_of",
+]

@@ -1,0 +1,16 @@
+"""Number things by how often they have come before."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from esarm_env.types import IntArray
+
+
+def occurrence_numbers(values: IntArray) -> IntArray:
+    """Return how often each of `values` (N,) has come before, shape (N,)."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    numbers = np.empty(len(values), dtype=np.int64)
+    numbers[order] = np.arange(len(values)) - np.searchsorted(ordered, ordered, side="left")
+    return numbers

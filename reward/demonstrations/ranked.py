@@ -1,0 +1,146 @@
+"""Ranked demonstrations: animations as tokens, with what was done to them and how they rank.
+
+An animation that is damaged is kept as what it was before, with family, strength and seed; its
+motion is made again when it is asked for (`reward.demonstrations.motions`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from esarm_env.types import BoolArray, FloatArray, IntArray, Trajectories
+from reward.demonstrations.making import GROUND_TRUTH_RANK, POLICY, RECORDING, Making
+from reward.demonstrations.numbering import occurrence_numbers
+
+
+@dataclass(frozen=True, init=False)
+class Demonstrations:
+    """N animations, of which less noise ranks higher.
+
+    Attributes:
+        trajectories: N animations; where there is a corruption, before it. Those of origin
+            `recording` hold the tokens nearest to them, and are not decoded.
+        epsilon: Shape (N,), share of random actions in the roll-out; 0 for ground truth.
+        making: How each was made.
+        partner: Shape (N, W), tokens of the other animation that a corruption takes from, padded
+            with -1; all -1 where there is none.
+    """
+
+    trajectories: Trajectories
+    epsilon: FloatArray
+    making: Making
+    partner: IntArray
+
+    def __init__(
+        self,
+        trajectories: Trajectories,
+        epsilon: FloatArray,
+        *,
+        making: Making | None = None,
+        partner: IntArray | None = None,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            trajectories: N animations.
+            epsilon: Shape (N,).
+            making: By default greedy roll-outs of one policy, ranked by `epsilon`.
+            partner: Shape (N, W); by default none has one.
+
+        Raises:
+            ValueError: If there is not one entry of each per trajectory.
+        """
+        n = len(trajectories)
+        if epsilon.shape != (n,):
+            raise ValueError(f"`epsilon` must have shape ({n},), got {epsilon.shape}")
+        if making is None:
+            making = Making.of(n, rank=epsilon, sample=occurrence_numbers(trajectories.utterance))
+        if partner is None:
+            partner = np.full((n, 0), -1, dtype=np.int64)
+        for name, part in (("making", making), ("partner", partner)):
+            if len(part) != n:
+                raise ValueError(
+                    f"`{name}` must have {n} rows like `trajectories`, got {len(part)}"
+                )
+        self.__dict__.update(
+            trajectories=trajectories, epsilon=epsilon, making=making, partner=partner
+        )
+
+    def __len__(self) -> int:
+        """Return the number of demonstrations."""
+        return len(self.trajectories)
+
+    def __getitem__(self, rows: Any) -> Demonstrations:
+        """Return the selected `rows` (slice, index array or mask)."""
+        return Demonstrations(
+            self.trajectories[rows],
+            self.epsilon[rows],
+            making=self.making[rows],
+            partner=self.partner[rows],
+        )
+
+    @property
+    def levels(self) -> FloatArray:
+        """The noise levels of the roll-outs, ascending."""
+        return np.unique(self.epsilon[self.roll_outs])
+
+    @property
+    def roll_outs(self) -> BoolArray:
+        """Shape (N,), True for a policy's animations without a corruption."""
+        plain: BoolArray = (self.making.origin == POLICY) & self.making.untouched
+        return plain
+
+    @property
+    def utterance(self) -> IntArray:
+        """Shape (N,), index of each one's utterance."""
+        return self.trajectories.utterance
+
+    def partner_of(self, row: int) -> IntArray | None:
+        """Return the partner's tokens (L,) of one row, or None."""
+        tokens = self.partner[row][self.partner[row] >= 0]
+        return tokens if len(tokens) else None
+
+    @staticmethod
+    def concatenate(parts: Sequence[Demonstrations]) -> Demonstrations:
+        """Join `parts` row-wise.
+
+        Raises:
+            ValueError: If there are none.
+        """
+        trajectories = Trajectories.concatenate([part.trajectories for part in parts])
+        width = max(part.partner.shape[1] for part in parts)
+        return Demonstrations(
+            trajectories,
+            np.concatenate([part.epsilon for part in parts]),
+            making=Making.concatenate([part.making for part in parts]),
+            partner=np.concatenate([padded(part.partner, width) for part in parts]),
+        )
+
+    def save(self, path: Path) -> None:
+        """Write everything to one `.npz` file, without pickle; equal token rows only once."""
+        from reward.demonstrations.storage import save_demonstrations
+
+        save_demonstrations(self, path)
+
+
+def padded(tokens: IntArray, width: int) -> IntArray:
+    """Return `tokens` (N, L) with -1 up to `width`."""
+    return np.pad(tokens, ((0, 0), (0, width - tokens.shape[1])), constant_values=-1)
+
+
+def ground_truth(trajectories: Trajectories, *, origin: str = RECORDING) -> Demonstrations:
+    """Return recorded motions as top-ranked demonstrations.
+
+    Args:
+        trajectories: As from `AnimationTask.recorded`.
+        origin: `recording` for the motion itself, `reconstruction` for what the tokenizer makes of
+            it, which is all that a policy can reach.
+    """
+    n = len(trajectories)
+    making = Making.of(n, rank=GROUND_TRUTH_RANK, origin=origin)
+    return Demonstrations(trajectories, np.zeros(n, dtype=np.float32), making=making)
