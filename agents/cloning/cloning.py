@@ -79,7 +79,7 @@ class BehaviourCloning(CheckedAlgorithm):
             policy_kwargs: For `MotionPolicy`; its dropout is active while cloning.
             verbose: 0 silent, 1 a table per epoch.
             seed: Fixes weights, split, order and noise; None draws one.
-            device: "cpu"; other devices are not supported yet.
+            device: Where the network is: `"cpu"`, `"cuda"`, ...
 
         Raises:
             ValueError: If a setting is out of range, or the demonstrations do not fit `env`.
@@ -192,7 +192,7 @@ class BehaviourCloning(CheckedAlgorithm):
             self.action_space,
             lambda _: float(self.learning_rate),  # type: ignore[arg-type]  # never a schedule
             **self.policy_kwargs,
-        )
+        ).to(self.device)
 
     def _split_demonstrations(self) -> None:
         """Fill in what was left out, and check that all of it fits the environment's task."""

@@ -60,8 +60,12 @@ class CloneTrainer:
             torch.manual_seed(seed)
             self.model = model or _new_model(task, config)
             self._torch_state = torch.get_rng_state()
+        self._device = next(self.model.parameters()).device
         self._optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            self.model.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
         )
         self.n_done = 0
         self._best_loss, self._best_epoch = float("inf"), 0
@@ -165,16 +169,17 @@ class CloneTrainer:
         """Take one step; return the loss and the share of own tokens in the past shown."""
         windows, condition, tokens = self._read(batch)
         config = self._config
-        windows = windows + config.feature_noise * torch.randn_like(windows)
-        hidden = torch.rand(len(condition), 1) < config.speaker_dropout
+        windows = windows + config.feature_noise * torch.randn(windows.shape).to(windows)
+        hidden = torch.rand(len(condition), 1).to(condition) < config.speaker_dropout
         condition[:, self._speaker_start :] *= ~hidden
         seen, share = tokens, 0.0
         if own_share > 0:
             own = own_tokens(self.model, windows, condition, tokens)
             seen, swapped = mix_tokens(tokens, own, share=own_share)
             share = int(swapped.sum()) / int((tokens >= 0).sum())
-        swap = (torch.rand(tokens.shape) < config.token_noise) & (tokens >= 0)
-        seen = torch.where(swap, torch.randint_like(tokens, self._task.n_tokens), seen)
+        swap = (torch.rand(tokens.shape).to(windows) < config.token_noise) & (tokens >= 0)
+        others = torch.randint(self._task.n_tokens, tokens.shape).to(tokens)
+        seen = torch.where(swap, others, seen)
         logits, _ = self.model(windows, condition, seen)
         loss = cross_entropy(logits, tokens, smoothing=config.label_smoothing)
         self._optimizer.zero_grad(set_to_none=True)
@@ -199,8 +204,9 @@ class CloneTrainer:
         return float(np.average(losses, weights=weights)), float(np.average(hits, weights=weights))
 
     def _read(self, batch: Demonstrations) -> tuple[Tensor, Tensor, Tensor]:
-        windows = torch.from_numpy(self._task.audio_windows(batch.utterances))
-        return windows, torch.from_numpy(batch.condition), torch.from_numpy(batch.tokens)
+        arrays = (self._task.audio_windows(batch.utterances), batch.condition, batch.tokens)
+        windows, condition, tokens = (torch.from_numpy(array).to(self._device) for array in arrays)
+        return windows, condition, tokens
 
 
 def _demonstrations(

@@ -12,6 +12,7 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
@@ -20,14 +21,17 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
+from agents.acceleration import Acceleration
 from agents.common.buffer import EpisodeBatch, EpisodeBuffer
 from agents.common.checked_algorithm import CheckedAlgorithm
 from agents.common.checks import check_env, check_n_episodes
+from agents.common.decoding import Decoding
 from agents.common.episodes import draw_utterances, write_episodes
 from agents.common.faults import TrainingFault, where_to_go_on
 from agents.common.protocols import SequenceTask, find_in_env
-from agents.common.rollout import Decoding, occurrence_numbers, sequence_seeds
+from agents.common.rollout import occurrence_numbers, sequence_seeds
 from agents.common.streams import check_streams, filled_by_stream
+from agents.common.update import Forward
 from agents.policy import MotionPolicy
 from agents.transformer import MotionTransformer
 
@@ -48,6 +52,7 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
         samples_per_utterance: int,
         temperature: float,
         stream_advantages: bool,
+        acceleration: Acceleration,
         **settings: Any,
     ) -> None:
         """Set up the policy and, if `env` is given, find its task and its score function.
@@ -59,6 +64,7 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
             samples_per_utterance: Episodes of one iteration that share an utterance.
             temperature: At which tokens are sampled.
             stream_advantages: Whether each stream of tokens answers for its own score alone.
+            acceleration: What may be traded for speed.
             **settings: Of SB3's `OnPolicyAlgorithm`.
 
         Raises:
@@ -66,6 +72,8 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
         """
         self.n_episodes, self.samples_per_utterance = n_episodes, samples_per_utterance
         self.temperature, self.stream_advantages = temperature, stream_advantages
+        self.acceleration = acceleration
+        self._compiled: Forward | None = None
         self.n_iterations = 0
         self._untrained_timesteps = 0
         super().__init__(
@@ -104,6 +112,15 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
         """The network being trained."""
         return self.policy.transformer
 
+    @property
+    def forward(self) -> Forward:
+        """The network's pass over whole sequences, compiled if so asked for."""
+        if not self.acceleration.compile:
+            return self.model
+        if self._compiled is None:
+            self._compiled = torch.compile(self.model, dynamic=True)
+        return self._compiled
+
     def warm_start(self, weights: dict[str, Tensor]) -> None:
         """Start from cloned `weights`, and keep a frozen copy as the reference of the KL term."""
         self.model.load_state_dict(weights)
@@ -111,14 +128,16 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
 
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
+        self.acceleration.check_for(self.device)
         self._check_env()
         if self.seed is None:
             self.seed = int(np.random.SeedSequence().generate_state(1)[0] >> 1)
         self.set_random_seed(self.seed)
         self.policy = self.policy_class(  # type: ignore[assignment]
             self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
-        )
-        self.reference = MotionTransformer(self.model.config).requires_grad_(False).eval()
+        ).to(self.device)
+        frozen = MotionTransformer(self.model.config).requires_grad_(False).eval()
+        self.reference = frozen.to(self.device)
         self.reference.load_state_dict(self.model.state_dict())
         self.rollout_buffer = None
 
@@ -155,7 +174,7 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
         self._current_progress_remaining = max(0.0, self._current_progress_remaining)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "reference"]
+        return [*super()._excluded_save_params(), "reference", "_compiled"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "policy.optimizer", "reference"], []
@@ -211,6 +230,7 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
             decoding=decoding,
             seeds=seeds,
             by_stream=self.stream_advantages,
+            acceleration=self.acceleration,
         )
 
     def _filled(self, batch: EpisodeBatch) -> EpisodeBatch:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
+from agents.acceleration import PLAIN, Acceleration
 from agents.common.buffer import EpisodeBatch
+from agents.common.decoding import Decoding
 from agents.common.faults import TrainingFault, names_of
 from agents.common.protocols import (
     FloatArray,
@@ -15,7 +17,7 @@ from agents.common.protocols import (
     StreamScoreFunction,
     find_in_env,
 )
-from agents.common.rollout import Decoding, generate
+from agents.common.rollout import generate
 from agents.transformer import MotionTransformer
 
 
@@ -32,6 +34,7 @@ def write_episodes(
     decoding: Decoding,
     seeds: IntArray,
     by_stream: bool = False,
+    acceleration: Acceleration = PLAIN,
 ) -> EpisodeBatch:
     """Write and score one episode per entry of `utterances`; advantages and returns are 0.
 
@@ -42,13 +45,22 @@ def write_episodes(
         decoding: How tokens are chosen.
         seeds: Shape (N, n), from `sequence_seeds`.
         by_stream: Whether to ask for a score per stream; their sum is the score.
+        acceleration: What may be traded for speed.
 
     Raises:
         TrainingFault: If a score is NaN or infinite, or scoring fails.
     """
     task: SequenceTask = find_in_env(env, "sequence_task")
     condition = task.condition_of(utterances)
-    rollout = generate(model, task, utterances, condition=condition, decoding=decoding, seeds=seeds)
+    rollout = generate(
+        model,
+        task,
+        utterances,
+        condition=condition,
+        decoding=decoding,
+        seeds=seeds,
+        acceleration=acceleration,
+    )
     written = (utterances, rollout.tokens, rollout.lengths, condition)
     try:
         scores, streams = _score(env, *written, by_stream=by_stream)

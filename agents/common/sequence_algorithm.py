@@ -16,6 +16,7 @@ import torch
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 
+from agents.acceleration import PLAIN, Acceleration
 from agents.common.advantages import leave_one_out, scaled_advantages, spread
 from agents.common.buffer import EpisodeBatch, EpisodeBuffer
 from agents.common.episode_algorithm import EpisodeAlgorithm
@@ -75,7 +76,8 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         ent_coef: Weight of the entropy bonus.
         vf_coef: Weight of the value loss.
         max_grad_norm: Gradients are clipped to this norm.
-        kl_coef: Weight of the mean divergence per token from the reference (warm start).
+        kl_coef: Weight of the mean divergence per token from the reference (warm start); 0 also
+            saves the reference's forward pass, and leaves `train/kl` out of the log.
         kl_target: Divergence per token, in nats, that `kl_coef` is adapted to; None keeps it fixed.
             See `adapted_kl_coef`.
         target_kl: Where a minibatch's `approx_kl` from the policy that wrote the episodes is over
@@ -91,7 +93,9 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         policy_kwargs: For `MotionPolicy`.
         verbose: 0 silent, 1 a table per iteration.
         seed: Fixes utterances, samples and minibatches; None draws one.
-        device: "cpu"; other devices are not supported yet.
+        device: Where the networks are: `"cpu"`, `"cuda"`, ... The environment and the buffer stay
+            on the CPU. Runs are bit for bit repeatable on a CPU alone.
+        acceleration: What may be traded for speed, chiefly on a GPU; by default nothing.
 
     Raises:
         ValueError: If a setting is out of range, `n_episodes` is no multiple of
@@ -127,6 +131,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         verbose: int = 0,
         seed: int | None = None,
         device: str = "cpu",
+        acceleration: Acceleration = PLAIN,
         _init_setup_model: bool = True,
     ) -> None:
         """Set up the policy and, if `env` is given, find its task and its score function."""
@@ -146,6 +151,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
             samples_per_utterance=samples_per_utterance,
             temperature=temperature,
             stream_advantages=stream_advantages,
+            acceleration=acceleration,
             learning_rate=learning_rate,
             gamma=gamma,
             gae_lambda=gae_lambda,
@@ -229,7 +235,13 @@ class SequenceAlgorithm(EpisodeAlgorithm):
     def _update(self, batch: EpisodeBatch) -> dict[str, float]:
         """Take one step on `batch`, if the policy has not moved too far; return the figures."""
         terms = token_terms(
-            self.model, self.reference, self.task, batch, temperature=self.temperature
+            self.forward,
+            self.reference if self.kl_coef > 0 else None,
+            self.task,
+            batch,
+            temperature=self.temperature,
+            device=self.device,
+            acceleration=self.acceleration,
         )
         weights = LossWeights(
             vf_coef=self.vf_coef,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from agents.common.rollout import COLDEST
+from agents.common.decoding import COLDEST
 from agents.common.update import LOSS_MEANS
 
 

@@ -6,16 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor
 
 from agents.common.advantages import leave_one_out, spread
 from agents.common.buffer import EpisodeBatch
+from agents.common.decoding import Decoding
 from agents.common.episodes import write_episodes
 from agents.common.protocols import FloatArray
-from agents.common.rollout import Decoding, sequence_seeds
+from agents.common.rollout import sequence_seeds
 from agents.common.sequence_algorithm import SequenceAlgorithm
+from agents.common.update import beside
 from agents.policy import MotionPolicy
 
 BASELINES = ("none", "mean", "moving_mean", "greedy", "leave_one_out")
@@ -91,7 +92,7 @@ class SequenceReinforce(SequenceAlgorithm):
 
     def policy_loss(self, batch: EpisodeBatch, log_probs: Tensor) -> Tensor:
         """Return minus advantage times log-probability per token, (N, L)."""
-        return -torch.from_numpy(batch.advantages) * log_probs
+        return -beside(batch.advantages, log_probs) * log_probs
 
     def train(self) -> None:
         """Update the policy on the episodes of the last roll-out, then the moving mean."""

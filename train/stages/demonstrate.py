@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.common.rollout import Decoding
+from agents.common.decoding import Decoding
 from esarm_env.corpus import SPLITS
 from esarm_env.opening import open_task
 from esarm_env.types import IntArray, Trajectories

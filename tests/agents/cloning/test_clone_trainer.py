@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from agents.cloning import CloneConfig, CloneTrainer, Demonstrations
+from agents.common.decoding import Decoding
 from agents.common.protocols import FloatArray, IntArray, SequenceTask
-from agents.common.rollout import Decoding, generate, sequence_seeds
+from agents.common.rollout import generate, sequence_seeds
 from agents.transformer import MotionTransformer
 
 MakeTask = Callable[..., SequenceTask]

@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from agents.common.decoding import Decoding, choose
 from agents.common.protocols import FloatArray, IntArray, SequenceTask
-from agents.common.rollout import Decoding, Rollout, choose, generate, sequence_seeds
+from agents.common.rollout import Rollout, generate, sequence_seeds
 from agents.transformer import MotionTransformer
 
 _SAMPLED = Decoding(temperature=1.0)

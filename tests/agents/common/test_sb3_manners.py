@@ -23,10 +23,11 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from agents.common.decoding import Decoding
 from agents.common.episodes import write_episodes
 from agents.common.progress import TokenProgressBar
 from agents.common.protocols import SequenceTask
-from agents.common.rollout import Decoding, sequence_seeds
+from agents.common.rollout import sequence_seeds
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.grpo import SequenceGRPO
 from agents.ppo import SequencePPO
@@ -122,7 +123,7 @@ def test_figures_reach_csv_and_tensorboard(
     make: MakeAlgorithm, tmp_path: Path, kind: type[SequenceAlgorithm]
 ) -> None:
     """A figure under another name, or at another step, is missing from every plot."""
-    algorithm = make(kind)
+    algorithm = make(kind, kl_coef=0.1)
     algorithm.set_logger(configure(str(tmp_path), ["csv", "tensorboard"]))
     algorithm.learn(4 * PER_ITERATION)
     algorithm.logger.close()
