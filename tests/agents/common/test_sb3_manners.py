@@ -123,7 +123,7 @@ def test_figures_reach_csv_and_tensorboard(
     make: MakeAlgorithm, tmp_path: Path, kind: type[SequenceAlgorithm]
 ) -> None:
     """A figure under another name, or at another step, is missing from every plot."""
-    algorithm = make(kind)
+    algorithm = make(kind, kl_coef=0.1)
     algorithm.set_logger(configure(str(tmp_path), ["csv", "tensorboard"]))
     algorithm.learn(4 * PER_ITERATION)
     algorithm.logger.close()
