@@ -21,10 +21,23 @@ from agents.transformer import Block, MotionTransformer
 
 @dataclass(frozen=True)
 class LayerCache:
-    """Keys and values of one layer, each (B, A, max_length, D)."""
+    """Keys and values of one layer, in one piece of memory.
 
+    Attributes:
+        both: Shape (2, B, A, max_length, D), keys before values.
+        keys: Shape (B A, max_length, D), a view, and so are `values`.
+        values: Shape (B A, max_length, D).
+    """
+
+    both: Tensor
     keys: Tensor
     values: Tensor
+
+    @classmethod
+    def like(cls, tensor: Tensor, shape: tuple[int, int, int, int]) -> LayerCache:
+        """Return an empty cache for `shape` (B, A, max_length, D) of the kind of `tensor`."""
+        both = tensor.new_zeros(2, *shape)
+        return cls(both, *both.flatten(1, 2))
 
 
 @dataclass(frozen=True)
@@ -33,7 +46,7 @@ class LayerWeights:
 
     Attributes:
         norm: Scale and offset before attention, each (H,).
-        to_qkv: Shape (H, 5 H): queries, keys, their swapped halves, values.
+        to_qkv: Shape (H, 5 H): queries, keys, values, swapped halves of queries and keys.
         to_output: Shape (H, H).
         norm_feedforward: Scale and offset before the feed-forward, each (H,).
         expand: Weight (H, 4 H) and bias (4 H,).
@@ -57,7 +70,7 @@ class LayerWeights:
         swapped = [_swapped_halves(part, block.n_heads) for part in (q, k)]
         return cls(
             norm=_affine(block.norm_attention, dtype),
-            to_qkv=torch.cat([q, k, *swapped, v]).t().to(dtype).contiguous(),
+            to_qkv=torch.cat([q, k, v, *swapped]).t().to(dtype).contiguous(),
             to_output=block.to_output.weight.detach().t().to(dtype).contiguous(),
             norm_feedforward=_affine(block.norm_feedforward, dtype),
             expand=_transposed(block.expand, dtype),
@@ -125,23 +138,17 @@ class StepWeights:
     def _attend(self, x: Tensor, weights: LayerWeights, cache: LayerCache, place: Place) -> Tensor:
         """Return the mixed values (B, H) of x (B, H), and write its key and value."""
         n_rows, width = x.shape
-        heads = (n_rows, self.n_heads, self.head_dim)
         projected = torch.mm(x, weights.to_qkv)  # (B, 5 H)
         cos, sin = place.rotation
-        turned = projected[:, : 2 * width] * cos
-        turned.addcmul_(projected[:, 2 * width : 4 * width], sin)
-        key, value = turned[:, width:].view(heads), projected[:, 4 * width :].view(heads)
+        projected[:, : 2 * width].mul_(cos).addcmul_(projected[:, 3 * width :], sin)
+        written = projected[:, width : 3 * width].view(n_rows, 2, self.n_heads, self.head_dim)
         if place.rows is None:
-            cache.keys[:, :, place.last] = key
-            cache.values[:, :, place.last] = value
+            cache.both[:, :, :, place.last] = written.transpose(0, 1)
         else:
             row, position = place.rows
-            cache.keys[row, :, position] = key
-            cache.values[row, :, position] = value
-        query = turned[:, :width].reshape(-1, 1, self.head_dim)  # (B A, 1, D)
-        keys, values = (
-            part.flatten(0, 1)[:, : place.last + 1] for part in (cache.keys, cache.values)
-        )
+            cache.both[:, row, :, position] = written
+        query = projected[:, :width].reshape(-1, 1, self.head_dim)  # (B A, 1, D)
+        keys, values = cache.keys[:, : place.last + 1], cache.values[:, : place.last + 1]
         scores = torch.bmm(query, keys.transpose(1, 2))  # (B A, 1, last + 1)
         if place.mask is not None:
             scores = scores.view(n_rows, self.n_heads, -1).add_(place.mask).view(scores.shape)
