@@ -87,7 +87,7 @@ class RewardTransformer(nn.Module):
         heard = self.from_audio(audio) + self.kind[0]
         shown = self.from_motion(motion) + self.kind[1]
         x = torch.stack([heard, shown], dim=2).flatten(1, 2)  # (B, 2C, H): a0 m0 a1 m1 ...
-        x = x + _positions(x.shape[1], x.shape[2])
+        x = x + positions(x.shape[1], x.shape[2])
         mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1])
         # Causal attention never looks at the padding behind, so it needs no mask of its own.
         hidden = self.transformer(x, mask=mask, is_causal=True)
@@ -125,7 +125,7 @@ def load_reward(path: Path) -> RewardTransformer:
     return load_module(path, build, kind="reward model").requires_grad_(False)
 
 
-def _positions(length: int, width: int) -> Tensor:
+def positions(length: int, width: int) -> Tensor:
     """Return sinusoidal positions (Vaswani et al. 2017), shape (length, width)."""
     frequency = 10_000 ** (-torch.arange(0, width, 2) / width)
     angle = torch.arange(length)[:, None] * frequency
