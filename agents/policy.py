@@ -59,7 +59,7 @@ class MotionPolicy(BasePolicy):
             )
         )
         self.optimizer = torch.optim.AdamW(
-            self.transformer.parameters(), lr=lr_schedule(1), weight_decay=0.0
+            self.transformer.parameters(), lr=lr_schedule(1), weight_decay=0.0, fused=True
         )
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class MotionPolicy(BasePolicy):
         self.set_training_mode(False)
         single = np.asarray(observation["step"]).ndim == 1
         obs = {
-            key: torch.as_tensor(np.atleast_2d(np.asarray(value)))
+            key: torch.as_tensor(np.atleast_2d(np.asarray(value)), device=self.device)
             for key, value in observation.items()
         }
         n_rows = len(obs["step"])
@@ -106,7 +106,7 @@ class MotionPolicy(BasePolicy):
             tokens = logits.argmax(-1)
             if not deterministic:
                 tokens = torch.distributions.Categorical(logits=logits).sample()
-        actions = tokens.numpy()
+        actions = tokens.cpu().numpy()
         return (actions[0] if single else actions), (session,)
 
     def _new_session(self, n_rows: int) -> PolicySession:

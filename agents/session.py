@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from agents.transformer import CachePlace, LayerCache, MotionTransformer
+from agents.stepping import LayerCache, StepWeights
+from agents.transformer import MotionTransformer
 
 Fingerprint = list[tuple[int, int]]
 
@@ -21,8 +22,25 @@ class PolicySession:
         positions: Shape (n_rows,), tokens that each row has behind it.
     """
 
-    def __init__(self, model: MotionTransformer, *, n_rows: int, max_length: int) -> None:
-        """Allocate caches for `n_rows` rows of at most `max_length` tokens, where `model` is."""
+    def __init__(
+        self,
+        model: MotionTransformer,
+        *,
+        n_rows: int,
+        max_length: int,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """Allocate caches for `n_rows` rows of at most `max_length` tokens, where `model` is.
+
+        Args:
+            model: The network.
+            n_rows: At least 1.
+            max_length: At least 1.
+            dtype: Of caches and arithmetic; by default the network's.
+
+        Raises:
+            ValueError: If there would be no row or no room.
+        """
         if n_rows < 1 or max_length < 1:
             raise ValueError(
                 f"`n_rows` and `max_length` must be at least 1, got {n_rows} and {max_length}"
@@ -36,15 +54,16 @@ class PolicySession:
             for name, parameter in module._parameters.items()
             if parameter is not None
         ]
-        like = next(model.parameters())
+        like = next(model.parameters()).detach()
+        like = like if dtype is None else like.to(dtype)
         shape = (n_rows, model.config.n_heads, max_length, model.head_dim)
         self._caches = [
             LayerCache(like.new_zeros(shape), like.new_zeros(shape)) for _ in model.blocks
         ]
-        self._max_length = max_length
+        self._max_length, self._dtype = max_length, like.dtype
         self.positions = torch.zeros(n_rows, dtype=torch.long, device=like.device)
         self._last, self._apart = 0, False
-        self._weights = self._fingerprint()
+        self._take_weights()
 
     def reset(self, rows: Tensor | None = None) -> None:
         """Start the given `rows` (bool mask, shape (n_rows,)) anew; None means all."""
@@ -55,8 +74,8 @@ class PolicySession:
             self.positions[rows.to(self.positions.device)] = 0
             self._last = int(self.positions.max())
             self._apart = bool((self.positions != self._last).any())
-        if self._last == 0:  # nothing of the old weights is left
-            self._weights = self._fingerprint()
+        if self._last == 0 and self._fingerprint() != self._version:  # nothing of the old is left
+            self._take_weights()
 
     @torch.no_grad()
     def step(self, chunk: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,20 +91,48 @@ class PolicySession:
         Raises:
             RuntimeError: If the weights changed since all rows were last reset, or a row is full.
         """
-        if self._fingerprint() != self._weights:
+        slots = self.positions % self._model.config.tokens_per_chunk
+        hidden = self.advance(chunk + self._model.embed(previous, slots))
+        if not self._apart:
+            logits = hidden @ self._model.to_logits[slots[0]]
+        else:
+            logits = torch.einsum("bh,bhk->bk", hidden, self._model.to_logits[slots])
+        return logits, self._model.value(hidden)
+
+    @torch.no_grad()
+    def advance(self, x: Tensor) -> Tensor:
+        """Advance all rows by one token whose inputs are x, shape (n_rows, H).
+
+        Returns:
+            What the heads of the network read, shape (n_rows, H).
+
+        Raises:
+            RuntimeError: As of `step`.
+        """
+        if self._fingerprint() != self._version:
             raise RuntimeError("`step` must follow `reset` once weights change, got stale caches")
         last = self._last
         if last >= self._max_length:
             raise RuntimeError(f"`step` must stay within {self._max_length} tokens, got {last + 1}")
-        mask = None
-        if self._apart:
-            seen = torch.arange(last + 1, device=self.positions.device)
-            mask = (seen <= self.positions[:, None])[:, None, None]
-        place = CachePlace(self.positions, last, mask)
-        output = self._model.step(chunk, previous, self._caches, place)
+        place = self._weights.place(self.positions, last=last, apart=self._apart)
+        hidden = self._weights.hidden(x, self._caches, place)
         self.positions = self.positions + 1
         self._last += 1
-        return output
+        return hidden
+
+    def advance_at(self, x: Tensor, position: Tensor) -> Tensor:
+        """Advance all rows to one `position`, shape (1,), that only the device knows.
+
+        For recording a step once and replaying it: shapes do not depend on the position, nothing
+        is checked, and the session's own count of positions stands still.
+        """
+        place = self._weights.place(position.expand(len(x)), last=self._max_length - 1, apart=True)
+        return self._weights.hidden(x, self._caches, place)
+
+    def _take_weights(self) -> None:
+        with torch.no_grad():
+            self._weights = StepWeights(self._model, max_length=self._max_length, dtype=self._dtype)
+        self._version = self._fingerprint()
 
     def _fingerprint(self) -> Fingerprint:
         """Return what changes with the weights.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-ROTARY_BASE = 10_000.0
+from agents.attention import Rotation, causal_attention, rotations
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,6 @@ class PolicyConfig:
             )
 
 
-@dataclass
-class LayerCache:
-    """Keys and values of one layer, each (B, heads, max_length, head_dim)."""
-
-    keys: Tensor
-    values: Tensor
-
-
 class Block(nn.Module):
     """Pre-norm attention and feed-forward with residual connections."""
 
@@ -78,72 +70,16 @@ class Block(nn.Module):
         self.contract = nn.Linear(4 * width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    def forward(self, x: Tensor, rotation: Rotation) -> Tensor:
         """Attend causally over whole sequences x (B, L, H)."""
-        q, k, v = self._project(x, rotation)
-        drop = self.dropout.p if self.training else 0.0
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=drop)
-        return self._finish(x, mixed)
-
-    def step(
-        self, x: Tensor, rotation: tuple[Tensor, Tensor], cache: LayerCache, rows: CachePlace
-    ) -> Tensor:
-        """Attend from one new position x (B, 1, H) over the cache, and write it there."""
-        q, k, v = self._project(x, rotation)
-        if rows.mask is None:  # every row stands at one position: plain slices
-            cache.keys[:, :, rows.last] = k[:, :, 0]
-            cache.values[:, :, rows.last] = v[:, :, 0]
-        else:
-            number = torch.arange(len(x))
-            cache.keys[number, :, rows.positions] = k[:, :, 0]
-            cache.values[number, :, rows.positions] = v[:, :, 0]
-        seen = slice(0, rows.last + 1)
-        mixed = functional.scaled_dot_product_attention(
-            q, cache.keys[:, :, seen], cache.values[:, :, seen], attn_mask=rows.mask
-        )
-        return self._finish(x, mixed)
-
-    def _project(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         batch, length, width = x.shape
         qkv = self.to_qkv(self.norm_attention(x))
         qkv = qkv.view(batch, length, 3, self.n_heads, width // self.n_heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, L, head_dim)
-        return rotate(q, rotation), rotate(k, rotation), v
-
-    def _finish(self, x: Tensor, mixed: Tensor) -> Tensor:
-        merged = mixed.transpose(1, 2).reshape(x.shape)
-        x = x + self.dropout(self.to_output(merged))
+        dropout = self.dropout.p if self.training else 0.0
+        mixed = causal_attention(qkv, rotation, dropout=dropout)
+        x = x + self.dropout(self.to_output(mixed))
         hidden = functional.gelu(self.expand(self.norm_feedforward(x)))
         return x + self.dropout(self.contract(hidden))
-
-
-@dataclass
-class CachePlace:
-    """Where one step writes in the cache, and what it may see.
-
-    Attributes:
-        positions: Shape (B,), each row's own position.
-        last: The greatest of them.
-        mask: Shape (B, 1, 1, last + 1), True where a row may look; None when all rows agree.
-    """
-
-    positions: Tensor
-    last: int
-    mask: Tensor | None
-
-
-def rotations(positions: Tensor, head_dim: int) -> tuple[Tensor, Tensor]:
-    """Return cosine and sine of rotary positions (Su et al. 2021), (*positions, head_dim / 2)."""
-    frequency = ROTARY_BASE ** (-torch.arange(0, head_dim, 2) / head_dim)
-    angle = positions[..., None] * frequency
-    return angle.cos(), angle.sin()
-
-
-def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotate the halves of x (B, heads, L, head_dim); positions extrapolate past training."""
-    cos, sin = rotation
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
 
 
 class MotionTransformer(nn.Module):
@@ -188,12 +124,13 @@ class MotionTransformer(nn.Module):
             condition: Shape (B, condition_dim).
             tokens: Shape (B, L); entry t is predicted from those before it; -1 pads.
         """
-        slots = torch.arange(tokens.shape[1]) % self.config.tokens_per_chunk
+        positions = torch.arange(tokens.shape[1], device=tokens.device)
+        slots = positions % self.config.tokens_per_chunk
         previous = functional.pad(tokens[:, :-1], (1, 0), value=-1)
         chunks = self.conditioning(windows, condition)
         x = chunks.repeat_interleave(self.config.tokens_per_chunk, dim=1)  # (B, L, H)
-        x = x + self._embed(previous, slots)
-        rotation = rotations(torch.arange(tokens.shape[1]), self.head_dim)
+        x = x + self.embed(previous, slots)
+        rotation = rotations(positions, self.head_dim)
         for block in self.blocks:
             x = block(x, rotation)
         return self._heads(x, slots)
@@ -203,32 +140,13 @@ class MotionTransformer(nn.Module):
         """Width of one attention head."""
         return self.config.width // self.config.n_heads
 
-    def step(
-        self, chunk: Tensor, previous: Tensor, caches: list[LayerCache], place: CachePlace
-    ) -> tuple[Tensor, Tensor]:
-        """Return logits (B, K) and values (B,) of one new position; see `PolicySession`.
+    def embed(self, previous: Tensor, slots: Tensor) -> Tensor:
+        """Return the input (..., H) of a position from the token before it and its own slot.
 
         Args:
-            chunk: Shape (B, H), `conditioning` of the current chunk.
-            previous: Shape (B,), the token before; -1 at the start.
-            caches: One per layer, written to.
-            place: Positions of the rows.
+            previous: Shape (...), -1 where nothing was written yet.
+            slots: Shape (...) or what broadcasts to it.
         """
-        slots = place.positions % self.config.tokens_per_chunk
-        x = (chunk + self._embed(previous, slots))[:, None]  # (B, 1, H)
-        cos, sin = rotations(place.positions, self.head_dim)
-        rotation = (cos[:, None, None], sin[:, None, None])
-        for block, cache in zip(self.blocks, caches, strict=True):
-            assert isinstance(block, Block), "only these are put in"
-            x = block.step(x, rotation, cache, place)
-        hidden = self.norm(x[:, 0])
-        if place.mask is None:
-            logits = hidden @ self.to_logits[slots[0]]
-        else:
-            logits = torch.einsum("bh,bhk->bk", hidden, self.to_logits[slots])
-        return logits, self._value(hidden)
-
-    def _embed(self, previous: Tensor, slots: Tensor) -> Tensor:
         n_slots = self.config.tokens_per_chunk
         row = (slots - 1) % n_slots * self.config.n_tokens + previous
         start = n_slots * self.config.n_tokens
@@ -240,9 +158,10 @@ class MotionTransformer(nn.Module):
         batch, length, width = hidden.shape
         by_slot = hidden.view(batch, -1, self.config.tokens_per_chunk, width)
         logits = torch.einsum("bcsh,shk->bcsk", by_slot, self.to_logits)
-        return logits.reshape(batch, length, -1), self._value(hidden)
+        return logits.reshape(batch, length, -1), self.value(hidden)
 
-    def _value(self, hidden: Tensor) -> Tensor:
+    def value(self, hidden: Tensor) -> Tensor:
+        """Return values (...) of hidden states (..., H) behind the last norm."""
         # Detached: at the start the value loss is large, and through a shared trunk it would tear
         # the cloned policy apart long before the reward could improve it.
         value: Tensor = self.to_value(hidden.detach())[..., 0]

@@ -14,6 +14,7 @@ from esarm_env.errors import InputError
 from esarm_env.opening import open_problem
 from esarm_env.rendering import RENDER_MODES, EpisodeRenderer, EpisodeView, Timing
 from esarm_env.rewards import RewardChoice, resolve_reward
+from esarm_env.rewards.streams import ScoreStreams, score_streams_of
 from esarm_env.rules import EpisodeRules, check_options
 from esarm_env.sampling import Sampling
 from esarm_env.slots import Observation
@@ -249,6 +250,15 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
         Trainers that write whole utterances call this once a batch; arguments as in `Trajectories`.
         """
         return self.reward_function.score(Trajectories(utterances, tokens, lengths, condition))
+
+    @property
+    def score_streams(self) -> ScoreStreams:
+        """As `score_tokens`, but a score per stream of tokens, `mouth` and `upper`, (N,) each.
+
+        They add up to `score_tokens`. There is no such attribute where the reward does not tell
+        (see `StreamedReward`).
+        """
+        return score_streams_of(self.reward_function)
 
     def _checked(self, action: SupportsIndex) -> int:
         try:

@@ -73,6 +73,11 @@ class AnimationTask:
         return self.tokenizer.tokens_per_chunk
 
     @property
+    def token_streams(self) -> tuple[str, ...]:
+        """Stream of each token of a chunk, shape (tokens_per_chunk,): `mouth` or `upper`."""
+        return self.tokenizer.token_streams
+
+    @property
     def chunk_dim(self) -> int:
         """Width of the audio features of one chunk."""
         return self.features.dim * self.tokenizer.frames_per_chunk
@@ -102,6 +107,18 @@ class AnimationTask:
     def index_of(self) -> dict[str, int]:
         """Index of every utterance by its id."""
         return {record.id: index for index, record in enumerate(self.corpus.records)}
+
+    def ids_of(self, utterances: IntArray) -> list[str]:
+        """Return the ids of `utterances` (N,), for messages."""
+        return [self.corpus.records[int(index)].id for index in utterances]
+
+    @cached_property
+    def fingerprint(self) -> dict[str, str]:
+        """Digests of what an agent's tokens depend on: `tokenizer` and `corpus`."""
+        return {
+            "tokenizer": self.tokenizer.content_hash(),
+            "corpus": self.corpus.content_hash,
+        }
 
     @cached_property
     def _conditions(self) -> FloatArray:

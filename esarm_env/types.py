@@ -246,6 +246,21 @@ class RewardFunction(Protocol):
         """Return one score per trajectory, shape (N,), float32."""
 
 
+class StreamedReward(RewardFunction, Protocol):
+    """A reward that knows which part of the face earned what.
+
+    An option: trainers with `stream_advantages` ask for it. A weighted sum offers it where all of
+    its terms do.
+    """
+
+    def score_streams(self, trajectories: Trajectories) -> dict[str, FloatArray]:
+        """Return the share of the score by stream of the tokenizer (`mouth`, `upper`).
+
+        Every stream of `AnimationTask.token_streams` has an entry, shape (N,), float32, and all
+        together they add up to `score(trajectories)`.
+        """
+
+
 class Animator(Protocol):
     """Speech to motion: the policy and every baseline are one."""
 

@@ -21,6 +21,7 @@ from esarm_env.options import check_count, check_mask, options_of
 from esarm_env.rendering import EpisodeRenderer, Timing
 from esarm_env.rendering.text import Picture
 from esarm_env.rewards import RewardChoice, resolve_reward
+from esarm_env.rewards.streams import ScoreStreams, score_streams_of
 from esarm_env.rules import EpisodeRules, Outcome, check_mapping, check_options
 from esarm_env.sampling import Sampling
 from esarm_env.slots import EpisodeSlots, Observation
@@ -240,6 +241,15 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
     ) -> FloatArray:
         """Score a batch of finished sequences, shape (N,); arguments as in `Trajectories`."""
         return self.reward_function.score(Trajectories(utterances, tokens, lengths, condition))
+
+    @property
+    def score_streams(self) -> ScoreStreams:
+        """As `score_tokens`, but a score per stream of tokens, `mouth` and `upper`, (N,) each.
+
+        They add up to `score_tokens`. There is no such attribute where the reward does not tell
+        (see `StreamedReward`).
+        """
+        return score_streams_of(self.reward_function)
 
     def action_masks(self) -> BoolArray:
         """Return which tokens may come next, shape (num_envs, n_tokens)."""

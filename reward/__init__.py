@@ -7,33 +7,42 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reward.closure import ClosureReward
     from reward.constant import ZeroReward
     from reward.demonstrations import Demonstrations, load_demonstrations
+    from reward.emotion import EmotionReward
     from reward.ensemble import EnsembleReward
     from reward.labelled_pairs import LabelledPairs
     from reward.learned import LearnedReward, open_learned
+    from reward.liveliness import LivelinessReward
     from reward.model import RewardConfig, RewardTransformer
-    from reward.oracle import ErrorReward
+    from reward.oracle import ClosureTruthReward, ErrorReward
     from reward.pair_source import PairSource
     from reward.pairs import RankedPairs
     from reward.preference_pairs import open_preferences
     from reward.ranking import pair_accuracy, ranking_loss
     from reward.smoothness import JerkReward
     from reward.soft_labels import SoftLabels
+    from reward.synchrony import SynchronyReward
     from reward.training import RewardTrainer
 
 _HOMES = {
+    "ClosureReward": "closure",
+    "ClosureTruthReward": "oracle",
     "Demonstrations": "demonstrations",
+    "EmotionReward": "emotion",
     "EnsembleReward": "ensemble",
     "ErrorReward": "oracle",
     "JerkReward": "smoothness",
     "LabelledPairs": "labelled_pairs",
     "LearnedReward": "learned",
-    "PairSource": "pair_source",
-    "RankedPairs": "pairs",
+    "LivelinessReward": "liveliness",
     "RewardConfig": "model",
     "RewardTrainer": "training",
     "RewardTransformer": "model",
+    "SynchronyReward": "synchrony",
+    "PairSource": "pair_source",
+    "RankedPairs": "pairs",
     "SoftLabels": "soft_labels",
     "ZeroReward": "constant",
     "load_demonstrations": "demonstrations",
@@ -44,18 +53,23 @@ _HOMES = {
 }
 
 __all__ = [
+    "ClosureReward",
+    "ClosureTruthReward",
     "Demonstrations",
+    "EmotionReward",
     "EnsembleReward",
     "ErrorReward",
     "JerkReward",
     "LabelledPairs",
     "LearnedReward",
+    "LivelinessReward",
     "PairSource",
     "RankedPairs",
     "RewardConfig",
     "RewardTrainer",
     "RewardTransformer",
     "SoftLabels",
+    "SynchronyReward",
     "ZeroReward",
     "load_demonstrations",
     "open_learned",

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.common.rollout import Decoding, generate, sequence_seeds
+from agents.common.decoding import Decoding
+from agents.common.rollout import generate, sequence_seeds
 from agents.transformer import MotionTransformer
 from esarm_env.audio import cut_at_pauses, read_audio
 from esarm_env.audio.features import make_encoder

@@ -60,7 +60,7 @@ class ImproveConfig:
         iterations: Roll-outs and updates.
         n_episodes: Episodes per iteration.
         samples_per_utterance: Episodes of an iteration that share an utterance.
-        batch_size: Episodes per minibatch (PPO).
+        batch_size: Tokens per minibatch, padding counted (PPO).
         learning_rate: Of AdamW.
         kl_coef: Weight of the divergence per token from the clone.
         evaluate_every: Iterations between two measurements of the true errors.
@@ -72,7 +72,7 @@ class ImproveConfig:
     iterations: int = 30
     n_episodes: int = 64
     samples_per_utterance: int = 4
-    batch_size: int = 32
+    batch_size: int = 4096
     learning_rate: float = 1e-4
     kl_coef: float = 0.3
     evaluate_every: int = 5

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from agents.common.rollout import Decoding, generate, sequence_seeds
+from agents.common.decoding import Decoding
+from agents.common.rollout import generate, sequence_seeds
 from agents.transformer import MotionTransformer, PolicyConfig
 from esarm_env.task import AnimationTask
 from esarm_env.types import FloatArray, IntArray, Trajectories

@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
@@ -22,11 +21,14 @@ from torch import Tensor
 from agents.cloning.config import CloneConfig
 from agents.cloning.demonstrations import Demonstrations
 from agents.cloning.trainer import CloneTrainer
+from agents.common.checked_algorithm import CheckedAlgorithm
+from agents.common.checks import check_env
+from agents.common.faults import TrainingFault, where_to_go_on
 from agents.common.protocols import SequenceTask, find_in_env
 from agents.policy import MotionPolicy
 
 
-class BehaviourCloning(BaseAlgorithm):
+class BehaviourCloning(CheckedAlgorithm):
     """Learn from demonstrations instead of rewards; `SequencePPO.warm_start` takes the result."""
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MotionPolicy": MotionPolicy}
@@ -77,7 +79,7 @@ class BehaviourCloning(BaseAlgorithm):
             policy_kwargs: For `MotionPolicy`; its dropout is active while cloning.
             verbose: 0 silent, 1 a table per epoch.
             seed: Fixes weights, split, order and noise; None draws one.
-            device: "cpu"; other devices are not supported yet.
+            device: Where the network is: `"cpu"`, `"cuda"`, ...
 
         Raises:
             ValueError: If a setting is out of range, or the demonstrations do not fit `env`.
@@ -175,7 +177,13 @@ class BehaviourCloning(BaseAlgorithm):
             self._progress = self.trainer.state_dict()
         super().save(path, exclude, include)
 
+    def _check_env(self) -> None:
+        if self.env is not None:
+            check_env(self.env, action_space=self.action_space, obs_space=self.observation_space)
+            super()._check_env()
+
     def _setup_model(self) -> None:
+        self._check_env()
         if self.seed is None:
             self.seed = int(np.random.SeedSequence().generate_state(1)[0] >> 1)
         self.set_random_seed(self.seed)
@@ -184,7 +192,7 @@ class BehaviourCloning(BaseAlgorithm):
             self.action_space,
             lambda _: float(self.learning_rate),  # type: ignore[arg-type]  # never a schedule
             **self.policy_kwargs,
-        )
+        ).to(self.device)
 
     def _split_demonstrations(self) -> None:
         """Fill in what was left out, and check that all of it fits the environment's task."""
@@ -218,7 +226,10 @@ class BehaviourCloning(BaseAlgorithm):
 
     def _epoch(self, trainer: CloneTrainer, callback: BaseCallback, log_interval: int) -> bool:
         callback.on_rollout_start()
-        row = trainer.advance()
+        try:
+            row = trainer.advance()
+        except TrainingFault as fault:
+            raise TrainingFault(f"{fault}; {where_to_go_on(self.last_checkpoint)}") from fault
         self.policy.transformer.load_state_dict(trainer.best_weights)
         self.policy.set_training_mode(False)
         self.num_timesteps += trainer.tokens_per_epoch

@@ -59,5 +59,5 @@ def mix_tokens(tokens: Tensor, others: Tensor, *, share: float) -> tuple[Tensor,
     Returns:
         The mixture and where it comes from `others`, both (B, L).
     """
-    swap = (torch.rand(tokens.shape) < share) & (tokens >= 0)
+    swap = (torch.rand(tokens.shape).to(tokens.device) < share) & (tokens >= 0)
     return torch.where(swap, others, tokens), swap

@@ -18,6 +18,7 @@ from agents.cloning.config import CloneConfig
 from agents.cloning.demonstrations import Demonstrations
 from agents.cloning.losses import cross_entropy, mix_tokens, own_tokens
 from agents.common.buffer import length_buckets
+from agents.common.faults import TrainingFault, names_of
 from agents.common.protocols import IntArray, SequenceTask
 from agents.transformer import MotionTransformer, PolicyConfig
 
@@ -59,8 +60,12 @@ class CloneTrainer:
             torch.manual_seed(seed)
             self.model = model or _new_model(task, config)
             self._torch_state = torch.get_rng_state()
+        self._device = next(self.model.parameters()).device
         self._optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            self.model.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
         )
         self.n_done = 0
         self._best_loss, self._best_epoch = float("inf"), 0
@@ -88,7 +93,7 @@ class CloneTrainer:
         With scheduled sampling, `own_tokens` is the share of past tokens that were the model's.
 
         Raises:
-            RuntimeError: If a loss is not finite; it names the epoch and the utterances.
+            TrainingFault: If a loss is not finite; it names the epoch and the utterances.
         """
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(self._torch_state)
@@ -97,7 +102,7 @@ class CloneTrainer:
         self.n_done += 1
         loss, accuracy = self._validate()
         if not math.isfinite(loss):
-            raise RuntimeError(
+            raise TrainingFault(
                 f"loss must be finite, got {loss} in validation, epoch {self.n_done}"
             )
         if loss < self._best_loss:
@@ -145,9 +150,9 @@ class CloneTrainer:
             batch = self._train.rows(rows)
             loss, share = self._update(batch, own_share=self._config.scheduled_sampling * past)
             if not math.isfinite(loss):
-                raise RuntimeError(
-                    f"loss must be finite, got {loss} in epoch {self.n_done + 1}, "
-                    f"utterances {batch.utterances.tolist()}"
+                raise TrainingFault(
+                    f"loss must be finite, got {loss} in epoch {self.n_done + 1} for "
+                    f"{names_of(self._task, batch.utterances)}"
                 )
             losses.append(loss)
             shares.append(share)
@@ -164,16 +169,17 @@ class CloneTrainer:
         """Take one step; return the loss and the share of own tokens in the past shown."""
         windows, condition, tokens = self._read(batch)
         config = self._config
-        windows = windows + config.feature_noise * torch.randn_like(windows)
-        hidden = torch.rand(len(condition), 1) < config.speaker_dropout
+        windows = windows + config.feature_noise * torch.randn(windows.shape).to(windows)
+        hidden = torch.rand(len(condition), 1).to(condition) < config.speaker_dropout
         condition[:, self._speaker_start :] *= ~hidden
         seen, share = tokens, 0.0
         if own_share > 0:
             own = own_tokens(self.model, windows, condition, tokens)
             seen, swapped = mix_tokens(tokens, own, share=own_share)
             share = int(swapped.sum()) / int((tokens >= 0).sum())
-        swap = (torch.rand(tokens.shape) < config.token_noise) & (tokens >= 0)
-        seen = torch.where(swap, torch.randint_like(tokens, self._task.n_tokens), seen)
+        swap = (torch.rand(tokens.shape).to(windows) < config.token_noise) & (tokens >= 0)
+        others = torch.randint(self._task.n_tokens, tokens.shape).to(tokens)
+        seen = torch.where(swap, others, seen)
         logits, _ = self.model(windows, condition, seen)
         loss = cross_entropy(logits, tokens, smoothing=config.label_smoothing)
         self._optimizer.zero_grad(set_to_none=True)
@@ -198,8 +204,9 @@ class CloneTrainer:
         return float(np.average(losses, weights=weights)), float(np.average(hits, weights=weights))
 
     def _read(self, batch: Demonstrations) -> tuple[Tensor, Tensor, Tensor]:
-        windows = torch.from_numpy(self._task.audio_windows(batch.utterances))
-        return windows, torch.from_numpy(batch.condition), torch.from_numpy(batch.tokens)
+        arrays = (self._task.audio_windows(batch.utterances), batch.condition, batch.tokens)
+        windows, condition, tokens = (torch.from_numpy(array).to(self._device) for array in arrays)
+        return windows, condition, tokens
 
 
 def _demonstrations(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from agents.common.buffer import EpisodeBatch
+from agents.common.buffer import EpisodeBatch, EpisodeBuffer
 from agents.common.protocols import FloatArray, IntArray
 
 
@@ -107,17 +107,16 @@ def _check_group_sizes(sizes: IntArray) -> None:
         )
 
 
-def scaled_advantages(batch: EpisodeBatch) -> EpisodeBatch:
-    """Return `batch` with advantages divided by their root mean square over all tokens.
+def scaled_advantages(buffer: EpisodeBuffer) -> EpisodeBuffer:
+    """Return `buffer` with advantages divided by their root mean square over all tokens.
 
     Their mean is left alone: what to take off is the baseline's business, not the scale's. Where
     all are as good as zero there is nothing to learn, and rounding must not be blown up.
     """
-    inside = batch.advantages[batch.inside].astype(np.float64)
-    size = np.sqrt(np.mean(inside**2))
-    noise = 1e-5 * (1.0 + np.abs(batch.scores).max())
+    size = np.sqrt(np.mean(buffer.advantages.astype(np.float64) ** 2))
+    noise = 1e-5 * (1.0 + np.abs(buffer.scores).max())
     factor = 1.0 / size if size > noise else 0.0
-    return replace(batch, advantages=(batch.advantages * factor).astype(np.float32))
+    return replace(buffer, advantages=(buffer.advantages * factor).astype(np.float32))
 
 
 def spread(per_episode: FloatArray, batch: EpisodeBatch) -> FloatArray:

@@ -12,6 +12,7 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
@@ -20,19 +21,27 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from agents.common.buffer import EpisodeBatch
+from agents.acceleration import Acceleration
+from agents.common.buffer import EpisodeBatch, EpisodeBuffer
+from agents.common.checked_algorithm import CheckedAlgorithm
+from agents.common.checks import check_env, check_n_episodes
+from agents.common.decoding import Decoding
 from agents.common.episodes import draw_utterances, write_episodes
+from agents.common.faults import TrainingFault, where_to_go_on
 from agents.common.protocols import SequenceTask, find_in_env
-from agents.common.rollout import Decoding, occurrence_numbers, sequence_seeds
+from agents.common.rollout import occurrence_numbers, sequence_seeds
+from agents.common.streams import check_streams, filled_by_stream
+from agents.common.update import Forward
 from agents.policy import MotionPolicy
 from agents.transformer import MotionTransformer
 
 
-class EpisodeAlgorithm(OnPolicyAlgorithm):
+class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
     """Collects whole episodes; `SequenceAlgorithm` adds the update, and is the one to subclass."""
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MotionPolicy": MotionPolicy}
     policy: MotionPolicy  # type: ignore[assignment]
+    rollout_buffer: EpisodeBuffer | None  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -41,6 +50,9 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         *,
         n_episodes: int,
         samples_per_utterance: int,
+        temperature: float,
+        stream_advantages: bool,
+        acceleration: Acceleration,
         **settings: Any,
     ) -> None:
         """Set up the policy and, if `env` is given, find its task and its score function.
@@ -50,12 +62,18 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
             env: `ESARM-v0`, wrapped or vectorised in this process.
             n_episodes: Episodes per iteration, a multiple of `samples_per_utterance`.
             samples_per_utterance: Episodes of one iteration that share an utterance.
+            temperature: At which tokens are sampled.
+            stream_advantages: Whether each stream of tokens answers for its own score alone.
+            acceleration: What may be traded for speed.
             **settings: Of SB3's `OnPolicyAlgorithm`.
 
         Raises:
             ValueError: If `env` offers no task.
         """
         self.n_episodes, self.samples_per_utterance = n_episodes, samples_per_utterance
+        self.temperature, self.stream_advantages = temperature, stream_advantages
+        self.acceleration = acceleration
+        self._compiled: Forward | None = None
         self.n_iterations = 0
         self._untrained_timesteps = 0
         super().__init__(
@@ -73,7 +91,15 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
 
         `batch` holds scores and, from the time of writing, log-probabilities and values. Advantages
         reach `policy_loss`; the value head is fitted to returns, with weight `vf_coef`.
+
+        With `stream_advantages` it is called once per stream (`batch.stream`), and `batch` holds
+        that stream's tokens and scores alone.
         """
+
+    @property
+    def batch(self) -> EpisodeBatch | None:
+        """The episodes of `rollout_buffer`, padded, a fresh copy; None before the first."""
+        return None if self.rollout_buffer is None else self.rollout_buffer.episodes()
 
     @property
     def task(self) -> SequenceTask:
@@ -86,6 +112,15 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         """The network being trained."""
         return self.policy.transformer
 
+    @property
+    def forward(self) -> Forward:
+        """The network's pass over whole sequences, compiled if so asked for."""
+        if not self.acceleration.compile:
+            return self.model
+        if self._compiled is None:
+            self._compiled = torch.compile(self.model, dynamic=True)
+        return self._compiled
+
     def warm_start(self, weights: dict[str, Tensor]) -> None:
         """Start from cloned `weights`, and keep a frozen copy as the reference of the KL term."""
         self.model.load_state_dict(weights)
@@ -93,19 +128,27 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
 
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
-        if self.env is not None:  # a loaded algorithm may get its environment later
-            for name in ("sequence_task", "score_tokens", "utterances"):
-                find_in_env(self.env, name)
+        self.acceleration.check_for(self.device)
+        self._check_env()
         if self.seed is None:
             self.seed = int(np.random.SeedSequence().generate_state(1)[0] >> 1)
         self.set_random_seed(self.seed)
         self.policy = self.policy_class(  # type: ignore[assignment]
             self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
-        )
-        self.reference = MotionTransformer(self.model.config).requires_grad_(False).eval()
+        ).to(self.device)
+        frozen = MotionTransformer(self.model.config).requires_grad_(False).eval()
+        self.reference = frozen.to(self.device)
         self.reference.load_state_dict(self.model.state_dict())
-        self.batch: EpisodeBatch | None = None
-        self.rollout_buffer = None  # type: ignore[assignment]  # `batch` takes its place
+        self.rollout_buffer = None
+
+    def _check_env(self) -> None:
+        if self.env is None:  # a loaded algorithm may get its environment later
+            return
+        check_env(self.env, action_space=self.action_space, obs_space=self.observation_space)
+        check_n_episodes(self.n_episodes, n_envs=self.n_envs)
+        if self.stream_advantages:
+            check_streams(self.env)
+        super()._check_env()
 
     def _setup_learn(
         self,
@@ -131,7 +174,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         self._current_progress_remaining = max(0.0, self._current_progress_remaining)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "reference", "batch"]
+        return [*super()._excluded_save_params(), "reference", "_compiled"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "policy.optimizer", "reference"], []
@@ -145,16 +188,27 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
     ) -> bool:
         """Write and score `n_episodes` whole episodes; return whether to go on."""
         callback.on_rollout_start()
-        self.batch = self.compute_advantages(self._write_episodes())
-        for active in self.batch.inside.sum(axis=0):
+        try:
+            batch = self._filled(self._write_episodes())
+        except TrainingFault as fault:
+            raise self._located(fault) from fault
+        self.rollout_buffer = EpisodeBuffer.pack(batch)
+        for active in batch.inside.sum(axis=0):
             self.num_timesteps += int(active)
             self._untrained_timesteps += int(active)
             callback.update_locals(locals())
             if not callback.on_step():
                 return False
-        self._note_episodes(self.batch)
+        self._note_episodes(batch)
         callback.on_rollout_end()
         return True
+
+    def _located(self, fault: TrainingFault) -> TrainingFault:
+        """Return `fault` with where it happened, and from where to go on."""
+        return TrainingFault(
+            f"{fault}, at step {self.num_timesteps} (iteration {self.n_iterations}); "
+            f"{where_to_go_on(self.last_checkpoint)}"
+        )
 
     def _write_episodes(self) -> EpisodeBatch:
         assert self.seed is not None, "drawn in _setup_model"
@@ -168,8 +222,23 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
             utterances=utterances,
             samples=occurrence_numbers(utterances),
         )
-        decoding = Decoding(temperature=1.0)
-        return write_episodes(self.model, self.env, utterances, decoding=decoding, seeds=seeds)
+        decoding = Decoding(temperature=self.temperature)
+        return write_episodes(
+            self.model,
+            self.env,
+            utterances,
+            decoding=decoding,
+            seeds=seeds,
+            by_stream=self.stream_advantages,
+            acceleration=self.acceleration,
+        )
+
+    def _filled(self, batch: EpisodeBatch) -> EpisodeBatch:
+        """Return `batch` with advantages and returns, stream by stream if so asked for."""
+        if not self.stream_advantages:
+            return self.compute_advantages(batch)
+        streams = find_in_env(self.env, "sequence_task").token_streams
+        return filled_by_stream(batch, streams, self.compute_advantages)
 
     def _note_episodes(self, batch: EpisodeBatch) -> None:
         assert self.ep_info_buffer is not None, "made by learn"

@@ -5,9 +5,19 @@ from __future__ import annotations
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
+from agents.acceleration import PLAIN, Acceleration
 from agents.common.buffer import EpisodeBatch
-from agents.common.protocols import IntArray, ScoreFunction, SequenceTask, find_in_env
-from agents.common.rollout import Decoding, generate
+from agents.common.decoding import Decoding
+from agents.common.faults import TrainingFault, names_of
+from agents.common.protocols import (
+    FloatArray,
+    IntArray,
+    ScoreFunction,
+    SequenceTask,
+    StreamScoreFunction,
+    find_in_env,
+)
+from agents.common.rollout import generate
 from agents.transformer import MotionTransformer
 
 
@@ -23,27 +33,44 @@ def write_episodes(
     *,
     decoding: Decoding,
     seeds: IntArray,
+    by_stream: bool = False,
+    acceleration: Acceleration = PLAIN,
 ) -> EpisodeBatch:
     """Write and score one episode per entry of `utterances`; advantages and returns are 0.
 
     Args:
         model: The policy.
-        env: Offers `sequence_task` and `score_tokens`.
+        env: Offers `sequence_task` and `score_tokens`, or `score_streams`.
         utterances: Shape (N,), indices; repeats are allowed.
         decoding: How tokens are chosen.
         seeds: Shape (N, n), from `sequence_seeds`.
+        by_stream: Whether to ask for a score per stream; their sum is the score.
+        acceleration: What may be traded for speed.
 
     Raises:
-        RuntimeError: If a score is NaN or infinite.
+        TrainingFault: If a score is NaN or infinite, or scoring fails.
     """
     task: SequenceTask = find_in_env(env, "sequence_task")
-    score: ScoreFunction = find_in_env(env, "score_tokens")
     condition = task.condition_of(utterances)
-    rollout = generate(model, task, utterances, condition=condition, decoding=decoding, seeds=seeds)
-    scores = score(utterances, rollout.tokens, rollout.lengths, condition)
-    if not np.isfinite(scores).all():
-        bad = utterances[~np.isfinite(scores)]
-        raise RuntimeError(f"scores must be finite, got NaN for utterances {bad.tolist()}")
+    rollout = generate(
+        model,
+        task,
+        utterances,
+        condition=condition,
+        decoding=decoding,
+        seeds=seeds,
+        acceleration=acceleration,
+    )
+    written = (utterances, rollout.tokens, rollout.lengths, condition)
+    try:
+        scores, streams = _score(env, *written, by_stream=by_stream)
+    except RuntimeError as error:  # such as the RewardError of ESARM-v0
+        raise TrainingFault(f"scoring must not fail, got {error}") from error
+    fine = np.isfinite(scores)
+    if not fine.all():
+        raise TrainingFault(
+            f"scores must be finite, got {scores[~fine][0]} for {names_of(task, utterances[~fine])}"
+        )
     empty = np.zeros_like(rollout.log_probs)
     return EpisodeBatch(
         utterances=utterances,
@@ -55,4 +82,23 @@ def write_episodes(
         scores=scores,
         advantages=empty,
         returns=empty,
+        stream_scores=streams,
     )
+
+
+def _score(
+    env: VecEnv | None,
+    utterances: IntArray,
+    tokens: IntArray,
+    lengths: IntArray,
+    condition: FloatArray,
+    *,
+    by_stream: bool,
+) -> tuple[FloatArray, dict[str, FloatArray]]:
+    """Return scores (N,) and, if asked for, those of each stream, (N,) each."""
+    if not by_stream:
+        score: ScoreFunction = find_in_env(env, "score_tokens")
+        return score(utterances, tokens, lengths, condition), {}
+    score_streams: StreamScoreFunction = find_in_env(env, "score_streams")
+    streams = score_streams(utterances, tokens, lengths, condition)
+    return np.stack(list(streams.values())).sum(axis=0, dtype=np.float32), streams

@@ -57,6 +57,26 @@ class ScoreFunction(Protocol):
         """Return one score per row, shape (N,)."""
 
 
+class StreamedTask(SequenceTask, Protocol):
+    """A task whose tokens belong to streams, such as the mouth and the upper face."""
+
+    @property
+    def token_streams(self) -> tuple[str, ...]:
+        """Name of the stream of each token of a chunk, tokens_per_chunk of them."""
+
+
+class StreamScoreFunction(Protocol):
+    """Scores by stream, as `env.get_wrapper_attr("score_streams")` offers where a reward can tell.
+
+    An environment whose reward cannot has no such attribute.
+    """
+
+    def __call__(
+        self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> dict[str, FloatArray]:
+        """Return one score per row and stream, shape (N,) each; they add up to the score."""
+
+
 def find_in_env(env: Any, name: str) -> Any:
     """Return attribute `name` of the first environment behind an SB3 `VecEnv`.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,10 +16,18 @@ import torch
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 
-from agents.common.advantages import scaled_advantages
-from agents.common.buffer import EpisodeBatch
+from agents.acceleration import PLAIN, Acceleration
+from agents.common.advantages import leave_one_out, scaled_advantages, spread
+from agents.common.buffer import EpisodeBatch, EpisodeBuffer
 from agents.common.episode_algorithm import EpisodeAlgorithm
-from agents.common.settings import check_counts, check_divergence, check_episodes, check_shares
+from agents.common.faults import TrainingFault, names_of
+from agents.common.settings import (
+    check_counts,
+    check_divergence,
+    check_episodes,
+    check_shares,
+    check_temperature,
+)
 from agents.common.update import (
     LossWeights,
     adapted_kl_coef,
@@ -33,12 +42,12 @@ from agents.policy import MotionPolicy
 class SequenceAlgorithm(EpisodeAlgorithm):
     """Collect whole episodes, then update on whole sequences.
 
-    An algorithm of your own overrides two methods and nothing else: `compute_advantages`, called
-    once per iteration with the finished, scored episodes, and `policy_loss`, called per minibatch.
-    Value loss, divergence from the reference, entropy bonus, clipping of gradients, schedules,
-    logging, saving and resumption come from here. State of your own, set in `__init__` before
-    `super().__init__`, is saved with the rest if it can be pickled; change it in `train`, after
-    `super().train()`, so that a roll-out that a callback cuts short leaves no trace.
+    An algorithm of your own overrides `policy_loss`, called per minibatch, and, if its advantages
+    are not those of `compute_advantages`, that method, too, called once per iteration with the
+    finished, scored episodes. Value loss, divergence from the reference, entropy bonus, clipping of
+    gradients, schedules, logging, saving and resumption come from here. State of your own, set in
+    `__init__` before `super().__init__`, is saved with the rest if it can be pickled; change it in
+    `train`, after `super().train()`, so that a roll-out that a callback cuts short leaves no trace.
 
     A run is resumed by `load(path, env=env)` and `learn(total - model.num_timesteps,
     reset_num_timesteps=False)`, with the total of the run that was stopped: schedules then see one
@@ -48,7 +57,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
     Attributes:
         scale_advantages: Whether advantages are divided by their root mean square before an update;
             set False where `compute_advantages` gives them their scale.
-        batch: The episodes of the last roll-out, or None.
+        rollout_buffer: The episodes of the last roll-out, or None; `batch` is a padded copy.
         reference: The frozen network of the divergence term.
         n_iterations: Iterations trained so far.
         kl_coef: The coefficient in force; `kl_target` changes it after every iteration.
@@ -58,26 +67,35 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         env: `ESARM-v0`, wrapped or vectorised in this process.
         learning_rate: Of AdamW; a schedule gets the remaining progress (1 to 0).
         n_episodes: Episodes per iteration.
-        batch_size: Episodes per minibatch.
+        batch_size: Tokens per minibatch: a minibatch holds whole episodes of similar length, and
+            their number times the longest is at most this (an episode that is longer is a
+            minibatch of its own). None puts all episodes into one.
         n_epochs: Passes over an iteration's episodes.
         gamma: Discount; 1 because the only reward comes at the end.
         gae_lambda: See `terminal_gae`.
         ent_coef: Weight of the entropy bonus.
         vf_coef: Weight of the value loss.
         max_grad_norm: Gradients are clipped to this norm.
-        kl_coef: Weight of the mean divergence per token from the reference (warm start).
+        kl_coef: Weight of the mean divergence per token from the reference (warm start); 0 also
+            saves the reference's forward pass, and leaves `train/kl` out of the log.
         kl_target: Divergence per token, in nats, that `kl_coef` is adapted to; None keeps it fixed.
             See `adapted_kl_coef`.
         target_kl: Where a minibatch's `approx_kl` from the policy that wrote the episodes is over
             1.5 times this, the rest of the iteration's minibatches is skipped; None skips none.
         loss_mean: `"token"` or `"sequence"`, how all losses are averaged; see `mean_of_tokens`.
         samples_per_utterance: Episodes of one iteration that share an utterance.
+        temperature: At which tokens are sampled while learning, above 0. Ratio, divergence and
+            entropy are those of this tempered policy; `predict` samples at 1.
+        stream_advantages: Whether a token's advantage comes from the score of its own stream
+            (mouth, upper face) alone; the environment's reward must give scores by stream.
         stats_window_size: Episodes in the running means that the logger prints.
         tensorboard_log: Folder for TensorBoard, or None.
         policy_kwargs: For `MotionPolicy`.
         verbose: 0 silent, 1 a table per iteration.
         seed: Fixes utterances, samples and minibatches; None draws one.
-        device: "cpu"; other devices are not supported yet.
+        device: Where the networks are: `"cpu"`, `"cuda"`, ... The environment and the buffer stay
+            on the CPU. Runs are bit for bit repeatable on a CPU alone.
+        acceleration: What may be traded for speed, chiefly on a GPU; by default nothing.
 
     Raises:
         ValueError: If a setting is out of range, `n_episodes` is no multiple of
@@ -93,7 +111,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         *,
         learning_rate: float | Schedule = 1e-4,
         n_episodes: int = 64,
-        batch_size: int = 16,
+        batch_size: int | None = 2048,
         n_epochs: int = 1,
         gamma: float = 1.0,
         gae_lambda: float = 1.0,
@@ -105,17 +123,21 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         target_kl: float | None = None,
         loss_mean: str = "token",
         samples_per_utterance: int = 4,
+        temperature: float = 1.0,
+        stream_advantages: bool = False,
         stats_window_size: int = 100,
         tensorboard_log: str | None = None,
         policy_kwargs: dict[str, Any] | None = None,
         verbose: int = 0,
         seed: int | None = None,
         device: str = "cpu",
+        acceleration: Acceleration = PLAIN,
         _init_setup_model: bool = True,
     ) -> None:
         """Set up the policy and, if `env` is given, find its task and its score function."""
         check_episodes(n_episodes=n_episodes, samples_per_utterance=samples_per_utterance)
-        check_counts(n_epochs=n_epochs, batch_size=batch_size)
+        check_counts(n_epochs=n_epochs, batch_size=1 if batch_size is None else batch_size)
+        check_temperature(temperature)
         check_shares(gamma=gamma, gae_lambda=gae_lambda)
         check_divergence(
             kl_coef=kl_coef, kl_target=kl_target, target_kl=target_kl, loss_mean=loss_mean
@@ -127,6 +149,9 @@ class SequenceAlgorithm(EpisodeAlgorithm):
             env,
             n_episodes=n_episodes,
             samples_per_utterance=samples_per_utterance,
+            temperature=temperature,
+            stream_advantages=stream_advantages,
+            acceleration=acceleration,
             learning_rate=learning_rate,
             gamma=gamma,
             gae_lambda=gae_lambda,
@@ -142,6 +167,21 @@ class SequenceAlgorithm(EpisodeAlgorithm):
             _init_setup_model=_init_setup_model,
         )
 
+    def compute_advantages(self, batch: EpisodeBatch) -> EpisodeBatch:
+        """Return `batch` with `advantages` and `returns`; see `EpisodeAlgorithm`.
+
+        Unless overridden, an episode's advantage is its score minus the mean of its utterance's
+        other samples, or of all episodes where `samples_per_utterance` is 1; the same at every
+        token, as its return is the score.
+        """
+        if self.samples_per_utterance > 1:
+            advantage = leave_one_out(batch.scores, batch.utterances)
+        else:
+            advantage = batch.scores - batch.scores.mean()
+        return replace(
+            batch, advantages=spread(advantage, batch), returns=spread(batch.scores, batch)
+        )
+
     @abstractmethod
     def policy_loss(self, batch: EpisodeBatch, log_probs: Tensor) -> Tensor:
         """Return the loss of every token, (N, L), given its `log_probs` (N, L) now.
@@ -149,42 +189,60 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         What stands in padding is ignored. `batch` is a minibatch with its advantages.
         """
 
+    @property
+    def is_warming_up(self) -> bool:
+        """Whether the value head alone learns in this iteration; never, unless overridden."""
+        return False
+
     def train(self) -> None:
         """Update the policy on the episodes of the last roll-out."""
-        assert self.batch is not None and self.seed is not None, "`collect_rollouts` comes first"
+        buffer = self.rollout_buffer
+        assert buffer is not None and self.seed is not None, "`collect_rollouts` comes first"
         self.policy.set_training_mode(False)  # dropout would change the ratio
         self._update_learning_rate(self.policy.optimizer)
         rng = np.random.default_rng([self.seed, self.n_iterations, 1])
-        batch = scaled_advantages(self.batch) if self.scale_advantages else self.batch
+        scaled = scaled_advantages(buffer) if self.scale_advantages else buffer
         rows: list[dict[str, float]] = []
-        for minibatch in self._minibatches(batch, rng):
+        for minibatch in self._minibatches(scaled, rng):
             rows.append(self._update(minibatch))
             if has_moved_too_far(rows[-1]["approx_kl"], self.target_kl):
                 break
         means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
         self._log(means, rows)
-        if self.kl_target is not None:
+        if self.kl_target is not None and not self.is_warming_up:
             self.kl_coef = adapted_kl_coef(self.kl_coef, kl=means["kl"], kl_target=self.kl_target)
         self.n_iterations += 1
         self._n_updates = self.n_iterations
         self._untrained_timesteps = 0
 
-    def _minibatches(self, batch: EpisodeBatch, rng: np.random.Generator) -> Iterator[EpisodeBatch]:
+    def _minibatches(
+        self, buffer: EpisodeBuffer, rng: np.random.Generator
+    ) -> Iterator[EpisodeBatch]:
         for _ in range(self.n_epochs):
-            yield from batch.minibatches(self.batch_size, rng=rng)
+            yield from buffer.minibatches(self.batch_size, rng=rng)
 
     def _log(self, means: dict[str, float], rows: list[dict[str, float]]) -> None:
-        assert self.batch is not None, "`train` has updated on it"
+        assert self.rollout_buffer is not None, "`train` has updated on it"
         for name, value in means.items():
             self.logger.record(f"train/{name}", value)
         self.logger.record("train/first_ratio_error", rows[0]["ratio_error"])
         self.logger.record("train/n_minibatches", len(rows))
         self.logger.record("train/kl_coef", self.kl_coef)
-        self.logger.record("rollout/score", float(self.batch.scores.mean()))
+        self.logger.record("rollout/score", float(self.rollout_buffer.scores.mean()))
+        for name, scores in self.rollout_buffer.stream_scores.items():
+            self.logger.record(f"rollout/score_{name}", float(scores.mean()))
 
     def _update(self, batch: EpisodeBatch) -> dict[str, float]:
         """Take one step on `batch`, if the policy has not moved too far; return the figures."""
-        terms = token_terms(self.model, self.reference, self.task, batch)
+        terms = token_terms(
+            self.forward,
+            self.reference if self.kl_coef > 0 else None,
+            self.task,
+            batch,
+            temperature=self.temperature,
+            device=self.device,
+            acceleration=self.acceleration,
+        )
         weights = LossWeights(
             vf_coef=self.vf_coef,
             kl_coef=self.kl_coef,
@@ -193,19 +251,27 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         )
         policy_loss = self.policy_loss(batch, terms.log_probs)
         loss, figures = combined_loss(batch, terms, policy_loss, weights)
-        if not torch.isfinite(loss):
-            bad = batch.utterances.tolist()
-            raise RuntimeError(
-                f"loss must be finite, got {loss} in iteration {self.n_iterations}, "
-                f"utterances {bad}"
-            )
+        self._check_finite(loss, batch, name="loss")
         figures |= ratio_figures(batch, terms.log_probs)
         if not has_moved_too_far(figures["approx_kl"], self.target_kl):
-            self._step(loss)
+            self._step(loss, batch)
         return figures
 
-    def _step(self, loss: Tensor) -> None:
+    def _check_finite(self, value: Tensor, batch: EpisodeBatch, *, name: str) -> None:
+        if not torch.isfinite(value):
+            fault = TrainingFault(
+                f"{name} must be finite, got {value.item()} for "
+                f"{names_of(self.task, batch.utterances)}"
+            )
+            raise self._located(fault)
+
+    def _step(self, loss: Tensor, batch: EpisodeBatch) -> None:
+        part = self.model.to_value if self.is_warming_up else self.model
+        trained = [each for each in part.parameters() if each.requires_grad]
+        # What has no gradient, not even one of 0, is left alone by the optimiser.
         self.policy.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
+        torch.autograd.backward(loss, inputs=trained)
+        norm = torch.nn.utils.clip_grad_norm_(trained, self.max_grad_norm)
+        # A finite loss may have none; after such a step no checkpoint would be good any more.
+        self._check_finite(norm, batch, name="gradient norm")
         self.policy.optimizer.step()

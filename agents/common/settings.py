@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from agents.common.decoding import COLDEST
 from agents.common.update import LOSS_MEANS
 
 
@@ -40,6 +43,19 @@ def check_shares(**shares: float) -> None:
     for name, share in shares.items():
         if not 0 <= share <= 1:
             raise ValueError(f"`{name}` must be in [0, 1], got {share}")
+
+
+def check_temperature(temperature: float) -> None:
+    """Check that tokens can be sampled at `temperature`.
+
+    Raises:
+        ValueError: If it is not finite, or so low that nothing is left to chance.
+    """
+    if not COLDEST <= temperature < math.inf:
+        raise ValueError(
+            f"`temperature` must be at least {COLDEST} and finite, got {temperature}: "
+            "what is not sampled has no ratio to learn from"
+        )
 
 
 def check_divergence(

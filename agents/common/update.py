@@ -5,6 +5,7 @@ Shape letters: N episodes, L tokens, K tokens to choose from.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from agents.acceleration import PLAIN, Acceleration
 from agents.common.buffer import EpisodeBatch
 from agents.common.protocols import SequenceTask
-from agents.transformer import MotionTransformer
 
+Forward = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+CPU = torch.device("cpu")
 LOSS_MEANS = ("token", "sequence")
 KL_ERROR_LIMIT = 0.2
 KL_ADAPTATION = 0.1
@@ -26,36 +30,63 @@ EARLY_STOP_FACTOR = 1.5
 class TokenTerms:
     """What one forward pass says of every token, each (N, L); padding holds anything.
 
+    All distributions are those that tokens are sampled from: tempered.
+
     Attributes:
         log_probs: Of the tokens written, under the policy as it is now.
         values: Value estimates before each token.
-        kl: Divergence of the policy from the reference, over all tokens to choose from.
         entropy: Of the policy.
+        kl: Divergence of the policy from the reference, over all tokens to choose from; None where
+            it is not asked for.
     """
 
     log_probs: Tensor
     values: Tensor
-    kl: Tensor
     entropy: Tensor
+    kl: Tensor | None
 
 
 def token_terms(
-    model: MotionTransformer,
-    reference: MotionTransformer,
+    model: Forward,
+    reference: Forward | None,
     task: SequenceTask,
     batch: EpisodeBatch,
+    *,
+    temperature: float = 1.0,
+    device: torch.device = CPU,
+    acceleration: Acceleration = PLAIN,
 ) -> TokenTerms:
-    """Run `model` and the frozen `reference` over the sequences of `batch`."""
-    windows = torch.from_numpy(task.audio_windows(batch.utterances))
-    condition, tokens = torch.from_numpy(batch.condition), torch.from_numpy(batch.tokens)
-    logits, values = model(windows, condition, tokens)  # (N, L, K), (N, L)
-    with torch.no_grad():
-        other, _ = reference(windows, condition, tokens)
-    now = logits.log_softmax(-1)
+    """Run `model` and the frozen `reference` over the sequences of `batch`.
+
+    Args:
+        model: The policy.
+        reference: What its divergence is measured from; None leaves that out.
+        task: Gives audio.
+        batch: Whole episodes.
+        temperature: At which they were sampled; divides the logits of both.
+        device: Where the networks are.
+        acceleration: What may be traded for speed.
+    """
+    arrays = (task.audio_windows(batch.utterances), batch.condition, batch.tokens)
+    windows, condition, tokens = (torch.from_numpy(array).to(device) for array in arrays)
+    with acceleration.autocast(device):
+        logits, values = model(windows, condition, tokens)  # (N, L, K), (N, L)
+    now = (logits.float() / temperature).log_softmax(-1)
     log_probs = now.gather(2, tokens.clamp(min=0)[..., None])[..., 0]  # (N, L)
+    entropy = -(now.exp() * now).sum(-1)
+    if reference is None:
+        return TokenTerms(log_probs, values.float(), entropy, None)
+    with torch.no_grad(), acceleration.autocast(device):
+        other, _ = reference(windows, condition, tokens)
+    then = (other.float() / temperature).log_softmax(-1)
     # The exact divergence over all tokens: no sampling noise, and never negative.
-    kl = functional.kl_div(other.log_softmax(-1), now, reduction="none", log_target=True)
-    return TokenTerms(log_probs, values, kl.sum(-1), -(now.exp() * now).sum(-1))
+    kl = functional.kl_div(then, now, reduction="none", log_target=True).sum(-1)
+    return TokenTerms(log_probs, values.float(), entropy, kl)
+
+
+def beside(array: np.ndarray, tensor: Tensor) -> Tensor:
+    """Return `array` as a tensor where `tensor` is; on a CPU they share the memory."""
+    return torch.from_numpy(array).to(tensor.device)
 
 
 def mean_of_tokens(per_token: Tensor, batch: EpisodeBatch, *, loss_mean: str) -> Tensor:
@@ -67,11 +98,11 @@ def mean_of_tokens(per_token: Tensor, batch: EpisodeBatch, *, loss_mean: str) ->
         loss_mean: `"token"` weighs every token alike, so long utterances count for more;
             `"sequence"` takes each episode's mean first, so that all episodes count alike.
     """
-    inside = torch.from_numpy(batch.inside)
+    inside = beside(batch.inside, per_token)
     if loss_mean == "token":
         return per_token[inside].mean()
     sums = torch.where(inside, per_token, 0).sum(1)  # (N,)
-    return (sums / torch.from_numpy(batch.lengths)).mean()
+    return (sums / beside(batch.lengths, sums)).mean()
 
 
 @dataclass(frozen=True)
@@ -104,10 +135,11 @@ def combined_loss(
     """
     per_token = {
         "policy_loss": policy_loss,
-        "value_loss": (terms.values - torch.from_numpy(batch.returns)).square(),
-        "kl": terms.kl,
+        "value_loss": (terms.values - beside(batch.returns, terms.values)).square(),
         "entropy": terms.entropy,
     }
+    if terms.kl is not None:
+        per_token["kl"] = terms.kl
     means = {
         name: mean_of_tokens(part, batch, loss_mean=weights.loss_mean)
         for name, part in per_token.items()
@@ -115,9 +147,10 @@ def combined_loss(
     loss = (
         means["policy_loss"]
         + weights.vf_coef * means["value_loss"]
-        + weights.kl_coef * means["kl"]
         - weights.ent_coef * means["entropy"]
     )
+    if terms.kl is not None:
+        loss = loss + weights.kl_coef * means["kl"]
     return loss, {name: mean.item() for name, mean in means.items()}
 
 
@@ -129,8 +162,8 @@ def clipped_surrogate(batch: EpisodeBatch, log_probs: Tensor, *, clip_range: flo
         log_probs: Shape (N, L), of the same tokens now.
         clip_range: How far a ratio counts on the side where it gains.
     """
-    advantages = torch.from_numpy(batch.advantages)
-    ratio = (log_probs - torch.from_numpy(batch.log_probs)).exp()
+    advantages = beside(batch.advantages, log_probs)
+    ratio = (log_probs - beside(batch.log_probs, log_probs)).exp()
     clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
     return -torch.minimum(ratio * advantages, clipped * advantages)
 
@@ -141,8 +174,8 @@ def ratio_figures(batch: EpisodeBatch, log_probs: Tensor) -> dict[str, float]:
     `ratio_error` is the largest distance of a token's probability ratio from 1; `approx_kl` the
     mean of (ratio - 1) - log(ratio), Stable-Baselines3's estimate of the divergence.
     """
-    inside = torch.from_numpy(batch.inside)
-    log_ratio = (log_probs.detach() - torch.from_numpy(batch.log_probs))[inside]
+    inside = beside(batch.inside, log_probs)
+    log_ratio = (log_probs.detach() - beside(batch.log_probs, log_probs))[inside]
     ratio = log_ratio.exp()
     return {
         "ratio_error": (ratio - 1).abs().max().item(),

@@ -25,13 +25,40 @@ class SequencePPO(SequenceAlgorithm):
         *,
         clip_range: float = 0.2,
         n_epochs: int = 2,
+        value_warmup: int = 0,
+        vf_coef: float = 0.5,
         **kwargs: Any,
     ) -> None:
-        """Add `clip_range`, how far a token's probability ratio counts, to the base's arguments."""
+        """Add `clip_range` and `value_warmup` to the base's arguments.
+
+        Args:
+            policy: `"MotionPolicy"` or a subclass of it.
+            env: `ESARM-v0`, wrapped or vectorised in this process.
+            clip_range: How far a token's probability ratio counts, above 0.
+            n_epochs: Passes over an iteration's episodes.
+            value_warmup: First iterations in which the value head alone learns: one that knows
+                nothing yet would let the first advantages tear at a cloned policy.
+            vf_coef: Weight of the value loss.
+            **kwargs: Of `SequenceAlgorithm`.
+
+        Raises:
+            ValueError: If a setting is out of range.
+        """
         if not clip_range > 0:
             raise ValueError(f"`clip_range` must be above 0, got {clip_range}")
-        self.clip_range = clip_range
-        super().__init__(policy, env, n_epochs=n_epochs, **kwargs)
+        if value_warmup < 0:
+            raise ValueError(f"`value_warmup` must be at least 0, got {value_warmup}")
+        if value_warmup and not vf_coef > 0:
+            raise ValueError(
+                f"`vf_coef` must be above 0 where `value_warmup` trains the values, got {vf_coef}"
+            )
+        self.clip_range, self.value_warmup = clip_range, value_warmup
+        super().__init__(policy, env, n_epochs=n_epochs, vf_coef=vf_coef, **kwargs)
+
+    @property
+    def is_warming_up(self) -> bool:
+        """Whether this is one of the first `value_warmup` iterations."""
+        return self.n_iterations < self.value_warmup
 
     def compute_advantages(self, batch: EpisodeBatch) -> EpisodeBatch:
         """Fill in generalised advantages from the value head.

@@ -6,28 +6,26 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor
 
 from agents.common.advantages import leave_one_out, spread
 from agents.common.buffer import EpisodeBatch
+from agents.common.decoding import Decoding
 from agents.common.episodes import write_episodes
 from agents.common.protocols import FloatArray
-from agents.common.rollout import Decoding, sequence_seeds
+from agents.common.rollout import sequence_seeds
 from agents.common.sequence_algorithm import SequenceAlgorithm
+from agents.common.update import beside
 from agents.policy import MotionPolicy
 
 BASELINES = ("none", "mean", "moving_mean", "greedy", "leave_one_out")
 MOVING_MEAN_KEPT = 0.9
+WHOLE = ""  # not None: saved as JSON, keys must be strings
 
 
 class SequenceReinforce(SequenceAlgorithm):
-    """REINFORCE: one pass over the episodes, no value head; see `SequenceAlgorithm`.
-
-    Attributes:
-        moving_mean: Of the scores of the iterations so far, None before the first one is over.
-    """
+    """REINFORCE: one pass over the episodes, no value head; see `SequenceAlgorithm`."""
 
     def __init__(
         self,
@@ -38,7 +36,7 @@ class SequenceReinforce(SequenceAlgorithm):
         n_episodes: int = 64,
         **kwargs: Any,
     ) -> None:
-        """Add `baseline` to the base's arguments; `batch_size` is always `n_episodes`.
+        """Add `baseline` to the base's arguments; all episodes are one minibatch.
 
         Args:
             policy: `"MotionPolicy"` or a subclass of it.
@@ -50,8 +48,8 @@ class SequenceReinforce(SequenceAlgorithm):
                 one after it; in the first iteration its own mean. Unlike `mean`, it then does not
                 depend on the scores it is taken off.
                 `greedy`: the score of the utterance written with the most likely tokens, which
-                costs one more roll-out per utterance (self-critical; Rennie et al. 2017,
-                arXiv:1612.00563).
+                costs one more roll-out per utterance and stream (self-critical; Rennie et al.
+                2017, arXiv:1612.00563).
                 `leave_one_out`: the mean of the other samples of the same utterance (RLOO), which
                 takes out how hard an utterance is, as `greedy` does.
             n_episodes: Episodes per iteration, all in one step.
@@ -64,18 +62,23 @@ class SequenceReinforce(SequenceAlgorithm):
         if baseline not in BASELINES:
             raise ValueError(f"`baseline` must be one of {', '.join(BASELINES)}, got {baseline!r}")
         self.baseline = baseline
-        self.moving_mean: float | None = None
+        self._moving_means: dict[str, float] = {}  # by stream; `WHOLE` for all
         # One step on all episodes: a second minibatch would meet weights that did not write it.
         super().__init__(
             policy,
             env,
             n_episodes=n_episodes,
-            batch_size=n_episodes,
+            batch_size=None,
             n_epochs=1,
             vf_coef=0.0,
             target_kl=None,
             **kwargs,
         )
+
+    @property
+    def moving_mean(self) -> float | None:
+        """Of the scores of the iterations so far, None before the first one is over."""
+        return self._moving_means.get(WHOLE)
 
     def compute_advantages(self, batch: EpisodeBatch) -> EpisodeBatch:
         """Fill in score minus baseline, the same at every token."""
@@ -89,22 +92,26 @@ class SequenceReinforce(SequenceAlgorithm):
 
     def policy_loss(self, batch: EpisodeBatch, log_probs: Tensor) -> Tensor:
         """Return minus advantage times log-probability per token, (N, L)."""
-        return -torch.from_numpy(batch.advantages) * log_probs
+        return -beside(batch.advantages, log_probs) * log_probs
 
     def train(self) -> None:
         """Update the policy on the episodes of the last roll-out, then the moving mean."""
         super().train()
-        assert self.batch is not None, "`collect_rollouts` comes first"
+        assert self.rollout_buffer is not None, "`collect_rollouts` comes first"
         # Not before: a roll-out that is cut short and written again must not count twice.
-        score = float(self.batch.scores.mean())
-        before = score if self.moving_mean is None else self.moving_mean
-        self.moving_mean = MOVING_MEAN_KEPT * before + (1 - MOVING_MEAN_KEPT) * score
+        scored = {WHOLE: self.rollout_buffer.scores} | self.rollout_buffer.stream_scores
+        for stream, scores in scored.items():
+            score = float(scores.mean())
+            before = self._moving_means.get(stream, score)
+            mean = MOVING_MEAN_KEPT * before + (1 - MOVING_MEAN_KEPT) * score
+            self._moving_means[stream] = mean
 
     def _offset(self, batch: EpisodeBatch) -> FloatArray | np.float32:
         if self.baseline == "greedy":
             return self._greedy_scores(batch)
-        if self.baseline == "moving_mean" and self.moving_mean is not None:
-            return np.float32(self.moving_mean)
+        stream = batch.stream or WHOLE
+        if self.baseline == "moving_mean" and stream in self._moving_means:
+            return np.float32(self._moving_means[stream])
         return np.float32(0.0 if self.baseline == "none" else batch.scores.mean())
 
     def _greedy_scores(self, batch: EpisodeBatch) -> FloatArray:
@@ -113,5 +120,13 @@ class SequenceReinforce(SequenceAlgorithm):
         unused = sequence_seeds(
             run=0, iteration=0, utterances=utterances, samples=np.zeros_like(utterances)
         )
-        greedy = write_episodes(self.model, self.env, utterances, decoding=Decoding(), seeds=unused)
-        return greedy.scores[member_of]
+        greedy = write_episodes(
+            self.model,
+            self.env,
+            utterances,
+            decoding=Decoding(),
+            seeds=unused,
+            by_stream=batch.stream is not None,
+        )
+        scores = greedy.scores if batch.stream is None else greedy.stream_scores[batch.stream]
+        return scores[member_of]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
@@ -13,6 +13,7 @@ import numpy as np
 
 from esarm_env.errors import InputError
 from esarm_env.rewards.checking import Ids, RewardError, checked_scores, finite_scores
+from esarm_env.rewards.streams import StreamScores, checked_streams, has_streams
 from esarm_env.types import Corpus, FloatArray, RewardFunction, Trajectories
 
 
@@ -132,6 +133,31 @@ class CombinedReward:
                 )
             terms[term.name] = scores
         return Scores(self._total(terms, ids), terms)
+
+    @property
+    def score_streams(self) -> Callable[[Trajectories], StreamScores]:
+        """`score` by stream: the weighted sums of what the terms say of each, see `StreamedReward`.
+
+        Only where every term says so (a term of weight 0 need not); else there is no such
+        attribute. Errors as of `score_terms`.
+        """
+        silent = [t.name for t in self._terms if t.weight and not has_streams(t.function)]
+        if silent:
+            raise AttributeError(f"`score_streams` must be offered by all terms, not by {silent}")
+        return self._score_streams
+
+    def _score_streams(self, trajectories: Trajectories) -> StreamScores:
+        terms = self.score_terms(trajectories).terms
+        ids = partial(self._ids, trajectories)
+        sums: dict[str, np.ndarray] = {}
+        for term in self._terms:
+            if term.weight and len(trajectories) and has_streams(term.function):
+                scores = terms[term.name]
+                parts = checked_streams(term.name, term.function, trajectories, scores, ids)
+                for stream, values in parts.items():
+                    weighted = term.weight * values.astype(np.float64)
+                    sums[stream] = sums.get(stream, 0.0) + weighted
+        return {stream: finite_scores(self.name, total, ids) for stream, total in sums.items()}
 
     def _total(self, terms: dict[str, FloatArray], ids: Ids) -> FloatArray:
         scores, *more = terms.values()

@@ -7,6 +7,7 @@ means. Discretisation after CodeTalker (Xing et al. 2023) and Bailando (Siyao et
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -88,6 +89,11 @@ class VQMotionTokenizer(nn.Module):
         return len(CHANNELS) * self.shape.codebooks_per_stream
 
     @property
+    def token_streams(self) -> tuple[str, ...]:
+        """Which stream each token of a chunk belongs to: `mouth` or `upper`."""
+        return tuple(name for name in CHANNELS for _ in range(self.shape.codebooks_per_stream))
+
+    @property
     def frames_per_chunk(self) -> int:
         """Frames of motion per chunk."""
         return self.shape.frames_per_chunk
@@ -161,6 +167,14 @@ class VQMotionTokenizer(nn.Module):
             output[..., part] = values
             loss = loss + commitment
         return output + self.mean_pose, loss
+
+    def content_hash(self) -> str:
+        """Return a hexadecimal digest of weights and sizes: equal ones mean equal tokens."""
+        digest = hashlib.sha256(repr(asdict(self.shape)).encode())
+        for name, value in self.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def save(self, path: Path) -> None:
         """Write weights and sizes to one `.safetensors` file."""

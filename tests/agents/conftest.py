@@ -52,6 +52,11 @@ class ToyTask:
         rng = np.random.default_rng(seed)
         self.n_tokens, self.tokens_per_chunk = n_tokens, tokens_per_chunk
         self.window_dim, self.condition_dim = n_tokens + 4, 5
+        # The first half of a chunk is the mouth's; a chunk of one token has no upper face.
+        halves = ("mouth", "upper")
+        self.token_streams = tuple(
+            halves[2 * s // tokens_per_chunk] for s in range(tokens_per_chunk)
+        )
         numbers = np.arange(n_utterances)
         chunks = 1 + numbers // n_tokens % max_chunks
         self.lengths: IntArray = chunks * tokens_per_chunk
@@ -127,10 +132,24 @@ class ToyEnv(gymnasium.Env[dict[str, np.ndarray], np.int64]):
         self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
     ) -> FloatArray:
         """Return the share of right tokens, shape (N,)."""
+        return (self._right(utterances, tokens, lengths).sum(axis=1) / lengths).astype(np.float32)
+
+    def score_streams(
+        self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> dict[str, FloatArray]:
+        """Return each stream's part of the share of right tokens, shape (N,)."""
+        right = self._right(utterances, tokens, lengths)
+        streams = self.sequence_task.token_streams
+        of_column = np.array(streams)[np.arange(tokens.shape[1]) % len(streams)]
+        return {
+            name: (right[:, of_column == name].sum(axis=1) / lengths).astype(np.float32)
+            for name in dict.fromkeys(streams)
+        }
+
+    def _right(self, utterances: IntArray, tokens: IntArray, lengths: IntArray) -> np.ndarray:
         task = self.sequence_task
         right = tokens == task.right_tokens(task.classes[utterances], tokens.shape[1])
-        inside = np.arange(tokens.shape[1]) < lengths[:, None]
-        return ((right & inside).sum(axis=1) / lengths).astype(np.float32)
+        return right & (np.arange(tokens.shape[1]) < lengths[:, None])
 
     def _observe(self) -> dict[str, np.ndarray]:
         task, written = self.sequence_task, len(self._tokens)

@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from agents.attention import rotate, rotations
 from agents.common.protocols import SequenceTask
-from agents.transformer import MotionTransformer, PolicyConfig, rotate, rotations
+from agents.transformer import MotionTransformer, PolicyConfig
 
 _SIZES = PolicyConfig(n_tokens=4, tokens_per_chunk=2, window_dim=8, condition_dim=5)
 

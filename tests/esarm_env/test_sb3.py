@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -387,8 +389,38 @@ def test_our_sequence_algorithm_takes_it(make_env_of: Callable[..., VecEnv]) -> 
     """It writes whole utterances, and asks the environment for task, utterances and scores."""
     network = {"network": {"n_layers": 1, "n_heads": 2, "width": 16, "dropout": 0.0}}
     model = SequencePPO(
-        "MotionPolicy", make_env_of(2), policy_kwargs=network, n_episodes=4, batch_size=4, seed=0
+        "MotionPolicy", make_env_of(2), policy_kwargs=network, n_episodes=4, batch_size=128, seed=0
     )
     model.learn(1)
     assert model.num_timesteps >= 4 * 20
     assert np.isfinite(model.batch.scores).all()
+
+
+def test_our_sequence_algorithm_refuses_another_tokenizer(
+    tiny_task: AnimationTask, tmp_path: Path
+) -> None:
+    """Equal spaces, other codes: the agent would go on as if nothing had happened."""
+    network = {"network": {"n_layers": 1, "n_heads": 2, "width": 16, "dropout": 0.0}}
+    env = make_sb3_vec_env(2, task=tiny_task, reward="accuracy", metrics=False)
+    model = SequencePPO("MotionPolicy", env, policy_kwargs=network, n_episodes=4, seed=0)
+    model.save(tmp_path / "agent")
+    assert SequencePPO.load(tmp_path / "agent", env=env).task_fingerprint == tiny_task.fingerprint
+    tokenizer = copy.deepcopy(tiny_task.tokenizer)
+    tokenizer.mean_pose += 0.01
+    other = dataclasses.replace(tiny_task, tokenizer=tokenizer)
+    env = make_sb3_vec_env(2, task=other, reward="accuracy", metrics=False)
+    with pytest.raises(ValueError, match="must have the tokenizer that the agent was trained with"):
+        SequencePPO.load(tmp_path / "agent", env=env)
+
+
+def test_our_sequence_algorithm_learns_by_stream(tiny_task: AnimationTask) -> None:
+    """Mouth and upper face of a real task, with a reward that tells, and with one that does not."""
+    network = {"network": {"n_layers": 1, "n_heads": 2, "width": 16, "dropout": 0.0}}
+    settings = {"policy_kwargs": network, "n_episodes": 4, "stream_advantages": True, "seed": 0}
+    env = make_sb3_vec_env(2, task=tiny_task, reward="accuracy", metrics=False)
+    model = SequencePPO("MotionPolicy", env, **settings)
+    model.learn(1)
+    assert set(model.batch.stream_scores) == {"mouth", "upper"}
+    env = make_sb3_vec_env(2, task=tiny_task, reward="jerk", metrics=False)
+    with pytest.raises(ValueError, match="must have a reward that gives streams"):
+        SequencePPO("MotionPolicy", env, **settings)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from esarm_env.audio.store import FeatureStore
 from esarm_env.face import MOUTH_CHANNELS, load_head
@@ -19,6 +21,7 @@ from esarm_env.task import (
     pad_stack,
     sliding_windows,
 )
+from esarm_env.tokenizer.vq import load_tokenizer
 from esarm_env.types import N_CHANNELS, Corpus, Trajectories
 
 ALL = np.arange(12)
@@ -349,3 +352,24 @@ def test_random_tokens_decode_like_the_tokenizer(
     one = Trajectories(np.array([6]), tokens, np.array([20]), tiny_task.condition_of(np.array([6])))
     expected = tiny_task.tokenizer.decode(tokens[0])[:20]
     np.testing.assert_allclose(tiny_task.decode(one)[0], expected, atol=1e-6)
+
+
+def test_a_task_knows_its_tokenizer_and_its_corpus(
+    tiny_task: AnimationTask, tmp_path: Path
+) -> None:
+    """Agents are refused by this: a file read again is the same tokenizer, one bit is another."""
+    told = tiny_task.fingerprint
+    assert told["corpus"] == tiny_task.corpus.content_hash
+    tiny_task.tokenizer.save(tmp_path / "tokenizer.safetensors")
+    again = load_tokenizer(tmp_path / "tokenizer.safetensors")
+    assert dataclasses.replace(tiny_task, tokenizer=again).fingerprint == told
+    with torch.no_grad():
+        again.mean_pose[3] += 1e-6
+    other = dataclasses.replace(tiny_task, tokenizer=again).fingerprint
+    assert other["tokenizer"] != told["tokenizer"]
+    assert other["corpus"] == told["corpus"]
+
+
+def test_utterances_have_ids(tiny_task: AnimationTask) -> None:
+    """Messages of trainers name recordings by what their files are called."""
+    assert tiny_task.ids_of(np.array([10, 4])) == ["dora-10", "ben-04"]

@@ -1,9 +1,11 @@
-"""Noisy demonstrations of the tiny task: recorded tokens with a share of random ones."""
+"""Noisy demonstrations of the tiny task, and tasks whose faces a test decides."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from esarm_env.types import Trajectories
+from esarm_env.types import Record, Trajectories, Utterance
 from reward.demonstrations import Demonstrations
 
 
@@ -36,6 +38,43 @@ def make_demonstrations(tiny_task):
 def demonstrations(tiny_task, make_demonstrations):
     """Two levels of every utterance of the tiny task."""
     return make_demonstrations(np.arange(len(tiny_task.corpus)), (0.0, 1.0))
+
+
+@pytest.fixture
+def moving(tiny_task, monkeypatch):
+    """Return a function: let every trajectory of the task decode to `motion` (T, 52)."""
+
+    def decode(motion):
+        def chunks(self, trajectories):
+            return [motion.copy() for _ in range(len(trajectories))]
+
+        monkeypatch.setattr(type(tiny_task), "decode_chunks", chunks)
+
+    return decode
+
+
+@pytest.fixture
+def captured_only(make_corpus):
+    """Return a function: a task of utterances with still faces that captured `channels` alone."""
+
+    def make(task, channels, frames=(24, 3), splits=None):
+        captured = np.zeros(52, dtype=np.bool_)
+        captured[channels] = True
+        utterances = [
+            Utterance(
+                Record(f"u{number}", "anna", "neutral", 1, None, n_frames),
+                np.zeros(n_frames * 534, dtype=np.float32),
+                np.zeros((n_frames, 52), dtype=np.float32),
+                captured,
+            )
+            for number, n_frames in enumerate(frames)
+        ]
+        splits = splits or {"train": range(len(frames)), "validation": (), "test": ()}
+        corpus = make_corpus(utterances, splits, name="partial")
+        features = [np.zeros((n, task.features.dim), dtype=np.float32) for n in frames]
+        return replace(task, corpus=corpus, features=features)
+
+    return make
 
 
 class NoisyRecordings:

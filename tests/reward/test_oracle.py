@@ -22,6 +22,26 @@ def test_oracle_scores_are_minus_the_true_errors(tiny_task, demonstrations):
     np.testing.assert_allclose(open_accuracy(tiny_task, None).score(trajectories), -mean, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("make", "shares"),
+    [
+        (open_accuracy, {"mouth": ("lve", 0.5), "upper": ("eve", 0.5)}),
+        (open_lve, {"mouth": ("lve", 1), "upper": ("lve", 0)}),
+        (open_eve, {"mouth": ("eve", 0), "upper": ("eve", 1)}),
+    ],
+)
+def test_each_stream_answers_for_its_own_error(tiny_task, demonstrations, make, shares):
+    """A mouth that is blamed for the brows learns from noise; and the shares must add up."""
+    trajectories = demonstrations.trajectories
+    errors, reward = tiny_task.errors(trajectories), make(tiny_task, None)
+    streams = reward.score_streams(trajectories)
+    assert set(streams) == set(tiny_task.token_streams)
+    for name, (error, share) in shares.items():
+        np.testing.assert_allclose(streams[name], -share * errors[error], rtol=1e-6)
+        assert streams[name].dtype == np.float32
+    np.testing.assert_allclose(sum(streams.values()), reward.score(trajectories), rtol=1e-6)
+
+
 def test_random_tokens_score_lower_than_recorded_ones(tiny_task, demonstrations):
     """The order of the reward must be that of quality, not of error."""
     scores = ErrorReward(tiny_task, ("lve", "eve")).score(demonstrations.trajectories)
@@ -52,6 +72,8 @@ def test_an_error_the_corpus_cannot_tell_is_left_out(captured_only, channels, kn
     errors = task.errors(recorded)
     assert np.isnan(errors[unknown]).all()
     np.testing.assert_allclose(open_accuracy(task, None).score(recorded), -errors[known])
+    streams = open_accuracy(task, None).score_streams(recorded)
+    np.testing.assert_allclose(sum(streams.values()), -errors[known])
     message = (
         f"the corpus must have captured what `{unknown}` measures, got none of it in 'partial'"
     )

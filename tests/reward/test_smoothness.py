@@ -1,7 +1,6 @@
 """Jerk as a reward: its number by hand, and what it leaves out."""
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,21 +9,7 @@ from esarm_env.errors import InputError
 from esarm_env.face import ARKIT_NAMES, MOUTH_CHANNELS, UPPER_CHANNELS
 from esarm_env.metrics import jerk
 from esarm_env.rewards import resolve_reward
-from esarm_env.types import Record, Utterance
 from reward.smoothness import JerkReward, open_jerk
-
-
-@pytest.fixture
-def moving(tiny_task, monkeypatch):
-    """Return a function: let every trajectory of the task decode to `motion` (T, 52)."""
-
-    def decode(motion):
-        def chunks(self, trajectories):
-            return [motion.copy() for _ in range(len(trajectories))]
-
-        monkeypatch.setattr(type(tiny_task), "decode_chunks", chunks)
-
-    return decode
 
 
 def lips_mm(task, channel):
@@ -91,27 +76,9 @@ def test_frames_past_the_end_of_the_audio_do_not_count(tiny_task, moving):
     assert JerkReward(tiny_task).score(tiny_task.recorded(np.array([0]))).tolist() == [0.0]
 
 
-def captured_only(task, make_corpus, channels, frames=(24, 3)):
-    """Return a task of two utterances whose corpus captured `channels` alone."""
-    captured = np.zeros(52, dtype=np.bool_)
-    captured[channels] = True
-    utterances = [
-        Utterance(
-            Record(f"u{number}", "anna", "neutral", 1, None, n_frames),
-            np.zeros(n_frames * 534, dtype=np.float32),
-            np.zeros((n_frames, 52), dtype=np.float32),
-            captured,
-        )
-        for number, n_frames in enumerate(frames)
-    ]
-    splits = {"train": range(len(frames)), "validation": (), "test": ()}
-    corpus = make_corpus(utterances, splits, name="partial")
-    return replace(task, corpus=corpus, features=[None] * len(frames))
-
-
-def test_less_than_four_frames_have_no_jerk(tiny_task, make_corpus, moving):
+def test_less_than_four_frames_have_no_jerk(tiny_task, captured_only, moving):
     """The metric has no third difference there, and nan would stop the training."""
-    task = captured_only(tiny_task, make_corpus, range(52))
+    task = captured_only(tiny_task, range(52))
     motion = np.random.default_rng(0).uniform(size=(24, 52)).astype(np.float32)
     moving(motion)
     long, short = JerkReward(task).score(tiny_task.recorded(np.array([0, 1])))
@@ -123,10 +90,10 @@ def test_less_than_four_frames_have_no_jerk(tiny_task, make_corpus, moving):
     ("channels", "region"), [(MOUTH_CHANNELS, "lips"), (UPPER_CHANNELS, "upper")]
 )
 def test_a_region_that_was_never_captured_is_left_out(
-    tiny_task, make_corpus, moving, channels, region
+    tiny_task, captured_only, moving, channels, region
 ):
     """Half of the mean would be nan."""
-    task = captured_only(tiny_task, make_corpus, channels, frames=(24,))
+    task = captured_only(tiny_task, channels, frames=(24,))
     motion = np.random.default_rng(0).uniform(size=(24, 52)).astype(np.float32)
     moving(motion)
     known = {"head": task.head, "captured": task.corpus.captured, "lengths": [24]}
@@ -136,9 +103,9 @@ def test_a_region_that_was_never_captured_is_left_out(
     )
 
 
-def test_a_corpus_that_captured_no_face_is_refused(tiny_task, make_corpus):
+def test_a_corpus_that_captured_no_face_is_refused(tiny_task, captured_only):
     """At the start, not as nan at the end of the first episode."""
-    task = captured_only(tiny_task, make_corpus, [ARKIT_NAMES.index("tongueOut")])
+    task = captured_only(tiny_task, [ARKIT_NAMES.index("tongueOut")])
     message = (
         "the corpus must have captured lips or upper face for the reward `jerk`, "
         "got neither in 'partial'"

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from agents.common.rollout import Decoding
+from agents.common.decoding import Decoding
 from esarm_env.errors import InputError
 from esarm_env.opening import open_task
 from esarm_env.shipped import check_files, read_manifest, shipped_run

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from agents.acceleration import PLAIN, Acceleration
+from esarm_env.errors import InputError
 from train.bench.agents import benchmark, cases, rivals
 from train.bench.agents.bars import bars_of
 from train.bench.agents.benchmark import limit_of, measure_group, row_of
@@ -21,6 +23,7 @@ from train.bench.agents.rivals import SampledCalls, largest_within, spread_indic
 from train.bench.agents.table import render
 from train.bench.agents.worker import LocalAgent, RemoteAgent, open_backend
 from train.cli import main
+from train.commands.bench import check_device
 
 TINY = Sizes(n_layers=1, n_heads=2, width=16, batch_size=2, n_forwards=2, n_minibatches=1)
 HERE = [backend for backend in BACKENDS if reason_to_skip(backend) is None]
@@ -53,7 +56,13 @@ class FakeAgent:
         return {"rollout": phase, "update": phase}
 
     def finish(self):
-        return {"above_mib": 1.0, "total_mib": 2.0, "buffer_bytes": 3, "parameters": 4}
+        return {
+            "above_mib": 1.0,
+            "total_mib": 2.0,
+            "gpu_mib": 0.0,
+            "buffer_bytes": 3,
+            "parameters": 4,
+        }
 
     def kill(self):
         self.calls.append(("kill", self.case.backend))
@@ -66,7 +75,7 @@ def row(backend, *, length=128, n_episodes=16, rollout=1.0, update=1.0, buffer_b
         "update": WINDOW | {"seconds": update},
         "matmul_gflops": 50.0,
     }
-    finished = {"above_mib": 1.5, "total_mib": 300.0, "parameters": 1_000_000}
+    finished = {"above_mib": 1.5, "total_mib": 300.0, "gpu_mib": 0.0, "parameters": 1_000_000}
     finished["buffer_bytes"] = buffer_bytes
     return row_of(Case(backend, length, n_episodes), [window], finished)
 
@@ -365,13 +374,22 @@ def test_the_whole_benchmark_in_miniature(monkeypatch, tmp_path, capsys):
     ]
     assert [limit["length"] for limit in figures["limits"]] == [8, 12]
     assert all(0 < limit["rollout_share"] < 1 for limit in figures["limits"])
-    assert figures["machine"]["threads"] >= 1 and figures["bars"] == []
+    assert figures["machine"]["threads"] >= 1 and figures["machine"]["device"] == "cpu"
+    assert [bar["name"][:17] for bar in figures["bars"]] == ["log-probabilities"] * 2
+    assert all(bar["reached"] for bar in figures["bars"])
 
     given = {}
     monkeypatch.setattr(benchmark, "bench_agents", lambda **kwargs: given.update(kwargs) or figures)
     main(["bench", "agents", "--quick", "--threads", "1", "--json", str(tmp_path / "agents.json")])
     assert json.loads((tmp_path / "agents.json").read_text()) == figures
-    assert given == {"threads": 1, "lengths": (64, 128), "episodes": (16,), "n_windows": 3}
+    assert given == {
+        "threads": 1,
+        "device": "cpu",
+        "acceleration": PLAIN,
+        "lengths": (64, 128),
+        "episodes": (16,),
+        "n_windows": 3,
+    }
     printed = capsys.readouterr().out
     assert render(figures) in printed
     assert "2 episodes of 12 tokens: 2 cases" in printed
@@ -390,6 +408,7 @@ def test_columns_stand_below_each_other():
         "machine": {
             "cpus": 2,
             "threads": 1,
+            "device": "cpu",
             "system": "Linux",
             "versions": {"torch": "2"},
             "rivals": {"transformers": "5"},
@@ -436,8 +455,8 @@ def test_the_profile_is_of_one_roll_out(monkeypatch, capsys):
     """Making the network and updates would hide where a roll-out spends its time."""
     before = torch.get_num_threads()
     figures = profile_rollout(Case("ours", 8, 2, TINY))
-    attention = [row for row in figures["others"] if "dot_product_attention" in row["name"]]
-    assert [row["calls"] for row in attention] == [8]  # one layer, 8 tokens, no update
+    products = [row for row in figures["others"] if "addmm" in row["name"]]
+    assert [row["calls"] for row in products] == [24]  # three in one layer, 8 tokens, no update
     assert torch.get_num_threads() == before
     assert 0 < figures["kernels"] < 1
 
@@ -446,3 +465,36 @@ def test_the_profile_is_of_one_roll_out(monkeypatch, capsys):
     monkeypatch.setattr(module, "profile_rollout", lambda case, threads: figures)
     main(["bench", "agents", "--profile"])
     assert capsys.readouterr().out.strip() == render_profile(figures)
+
+
+def test_an_accelerated_row_stands_beside_the_plain_one(monkeypatch):
+    """What is traded for speed must say how far off it is, and be held to what it states."""
+    monkeypatch.setattr(benchmark, "reason_to_skip", {"stock": "gone", "generate": "gone"}.get)
+    monkeypatch.setattr(benchmark, "BACKENDS", {"ours": "plain", "accelerated": "bfloat16"})
+    figures = benchmark.bench_agents(
+        lengths=(8,),
+        episodes=(2,),
+        n_windows=1,
+        sizes=TINY,
+        acceleration=Acceleration(bf16=True),
+        start=LocalAgent,
+    )
+    plain, rough = figures["bars"]
+    assert 0 <= plain["value"] < 1e-5 < rough["value"] < 0.1
+    assert plain["reached"] and rough["reached"] and rough["bar"] == 0.1
+    assert figures["acceleration"] == {"bf16": True, "compile": False, "cuda_graphs": False}
+
+
+@pytest.mark.parametrize(
+    ("device", "acceleration", "rule"),
+    [
+        ("cuda", PLAIN, "`device` must be one that torch finds here, got 'cuda'; use `cpu`"),
+        ("cpu", Acceleration(cuda_graphs=True), "`cuda_graphs` must be False on 'cpu'"),
+        ("toaster", PLAIN, "`device`: Expected one of cpu"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(monkeypatch, device, acceleration, rule):
+    """Worker processes would all fail, each with a traceback."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match=re.escape(rule)):
+        check_device(device, acceleration)

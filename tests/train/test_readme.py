@@ -24,7 +24,8 @@ def readme_run(finished_run, tmp_path, monkeypatch):
 def test_the_readme_runs_from_top_to_bottom(readme_run, capsys):
     """A first example that fails is the last thing a new user tries."""
     blocks = python_blocks()
-    assert len(blocks) == 7, "one, many, stock PPO, sequence PPO, own reward, metrics, heads"
+    wanted = "one, many, stock PPO, sequence PPO, own algorithm, own reward, metrics, heads"
+    assert len(blocks) == 8, wanted
     names: dict[str, object] = {}
     for block in blocks:
         shorter = block.replace("learn(2_000)", "learn(300)").replace("learn(5_000)", "learn(1)")
@@ -37,6 +38,7 @@ def test_the_readme_runs_from_top_to_bottom(readme_run, capsys):
     done = False
     while not done:
         _, reward, done, _, info = env.step(env.action_space.sample())
+    assert names["own"].n_iterations == 1
     terms = info["rewards"]
     assert reward == pytest.approx(terms["learned"] + 0.5 * terms["blinks"] - 0.1 * terms["jerk"])
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.common.rollout import Decoding
+from agents.common.decoding import Decoding
 from agents.transformer import MotionTransformer
 from esarm_env.task import AnimationTask
 from esarm_env.types import IntArray, Trajectories

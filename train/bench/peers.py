@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.common.rollout import Decoding
+from agents.common.decoding import Decoding
 from esarm_env.opening import open_task
 from esarm_env.task import AnimationTask, pad_stack
 from esarm_env.types import FloatArray, IntArray

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from esarm_env.errors import InputError
 from train.commands.options import write_json
+
+if TYPE_CHECKING:
+    from agents.acceleration import Acceleration
 
 
 def command_bench(
@@ -22,6 +26,10 @@ def command_bench(
     quick: bool = False,
     profile: bool = False,
     threads: int = 0,
+    device: str = "cpu",
+    bf16: bool = False,
+    compile: bool = False,
+    cuda_graphs: bool = False,
 ) -> None:
     """Measure a finished run beside its peers, or how fast things are here.
 
@@ -39,11 +47,16 @@ def command_bench(
         quick: Of `agents`, only 64 and 128 tokens, 16 episodes; takes a few minutes.
         profile: Of `agents`, instead of all that, where the time of our roll-out goes.
         threads: Of `agents`, CPU threads of torch; 0 means one for each processor.
+        device: Of `agents`, where all networks are: `cpu` or `cuda`.
+        bf16: Of `agents`, measure ours once more in bfloat16; likewise the next two, all together.
+        compile: With the update's forward pass compiled.
+        cuda_graphs: With the roll-out's step recorded and replayed; needs `--device cuda`.
     """
     if what == "env":
         figures = _environment(run)
     elif what == "agents":
-        figures = _profile(threads) if profile else _agents(quick, threads)
+        options = {"bf16": bf16, "compile": compile, "cuda_graphs": cuda_graphs}
+        figures = _profile(threads) if profile else _agents(quick, threads, device, options)
     elif what == "peers":
         figures = _peers(run or Path("runs/demo"))
     else:
@@ -60,7 +73,8 @@ def _environment(run: Path | None) -> dict[str, Any]:
     return figures
 
 
-def _agents(quick: bool, threads: int) -> dict[str, Any]:
+def _agents(quick: bool, threads: int, device: str, options: dict[str, bool]) -> dict[str, Any]:
+    from agents.acceleration import Acceleration
     from train.bench.agents import benchmark
     from train.bench.agents.table import render
 
@@ -71,9 +85,29 @@ def _agents(quick: bool, threads: int) -> dict[str, Any]:
             "episodes": benchmark.QUICK_EPISODES,
             "n_windows": benchmark.QUICK_WINDOWS,
         }
-    figures = benchmark.bench_agents(threads=threads, **sizes)
+    acceleration = Acceleration(**options)
+    check_device(device, acceleration)
+    figures = benchmark.bench_agents(
+        threads=threads, device=device, acceleration=acceleration, **sizes
+    )
     print(render(figures))
     return figures
+
+
+def check_device(device: str, acceleration: Acceleration) -> None:
+    """Check that torch has `device` here, and that it can do what is asked for.
+
+    Raises:
+        InputError: If not.
+    """
+    import torch
+
+    try:
+        acceleration.check_for(torch.device(device))
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"`device`: {str(error).splitlines()[0]}") from error
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(f"`device` must be one that torch finds here, got {device!r}; use `cpu`")
 
 
 def _profile(threads: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from agents.baselines import MeanFace
-from agents.common.rollout import Decoding
+from agents.common.decoding import Decoding
 from agents.transformer import MotionTransformer
 from esarm_env.face.loaders import OWN_HEAD, open_head
 from esarm_env.opening import open_task

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.logger import Logger
 
-from agents.common.rollout import Decoding
+from agents.common.decoding import Decoding
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.ppo import SequencePPO
 from agents.reinforce import SequenceReinforce

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from agents.cloning import CloneConfig, CloneTrainer, Demonstrations
+from agents.common.decoding import Decoding
 from agents.common.protocols import FloatArray, IntArray, SequenceTask
-from agents.common.rollout import Decoding, generate, sequence_seeds
+from agents.common.rollout import generate, sequence_seeds
 from agents.transformer import MotionTransformer
 
 MakeTask = Callable[..., SequenceTask]
@@ -453,7 +454,7 @@ def test_a_loss_that_is_no_number_stops_the_training(task: SequenceTask, broken:
 
 def test_a_loss_that_is_no_number_names_epoch_and_utterances(task: SequenceTask) -> None:
     """Among thousands of recordings, the broken one must be found in a batch of eight."""
-    rule = r"loss must be finite, got nan in epoch 1, utterances \[(\d+, )*5(, \d+)*\]"
+    rule = r"loss must be finite, got nan in epoch 1 for utterances \[(\d+, )*5(, \d+)*\]"
     with pytest.raises(RuntimeError, match=rule):
         _cloning(_BrokenFeatures(task, 5)).advance()
 

@@ -17,6 +17,7 @@ from stable_baselines3.common.logger import CSVOutputFormat, Logger
 from torch import Tensor
 
 from agents.cloning import BehaviourCloning, Demonstrations
+from agents.common.progress import TokenProgressBar
 from agents.common.protocols import SequenceTask
 from agents.ppo import SequencePPO
 
@@ -165,6 +166,23 @@ def test_callbacks_of_stable_baselines3_work(
     _assert_equal(calm.best_weights, watched.best_weights)
     assert np.isfinite(evaluation.best_mean_reward)
     assert len(list(tmp_path.glob("*.zip"))) == 2
+
+
+@pytest.mark.filterwarnings("ignore::tqdm.TqdmExperimentalWarning")
+def test_the_bar_of_progress_counts_tokens(
+    env: Env, network: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SB3's counts one step an epoch: it would stand at nothing until the end."""
+    seen: list[tuple[float, float]] = []
+    end = TokenProgressBar._on_training_end
+    monkeypatch.setattr(
+        TokenProgressBar,
+        "_on_training_end",
+        lambda bar: (seen.append((bar.pbar.n, bar.pbar.total)), end(bar)),
+    )
+    cloning = _cloning(env, network, patience=4)
+    cloning.learn(progress_bar=True)
+    assert seen == [(cloning.num_timesteps, cloning.num_timesteps)]
 
 
 def test_figures_are_logged_per_epoch(env: Env, network: dict[str, Any], tmp_path: Path) -> None:

@@ -6,6 +6,9 @@ import re
 
 import numpy as np
 import pytest
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.buffers import RolloutBuffer
 
 from agents.common.advantages import leave_one_out, terminal_gae
 
@@ -62,6 +65,34 @@ def test_the_batched_recursion_is_the_definition(
             returns[row, :length], expected + values[row, :length], atol=1e-5
         )
         assert (advantages[row, length:] == 0).all() and (returns[row, length:] == 0).all()
+
+
+@pytest.mark.parametrize(("gamma", "gae_lambda"), [(1.0, 1.0), (0.99, 0.95), (0.9, 0.0)])
+def test_one_episode_is_that_of_sb3(
+    rng: np.random.Generator, gamma: float, gae_lambda: float
+) -> None:
+    """Stable-Baselines3's own buffer, filled with one episode whose reward comes at the end."""
+    length, score = 23, 0.7
+    values = rng.normal(size=length).astype(np.float32)
+    box = spaces.Box(-1, 1, (1,))
+    theirs = RolloutBuffer(
+        length, box, spaces.Discrete(3), device="cpu", gamma=gamma, gae_lambda=gae_lambda
+    )
+    for step in range(length):
+        reward = np.array([score if step == length - 1 else 0.0])
+        begins = np.array([step == 0])
+        value = torch.from_numpy(values[step : step + 1])
+        theirs.add(np.zeros((1, 1)), np.zeros(1), reward, begins, value, torch.zeros(1))
+    theirs.compute_returns_and_advantage(torch.full((1,), 99.0), dones=np.array([True]))
+    advantages, returns = terminal_gae(
+        np.array([score], np.float32),
+        values[None],
+        np.array([length]),
+        gamma=gamma,
+        gae_lambda=gae_lambda,
+    )
+    np.testing.assert_allclose(advantages[0], theirs.advantages[:, 0], atol=1e-5)
+    np.testing.assert_allclose(returns[0], theirs.returns[:, 0], atol=1e-5)
 
 
 def test_without_discount_an_advantage_is_score_minus_value(rng: np.random.Generator) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
 
-from agents.common.buffer import EpisodeBatch, length_buckets
+from agents.common.buffer import EpisodeBatch, EpisodeBuffer, length_buckets, token_buckets
 
 MakeBatch = Callable[..., EpisodeBatch]
 
@@ -60,9 +60,9 @@ def test_inside_marks_tokens_and_not_padding(make_batch: MakeBatch) -> None:
     ]
 
 
-def test_rows_keep_their_numbers_and_lose_only_padding(make_batch: MakeBatch) -> None:
+def test_chosen_episodes_keep_their_numbers_and_lose_only_padding(make_batch: MakeBatch) -> None:
     """The ramp tells where each number came from: columns and rows must not mix."""
-    part = make_batch(2, 5, 3).rows(np.array([2, 0]))
+    part = EpisodeBuffer.pack(make_batch(2, 5, 3)).episodes(np.array([2, 0]))
     assert part.tokens.tolist() == [[10, 11, 12], [0, 1, -1]]
     assert part.log_probs.tolist() == [[-10, -11, -12], [0, -1, 0]]
     assert part.values.tolist() == [[20, 22, 24], [0, 2, 0]]
@@ -74,34 +74,138 @@ def test_rows_keep_their_numbers_and_lose_only_padding(make_batch: MakeBatch) ->
     assert part.scores.tolist() == [0.25, 0]
 
 
-def test_rows_keep_every_dtype(make_batch: MakeBatch) -> None:
-    """A float64 that slips in doubles the memory and fails only where torch meets it."""
-    batch = make_batch(2, 5, 3)
-    part = batch.rows(np.array([1]))
-    for field in fields(EpisodeBatch):
-        assert getattr(part, field.name).dtype == getattr(batch, field.name).dtype, field.name
+@pytest.mark.parametrize("lengths", [[1], [4, 4], [2, 5, 3], [9, 1, 1, 9]])
+def test_a_batch_comes_out_of_the_buffer_as_it_went_in(
+    make_batch: MakeBatch, lengths: list[int]
+) -> None:
+    """Numbers and dtypes: what is updated on must be what was sampled, as torch wants it."""
+    batch = make_batch(*lengths)
+    again = EpisodeBuffer.pack(batch).episodes()
+    for name in ("tokens", *_PER_TOKEN, *_PER_EPISODE):
+        one, two = getattr(batch, name), getattr(again, name)
+        np.testing.assert_array_equal(one, two, err_msg=name)
+        assert one.dtype == two.dtype, name
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 10, 11, 100])
+@pytest.mark.parametrize(
+    ("n_tokens", "wanted"), [(2, np.int16), (2**15, np.int16), (2**15 + 1, np.int32)]
+)
+def test_tokens_are_as_narrow_as_they_can_be(
+    make_batch: MakeBatch, n_tokens: int, wanted: type
+) -> None:
+    """A token that wraps round is another token; int64 is most of the memory."""
+    tokens = np.array([[0, n_tokens - 1]])
+    buffer = EpisodeBuffer.pack(make_batch(2, tokens=tokens))
+    assert buffer.tokens.dtype == wanted
+    assert buffer.tokens.tolist() == tokens[0].tolist()
+
+
+@pytest.mark.parametrize(("length", "highest"), [(128, 95), (128, 99_999), (16, 95)])
+def test_a_token_takes_at_most_twenty_bytes(
+    make_batch: MakeBatch, rng: np.random.Generator, length: int, highest: int
+) -> None:
+    """Of all arrays of tokens, and of everything where an episode has 128, unequal ones too."""
+    lengths = rng.integers(length // 2, length, 64, endpoint=True)
+    lengths[0] = length
+    tokens = np.where(np.arange(length) < lengths[:, None], highest, -1)
+    condition = np.zeros((64, 21), np.float32)
+    buffer = EpisodeBuffer.pack(make_batch(*lengths, tokens=tokens, condition=condition))
+    per_token = ("tokens", "log_probs", "values", "advantages", "returns")
+    assert buffer.n_tokens == lengths.sum()
+    assert sum(getattr(buffer, name).nbytes for name in per_token) <= 20 * buffer.n_tokens
+    per_episode = 4 * (21 + 3)
+    assert buffer.nbytes <= 20 * buffer.n_tokens + per_episode * 64
+    if highest < 2**15 and length == 128:
+        assert buffer.nbytes <= 20 * buffer.n_tokens
+
+
+@pytest.mark.parametrize("name", ["tokens", *_PER_TOKEN])
+def test_an_array_that_is_not_as_long_as_the_episodes_is_rejected(
+    make_batch: MakeBatch, name: str
+) -> None:
+    """One token too few shifts every episode behind it."""
+    buffer = EpisodeBuffer.pack(make_batch(3, 2))
+    short = getattr(buffer, name)[:-1]
+    rule = f"`{name}` must have shape (5,), got (4,)"
+    with pytest.raises(ValueError, match=re.escape(rule)):
+        replace(buffer, **{name: short})
+
+
+@pytest.mark.parametrize("name", ["condition", "scores"])
+def test_an_array_of_other_episodes_is_rejected(make_batch: MakeBatch, name: str) -> None:
+    """The scores of other episodes would train this policy."""
+    buffer = EpisodeBuffer.pack(make_batch(3, 2))
+    rule = f"`{name}` must have 2 rows, got 1"
+    with pytest.raises(ValueError, match=re.escape(rule)):
+        replace(buffer, **{name: getattr(buffer, name)[:-1]})
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 8, 9, 20, 1000, None])
 def test_minibatches_hold_each_episode_once_and_whole(
-    make_batch: MakeBatch, rng: np.random.Generator, size: int
+    make_batch: MakeBatch, rng: np.random.Generator, batch_size: int | None
 ) -> None:
     """An episode left out or taken twice biases the gradient; a cut one loses its reward."""
     lengths = rng.integers(1, 9, 11).tolist()
     batch = make_batch(*lengths)
-    parts = list(batch.minibatches(size, rng=rng))
+    parts = list(EpisodeBuffer.pack(batch).minibatches(batch_size, rng=rng))
     seen = np.concatenate([part.utterances for part in parts]) - 100
     assert sorted(seen.tolist()) == list(range(11))
-    assert sorted((len(part) for part in parts), reverse=True) == [
-        min(size, 11 - begin) for begin in range(0, 11, size)
-    ]
     for part in parts:
         assert part.tokens.shape[1] == part.lengths.max()
+        assert batch_size is None or len(part) == 1 or part.tokens.size <= batch_size
         for row, number in enumerate(part.utterances - 100):
             length = lengths[number]
             assert part.lengths[row] == length
             first = batch.tokens[number, 0]
             assert part.tokens[row, :length].tolist() == list(range(first, first + length))
+    if batch_size is None:
+        assert len(parts) == 1
+
+
+def test_a_budget_is_spent() -> None:
+    """Half-empty minibatches would be slower, and noisier, than what was asked for."""
+    rng = np.random.default_rng(0)
+    buckets = token_buckets(np.full(32, 80), budget=2560, rng=rng)
+    assert [len(rows) for rows in buckets] == [32]
+    mixed = np.repeat([10, 100], [30, 3])
+    sizes = {
+        (int(mixed[rows].max()), len(rows)) for rows in token_buckets(mixed, budget=300, rng=rng)
+    }
+    assert sizes == {(10, 30), (100, 3)}
+
+
+@pytest.mark.parametrize(
+    ("n", "budget", "sizes"), [(32, 800, [8] * 4), (33, 800, [6, 9, 9, 9]), (21, 800, [7] * 3)]
+)
+def test_no_minibatch_is_a_leftover(n: int, budget: int, sizes: list[int]) -> None:
+    """Ten of 80 tokens fit: two left over would make as large a step, and a noisier one."""
+    buckets = token_buckets(np.full(n, 80), budget=budget, rng=np.random.default_rng(0))
+    assert sorted(len(rows) for rows in buckets) == sizes
+
+
+def test_an_episode_over_the_budget_stands_alone() -> None:
+    """Left out, the longest utterances would never be learnt."""
+    rng = np.random.default_rng(0)
+    buckets = token_buckets(np.array([3, 50, 3, 40]), budget=10, rng=rng)
+    assert sorted(sorted(rows.tolist()) for rows in buckets) == [[0, 2], [1], [3]]
+
+
+@pytest.mark.parametrize("budget", [0, -3])
+def test_a_budget_of_nothing_is_rejected(rng: np.random.Generator, budget: int) -> None:
+    """An endless loop says less."""
+    rule = f"`budget` must be at least 1, got {budget}"
+    with pytest.raises(ValueError, match=re.escape(rule)):
+        token_buckets(np.array([3, 4]), budget=budget, rng=rng)
+
+
+def test_token_buckets_differ_between_epochs_and_come_in_random_order() -> None:
+    """The same minibatch every epoch, or always short to long, is what nobody asked for."""
+    lengths = np.repeat([10, 20, 40, 80, 160], 4)
+    rng = np.random.default_rng(0)
+    epochs = [token_buckets(lengths, budget=160, rng=rng) for _ in range(20)]
+    assert len({tuple(int(lengths[rows].max()) for rows in epoch) for epoch in epochs}) > 10
+    again = token_buckets(lengths, budget=160, rng=np.random.default_rng(0))
+    assert [rows.tolist() for rows in again] == [rows.tolist() for rows in epochs[0]]
 
 
 def test_neighbours_in_length_stand_together(rng: np.random.Generator) -> None:

@@ -1,9 +1,8 @@
-"""An algorithm of one's own is two methods: advantage-weighted regression, as in the README."""
+"""An algorithm of one's own is a loss: advantage-weighted regression, as in the README."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from agents.common.advantages import leave_one_out, spread
 from agents.common.buffer import EpisodeBatch
 from agents.common.sequence_algorithm import SequenceAlgorithm
 
@@ -26,15 +24,10 @@ Learn = Callable[..., dict[str, float]]
 class AdvantageWeightedRegression(SequenceAlgorithm):
     """Imitate one's own episodes, the better the more (Peng et al. 2019, arXiv:1910.00177)."""
 
-    def compute_advantages(self, batch: EpisodeBatch) -> EpisodeBatch:
-        """Compare each score with the other samples of its utterance."""
-        advantages = spread(leave_one_out(batch.scores, batch.utterances), batch)
-        return replace(batch, advantages=advantages, returns=spread(batch.scores, batch))
-
     def policy_loss(self, batch: EpisodeBatch, log_probs: torch.Tensor) -> torch.Tensor:
         """Weigh each token's log-likelihood by its exponentiated advantage, at most 20."""
-        weights = torch.from_numpy(batch.advantages).exp().clamp(max=20.0)
-        return -weights * log_probs
+        advantages = torch.as_tensor(batch.advantages, device=log_probs.device)
+        return -advantages.exp().clamp(max=20.0) * log_probs
 
 
 def test_the_weights_are_exponentiated_advantages(
@@ -47,8 +40,41 @@ def test_the_weights_are_exponentiated_advantages(
     np.testing.assert_allclose(loss.numpy(), [[0.5, 0.5 * np.e, 10.0]], rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("samples", "expected"), [(2, [-1, 1, -5, 5]), (1, [-3, -2, 0, 5])], ids=["others", "all"]
+)
+def test_scores_are_compared_unless_told_otherwise(
+    env: Env,
+    make_algorithm: MakeAlgorithm,
+    make_batch: MakeBatch,
+    samples: int,
+    expected: list[float],
+) -> None:
+    """1, 2 of one utterance and 4, 9 of another: with the other sample, or with the mean of 4."""
+    algorithm = make_algorithm(AdvantageWeightedRegression, env, samples_per_utterance=samples)
+    batch = make_batch(
+        1, 2, 3, 2, utterances=np.array([5, 5, 6, 6]), scores=np.array([1, 2, 4, 9], np.float32)
+    )
+    filled = algorithm.compute_advantages(batch)
+    column = np.array(expected, np.float32)[:, None]
+    np.testing.assert_array_equal(filled.advantages, np.where(batch.inside, column, 0))
+    scores = np.where(batch.inside, batch.scores[:, None], 0)
+    np.testing.assert_array_equal(filled.returns, scores)
+    assert filled.advantages.dtype == filled.returns.dtype == np.float32
+
+
+def test_one_sample_of_an_utterance_is_enough(
+    env: Env, make_algorithm: MakeAlgorithm, learn: Learn
+) -> None:
+    """The base must have a default for whoever has many utterances and a costly reward."""
+    algorithm = make_algorithm(
+        AdvantageWeightedRegression, env, samples_per_utterance=1, n_episodes=6
+    )
+    assert np.isfinite(learn(algorithm)["train/policy_loss"])
+
+
 @pytest.mark.parametrize("seed", [0])
-def test_two_methods_are_an_algorithm_that_learns_saves_and_goes_on(
+def test_a_loss_is_an_algorithm_that_learns_saves_and_goes_on(
     env: Env, tmp_path: Path, make_algorithm: MakeAlgorithm, learn: Learn, seed: int
 ) -> None:
     """Whoever brings a loss must get the rest: optimisation, logging, saving, resumption."""

@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from agents.common.decoding import Decoding, choose
 from agents.common.protocols import FloatArray, IntArray, SequenceTask
-from agents.common.rollout import Decoding, Rollout, choose, generate, sequence_seeds
+from agents.common.rollout import Rollout, generate, sequence_seeds
 from agents.transformer import MotionTransformer
 
 _SAMPLED = Decoding(temperature=1.0)
@@ -213,11 +214,12 @@ def test_the_result_does_not_depend_on_the_order(
 def test_log_probabilities_are_those_of_the_full_pass(
     model: MotionTransformer, task: SequenceTask, decoding: Decoding
 ) -> None:
-    """They are the denominator of the ratio: the policy's own, at temperature 1, cached or not."""
+    """They are the denominator of the ratio: of what was sampled from, cached or not."""
     written = _write(model, task, np.arange(12), decoding=decoding)
     logits = _full_logits(model, task, written.tokens)
     index = torch.from_numpy(written.tokens).clamp(min=0)[..., None]
-    expected = logits.log_softmax(-1).gather(2, index)[..., 0].numpy()
+    tempered = logits / (decoding.temperature or 1.0)
+    expected = tempered.log_softmax(-1).gather(2, index)[..., 0].numpy()
     inside = written.tokens >= 0
     np.testing.assert_allclose(written.log_probs[inside], expected[inside], atol=1e-5)
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from agents.common.buffer import EpisodeBatch
+from agents.common.protocols import SequenceTask
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.common.update import (
     adapted_kl_coef,
@@ -25,6 +26,8 @@ from agents.ppo import SequencePPO
 from agents.reinforce import SequenceReinforce
 
 Env = gymnasium.Env[Any, Any]
+MakeTask = Callable[..., SequenceTask]
+MakeEnv = Callable[..., Env]
 MakeAlgorithm = Callable[..., SequenceAlgorithm]
 MakeBatch = Callable[..., EpisodeBatch]
 Learn = Callable[..., dict[str, float]]
@@ -109,12 +112,17 @@ def test_the_coefficient_follows_the_divergence_and_is_saved(
 
 @pytest.mark.parametrize("kind", [SequencePPO, SequenceGRPO])
 def test_an_iteration_ends_early_before_the_step_that_is_too_far(
-    env: Env, make_algorithm: MakeAlgorithm, learn: Learn, kind: type[SequenceAlgorithm]
+    make_env: MakeEnv,
+    make_task: MakeTask,
+    make_algorithm: MakeAlgorithm,
+    learn: Learn,
+    kind: type[SequenceAlgorithm],
 ) -> None:
     """The minibatch that shows the excess must not be stepped on, as in SB3."""
-    whole = make_algorithm(kind, env, n_epochs=3, batch_size=8)
+    env = make_env(make_task(max_chunks=1))  # 16 episodes of 2 tokens, in minibatches of 16 tokens
+    whole = make_algorithm(kind, env, n_epochs=3, batch_size=16)
     assert learn(whole)["train/n_minibatches"] == 6
-    cut = make_algorithm(kind, env, n_epochs=3, batch_size=8, target_kl=1e-7)
+    cut = make_algorithm(kind, env, n_epochs=3, batch_size=16, target_kl=1e-7)
     logged = learn(cut)
     steps = {int(state["step"]) for state in cut.policy.optimizer.state.values()}
     assert logged["train/n_minibatches"] < 6
@@ -128,7 +136,7 @@ def test_the_mean_over_sequences_is_another_loss(
 ) -> None:
     """An option that is taken and ignored gives one curve under two names."""
     # One minibatch of episodes of unequal length: among equals the two means are one.
-    extra = {} if kind is SequenceReinforce else {"batch_size": 48}
+    extra = {} if kind is SequenceReinforce else {"batch_size": None}
     entropies = [
         learn(
             make_algorithm(kind, env, loss_mean=loss_mean, n_episodes=48, **extra), n_iterations=3

@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from agents.acceleration import PLAIN, Acceleration
+
 BAR_LENGTH = 128
 # Phase, rival, and how many times faster ours must be; each at `BAR_LENGTH`.
 BAR_RATIOS = (
@@ -22,11 +24,12 @@ BAR_GROWTH, GROWTH_FROM, GROWTH_TO = 1.3, 64, 256
 Row = dict[str, Any]
 
 
-def bars_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def bars_of(rows: Sequence[Row], *, acceleration: Acceleration = PLAIN) -> list[dict[str, Any]]:
     """Return a bar for all that the rows can answer.
 
     Args:
         rows: Of `train.bench.agents.benchmark.row_of`.
+        acceleration: What the accelerated row trades for speed; says how far off it may be.
 
     Returns:
         Of each `name`, `value`, `bar`, `at_most` and `reached`.
@@ -53,7 +56,22 @@ def bars_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
                 f"update, cost of a token from {GROWTH_FROM} to {GROWTH_TO} x {n_episodes}: times"
             )
             bars.append(_bar(name, rates[0] / rates[1], BAR_GROWTH, at_most=True))
-    return bars
+    return bars + _equality(rows, acceleration)
+
+
+def _equality(rows: Sequence[Row], acceleration: Acceleration) -> list[dict[str, Any]]:
+    """Return a bar per row of ours: how far its log-probabilities are from the plain network's."""
+    limits = {"ours": PLAIN.tolerance, "accelerated": acceleration.tolerance}
+    return [
+        _bar(
+            f"log-probabilities, {row['length']} x {row['n_episodes']}, {row['name']}: nats off",
+            row["log_prob_error"],
+            limits[row["backend"]],
+            at_most=True,
+        )
+        for row in rows
+        if row["backend"] in limits and "log_prob_error" in row
+    ]
 
 
 def ratio_of(ours: Row, theirs: Row, phase: str) -> float:

@@ -10,10 +10,14 @@ import os
 import statistics
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
+import torch
+
+from agents.acceleration import PLAIN, Acceleration
 from train.bench.agents.bars import bars_of
 from train.bench.agents.cases import BACKENDS, Case, Sizes, reason_to_skip
 from train.bench.environment import describe_machine
@@ -34,7 +38,7 @@ class Worker(Protocol):
         """Measure every phase once; see `train.bench.agents.cases.Backend`."""
 
     def finish(self) -> dict[str, Any]:
-        """Return `above_mib`, `total_mib`, `buffer_bytes` and `parameters`."""
+        """Return memory, `buffer_bytes`, `parameters`, and of ours `log_prob_error`."""
 
     def kill(self) -> None:
         """End it at once."""
@@ -47,6 +51,8 @@ def bench_agents(
     n_windows: int = N_WINDOWS,
     threads: int = 0,
     sizes: Sizes | None = None,
+    device: str = "cpu",
+    acceleration: Acceleration = PLAIN,
     start: Callable[[Case], Worker] | None = None,
     note: Callable[[str], None] = print,
 ) -> dict[str, Any]:
@@ -58,6 +64,8 @@ def bench_agents(
         n_windows: How often each case is timed, after one window that warms up.
         threads: Of torch in each process; 0 means one for each processor.
         sizes: Of the networks; 4 layers of width 128 by default.
+        device: Where all networks are.
+        acceleration: If anything is traded for speed, ours is measured both without and with it.
         start: Starts a case; by default a process of its own.
         note: Told what comes next.
 
@@ -69,22 +77,32 @@ def bench_agents(
 
     threads, sizes = threads or os.cpu_count() or 1, sizes or Sizes()
     start = start or partial(RemoteAgent, threads=threads)
-    reasons = {backend: reason_to_skip(backend) for backend in BACKENDS}
+    acceleration.check_for(torch.device(device))
+    backends = [name for name in BACKENDS if name != "accelerated" or acceleration != PLAIN]
+    reasons = {backend: reason_to_skip(backend) for backend in backends}
     there = [backend for backend, reason in reasons.items() if reason is None]
     load_before = list(os.getloadavg())
     rows: list[Row] = []
     for length in lengths:
         for n_episodes in episodes:
             note(f"{n_episodes} episodes of {length} tokens: {len(there)} cases")
-            group = [Case(backend, length, n_episodes, sizes) for backend in there]
+            group = [
+                Case(backend, length, n_episodes, sizes, device, acceleration) for backend in there
+            ]
             rows += measure_group(group, start, n_windows=n_windows)
     model = make_model(Case("ours", lengths[0], 1, sizes))
     flops = {length: flops_per_token(model, length=length) for length in lengths}
     return {
         "machine": describe_machine()
-        | {"threads": threads, "load_before": load_before, "load_after": list(os.getloadavg())}
+        | {
+            "threads": threads,
+            "device": device_name(device),
+            "load_before": load_before,
+            "load_after": list(os.getloadavg()),
+        }
         | {"rivals": _versions()},
         "network": sizes.network,
+        "acceleration": asdict(acceleration),
         "cases": rows,
         "not_run": [
             {"backend": backend, "name": BACKENDS[backend], "reason": reason}
@@ -92,7 +110,7 @@ def bench_agents(
             if reason is not None
         ],
         "limits": [limit_of(row, flops[row["length"]]) for row in rows if row["backend"] == "ours"],
-        "bars": bars_of(rows),
+        "bars": bars_of(rows, acceleration=acceleration),
     }
 
 
@@ -184,6 +202,11 @@ def limit_of(row: Row, forward_flops: float) -> Row:
         "rollout_share": reached["rollout_gflops"] / limit,
         "update_share": reached["update_gflops"] / limit,
     }
+
+
+def device_name(device: str) -> str:
+    """Return the name of the accelerator, or `cpu`."""
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
 
 
 def _versions() -> dict[str, str]:

@@ -7,8 +7,11 @@ import importlib.util
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+from agents.acceleration import PLAIN, Acceleration
+
 BACKENDS = {
     "ours": "SequencePPO",
+    "accelerated": "SequencePPO, accelerated",
     "stock": "SB3 PPO, same network",
     "recurrent": "RecurrentPPO, our minibatches",
     "recurrent-128": "RecurrentPPO, its defaults",
@@ -61,12 +64,16 @@ class Case:
         length: Tokens of an episode, T.
         n_episodes: Episodes at once, N.
         sizes: Of the network.
+        device: Where the networks are.
+        acceleration: What `accelerated` trades for speed.
     """
 
     backend: str
     length: int
     n_episodes: int
     sizes: Sizes = field(default_factory=Sizes)
+    device: str = "cpu"
+    acceleration: Acceleration = PLAIN
 
     @property
     def n_tokens(self) -> int:
@@ -80,7 +87,11 @@ class Case:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Case:
         """Return the case that `to_dict` was called on."""
-        return cls(**{**values, "sizes": Sizes(**values["sizes"])})
+        parts = {
+            "sizes": Sizes(**values["sizes"]),
+            "acceleration": Acceleration(**values["acceleration"]),
+        }
+        return cls(**{**values, **parts})
 
 
 class Backend(Protocol):
@@ -114,6 +125,14 @@ def preload(backend: str) -> None:
     """Import what `backend` needs, so that its modules do not count as its memory."""
     if backend in _NEEDS:
         importlib.import_module(_NEEDS[backend])
+
+
+def settle(device: str) -> None:
+    """Wait until `device` has done what it was told, so that a clock can be read."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.synchronize(device)
 
 
 def phase(seconds: float, n_tokens: int, *, measured: float = 1.0) -> dict[str, float]:

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from agents.acceleration import PLAIN
 from agents.common.protocols import find_in_env
+from agents.common.update import token_terms
 from agents.ppo import SequencePPO
 from agents.transformer import MotionTransformer, PolicyConfig
-from train.bench.agents.cases import Case, phase
+from train.bench.agents.cases import Case, phase, settle
 from train.bench.agents.problem import make_env, make_task
 
 MATMUL_SIZE = 1024
@@ -28,11 +30,13 @@ class Ours:
             "MotionPolicy",
             env,
             n_episodes=case.n_episodes,
-            batch_size=min(case.sizes.batch_size, case.n_episodes),
+            batch_size=min(case.sizes.batch_size, case.n_episodes) * case.length,
             n_epochs=1,
             samples_per_utterance=1,
             kl_coef=0.0,
             seed=0,
+            device=case.device,
+            acceleration=case.acceleration if case.backend == "accelerated" else PLAIN,
             policy_kwargs={"network": case.sizes.network},
         )
         _, self._callback = self.algorithm._setup_learn(1)
@@ -47,24 +51,46 @@ class Ours:
 
     def window(self) -> dict[str, Any]:
         """As of `Backend`; a roll-out holds its scoring, which is measured once more alone."""
-        begin = time.perf_counter()
+        begin = self._now()
         self.collect()
-        collected = time.perf_counter()
+        collected = self._now()
         self._score()
-        scored = time.perf_counter()
+        scored = self._now()
         self.algorithm.train()
-        updated = time.perf_counter()
+        updated = self._now()
         n_tokens = self._case.n_tokens
         return {
             "rollout": phase(collected - begin, n_tokens),
             "score": phase(scored - collected, n_tokens),
             "update": phase(updated - scored, n_tokens),
-            "matmul_gflops": matmul_gflops(),
+            "matmul_gflops": matmul_gflops(device=self._case.device),
         }
 
     def buffer_bytes(self) -> int:
         """As of `Backend`."""
-        return array_bytes(self.algorithm.batch)
+        return array_bytes(self.algorithm.rollout_buffer)
+
+    def log_prob_error(self) -> float:
+        """As of `Backend`: of what roll-out and update say, the further from the plain network."""
+        self.collect()
+        algorithm, batch = self.algorithm, self.algorithm.batch
+        assert batch is not None, "collected"
+        plain, used = (
+            token_terms(
+                forward, None, algorithm.task, batch, device=algorithm.device, acceleration=options
+            )
+            for forward, options in (
+                (algorithm.model, PLAIN),
+                (algorithm.forward, algorithm.acceleration),
+            )
+        )
+        exact = plain.log_probs.detach().cpu().numpy()
+        others = (batch.log_probs, used.log_probs.detach().cpu().numpy())
+        return float(max(np.abs(other - exact)[batch.inside].max() for other in others))
+
+    def _now(self) -> float:
+        settle(self._case.device)
+        return time.perf_counter()
 
     def _score(self) -> None:
         batch = self.algorithm.batch
@@ -100,13 +126,15 @@ def parameters_of(module: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def matmul_gflops(size: int = MATMUL_SIZE) -> float:
+def matmul_gflops(size: int = MATMUL_SIZE, *, device: str = "cpu") -> float:
     """Return how fast this process multiplies big matrices right now, in GFLOP/s, best of 3."""
-    left, right = torch.rand(size, size), torch.rand(size, size)
+    left, right = torch.rand(2, size, size, device=device)
     seconds = []
     for _ in range(3):
+        settle(device)
         begin = time.perf_counter()
         torch.mm(left, right)
+        settle(device)
         seconds.append(time.perf_counter() - begin)
     return 2e-9 * size**3 / min(seconds)
 

@@ -17,7 +17,7 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from train.bench.agents.cases import Case, phase
+from train.bench.agents.cases import Case, phase, settle
 from train.bench.agents.ours import array_bytes, parameters_of
 from train.bench.agents.problem import N_TOKENS, make_env, make_task
 
@@ -45,7 +45,7 @@ class Stock:
             batch_size=min(STOCK_BATCH_SIZE, case.n_tokens),
             n_epochs=1,
             seed=0,
-            device="cpu",
+            device=case.device,
             policy_kwargs={"network": case.sizes.network},
         )
         _, self._callback = self._algorithm._setup_learn(1)
@@ -53,8 +53,8 @@ class Stock:
 
     def window(self) -> dict[str, Any]:
         """As of `Backend`."""
-        most = self._case.sizes.n_minibatches
-        return {"rollout": self._collect(), "update": timed_update(self._algorithm, most)}
+        most, device = self._case.sizes.n_minibatches, self._case.device
+        return {"rollout": self._collect(), "update": timed_update(self._algorithm, most, device)}
 
     def buffer_bytes(self) -> int:
         """As of `Backend`."""
@@ -66,10 +66,11 @@ class Stock:
             policy.forward,
             self._stand_in(),
             chosen=spread_indices(case.length, case.sizes.n_forwards),
+            device=case.device,
         )
         policy.forward = calls  # type: ignore[method-assign]
         try:
-            seconds = timed_collect(self._algorithm, self._callback)
+            seconds = timed_collect(self._algorithm, self._callback, case.device)
         finally:
             del policy.forward
         left_out = case.length - len(calls.seconds)
@@ -79,10 +80,12 @@ class Stock:
     def _stand_in(self) -> Callable[..., Any]:
         """Return what acts in place of the network: random tokens."""
         n_envs, chance = self._case.n_episodes, -math.log(N_TOKENS)
+        device = self._case.device
 
         def act(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, ...]:
-            actions = torch.randint(N_TOKENS, (n_envs,))
-            return actions, torch.zeros(n_envs, 1), torch.full((n_envs,), chance)
+            actions = torch.randint(N_TOKENS, (n_envs,), device=device)
+            values = torch.zeros(n_envs, 1, device=device)
+            return actions, values, torch.full((n_envs,), chance, device=device)
 
         return act
 
@@ -110,7 +113,7 @@ class Recurrent:
                 batch_size=min(batch_size, case.n_tokens),
                 n_epochs=1,
                 seed=0,
-                device="cpu",
+                device=case.device,
                 policy_kwargs={
                     "lstm_hidden_size": hidden,
                     "shared_lstm": True,
@@ -127,10 +130,11 @@ class Recurrent:
 
     def window(self) -> dict[str, Any]:
         """As of `Backend`."""
-        seconds = timed_collect(self._algorithm, self._callback)
+        case = self._case
+        seconds = timed_collect(self._algorithm, self._callback, case.device)
         return {
-            "rollout": phase(seconds, self._case.n_tokens),
-            "update": timed_update(self._algorithm, self._case.sizes.n_minibatches),
+            "rollout": phase(seconds, case.n_tokens),
+            "update": timed_update(self._algorithm, case.sizes.n_minibatches, case.device),
         }
 
     def buffer_bytes(self) -> int:
@@ -164,13 +168,13 @@ class Generate:
 
         self._case = case
         size = largest_within(lambda width: parameters_of(make(width)), parameters)
-        self._model = make(size).eval()
+        self._model = make(size).eval().to(case.device)
         self.parameters = parameters_of(self._model)
 
     def window(self) -> dict[str, Any]:
         """As of `Backend`; there is no update."""
         case = self._case
-        start = torch.full((case.n_episodes, 1), N_TOKENS)
+        start = torch.full((case.n_episodes, 1), N_TOKENS, device=case.device)
         begin = time.perf_counter()
         with torch.inference_mode():
             written = self._model.generate(
@@ -181,6 +185,7 @@ class Generate:
                 top_k=0,
                 use_cache=True,
             )
+        settle(case.device)
         seconds = time.perf_counter() - begin
         assert written.shape[1] == case.length + 1, "nothing ends a sequence early"
         return {"rollout": phase(seconds, case.n_tokens)}
@@ -194,10 +199,16 @@ class SampledCalls:
     """Runs a function at chosen calls and times it; a stand-in answers the others."""
 
     def __init__(
-        self, run: Callable[..., Any], stand_in: Callable[..., Any], *, chosen: list[int]
+        self,
+        run: Callable[..., Any],
+        stand_in: Callable[..., Any],
+        *,
+        chosen: list[int],
+        device: str = "cpu",
     ) -> None:
-        """Take over; `chosen` are numbers of calls, from 0."""
+        """Take over; `chosen` are numbers of calls, from 0, to networks on `device`."""
         self._run, self._stand_in, self._chosen = run, stand_in, set(chosen)
+        self._device = device
         self._n_calls = 0
         self.seconds: list[float] = []
 
@@ -206,8 +217,10 @@ class SampledCalls:
         self._n_calls += 1
         if self._n_calls - 1 not in self._chosen:
             return self._stand_in(*args, **kwargs)
+        settle(self._device)
         begin = time.perf_counter()
         answer = self._run(*args, **kwargs)
+        settle(self._device)
         self.seconds.append(time.perf_counter() - begin)
         return answer
 
@@ -225,17 +238,18 @@ class Marks:
             yield each
 
 
-def timed_collect(algorithm: OnPolicyAlgorithm, callback: Any) -> float:
+def timed_collect(algorithm: OnPolicyAlgorithm, callback: Any, device: str) -> float:
     """Collect one buffer of steps as `learn` would, and return how many seconds it took."""
     assert algorithm.env is not None, "made with one"
     begin = time.perf_counter()
     algorithm.collect_rollouts(
         algorithm.env, callback, algorithm.rollout_buffer, n_rollout_steps=algorithm.n_steps
     )
+    settle(device)
     return time.perf_counter() - begin
 
 
-def timed_update(algorithm: PPO, most: int) -> dict[str, float]:
+def timed_update(algorithm: PPO, most: int, device: str = "cpu") -> dict[str, float]:
     """Train for one epoch, but on at most `most` of its minibatches, and return the phase."""
     buffer, marks = algorithm.rollout_buffer, Marks()
     n_tokens = buffer.buffer_size * buffer.n_envs
@@ -251,6 +265,7 @@ def timed_update(algorithm: PPO, most: int) -> dict[str, float]:
         algorithm.train()
     finally:
         del buffer.get
+    settle(device)
     end = time.perf_counter()
     # What comes before the first minibatch (flattening the buffer) is paid once.
     seconds = marks.first - begin + (end - marks.first) * n_all / n_run

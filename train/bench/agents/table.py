@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 _PHASES = ("rollout", "update", "iteration", "score")
-_COLUMNS = ("agent", "T", "N", *_PHASES, "MiB", "MiB total", "buffer KiB", "parameters")
+_MEMORY = {"above_mib": "MiB", "total_mib": "MiB total", "gpu_mib": "GPU MiB"}
+_COLUMNS = ("agent", "T", "N", *_PHASES, *_MEMORY.values(), "buffer KiB", "parameters")
 _LEGEND = """\
 T tokens an episode, N episodes at once; tokens/s: the median window (slowest and fastest are in the
 JSON); iteration: a roll-out with its scores, and an update of one epoch; MiB: peak above a process
-with the modules alone"""
+with the modules alone; GPU MiB: peak of torch's tensors there"""
 _BUSY_LOAD = 0.5
 
 
@@ -37,7 +38,8 @@ def _heading(figures: dict[str, Any]) -> str:
     )
     versions = machine["versions"] | machine["rivals"]
     lines = [
-        f"{machine['cpus']} CPUs, {machine['threads']} threads, {machine['system']}; "
+        f"{machine['cpus']} CPUs, {machine['threads']} threads, networks on {machine['device']}, "
+        f"{machine['system']}; "
         f"load {before} before, {after} after",
         ", ".join(f"{name} {text}" for name, text in versions.items()),
         "network: " + ", ".join(f"{name} {size}" for name, size in figures["network"].items()),
@@ -62,7 +64,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     rates = (_rate(row["phases"].get(name)) for name in _PHASES)
-    memory = (f"{row[key]:,.0f}" for key in ("above_mib", "total_mib"))
+    memory = (f"{row[key]:,.0f}" if row[key] else "-" for key in _MEMORY)
     buffer = f"{row['buffer_bytes'] / 1024:,.0f}" if row["buffer_bytes"] else "-"
     sizes = (f"{row['length']}", f"{row['n_episodes']}")
     return row["name"], *sizes, *rates, *memory, buffer, f"{row['parameters']:,}"

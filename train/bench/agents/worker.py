@@ -29,7 +29,7 @@ class LocalAgent:
     def __init__(self, case: Case) -> None:
         """Make what `case` names; modules and what else was there do not count as its memory."""
         preload(case.backend)
-        self._memory = Memory()
+        self._memory, self._device = Memory(), case.device
         self._backend = open_backend(case)
 
     def wait(self) -> None:
@@ -40,12 +40,16 @@ class LocalAgent:
         return self._backend.window()
 
     def finish(self) -> dict[str, Any]:
-        """Return `above_mib`, `total_mib`, `buffer_bytes` and `parameters`."""
-        return {
+        """Return memory, `buffer_bytes`, `parameters`, and of ours `log_prob_error`."""
+        figures = {
             **self._memory.figures(),
+            "gpu_mib": gpu_mib(self._device),
             "buffer_bytes": self._backend.buffer_bytes(),
             "parameters": self._backend.parameters,
         }
+        if isinstance(self._backend, Ours):
+            figures["log_prob_error"] = self._backend.log_prob_error()
+        return figures
 
     def kill(self) -> None:
         """Do nothing: there is no process to end."""
@@ -106,7 +110,7 @@ class RemoteAgent:
 
 def open_backend(case: Case) -> Backend:
     """Make the networks, the task and the environments of a case."""
-    if case.backend == "ours":
+    if case.backend in ("ours", "accelerated"):
         return Ours(case)
     if case.backend == "stock":
         return Stock(case)
@@ -116,6 +120,13 @@ def open_backend(case: Case) -> Backend:
     ours = case.length * min(case.sizes.batch_size, case.n_episodes)
     batch_size = ours if case.backend == "recurrent" else RECURRENT_BATCH_SIZE
     return Recurrent(case, parameters=parameters, batch_size=batch_size)
+
+
+def gpu_mib(device: str) -> float:
+    """Return the most that tensors took on `device` in this process; 0 on a CPU."""
+    if not device.startswith("cuda"):
+        return 0.0
+    return torch.cuda.max_memory_allocated(device) / 2**20
 
 
 def main(order: dict[str, Any]) -> None:

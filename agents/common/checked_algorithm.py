@@ -1,0 +1,110 @@
+"""An SB3 algorithm that knows its task: refuses another one, and remembers where it was saved.
+
+Its progress bar counts tokens.
+"""
+
+from __future__ import annotations
+
+import io
+import pathlib
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+
+from agents.common.fingerprint import Fingerprint, check_fingerprint, fingerprint_of
+from agents.common.progress import TokenProgressBar
+from agents.common.protocols import find_in_env
+
+SavePath = str | pathlib.Path | io.BufferedIOBase
+Self = TypeVar("Self", bound="CheckedAlgorithm")
+
+_SB3_MISMATCH = "spaces do not match"
+_OTHER_SPACES = (
+    "`env` must have the spaces that the agent was trained with, those of another tokenizer, "
+    "corpus or observation do not fit"
+)
+
+
+class CheckedAlgorithm(BaseAlgorithm):
+    """What sequence algorithms and cloning share beside their networks.
+
+    Attributes:
+        task_fingerprint: Of the task that the agent was trained on; None takes any.
+        last_checkpoint: File that it was last saved to or loaded from; None if there is none.
+    """
+
+    task_fingerprint: Fingerprint | None = None
+    last_checkpoint: str | None = None
+
+    def save(
+        self,
+        path: SavePath,
+        exclude: Iterable[str] | None = None,
+        include: Iterable[str] | None = None,
+    ) -> None:
+        """As Stable-Baselines3's; the file is named where a later training comes to grief."""
+        super().save(path, exclude, include)
+        self._note_checkpoint(path)
+
+    @classmethod
+    def load(
+        cls: type[Self], path: SavePath, env: GymEnv | None = None, *args: Any, **kwargs: Any
+    ) -> Self:
+        """As Stable-Baselines3's; an `env` of another tokenizer or corpus is refused.
+
+        Raises:
+            ValueError: If `env` has other spaces, another tokenizer or another corpus.
+        """
+        try:
+            loaded = super().load(path, env, *args, **kwargs)
+        except ValueError as error:
+            if _SB3_MISMATCH not in str(error):
+                raise
+            raise ValueError(f"{_OTHER_SPACES}, got: {error}") from error
+        loaded._note_checkpoint(path)
+        return loaded
+
+    def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
+        """As Stable-Baselines3's; an `env` of another tokenizer or corpus is refused.
+
+        Raises:
+            ValueError: If `env` has other spaces, another tokenizer or another corpus.
+        """
+        before = self.env
+        try:
+            super().set_env(env, force_reset)
+        except ValueError as error:
+            if _SB3_MISMATCH not in str(error):
+                raise
+            raise ValueError(f"{_OTHER_SPACES}, got: {error}") from error
+        try:
+            self._check_env()
+        except ValueError:
+            self.env = before
+            raise
+
+    def _check_env(self) -> None:
+        """Check `env`, if there is one, before anything is built for it or learnt from it."""
+        if self.env is not None:
+            found = fingerprint_of(find_in_env(self.env, "sequence_task"))
+            check_fingerprint(found, trained=self.task_fingerprint)
+            self.task_fingerprint = self.task_fingerprint or found
+
+    def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
+        ready = super()._init_callback(callback)
+        if not progress_bar:
+            return ready
+        both = CallbackList([ready, TokenProgressBar()])
+        both.init_callback(self)
+        return both
+
+    def _note_checkpoint(self, path: SavePath) -> None:
+        if isinstance(path, str | pathlib.Path):
+            file = pathlib.Path(path)
+            self.last_checkpoint = str(file if file.suffix else file.with_suffix(".zip"))
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "last_checkpoint"]
