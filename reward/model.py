@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from esarm_env.weights import load_module, save_weights
+from reward.chunks import ChunkBatch
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ class RewardTransformer(nn.Module):
 
     offset: Tensor
     scale: Tensor
+    # What it is like beside other models, see `reward.learned.RewardModel`.
+    needs_condition = False
+    stream_names: tuple[str, ...] = ()
 
     def __init__(self, config: RewardConfig, *, audio_dim: int, motion_dim: int) -> None:
         """Build the model for chunks of `audio_dim` audio and `motion_dim` motion values."""
@@ -95,6 +99,15 @@ class RewardTransformer(nn.Module):
         inside = torch.arange(motion.shape[1]) < n_chunks[:, None]
         raw = (per_chunk * inside).sum(1) / n_chunks
         return (raw - self.offset) / self.scale
+
+    def score_members(self, batch: ChunkBatch) -> Tensor:
+        """Return standardised scores as of an ensemble of one, shape (1, B, 1)."""
+        scores: Tensor = self(batch.audio, batch.motion, batch.n_chunks)
+        return scores[None, :, None]
+
+    def combine(self, scores: Tensor) -> Tensor:
+        """Return the scores (B, 1) of an ensemble of one (1, B, 1)."""
+        return scores[0]
 
     def standardise(self, scores: Tensor) -> None:
         """Make `scores`, as returned now for reference animations, have mean 0 and spread 1.

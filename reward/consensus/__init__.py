@@ -7,8 +7,9 @@ tell, the scale is millimetres, and the same figure can be worked out for any mo
 
 - `errors`: the expected error of a motion against a policy's samples, chunk by chunk.
 - `data`: what the model learns from: samples, noise levels, recordings, damage.
-- `network`: the model; it hears the speech, imagines a few faces, and measures how far off one is.
-- `training`: teaches it.
+- `stream_error`, `member`, `network`: the model; it hears the speech, imagines a few faces, and
+  measures how far off one is.
+- `batches`, `losses`, `training`: teach it.
 - `settings`: sizes and settings.
 """
 

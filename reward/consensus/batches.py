@@ -26,8 +26,8 @@ class Batch:
         errors: Expected, shape (B, P, C, S), mm.
         noise: Shape (B, P), noise levels of roll-outs; nan for all else.
         present: Shape (B, P), bool.
-        n_samples: How many of the P are samples; the next two are ground truth.
-        n_recorded: How many are ground truth.
+        n_samples: How many of the P are samples; these come first.
+        n_recorded: How many of those behind them are ground truth.
     """
 
     audio: Tensor
@@ -59,7 +59,10 @@ def draw_batch(
         data.audio[utterances, :width],
         condition,
         data.n_chunks[utterances],
-        *(torch.cat([getattr(p, n) for p in parts], dim=1) for n in Animations.__annotations__),
+        motion=torch.cat([part.motion for part in parts], dim=1),
+        errors=torch.cat([part.errors for part in parts], dim=1),
+        noise=torch.cat([part.noise for part in parts], dim=1),
+        present=torch.cat([part.present for part in parts], dim=1),
         n_samples=n_samples,
         n_recorded=data.recorded.motion.shape[1],
     )

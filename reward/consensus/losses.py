@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from reward.consensus.batches import Batch
-from reward.consensus.network import ConsensusModel, Judgement, mean_of_chunks
+from reward.consensus.member import Judgement, mean_of_chunks
+from reward.consensus.network import ConsensusModel
 
 # Weights of the parts, chosen on validation utterances of the synthetic corpus.
 LEVEL, OTHERS, RECORDED, NOISE = 0.1, 0.3, 0.3, 0.1

@@ -30,7 +30,8 @@ class ConsensusConfig:
     Attributes:
         members: Models of the ensemble; they share the data, not the random numbers.
         disagreement: Weight of the members' spread that is taken off the mean score.
-        samples: Animations of each training utterance drawn from the policy; at least 2.
+        train_utterances: Training utterances to learn from (evenly spaced ones); 0 means all.
+        samples: Animations of each of them drawn from the policy; at least 2.
         families: Kinds of damage to learn from (`reward.demonstrations.corruptions`).
         strengths: Of the damage; above 0, at most 1.
         damages: Families, drawn for each utterance, that damage a sample of it at every strength.
@@ -54,7 +55,8 @@ class ConsensusConfig:
 
     members: int = 1
     disagreement: float = 0.0
-    samples: int = 16
+    train_utterances: int = 960
+    samples: int = 8
     families: tuple[str, ...] = FAMILIES
     strengths: tuple[float, ...] = (0.25, 0.5, 1.0)
     damages: int = 4
@@ -65,11 +67,11 @@ class ConsensusConfig:
     rank: int = 12
     hidden: int = 96
     dropout: float = 0.1
-    margin: float = 8.0
-    epochs: int = 24
+    margin: float = 6.0
+    epochs: int = 20
     batch_size: int = 16
-    samples_per_update: int = 12
-    others_per_update: int = 6
+    samples_per_update: int = 8
+    others_per_update: int = 4
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     hidden_speakers: float = 0.15

@@ -120,8 +120,7 @@ class ConsensusTrainer:
         typical = samples.motion[:_TYPICAL_UTTERANCES, 0][inside[:_TYPICAL_UTTERANCES]].float()
         chunks = typical.unflatten(-1, (self.model.frames, -1))
         errors = ExpectedErrors(task)
-        for member in self.model.members:
-            member.calibrate(errors.planes, chunks)
+        self.model.calibrate(errors.planes, chunks)
         means = samples.errors.sum(dim=2) / n_chunks[:, None, None]  # (N, K, S)
         self.model.spread.copy_(means.std(dim=1).mean(dim=0).clamp(min=1e-3))
         self.model.measured.copy_(errors.measured)
