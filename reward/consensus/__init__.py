@@ -10,9 +10,11 @@ tell, the scale is millimetres, and the same figure can be worked out for any mo
 - `stream_error`, `member`, `network`: the model; it hears the speech, imagines a few faces, and
   measures how far off one is.
 - `batches`, `losses`, `training`: teach it.
+- `ceiling`: the same network on the true error, for comparison.
 - `settings`: sizes and settings.
 """
 
+from reward.consensus.ceiling import with_true_errors
 from reward.consensus.data import ConsensusData, collect_consensus
 from reward.consensus.errors import ExpectedErrors
 from reward.consensus.network import ConsensusModel
@@ -26,4 +28,5 @@ __all__ = [
     "ConsensusTrainer",
     "ExpectedErrors",
     "collect_consensus",
+    "with_true_errors",
 ]

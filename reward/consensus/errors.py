@@ -28,8 +28,14 @@ class ExpectedErrors:
         planes: Displacements of the compared vertices of both regions, each (52, 3V), mm.
     """
 
-    def __init__(self, task: AnimationTask, *, most_vertices: int = MOST_VERTICES) -> None:
-        """Take the head, the captured channels and the chunks from `task`."""
+    def __init__(self, task: AnimationTask, *, most_vertices: int | None = None) -> None:
+        """Take the head, the captured channels and the chunks from `task`.
+
+        Args:
+            task: Whose motions are compared.
+            most_vertices: Of each region that are compared; by default `MOST_VERTICES`.
+        """
+        most_vertices = most_vertices or MOST_VERTICES
         captured = task.corpus.captured
         regions = [region_of(task.head, name) for name in STREAM_REGIONS.values()]
         self.measured = torch.tensor([region.measured(captured) for region in regions])
