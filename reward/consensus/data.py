@@ -28,7 +28,7 @@ from reward.demonstrations import (
     ground_truth,
     motions_of,
 )
-from reward.demonstrations.corruptions import Donors
+from reward.demonstrations.corruptions import Donors, family_named
 
 # Numbers of the samples' roll-outs, far from those of the noise levels: no random choice is shared.
 FIRST_SAMPLE = 10_000
@@ -124,8 +124,20 @@ def collect_consensus(
     recorded = task.recorded(utterances)
     truth = [ground_truth(recorded, origin=origin) for origin in (RECORDING, RECONSTRUCTION)]
     others = [] if levels is None else [levels[np.isin(levels.utterance, utterances)]]
-    if config.damages:
-        others.append(_damaged(task, roll_out, samples, config=config, seed=seed))
+    families = _possible_families(config.families, task, utterances) if config.damages else ()
+    if families:
+        made = damaged(
+            samples,
+            task,
+            families=families,
+            strengths=config.strengths,
+            seed=seed,
+            rows=samples.making.sample == FIRST_SAMPLE,
+            families_per_row=min(config.damages, len(families)),
+            roll_out=roll_out,
+            own_donors=True,
+        )
+        others.append(made)
     return _labelled(
         task,
         utterances,
@@ -135,26 +147,17 @@ def collect_consensus(
     )
 
 
-def _damaged(
-    task: AnimationTask,
-    roll_out: RollOut,
-    samples: Demonstrations,
-    *,
-    config: ConsensusConfig,
-    seed: int,
-) -> Demonstrations:
-    first = samples.making.sample == FIRST_SAMPLE
-    return damaged(
-        samples,
-        task,
-        families=config.families,
-        strengths=config.strengths,
-        seed=seed,
-        rows=first,
-        families_per_row=min(config.damages, len(config.families)),
-        roll_out=roll_out,
-        own_donors=True,
-    )
+def _possible_families(
+    families: tuple[str, ...], task: AnimationTask, utterances: IntArray
+) -> tuple[str, ...]:
+    """Leave out families that need another emotion (say) in a corpus that has but one."""
+    donors = Donors(task)
+
+    def possible(name: str) -> bool:
+        kind = family_named(name).donor
+        return not kind or any(donors.has(kind, int(utterance)) for utterance in utterances)
+
+    return tuple(name for name in families if possible(name))
 
 
 def _labelled(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from esarm_env.errors import InputError
-from reward.consensus import ExpectedErrors
+from reward.consensus import ExpectedErrors, collect_consensus
 from reward.consensus.batches import draw_batch
 from reward.consensus.data import FIRST_SAMPLE
 from reward.demonstrations import collect as roll_out_all
@@ -79,6 +79,17 @@ def test_one_sample_is_refused(collect, tiny_config):
         InputError, match=re.escape("`consensus.samples` must be at least 2, got 1")
     ):
         collect(dataclasses.replace(tiny_config, samples=1))
+
+
+def test_families_that_cannot_act_are_left_out(tiny_task, roll_out, tiny_config, monkeypatch):
+    """A corpus of one emotion has no wrong one to show; the run must not end there."""
+    monkeypatch.setattr("reward.consensus.data.Donors.has", lambda self, kind, utterance: False)
+    config = dataclasses.replace(tiny_config, families=("wrong-emotion", "policy-emotion"))
+    train = tiny_task.corpus.split("train")[:2]
+    made = collect_consensus(tiny_task, roll_out, train, levels=None, config=config, seed=0)
+    assert made.others.motion.shape[:2] == (2, 0)
+    batch = draw_batch(made, np.arange(2), config=config, rng=np.random.default_rng(0))
+    assert batch.motion.shape[1] == 3 + 2
 
 
 def test_a_batch_holds_samples_truth_and_others_that_exist(data, tiny_config, rng):
