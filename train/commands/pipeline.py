@@ -8,7 +8,7 @@ from typing import Any
 from train.commands.options import Options, RunOptions, write_json
 
 
-def command_run(*, options: Options, corpus: str | None = None) -> None:
+def command_run(*, options: Options, corpus: str | None = None, rounds: int = 1) -> None:
     """Run the whole pipeline: corpus to report. Finished stages are skipped.
 
     Interrupt it at any time; the same command goes on where it stopped.
@@ -17,13 +17,20 @@ def command_run(*, options: Options, corpus: str | None = None) -> None:
         options: Which run, and with which settings.
         corpus: `synthetic-mead`, `synthetic-ravdess`, or a folder of recordings (MEAD, RAVDESS,
             3D-ETF, BEAT, Live Link Face, or `audio/` and `blendshape/` with equal names).
+        rounds: Of improvement. In each after the first, the improved policy demonstrates, the
+            reward model learns on from that too, and the policy is improved again.
     """
     from train.report import write_report
+    from train.rounds.folders import check_rounds
+    from train.rounds.running import run_rounds
     from train.run_folder import STAGES
     from train.stages import STAGE_FUNCTIONS
 
     run = options.open(*corpus_setting(corpus))
-    summaries = {stage: STAGE_FUNCTIONS[stage](run) for stage in STAGES}
+    check_rounds(run, rounds)
+    summaries: dict[str, Any] = {stage: STAGE_FUNCTIONS[stage](run) for stage in STAGES}
+    if rounds > 1:
+        summaries["rounds"] = run_rounds(run, rounds)
     report = write_report(run)
     _print_results(summaries["evaluate"])
     print(f"report: {report}")
