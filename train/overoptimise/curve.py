@@ -60,7 +60,7 @@ def load_curve(path: Path) -> Curve:
         InputError: If the file is damaged or something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             parts = {name: file[name] for name in file.files}
         errors = {name: parts.pop(name) for name in ERRORS}
         return Curve(**parts, errors=errors)

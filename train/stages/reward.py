@@ -16,8 +16,8 @@ from reward.demonstrations import Demonstrations, load_demonstrations
 from reward.learned import open_model
 from reward.training import RewardTrainer
 from train.loop import drive
-from train.rounds.ranked import demonstrations_of
 from train.run_folder import RunFolder
+from train.stages.all_rounds import demonstrations_of
 from train.stages.demonstrate import DEMONSTRATIONS_FILE
 
 
