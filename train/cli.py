@@ -12,7 +12,17 @@ from collections.abc import Callable
 import tyro
 
 from esarm_env.errors import InputError, MissingExtraError
-from train.commands import animate, assets, bench, capture, corpus, doctor, pipeline, rewards
+from train.commands import (
+    animate,
+    assets,
+    bench,
+    capture,
+    corpus,
+    doctor,
+    overoptimise,
+    pipeline,
+    rewards,
+)
 
 EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
 
@@ -27,6 +37,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": pipeline.command_evaluate,
     "animate": animate.command_animate,
     "capture": capture.command_capture,
+    "overoptimise": overoptimise.command_overoptimise,
     "bench": bench.command_bench,
     "rewards": rewards.command_rewards,
     "doctor": doctor.command_doctor,
