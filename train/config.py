@@ -153,6 +153,7 @@ PRESETS = {
     ),
     # The paper's set-up where it says one: WavLM features, five noise levels, RL to convergence.
     "paper": Config(
+        recipe="paper",
         corpus=CorpusConfig(size=0, encoder="wavlm"),
         prior=PriorConfig(epochs=120, n_tokens=256, hidden=256, code_dim=64),
         clone=CloneConfig(n_layers=6, n_heads=8, width=256, epochs=20, batch_size=32),
