@@ -1,8 +1,13 @@
-"""Stage 5: learn a reward from the ranking."""
+"""Stage 5: learn a reward, by one of two recipes.
+
+`paper` ranks the demonstrations' noise levels (Eq. 1). `consensus` learns what error the clone
+expects of an animation, from the clone's own samples, and knows better animations from good ones.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,59 +17,120 @@ from torch import nn
 
 from esarm_env.errors import InputError
 from esarm_env.opening import open_task
+from esarm_env.task import AnimationTask
+from esarm_env.types import IntArray
+from reward.consensus import ConsensusConfig, ConsensusData, ConsensusTrainer, collect_consensus
 from reward.demonstrations import Demonstrations, load_demonstrations
-from reward.learned import open_model
+from reward.learned import LearnedReward, open_model
+from reward.ranking import pair_accuracy
 from reward.training import RewardTrainer
-from train.loop import drive
+from train.loop import drive, progress_track
+from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.run_folder import RunFolder
 from train.stages.all_rounds import demonstrations_of
-from train.stages.demonstrate import DEMONSTRATIONS_FILE
+from train.stages.demonstrate import DEMONSTRATIONS_FILE, evenly
+
+REWARD_WEIGHTS = "reward.safetensors"
+# Utterances that agreement is watched on while training; the report measures on all.
+WATCHED_UTTERANCES = 48
+_ROLL_OUT_ROWS = 256
 
 
 def run_reward(run: RunFolder, *, earlier: Sequence[RunFolder] = ()) -> dict[str, Any]:
-    """Train the reward model on the training utterances' demonstrations.
+    """Train the reward model of the configured recipe.
 
     Args:
         run: The run, or a later round of one.
         earlier: The rounds before, the run itself first: the weights go on from the last one's, and
             the demonstrations of all are learned from.
+
+    Raises:
+        InputError: If there is no such recipe.
     """
-    return run.perform("reward", lambda folder: _train(run, folder, earlier))
+    if run.config.recipe not in RECIPES:
+        known = " or ".join(f"`{name}`" for name in RECIPES)
+        raise InputError(f"`recipe` must be {known}, got {run.config.recipe!r}")
+    return run.perform("reward", lambda folder: RECIPES[run.config.recipe](run, folder, earlier))
 
 
-def _train(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[str, Any]:
+def _paper(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[str, Any]:
     task = open_task(run.path)
     demonstrations = load_demonstrations(run.stage("demonstrate") / DEMONSTRATIONS_FILE)
-
-    def part(split: str, of: Demonstrations = demonstrations) -> Demonstrations:
-        return of[np.isin(of.utterance, task.corpus.split(split))]
-
-    shown = demonstrations_of([*earlier, run], task) if earlier else demonstrations
+    train = _of_split(demonstrations, task, "train")
+    validation = _of_split(demonstrations, task, "validation")
+    shown = _of_split(demonstrations_of([*earlier, run], task), task, "train") if earlier else train
     trainer = RewardTrainer(
-        task,
-        train=part("train", shown),
-        validation=part("validation"),
-        config=run.config.reward,
-        seed=run.config.seed,
+        task, train=shown, validation=validation, config=run.config.reward, seed=run.config.seed
     )
     if earlier:
         continue_from(trainer.model, open_model(earlier[-1].path, task))
     drive(trainer, folder, title="Reward model", shown="validation_pair_accuracy")
     model = trainer.finish()
-    model.save(folder / "reward.safetensors")
+    model.save(folder / REWARD_WEIGHTS)
     return {
+        "recipe": "paper",
         "parameters": sum(weight.numel() for weight in model.parameters()),
-        "train_pair_accuracy": float(trainer.accuracy(part("train")).mean()),
-        "validation_pair_accuracy": float(trainer.accuracy(part("validation")).mean()),
+        "train_pair_accuracy": float(trainer.accuracy(train).mean()),
+        "validation_pair_accuracy": float(trainer.accuracy(validation).mean()),
     }
 
 
-def continue_from(model: nn.Module, before: nn.Module) -> None:
+def _consensus(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[str, Any]:
+    """Learn what error the clone expects; in a later round also of what the policy does then.
+
+    The clone stays the first round's: a policy that has been optimised would vouch for itself.
+    """
+    task, config = open_task(run.path), run.config.consensus
+    demonstrations = load_demonstrations(run.stage("demonstrate") / DEMONSTRATIONS_FILE)
+    first, shown = run, demonstrations
+    if earlier:
+        first = earlier[0]
+        shown = demonstrations_of([*earlier, run], task, with_truth=False)
+    train = _collect(
+        first,
+        task,
+        evenly(task.corpus.split("train"), config.train_utterances),
+        levels=shown,
+        config=config,
+    )
+    watched = evenly(task.corpus.split("validation"), WATCHED_UTTERANCES)
+    watched_config = replace(config, damages=0)
+    validation = _collect(first, task, watched, levels=None, config=watched_config)
+    trainer = ConsensusTrainer(
+        task, train=train, validation=validation, config=config, seed=run.config.seed
+    )
+    if earlier:
+        continue_from(trainer.model, open_model(earlier[-1].path, task))
+    drive(trainer, folder, title="Reward model", shown="validation_agreement_mouth")
+    model = trainer.finish()
+    model.save(folder / REWARD_WEIGHTS)
+    held_out = _of_split(demonstrations, task, "validation")
+    scores = LearnedReward(task, model).score(held_out.trajectories)
+    accuracy = pair_accuracy(scores, held_out.epsilon, held_out.utterance)
+    return {
+        "recipe": "consensus",
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "utterances": len(train),
+        "samples": config.samples,
+        "spread_mm": [round(float(mm), 4) for mm in model.spread],
+        **{f"validation_{name}": value for name, value in trainer.agreement(validation).items()},
+        "validation_pair_accuracy": float(accuracy.mean()),
+    }
+
+
+RECIPES: dict[str, Callable[[RunFolder, Path, Sequence[RunFolder]], dict[str, Any]]] = {
+    "consensus": _consensus,
+    "paper": _paper,
+}
+
+
+def continue_from(model: nn.Module, before: object) -> None:
     """Give `model` the learned weights of `before`; what it was calibrated to stays its own.
 
     Raises:
-        InputError: If their sizes differ.
+        InputError: If their weights differ in name or shape.
     """
+    assert isinstance(before, nn.Module), "every reward model is a module"
     mine, theirs = dict(model.named_parameters()), dict(before.named_parameters())
     shapes = [{name: tuple(p.shape) for name, p in each.items()} for each in (mine, theirs)]
     if shapes[0] != shapes[1]:
@@ -75,3 +141,29 @@ def continue_from(model: nn.Module, before: nn.Module) -> None:
     with torch.no_grad():
         for name, weight in mine.items():
             weight.copy_(theirs[name])
+
+
+def _of_split(demonstrations: Demonstrations, task: AnimationTask, split: str) -> Demonstrations:
+    return demonstrations[np.isin(demonstrations.utterance, task.corpus.split(split))]
+
+
+def _collect(
+    run: RunFolder,
+    task: AnimationTask,
+    utterances: IntArray,
+    *,
+    levels: Demonstrations | None,
+    config: ConsensusConfig,
+) -> ConsensusData:
+    """Let the clone draw its samples, with a progress bar."""
+    clone = load_policy(run.stage("clone") / POLICY_FILE)
+    with progress_track("Samples of the clone", config.samples) as bar:
+        return collect_consensus(
+            task,
+            roll_out_with(clone, task, batch_size=_ROLL_OUT_ROWS),
+            utterances,
+            levels=levels,
+            config=config,
+            seed=run.config.seed,
+            after_sample=lambda: bar.advance(bar.task_ids[0]),
+        )
