@@ -57,11 +57,11 @@ def run_reward(run: RunFolder, *, earlier: Sequence[RunFolder] = ()) -> dict[str
 def _paper(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[str, Any]:
     task = open_task(run.path)
     demonstrations = load_demonstrations(run.stage("demonstrate") / DEMONSTRATIONS_FILE)
-    shown = demonstrations_of([*earlier, run], task) if earlier else demonstrations
-    train = _of_split(shown, task, "train")
+    train = _of_split(demonstrations, task, "train")
     validation = _of_split(demonstrations, task, "validation")
+    shown = _of_split(demonstrations_of([*earlier, run], task), task, "train") if earlier else train
     trainer = RewardTrainer(
-        task, train=train, validation=validation, config=run.config.reward, seed=run.config.seed
+        task, train=shown, validation=validation, config=run.config.reward, seed=run.config.seed
     )
     if earlier:
         continue_from(trainer.model, _model_of(earlier[-1], task))
