@@ -1,7 +1,6 @@
 """The improve stage's settings, its alarm, and what it keeps over an interruption."""
 
 import dataclasses
-import json
 import re
 import shutil
 
@@ -12,7 +11,6 @@ import torch
 from agents.common.hacking import RewardHackingWarning
 from esarm_env.env import SpeechAnimationEnv
 from esarm_env.errors import InputError
-from train.cli import main
 from train.config import PRESETS, ImproveConfig, make_config
 from train.policies import load_policy
 from train.run_folder import RunFolder
@@ -141,14 +139,3 @@ def test_on_and_off_are_words_though_yaml_reads_them_as_truth():
     improve = make_config(preset="demo", overrides=settings).improve
     assert (improve.alarm, improve.stream_advantages) == ("off", "on")
     assert ImproveConfig() == PRESETS["demo"].improve
-
-
-def test_a_run_from_before_a_setting_existed_goes_on(finished_run, tmp_path):
-    """A new setting must not make old runs unusable."""
-    run = tmp_path / "run"
-    shutil.copytree(finished_run, run)
-    file = run / "config.yaml"
-    lines = [line for line in file.read_text().splitlines() if "alarm" not in line]
-    file.write_text("\n".join(lines) + "\n")
-    main(["improve", "--run", str(run), "--json", str(tmp_path / "figures.json")])
-    assert json.loads((tmp_path / "figures.json").read_text())["reward"] == "learned"

@@ -23,13 +23,23 @@ from train.run_folder import RunFolder
 from train.stages.demonstrate import DEMONSTRATIONS_FILE, HACKED_FILE
 
 
-def demonstrations_of(rounds: Sequence[RunFolder], task: AnimationTask) -> Demonstrations:
-    """Return everything that `rounds`, the run itself first, have shown."""
+def demonstrations_of(
+    rounds: Sequence[RunFolder], task: AnimationTask, *, with_truth: bool = True
+) -> Demonstrations:
+    """Return everything that `rounds`, the run itself first, have shown.
+
+    Args:
+        rounds: With their demonstrations finished.
+        task: Gives the recordings.
+        with_truth: Whether ground truth is to be among it.
+    """
     parts = []
     for number, folder in enumerate(rounds):
         ladder = load_demonstrations(folder.stage("demonstrate") / DEMONSTRATIONS_FILE)
-        truth = ground_truth(task.recorded(np.unique(ladder.utterance)), origin=RECONSTRUCTION)
-        parts += [with_iteration(ladder, number), with_iteration(truth, number)]
+        parts.append(with_iteration(ladder, number))
+        if with_truth:
+            truth = ground_truth(task.recorded(np.unique(ladder.utterance)), origin=RECONSTRUCTION)
+            parts.append(with_iteration(truth, number))
         file = folder.stage("demonstrate") / HACKED_FILE
         if file.is_file():
             hacked = load_demonstrations(file)

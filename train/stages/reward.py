@@ -28,7 +28,7 @@ from train.loop import drive, progress_track
 from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.run_folder import RunFolder
 from train.stages.all_rounds import demonstrations_of
-from train.stages.demonstrate import DEMONSTRATIONS_FILE, HACKED_FILE, evenly
+from train.stages.demonstrate import DEMONSTRATIONS_FILE, evenly
 
 REWARD_WEIGHTS = "reward.safetensors"
 # Utterances that agreement is watched on while training; the report measures on all.
@@ -41,9 +41,8 @@ def run_reward(run: RunFolder, *, earlier: Sequence[RunFolder] = ()) -> dict[str
 
     Args:
         run: The run, or a later round of one.
-        earlier: The rounds before, the run itself first: the weights go on from the last one's. The
-            recipe `paper` learns from the demonstrations of all, `consensus` from the new policy's
-            own samples and those of them that its reward was not to be trusted on.
+        earlier: The rounds before, the run itself first: the weights go on from the last one's, and
+            the demonstrations of all are learned from.
 
     Raises:
         InputError: If there is no such recipe.
@@ -57,11 +56,11 @@ def run_reward(run: RunFolder, *, earlier: Sequence[RunFolder] = ()) -> dict[str
 def _paper(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[str, Any]:
     task = open_task(run.path)
     demonstrations = load_demonstrations(run.stage("demonstrate") / DEMONSTRATIONS_FILE)
-    shown = demonstrations_of([*earlier, run], task) if earlier else demonstrations
-    train = _of_split(shown, task, "train")
+    train = _of_split(demonstrations, task, "train")
     validation = _of_split(demonstrations, task, "validation")
+    shown = _of_split(demonstrations_of([*earlier, run], task), task, "train") if earlier else train
     trainer = RewardTrainer(
-        task, train=train, validation=validation, config=run.config.reward, seed=run.config.seed
+        task, train=shown, validation=validation, config=run.config.reward, seed=run.config.seed
     )
     if earlier:
         continue_from(trainer.model, _model_of(earlier[-1], task))
@@ -77,18 +76,26 @@ def _paper(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[s
 
 
 def _consensus(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[str, Any]:
+    """Learn what error the clone expects; in a later round also of what the policy does by then.
+
+    The clone stays the first round's: a policy that has been optimised would vouch for itself.
+    """
     task, config = open_task(run.path), run.config.consensus
     demonstrations = load_demonstrations(run.stage("demonstrate") / DEMONSTRATIONS_FILE)
+    first, shown = run, demonstrations
+    if earlier:
+        first = earlier[0]
+        shown = demonstrations_of([*earlier, run], task, with_truth=False)
     train = _collect(
-        run,
+        first,
         task,
         evenly(task.corpus.split("train"), config.train_utterances),
-        levels=_with_hacked(run, demonstrations),
+        levels=shown,
         config=config,
     )
     watched = evenly(task.corpus.split("validation"), WATCHED_UTTERANCES)
     watched_config = replace(config, damages=0)
-    validation = _collect(run, task, watched, levels=None, config=watched_config)
+    validation = _collect(first, task, watched, levels=None, config=watched_config)
     trainer = ConsensusTrainer(
         task, train=train, validation=validation, config=config, seed=run.config.seed
     )
@@ -139,14 +146,6 @@ def _model_of(run: RunFolder, task: AnimationTask) -> nn.Module:
     model = open_model(run.path, task)
     assert isinstance(model, nn.Module), "both recipes train networks"
     return model
-
-
-def _with_hacked(run: RunFolder, demonstrations: Demonstrations) -> Demonstrations:
-    """Return the roll-outs with the suspicious samples of a later round, where there are any."""
-    file = run.stage("demonstrate") / HACKED_FILE
-    if not file.is_file():
-        return demonstrations
-    return Demonstrations.concatenate([demonstrations, load_demonstrations(file)])
 
 
 def _of_split(demonstrations: Demonstrations, task: AnimationTask, split: str) -> Demonstrations:

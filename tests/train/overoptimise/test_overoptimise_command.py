@@ -46,7 +46,7 @@ def test_the_command_leaves_table_figures_page_and_picture(measured, capsys):
     assert [point["step"] for point in figures["best_of_n"]["points"]] == [1, 2, 3]
     folder = measured / "overoptimise"
     page = (folder / "overoptimise.md").read_text()
-    for said in ("## Verdict per strength", "KL 0.3, seed 1: nothing", "best of 3", "LVE (mean"):
+    for said in ("## Verdict per strength", "- KL 0.3, seed 1: ", "best of 3", "LVE (mean"):
         assert said in page
     assert (folder / "overoptimise.png").read_bytes().startswith(b"\x89PNG")
     with (folder / "overoptimise.csv").open(newline="") as file:

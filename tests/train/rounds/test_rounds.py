@@ -1,5 +1,6 @@
 """`esarm run --rounds N` on a miniature run, and what its rounds are made of."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -19,7 +20,7 @@ from train.rounds.hacked import find_hacked, most_disputed
 from train.run_folder import RunFolder
 from train.stages.all_rounds import demonstrations_of
 from train.stages.demonstrate import DEMONSTRATIONS_FILE, HACKED_FILE
-from train.stages.reward import continue_from
+from train.stages.reward import continue_from, run_reward
 
 
 @pytest.fixture(scope="module")
@@ -171,3 +172,22 @@ def test_rounds_that_cannot_be_are_refused_at_once(rounds, setting, message, tmp
 def test_one_round_of_any_reward_is_allowed(finished_run):
     """The limit is about what a second round would learn."""
     check_rounds(RunFolder.open(finished_run), 1)
+
+
+def test_the_papers_recipe_learns_on_from_all_rounds(iterated, tmp_path):
+    """Its trainer ranks within each policy's ladder, of one more rank than in the first round."""
+    path = tmp_path / "run"
+    shutil.copytree(iterated, path)
+    rounds = open_rounds(RunFolder.open(path))
+    for current in rounds:
+        shutil.rmtree(current.path / "reward")
+        current.config = dataclasses.replace(current.config, recipe="paper")
+    first, second = rounds
+    run_reward(first)
+    summary = run_reward(second, earlier=[first])
+    assert summary["recipe"] == "paper"
+    weights = [load_file(r.path / "reward" / "reward.safetensors") for r in rounds]
+    assert weights[0].keys() == weights[1].keys()
+    moved = [(weights[1][n] - weights[0][n]).abs().max().item() for n in weights[0]]
+    # Two epochs from the last weights, not from new ones (which differ by about 0.5).
+    assert 0 < np.median(moved) < 0.05
