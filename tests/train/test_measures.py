@@ -60,13 +60,13 @@ def test_one_emotion_has_no_accuracy(rows):
 def test_errors_are_measured_on_the_head_that_is_asked_for(finished_run, monkeypatch):
     """Figures on FLAME that were measured on our own head would be compared with papers."""
     task = open_task(finished_run)
-    assert evaluate._on_head(task, "esarm") is task
+    assert evaluate.on_head(task, "esarm") is task
     own = load_head()
     twice = Head(2 * own.vertices, own.faces, 2 * own.deltas, dict(own.regions))
     monkeypatch.setattr(evaluate, "open_head", lambda path: {"twice.glb": twice}[path])
     test = task.corpus.split("test")
     recorded = task.recorded(test)
-    small, large = task.errors(recorded), evaluate._on_head(task, "twice.glb").errors(recorded)
+    small, large = task.errors(recorded), evaluate.on_head(task, "twice.glb").errors(recorded)
     np.testing.assert_allclose(large["lve"], 2 * small["lve"], rtol=1e-4)
 
 
