@@ -12,7 +12,17 @@ from collections.abc import Callable
 import tyro
 
 from esarm_env.errors import InputError, MissingExtraError
-from train.commands import animate, assets, bench, capture, corpus, doctor, pipeline, rewards
+from train.commands import (
+    animate,
+    assets,
+    bench,
+    capture,
+    corpus,
+    doctor,
+    pipeline,
+    reward_report,
+    rewards,
+)
 
 EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
 
@@ -29,6 +39,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "capture": capture.command_capture,
     "bench": bench.command_bench,
     "rewards": rewards.command_rewards,
+    "reward-report": reward_report.command_reward_report,
     "doctor": doctor.command_doctor,
     "assets": assets.command_assets,
 }

@@ -50,14 +50,14 @@ class Selection:
         n: Sizes.
         errors: By scorer and head, then by error, one triple for each of `n`, in mm.
         change: Of the largest n, paired difference from n = 1, in mm.
-        relative: The same as a share of the error at n = 1.
-        of_ceiling: Its gain as a share of the ceiling's; empty without a ceiling.
+        relative: Of each n, the same as a share of the error at n = 1.
+        of_ceiling: The largest n's gain as a share of the ceiling's; empty without a ceiling.
     """
 
     n: tuple[int, ...]
     errors: dict[str, dict[str, dict[str, tuple[Triple, ...]]]]
     change: ByScorer
-    relative: ByScorer
+    relative: dict[str, dict[str, dict[str, tuple[Triple, ...]]]]
     of_ceiling: ByScorer
 
 
@@ -107,7 +107,12 @@ def selection(study: Study, *, group: str = ALL) -> Selection:
         n=sizes,
         errors=_nested({k: tuple(resampler.mean(s, places) for s in v) for k, v in means.items()}),
         change=_nested({key: resampler.mean(values, places) for key, values in change.items()}),
-        relative=_nested({k: resampler.ratio(v, means[k][0], places) for k, v in change.items()}),
+        relative=_nested(
+            {
+                key: tuple(resampler.ratio(step - steps[0], steps[0], places) for step in steps)
+                for key, steps in means.items()
+            }
+        ),
         of_ceiling=_nested(shares),
     )
 

@@ -25,6 +25,7 @@ from train.reward_report.settings import ReportSettings
 
 # Numbers of the roll-outs: samples share no random choice with noise levels.
 FIRST_SAMPLE = 20_000
+LEAST_WORSE = 0.25  # noise of what mixtures mix in
 
 
 @dataclass(frozen=True)
@@ -138,14 +139,16 @@ def _damage(
 ) -> Demonstrations | None:
     """Return the damage to the first sample of each utterance; None where there can be none.
 
-    Families that ask the policy again start from its greedy roll-out, as their zero does. Motion of
-    other utterances is the clone's own, so that the clone's style marks no side.
+    Families that ask the policy again start from its greedy roll-out, as their zero does, and so do
+    mixtures, with roll-outs that are clearly noisier: a greedy one with a little noise is better
+    than a sample. Motion of other utterances is the clone's own, so that its style marks no side.
     """
-    asks = isinstance(FAMILIES[family.rpartition(":")[2]], PolicyFamily)
-    base = Demonstrations.concatenate([levels, samples])
-    making = base.making
-    greedy = (base.epsilon == 0) & (making.temperature == 0)
-    clean = greedy if asks else making.sample == FIRST_SAMPLE
+    kind = FAMILIES[family]
+    from_greedy = isinstance(kind, PolicyFamily) or kind.needs_partner
+    worse = levels.epsilon >= LEAST_WORSE
+    clean = (levels.epsilon == 0) if from_greedy else samples.making.sample == FIRST_SAMPLE
+    start = levels[clean] if from_greedy else samples[clean]
+    base = Demonstrations.concatenate([start, levels[worse]]) if kind.needs_partner else start
     extra = [strength for name, strength in FAMILY_PROBES.values() if name == family]
     try:
         return damaged(
@@ -154,7 +157,7 @@ def _damage(
             families=(family,),
             strengths=sorted({*settings.strengths, *extra}),
             seed=seed,
-            rows=clean,
+            rows=np.arange(len(base)) < len(start),
             roll_out=roll_out,
             own_donors=True,
         )

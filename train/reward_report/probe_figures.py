@@ -9,9 +9,11 @@ import numpy as np
 from esarm_env.types import FloatArray, IntArray
 from reward.demonstrations import motions_of
 from reward.report import FAMILY_PROBES, PLAIN_PROBES, STREAM_OF_ERROR, Triple
-from train.reward_report.judges import REWARD, Judges
+from train.reward_report.judges import Judges
 from train.reward_report.scoring import Scored
 from train.reward_report.study import Study
+
+MEAN = "mean"
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class ProbeFigures:
         n_utterances: How many it was done to.
         outranks: By scorer, share of utterances in which it scores above the clean animation, a tie
             counting one half.
-        truly_better: By true error, share of utterances in which it really is nearer to the
-            recording than the clean one.
+        truly_better: By true error and for the mean of both, share of utterances in which it really
+            is nearer to the recording than the clean one.
         change: By true error, mean difference from the clean one, mm.
     """
 
@@ -76,19 +78,25 @@ def _figures(
     shared = [name for name in after.scores if name in before.scores]
     known = [name for name in shared if not np.isnan(after.scores[name]).any()]
     errors = {name: (before.errors[name], after.errors[name]) for name in STREAM_OF_ERROR}
+    both = {MEAN: (_mean_error(before), _mean_error(after))}
     return ProbeFigures(
         label=label,
         held_out=family in study.held_out,
         n_utterances=len(places),
         outranks={n: mean(_above(after.scores[n], before.scores[n]), places) for n in known},
-        truly_better={n: mean(_above(old, new), places) for n, (old, new) in errors.items()},
+        truly_better={
+            n: mean(_above(old, new), places) for n, (old, new) in (errors | both).items()
+        },
         change={n: mean(new - old, places) for n, (old, new) in errors.items()},
     )
 
 
-def worst_probe(figures: tuple[ProbeFigures, ...]) -> ProbeFigures:
-    """Return the probe that outranks the clean animation most often, by the reward."""
-    return max(figures, key=lambda probe: probe.outranks[REWARD][0])
+def _mean_error(scored: Scored) -> FloatArray:
+    """Return the mean of both errors, (N,), of one if a corpus cannot tell the other."""
+    errors = np.stack([scored.errors[name] for name in STREAM_OF_ERROR])
+    known = ~np.isnan(errors)
+    total = np.where(known, errors, 0).sum(0)
+    return np.where(known.any(0), total / np.maximum(known.sum(0), 1), np.nan).astype(np.float32)
 
 
 def _at(scored: Scored, rows: IntArray) -> Scored:

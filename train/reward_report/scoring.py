@@ -9,7 +9,7 @@ import numpy as np
 
 from esarm_env.task import AnimationTask, pad_stack
 from esarm_env.types import BoolArray, FloatArray, IntArray, RewardFunction, Trajectories
-from reward.demonstrations import Demonstrations, motions_of
+from reward.demonstrations import RECORDING, Demonstrations, motions_of
 from reward.demonstrations.corruptions import Donors
 from reward.report import MotionScorer, check_scores, score_columns
 
@@ -31,7 +31,7 @@ class Scored:
 
 
 class Judges:
-    """All who score: reward models read motion, baselines read roll-outs."""
+    """All who score: reward models read motion, baselines read tokens."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Judges:
         models: dict[str, MotionScorer],
         baselines: dict[str, RewardFunction],
     ) -> None:
-        """Ask `models` about every animation and `baselines` about roll-outs, by these names."""
+        """Ask `models` about all animations, `baselines` where tokens tell everything."""
         self.task, self.models, self.baselines = task, models, baselines
         self._donors = Donors(task)
 
@@ -61,7 +61,8 @@ class Judges:
             made = self.score_motions(
                 some.utterance, motions_of(some, self.task, donors=self._donors)
             )
-            told = self._told(some.trajectories, some.roll_outs) if with_baselines else {}
+            tokens = some.making.untouched & (some.making.origin != RECORDING)
+            told = self._told(some.trajectories, tokens) if with_baselines else {}
             parts.append(Scored(made.scores | told, made.errors))
             after_block()
         return _joined(parts)

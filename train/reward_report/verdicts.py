@@ -83,7 +83,9 @@ def _above_likelihood(found: Findings) -> list[Verdict]:
     for error in STREAM_OF_ERROR:
         ours = _head(rho, error)
         theirs = rho.get(LIKELIHOOD, {}).get(TOTAL, {}).get(error, UNKNOWN)
-        verdict = REACHED if ours[1] > theirs[2] else MEAN_REACHED if ours[0] > theirs[0] else MISSED
+        verdict = (
+            REACHED if ours[1] > theirs[2] else MEAN_REACHED if ours[0] > theirs[0] else MISSED
+        )
         known = not np.isnan(ours[0] + theirs[0])
         lines.append(
             Verdict(
