@@ -78,7 +78,7 @@ def correlations(study: Study, where: str, *, group: str = ALL) -> Correlations:
         for measure, values in each.items()
     }
     shares = {
-        key: _share_of_ceiling(study, key, each["rho"], places)
+        key: _share_of_ceiling(study, key, each["rho"], places, sign=1)
         for key in each["rho"]
         if CEILING in study.names
     }
@@ -99,7 +99,7 @@ def selection(study: Study, *, group: str = ALL) -> Selection:
     change = {key: steps[-1] - steps[0] for key, steps in means.items()}
     resampler = study.resampler
     shares = {
-        key: _share_of_ceiling(study, key, change, places)
+        key: _share_of_ceiling(study, key, change, places, sign=-1)
         for key in change
         if CEILING in study.names
     }
@@ -129,14 +129,19 @@ def _columns(study: Study, rows: IntArray) -> dict[tuple[str, str, str], FloatAr
 
 
 def _share_of_ceiling(
-    study: Study, key: tuple[str, str, str], values: dict, places: IntArray
+    study: Study, key: tuple[str, str, str], values: dict, places: IntArray, *, sign: int
 ) -> Triple:
-    """Return the mean of one scorer's values as a share of the ceiling's, by the same head."""
+    """Return the mean of one scorer's values as a share of the ceiling's, by the same head.
+
+    A gain has the `sign` 1 or -1.
+    """
     _, head, error = key
     ceiling = values.get((CEILING, head, error), values.get((CEILING, TOTAL, error)))
     if ceiling is None:
         return UNKNOWN
     ours, bound = np.nan_to_num(values[key]), np.nan_to_num(ceiling)
+    if sign * bound.mean() <= 0:  # the ceiling itself gains nothing: a share of it says nothing
+        return UNKNOWN
     return study.resampler.ratio(ours, bound, places)
 
 

@@ -113,7 +113,7 @@ def draw_selection(found: Findings) -> Figure:
                 dashed = name == ORACLE or (head != OWN and OWN in heads)
                 axis.plot(chosen.n, means, "--" if dashed else "-", marker="o", ms=4,
                           color=COLORS[name], label=_name(name, head))  # fmt: skip
-                if not dashed:
+                if name in (REWARD, CEILING, LIKELIHOOD) and not dashed:
                     axis.fill_between(chosen.n, lows, highs, color=COLORS[name], alpha=0.1, lw=0)
         axis.set_xscale("log", base=2)
         axis.set_xticks(chosen.n, [f"{n}" for n in chosen.n])
@@ -178,7 +178,7 @@ def _everything(axis: Axes, points: tuple[Point, ...], error: str) -> None:
             )
             if kind == NOISE and point.errors[error][0] > _CROWDED * _largest(points, error):
                 place = point.errors[error][0], point.score[0]
-                axis.annotate(point.label, place, xytext=(-8, -14), textcoords="offset points",
+                axis.annotate(point.label, place, xytext=(-8, 7), textcoords="offset points",
                               fontsize="small", color="#4a5568", ha="right")  # fmt: skip
 
 
