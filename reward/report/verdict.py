@@ -67,5 +67,6 @@ def shown(figure: Triple, *, percent: bool = False, digits: int = 2) -> str:
     if percent:
         mean, low, high = (f"{100 * number:.1f}" for number in figure)
         return f"{mean} % [{low}, {high}]"
-    mean, low, high = (f"{number:.{digits}f}" for number in figure)
+    # Adding zero takes the sign off what is rounded to nothing.
+    mean, low, high = (f"{round(number, digits) + 0.0:.{digits}f}" for number in figure)
     return f"{mean} [{low}, {high}]"

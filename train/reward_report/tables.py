@@ -6,9 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from esarm_env.metrics import table
 from esarm_env.metrics.quantity import Quantity
-from reward.report import STREAM_OF_ERROR, PairCell, Triple, shown
+from reward.report import STREAM_OF_ERROR, UNKNOWN, PairCell, Triple, shown
 from train.reward_report.band_figures import ORACLE, OWN, ByScorer, Correlations, Selection
 from train.reward_report.collecting import Findings
 from train.reward_report.judges import CEILING, REWARD
@@ -16,6 +15,7 @@ from train.reward_report.pair_figures import marked
 from train.reward_report.probe_figures import MEAN, ProbeFigures
 from train.reward_report.study import ALL
 
+DECIMALS = {"%": 1, "mm": 3, "1": 3}
 Rows = dict[str, dict[str, Triple]]
 # The mean in mm is what the reward `accuracy` goes by.
 NEARER = {"lve": "LVE", "eve": "EVE", MEAN: "mean of LVE and EVE"}
@@ -91,7 +91,7 @@ def selection_section(found: Findings) -> str:
             for name, heads in chosen.errors.items()
             for head, by_error in heads.items()
         }
-        parts += [f"### {error.upper()}", table(rows, columns, first="chosen by")]
+        parts += [f"### {error.upper()}", _table(rows, columns, first="chosen by")]
     parts += [
         f"### Change from one sample to the best of {most}",
         "Paired differences; negative is better.",
@@ -120,7 +120,7 @@ def trust_section(found: Findings) -> str:
                 "ece": _percent(one.ece),
                 "brier": one.brier,
             }
-    text = table(rows, columns, first="pairs") if rows else "There were too few pairs."
+    text = _table(rows, columns, first="pairs") if rows else "There were too few pairs."
     return "\n\n".join(
         [
             "## 4. Calibration",
@@ -153,7 +153,7 @@ def outlook_section(found: Findings) -> str:
             "noisiest roll-out to the recording, through everything that reinforcement learning "
             "and best-of-n make.",
             "![Extrapolation](extrapolation.png)",
-            table(rows, columns, first="animations"),
+            _table(rows, columns, first="animations"),
             f"Spearman's rho of the means with minus the mean error: {order}.",
         ]
     )
@@ -180,7 +180,7 @@ def probe_section(found: Findings) -> str:
             "no mistake. Probes that ask the clone again, and mixtures with its roll-outs of much "
             "noise, start from its greedy roll-out.",
             "![Hacking probes](probes.png)",
-            table(rows, columns, first="probe (utterances)"),
+            _table(rows, columns, first="probe (utterances)"),
         ]
     )
 
@@ -198,10 +198,26 @@ def agreement_section(found: Findings) -> str:
         [
             title,
             f"{found.agreement.members} members. Where they do not agree, the reward is guessing.",
-            table(agreed, columns, first="within an utterance, over"),
-            table(apart, spread, first="animations"),
+            _table(agreed, columns, first="within an utterance, over"),
+            _table(apart, spread, first="animations"),
         ]
     )
+
+
+def _table(rows: Rows, columns: dict[str, Quantity], *, first: str) -> str:
+    """Return figures with their intervals; unlike `esarm_env.metrics.table`, decimals go by unit.
+
+    Shares near a bar want one decimal in every column, whatever its largest figure is.
+    """
+    heading = [first, *(quantity.heading for quantity in columns.values())]
+    lines = [heading, ["---"] + ["---:"] * len(columns)]
+    for label, figures in rows.items():
+        cells = [
+            shown(figures.get(key, UNKNOWN), digits=DECIMALS[quantity.unit])
+            for key, quantity in columns.items()
+        ]
+        lines.append([label, *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _pair_table(cells: Iterable[PairCell], names: Iterable[str], *, first: str) -> str:
@@ -215,7 +231,7 @@ def _pair_table(cells: Iterable[PairCell], names: Iterable[str], *, first: str) 
         }
         for cell in cells
     }
-    return table(rows, columns, first=first, digits=4)
+    return _table(rows, columns, first=first)
 
 
 def _steps_table(found: Findings) -> str:
@@ -230,7 +246,7 @@ def _steps_table(found: Findings) -> str:
         for family, cells in found.pairs.steps.items()
         if cells
     }
-    return table(rows, columns, first="family", digits=4)
+    return _table(rows, columns, first="family")
 
 
 def _correlation_table(figures: Correlations) -> str:
@@ -248,7 +264,7 @@ def _correlation_table(figures: Correlations) -> str:
         for name, heads in figures.rho.items()
         for head in heads
     }
-    return table(rows, columns, first="scorer")
+    return _table(rows, columns, first="scorer")
 
 
 def _change_table(chosen: Selection) -> str:
@@ -269,7 +285,7 @@ def _change_table(chosen: Selection) -> str:
         for name, heads in chosen.change.items()
         for head in heads
     }
-    return table(rows, columns, first="chosen by")
+    return _table(rows, columns, first="chosen by")
 
 
 def _ceiling_note(shares: ByScorer, what: str) -> str:
@@ -287,7 +303,7 @@ def _ceiling_note(shares: ByScorer, what: str) -> str:
         if name not in (CEILING, ORACLE)
         for head, figures in heads.items()
     }
-    return table(rows, columns, first="scorer")
+    return _table(rows, columns, first="scorer")
 
 
 def _probe_row(probe: ProbeFigures, models: list[str]) -> dict[str, Triple]:
