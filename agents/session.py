@@ -57,9 +57,7 @@ class PolicySession:
         like = next(model.parameters()).detach()
         like = like if dtype is None else like.to(dtype)
         shape = (n_rows, model.config.n_heads, max_length, model.head_dim)
-        self._caches = [
-            LayerCache(like.new_zeros(shape), like.new_zeros(shape)) for _ in model.blocks
-        ]
+        self._caches = [LayerCache.like(like, shape) for _ in model.blocks]
         self._max_length, self._dtype = max_length, like.dtype
         self.positions = torch.zeros(n_rows, dtype=torch.long, device=like.device)
         self._last, self._apart = 0, False
@@ -91,6 +89,8 @@ class PolicySession:
         Raises:
             RuntimeError: If the weights changed since all rows were last reset, or a row is full.
         """
+        if self._fingerprint() != self._version:
+            raise RuntimeError("`step` must follow `reset` once weights change, got stale caches")
         slots = self.positions % self._model.config.tokens_per_chunk
         hidden = self.advance(chunk + self._model.embed(previous, slots))
         if not self._apart:
@@ -103,14 +103,14 @@ class PolicySession:
     def advance(self, x: Tensor) -> Tensor:
         """Advance all rows by one token whose inputs are x, shape (n_rows, H).
 
+        For whoever keeps the weights as they are: unlike `step`, this does not look at them.
+
         Returns:
             What the heads of the network read, shape (n_rows, H).
 
         Raises:
-            RuntimeError: As of `step`.
+            RuntimeError: If a row is full.
         """
-        if self._fingerprint() != self._version:
-            raise RuntimeError("`step` must follow `reset` once weights change, got stale caches")
         last = self._last
         if last >= self._max_length:
             raise RuntimeError(f"`step` must stay within {self._max_length} tokens, got {last + 1}")

@@ -1,8 +1,9 @@
 """One position of a `MotionTransformer` at a time: the same function, arranged for few calls.
 
 For a handful of rows a step is bound by the number of torch calls, not by arithmetic. The weights
-are therefore laid out once per weight version: transposed, queries scaled, and with the rotary
-positions' swap of halves folded into the projection, so that a rotation is one product and one sum.
+are therefore laid out once per weight version: transposed, queries scaled, and the halves of
+queries and keys interleaved, so that a rotary position is one product of complex numbers. Both are
+reordered alike, which leaves their dot products as they are.
 
 Shape letters: B rows, H width, A attention heads, D width of a head, K tokens to choose from.
 """
@@ -21,10 +22,23 @@ from agents.transformer import Block, MotionTransformer
 
 @dataclass(frozen=True)
 class LayerCache:
-    """Keys and values of one layer, each (B, A, max_length, D)."""
+    """Keys and values of one layer, in one piece of memory.
 
+    Attributes:
+        both: Shape (2, B, A, max_length, D), keys before values.
+        keys: Shape (B A, max_length, D), a view, and so are `values`.
+        values: Shape (B A, max_length, D).
+    """
+
+    both: Tensor
     keys: Tensor
     values: Tensor
+
+    @classmethod
+    def like(cls, tensor: Tensor, shape: tuple[int, int, int, int]) -> LayerCache:
+        """Return an empty cache for `shape` (B, A, max_length, D) of the kind of `tensor`."""
+        both = tensor.new_zeros(2, *shape)
+        return cls(both, *both.flatten(1, 2))
 
 
 @dataclass(frozen=True)
@@ -33,7 +47,7 @@ class LayerWeights:
 
     Attributes:
         norm: Scale and offset before attention, each (H,).
-        to_qkv: Shape (H, 5 H): queries, keys, their swapped halves, values.
+        to_qkv: Shape (H, 3 H): queries and keys, their halves interleaved, and values.
         to_output: Shape (H, H).
         norm_feedforward: Scale and offset before the feed-forward, each (H,).
         expand: Weight (H, 4 H) and bias (4 H,).
@@ -54,10 +68,10 @@ class LayerWeights:
         head_dim = width // block.n_heads
         q, k, v = block.to_qkv.weight.detach().chunk(3)  # each (H, H), rows are outputs
         q = q * head_dim**-0.5
-        swapped = [_swapped_halves(part, block.n_heads) for part in (q, k)]
+        q, k = (_interleaved(part, block.n_heads) for part in (q, k))
         return cls(
             norm=_affine(block.norm_attention, dtype),
-            to_qkv=torch.cat([q, k, *swapped, v]).t().to(dtype).contiguous(),
+            to_qkv=torch.cat([q, k, v]).t().to(dtype).contiguous(),
             to_output=block.to_output.weight.detach().t().to(dtype).contiguous(),
             norm_feedforward=_affine(block.norm_feedforward, dtype),
             expand=_transposed(block.expand, dtype),
@@ -71,13 +85,13 @@ class Place:
 
     Attributes:
         last: The greatest position.
-        rotation: Cosine and sine of queries and keys, each (2 H,) or (B, 2 H).
+        rotation: Complex, of queries and keys, shape (H,) or (B, H): two numbers make one.
         rows: Row numbers and positions, each (B,), where positions differ; else None.
         mask: Shape (B, 1, last + 1), added to scores, where positions differ; else None.
     """
 
     last: int
-    rotation: tuple[Tensor, Tensor]
+    rotation: Tensor
     rows: tuple[Tensor, Tensor] | None = None
     mask: Tensor | None = None
 
@@ -92,19 +106,19 @@ class StepWeights:
         self.layers = [LayerWeights.of(block, dtype) for block in blocks]
         self.norm = _affine(model.norm, dtype)
         positions = torch.arange(max_length, device=self.norm[0].device)
-        cos, sin = (part.to(self.norm[0]) for part in rotations(positions, self.head_dim))
-        # The swapped halves carry the sign of the rotation already: cos and sin go to both halves.
-        self.rotation = tuple(part.repeat(1, 4 * self.n_heads) for part in (cos, sin))
+        # Half precision has no complex numbers: it is rotated in single precision.
+        self._exact = torch.promote_types(dtype, torch.float32)
+        parts = (part.to(self._exact) for part in rotations(positions, self.head_dim))
+        self.rotation = torch.complex(*parts).repeat(1, 2 * self.n_heads)  # (max_length, H)
 
     def place(self, positions: Tensor, *, last: int, apart: bool) -> Place:
         """Return where rows at `positions` (B,) stand, `apart` if these differ."""
-        cos, sin = self.rotation
         if not apart:
-            return Place(last, (cos[last], sin[last]))
+            return Place(last, self.rotation[last])
         seen = torch.arange(last + 1, device=positions.device)
-        mask = torch.where(seen <= positions[:, None], 0.0, -torch.inf).to(cos.dtype)
+        mask = torch.where(seen <= positions[:, None], 0.0, -torch.inf).to(self.norm[0].dtype)
         rows = torch.arange(len(positions), device=positions.device), positions
-        return Place(last, (cos[positions], sin[positions]), rows, mask[:, None])
+        return Place(last, self.rotation[positions], rows, mask[:, None])
 
     def hidden(self, x: Tensor, caches: list[LayerCache], place: Place) -> Tensor:
         """Return what the heads read (B, H) of a position's input x (B, H); writes to `caches`."""
@@ -125,33 +139,33 @@ class StepWeights:
     def _attend(self, x: Tensor, weights: LayerWeights, cache: LayerCache, place: Place) -> Tensor:
         """Return the mixed values (B, H) of x (B, H), and write its key and value."""
         n_rows, width = x.shape
-        heads = (n_rows, self.n_heads, self.head_dim)
-        projected = torch.mm(x, weights.to_qkv)  # (B, 5 H)
-        cos, sin = place.rotation
-        turned = projected[:, : 2 * width] * cos
-        turned.addcmul_(projected[:, 2 * width : 4 * width], sin)
-        key, value = turned[:, width:].view(heads), projected[:, 4 * width :].view(heads)
+        projected = torch.mm(x, weights.to_qkv)  # (B, 3 H)
+        self._rotate(projected[:, : 2 * width], place.rotation)
+        written = projected[:, width:].view(n_rows, 2, self.n_heads, self.head_dim)
         if place.rows is None:
-            cache.keys[:, :, place.last] = key
-            cache.values[:, :, place.last] = value
+            cache.both[:, :, :, place.last] = written.transpose(0, 1)
         else:
             row, position = place.rows
-            cache.keys[row, :, position] = key
-            cache.values[row, :, position] = value
-        query = turned[:, :width].reshape(-1, 1, self.head_dim)  # (B A, 1, D)
-        keys, values = (
-            part.flatten(0, 1)[:, : place.last + 1] for part in (cache.keys, cache.values)
-        )
+            cache.both[:, row, :, position] = written
+        query = projected[:, :width].reshape(-1, 1, self.head_dim)  # (B A, 1, D)
+        keys, values = cache.keys[:, : place.last + 1], cache.values[:, : place.last + 1]
         scores = torch.bmm(query, keys.transpose(1, 2))  # (B A, 1, last + 1)
         if place.mask is not None:
             scores = scores.view(n_rows, self.n_heads, -1).add_(place.mask).view(scores.shape)
         return torch.bmm(scores.softmax(-1), values).view(n_rows, width)
 
+    def _rotate(self, part: Tensor, rotation: Tensor) -> None:
+        """Rotate queries and keys (B, 2 H) in place."""
+        exact = part.to(self._exact)
+        torch.view_as_complex(exact.unflatten(1, (-1, 2))).mul_(rotation)
+        if exact is not part:
+            part.copy_(exact)
 
-def _swapped_halves(weight: Tensor, n_heads: int) -> Tensor:
-    """Return rows that project to what sine multiplies: minus second half, first half, per head."""
-    first, second = weight.view(n_heads, 2, -1, weight.shape[1]).unbind(1)  # each (A, D / 2, H)
-    return torch.stack([-second, first], dim=1).reshape(weight.shape)
+
+def _interleaved(weight: Tensor, n_heads: int) -> Tensor:
+    """Return the rows of weight (H, H) with first and second halves of each head in turn."""
+    halves = weight.view(n_heads, 2, -1, weight.shape[1])  # (A, 2, D / 2, H)
+    return halves.transpose(1, 2).reshape(weight.shape)
 
 
 def _affine(norm: torch.nn.LayerNorm, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

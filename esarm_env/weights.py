@@ -33,6 +33,17 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], *, kind: str, **size
         safetensors.torch.save_file(tensors, draft, metadata)
 
 
+def kind_of(path: Path) -> str | None:
+    """Return the `kind` that `save_weights` wrote to a file; None if it cannot be told."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            sizes = json.loads((file.metadata() or {}).get(KEY, "{}"))
+    except (OSError, safetensors.SafetensorError, ValueError):
+        return None
+    kind = sizes.get("kind") if isinstance(sizes, dict) else None
+    return kind if isinstance(kind, str) else None
+
+
 def load_module(path: Path, build: Callable[..., Module], *, kind: str) -> Module:
     """Read what `save_weights` wrote: `build(**sizes)` with its weights, in evaluation mode.
 

@@ -20,21 +20,47 @@ class ChunkBatch:
         audio: Shape (B, C, frames_per_chunk * feature_dim).
         motion: Shape (B, C, frames_per_chunk * 52).
         n_chunks: Shape (B,).
+        condition: Shape (B, condition_dim), or None where nobody asks for it.
     """
 
     audio: Tensor
     motion: Tensor
     n_chunks: Tensor
+    condition: Tensor | None = None
 
 
-def make_chunks(task: AnimationTask, utterances: IntArray, motions: list[FloatArray]) -> ChunkBatch:
-    """Return audio of `utterances` (B,) beside `motions` (T_i, 52); the last frame fills up."""
+def make_chunks(
+    task: AnimationTask,
+    utterances: IntArray,
+    motions: list[FloatArray],
+    *,
+    condition: FloatArray | None = None,
+    cut: bool = False,
+) -> ChunkBatch:
+    """Return audio beside motion; the last frame fills up the last chunk.
+
+    Args:
+        task: Gives the audio.
+        utterances: Shape (B,).
+        motions: B times (T_i, 52).
+        condition: Shape (B, condition_dim), handed on.
+        cut: Whether motion past the utterance's last frame, which a decoder writes to fill up a
+            chunk, is replaced by the last frame: decoded and recorded motion then end alike.
+    """
     step = task.tokenizer.frames_per_chunk
+    if cut:
+        ends = task.n_frames[utterances]
+        motions = [motion[:end] for motion, end in zip(motions, ends, strict=True)]
     filled = [_fill(motion, step) for motion in motions]
     n_chunks = np.array([len(motion) // step for motion in filled])
     audio = task.audio_chunks(utterances)[:, : n_chunks.max()]
     motion = pad_stack([m.reshape(-1, step * N_CHANNELS) for m in filled])
-    return ChunkBatch(torch.from_numpy(audio), torch.from_numpy(motion), torch.from_numpy(n_chunks))
+    return ChunkBatch(
+        torch.from_numpy(audio),
+        torch.from_numpy(motion),
+        torch.from_numpy(n_chunks),
+        None if condition is None else torch.from_numpy(condition),
+    )
 
 
 def _fill(motion: FloatArray, step: int) -> FloatArray:

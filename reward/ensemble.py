@@ -12,7 +12,7 @@ from reward.learned import BATCH_SIZE, open_model, score_with
 
 if TYPE_CHECKING:
     from esarm_env.task import AnimationTask
-    from reward.model import RewardTransformer
+    from reward.learned import RewardModel
 
 
 class EnsembleReward:
@@ -27,7 +27,7 @@ class EnsembleReward:
     def __init__(
         self,
         task: AnimationTask,
-        models: Sequence[RewardTransformer],
+        models: Sequence[RewardModel],
         *,
         batch_size: int = BATCH_SIZE,
     ) -> None:
@@ -60,6 +60,7 @@ class EnsembleReward:
             self._task,
             trajectories.utterance,
             motions=motions,
+            condition=trajectories.condition,
             batch_size=self._batch_size,
         )
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from esarm_env.weights import load_module, save_weights
+from reward.chunks import ChunkBatch
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ class RewardTransformer(nn.Module):
 
     offset: Tensor
     scale: Tensor
+    # What it is like beside other models, see `reward.learned.RewardModel`.
+    needs_condition = False
+    stream_names: tuple[str, ...] = ()
 
     def __init__(self, config: RewardConfig, *, audio_dim: int, motion_dim: int) -> None:
         """Build the model for chunks of `audio_dim` audio and `motion_dim` motion values."""
@@ -87,7 +91,7 @@ class RewardTransformer(nn.Module):
         heard = self.from_audio(audio) + self.kind[0]
         shown = self.from_motion(motion) + self.kind[1]
         x = torch.stack([heard, shown], dim=2).flatten(1, 2)  # (B, 2C, H): a0 m0 a1 m1 ...
-        x = x + _positions(x.shape[1], x.shape[2])
+        x = x + positions(x.shape[1], x.shape[2])
         mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1])
         # Causal attention never looks at the padding behind, so it needs no mask of its own.
         hidden = self.transformer(x, mask=mask, is_causal=True)
@@ -95,6 +99,15 @@ class RewardTransformer(nn.Module):
         inside = torch.arange(motion.shape[1]) < n_chunks[:, None]
         raw = (per_chunk * inside).sum(1) / n_chunks
         return (raw - self.offset) / self.scale
+
+    def score_members(self, batch: ChunkBatch) -> Tensor:
+        """Return standardised scores as of an ensemble of one, shape (1, B, 1)."""
+        scores: Tensor = self(batch.audio, batch.motion, batch.n_chunks)
+        return scores[None, :, None]
+
+    def combine(self, scores: Tensor) -> Tensor:
+        """Return the scores (B, 1) of an ensemble of one (1, B, 1)."""
+        return scores[0]
 
     def standardise(self, scores: Tensor) -> None:
         """Make `scores`, as returned now for reference animations, have mean 0 and spread 1.
@@ -125,7 +138,7 @@ def load_reward(path: Path) -> RewardTransformer:
     return load_module(path, build, kind="reward model").requires_grad_(False)
 
 
-def _positions(length: int, width: int) -> Tensor:
+def positions(length: int, width: int) -> Tensor:
     """Return sinusoidal positions (Vaswani et al. 2017), shape (length, width)."""
     frequency = 10_000 ** (-torch.arange(0, width, 2) / width)
     angle = torch.arange(length)[:, None] * frequency

@@ -59,3 +59,23 @@ def pair_accuracy(
         if len(margin):
             shares.append(np.mean((margin > 0) + 0.5 * (margin == 0)))
     return np.array(shares, dtype=np.float32)
+
+
+def rank_correlation(scores: FloatArray, targets: FloatArray) -> FloatArray:
+    """Return Spearman's rank correlation within each row; ties get their mean rank.
+
+    Args:
+        scores: Shape (N, K), K animations of each of N utterances.
+        targets: Shape (N, K).
+
+    Returns:
+        Shape (N,), 0 where all scores or all targets of a row are equal.
+    """
+    from scipy.stats import rankdata
+
+    first, second = (rankdata(values, axis=1) for values in (scores, targets))
+    first -= first.mean(axis=1, keepdims=True)
+    second -= second.mean(axis=1, keepdims=True)
+    size = np.sqrt(np.square(first).sum(axis=1) * np.square(second).sum(axis=1))
+    product = (first * second).sum(axis=1)
+    return np.divide(product, size, out=np.zeros_like(product), where=size > 0).astype(np.float32)

@@ -13,6 +13,7 @@ import yaml
 from agents.cloning import CloneConfig
 from esarm_env.errors import InputError
 from esarm_env.tokenizer import PriorConfig
+from reward.consensus.settings import ConsensusConfig
 from reward.model import RewardConfig
 
 
@@ -63,6 +64,8 @@ class ImproveConfig:
         batch_size: Tokens per minibatch, padding counted (PPO).
         learning_rate: Of AdamW.
         kl_coef: Weight of the divergence per token from the clone.
+        by_stream: Whether mouth and upper face answer for their own scores, where the reward tells
+            them apart (the recipe `consensus` and the true errors do).
         evaluate_every: Iterations between two measurements of the true errors.
         evaluate_utterances: Validation utterances that these are measured on.
     """
@@ -75,6 +78,7 @@ class ImproveConfig:
     batch_size: int = 4096
     learning_rate: float = 1e-4
     kl_coef: float = 0.3
+    by_stream: bool = True
     evaluate_every: int = 5
     evaluate_utterances: int = 48
 
@@ -102,21 +106,25 @@ class Config:
 
     Attributes:
         seed: Of every stage but the corpus, which has its own.
+        recipe: Of the reward model: `consensus` (ours), or `paper` (ranks of noise levels alone).
         corpus: Speech and motion.
         prior: The motion tokenizer.
         clone: Behaviour cloning.
         demonstrate: Ranked roll-outs.
-        reward: The reward model.
+        reward: The reward model of the recipe `paper`.
+        consensus: The reward model of the recipe `consensus`.
         improve: Reinforcement learning.
         evaluate: Held-out figures.
     """
 
     seed: int = 0
+    recipe: str = "consensus"
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
     prior: PriorConfig = field(default_factory=PriorConfig)
     clone: CloneConfig = field(default_factory=CloneConfig)
     demonstrate: DemonstrateConfig = field(default_factory=DemonstrateConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
+    consensus: ConsensusConfig = field(default_factory=ConsensusConfig)
     improve: ImproveConfig = field(default_factory=ImproveConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
@@ -131,6 +139,7 @@ PRESETS = {
         clone=CloneConfig(n_layers=4, epochs=12),
         demonstrate=DemonstrateConfig(train_utterances=2000),
         reward=RewardConfig(width=128, epochs=15),
+        consensus=ConsensusConfig(members=3, train_utterances=2000, width=128, epochs=40),
         improve=ImproveConfig(iterations=150, n_episodes=128),
     ),
     # The paper's set-up where it says one: WavLM features, five noise levels, RL to convergence.
@@ -140,6 +149,9 @@ PRESETS = {
         clone=CloneConfig(n_layers=6, n_heads=8, width=256, epochs=20, batch_size=32),
         demonstrate=DemonstrateConfig(rollouts=4, train_utterances=0),
         reward=RewardConfig(n_layers=4, n_heads=8, width=256, epochs=20, batch_size=32),
+        consensus=ConsensusConfig(
+            members=3, train_utterances=4000, samples=16, n_layers=4, width=192, epochs=60
+        ),
         improve=ImproveConfig(iterations=1000, n_episodes=256),
     ),
 }

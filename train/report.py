@@ -15,6 +15,17 @@ from train.statistics import Interval
 ARROWS = {"lve": "LVE (mm) ↓", "eve": "EVE (mm) ↓", "score": "learned score"}
 
 
+# By recipe of the reward: what its training is watched by, and where its zero is.
+_WATCHED = {
+    "consensus": ("validation_agreement_mouth", "validation_agreement_upper"),
+    "paper": ("validation_pair_accuracy",),
+}
+_REFERENCES = {
+    "consensus": "the clone's own samples",
+    "paper": "the least noisy demonstrations",
+}
+
+
 def write_report(run: RunFolder) -> Path:
     """Write `report.md` and its pictures into the run folder; return its path."""
     curves = {
@@ -31,7 +42,7 @@ def write_report(run: RunFolder) -> Path:
             ),
             "reward model": (
                 read_rows(run.stage("reward") / "metrics.csv"),
-                ("loss", "validation_pair_accuracy"),
+                ("loss", *_WATCHED[run.config.recipe]),
             ),
         },
         run.path / "training.png",
@@ -70,8 +81,9 @@ def _head(run: RunFolder, results: dict[str, Any]) -> str:
         f"Brackets are {share} % bootstrap intervals over utterances; they do not cover other "
         "training seeds.\n\n"
         f"- {variant_label('lips')}\n- {variant_label('upper')}\n"
-        "- learned score: 0 is the mean of the least noisy demonstrations in training, 1 their "
-        "spread. It is a proxy: read it only beside the true errors."
+        f"- learned score (recipe `{run.config.recipe}`): 0 is the mean of "
+        f"{_REFERENCES[run.config.recipe]} in training, 1 their spread. It is a proxy: read it "
+        "only beside the true errors."
     )
 
 

@@ -42,7 +42,8 @@ class RunFolder:
         file = path / "config.yaml"
         # Before its first finished stage a folder holds nothing that a new configuration harms.
         if file.is_file() and any(self.is_finished(stage) for stage in STAGES):
-            changed = _differences(read_yaml(file), to_dict(config))
+            # A run of before a setting existed had what is now its default.
+            changed = _differences(to_dict(from_dict(read_yaml(file))), to_dict(config))
             if changed:
                 raise InputError(
                     f"{path}: must keep its configuration, got other values for "

@@ -50,7 +50,8 @@ def check_n_episodes(n_episodes: int, *, n_envs: int) -> None:
 
 def _check_observations(space: spaces.Space[Any], widths: dict[str, int]) -> None:
     if not isinstance(space, spaces.Dict) or not set(widths) <= set(space.keys()):
-        got = sorted(space.keys()) if isinstance(space, spaces.Dict) else space
+        other = f"a {type(space).__name__} of shape {space.shape}"
+        got = sorted(space.keys()) if isinstance(space, spaces.Dict) else other
         raise ValueError(
             f"`observation_space` must be a Dict with {', '.join(widths)} (that of `slim` "
             f"observations), got {got}; stock algorithms take `full_sequence` with "

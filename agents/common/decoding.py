@@ -40,7 +40,8 @@ def choose(logits: Tensor, decoding: Decoding, noise: Tensor) -> Tensor:
     if decoding.temperature == GREEDY:
         chosen = logits.argmax(-1)
     else:
-        cumulative = (logits / decoding.temperature).softmax(-1).cumsum(-1)
+        tempered = logits if decoding.temperature == 1 else logits / decoding.temperature
+        cumulative = tempered.softmax(-1).cumsum(-1)
         # Rounding may leave the sum just below 1: never step past the last token.
         chosen = (cumulative < noise[2][:, None]).sum(-1).clamp(max=n_tokens - 1)
     if decoding.epsilon == 0:

@@ -9,7 +9,7 @@ written, with all their results in place.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -34,6 +34,8 @@ from agents.common.streams import check_streams, filled_by_stream
 from agents.common.update import Forward
 from agents.policy import MotionPolicy
 from agents.transformer import MotionTransformer
+
+Self = TypeVar("Self", bound="EpisodeAlgorithm")
 
 
 class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
@@ -120,6 +122,30 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
         if self._compiled is None:
             self._compiled = torch.compile(self.model, dynamic=True)
         return self._compiled
+
+    def learn(
+        self: Self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 1,
+        tb_log_name: str | None = None,
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> Self:
+        """As Stable-Baselines3's; a step is a token, and iterations are never cut.
+
+        Args:
+            total_timesteps: Stop after the iteration in which this many tokens are written.
+            callback: One, or a list of them.
+            log_interval: Iterations between two tables.
+            tb_log_name: Name of the run for TensorBoard; by default that of the class.
+            reset_num_timesteps: Count tokens anew.
+            progress_bar: Show Stable-Baselines3's progress bar.
+        """
+        name = type(self).__name__ if tb_log_name is None else tb_log_name
+        return super().learn(
+            total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar
+        )
 
     def warm_start(self, weights: dict[str, Tensor]) -> None:
         """Start from cloned `weights`, and keep a frozen copy as the reference of the KL term."""

@@ -154,7 +154,9 @@ def _asked_again(
         settings.append(family.act(strength, rng, context))
         seeds[row] = draw_seed(rng)
     temperatures = np.array([setting.temperature for setting in settings])
-    tokens = padded(base.trajectories.tokens, int(donors.task.lengths[base.utterance].max()))
+    longest = int(donors.task.lengths[base.utterance].max())
+    # The rows may all be shorter than the widest of those that they were selected from.
+    tokens = padded(base.trajectories.tokens, max(longest, base.trajectories.tokens.shape[1]))
     per_chunk = donors.task.tokens_per_chunk
     slots = damaged_slots(tokens.shape[1], family.damages, per_chunk=per_chunk)
     for temperature in np.unique(temperatures):

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from esarm_env.errors import InputError
-from esarm_env.weights import load_module, save_weights
+from esarm_env.weights import kind_of, load_module, save_weights
 
 SIZES = {"n_inputs": 3, "n_outputs": 2}
 TENSORS = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.tensor([0.5, -1.5])}
@@ -223,3 +223,15 @@ def test_a_missing_file_is_rejected(path: Path) -> None:
     refuse(path, "No such file or directory")
     path.mkdir(parents=True)
     refuse(path, "")
+
+
+def test_the_kind_of_a_file_is_told_without_building_it(tmp_path: Path) -> None:
+    """Whoever opens a reward must know which of two networks it is."""
+    path = tmp_path / "one.safetensors"
+    save_weights(path, {"a": torch.zeros(2)}, kind="one of mine")
+    assert kind_of(path) == "one of mine"
+    assert kind_of(tmp_path / "missing.safetensors") is None
+    path.write_bytes(b"no weights at all")
+    assert kind_of(path) is None
+    safetensors.torch.save_file({"a": torch.zeros(2)}, path)
+    assert kind_of(path) is None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from reward.ranking import pair_accuracy, ranking_loss
+from reward.ranking import pair_accuracy, rank_correlation, ranking_loss
 
 
 def test_the_loss_of_one_pair_is_the_cross_entropy_of_equation_1():
@@ -71,3 +71,20 @@ def test_pair_accuracy_leaves_out_pairs_closer_than_the_gap_and_halves_ties():
     np.testing.assert_allclose(pair_accuracy(scores, noise, same), [2.5 / 3], atol=1e-6)
     np.testing.assert_allclose(pair_accuracy(scores, noise, same, min_gap=0.5), [1.0])
     assert len(pair_accuracy(scores, noise, same, min_gap=1.5)) == 0
+
+
+def test_rank_correlation_is_that_of_scipy():
+    """Ties and all: an own formula for ranks is easily half a rank off."""
+    from scipy.stats import spearmanr
+
+    rng = np.random.default_rng(0)
+    scores, targets = rng.integers(0, 5, (2, 6, 9)).astype(np.float32)
+    expected = [spearmanr(a, b)[0] for a, b in zip(scores, targets, strict=True)]
+    np.testing.assert_allclose(rank_correlation(scores, targets), expected, rtol=1e-5)
+
+
+def test_rank_correlation_of_equal_scores_is_0():
+    """A reward that cannot tell knows nothing; nan would spoil the mean over utterances."""
+    rows = np.array([[1.0, 1, 1], [1, 2, 3]], dtype=np.float32)
+    np.testing.assert_allclose(rank_correlation(rows, rows[::-1]), [0, 0])
+    np.testing.assert_allclose(rank_correlation(rows[1:], rows[1:]), [1])

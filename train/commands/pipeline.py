@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 from train.commands.options import Options, RunOptions, write_json
 
+Recipe = Literal["consensus", "paper"]
 
-def command_run(*, options: Options, corpus: str | None = None) -> None:
+
+def command_run(
+    *, options: Options, corpus: str | None = None, recipe: Recipe | None = None
+) -> None:
     """Run the whole pipeline: corpus to report. Finished stages are skipped.
 
     Interrupt it at any time; the same command goes on where it stopped.
@@ -17,12 +21,14 @@ def command_run(*, options: Options, corpus: str | None = None) -> None:
         options: Which run, and with which settings.
         corpus: `synthetic-mead`, `synthetic-ravdess`, or a folder of recordings (MEAD, RAVDESS,
             3D-ETF, BEAT, Live Link Face, or `audio/` and `blendshape/` with equal names).
+        recipe: Of the reward model: `consensus` of the clone's own samples, or the `paper`'s plain
+            ranking of noise levels. [default: consensus]
     """
     from train.report import write_report
     from train.run_folder import STAGES
     from train.stages import STAGE_FUNCTIONS
 
-    run = options.open(*corpus_setting(corpus))
+    run = options.open(*corpus_setting(corpus), *recipe_setting(recipe))
     summaries = {stage: STAGE_FUNCTIONS[stage](run) for stage in STAGES}
     report = write_report(run)
     _print_results(summaries["evaluate"])
@@ -57,13 +63,15 @@ def command_demonstrate(*, options: Options) -> None:
     run_stage("demonstrate", options)
 
 
-def command_reward(*, options: Options) -> None:
-    """Stage 5: train the reward model on the ranked roll-outs.
+def command_reward(*, options: Options, recipe: Recipe | None = None) -> None:
+    """Stage 5: train the reward model.
 
     Args:
         options: Which run, and with which settings.
+        recipe: `consensus` of the clone's own samples, or the `paper`'s plain ranking of noise
+            levels; a run keeps the one it was begun with. [default: consensus]
     """
-    run_stage("reward", options)
+    run_stage("reward", options, *recipe_setting(recipe))
 
 
 def command_improve(*, options: Options) -> None:
@@ -104,6 +112,11 @@ def run_stage(name: str, options: RunOptions, *overrides: str) -> None:
 def corpus_setting(corpus: str | None) -> tuple[str, ...]:
     """Return a corpus given on the command line as `--set` settings."""
     return () if corpus is None else (f"corpus.name={json.dumps(corpus)}",)
+
+
+def recipe_setting(recipe: Recipe | None) -> tuple[str, ...]:
+    """Return a recipe given on the command line as `--set` settings."""
+    return () if recipe is None else (f"recipe={recipe}",)
 
 
 def _print_results(summary: dict[str, Any]) -> None:

@@ -41,7 +41,7 @@ def _roll_out(run: RunFolder, folder: Path) -> dict[str, Any]:
     task = open_task(run.path)
     clone = load_policy(run.stage("clone") / POLICY_FILE)
     utterances = np.concatenate(
-        [_evenly(task.corpus.split("train"), config.train_utterances)]
+        [evenly(task.corpus.split("train"), config.train_utterances)]
         + [task.corpus.split(split) for split in SPLITS if split != "train"]
     )
     with progress_track("Demonstrations", len(config.epsilons) * config.rollouts) as bar:
@@ -73,7 +73,7 @@ def _roll_out(run: RunFolder, folder: Path) -> dict[str, Any]:
 
 def _audit(demonstrations: Demonstrations, task: AnimationTask, folder: Path) -> None:
     """Write how far the true errors confirm the labels; nothing where no label can be checked."""
-    utterances = _evenly(task.corpus.split("validation"), AUDITED_UTTERANCES)
+    utterances = evenly(task.corpus.split("validation"), AUDITED_UTTERANCES)
     checked = demonstrations[np.isin(demonstrations.utterance, utterances)]
     if len(checked.levels) < 2:
         return
@@ -83,7 +83,7 @@ def _audit(demonstrations: Demonstrations, task: AnimationTask, folder: Path) ->
     (folder / AUDIT_FILE).write_text(numbers, encoding="utf-8")
 
 
-def _evenly(utterances: IntArray, wanted: int) -> IntArray:
+def evenly(utterances: IntArray, wanted: int) -> IntArray:
     """Return `wanted` of the utterances, evenly spaced; all if 0 or more than there are."""
     if wanted == 0 or wanted >= len(utterances):
         return utterances

@@ -38,7 +38,7 @@ def make_ppo(
 ) -> SequenceAlgorithm:
     """Return PPO with the run's settings."""
     config = run.config.improve
-    common = _common(clone, config, run.config.seed)
+    common = _common(env, clone, config, run.config.seed)
     return SequencePPO("MotionPolicy", env, batch_size=config.batch_size, **common)
 
 
@@ -46,14 +46,16 @@ def make_reinforce(
     env: SpeechAnimationEnv, clone: MotionTransformer, run: RunFolder
 ) -> SequenceAlgorithm:
     """Return REINFORCE with the run's settings."""
-    common = _common(clone, run.config.improve, run.config.seed)
+    common = _common(env, clone, run.config.improve, run.config.seed)
     return SequenceReinforce("MotionPolicy", env, **common)
 
 
 ALGORITHMS = {"ppo": make_ppo, "reinforce": make_reinforce}
 
 
-def _common(clone: MotionTransformer, config: ImproveConfig, seed: int) -> dict[str, Any]:
+def _common(
+    env: SpeechAnimationEnv, clone: MotionTransformer, config: ImproveConfig, seed: int
+) -> dict[str, Any]:
     sizes = clone.config
     network = {"n_layers": sizes.n_layers, "n_heads": sizes.n_heads, "width": sizes.width}
     return {
@@ -61,6 +63,7 @@ def _common(clone: MotionTransformer, config: ImproveConfig, seed: int) -> dict[
         "n_episodes": config.n_episodes,
         "samples_per_utterance": config.samples_per_utterance,
         "kl_coef": config.kl_coef,
+        "stream_advantages": config.by_stream and hasattr(env, "score_streams"),
         "seed": seed,
         "policy_kwargs": {"network": {**network, "dropout": 0.0}},
     }

@@ -97,6 +97,14 @@ def test_other_observations_name_what_takes_them(env: Env, make: Make) -> None:
         make(env)
 
 
+def test_a_flat_observation_is_named_by_its_shape(env: Env, make: Make) -> None:
+    """The bounds of hundreds of numbers would bury the rule."""
+    env.observation_space = spaces.Box(-8, 8, (831,))
+    rule = "got a Box of shape (831,); stock algorithms take `full_sequence`"
+    with pytest.raises(ValueError, match=re.escape(rule)):
+        make(env)
+
+
 def test_an_empty_split_is_rejected(env: Env, make: Make) -> None:
     """`choice` of nothing raises in numpy, and names no split."""
     env.unwrapped.utterances = np.array([], np.int64)  # type: ignore[attr-defined]

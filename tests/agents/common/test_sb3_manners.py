@@ -151,6 +151,12 @@ def test_a_folder_for_tensorboard_is_all_it_takes(make: MakeAlgorithm, tmp_path:
     assert list((tmp_path / "faces_1").glob("events.out.tfevents.*"))
 
 
+def test_a_run_is_named_after_its_algorithm(make: MakeAlgorithm, tmp_path: Path) -> None:
+    """`OnPolicyAlgorithm_7` would tell nobody what was trained."""
+    make(SequencePPO, tensorboard_log=str(tmp_path)).learn(PER_ITERATION)
+    assert [path.name for path in tmp_path.iterdir()] == ["SequencePPO_1"]
+
+
 @every
 @pytest.mark.parametrize("deterministic", [True, False])
 def test_evaluation_pays_what_the_score_function_does(

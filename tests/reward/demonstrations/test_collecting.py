@@ -272,6 +272,25 @@ def test_policy_families_ask_the_policy_again_for_their_own_streams(tiny_task, r
     assert changed[..., :2].any() and not changed[..., 2:].any()
 
 
+def test_the_policy_is_asked_again_about_short_utterances_alone(tiny_task, roll_out, rolled):
+    """The families drawn for each row may leave a policy family with short rows only."""
+    greedy = rolled[rolled.epsilon == 0]
+    short = greedy.trajectories.lengths < greedy.trajectories.tokens.shape[1]
+    made = damaged(
+        greedy,
+        tiny_task,
+        families=("temperature",),
+        strengths=(1.0,),
+        seed=0,
+        rows=short,
+        roll_out=roll_out,
+    )
+    assert len(made) == short.sum() > 0
+    width = greedy.trajectories.tokens.shape[1]
+    assert made.trajectories.tokens.shape[1] == width
+    assert (made.trajectories.tokens != greedy.trajectories.tokens[short]).any(axis=1).all()
+
+
 def test_partners_are_worse_animations_to_the_same_audio(everything):
     """Mixed with a better one, more damage would mean a better face."""
     for row in np.flatnonzero(np.isin(everything.making.family, ["blend", "mixed-chunks"])):

@@ -68,7 +68,7 @@ class Ours:
 
     def buffer_bytes(self) -> int:
         """As of `Backend`."""
-        return array_bytes(self.algorithm.batch)
+        return array_bytes(self.algorithm.rollout_buffer)
 
     def log_prob_error(self) -> float:
         """As of `Backend`: of what roll-out and update say, the further from the plain network."""

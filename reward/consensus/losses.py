@@ -1,0 +1,82 @@
+"""The loss of one member: four parts, each about one thing a reward has to know."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from reward.consensus.batches import Batch
+from reward.consensus.member import Judgement, mean_of_chunks
+from reward.consensus.network import ConsensusModel
+
+# Weights of the parts, chosen on validation utterances of the synthetic corpus.
+LEVEL, OTHERS, RECORDED, NOISE = 0.1, 0.3, 0.3, 0.1
+
+
+def member_loss(
+    model: ConsensusModel, judgement: Judgement, batch: Batch, *, chunk_spread: Tensor
+) -> Tensor:
+    """Return a member's loss, a scalar.
+
+    1. Which of an utterance's samples are better, chunk by chunk: the band where policies move.
+    2. How hard the utterance is, with a tenth of the weight: no policy can change that.
+    3. How much worse damage and noise are than samples; far off, only linearly.
+    4. Which animation is ground truth, and of two noise levels, which is less (Eq. 1).
+
+    Args:
+        model: Turns judgements into scores.
+        judgement: Of all animations of `batch`.
+        batch: With what is expected.
+        chunk_spread: Shape (S,), spread of a chunk's error within an utterance's samples, mm.
+    """
+    n = batch.n_samples
+    off = (judgement.errors - batch.errors) / chunk_spread * model.measured  # (B, P, C, S)
+    inside = torch.arange(off.shape[2]) < batch.n_chunks[:, None]
+    counted = inside[:, None, :, None] * batch.present[..., None, None]  # (B, P, C, 1)
+    level = off[:, :n].mean(dim=1, keepdim=True)
+    within = _mean((off[:, :n] - level).square(), counted[:, :n])
+    levels = _mean(level.square(), counted[:, :1])
+    far = functional.huber_loss(off[:, n:], torch.zeros_like(off[:, n:]), reduction="none")
+    return (
+        within
+        + LEVEL * levels
+        + OTHERS * _mean(far, counted[:, n:])
+        + RECORDED * _recorded_loss(judgement.recorded, batch)
+        + NOISE * _noise_loss(model, judgement, batch)
+    )
+
+
+def _mean(values: Tensor, counted: Tensor) -> Tensor:
+    """Return the mean of (B, P, C, S) where `counted` (B, P, C, 1)."""
+    total = (values * counted).sum()
+    return total / (counted.sum() * values.shape[-1]).clamp(min=1)
+
+
+def _recorded_loss(log_odds: Tensor, batch: Batch) -> Tensor:
+    """Cross-entropy of ground truth against everything else; there is little of it, so it weighs.
+
+    Args:
+        log_odds: Shape (B, P).
+        batch: Samples come first, then ground truth.
+    """
+    begin, end = batch.n_samples, batch.n_samples + batch.n_recorded
+    truth = torch.zeros_like(log_odds)
+    truth[:, begin:end] = 1
+    weights = torch.full_like(log_odds, 0.5)
+    weights[:, :begin], weights[:, begin:end] = 1.0, 3.0
+    weights = weights * batch.present
+    losses = functional.binary_cross_entropy_with_logits(log_odds, truth, reduction="none")
+    return (losses * weights).sum() / batch.present.sum()
+
+
+def _noise_loss(model: ConsensusModel, judgement: Judgement, batch: Batch) -> Tensor:
+    """Cross-entropy of ranking each utterance's roll-outs by less noise, 0 if there are none."""
+    inside = torch.arange(judgement.errors.shape[2]) < batch.n_chunks[:, None]
+    errors = mean_of_chunks(judgement.errors, inside) / model.spread * model.measured
+    scores = -errors.sum(dim=-1)  # (B, P)
+    better = batch.noise[:, :, None] < batch.noise[:, None, :]  # False where either is nan
+    better = better & batch.present[:, :, None] & batch.present[:, None, :]
+    if not better.any():
+        return scores.new_zeros(())
+    return functional.softplus(-(scores[:, :, None] - scores[:, None, :])[better]).mean()

@@ -1,0 +1,132 @@
+"""One member of the ensemble: hear, imagine, compare, and recognise ground truth.
+
+Speech and condition go through a causal transformer, once per utterance. For every chunk it
+imagines a few faces; a motion's expected error is its mean distance from them, in the directions in
+which the lips and the upper face move most, plus a small correction. Each stream of tokens has an
+expected error of its own. A last output tells recordings from a policy's samples.
+
+Shape letters: B utterances, K animations of each, C chunks, F frames per chunk, A audio values per
+chunk, D condition, H width, M imagined faces, R directions, S streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from esarm_env.types import N_CHANNELS
+from reward.consensus.errors import STREAM_REGIONS
+from reward.consensus.settings import ConsensusConfig
+from reward.consensus.stream_error import StreamError
+from reward.model import positions
+
+N_STREAMS = len(STREAM_REGIONS)
+
+
+class Judgement(NamedTuple):
+    """What one member says.
+
+    Attributes:
+        errors: Expected error per chunk, shape (B, K, C, S), mm.
+        recorded: Log-odds of being ground truth, not a sample, shape (B, K).
+    """
+
+    errors: Tensor
+    recorded: Tensor
+
+
+class ConsensusMember(nn.Module):
+    """One model of the ensemble."""
+
+    motion_mean: Tensor
+    motion_spread: Tensor
+
+    def __init__(
+        self, config: ConsensusConfig, *, audio_dim: int, condition_dim: int, frames: int
+    ) -> None:
+        """Build it for chunks of `audio_dim` audio values and `frames` frames."""
+        super().__init__()
+        width, hidden, heard = config.width, config.hidden, 3 * audio_dim
+        self.frames = frames
+        self.from_audio = nn.Sequential(nn.LayerNorm(heard), nn.Linear(heard, width))
+        self.from_condition = nn.Linear(condition_dim, width, bias=False)
+        layer = nn.TransformerEncoderLayer(
+            width,
+            config.n_heads,
+            dim_feedforward=4 * width,
+            dropout=config.dropout,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        )
+        self.transformer = nn.TransformerEncoder(
+            layer, config.n_layers, norm=nn.LayerNorm(width), enable_nested_tensor=False
+        )
+        self.streams = nn.ModuleList(StreamError(config, frames) for _ in range(N_STREAMS))
+        self.natural_speech = nn.Linear(width, hidden)
+        self.natural_motion = nn.Linear(
+            (frames + 1) * N_CHANNELS + N_STREAMS * config.imagined, hidden
+        )
+        self.to_natural = nn.Sequential(
+            nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Dropout(config.dropout),
+            nn.Linear(hidden, 1),
+        )  # fmt: skip
+        self.register_buffer("motion_mean", torch.zeros(N_CHANNELS))
+        self.register_buffer("motion_spread", torch.ones(N_CHANNELS))
+
+    def calibrate(self, planes: Sequence[Tensor], chunks: Tensor) -> None:
+        """Start from typical `chunks` (N, F, 52) and each region's planes (52, 3V)."""
+        self.motion_mean.copy_(chunks.mean(dim=(0, 1)))
+        self.motion_spread.copy_(chunks.std(dim=(0, 1)) + 0.02)
+        for stream, region in zip(self.streams, planes, strict=True):
+            assert isinstance(stream, StreamError), "only these are put in"
+            stream.calibrate(region, chunks)
+
+    def forward(
+        self, audio: Tensor, condition: Tensor, motion: Tensor, inside: Tensor
+    ) -> Judgement:
+        """Judge K animations of each of B utterances.
+
+        Args:
+            audio: Shape (B, C, A), 0 past the end.
+            condition: Shape (B, D).
+            motion: Shape (B, K, C, F * 52).
+            inside: Shape (B, C), bool, chunks that are not padding.
+        """
+        heard = self._hear(audio, condition)  # (B, C, H)
+        frames = motion.unflatten(-1, (self.frames, N_CHANNELS))
+        parts = [stream(heard, frames) for stream in self.streams]
+        errors = torch.stack([error for error, _ in parts], dim=-1)
+        # What is imagined is for the errors to shape, not for telling recordings from samples.
+        far = torch.cat([distance.detach() for _, distance in parts], dim=-1)
+        return Judgement(errors, self._recorded(heard.detach(), frames, far, inside))
+
+    def _hear(self, audio: Tensor, condition: Tensor) -> Tensor:
+        padded = functional.pad(audio, (0, 0, 1, 1))
+        windows = torch.cat([padded[:, :-2], padded[:, 1:-1], padded[:, 2:]], dim=-1)
+        x = self.from_audio(windows) + self.from_condition(condition)[:, None]
+        x = x + positions(x.shape[1], x.shape[2])
+        mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1])
+        # Causal attention never looks at the padding behind, so it needs no mask of its own.
+        heard: Tensor = self.transformer(x, mask=mask, is_causal=True)
+        return heard
+
+    def _recorded(self, heard: Tensor, frames: Tensor, far: Tensor, inside: Tensor) -> Tensor:
+        shown = (frames - self.motion_mean) / self.motion_spread  # (B, K, C, F, 52)
+        before = functional.pad(
+            shown[:, :, :-1, -1], (0, 0, 1, 0)
+        )  # last frame of the chunk before
+        seen = torch.cat([shown.flatten(-2), shown[:, :, :, 0] - before, far], dim=-1)
+        hidden = self.natural_speech(heard)[:, None] + self.natural_motion(seen)
+        # Whole animations are told apart with certainty, chunks are not: a steeper slope.
+        return 4 * mean_of_chunks(self.to_natural(hidden), inside)[..., 0]
+
+
+def mean_of_chunks(values: Tensor, inside: Tensor) -> Tensor:
+    """Average (B, K, C, X) over the chunks that are `inside` (B, C), shape (B, K, X)."""
+    weights = inside[:, None, :, None].float()
+    return (values * weights).sum(dim=2) / weights.sum(dim=2)

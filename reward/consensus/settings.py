@@ -1,0 +1,77 @@
+"""Sizes of the consensus reward model and settings of its training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FAMILIES = (
+    "neighbour-codes",
+    "mouth:random-codes",
+    "upper:random-codes",
+    "temperature",
+    "policy-emotion",
+    "policy-intensity",
+    "time-shift",
+    "frozen-span",
+    "repetition",
+    "over-smoothing",
+    "over-amplification",
+    "wrong-emotion",
+    "wrong-intensity",
+    "shuffled-audio",
+    "other-upper",
+)
+
+
+@dataclass(frozen=True)
+class ConsensusConfig:
+    """The recipe `consensus`.
+
+    Attributes:
+        members: Models of the ensemble; they share the data, not the random numbers.
+        disagreement: Weight of the members' spread that is taken off the mean score.
+        train_utterances: Training utterances to learn from (evenly spaced ones); 0 means all.
+        samples: Animations of each of them drawn from the policy; at least 2.
+        families: Kinds of damage to learn from (`reward.demonstrations.corruptions`).
+        strengths: Of the damage; above 0, at most 1.
+        damages: Families, drawn for each utterance, that damage a sample of it at every strength.
+        n_layers: Transformer blocks.
+        n_heads: Attention heads.
+        width: Width of the residual stream, even.
+        imagined: Faces that are imagined per chunk.
+        rank: Directions in which two faces are compared.
+        hidden: Width of the small networks behind.
+        dropout: In training.
+        margin: How far ground truth stands above a sample, in units of a sample's spread.
+        epochs: Passes over the training utterances.
+        batch_size: Utterances per update.
+        samples_per_update: Of each utterance, of its `samples`.
+        others_per_update: Of each utterance's noisy and damaged animations.
+        learning_rate: Of AdamW, falling to zero along a cosine.
+        weight_decay: Of AdamW.
+        hidden_speakers: Share of the utterances whose speaker is hidden, so that new speakers can
+            be judged.
+    """
+
+    members: int = 1
+    disagreement: float = 0.0
+    train_utterances: int = 960
+    samples: int = 8
+    families: tuple[str, ...] = FAMILIES
+    strengths: tuple[float, ...] = (0.25, 0.5, 1.0)
+    damages: int = 4
+    n_layers: int = 2
+    n_heads: int = 4
+    width: int = 96
+    imagined: int = 8
+    rank: int = 12
+    hidden: int = 96
+    dropout: float = 0.1
+    margin: float = 6.0
+    epochs: int = 20
+    batch_size: int = 16
+    samples_per_update: int = 8
+    others_per_update: int = 4
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    hidden_speakers: float = 0.15

@@ -1,0 +1,169 @@
+"""Teach a consensus model what error the policy expects, and what a recording looks like."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from esarm_env.task import AnimationTask
+from esarm_env.types import IntArray
+from reward.consensus.batches import Batch, draw_batch
+from reward.consensus.data import Animations, ConsensusData
+from reward.consensus.errors import STREAM_REGIONS, ExpectedErrors
+from reward.consensus.losses import member_loss
+from reward.consensus.network import ConsensusModel
+from reward.consensus.settings import ConsensusConfig
+from reward.ranking import rank_correlation
+
+_TYPICAL_UTTERANCES = 300  # that the network is calibrated on
+_SCORED_AT_ONCE = 32  # utterances
+
+
+class ConsensusTrainer:
+    """Trains a `ConsensusModel`, one epoch a call of `advance`."""
+
+    def __init__(
+        self,
+        task: AnimationTask,
+        *,
+        train: ConsensusData,
+        validation: ConsensusData,
+        config: ConsensusConfig,
+        seed: int,
+    ) -> None:
+        """Prepare to learn from `train`; `validation` is only measured."""
+        torch.manual_seed(seed)
+        self._config, self._train, self._validation = config, train, validation
+        self._rng = np.random.default_rng(seed)
+        step = task.tokenizer.frames_per_chunk
+        self.model = ConsensusModel(
+            config,
+            audio_dim=task.features.dim * step,
+            condition_dim=task.condition_dim,
+            frames=step,
+        )
+        self._calibrate(task)
+        self._optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.n_done = 0
+
+    @property
+    def n_total(self) -> int:
+        """Epochs to train."""
+        return self._config.epochs
+
+    def advance(self) -> dict[str, float]:
+        """Train one epoch; return its loss, and how far scores agree with expected errors."""
+        self.model.train()
+        order = self._rng.permutation(len(self._train))
+        size = self._config.batch_size
+        starts = range(0, len(order), size)
+        losses = []
+        for number, begin in enumerate(starts):
+            self._set_learning_rate(self.n_done * len(starts) + number, len(starts))
+            losses.append(self._update(order[begin : begin + size]))
+        self.n_done += 1
+        self.model.eval()
+        row = {"loss": float(np.mean(losses))}
+        if len(self._validation):
+            agreement = self.agreement(self._validation)
+            row |= {f"validation_{name}": value for name, value in agreement.items()}
+        return row
+
+    def agreement(self, data: ConsensusData) -> dict[str, float]:
+        """Return the mean rank correlation of samples' scores with minus their expected errors.
+
+        Within each utterance, for each stream: `agreement_mouth`, `agreement_upper`.
+        """
+        scores = scores_of(self.model, data, data.samples).mean(dim=0)  # (N, K, S)
+        errors = data.samples.errors.sum(dim=2) / data.n_chunks[:, None, None]
+        return {
+            f"agreement_{stream}": float(
+                np.mean(rank_correlation(scores[..., s].numpy(), -errors[..., s].numpy()))
+            )
+            for s, stream in enumerate(STREAM_REGIONS)
+        }
+
+    def finish(self) -> ConsensusModel:
+        """Standardise the score on the policy's samples, and return the model."""
+        scores = scores_of(self.model.eval(), self._train, self._train.samples)
+        self.model.standardise(scores.flatten(1, 2))
+        return self.model.eval()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything needed to go on after an interruption."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "n_done": self.n_done,
+            "numpy": self._rng.bit_generator.state,
+            "torch": torch.get_rng_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.n_done = state["n_done"]
+        self._rng.bit_generator.state = state["numpy"]
+        torch.set_rng_state(state["torch"])
+
+    def _calibrate(self, task: AnimationTask) -> None:
+        """Tell the network how faces move, and how far samples of one utterance differ."""
+        samples, n_chunks = self._train.samples, self._train.n_chunks
+        inside = torch.arange(samples.motion.shape[2]) < n_chunks[:, None]  # (N, C)
+        typical = samples.motion[:_TYPICAL_UTTERANCES, 0][inside[:_TYPICAL_UTTERANCES]].float()
+        chunks = typical.unflatten(-1, (self.model.frames, -1))
+        errors = ExpectedErrors(task)
+        self.model.calibrate(errors.planes, chunks)
+        means = samples.errors.sum(dim=2) / n_chunks[:, None, None]  # (N, K, S)
+        self.model.spread.copy_(means.std(dim=1).mean(dim=0).clamp(min=1e-3))
+        self.model.measured.copy_(errors.measured)
+        centred = (samples.errors - samples.errors.mean(dim=1, keepdim=True)).square()
+        counted = inside.sum() * samples.errors.shape[1]
+        self._chunk_spread = (centred.sum(dim=(0, 1, 2)) / counted).sqrt().clamp(min=1e-3)
+
+    def _set_learning_rate(self, step: int, steps_per_epoch: int) -> None:
+        progress = step / (steps_per_epoch * self.n_total)
+        warm = min(1.0, (step + 1) / 30)
+        for group in self._optimizer.param_groups:
+            cosine = 0.5 * (1 + math.cos(math.pi * progress))
+            group["lr"] = self._config.learning_rate * warm * cosine
+
+    def _update(self, utterances: IntArray) -> float:
+        batch: Batch = draw_batch(self._train, utterances, config=self._config, rng=self._rng)
+        judgements = self.model.judge(batch.audio, batch.condition, batch.motion, batch.n_chunks)
+        losses = [
+            member_loss(self.model, judgement, batch, chunk_spread=self._chunk_spread)
+            for judgement in judgements
+        ]
+        loss = torch.stack(losses).sum()
+        self._optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self._optimizer.step()
+        return loss.item() / len(losses)
+
+
+@torch.inference_mode()
+def scores_of(model: ConsensusModel, data: ConsensusData, animations: Animations) -> Tensor:
+    """Return standardised scores by member and stream, shape (members, N, K, S).
+
+    Args:
+        model: In evaluation mode.
+        data: Gives the speech.
+        animations: Of the same utterances.
+    """
+    parts = []
+    for begin in range(0, len(data), _SCORED_AT_ONCE):
+        rows = slice(begin, begin + _SCORED_AT_ONCE)
+        width = int(data.n_chunks[rows].max())
+        motion = animations.motion[rows, :, :width].float()
+        given = data.audio[rows, :width], data.condition[rows], motion, data.n_chunks[rows]
+        parts.append(model(*given))
+    return torch.cat(parts, dim=1)
