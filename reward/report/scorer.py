@@ -21,7 +21,8 @@ class MotionScorer(Protocol):
     """A reward that judges motion, whether it came out of tokens or not.
 
     It may also have `score_motion_streams(utterances, motions) -> {"mouth": (N,), "upper": (N,)}`,
-    and `score_members(trajectories) -> (M, N)` if it is an ensemble; nothing else is asked for.
+    which add up to the score, and `score_members(trajectories) -> (M, N)` if it is an ensemble;
+    nothing else is asked for.
     """
 
     def score_motion(self, utterances: IntArray, motions: list[FloatArray]) -> FloatArray:
@@ -52,9 +53,12 @@ def score_columns(
         InputError: If a score is not finite, naming the utterance.
     """
     streams = getattr(scorer, "score_motion_streams", None)
-    columns = {name: scorer.score_motion(utterances, motions)}
-    if streams is not None:
-        columns |= {f"{name}:{key}": part for key, part in streams(utterances, motions).items()}
+    if streams is None:
+        columns = {name: scorer.score_motion(utterances, motions)}
+    else:
+        parts: dict[str, FloatArray] = streams(utterances, motions)
+        columns = {name: np.sum(list(parts.values()), axis=0)}
+        columns |= {f"{name}:{stream}": part for stream, part in parts.items()}
     for column, scores in columns.items():
         check_scores(scores, task.ids_of(utterances), name=column)
     return columns

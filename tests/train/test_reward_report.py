@@ -12,6 +12,7 @@ from esarm_env.task import AnimationTask, pad_stack
 from reward.demonstrations.corruptions import FAMILIES
 from train.cli import main
 from train.reward_report import judges
+from train.reward_report.ceiling import train_ceiling
 from train.reward_report.collecting import collect_findings, held_out_families
 from train.reward_report.settings import ReportSettings
 from train.reward_report.verdicts import verdicts
@@ -145,7 +146,7 @@ def test_held_out_are_the_families_not_trained_on(recipe, families, some_held_ou
     config = SimpleNamespace(recipe=recipe, consensus=SimpleNamespace(families=families))
     held_out = held_out_families(SimpleNamespace(config=config))
     assert some_held_out in held_out and some_trained not in held_out
-    assert held_out_families(SimpleNamespace(config=SimpleNamespace())) == tuple(FAMILIES)
+    assert (held_out == tuple(FAMILIES)) == (recipe == "paper")
 
 
 def refused(arguments, capsys):
@@ -185,9 +186,24 @@ def test_a_score_that_is_not_finite_is_refused(finished_run, monkeypatch, capsys
     """A reward that breaks on one utterance must not be averaged away."""
 
     class Broken(TrueErrors):
-        def score_motion(self, utterances, motions):
-            return np.full(len(motions), np.nan, dtype=np.float32)
+        def score_motion_streams(self, utterances, motions):
+            lost = np.full(len(motions), np.nan, dtype=np.float32)
+            return {"mouth": lost, "upper": lost}
 
     monkeypatch.setattr(judges, "open_learned", lambda task, run: Broken(task))
     message = refused([finished_run, "--utterances", "2"], capsys)
     assert "scores of `reward` must be finite, got nan for the utterance '" in message
+
+
+def test_the_ceiling_is_trained_once_and_found_again(finished_run, tmp_path):
+    """Beside the reward's weights is where the report looks for it."""
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    weights = train_ceiling(RunFolder.open(run))
+    assert weights == run / "reward" / "ceiling.safetensors"
+    assert not list(run.glob(".*.partial"))
+    before = weights.read_bytes()
+    assert train_ceiling(RunFolder.open(run)).read_bytes() == before
+    found = collect_findings(RunFolder.open(run), SMALL)
+    assert found.facts["scorers"][:2] == ["reward", "ceiling"]
+    assert set(found.band["all"].of_ceiling["reward"]) == {"total score", "own head"}

@@ -18,6 +18,7 @@ def command_reward_report(
     quick: bool = False,
     utterances: int = 0,
     samples: int = 16,
+    train_ceiling: bool = False,
     ceiling: Path | None = None,
     paper: Path | None = None,
     output: Path | None = None,
@@ -35,6 +36,8 @@ def command_reward_report(
         quick: A first look: 24 utterances and two strengths of damage, with wide intervals.
         utterances: Test utterances, evenly spaced; 0 means all.
         samples: Samples of the clone per utterance, the top band.
+        train_ceiling: First train the ceiling, reward/ceiling.safetensors in the run, unless it is
+            there; takes as long as the stage `reward`.
         ceiling: Weights of a model trained on true errors, which bounds what any could know; by
             default the run's reward/ceiling.safetensors, if there is one.
         paper: A run or weights of the paper's plain recipe, to stand beside; by default the run's
@@ -54,6 +57,10 @@ def command_reward_report(
     use_threads(threads)
     settings = ReportSettings(utterances=utterances, samples=samples)
     opened = RunFolder.open(run)
+    if train_ceiling:
+        from train.reward_report import ceiling as ceilings
+
+        ceilings.train_ceiling(opened)
     found = collect_findings(
         opened, settings.quick() if quick else settings, ceiling=ceiling, paper=paper
     )

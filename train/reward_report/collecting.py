@@ -15,7 +15,6 @@ from esarm_env.errors import InputError
 from esarm_env.face.loaders import OWN_HEAD, open_head
 from esarm_env.opening import open_task
 from esarm_env.task import AnimationTask
-from esarm_env.types import IntArray
 from reward.demonstrations import RollOut
 from reward.demonstrations.corruptions import FAMILIES
 from reward.demonstrations.corruptions.registry import families_without
@@ -42,6 +41,7 @@ from train.reward_report.settings import ReportSettings
 from train.reward_report.study import Study, speaker_groups
 from train.reward_report.trust_figures import Trust, trust
 from train.run_folder import RunFolder
+from train.stages.demonstrate import evenly
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class _Collector:
 
     def study(self, split: str, wanted: int, judges: Judges, families: Sequence[str]) -> Study:
         """Roll out and score utterances of one split."""
-        utterances = _evenly(self.task.corpus.split(split), wanted)
+        utterances = evenly(self.task.corpus.split(split), wanted)
         if not len(utterances):
             raise InputError(
                 f"{self.run.path}: its corpus must have utterances in the split `{split}`, got none"
@@ -180,14 +180,5 @@ def held_out_families(run: RunFolder) -> tuple[str, ...]:
     The paper's recipe knows noise levels alone. A model that has seen a family on one stream knows
     it.
     """
-    section = getattr(run.config, "consensus", None)
-    plain = section is None or getattr(run.config, "recipe", "") == "paper"
-    trained: tuple[str, ...] = () if plain else tuple(getattr(section, "families", ()))
+    trained = () if run.config.recipe == "paper" else run.config.consensus.families
     return families_without(*trained)
-
-
-def _evenly(utterances: IntArray, wanted: int) -> IntArray:
-    """Return `wanted` of the utterances, evenly spaced; all if 0 or more than there are."""
-    if wanted == 0 or wanted >= len(utterances):
-        return utterances
-    return utterances[np.arange(wanted) * len(utterances) // wanted]

@@ -35,7 +35,7 @@ def facts_of(run: RunFolder, task: AnimationTask, study: Study, judges: Judges) 
         "strengths": list(study.settings.strengths),
         "trained_levels": list(study.trained_levels),
         "held_out_families": list(study.held_out),
-        "recipe": getattr(run.config, "recipe", "paper"),
+        "recipe": run.config.recipe,
         "heads": study.has_heads(REWARD),
         "scorers": list(study.names),
         "confidence": study.settings.confidence,

@@ -19,8 +19,7 @@ from train.run_folder import RunFolder
 
 REWARD, CEILING, PAPER = "reward", "ceiling", "paper's recipe"
 LIKELIHOOD, JERK, SYNCHRONY = "log-likelihood", "minus jerk", "synchrony"
-CEILING_FILES = ("ceiling.safetensors",)
-PAPER_FILES = ("paper.safetensors", "plain.safetensors")
+CEILING_FILE, PAPER_FILE = "ceiling.safetensors", "paper.safetensors"
 
 
 def open_judges(
@@ -38,15 +37,16 @@ def open_judges(
         task: Of the run.
         clone: Of the run.
         ceiling: A model that was trained on true errors; by default the run's, if it has one.
-        paper: A model of the paper's plain recipe (a run or weights); by default the run's.
+        paper: A model of the paper's plain recipe (a run or weights); by default the run's, if it
+            has one.
 
     Raises:
         InputError: If a model cannot be opened.
     """
     models: dict[str, MotionScorer] = {REWARD: open_learned(task, run.path)}
-    for name, given, files in ((CEILING, ceiling, CEILING_FILES), (PAPER, paper, PAPER_FILES)):
-        path = given or _found(run.stage("reward"), files)
-        if path is not None:
+    for name, given, file in ((CEILING, ceiling, CEILING_FILE), (PAPER, paper, PAPER_FILE)):
+        path = given or run.stage("reward") / file
+        if given is not None or path.is_file():
             models[name] = LearnedReward(task, open_model(path, task))
     baselines: dict[str, RewardFunction] = {LIKELIHOOD: LikelihoodReward(task, clone)}
     _add(baselines, JERK, lambda: Negative(JerkReward(task)))
@@ -75,7 +75,3 @@ def _add(
         baselines[name] = make()
     except InputError:
         return
-
-
-def _found(folder: Path, names: tuple[str, ...]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_file()), None)

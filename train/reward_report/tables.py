@@ -293,7 +293,7 @@ def _ceiling_note(shares: ByScorer, what: str) -> str:
     if not shares:
         return (
             "There is no ceiling: a model trained to predict the true error of clone samples, "
-            "which bounds what any could know. Give one with `--ceiling`."
+            "which bounds what any could know. Train one with `--train-ceiling`."
         )
     columns = {e: Quantity(e.upper(), f"share of the ceiling's {what}", "%", "higher")
                for e in STREAM_OF_ERROR}  # fmt: skip

@@ -57,10 +57,10 @@ class Scorer:
     """Scores by length, with two heads."""
 
     def score_motion(self, utterances, motions):
-        return np.array([len(motion) for motion in motions], dtype=np.float32)
+        raise AssertionError("twice the work: the heads add up to it")
 
     def score_motion_streams(self, utterances, motions):
-        half = self.score_motion(utterances, motions) / 2
+        half = np.array([len(motion) for motion in motions], dtype=np.float32) / 2
         return {"mouth": half, "upper": half}
 
 
