@@ -38,7 +38,7 @@ def command_reward_report(
         samples: Samples of the clone per utterance, the top band.
         train_ceiling: First train the ceiling, reward/ceiling.safetensors in the run, unless it is
             there; takes as long as the stage `reward`.
-        ceiling: Weights of a model trained on true errors, which bounds what any could know; by
+        ceiling: Weights of a model trained on true errors, which estimates what any could know; by
             default the run's reward/ceiling.safetensors, if there is one.
         paper: A run or weights of the paper's plain recipe, to stand beside; by default the run's
             reward/paper.safetensors, if there is one.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from esarm_env.types import FloatArray, IntArray
-from reward.demonstrations import motions_of
+from reward.demonstrations import motions_of, requantised
 from reward.report import FAMILY_PROBES, PLAIN_PROBES, STREAM_OF_ERROR, Triple
-from train.reward_report.judges import Judges
+from train.reward_report.judges import REWARD, Judges
 from train.reward_report.scoring import Scored
 from train.reward_report.study import Study
 
@@ -26,6 +26,8 @@ class ProbeFigures:
         n_utterances: How many it was done to.
         outranks: By scorer, share of utterances in which it scores above the clean animation, a tie
             counting one half.
+        tokenised: The same of the reward once the probe has gone through the tokenizer, as that of
+            a policy on tokens would have.
         truly_better: By true error and for the mean of both, share of utterances in which it really
             is nearer to the recording than the clean one.
         change: By true error, mean difference from the clean one, mm.
@@ -35,25 +37,26 @@ class ProbeFigures:
     held_out: bool
     n_utterances: int
     outranks: dict[str, Triple]
+    tokenised: Triple
     truly_better: dict[str, Triple]
     change: dict[str, Triple]
 
 
 def probe_figures(study: Study, judges: Judges) -> tuple[ProbeFigures, ...]:
     """Return every probe: those of the report's own, families at a strength, and held-out ones."""
+    demonstrations = study.cast.demonstrations
     clean = study.cast.samples[:, 0]
-    made = motions_of(study.cast.demonstrations[clean], judges.task)
-    before = _at(study.scored, clean)
+    made = motions_of(demonstrations[clean], judges.task)
     figures = []
     for label, spoil in PLAIN_PROBES.items():
-        after = judges.score_motions(study.utterances, [spoil(motion) for motion in made])
-        figures.append(_figures(study, label, before, after, np.arange(len(clean))))
+        motions = [spoil(motion) for motion in made]
+        figures.append(_figures(study, judges, label, clean, motions))
     for label, (family, strength) in _family_probes(study).items():
         rows = study.cast.damage(family, strength)
         if len(rows):
-            base, places = study.cast.base[rows], study.place[rows]
-            spoilt = _at(study.scored, rows), places
-            figures.append(_figures(study, label, _at(study.scored, base), *spoilt, family=family))
+            motions = motions_of(demonstrations[rows], judges.task)
+            base = study.cast.base[rows]
+            figures.append(_figures(study, judges, label, base, motions, family=family))
     return tuple(figures)
 
 
@@ -72,18 +75,27 @@ def _family_probes(study: Study) -> dict[str, tuple[str, float]]:
 
 
 def _figures(
-    study: Study, label: str, before: Scored, after: Scored, places: IntArray, *, family: str = ""
+    study: Study,
+    judges: Judges,
+    label: str,
+    base: IntArray,
+    motions: list[FloatArray],
+    *,
+    family: str = "",
 ) -> ProbeFigures:
-    mean = study.resampler.mean
-    shared = [name for name in after.scores if name in before.scores]
-    known = [name for name in shared if not np.isnan(after.scores[name]).any()]
+    """Return the figures of `motions`, which were made from the animations at the rows `base`."""
+    mean, places = study.resampler.mean, study.place[base]
+    utterances = study.utterances[places]
+    before, after = _at(study.scored, base), judges.score_motions(utterances, motions)
+    tokens = judges.models[REWARD].score_motion(utterances, requantised(motions, judges.task))
     errors = {name: (before.errors[name], after.errors[name]) for name in STREAM_OF_ERROR}
     both = {MEAN: (_mean_error(before), _mean_error(after))}
     return ProbeFigures(
         label=label,
         held_out=family in study.held_out,
         n_utterances=len(places),
-        outranks={n: mean(_above(after.scores[n], before.scores[n]), places) for n in known},
+        outranks={n: mean(_above(s, before.scores[n]), places) for n, s in after.scores.items()},
+        tokenised=mean(_above(tokens, before.scores[REWARD]), places),
         truly_better={
             n: mean(_above(old, new), places) for n, (old, new) in (errors | both).items()
         },

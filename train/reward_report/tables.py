@@ -17,6 +17,7 @@ from train.reward_report.study import ALL
 
 DECIMALS = {"%": 1, "mm": 3, "1": 3}
 Rows = dict[str, dict[str, Triple]]
+TOKENISED = "tokenised"
 # The mean in mm is what the reward `accuracy` goes by.
 NEARER = {"lve": "LVE", "eve": "EVE", MEAN: "mean of LVE and EVE"}
 CONFIRM = {"lve": "LVE agrees", "eve": "EVE agrees"}
@@ -163,6 +164,7 @@ def probe_section(found: Findings) -> str:
     """Return how often spoilt animations outrank clean ones."""
     models = _models(found.facts["scorers"])
     columns = {name: Quantity(name, "outranks the clean one", "%", "lower") for name in models}
+    columns[TOKENISED] = Quantity(REWARD, "outranks it, sent through the tokenizer", "%", "lower")
     columns |= {
         f"better {e}": Quantity(f"truly better, {NEARER[e]}", "share", "%", "none") for e in NEARER
     }
@@ -177,8 +179,9 @@ def probe_section(found: Findings) -> str:
             "How often each spoilt animation outranks the clone's sample that it was made from, "
             "under the recorded audio and condition, a tie counting one half; beside it how often "
             "the spoilt one really is nearer to the recording: where that is often, outranking is "
-            "no mistake. Probes that ask the clone again, and mixtures with its roll-outs of much "
-            "noise, start from its greedy roll-out.",
+            "no mistake. Sent through the tokenizer, the probe is one that a policy on tokens can "
+            "make, and nothing marks it but what it shows. Probes that ask the clone again, and "
+            "mixtures with its roll-outs of much noise, start from its greedy roll-out.",
             "![Hacking probes](probes.png)",
             _table(rows, columns, first="probe (utterances)"),
         ]
@@ -292,8 +295,8 @@ def _ceiling_note(shares: ByScorer, what: str) -> str:
     """Return every scorer's share of what the ceiling reaches."""
     if not shares:
         return (
-            "There is no ceiling: a model trained to predict the true error of clone samples, "
-            "which bounds what any could know. Train one with `--train-ceiling`."
+            "There is no ceiling: a model trained to predict true errors, which estimates what any "
+            "could know from the same inputs. Train one with `--train-ceiling`."
         )
     columns = {e: Quantity(e.upper(), f"share of the ceiling's {what}", "%", "higher")
                for e in STREAM_OF_ERROR}  # fmt: skip
@@ -308,6 +311,7 @@ def _ceiling_note(shares: ByScorer, what: str) -> str:
 
 def _probe_row(probe: ProbeFigures, models: list[str]) -> dict[str, Triple]:
     row = {name: _percent(probe.outranks[name]) for name in models}
+    row[TOKENISED] = _percent(probe.tokenised)
     row |= {f"better {e}": _percent(t) for e, t in probe.truly_better.items()}
     return row | {f"change {e}": t for e, t in probe.change.items()}
 

@@ -94,7 +94,9 @@ def _head(found: Findings) -> str:
             "- log-likelihood: of the clone, per token. Minus jerk: of lips and upper face. "
             "Synchrony: correlation of loudness and the mouth's opening. They are what a learned "
             "reward must beat.",
-            "- ceiling: the same network trained on the true errors of clone samples. It needs "
-            "ground truth, so it is no reward; it bounds what any could know.",
+            "- ceiling: the same network trained on true errors. It needs ground truth, so it is "
+            "no reward; it estimates what any could know from the same inputs. It is one training: a "
+            "share above 100 % says that true errors taught it less than ours was taught without "
+            "them.",
         ]
     )
