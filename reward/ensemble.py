@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from esarm_env.errors import InputError
 from esarm_env.types import FloatArray, Trajectories
-from reward.learned import BATCH_SIZE, open_model, score_with
+from reward.learned import BATCH_SIZE, member_streams, open_model, score_with
 
 if TYPE_CHECKING:
     from esarm_env.task import AnimationTask
@@ -63,6 +65,33 @@ class EnsembleReward:
             condition=trajectories.condition,
             batch_size=self._batch_size,
         )
+
+    @property
+    def score_streams(self) -> Callable[[Trajectories], dict[str, FloatArray]]:
+        """`score` by stream of tokens, (N,) each; only where all models tell the same streams."""
+        if len({model.stream_names for model in self._models}) > 1 or not self._names:
+            raise AttributeError("`score_streams` must be told by all models alike")
+        return self._score_streams
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return self._models[0].stream_names
+
+    def _score_streams(self, trajectories: Trajectories) -> dict[str, FloatArray]:
+        motions = self._task.decode_chunks(trajectories)
+        parts = [
+            member_streams(
+                model,
+                self._task,
+                trajectories.utterance,
+                motions=motions,
+                condition=trajectories.condition,
+                batch_size=self._batch_size,
+            )
+            for model in self._models
+        ]
+        mean = np.concatenate(parts).mean(axis=0)  # (N, S)
+        return {name: mean[:, s] for s, name in enumerate(self._names)}
 
 
 def open_ensemble(task: AnimationTask, run: Path | None, argument: str) -> EnsembleReward:

@@ -84,7 +84,8 @@ class RewardTrainer:
 
     def finish(self) -> RewardTransformer:
         """Standardise the score on the least noisy demonstrations, and return the model."""
-        best = self._train[self._train.epsilon == self._train.levels[0]]
+        ranks = np.where(self._train.roll_outs, self._train.making.rank, np.inf)
+        best = self._train[ranks == ranks.min()]
         scores = LearnedReward(self._task, self.model).score(best.trajectories)
         self.model.standardise(torch.from_numpy(scores))
         return self.model.eval()
@@ -116,7 +117,7 @@ class RewardTrainer:
             [self._motions[row] for row in rows.ravel()],
         ), n_levels=rows.shape[1])  # fmt: skip
         scores = self.model(batch.audio, batch.motion, batch.n_chunks).view(rows.shape)
-        loss = ranking_loss(scores, torch.from_numpy(self._train.epsilon[rows]))
+        loss = ranking_loss(scores, torch.from_numpy(self._train.making.rank[rows]))
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -140,12 +141,21 @@ class RewardTrainer:
 
 
 def _by_utterance_and_level(demonstrations: Demonstrations) -> list[list[IntArray]]:
-    """Return, per utterance, the rows of each noise level; utterances lacking one are left out."""
-    utterances = demonstrations.trajectories.utterance
+    """Return, per utterance and policy, the rows of each rank; those lacking one are left out.
+
+    Raises:
+        ValueError: If the policies have not the same number of ranks.
+    """
+    making, utterances = demonstrations.making, demonstrations.utterance
     groups = []
-    for utterance in np.unique(utterances):
-        mine = utterances == utterance
-        rows = [np.flatnonzero(mine & (demonstrations.epsilon == e)) for e in demonstrations.levels]
-        if all(len(level) for level in rows):
-            groups.append(rows)
+    for iteration in np.unique(making.iteration):
+        of_policy = making.iteration == iteration
+        levels = [of_policy & (making.rank == rank) for rank in np.unique(making.rank[of_policy])]
+        for utterance in np.unique(utterances[of_policy]):
+            rows = [np.flatnonzero(level & (utterances == utterance)) for level in levels]
+            if all(len(level) for level in rows):
+                groups.append(rows)
+    counts = {len(group) for group in groups}
+    if len(counts) > 1:
+        raise ValueError(f"`train` must hold as many ranks of each policy, got {sorted(counts)}")
     return groups

@@ -64,8 +64,13 @@ class ImproveConfig:
         batch_size: Tokens per minibatch, padding counted (PPO).
         learning_rate: Of AdamW.
         kl_coef: Weight of the divergence per token from the clone.
-        by_stream: Whether mouth and upper face answer for their own scores, where the reward tells
-            them apart (the recipe `consensus` and the true errors do).
+        kl_target: Divergence per token, in nats, that `kl_coef` is adapted to; 0 keeps it fixed.
+        temperature: At which tokens are sampled while learning, above 0.
+        value_warmup: First iterations in which the value head alone learns (PPO).
+        stream_advantages: Whether a token answers for the score of its own part of the face alone:
+            `on`, `off`, or `auto`, which is on where the reward tells mouth and upper face apart.
+        alarm: What follows when the score rises while a true error does on the validation
+            utterances: `off` (they are not compared), `warn`, or `stop` with the best weights.
         evaluate_every: Iterations between two measurements of the true errors.
         evaluate_utterances: Validation utterances that these are measured on.
     """
@@ -78,7 +83,11 @@ class ImproveConfig:
     batch_size: int = 4096
     learning_rate: float = 1e-4
     kl_coef: float = 0.3
-    by_stream: bool = True
+    kl_target: float = 0.0
+    temperature: float = 1.0
+    value_warmup: int = 0
+    stream_advantages: str = "auto"
+    alarm: str = "off"
     evaluate_every: int = 5
     evaluate_utterances: int = 48
 
@@ -144,6 +153,7 @@ PRESETS = {
     ),
     # The paper's set-up where it says one: WavLM features, five noise levels, RL to convergence.
     "paper": Config(
+        recipe="paper",
         corpus=CorpusConfig(size=0, encoder="wavlm"),
         prior=PriorConfig(epochs=120, n_tokens=256, hidden=256, code_dim=64),
         clone=CloneConfig(n_layers=6, n_heads=8, width=256, epochs=20, batch_size=32),
@@ -196,6 +206,8 @@ def _checked(value: Any, hint: Any, *, name: str) -> Any:
     """Return `value` as the type `hint`: a scalar, or a tuple of one kind of scalar."""
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if hint is str and isinstance(value, bool):
+        return "on" if value else "off"  # YAML 1.1 reads these words as true and false
     if getattr(hint, "__origin__", None) is tuple:
         if isinstance(value, (list, tuple)):
             return tuple(_checked(entry, hint.__args__[0], name=name) for entry in value)

@@ -8,6 +8,8 @@ from typing import Any
 from esarm_env.cache import new_file
 from esarm_env.metrics import table, variant_label
 from train.plots import plot_improvement, plot_training, read_rows
+from train.rounds.figures import MANNERS, round_figures
+from train.rounds.folders import open_rounds
 from train.run_folder import STAGES, RunFolder
 from train.stages.measures import measured_quantities
 from train.statistics import Interval
@@ -52,6 +54,7 @@ def write_report(run: RunFolder) -> Path:
         _head(run, results),
         _main_table(results),
         _against_clone(results),
+        *_rounds_section(run),
         _noise_table(run, results),
         _reward_section(results),
         _speaker_section(results),
@@ -104,6 +107,31 @@ def _against_clone(results: dict[str, Any]) -> str:
     ]
     lines += [_row(label, figures) for label, figures in results["against_clone"].items()]
     return "\n".join([*lines, "", *_verdicts(results["against_clone"])])
+
+
+def _rounds_section(run: RunFolder) -> list[str]:
+    """Return proxy and gold per round of improvement; nothing where there was one alone."""
+    rounds = open_rounds(run)
+    if len(rounds) < 2:
+        return []
+    lines = [
+        "## Rounds of improvement",
+        "",
+        "Policy of each round minus the first clone, decoded the same way and paired per "
+        "utterance. The score (proxy) is by each round's own reward model, so that scores of two "
+        "rounds have two scales; the errors (gold) have one. Suspicious samples of the policy are "
+        "those that its reward prefers to the recording, or that an ensemble disagrees about most; "
+        "no true error is used to find them.",
+        "",
+        _header("round") + "---|",
+    ]
+    lines[-1] = lines[-1].replace(" |\n", " | suspicious samples |\n")
+    for number, (current, figures) in enumerate(zip(rounds, round_figures(rounds), strict=True), 1):
+        found = current.summary("demonstrate").get("suspicious")
+        share = "" if found is None else f"{100 * found['hacked'] / found['samples']:.0f} %"
+        for manner in MANNERS:
+            lines.append(_row(f"{number}, {manner}", figures[manner]) + f" {share} |")
+    return ["\n".join(lines)]
 
 
 def _verdicts(differences: dict[str, Any]) -> list[str]:

@@ -153,6 +153,34 @@ class RewardHackingCallback(BaseCallback):
         self._n_rollouts = 0
         self._best_weights: dict[str, Any] = {}
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return tensors and plain values that `load_state_dict` goes on from.
+
+        For whoever resumes training after an interruption: the window reaches back over it.
+        """
+        numbers = {measured.iteration: number for number, measured in enumerate(self.history)}
+        return {
+            "n_rollouts": self._n_rollouts,
+            "stopped": self.stopped,
+            "history": [measured.state_dict() for measured in self.history],
+            "alarms": [
+                [numbers[alarm.before.iteration], numbers[alarm.after.iteration]]
+                for alarm in self.alarms
+            ],
+            "best": None if self.best is None else numbers[self.best.iteration],
+            "best_weights": self._best_weights,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned, under the same settings."""
+        self._n_rollouts, self.stopped = state["n_rollouts"], state["stopped"]
+        self.history = [Measurement.from_state(measured) for measured in state["history"]]
+        pairs = [(self.history[a], self.history[b]) for a, b in state["alarms"]]
+        alarms = [self._alarm_between(before, after) for before, after in pairs]
+        self.alarms = [alarm for alarm in alarms if alarm is not None]
+        self.best = None if state["best"] is None else self.history[state["best"]]
+        self._best_weights = state["best_weights"]
+
     def _on_rollout_start(self) -> None:
         self._look()
 
@@ -213,6 +241,9 @@ class RewardHackingCallback(BaseCallback):
         """Return what the newest measurement gives cause for."""
         after = self.history[-1]
         before = self.history[max(0, len(self.history) - 1 - self.window)]
+        return self._alarm_between(before, after)
+
+    def _alarm_between(self, before: Measurement, after: Measurement) -> Alarm | None:
         proxy = paired_change(before.proxy, after.proxy, confidence=self.confidence)
         if not proxy.rose:
             return None

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents.common.paired import DoubleArray
@@ -44,6 +45,29 @@ class Measurement:
         if self.disagreement is not None:
             figures["disagreement"] = self.disagreement
         return {name: _mean(values) for name, values in figures.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the same as tensors and plain values, as a checkpoint holds them."""
+        spread = self.disagreement
+        return {
+            "iteration": self.iteration,
+            "num_timesteps": self.num_timesteps,
+            "proxy": torch.from_numpy(self.proxy),
+            "gold": {name: torch.from_numpy(values) for name, values in self.gold.items()},
+            "disagreement": None if spread is None else torch.from_numpy(spread),
+        }
+
+    @staticmethod
+    def from_state(state: Mapping[str, Any]) -> Measurement:
+        """Return what `state_dict` was asked of."""
+        spread = state["disagreement"]
+        return Measurement(
+            iteration=state["iteration"],
+            num_timesteps=state["num_timesteps"],
+            proxy=state["proxy"].numpy(),
+            gold={name: values.numpy() for name, values in state["gold"].items()},
+            disagreement=None if spread is None else spread.numpy(),
+        )
 
 
 @dataclass(frozen=True)

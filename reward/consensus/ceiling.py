@@ -28,6 +28,8 @@ def with_true_errors(task: AnimationTask, data: ConsensusData) -> ConsensusData:
     truth = data.recorded.motion[:, :1]  # (N, 1, C, F * 52)
 
     def against_truth(animations: Animations) -> Animations:
+        if animations.motion.shape[1] == 0:
+            return animations
         rows = [
             errors.between(
                 _frames(animations.motion[row]),

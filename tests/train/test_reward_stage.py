@@ -59,7 +59,9 @@ def test_a_run_of_before_a_setting_existed_still_opens(finished_run, tmp_path):
     run = tmp_path / "old"
     shutil.copytree(finished_run, run)
     lines = (run / "config.yaml").read_text().splitlines()
-    kept = [line for line in lines if not line.startswith("recipe:") and "by_stream" not in line]
+    kept = [
+        line for line in lines if not line.startswith("recipe:") and "stream_advantages" not in line
+    ]
     assert len(kept) == len(lines) - 2
     (run / "config.yaml").write_text("\n".join(kept) + "\n")
     assert RunFolder.open(run).config.recipe == "consensus"

@@ -11,7 +11,11 @@ Recipe = Literal["consensus", "paper"]
 
 
 def command_run(
-    *, options: Options, corpus: str | None = None, recipe: Recipe | None = None
+    *,
+    options: Options,
+    corpus: str | None = None,
+    recipe: Recipe | None = None,
+    rounds: int = 1,
 ) -> None:
     """Run the whole pipeline: corpus to report. Finished stages are skipped.
 
@@ -23,13 +27,20 @@ def command_run(
             3D-ETF, BEAT, Live Link Face, or `audio/` and `blendshape/` with equal names).
         recipe: Of the reward model: `consensus` of the clone's own samples, or the `paper`'s plain
             ranking of noise levels. [default: consensus]
+        rounds: Of improvement. In each after the first, the improved policy demonstrates, the
+            reward model learns on from that too, and the policy is improved again.
     """
     from train.report import write_report
+    from train.rounds.folders import check_rounds
+    from train.rounds.running import run_rounds
     from train.run_folder import STAGES
     from train.stages import STAGE_FUNCTIONS
 
     run = options.open(*corpus_setting(corpus), *recipe_setting(recipe))
-    summaries = {stage: STAGE_FUNCTIONS[stage](run) for stage in STAGES}
+    check_rounds(run, rounds)
+    summaries: dict[str, Any] = {stage: STAGE_FUNCTIONS[stage](run) for stage in STAGES}
+    if rounds > 1:
+        summaries["rounds"] = run_rounds(run, rounds)
     report = write_report(run)
     _print_results(summaries["evaluate"])
     print(f"report: {report}")

@@ -4,6 +4,7 @@
 |---|---|
 | `demonstrations.npz` | the roll-outs |
 | `card.md` | what they are, in words |
+| `hacked.npz` | of a later round: the policy's samples that its reward is not to be trusted on |
 | `audit.md`, `audit.json` | how often LVE and EVE confirm the labels, on validation utterances |
 """
 
@@ -27,16 +28,24 @@ from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.run_folder import RunFolder
 
 DEMONSTRATIONS_FILE = "demonstrations.npz"
+HACKED_FILE = "hacked.npz"
 AUDIT_FILE = "audit.json"
 AUDITED_UTTERANCES = 64
 
 
 def run_demonstrate(run: RunFolder) -> dict[str, Any]:
     """Roll out the clone epsilon-greedily on every utterance, at every noise level."""
-    return run.perform("demonstrate", lambda folder: _roll_out(run, folder))
+    return run.perform("demonstrate", lambda folder: roll_out_ladder(run, folder))
 
 
-def _roll_out(run: RunFolder, folder: Path) -> dict[str, Any]:
+def roll_out_ladder(run: RunFolder, folder: Path, *, iteration: int = 0) -> dict[str, Any]:
+    """Write the roll-outs, their card and their audit into `folder`; return the summary.
+
+    Args:
+        run: Whose clone is rolled out.
+        folder: To fill.
+        iteration: Which policy it is: 0 the clone, then one more per round of improvement.
+    """
     config = run.config.demonstrate
     task = open_task(run.path)
     clone = load_policy(run.stage("clone") / POLICY_FILE)
@@ -52,6 +61,7 @@ def _roll_out(run: RunFolder, folder: Path) -> dict[str, Any]:
             epsilons=config.epsilons,
             rollouts=config.rollouts,
             seed=run.config.seed,
+            iteration=iteration,
             after_level=lambda: bar.advance(bar.task_ids[0]),
         )
     demonstrations.save(folder / DEMONSTRATIONS_FILE)

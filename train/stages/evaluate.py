@@ -53,7 +53,7 @@ def run_evaluate(run: RunFolder) -> dict[str, Any]:
 
 
 def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
-    task = _on_head(open_task(run.path), run.config.evaluate.head)
+    task = on_head(open_task(run.path), run.config.evaluate.head)
     test = task.corpus.split("test")
     learned = open_learned(task, run.path)
     demonstrations = load_demonstrations(run.stage("demonstrate") / DEMONSTRATIONS_FILE)
@@ -64,7 +64,7 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
     shared = _Shared(
         recorded=task.recorded(test),
         mean_face=mean_face_motions(task, test),
-        greedy={name: _animate(run, task, model) for name, model in policies.items()},
+        greedy={name: animate_test(run, task, model) for name, model in policies.items()},
     )
     n_rows = 2 + len(demonstrations.levels) + 2 * len(policies)
     rows: dict[str, Figures] = {}
@@ -76,14 +76,14 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
     return {
         "utterances": len(test),
         "rows": {label: summarise(figures, run.config.evaluate) for label, figures in rows.items()},
-        "against_clone": _compare(rows, run),
+        "against_clone": compare_with_clone(rows, run),
         "speakers": _by_speaker(rows, task, test, run.config.evaluate),
         "pair_accuracy": pair_accuracy_with_interval(learned, demonstrations, run.config.evaluate),
         "measures": _measures(run, task, shared),
     }
 
 
-def _on_head(task: AnimationTask, head: str) -> AnimationTask:
+def on_head(task: AnimationTask, head: str) -> AnimationTask:
     """Return the task with its errors measured on another head."""
     return task if head == OWN_HEAD else dataclasses.replace(task, head=open_head(head))
 
@@ -106,13 +106,13 @@ def _measure(
     for name, model in policies.items():
         yield f"{name}, greedy", figures_of(task, learned, [shared.greedy[name]])
         sampled = [
-            _animate(run, task, model, temperature=1.0, sample=number)
+            animate_test(run, task, model, temperature=1.0, sample=number)
             for number in range(run.config.evaluate.samples)
         ]
         yield f"{name}, sampled", figures_of(task, learned, sampled)
 
 
-def _animate(
+def animate_test(
     run: RunFolder,
     task: AnimationTask,
     model: MotionTransformer,
@@ -196,7 +196,9 @@ def _interval(values: FloatArray, config: EvaluateConfig) -> list[float]:
     return [interval.mean, interval.low, interval.high]
 
 
-def _compare(rows: dict[str, Figures], run: RunFolder) -> dict[str, dict[str, list[float]]]:
+def compare_with_clone(
+    rows: dict[str, Figures], run: RunFolder
+) -> dict[str, dict[str, list[float]]]:
     """Return paired differences of each improved policy from the clone decoded the same way."""
     differences = {}
     for name in run.config.improve.algorithms:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from stable_baselines3.common.logger import Logger
 
 from agents.common.decoding import Decoding
+from agents.common.hacking import RewardHackingCallback
+from agents.common.held_out import HeldOut
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.ppo import SequencePPO
 from agents.reinforce import SequenceReinforce
@@ -16,41 +17,57 @@ from agents.transformer import MotionTransformer
 from esarm_env.env import SpeechAnimationEnv
 from esarm_env.errors import InputError
 from esarm_env.task import AnimationTask
-from esarm_env.types import IntArray
+from esarm_env.types import IntArray, Trajectories
 from train.config import ImproveConfig
 from train.loop import drive
 from train.policies import POLICY_FILE, animate_utterances, load_policy, save_policy
 from train.run_folder import RunFolder
+from train.warm_start import WarmStarted
 
 
 def run_improve(run: RunFolder) -> dict[str, Any]:
-    """Improve the clone with each configured algorithm; note the true errors along the way."""
+    """Improve the clone with each configured algorithm; note the true errors along the way.
+
+    Raises:
+        InputError: If a setting is not one of those there are.
+    """
     unknown = [name for name in run.config.improve.algorithms if name not in ALGORITHMS]
     if unknown:
         raise InputError(
             f"`improve.algorithms` must be among {', '.join(ALGORITHMS)}, got {unknown}"
         )
+    _check_choices(run.config.improve)
     return run.perform("improve", lambda folder: _improve_all(run, folder))
 
 
 def make_ppo(
-    env: SpeechAnimationEnv, clone: MotionTransformer, run: RunFolder
+    env: SpeechAnimationEnv, clone: MotionTransformer, config: ImproveConfig, *, seed: int
 ) -> SequenceAlgorithm:
-    """Return PPO with the run's settings."""
-    config = run.config.improve
-    common = _common(env, clone, config, run.config.seed)
-    return SequencePPO("MotionPolicy", env, batch_size=config.batch_size, **common)
+    """Return PPO with the settings of `config`."""
+    common = _common(env, clone, config, seed)
+    more = {"batch_size": config.batch_size, "value_warmup": config.value_warmup}
+    return SequencePPO("MotionPolicy", env, **more, **common)
 
 
 def make_reinforce(
-    env: SpeechAnimationEnv, clone: MotionTransformer, run: RunFolder
+    env: SpeechAnimationEnv, clone: MotionTransformer, config: ImproveConfig, *, seed: int
 ) -> SequenceAlgorithm:
-    """Return REINFORCE with the run's settings."""
-    common = _common(env, clone, run.config.improve, run.config.seed)
-    return SequenceReinforce("MotionPolicy", env, **common)
+    """Return REINFORCE with the settings of `config`."""
+    return SequenceReinforce("MotionPolicy", env, **_common(env, clone, config, seed))
 
 
 ALGORITHMS = {"ppo": make_ppo, "reinforce": make_reinforce}
+
+
+CHOICES = {"stream_advantages": ("auto", "on", "off"), "alarm": ("off", "warn", "stop")}
+
+
+def _check_choices(config: ImproveConfig) -> None:
+    for name, choices in CHOICES.items():
+        value = getattr(config, name)
+        if value not in choices:
+            rule = f"one of {', '.join(choices)}"
+            raise InputError(f"`improve.{name}` must be {rule}, got {value!r}")
 
 
 def _common(
@@ -63,10 +80,17 @@ def _common(
         "n_episodes": config.n_episodes,
         "samples_per_utterance": config.samples_per_utterance,
         "kl_coef": config.kl_coef,
-        "stream_advantages": config.by_stream and hasattr(env, "score_streams"),
+        "kl_target": config.kl_target or None,
+        "temperature": config.temperature,
+        "stream_advantages": _by_stream(env, config.stream_advantages),
         "seed": seed,
         "policy_kwargs": {"network": {**network, "dropout": 0.0}},
     }
+
+
+def _by_stream(env: SpeechAnimationEnv, choice: str) -> bool:
+    """Return whether advantages are to be by stream; where the reward cannot, `on` fails later."""
+    return hasattr(env, "score_streams") if choice == "auto" else choice == "on"
 
 
 def _improve_all(run: RunFolder, folder: Path) -> dict[str, Any]:
@@ -74,13 +98,13 @@ def _improve_all(run: RunFolder, folder: Path) -> dict[str, Any]:
     clone = load_policy(run.stage("clone") / POLICY_FILE)
     summary: dict[str, Any] = {"reward": run.config.improve.reward}
     for name in run.config.improve.algorithms:
-        trainer = ImproveTrainer(ALGORITHMS[name](env, clone, run), clone, run)
+        algorithm = ALGORITHMS[name](env, clone, run.config.improve, seed=run.config.seed)
+        trainer = ImproveTrainer(algorithm, clone, run)
         path = folder / name
         if not (path / POLICY_FILE).is_file():
             rows = drive(trainer, path, title=f"Improve ({name})", shown="score")
-            algorithm = trainer.algorithm
             save_policy(algorithm.model, algorithm.model.state_dict(), path / POLICY_FILE)
-            summary[name] = {"first": rows[0], "last": rows[-1]}
+            summary[name] = {"first": rows[0], "last": rows[-1]} | trainer.heard()
     summary["best_on_validation"] = _best_on_validation(run, folder, env.sequence_task)
     return summary
 
@@ -105,73 +129,63 @@ def _best_on_validation(run: RunFolder, folder: Path, task: AnimationTask) -> di
     return {"policy": min(relative, key=lambda name: relative[name]), "errors_mm": errors}
 
 
-class ImproveTrainer:
+class ImproveTrainer(WarmStarted):
     """One iteration of an algorithm a call of `advance`, with true errors now and then."""
 
     def __init__(
         self, algorithm: SequenceAlgorithm, clone: MotionTransformer, run: RunFolder
     ) -> None:
         """Warm-start `algorithm` from `clone`."""
-        self.algorithm, self._config = algorithm, run.config.improve
+        config = self._config = run.config.improve
         self._seed = run.config.seed
-        algorithm.warm_start(clone.state_dict())
-        algorithm.set_logger(Logger(folder=None, output_formats=[]))
-        env: SpeechAnimationEnv = algorithm.env.envs[0].unwrapped  # type: ignore[union-attr]
-        self._env = env
-        validation = env.sequence_task.corpus.split("validation")
-        self._watched: IntArray = validation[: self._config.evaluate_utterances]
-
-    @property
-    def n_done(self) -> int:
-        """Iterations so far."""
-        return self.algorithm.n_iterations
+        self._env: SpeechAnimationEnv = algorithm.env.envs[0].unwrapped  # type: ignore[union-attr]
+        validation = self._env.sequence_task.corpus.split("validation")
+        self._watched: IntArray = validation[: config.evaluate_utterances]
+        callback = None
+        if config.alarm != "off":
+            score, errors = self._env.reward_function.score, self._env.sequence_task.errors
+            held_out = HeldOut(lambda _: self._write(), proxy=score, gold=errors)
+            callback = RewardHackingCallback(
+                held_out, every=config.evaluate_every, action=config.alarm
+            )
+        super().__init__(algorithm, clone, callback=callback)
 
     @property
     def n_total(self) -> int:
-        """Iterations to run."""
-        return self._config.iterations
+        """Iterations to run; an alarm may end them."""
+        stopped = self.callback is not None and self.callback.stopped
+        return self.n_done if stopped else self._config.iterations
 
     def advance(self) -> dict[str, float]:
         """Run one iteration; return score and divergence, and every few the validation errors."""
         measured = self._measure() if self.n_done == 0 else {}
-        self.algorithm.learn(1, reset_num_timesteps=False)
-        logged = self.algorithm.logger.name_to_value
-        names = ("rollout/score", "train/kl", "train/entropy", "train/policy_loss")
-        row = {name.split("/")[1]: float(logged[name]) for name in names}
-        row["ratio_error"] = float(logged["train/first_ratio_error"])
-        logged.clear()
+        row = self.learn_once()
         last = self.n_done == self.n_total
         if last or self.n_done % self._config.evaluate_every == 0:
             measured = self._measure()
         return row | measured
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything needed to go on; random choices follow from the iteration's number."""
-        return {
-            "model": self.algorithm.model.state_dict(),
-            "optimizer": self.algorithm.policy.optimizer.state_dict(),
-            "n_iterations": self.algorithm.n_iterations,
-            "num_timesteps": self.algorithm.num_timesteps,
-        }
+    def heard(self) -> dict[str, Any]:
+        """Return the alarms, as text; nothing where none was listened for."""
+        if self.callback is None:
+            return {}
+        alarms = [str(alarm) for alarm in self.callback.alarms]
+        return {"alarms": alarms, "stopped": self.callback.stopped}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
-        self.algorithm.model.load_state_dict(state["model"])
-        self.algorithm.policy.optimizer.load_state_dict(state["optimizer"])
-        self.algorithm.n_iterations = state["n_iterations"]
-        self.algorithm.num_timesteps = state["num_timesteps"]
-
-    def _measure(self) -> dict[str, float]:
-        """Return score, LVE and EVE on validation utterances, sampled as in training."""
-        task = self._env.sequence_task
-        written = animate_utterances(
+    def _write(self) -> Trajectories:
+        """Return animations of the validation utterances, sampled as in training."""
+        return animate_utterances(
             self.algorithm.model,
-            task,
+            self._env.sequence_task,
             self._watched,
             decoding=Decoding(temperature=1.0),
             seed=self._seed,
         )
-        errors = task.errors(written)
+
+    def _measure(self) -> dict[str, float]:
+        """Return score, LVE and EVE on validation utterances."""
+        written = self._write()
+        errors = self._env.sequence_task.errors(written)
         score = self._env.reward_function.score(written)
         figures = {"score": score, "lve_mm": errors["lve"], "eve_mm": errors["eve"]}
         return {f"validation_{name}": float(np.mean(value)) for name, value in figures.items()}

@@ -6,12 +6,14 @@ expects of an animation, from the clone's own samples, and knows better animatio
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
 from esarm_env.errors import InputError
 from esarm_env.opening import open_task
@@ -19,12 +21,13 @@ from esarm_env.task import AnimationTask
 from esarm_env.types import IntArray
 from reward.consensus import ConsensusConfig, ConsensusData, ConsensusTrainer, collect_consensus
 from reward.demonstrations import Demonstrations, load_demonstrations
-from reward.learned import LearnedReward
+from reward.learned import LearnedReward, open_model
 from reward.ranking import pair_accuracy
 from reward.training import RewardTrainer
 from train.loop import drive, progress_track
 from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.run_folder import RunFolder
+from train.stages.all_rounds import demonstrations_of
 from train.stages.demonstrate import DEMONSTRATIONS_FILE, evenly
 
 REWARD_WEIGHTS = "reward.safetensors"
@@ -33,8 +36,13 @@ WATCHED_UTTERANCES = 48
 _ROLL_OUT_ROWS = 256
 
 
-def run_reward(run: RunFolder) -> dict[str, Any]:
+def run_reward(run: RunFolder, *, earlier: Sequence[RunFolder] = ()) -> dict[str, Any]:
     """Train the reward model of the configured recipe.
+
+    Args:
+        run: The run, or a later round of one.
+        earlier: The rounds before, the run itself first: the weights go on from the last one's, and
+            the demonstrations of all are learned from.
 
     Raises:
         InputError: If there is no such recipe.
@@ -42,17 +50,20 @@ def run_reward(run: RunFolder) -> dict[str, Any]:
     if run.config.recipe not in RECIPES:
         known = " or ".join(f"`{name}`" for name in RECIPES)
         raise InputError(f"`recipe` must be {known}, got {run.config.recipe!r}")
-    return run.perform("reward", lambda folder: RECIPES[run.config.recipe](run, folder))
+    return run.perform("reward", lambda folder: RECIPES[run.config.recipe](run, folder, earlier))
 
 
-def _paper(run: RunFolder, folder: Path) -> dict[str, Any]:
+def _paper(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[str, Any]:
     task = open_task(run.path)
     demonstrations = load_demonstrations(run.stage("demonstrate") / DEMONSTRATIONS_FILE)
     train = _of_split(demonstrations, task, "train")
     validation = _of_split(demonstrations, task, "validation")
+    shown = _of_split(demonstrations_of([*earlier, run], task), task, "train") if earlier else train
     trainer = RewardTrainer(
-        task, train=train, validation=validation, config=run.config.reward, seed=run.config.seed
+        task, train=shown, validation=validation, config=run.config.reward, seed=run.config.seed
     )
+    if earlier:
+        continue_from(trainer.model, _model_of(earlier[-1], task))
     drive(trainer, folder, title="Reward model", shown="validation_pair_accuracy")
     model = trainer.finish()
     model.save(folder / REWARD_WEIGHTS)
@@ -64,22 +75,32 @@ def _paper(run: RunFolder, folder: Path) -> dict[str, Any]:
     }
 
 
-def _consensus(run: RunFolder, folder: Path) -> dict[str, Any]:
+def _consensus(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[str, Any]:
+    """Learn what error the clone expects; in a later round also of what the policy does by then.
+
+    The clone stays the first round's: a policy that has been optimised would vouch for itself.
+    """
     task, config = open_task(run.path), run.config.consensus
     demonstrations = load_demonstrations(run.stage("demonstrate") / DEMONSTRATIONS_FILE)
+    first, shown = run, demonstrations
+    if earlier:
+        first = earlier[0]
+        shown = demonstrations_of([*earlier, run], task, with_truth=False)
     train = _collect(
-        run,
+        first,
         task,
         evenly(task.corpus.split("train"), config.train_utterances),
-        levels=demonstrations,
+        levels=shown,
         config=config,
     )
     watched = evenly(task.corpus.split("validation"), WATCHED_UTTERANCES)
     watched_config = replace(config, damages=0)
-    validation = _collect(run, task, watched, levels=None, config=watched_config)
+    validation = _collect(first, task, watched, levels=None, config=watched_config)
     trainer = ConsensusTrainer(
         task, train=train, validation=validation, config=config, seed=run.config.seed
     )
+    if earlier:
+        continue_from(trainer.model, _model_of(earlier[-1], task))
     drive(trainer, folder, title="Reward model", shown="validation_agreement_mouth")
     model = trainer.finish()
     model.save(folder / REWARD_WEIGHTS)
@@ -97,10 +118,34 @@ def _consensus(run: RunFolder, folder: Path) -> dict[str, Any]:
     }
 
 
-RECIPES: dict[str, Callable[[RunFolder, Path], dict[str, Any]]] = {
+RECIPES: dict[str, Callable[[RunFolder, Path, Sequence[RunFolder]], dict[str, Any]]] = {
     "consensus": _consensus,
     "paper": _paper,
 }
+
+
+def continue_from(model: nn.Module, before: nn.Module) -> None:
+    """Give `model` the learned weights of `before`; what it was calibrated to stays its own.
+
+    Raises:
+        InputError: If their sizes differ.
+    """
+    mine, theirs = dict(model.named_parameters()), dict(before.named_parameters())
+    shapes = [{name: tuple(p.shape) for name, p in each.items()} for each in (mine, theirs)]
+    if shapes[0] != shapes[1]:
+        different = sorted(name for name, _ in shapes[0].items() ^ shapes[1].items())
+        raise InputError(
+            f"the reward model to go on from must have the same weights, got others for {different}"
+        )
+    with torch.no_grad():
+        for name, weight in mine.items():
+            weight.copy_(theirs[name])
+
+
+def _model_of(run: RunFolder, task: AnimationTask) -> nn.Module:
+    model = open_model(run.path, task)
+    assert isinstance(model, nn.Module), "both recipes train networks"
+    return model
 
 
 def _of_split(demonstrations: Demonstrations, task: AnimationTask, split: str) -> Demonstrations:

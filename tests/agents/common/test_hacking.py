@@ -448,3 +448,26 @@ def test_measurements_are_printed_on_demand(capsys: pytest.CaptureFixture[str]) 
     _, look = fake(figures, verbose=1)
     look()
     assert capsys.readouterr().out == "iteration 0: proxy 1, gold_lve 2, alarm 0\n"
+
+
+def test_a_resumed_callback_goes_on_with_window_alarms_and_best_weights() -> None:
+    """An interruption must neither shorten the window nor forget what was heard and kept."""
+
+    def steps(number: float) -> dict[str, Any]:
+        spread = np.array([0.0, 0.1, -0.1])
+        return {"proxy": number + spread, "gold": {"wrong": number + spread}, "at": number}
+
+    straight, look = fake(steps(0.0), window=2)
+    with pytest.warns(RewardHackingWarning):
+        for number in (1.0, 2.0, 3.0):
+            look(**steps(number))
+    resumed, look_again = fake(steps(0.0), window=2)
+    resumed.load_state_dict(straight.state_dict())
+    assert [str(alarm) for alarm in resumed.alarms] == [str(alarm) for alarm in straight.alarms]
+    assert resumed.best is resumed.history[0]
+    assert resumed.state_dict()["best_weights"] == {"at": 1.0}
+    for callback_look in (look, look_again):
+        callback_look(**steps(4.0))  # one warning alone is given for all alarms
+    assert [m.iteration for m in resumed.history] == [m.iteration for m in straight.history]
+    assert str(resumed.alarms[-1]) == str(straight.alarms[-1])
+    assert resumed.alarms[-1].before.iteration == 1

@@ -1,5 +1,7 @@
 """The ceiling is taught the true error and nothing else."""
 
+import dataclasses
+
 import numpy as np
 import torch
 
@@ -20,6 +22,14 @@ def test_labels_are_the_true_errors(data, tiny_task, roll_out, monkeypatch):
     means = true.samples.errors.sum(dim=2) / data.n_chunks[:, None, None]  # (N, K, 2)
     for stream, name in enumerate(("lve", "eve")):
         np.testing.assert_allclose(means[whole, 0, stream], expected[name][whole], rtol=0.02)
+
+
+def test_data_without_damage_have_a_ceiling_too(collect, tiny_task, tiny_config):
+    """Those that agreement is watched on are such."""
+    plain = collect(dataclasses.replace(tiny_config, damages=0))
+    true = with_true_errors(tiny_task, plain)
+    assert true.others.motion.shape[1] == 0
+    assert not torch.equal(true.samples.errors, plain.samples.errors)
 
 
 def test_the_same_trainer_learns_it(data, tiny_task, tiny_config):

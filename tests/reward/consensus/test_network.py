@@ -9,7 +9,9 @@ import torch
 from esarm_env.errors import InputError
 from reward.consensus import ConsensusConfig, ConsensusModel
 from reward.consensus.network import load_consensus
+from reward.ensemble import EnsembleReward
 from reward.learned import LearnedReward, open_model
+from reward.model import RewardConfig, RewardTransformer
 
 
 @pytest.fixture
@@ -163,3 +165,17 @@ def test_an_ensemble_of_none_is_refused():
     """It would score nothing."""
     with pytest.raises(ValueError, match=re.escape("`config.members` must be at least 1, got 0")):
         ConsensusModel(ConsensusConfig(members=0), audio_dim=4, condition_dim=3, frames=4)
+
+
+def test_ensembles_of_runs_give_streams_where_all_members_do(model, tiny_task, demonstrations):
+    """Trained on other seeds, rewards of several runs are used together by PPO."""
+    trajectories = demonstrations.trajectories
+    step = tiny_task.tokenizer.frames_per_chunk
+    sizes = {"audio_dim": tiny_task.features.dim * step, "motion_dim": 52 * step}
+    plain = RewardTransformer(RewardConfig(n_layers=1, n_heads=2, width=16), **sizes).eval()
+    both = EnsembleReward(tiny_task, [model, model])
+    streams = both.score_streams(trajectories)
+    np.testing.assert_allclose(sum(streams.values()), both.score(trajectories), atol=1e-5)
+    assert both.score_members(trajectories).shape == (4, len(trajectories))
+    assert not hasattr(EnsembleReward(tiny_task, [model, plain]), "score_streams")
+    assert not hasattr(EnsembleReward(tiny_task, [plain]), "score_streams")

@@ -1,0 +1,147 @@
+"""Best-of-n: draw n animations from the clone, keep the one of the highest score."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from agents.common.decoding import Decoding
+from agents.common.paired import DoubleArray
+from agents.transformer import MotionTransformer
+from esarm_env.task import AnimationTask
+from esarm_env.types import FloatArray, IntArray, RewardFunction
+from train.overoptimise.curve import ERRORS, Curve
+from train.overoptimise.settings import OveroptimiseConfig
+from train.policies import animate_utterances
+
+
+def best_of_n_divergence(n: int) -> float:
+    """Return the divergence of best-of-n from what it draws from, in nats: log n - (n - 1) / n.
+
+    Exact where no two scores are equal, else an upper bound (Beirami et al. 2024,
+    arXiv:2401.01879); used for this purpose by Gao et al. 2022, arXiv:2210.10760.
+
+    Raises:
+        ValueError: If `n` is below 1.
+    """
+    if n < 1:
+        raise ValueError(f"`n` must be at least 1, got {n}")
+    return math.log(n) - (n - 1) / n
+
+
+def expected_best_of_n(proxy: FloatArray, values: FloatArray, n: int) -> DoubleArray:
+    """Return what the best of `n` is worth, estimated from M draws without bias.
+
+    The mean over all subsets of n draws (Nakano et al. 2021, arXiv:2112.09332, app. I): the draw
+    with r others below it is the best of C(r, n - 1) of the C(M, n) subsets. Equal scores stand in
+    the order of drawing, which knows nothing of their values.
+
+    Args:
+        proxy: Shape (N, M), what the best is chosen by.
+        values: Shape (N, M), what is asked of the chosen.
+        n: At least 1, at most M.
+
+    Returns:
+        Shape (N,).
+
+    Raises:
+        ValueError: If the shapes differ or `n` is out of range.
+    """
+    if proxy.shape != values.shape or proxy.ndim != 2:
+        shapes = f"{proxy.shape} and {values.shape}"
+        raise ValueError(f"`proxy` and `values` must have one shape (N, M), got {shapes}")
+    n_draws = proxy.shape[1]
+    if not 1 <= n <= n_draws:
+        raise ValueError(f"`n` must be in 1..{n_draws}, got {n}")
+    subsets = math.comb(n_draws, n)
+    weights = np.array([math.comb(below, n - 1) / subsets for below in range(n_draws)])
+    order = np.argsort(proxy, axis=1, kind="stable")
+    ordered = np.take_along_axis(values.astype(np.float64), order, axis=1)
+    # A draw of weight 0 is never chosen, and its value, nan perhaps, does not count.
+    expected: DoubleArray = ordered[:, weights > 0] @ weights[weights > 0]
+    return expected
+
+
+class BestOfNTrainer:
+    """Draws the clone's animations, one of each utterance a call of `advance`."""
+
+    def __init__(
+        self,
+        clone: MotionTransformer,
+        task: AnimationTask,
+        reward: RewardFunction,
+        *,
+        utterances: IntArray,
+        config: OveroptimiseConfig,
+        seed: int,
+    ) -> None:
+        """Prepare to draw.
+
+        Args:
+            clone: Draws.
+            task: Gives speech and true errors.
+            reward: The proxy.
+            utterances: Shape (N,).
+            config: How many.
+            seed: Of the draws.
+        """
+        self._clone, self._task, self._reward = clone, task, reward
+        self._utterances, self._config, self._seed = utterances, config, seed
+        self._draws: dict[str, list[FloatArray]] = {name: [] for name in ("proxy", *ERRORS)}
+
+    @property
+    def n_done(self) -> int:
+        """Draws so far of each utterance."""
+        return len(self._draws["proxy"])
+
+    @property
+    def n_total(self) -> int:
+        """Draws of each utterance: twice the greatest n, so that its estimate rests on many."""
+        return 2 * self._config.best_of
+
+    def advance(self) -> dict[str, float]:
+        """Draw one animation of each utterance; return the means of their figures."""
+        written = animate_utterances(
+            self._clone,
+            self._task,
+            self._utterances,
+            decoding=Decoding(temperature=1.0),
+            seed=self._seed,
+            sample=self.n_done,
+        )
+        figures = {"proxy": self._reward.score(written), **self._task.errors(written)}
+        for name, draws in self._draws.items():
+            draws.append(figures[name])
+        return {name: float(np.mean(draws[-1])) for name, draws in self._draws.items()}
+
+    def curve(self) -> Curve:
+        """Return what the best of each n is worth."""
+        counts = self._config.best_of_counts
+        draws = {name: np.stack(rows, axis=1) for name, rows in self._draws.items()}  # (N, M)
+        worth = {
+            name: np.stack([expected_best_of_n(draws["proxy"], values, n) for n in counts])
+            for name, values in draws.items()
+        }
+        shape = (len(counts), len(self._utterances))
+        nats = np.array([best_of_n_divergence(n) for n in counts])
+        return Curve(
+            steps=np.array(counts),
+            lengths=self._task.lengths[self._utterances],
+            divergence=np.broadcast_to(nats[:, None], shape).copy(),
+            proxy=worth.pop("proxy"),
+            errors=worth,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the draws."""
+        return {
+            name: [torch.from_numpy(np.asarray(row)) for row in draws]
+            for name, draws in self._draws.items()
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        self._draws = {name: [row.numpy() for row in state[name]] for name in self._draws}
