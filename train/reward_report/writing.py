@@ -96,7 +96,7 @@ def _head(found: Findings) -> str:
             "reward must beat.",
             "- ceiling: the same network trained on true errors. It needs ground truth, so it is "
             "no reward; it estimates what any could know from the same inputs. It is one "
-            "training: a share above 100 % says that true errors taught it less than ours was taught without "
-            "them.",
+            "training: a share above 100 % says that true errors taught it less than ours was "
+            "taught without them.",
         ]
     )
