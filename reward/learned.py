@@ -110,7 +110,27 @@ class LearnedReward:
 
     def _score_streams(self, trajectories: Trajectories) -> dict[str, FloatArray]:
         motions = self._task.decode_chunks(trajectories)
-        scores = self._combined(trajectories.utterance, motions, trajectories.condition)
+        return self._score_motion_streams(
+            trajectories.utterance, motions, condition=trajectories.condition
+        )
+
+    @property
+    def score_motion_streams(self) -> Callable[..., dict[str, FloatArray]]:
+        """`score_motion` by stream, with the same arguments; absent as `score_streams` is."""
+        if not self._model.stream_names:
+            raise AttributeError(
+                "`score_motion_streams` must be told by the model, got one score alone"
+            )
+        return self._score_motion_streams
+
+    def _score_motion_streams(
+        self,
+        utterances: IntArray,
+        motions: list[FloatArray],
+        *,
+        condition: FloatArray | None = None,
+    ) -> dict[str, FloatArray]:
+        scores = self._combined(utterances, motions, condition)
         return {name: scores[:, s] for s, name in enumerate(self._model.stream_names)}
 
     def _combined(

@@ -21,6 +21,7 @@ from train.commands import (
     doctor,
     overoptimise,
     pipeline,
+    reward_report,
     rewards,
 )
 
@@ -40,6 +41,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "overoptimise": overoptimise.command_overoptimise,
     "bench": bench.command_bench,
     "rewards": rewards.command_rewards,
+    "reward-report": reward_report.command_reward_report,
     "doctor": doctor.command_doctor,
     "assets": assets.command_assets,
 }

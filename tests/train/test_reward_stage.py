@@ -42,7 +42,8 @@ def test_the_papers_recipe_stays_available(unrewarded, tiny_options, capsys):
     main(["reward", "--run", str(unrewarded), "--recipe", "paper", *settings])
     assert "recipe: paper" in capsys.readouterr().out
     learned = open_learned(open_task(unrewarded), unrewarded)
-    assert not hasattr(learned, "score_streams"), "it gives one score alone"
+    for name in ("score_streams", "score_motion_streams"):
+        assert not hasattr(learned, name), "it gives one score alone"
     assert RunFolder.open(unrewarded).config.recipe == "paper"
 
 

@@ -29,9 +29,13 @@ def test_scoring_a_batch_equals_scoring_one_by_one(reward, demonstrations):
     assert np.std(together) > 0.01
 
 
-def test_streams_add_up_to_the_score(reward, demonstrations):
+def test_streams_add_up_to_the_score(reward, demonstrations, tiny_task):
     """Trainers refuse rewards whose streams do not."""
     streams = reward.score_streams(demonstrations.trajectories)
+    motions = tiny_task.decode_chunks(demonstrations.trajectories)
+    of_motion = reward.score_motion_streams(demonstrations.utterance, motions)
+    for name, scores in streams.items():
+        np.testing.assert_allclose(of_motion[name], scores, atol=1e-6)
     assert list(streams) == ["mouth", "upper"]
     total = streams["mouth"] + streams["upper"]
     np.testing.assert_allclose(total, reward.score(demonstrations.trajectories), atol=1e-5)

@@ -1,0 +1,68 @@
+"""Rank correlations, many utterances at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from esarm_env.types import FloatArray
+from reward.report.resampling import DoubleArray
+
+
+def spearman_rho(a: FloatArray | DoubleArray, b: FloatArray | DoubleArray) -> DoubleArray:
+    """Return Spearman's rho of each row: Pearson's correlation of the ranks, ties sharing theirs.
+
+    Args:
+        a: Shape (U, K).
+        b: Shape (U, K).
+
+    Returns:
+        Shape (U,), in [-1, 1]; nan where all of a row are equal, or one is nan.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    from scipy.stats import rankdata
+
+    _check(a, b)
+    ranks = [rankdata(x, axis=1).astype(np.float64) for x in (a, b)]
+    centred = [rank - rank.mean(axis=1, keepdims=True) for rank in ranks]
+    below = np.sqrt(np.square(centred[0]).sum(1) * np.square(centred[1]).sum(1))
+    return _divided((centred[0] * centred[1]).sum(1), below, a, b)
+
+
+def kendall_tau_b(a: FloatArray | DoubleArray, b: FloatArray | DoubleArray) -> DoubleArray:
+    """Return Kendall's tau-b of each row (Kendall 1945).
+
+    `(concordant - discordant) / sqrt(pairs untied in a * pairs untied in b)`.
+
+    Args:
+        a: Shape (U, K).
+        b: Shape (U, K).
+
+    Returns:
+        Shape (U,), in [-1, 1]; nan where all of a row are equal, or one is nan.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    _check(a, b)
+    first, second = np.triu_indices(a.shape[1], 1)
+    signs = [np.sign(x[:, first].astype(np.float64) - x[:, second]) for x in (a, b)]  # (U, pairs)
+    below = np.sqrt(np.abs(signs[0]).sum(1) * np.abs(signs[1]).sum(1))
+    return _divided((signs[0] * signs[1]).sum(1), below, a, b)
+
+
+def _check(a: FloatArray | DoubleArray, b: FloatArray | DoubleArray) -> None:
+    if a.shape != b.shape or a.ndim != 2:
+        raise ValueError(f"`a` and `b` must have one shape (U, K), got {a.shape} and {b.shape}")
+
+
+def _divided(
+    above: DoubleArray,
+    below: DoubleArray,
+    a: FloatArray | DoubleArray,
+    b: FloatArray | DoubleArray,
+) -> DoubleArray:
+    unknown = np.isnan(a).any(1) | np.isnan(b).any(1) | ~(below > 0)
+    result: DoubleArray = np.where(unknown, np.nan, above / np.where(unknown, 1, below))
+    return result

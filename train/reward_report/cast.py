@@ -1,0 +1,177 @@
+"""The animations that a reward model is tried on, of utterances that training never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from esarm_env.task import AnimationTask
+from esarm_env.types import BoolArray, IntArray
+from reward.demonstrations import (
+    POLICY,
+    RECONSTRUCTION,
+    RECORDING,
+    Demonstrations,
+    RollOut,
+    collect,
+    damaged,
+    ground_truth,
+)
+from reward.demonstrations.corruptions import FAMILIES, PolicyFamily
+from reward.report import FAMILY_PROBES
+from train.reward_report.settings import ReportSettings
+
+# Numbers of the roll-outs: samples share no random choice with noise levels.
+FIRST_SAMPLE = 20_000
+LEAST_WORSE = 0.25  # noise of what mixtures mix in
+
+
+@dataclass(frozen=True)
+class Cast:
+    """N animations of U utterances.
+
+    Attributes:
+        demonstrations: Noise levels of the greedy clone, its samples at temperature 1, recordings
+            (plain and through the tokenizer), and damage to the first sample.
+        levels: Shape (L, U), rows of each noise level, ascending.
+        samples: Shape (U, K), rows of the clone's samples.
+        truth: By origin, shape (U,), rows of ground truth.
+        base: Shape (N,), for damage the row of what it was done to; -1 for all else.
+    """
+
+    demonstrations: Demonstrations
+    levels: IntArray
+    samples: IntArray
+    truth: dict[str, IntArray]
+    base: IntArray
+
+    def __len__(self) -> int:
+        """Return the number of animations."""
+        return len(self.demonstrations)
+
+    @property
+    def plain_policy(self) -> BoolArray:
+        """Shape (N,), True for roll-outs without damage: those that tokens tell all about."""
+        return self.demonstrations.roll_outs
+
+    def mask(self, rows: IntArray) -> BoolArray:
+        """Return shape (N,), True at `rows`."""
+        found = np.zeros(len(self), dtype=np.bool_)
+        found[rows] = True
+        return found
+
+    def damage(self, family: str, strength: float) -> IntArray:
+        """Return the rows of one family at one strength; none where it could not act."""
+        making = self.demonstrations.making
+        return np.flatnonzero((making.family == family) & np.isclose(making.strength, strength))
+
+
+def make_cast(
+    roll_out: RollOut,
+    task: AnimationTask,
+    utterances: IntArray,
+    *,
+    settings: ReportSettings,
+    seed: int,
+    families: Sequence[str] = tuple(FAMILIES),
+    after: Callable[[], None] = lambda: None,
+) -> Cast:
+    """Roll out the clone, and damage what it makes.
+
+    Args:
+        roll_out: The clone.
+        task: Theirs.
+        utterances: Shape (U,), ascending.
+        settings: How much of everything.
+        seed: Of all random choices.
+        families: Of damage; none for none at all.
+        after: Called after each of `n_steps` steps.
+    """
+    common = {"task": task, "utterances": utterances, "seed": seed, "after_level": after}
+    levels = collect(roll_out, epsilons=settings.levels, **common)  # type: ignore[arg-type]
+    samples = collect(
+        roll_out,
+        epsilons=(0.0,),
+        rollouts=settings.samples,
+        temperature=1.0,
+        first_sample=FIRST_SAMPLE,
+        **common,  # type: ignore[arg-type]
+    )
+    recorded = task.recorded(utterances)
+    truth = [ground_truth(recorded, origin=origin) for origin in (RECORDING, RECONSTRUCTION)]
+    parts = [levels, samples, *truth]
+    for family in families:
+        made = _damage(family, levels, samples, task=task, settings=settings, seed=seed,
+                       roll_out=roll_out)  # fmt: skip
+        parts += [] if made is None else [made]
+        after()
+    n, k, u = len(settings.levels), settings.samples, len(utterances)
+    whole = Demonstrations.concatenate(parts)
+    first_truth = (n + k) * u
+    return Cast(
+        whole,
+        levels=np.arange(n * u).reshape(n, u),
+        samples=(n * u + np.arange(k * u)).reshape(k, u).T,
+        truth={
+            origin: first_truth + number * u + np.arange(u)
+            for number, origin in enumerate((RECORDING, RECONSTRUCTION))
+        },
+        base=_bases(whole),
+    )
+
+
+def n_steps(settings: ReportSettings, families: Sequence[str] = tuple(FAMILIES)) -> int:
+    """Return how many steps `make_cast` takes."""
+    return len(settings.levels) + settings.samples + len(families)
+
+
+def _damage(
+    family: str,
+    levels: Demonstrations,
+    samples: Demonstrations,
+    *,
+    task: AnimationTask,
+    settings: ReportSettings,
+    seed: int,
+    roll_out: RollOut,
+) -> Demonstrations | None:
+    """Return the damage to the first sample of each utterance; None where there can be none.
+
+    Families that ask the policy again start from its greedy roll-out, as their zero does, and so do
+    mixtures, with roll-outs that are clearly noisier: a greedy one with a little noise is better
+    than a sample. Motion of other utterances is the clone's own, so that its style marks no side.
+    """
+    kind = FAMILIES[family]
+    from_greedy = isinstance(kind, PolicyFamily) or kind.needs_partner
+    worse = levels.epsilon >= LEAST_WORSE
+    clean = (levels.epsilon == 0) if from_greedy else samples.making.sample == FIRST_SAMPLE
+    start = levels[clean] if from_greedy else samples[clean]
+    base = Demonstrations.concatenate([start, levels[worse]]) if kind.needs_partner else start
+    extra = [strength for name, strength in FAMILY_PROBES.values() if name == family]
+    try:
+        return damaged(
+            base,
+            task,
+            families=(family,),
+            strengths=sorted({*settings.strengths, *extra}),
+            seed=seed,
+            rows=np.arange(len(base)) < len(start),
+            roll_out=roll_out,
+            own_donors=True,
+        )
+    except ValueError:  # no donor, no partner: a corpus with one emotion, say
+        return None
+
+
+def _bases(whole: Demonstrations) -> IntArray:
+    """Return the row of what each damaged animation was made from; -1 for those without damage."""
+    making = whole.making
+    keys = list(zip(whole.utterance.tolist(), making.sample.tolist(), strict=True))
+    plain = np.flatnonzero(making.untouched & (making.origin == POLICY))
+    place = {keys[row]: row for row in plain.tolist()}
+    bases = np.full(len(whole), -1, dtype=np.int64)
+    for row in np.flatnonzero(~making.untouched).tolist():
+        bases[row] = place[keys[row]]
+    return bases

@@ -1,0 +1,67 @@
+"""Whether differences of scores can be read as probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from esarm_env.types import IntArray
+from reward.demonstrations.order import EPSILON, GROUND_TRUTH
+from reward.report import (
+    Calibration,
+    calibration,
+    fitted_temperature,
+)
+from reward.report.resampling import DoubleArray
+from train.reward_report.judges import REWARD
+from train.reward_report.pair_figures import pair_table
+from train.reward_report.study import Study
+
+RANKS = "automatic ranks: noise levels and ground truth"
+BAND_PAIRS = {"lve": "clone samples, by LVE", "eve": "clone samples, by EVE"}
+_FEWEST = 10  # pairs; fewer tell nothing
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Calibration before and after dividing by a temperature that is fitted on validation.
+
+    Attributes:
+        raw: By kind of pair, with temperature 1.
+        fitted: The same pairs, with the fitted temperature.
+    """
+
+    raw: dict[str, Calibration]
+    fitted: dict[str, Calibration]
+
+
+def trust(study: Study, validation: Study) -> Trust:
+    """Return the calibration of the reward model; temperatures come from `validation`."""
+    raw, fitted = {}, {}
+    for kind, (difference, places) in _differences(study).items():
+        learned_from, _ = _differences(validation)[kind]
+        if min(len(difference), len(learned_from)) < _FEWEST:
+            continue
+        raw[kind] = calibration(difference, places, study.resampler)
+        temperature = fitted_temperature(learned_from)
+        fitted[kind] = calibration(difference, places, study.resampler, temperature=temperature)
+    return Trust(raw, fitted)
+
+
+def _differences(study: Study) -> dict[str, tuple[DoubleArray, IntArray]]:
+    """Return, by kind of pair, the better one's score minus the other's, and the utterance."""
+    table = pair_table(study)
+    ranked = table.of_kind(EPSILON, GROUND_TRUTH)
+    found = {RANKS: (table.differences[REWARD][ranked], table.utterance[ranked])}
+    rows = study.cast.samples
+    first, second = np.triu_indices(rows.shape[1], 1)
+    places = np.repeat(np.arange(len(rows)), len(first))
+    for error, label in BAND_PAIRS.items():
+        scores = study.column(REWARD, error)[rows].astype(np.float64)
+        truth = study.scored.errors[error][rows]
+        better = np.sign(truth[:, second] - truth[:, first])  # 1 where the first is better
+        gaps = (better * (scores[:, first] - scores[:, second])).reshape(-1)
+        decided = (np.nan_to_num(better) != 0).reshape(-1)
+        found[label] = gaps[decided], places[decided]
+    return found
