@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from reward.model import RewardConfig, RewardTransformer
     from reward.oracle import ClosureTruthReward, ErrorReward
     from reward.pair_source import PairSource
+    from reward.pair_training import PairTrainer
     from reward.pairs import RankedPairs
     from reward.preference_pairs import open_preferences
     from reward.ranking import pair_accuracy, ranking_loss
@@ -42,6 +43,7 @@ _HOMES = {
     "RewardTransformer": "model",
     "SynchronyReward": "synchrony",
     "PairSource": "pair_source",
+    "PairTrainer": "pair_training",
     "RankedPairs": "pairs",
     "SoftLabels": "soft_labels",
     "ZeroReward": "constant",
@@ -64,6 +66,7 @@ __all__ = [
     "LearnedReward",
     "LivelinessReward",
     "PairSource",
+    "PairTrainer",
     "RankedPairs",
     "RewardConfig",
     "RewardTrainer",

@@ -12,8 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from esarm_env.errors import InputError
 from esarm_env.weights import load_module, save_weights
 from reward.chunks import ChunkBatch
+
+POOLINGS = ("mean", "last")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class RewardConfig:
         learning_rate: Of AdamW, falling to zero along a cosine.
         weight_decay: Of AdamW.
         shortest_crop: Least share of an utterance that a training crop keeps.
+        pooling: What is the score of an animation: the `mean` over its chunks, or that of the
+            `last` one, which has seen all.
     """
 
     n_layers: int = 2
@@ -41,10 +46,11 @@ class RewardConfig:
     learning_rate: float = 5e-4
     weight_decay: float = 0.01
     shortest_crop: float = 0.5
+    pooling: str = "mean"
 
 
 class RewardTransformer(nn.Module):
-    """Scores animations; the score is a mean over chunks, so it does not grow with length.
+    """Scores animations; no score grows with length, see `RewardConfig.pooling`.
 
     Shape letters: B batch, C chunks, A audio and M motion values per chunk, H width.
     """
@@ -58,6 +64,10 @@ class RewardTransformer(nn.Module):
     def __init__(self, config: RewardConfig, *, audio_dim: int, motion_dim: int) -> None:
         """Build the model for chunks of `audio_dim` audio and `motion_dim` motion values."""
         super().__init__()
+        if config.pooling not in POOLINGS:
+            raise InputError(
+                f"`reward.pooling` must be one of {', '.join(POOLINGS)}, got {config.pooling!r}"
+            )
         self.config, self.audio_dim, self.motion_dim = config, audio_dim, motion_dim
         width = config.width
         self.from_audio = nn.Sequential(nn.LayerNorm(audio_dim), nn.Linear(audio_dim, width))
@@ -96,8 +106,11 @@ class RewardTransformer(nn.Module):
         # Causal attention never looks at the padding behind, so it needs no mask of its own.
         hidden = self.transformer(x, mask=mask, is_causal=True)
         per_chunk = self.to_score(hidden[:, 1::2])[..., 0]  # (B, C), after each motion chunk
-        inside = torch.arange(motion.shape[1]) < n_chunks[:, None]
-        raw = (per_chunk * inside).sum(1) / n_chunks
+        if self.config.pooling == "last":
+            raw = per_chunk.gather(1, n_chunks[:, None] - 1)[:, 0]
+        else:
+            inside = torch.arange(motion.shape[1]) < n_chunks[:, None]
+            raw = (per_chunk * inside).sum(1) / n_chunks
         return (raw - self.offset) / self.scale
 
     def score_members(self, batch: ChunkBatch) -> Tensor:

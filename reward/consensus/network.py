@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from esarm_env.errors import InputError
 from esarm_env.types import N_CHANNELS
 from esarm_env.weights import load_module, save_weights
 from reward.chunks import ChunkBatch
@@ -22,6 +23,7 @@ from reward.consensus.member import N_STREAMS, ConsensusMember, Judgement, mean_
 from reward.consensus.settings import ConsensusConfig
 
 KIND = "consensus reward model"
+COMBINATIONS = ("mean", "minimum")
 # Log-odds (98 %) at which an animation gets half of the margin of ground truth. Without it, doubts
 # about a policy's own samples drown what their expected errors say (rank correlation with EVE 0.68
 # instead of 0.75), and are there to be exploited.
@@ -48,11 +50,16 @@ class ConsensusModel(nn.Module):
         """Build untrained members.
 
         Raises:
-            ValueError: If there is no member.
+            ValueError: If there is no member, or no such combination.
         """
         super().__init__()
         if config.members < 1:
             raise ValueError(f"`config.members` must be at least 1, got {config.members}")
+        if config.combination not in COMBINATIONS:
+            raise InputError(
+                f"`consensus.combination` must be one of {', '.join(COMBINATIONS)}, "
+                f"got {config.combination!r}"
+            )
         self.config, self.frames = config, frames
         self.audio_dim, self.condition_dim = audio_dim, condition_dim
         sizes = {"audio_dim": audio_dim, "condition_dim": condition_dim, "frames": frames}
@@ -119,8 +126,10 @@ class ConsensusModel(nn.Module):
     def combine(self, scores: Tensor) -> Tensor:
         """Return the ensemble's scores (B, S) of its members' (members, B, S).
 
-        The mean, less `disagreement` times the spread where there is one.
+        The mean, less `disagreement` times the spread where there is one; or the minimum.
         """
+        if self.config.combination == "minimum":
+            return scores.amin(dim=0)
         mean = scores.mean(dim=0)
         if len(scores) < 2 or self.config.disagreement == 0:
             return mean

@@ -29,6 +29,7 @@ class ConsensusConfig:
 
     Attributes:
         members: Models of the ensemble; they share the data, not the random numbers.
+        combination: Of the members' scores: their `mean`, or the `minimum` of each stream.
         disagreement: Weight of the members' spread that is taken off the mean score.
         train_utterances: Training utterances to learn from (evenly spaced ones); 0 means all.
         samples: Animations of each of them drawn from the policy; at least 2.
@@ -54,6 +55,7 @@ class ConsensusConfig:
     """
 
     members: int = 1
+    combination: str = "mean"
     disagreement: float = 0.0
     train_utterances: int = 960
     samples: int = 8

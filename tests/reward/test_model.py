@@ -1,6 +1,7 @@
 """The reward model: what it may see, and that batching does not change it."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,6 +47,32 @@ def test_the_score_is_a_mean_over_causal_chunk_scores(model, batch):
     first = sums(5)
     torch.testing.assert_close(model(audio, changed, torch.full((3,), 5)) * 5, first)
     assert not torch.allclose(model(audio, changed, torch.full((3,), 7)) * 7, sums(7))
+
+
+def test_the_last_chunk_alone_can_be_the_score(batch):
+    """It has seen all; the one before it, or one in the padding, would score something else."""
+    torch.manual_seed(0)
+    config = replace(SMALL, pooling="last")
+    last = RewardTransformer(config, audio_dim=6, motion_dim=5).eval()
+    torch.manual_seed(0)
+    mean = RewardTransformer(SMALL, audio_dim=6, motion_dim=5).eval()
+    audio, motion, n_chunks = batch
+
+    def sums(n):
+        return mean(audio, motion, torch.full((3,), n)) * n
+
+    expected = [
+        (sums(n) - sums(n - 1))[row] if n > 1 else sums(1)[row]
+        for row, n in enumerate(n_chunks.tolist())
+    ]
+    torch.testing.assert_close(last(audio, motion, n_chunks), torch.stack(expected))
+
+
+def test_another_pooling_is_refused():
+    """A typing mistake must not train the default for an hour."""
+    rule = "`reward.pooling` must be one of mean, last, got 'max'"
+    with pytest.raises(InputError, match=re.escape(rule)):
+        RewardTransformer(replace(SMALL, pooling="max"), audio_dim=6, motion_dim=5)
 
 
 def test_a_score_does_not_grow_with_length(model):

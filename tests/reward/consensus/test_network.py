@@ -1,5 +1,6 @@
 """The consensus model as a reward: one by one, by stream, from disk."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -159,6 +160,22 @@ def test_a_model_of_another_task_is_refused(sizes, message, model, tiny_task, tm
     other.save(path)
     with pytest.raises(InputError, match=re.escape(message)):
         open_model(path, tiny_task)
+
+
+def test_the_most_doubtful_member_can_decide(model):
+    """The minimum is taken by stream: one member may doubt the lips, another the brows."""
+    model.config = dataclasses.replace(model.config, combination="minimum")
+    scores = torch.tensor([[[1.0, 5.0]], [[2.0, 3.0]]])  # (members, B, S)
+    assert model.combine(scores).tolist() == [[1.0, 3.0]]
+
+
+def test_another_combination_is_refused():
+    """A typing mistake must not train the default for an hour."""
+    rule = "`consensus.combination` must be one of mean, minimum, got 'median'"
+    with pytest.raises(InputError, match=re.escape(rule)):
+        ConsensusModel(
+            ConsensusConfig(combination="median"), audio_dim=4, condition_dim=3, frames=4
+        )
 
 
 def test_an_ensemble_of_none_is_refused():
