@@ -7,7 +7,6 @@ choices; `PairSource.joined` puts them together. The loss is Eq. 1 with soft lab
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,14 +21,17 @@ from reward.learned import score_with
 from reward.model import RewardConfig, RewardTransformer
 from reward.pair_source import PairSource
 from reward.pairs import crop_windows
+from reward.resumable import ResumableTrainer
 
 
-class PairTrainer:
+class PairTrainer(ResumableTrainer):
     """Trains a `RewardTransformer` on a `PairSource`, one pass over its pairs a call of `advance`.
 
     The model gives one score, so a pair that judges the mouth or the upper face alone counts as one
     of the whole face.
     """
+
+    model: RewardTransformer
 
     def __init__(
         self,
@@ -62,16 +64,18 @@ class PairTrainer:
                     f"{shared.tolist()[:8]} in both"
                 )
         self._task, self._train, self._validation = task, train, validation
-        self._config, self._rng = config, np.random.default_rng(seed)
+        self._config = config
         torch.manual_seed(seed)
         step = task.tokenizer.frames_per_chunk
-        self.model = RewardTransformer(
+        model = RewardTransformer(
             config, audio_dim=task.features.dim * step, motion_dim=N_CHANNELS * step
         )
-        self._optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        self._begin(
+            model,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            seed=seed,
         )
-        self.n_done = 0
 
     @property
     def n_total(self) -> int:
@@ -85,8 +89,7 @@ class PairTrainer:
         size, losses = self._config.batch_size, []
         for begin in range(0, len(order), size):
             progress = (self.n_done + begin / len(order)) / self.n_total
-            for group in self._optimizer.param_groups:
-                group["lr"] = self._config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+            self._set_learning_rate(progress)
             losses.append(self._update(self._train.pairs[order[begin : begin + size]]))
         self.n_done += 1
         self.model.eval()
@@ -111,24 +114,6 @@ class PairTrainer:
         self.model.standardise(torch.from_numpy(scores))
         return self.model
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything needed to go on after an interruption."""
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "n_done": self.n_done,
-            "numpy": self._rng.bit_generator.state,
-            "torch": torch.get_rng_state(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
-        self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self.n_done = state["n_done"]
-        self._rng.bit_generator.state = state["numpy"]
-        torch.set_rng_state(state["torch"])
-
     def _update(self, pairs: LabelledPairs) -> float:
         rows = np.concatenate([pairs.a, pairs.b])
         motions = [self._train.motions[row] for row in rows]
@@ -139,11 +124,7 @@ class PairTrainer:
             torch.from_numpy(pairs.probability),
             weight=torch.from_numpy(pairs.weight),
         )
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self._optimizer.step()
-        return loss.item()
+        return self._step(loss)
 
     def _crop(self, batch: ChunkBatch) -> ChunkBatch:
         """Keep one random stretch per pair, the same of both of its animations."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,10 +13,13 @@ from reward.demonstrations import Demonstrations
 from reward.learned import LearnedReward
 from reward.model import RewardConfig, RewardTransformer
 from reward.ranking import pair_accuracy, ranking_loss
+from reward.resumable import ResumableTrainer
 
 
-class RewardTrainer:
+class RewardTrainer(ResumableTrainer):
     """Trains a `RewardTransformer`, one epoch a call of `advance`."""
+
+    model: RewardTransformer
 
     def __init__(
         self,
@@ -41,17 +41,18 @@ class RewardTrainer:
             )
         torch.manual_seed(seed)
         self._task, self._train, self._validation, self._config = task, train, validation, config
-        self._rng = np.random.default_rng(seed)
         self._motions = task.decode_chunks(train.trajectories)
         self._groups = _by_utterance_and_level(train)
         step = task.tokenizer.frames_per_chunk
-        self.model = RewardTransformer(
+        model = RewardTransformer(
             config, audio_dim=task.features.dim * step, motion_dim=N_CHANNELS * step
         )
-        self._optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        self._begin(
+            model,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            seed=seed,
         )
-        self.n_done = 0
 
     @property
     def n_total(self) -> int:
@@ -66,8 +67,7 @@ class RewardTrainer:
         losses = []
         for begin in range(0, len(order), size):
             progress = (self.n_done + begin / len(order)) / self.n_total
-            for group in self._optimizer.param_groups:
-                group["lr"] = self._config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+            self._set_learning_rate(progress)
             losses.append(self._update([self._groups[int(i)] for i in order[begin : begin + size]]))
         self.n_done += 1
         self.model.eval()
@@ -90,24 +90,6 @@ class RewardTrainer:
         self.model.standardise(torch.from_numpy(scores))
         return self.model.eval()
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything needed to go on after an interruption."""
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "n_done": self.n_done,
-            "numpy": self._rng.bit_generator.state,
-            "torch": torch.get_rng_state(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
-        self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self.n_done = state["n_done"]
-        self._rng.bit_generator.state = state["numpy"]
-        torch.set_rng_state(state["torch"])
-
     def _update(self, groups: list[list[IntArray]]) -> float:
         """Step on one animation per level of each group's utterance."""
         rows = np.array([[self._rng.choice(level) for level in group] for group in groups])
@@ -118,11 +100,7 @@ class RewardTrainer:
         ), n_levels=rows.shape[1])  # fmt: skip
         scores = self.model(batch.audio, batch.motion, batch.n_chunks).view(rows.shape)
         loss = ranking_loss(scores, torch.from_numpy(self._train.making.rank[rows]))
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self._optimizer.step()
-        return loss.item()
+        return self._step(loss)
 
     def _crop(self, batch: ChunkBatch, *, n_levels: int) -> ChunkBatch:
         """Keep one random stretch per utterance, the same at every level."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,13 +15,17 @@ from reward.consensus.losses import member_loss
 from reward.consensus.network import ConsensusModel
 from reward.consensus.settings import ConsensusConfig
 from reward.ranking import rank_correlation
+from reward.resumable import ResumableTrainer
 
+WARM_UP_STEPS = 30
 _TYPICAL_UTTERANCES = 300  # that the network is calibrated on
 _SCORED_AT_ONCE = 32  # utterances
 
 
-class ConsensusTrainer:
+class ConsensusTrainer(ResumableTrainer):
     """Trains a `ConsensusModel`, one epoch a call of `advance`."""
+
+    model: ConsensusModel
 
     def __init__(
         self,
@@ -38,7 +39,6 @@ class ConsensusTrainer:
         """Prepare to learn from `train`; `validation` is only measured."""
         torch.manual_seed(seed)
         self._config, self._train, self._validation = config, train, validation
-        self._rng = np.random.default_rng(seed)
         step = task.tokenizer.frames_per_chunk
         self.model = ConsensusModel(
             config,
@@ -47,10 +47,12 @@ class ConsensusTrainer:
             frames=step,
         )
         self._calibrate(task)
-        self._optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        self._begin(
+            self.model,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            seed=seed,
         )
-        self.n_done = 0
 
     @property
     def n_total(self) -> int:
@@ -65,7 +67,9 @@ class ConsensusTrainer:
         starts = range(0, len(order), size)
         losses = []
         for number, begin in enumerate(starts):
-            self._set_learning_rate(self.n_done * len(starts) + number, len(starts))
+            step = self.n_done * len(starts) + number
+            warm = min(1.0, (step + 1) / WARM_UP_STEPS)
+            self._set_learning_rate(step / (len(starts) * self.n_total), warm=warm)
             losses.append(self._update(order[begin : begin + size]))
         self.n_done += 1
         self.model.eval()
@@ -95,24 +99,6 @@ class ConsensusTrainer:
         self.model.standardise(scores.flatten(1, 2))
         return self.model.eval()
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything needed to go on after an interruption."""
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "n_done": self.n_done,
-            "numpy": self._rng.bit_generator.state,
-            "torch": torch.get_rng_state(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
-        self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self.n_done = state["n_done"]
-        self._rng.bit_generator.state = state["numpy"]
-        torch.set_rng_state(state["torch"])
-
     def _calibrate(self, task: AnimationTask) -> None:
         """Tell the network how faces move, and how far samples of one utterance differ."""
         samples, n_chunks = self._train.samples, self._train.n_chunks
@@ -128,13 +114,6 @@ class ConsensusTrainer:
         counted = inside.sum() * samples.errors.shape[1]
         self._chunk_spread = (centred.sum(dim=(0, 1, 2)) / counted).sqrt().clamp(min=1e-3)
 
-    def _set_learning_rate(self, step: int, steps_per_epoch: int) -> None:
-        progress = step / (steps_per_epoch * self.n_total)
-        warm = min(1.0, (step + 1) / 30)
-        for group in self._optimizer.param_groups:
-            cosine = 0.5 * (1 + math.cos(math.pi * progress))
-            group["lr"] = self._config.learning_rate * warm * cosine
-
     def _update(self, utterances: IntArray) -> float:
         batch: Batch = draw_batch(self._train, utterances, config=self._config, rng=self._rng)
         judgements = self.model.judge(batch.audio, batch.condition, batch.motion, batch.n_chunks)
@@ -143,11 +122,7 @@ class ConsensusTrainer:
             for judgement in judgements
         ]
         loss = torch.stack(losses).sum()
-        self._optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self._optimizer.step()
-        return loss.item() / len(losses)
+        return self._step(loss) / len(losses)
 
 
 @torch.inference_mode()

@@ -39,5 +39,6 @@ def best_of_n(
     order = np.argsort(scores, axis=1, kind="stable")  # worst first
     chance = comb(np.arange(k), n - 1) / comb(k, n)  # (K,)
     ordered = np.take_along_axis(values, order, axis=1).astype(np.float64)
-    mean: DoubleArray = ordered @ chance
+    # A sample that no choice makes the best does not count, nor does its value, nan perhaps.
+    mean: DoubleArray = ordered[:, chance > 0] @ chance[chance > 0]
     return mean

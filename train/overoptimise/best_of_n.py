@@ -13,6 +13,7 @@ from agents.common.paired import DoubleArray
 from agents.transformer import MotionTransformer
 from esarm_env.task import AnimationTask
 from esarm_env.types import FloatArray, IntArray, RewardFunction
+from reward.report import best_of_n
 from train.overoptimise.curve import ERRORS, Curve
 from train.overoptimise.settings import OveroptimiseConfig
 from train.policies import animate_utterances
@@ -56,13 +57,7 @@ def expected_best_of_n(proxy: FloatArray, values: FloatArray, n: int) -> DoubleA
     n_draws = proxy.shape[1]
     if not 1 <= n <= n_draws:
         raise ValueError(f"`n` must be in 1..{n_draws}, got {n}")
-    subsets = math.comb(n_draws, n)
-    weights = np.array([math.comb(below, n - 1) / subsets for below in range(n_draws)])
-    order = np.argsort(proxy, axis=1, kind="stable")
-    ordered = np.take_along_axis(values.astype(np.float64), order, axis=1)
-    # A draw of weight 0 is never chosen, and its value, nan perhaps, does not count.
-    expected: DoubleArray = ordered[:, weights > 0] @ weights[weights > 0]
-    return expected
+    return best_of_n(proxy, values, n=n)
 
 
 class BestOfNTrainer:

@@ -1,0 +1,66 @@
+"""What all trainers of reward models share: their steps, their learning rate, their state."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+LARGEST_GRADIENT = 1.0
+
+
+class ResumableTrainer:
+    """A network with its optimiser and random numbers, which goes on exactly where it stopped.
+
+    Attributes:
+        model: What is trained.
+        n_done: Epochs so far.
+    """
+
+    model: nn.Module
+    n_done: int
+
+    def _begin(
+        self, model: nn.Module, *, learning_rate: float, weight_decay: float, seed: int
+    ) -> None:
+        """Take `model`, whose weights were drawn under `seed`, and start at the first epoch."""
+        self.model, self.n_done = model, 0
+        self._rng = np.random.default_rng(seed)
+        self._learning_rate = learning_rate
+        self._optimizer = torch.optim.AdamW(
+            model.parameters(), lr=learning_rate, weight_decay=weight_decay
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything needed to go on after an interruption."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "n_done": self.n_done,
+            "numpy": self._rng.bit_generator.state,
+            "torch": torch.get_rng_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.n_done = state["n_done"]
+        self._rng.bit_generator.state = state["numpy"]
+        torch.set_rng_state(state["torch"])
+
+    def _set_learning_rate(self, progress: float, *, warm: float = 1.0) -> None:
+        """Follow a cosine from the highest rate to 0 as `progress` goes from 0 to 1."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._learning_rate * warm * 0.5 * (1 + math.cos(math.pi * progress))
+
+    def _step(self, loss: Tensor) -> float:
+        """Take one step down `loss`, and return it."""
+        self._optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
+        self._optimizer.step()
+        return loss.item()
