@@ -11,8 +11,8 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor
 
-from agents.session import PolicySession
-from agents.transformer import MotionTransformer, PolicyConfig
+from agents.network.session import PolicySession
+from agents.network.transformer import MotionTransformer, PolicyConfig
 
 
 class MotionPolicy(BasePolicy):

@@ -5,8 +5,8 @@ Importing stays cheap: torch and librosa are loaded when an environment is made.
 
 import gymnasium
 
-from esarm_env.errors import InputError, MissingExtraError
-from esarm_env.types import (
+from esarm_env.core.errors import InputError, MissingExtraError
+from esarm_env.core.types import (
     EMOTIONS,
     Animator,
     Corpus,
@@ -34,6 +34,6 @@ __all__ = [
 
 gymnasium.register(
     id="ESARM-v0",
-    entry_point="esarm_env.making:make_env",
-    vector_entry_point="esarm_env.making:make_vector_env",
+    entry_point="esarm_env.envs.registration:make_env",
+    vector_entry_point="esarm_env.envs.registration:make_vector_env",
 )

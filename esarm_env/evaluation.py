@@ -16,10 +16,10 @@ import numpy.typing as npt
 import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from esarm_env.errors import InputError
-from esarm_env.making import make_vector_env
-from esarm_env.types import BoolArray, IntArray
-from esarm_env.vector_env import SpeechAnimationVectorEnv
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import BoolArray, IntArray
+from esarm_env.envs.registration import make_vector_env
+from esarm_env.envs.vector import SpeechAnimationVectorEnv
 
 DoubleArray = npt.NDArray[np.float64]
 

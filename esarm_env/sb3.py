@@ -16,9 +16,9 @@ from stable_baselines3.common.vec_env.base_vec_env import (
     VecEnvStepReturn,
 )
 
-from esarm_env.errors import InputError
-from esarm_env.making import SLIM, make_vector_env
-from esarm_env.options import check_count
+from esarm_env.core.errors import InputError
+from esarm_env.envs.options_and_infos import check_count
+from esarm_env.envs.registration import SLIM, make_vector_env
 
 # Methods whose result has a row per environment; of all others every environment gives the same.
 _METHODS_BY_ROW = ("action_masks", "render")

@@ -6,11 +6,11 @@ import numpy as np
 import tyro
 from sb3_contrib import MaskablePPO
 
-from esarm_env.env import SpeechAnimationEnv
+from esarm_env.core.types import BoolArray
+from esarm_env.envs.scalar import SpeechAnimationEnv
 from esarm_env.evaluation import Evaluation, evaluate, make_evaluation_env
 from esarm_env.sb3 import make_sb3_vec_env
-from esarm_env.task import AnimationTask
-from esarm_env.types import BoolArray
+from esarm_env.task.animation_task import AnimationTask
 
 
 def often_demonstrated(task: AnimationTask) -> BoolArray:

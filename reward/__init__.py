@@ -7,51 +7,48 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reward.closure import ClosureReward
-    from reward.constant import ZeroReward
     from reward.demonstrations import Demonstrations, load_demonstrations
-    from reward.emotion import EmotionReward
-    from reward.ensemble import EnsembleReward
-    from reward.labelled_pairs import LabelledPairs
-    from reward.learned import LearnedReward, open_learned
-    from reward.liveliness import LivelinessReward
-    from reward.model import RewardConfig, RewardTransformer
-    from reward.oracle import ClosureTruthReward, ErrorReward
-    from reward.pair_source import PairSource
-    from reward.pair_training import PairTrainer
-    from reward.pairs import RankedPairs
-    from reward.preference_pairs import open_preferences
-    from reward.ranking import pair_accuracy, ranking_loss
-    from reward.smoothness import JerkReward
-    from reward.soft_labels import SoftLabels
-    from reward.synchrony import SynchronyReward
-    from reward.training import RewardTrainer
+    from reward.demonstrations.order import SoftLabels
+    from reward.pairs.from_preferences import open_preferences
+    from reward.pairs.from_ranks import RankedPairs
+    from reward.pairs.labelled import LabelledPairs, PairSource
+    from reward.plugins.closure import ClosureReward
+    from reward.plugins.emotion import EmotionReward
+    from reward.plugins.ensemble import EnsembleReward
+    from reward.plugins.learned import LearnedReward, open_learned
+    from reward.plugins.motion_alone import JerkReward, LivelinessReward, ZeroReward
+    from reward.plugins.oracle import ClosureTruthReward, ErrorReward
+    from reward.plugins.synchrony import SynchronyReward
+    from reward.rank_measures import pair_accuracy, ranking_loss
+    from reward.ranking.network import RewardConfig, RewardTransformer
+    from reward.ranking.pair_training import PairTrainer
+    from reward.ranking.training import RewardTrainer
 
 _HOMES = {
-    "ClosureReward": "closure",
-    "ClosureTruthReward": "oracle",
+    "ClosureReward": "plugins.closure",
+    "ClosureTruthReward": "plugins.oracle",
     "Demonstrations": "demonstrations",
-    "EmotionReward": "emotion",
-    "EnsembleReward": "ensemble",
-    "ErrorReward": "oracle",
-    "JerkReward": "smoothness",
-    "LabelledPairs": "labelled_pairs",
-    "LearnedReward": "learned",
-    "LivelinessReward": "liveliness",
-    "RewardConfig": "model",
-    "RewardTrainer": "training",
-    "RewardTransformer": "model",
-    "SynchronyReward": "synchrony",
-    "PairSource": "pair_source",
-    "PairTrainer": "pair_training",
-    "RankedPairs": "pairs",
-    "SoftLabels": "soft_labels",
-    "ZeroReward": "constant",
+    "EmotionReward": "plugins.emotion",
+    "EnsembleReward": "plugins.ensemble",
+    "ErrorReward": "plugins.oracle",
+    "JerkReward": "plugins.motion_alone",
+    "LabelledPairs": "pairs.labelled",
+    "LearnedReward": "plugins.learned",
+    "LivelinessReward": "plugins.motion_alone",
+    "PairSource": "pairs.labelled",
+    "PairTrainer": "ranking.pair_training",
+    "RankedPairs": "pairs.from_ranks",
+    "RewardConfig": "ranking.network",
+    "RewardTrainer": "ranking.training",
+    "RewardTransformer": "ranking.network",
+    "SoftLabels": "demonstrations.order",
+    "SynchronyReward": "plugins.synchrony",
+    "ZeroReward": "plugins.motion_alone",
     "load_demonstrations": "demonstrations",
-    "open_learned": "learned",
-    "open_preferences": "preference_pairs",
-    "pair_accuracy": "ranking",
-    "ranking_loss": "ranking",
+    "open_learned": "plugins.learned",
+    "open_preferences": "pairs.from_preferences",
+    "pair_accuracy": "rank_measures",
+    "ranking_loss": "rank_measures",
 }
 
 __all__ = [

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from esarm_env.task import AnimationTask, pad_stack
-from esarm_env.types import N_CHANNELS, FloatArray, IntArray
+from esarm_env.core.types import N_CHANNELS, FloatArray, IntArray
+from esarm_env.task.animation_task import AnimationTask, pad_stack
 
 
 @dataclass(frozen=True)

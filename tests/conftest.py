@@ -15,12 +15,7 @@ import torch
 
 from esarm_env.audio.features import LogMel
 from esarm_env.audio.store import FeatureStore, open_features
-from esarm_env.conditions import ConditionEncoder
-from esarm_env.corpus import check_split
-from esarm_env.face import ARKIT_NAMES, MOUTH_CHANNELS, load_head
-from esarm_env.task import AnimationTask
-from esarm_env.tokenizer import PriorConfig, VQMotionTokenizer, train_tokenizer
-from esarm_env.types import (
+from esarm_env.core.types import (
     FRAME_RATE_HZ,
     N_CHANNELS,
     SAMPLE_RATE_HZ,
@@ -31,6 +26,11 @@ from esarm_env.types import (
     Record,
     Utterance,
 )
+from esarm_env.corpus import check_split
+from esarm_env.face import ARKIT_NAMES, MOUTH_CHANNELS, load_head
+from esarm_env.task.animation_task import AnimationTask
+from esarm_env.task.conditions import ConditionEncoder
+from esarm_env.tokenizer import PriorConfig, VQMotionTokenizer, train_tokenizer
 
 # (speaker, emotion, intensity, sentence, frames): dora is never trained on, "gulls" never heard.
 _LINES = (

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.common.decoding import Decoding
-from agents.common.rollout import generate, sequence_seeds
-from agents.transformer import MotionTransformer
+from agents.network.transformer import MotionTransformer
+from agents.rollout.decoding import Decoding
+from agents.rollout.generation import generate, sequence_seeds
 from esarm_env.audio import cut_at_pauses, read_audio
 from esarm_env.audio.features import make_encoder
-from esarm_env.conditions import ConditionEncoder
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray
 from esarm_env.face.livelink import write_livelink_csv
-from esarm_env.opening import TOKENIZER_FILE, need_file, read_corpus_file
-from esarm_env.task import audio_windows, pad_stack
+from esarm_env.task.animation_task import audio_windows, pad_stack
+from esarm_env.task.conditions import ConditionEncoder
+from esarm_env.task.opening import TOKENIZER_FILE, need_file, read_corpus_file
 from esarm_env.tokenizer import load_tokenizer
-from esarm_env.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray
 from train.policies import POLICY_FILE, load_policy
-from train.run_folder import RunFolder
+from train.run.run_folder import RunFolder
 
 SHORTEST_PIECE_S, LONGEST_PIECE_S = 2.0, 8.0
 # A piece starts this much before its cut: the first half is thrown away (a policy needs a moment

@@ -11,19 +11,8 @@ from collections.abc import Callable
 
 import tyro
 
-from esarm_env.errors import InputError, MissingExtraError
-from train.commands import (
-    animate,
-    assets,
-    bench,
-    capture,
-    corpus,
-    doctor,
-    overoptimise,
-    pipeline,
-    reward_report,
-    rewards,
-)
+from esarm_env.core.errors import InputError, MissingExtraError
+from train.commands import animate, bench, corpus, installation, pipeline, reward
 
 EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
 
@@ -37,13 +26,13 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "improve": pipeline.command_improve,
     "evaluate": pipeline.command_evaluate,
     "animate": animate.command_animate,
-    "capture": capture.command_capture,
-    "overoptimise": overoptimise.command_overoptimise,
+    "capture": corpus.command_capture,
+    "overoptimise": reward.command_overoptimise,
     "bench": bench.command_bench,
-    "rewards": rewards.command_rewards,
-    "reward-report": reward_report.command_reward_report,
-    "doctor": doctor.command_doctor,
-    "assets": assets.command_assets,
+    "rewards": installation.command_rewards,
+    "reward-report": reward.command_reward_report,
+    "doctor": installation.command_doctor,
+    "assets": installation.command_assets,
 }
 
 

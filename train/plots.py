@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from esarm_env.cache import new_file
+from esarm_env.core.cache import new_file
 
 Rows = list[dict[str, float]]
 BLUE, ORANGE, GREEN = "#2b6cb0", "#dd6b20", "#2f855a"

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from agents.common.decoding import Decoding
-from agents.common.rollout import generate, sequence_seeds
-from agents.transformer import MotionTransformer, PolicyConfig
-from esarm_env.task import AnimationTask
-from esarm_env.types import FloatArray, IntArray, Trajectories
-from esarm_env.weights import load_module, save_weights
+from agents.network.transformer import MotionTransformer, PolicyConfig
+from agents.rollout.decoding import Decoding
+from agents.rollout.generation import generate, sequence_seeds
+from esarm_env.core.types import FloatArray, IntArray, Trajectories
+from esarm_env.core.weights import load_module, save_weights
+from esarm_env.task.animation_task import AnimationTask
 from reward.demonstrations import RollOut
 
 POLICY_FILE = "policy.safetensors"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from esarm_env.cache import new_file
+from esarm_env.core.cache import new_file
 from esarm_env.metrics import table, variant_label
 from train.plots import plot_improvement, plot_training, read_rows
-from train.rounds.figures import MANNERS, round_figures
 from train.rounds.folders import open_rounds
-from train.run_folder import STAGES, RunFolder
-from train.stages.measures import measured_quantities
+from train.rounds.rounds import MANNERS, round_figures
+from train.run.run_folder import STAGES, RunFolder
+from train.stages.evaluate import measured_quantities
 from train.statistics import Interval
 
 ARROWS = {"lve": "LVE (mm) ↓", "eve": "EVE (mm) ↓", "score": "learned score"}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from esarm_env.types import FloatArray
+from esarm_env.core.types import FloatArray
 
 
 @dataclass(frozen=True)

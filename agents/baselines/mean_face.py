@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from agents.common.protocols import FloatArray
+from agents.protocols import FloatArray
 
 
 class MeanFace:

@@ -23,9 +23,9 @@ from agents.cloning.demonstrations import Demonstrations
 from agents.cloning.trainer import CloneTrainer
 from agents.common.checked_algorithm import CheckedAlgorithm
 from agents.common.checks import check_env
-from agents.common.faults import TrainingFault, where_to_go_on
-from agents.common.protocols import SequenceTask, find_in_env
+from agents.faults import TrainingFault, where_to_go_on
 from agents.policy import MotionPolicy
+from agents.protocols import SequenceTask, find_in_env
 
 
 class BehaviourCloning(CheckedAlgorithm):

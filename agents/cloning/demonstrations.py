@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.common.protocols import FloatArray, IntArray, SequenceTask
+from agents.protocols import FloatArray, IntArray, SequenceTask
 
 HELD_OUT = 0.1
 

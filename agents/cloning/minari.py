@@ -16,7 +16,7 @@ import numpy as np
 from gymnasium import spaces
 
 from agents.cloning.demonstrations import Demonstrations
-from agents.common.protocols import FloatArray, IntArray, SequenceTask
+from agents.protocols import FloatArray, IntArray, SequenceTask
 
 if TYPE_CHECKING:
     from minari import MinariDataset
@@ -127,7 +127,7 @@ def _minari() -> ModuleType:
     try:
         import minari
     except ImportError as error:
-        from esarm_env.errors import MissingExtraError
+        from esarm_env.core.errors import MissingExtraError
 
         purpose = "writing Minari data sets"
         raise MissingExtraError("minari", extra="minari", purpose=purpose) from error

@@ -1,4 +1,11 @@
-"""An SB3 algorithm that knows its task: refuses another one, and remembers where it was saved.
+"""Stable-Baselines3's progress bar, for algorithms whose steps are tokens, many at a time.
+
+Which task an agent was trained on: its tokens mean nothing with another tokenizer.
+
+A task tells by an attribute `fingerprint`, a digest by part (`tokenizer`, `corpus`). Tasks without
+it are taken as they are.
+
+An SB3 algorithm that knows its task: refuses another one, and remembers where it was saved.
 
 Its progress bar counts tokens.
 """
@@ -11,12 +18,56 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ProgressBarCallback
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 
-from agents.common.fingerprint import Fingerprint, check_fingerprint, fingerprint_of
-from agents.common.progress import TokenProgressBar
-from agents.common.protocols import find_in_env
+from agents.protocols import find_in_env
+
+
+class TokenProgressBar(ProgressBarCallback):
+    """Counts `num_timesteps`; its base counts one step per environment and call."""
+
+    def _on_training_start(self) -> None:
+        super()._on_training_start()
+        self._before = self.model.num_timesteps
+
+    def _on_step(self) -> bool:
+        done = self.model.num_timesteps - self._before
+        # Whole episodes go past the total, which is where the bar ends.
+        self.pbar.update(min(done, self.pbar.total) - self.pbar.n)
+        return True
+
+
+Fingerprint = dict[str, str]
+
+
+def fingerprint_of(task: Any) -> Fingerprint | None:
+    """Return a copy of the fingerprint of `task`, None if it has none."""
+    found = getattr(task, "fingerprint", None)
+    return None if found is None else dict(found)
+
+
+def check_fingerprint(found: Fingerprint | None, *, trained: Fingerprint | None) -> None:
+    """Check that a task is the one that an agent was trained on, as far as both can tell.
+
+    Args:
+        found: Of the task.
+        trained: Of the agent.
+
+    Raises:
+        ValueError: If a part differs.
+    """
+    ours, theirs = trained or {}, found or {}
+    others = [part for part in sorted(ours.keys() & theirs.keys()) if ours[part] != theirs[part]]
+    if others:
+        details = ", ".join(f"{p} {theirs[p]:.12} instead of {ours[p]:.12}" for p in others)
+        raise ValueError(
+            f"`env` must have the {' and the '.join(others)} that the agent was trained with, got "
+            f"{details}; to go on with it all the same, pass "
+            "`custom_objects={'task_fingerprint': None}` to `load`, or set `task_fingerprint` to "
+            "None before `set_env`"
+        )
+
 
 SavePath = str | pathlib.Path | io.BufferedIOBase
 Self = TypeVar("Self", bound="CheckedAlgorithm")

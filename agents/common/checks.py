@@ -1,12 +1,18 @@
-"""What an environment must be for whole sequences to be written in it, checked at the start."""
+"""What an environment must be for whole sequences to be written in it, checked at the start.
+
+The ranges of settings that all sequence algorithms share, checked before anything is built.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from gymnasium import spaces
 
-from agents.common.protocols import SequenceTask, find_in_env
+from agents.common.update import LOSS_MEANS
+from agents.protocols import SequenceTask, find_in_env
+from agents.rollout.decoding import COLDEST
 
 KEYS = ("audio", "condition", "last_tokens", "step")
 
@@ -63,3 +69,75 @@ def _check_observations(space: spaces.Space[Any], widths: dict[str, int]) -> Non
                 f"`observation_space[{key!r}]` must have shape {(width,)} as the task says, got "
                 f"{space[key].shape}; wrappers must not change it"
             )
+
+
+def check_episodes(*, n_episodes: int, samples_per_utterance: int) -> None:
+    """Check that an iteration is made of whole groups.
+
+    Raises:
+        ValueError: If `n_episodes` is no positive multiple of `samples_per_utterance`.
+    """
+    if samples_per_utterance < 1:
+        raise ValueError(f"`samples_per_utterance` must be at least 1, got {samples_per_utterance}")
+    if n_episodes < 1 or n_episodes % samples_per_utterance:
+        raise ValueError(
+            "`n_episodes` must be a positive multiple of `samples_per_utterance` "
+            f"({samples_per_utterance}), got {n_episodes}"
+        )
+
+
+def check_counts(**counts: int) -> None:
+    """Check that each is at least 1.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1, got {value}")
+
+
+def check_shares(**shares: float) -> None:
+    """Check that each is in [0, 1].
+
+    Raises:
+        ValueError: If one is not.
+    """
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise ValueError(f"`{name}` must be in [0, 1], got {share}")
+
+
+def check_temperature(temperature: float) -> None:
+    """Check that tokens can be sampled at `temperature`.
+
+    Raises:
+        ValueError: If it is not finite, or so low that nothing is left to chance.
+    """
+    if not COLDEST <= temperature < math.inf:
+        raise ValueError(
+            f"`temperature` must be at least {COLDEST} and finite, got {temperature}: "
+            "what is not sampled has no ratio to learn from"
+        )
+
+
+def check_divergence(
+    *, kl_coef: float, kl_target: float | None, target_kl: float | None, loss_mean: str
+) -> None:
+    """Check what holds the policy near its reference and near its last self, and the loss's mean.
+
+    Raises:
+        ValueError: If one is out of range, or `kl_target` would adapt a coefficient of 0.
+    """
+    if not kl_coef >= 0:
+        raise ValueError(f"`kl_coef` must be at least 0, got {kl_coef}")
+    for name, value in (("kl_target", kl_target), ("target_kl", target_kl)):
+        if value is not None and not value > 0:
+            raise ValueError(f"`{name}` must be above 0 or None, got {value}")
+    if kl_target is not None and kl_coef == 0:
+        raise ValueError(
+            f"`kl_coef` must be above 0 where `kl_target` adapts it, got {kl_coef}: "
+            "a product with 0 stays 0"
+        )
+    if loss_mean not in LOSS_MEANS:
+        raise ValueError(f"`loss_mean` must be one of {', '.join(LOSS_MEANS)}, got {loss_mean!r}")

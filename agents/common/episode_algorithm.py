@@ -21,19 +21,19 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from agents.acceleration import Acceleration
-from agents.common.buffer import EpisodeBatch, EpisodeBuffer
+from agents.common.advantages import check_streams, filled_by_stream
 from agents.common.checked_algorithm import CheckedAlgorithm
 from agents.common.checks import check_env, check_n_episodes
-from agents.common.decoding import Decoding
-from agents.common.episodes import draw_utterances, write_episodes
-from agents.common.faults import TrainingFault, where_to_go_on
-from agents.common.protocols import SequenceTask, find_in_env
-from agents.common.rollout import occurrence_numbers, sequence_seeds
-from agents.common.streams import check_streams, filled_by_stream
 from agents.common.update import Forward
+from agents.faults import TrainingFault, where_to_go_on
+from agents.network.acceleration import Acceleration
+from agents.network.transformer import MotionTransformer
 from agents.policy import MotionPolicy
-from agents.transformer import MotionTransformer
+from agents.protocols import SequenceTask, find_in_env
+from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
+from agents.rollout.decoding import Decoding
+from agents.rollout.episodes import draw_utterances, write_episodes
+from agents.rollout.generation import occurrence_numbers, sequence_seeds
 
 Self = TypeVar("Self", bound="EpisodeAlgorithm")
 

@@ -16,18 +16,15 @@ import torch
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 
-from agents.acceleration import PLAIN, Acceleration
 from agents.common.advantages import leave_one_out, scaled_advantages, spread
-from agents.common.buffer import EpisodeBatch, EpisodeBuffer
-from agents.common.episode_algorithm import EpisodeAlgorithm
-from agents.common.faults import TrainingFault, names_of
-from agents.common.settings import (
+from agents.common.checks import (
     check_counts,
     check_divergence,
     check_episodes,
     check_shares,
     check_temperature,
 )
+from agents.common.episode_algorithm import EpisodeAlgorithm
 from agents.common.update import (
     LossWeights,
     adapted_kl_coef,
@@ -36,7 +33,10 @@ from agents.common.update import (
     ratio_figures,
     token_terms,
 )
+from agents.faults import TrainingFault, names_of
+from agents.network.acceleration import PLAIN, Acceleration
 from agents.policy import MotionPolicy
+from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
 
 
 class SequenceAlgorithm(EpisodeAlgorithm):

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.acceleration import PLAIN, Acceleration
-from agents.common.buffer import EpisodeBatch
-from agents.common.protocols import SequenceTask
+from agents.network.acceleration import PLAIN, Acceleration
+from agents.protocols import SequenceTask
+from agents.rollout.buffer import EpisodeBatch
 
 Forward = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 

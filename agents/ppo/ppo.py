@@ -9,10 +9,10 @@ from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor
 
 from agents.common.advantages import leave_one_out, terminal_gae
-from agents.common.buffer import EpisodeBatch
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.common.update import clipped_surrogate
 from agents.policy import MotionPolicy
+from agents.rollout.buffer import EpisodeBatch
 
 
 class SequencePPO(SequenceAlgorithm):

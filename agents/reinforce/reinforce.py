@@ -10,14 +10,14 @@ from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor
 
 from agents.common.advantages import leave_one_out, spread
-from agents.common.buffer import EpisodeBatch
-from agents.common.decoding import Decoding
-from agents.common.episodes import write_episodes
-from agents.common.protocols import FloatArray
-from agents.common.rollout import sequence_seeds
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.common.update import beside
 from agents.policy import MotionPolicy
+from agents.protocols import FloatArray
+from agents.rollout.buffer import EpisodeBatch
+from agents.rollout.decoding import Decoding
+from agents.rollout.episodes import write_episodes
+from agents.rollout.generation import sequence_seeds
 
 BASELINES = ("none", "mean", "moving_mean", "greedy", "leave_one_out")
 MOVING_MEAN_KEPT = 0.9

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from esarm_env.errors import InputError
-from esarm_env.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray, n_frames_of
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray, n_frames_of
 
 VOICED_CORRELATION = 0.6  # noise reaches 0.5 by chance at the best of all lags, vowels pass 0.8
 FEATURE_BOUND = 8.0  # features are clipped to [-8, 8], which the observation space states

@@ -13,8 +13,8 @@ import numpy as np
 import soundfile
 
 from esarm_env.audio.video_sound import SUFFIXES, read_sound, sound_duration_s
-from esarm_env.errors import InputError
-from esarm_env.types import SAMPLE_RATE_HZ, FloatArray
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray
 
 MIN_DURATION_S = 0.2
 MAX_DURATION_S = 600.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from esarm_env.types import SAMPLE_RATE_HZ, FloatArray, IntArray
+from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray, IntArray
 
 HOP_S = 0.01
 HOP_SAMPLES = int(SAMPLE_RATE_HZ * HOP_S)

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import track
 
 from esarm_env.audio.features import AudioEncoder
-from esarm_env.cache import new_folder
-from esarm_env.types import Corpus, FloatArray
+from esarm_env.core.cache import new_folder
+from esarm_env.core.types import Corpus, FloatArray
 
 
 class FeatureStore:

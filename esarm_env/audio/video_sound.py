@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from esarm_env.errors import InputError, MissingExtraError
-from esarm_env.types import FloatArray
+from esarm_env.core.errors import InputError, MissingExtraError
+from esarm_env.core.types import FloatArray
 
 SUFFIXES = frozenset(
     ".3gp .aac .avi .flv .m4a .m4v .mkv .mov .mp4 .mpeg .mpg .ts .webm .wma .wmv".split()

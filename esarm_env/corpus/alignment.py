@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from esarm_env.audio.loading import read_audio
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, SAMPLE_RATE_HZ, BoolArray, FloatArray
 from esarm_env.corpus.motion import (
     MotionTrack,
     at_frame_rate,
@@ -17,16 +19,8 @@ from esarm_env.corpus.motion import (
     fill_gaps,
     read_track,
 )
-from esarm_env.corpus.motion.timing import regular_times
+from esarm_env.corpus.motion.track import regular_times
 from esarm_env.corpus.takes import Take
-from esarm_env.errors import InputError
-from esarm_env.types import (
-    FRAME_RATE_HZ,
-    N_CHANNELS,
-    SAMPLE_RATE_HZ,
-    BoolArray,
-    FloatArray,
-)
 
 LONGEST_TAKE_S = 4 * 3600.0
 MAX_LENGTH_DIFFERENCE = 3  # frames at 30 fps by which motion and audio of one take may differ

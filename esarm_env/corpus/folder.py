@@ -15,17 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from esarm_env.corpus.alignment import AlignedTake, read_aligned
-from esarm_env.corpus.faults import Fault
-from esarm_env.corpus.index import TakeIndex
-from esarm_env.corpus.layouts import find_takes
-from esarm_env.corpus.offsets import read_offsets
-from esarm_env.corpus.parallel import parallel_groups
-from esarm_env.corpus.splits import SPLITS, check_split, choose_splits
-from esarm_env.corpus.survey import digest_of, survey
-from esarm_env.corpus.takes import Take
-from esarm_env.errors import InputError
-from esarm_env.types import (
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import (
     FRAME_RATE_HZ,
     N_CHANNELS,
     SAMPLE_RATE_HZ,
@@ -34,6 +25,12 @@ from esarm_env.types import (
     Record,
     Utterance,
 )
+from esarm_env.corpus.alignment import AlignedTake, read_aligned
+from esarm_env.corpus.layouts import find_takes
+from esarm_env.corpus.offsets import read_offsets
+from esarm_env.corpus.splits import SPLITS, check_split, choose_splits, parallel_groups
+from esarm_env.corpus.survey import TakeIndex, digest_of, survey
+from esarm_env.corpus.takes import Fault, Take
 
 STILL_RANGE = 1e-3  # a channel that moves less than this was not captured
 _CAPTURE_SAMPLE = 48  # takes looked at to see which channels move

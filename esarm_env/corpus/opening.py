@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from esarm_env.cache import cache_dir
+from esarm_env.core.cache import cache_dir
+from esarm_env.core.errors import InputError
+from esarm_env.core.shipped import MINI_CORPUS, shipped_corpus
+from esarm_env.core.types import Corpus
 from esarm_env.corpus.folder import FolderCorpus
-from esarm_env.errors import InputError
-from esarm_env.shipped import MINI_CORPUS, shipped_corpus
-from esarm_env.types import Corpus
 
 GENERATED_CORPORA = ("synthetic-mead", "synthetic-ravdess")
 CORPUS_NAMES = (MINI_CORPUS, *GENERATED_CORPORA)

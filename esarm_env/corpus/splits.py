@@ -1,15 +1,18 @@
-"""Splits: official ones where a corpus has them, else by speaker, by sentence or by stretches."""
+"""Splits: official ones where a corpus has them, else by speaker, by sentence or by stretches.
+
+Parallel utterances: one speaker, one sentence, several emotions (for cross-reconstruction).
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 
-from esarm_env.errors import InputError
-from esarm_env.types import IntArray
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import IntArray, Record
 
 SPLITS = ("train", "validation", "test")
 UNUSED = -1  # label of an utterance that is in no split
@@ -198,3 +201,24 @@ def _ranked(groups: Sequence[int]) -> tuple[IntArray, IntArray, IntArray]:
     rank[order] = np.arange(len(numbers)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     tenths = np.maximum(1, np.round(_HELD_OUT_SHARE * sizes)).astype(np.int64)
     return rank, sizes[group], np.where(sizes >= len(SPLITS), tenths, 0)[group]
+
+
+def parallel_groups(records: Sequence[Record], sentences: Sequence[str | None]) -> list[IntArray]:
+    """Return the utterances that share speaker and sentence, two emotions or more each.
+
+    Args:
+        records: One per utterance.
+        sentences: What each says; None where that is unknown, which is parallel to nothing.
+
+    Returns:
+        Groups of indices, ascending in each, in the order of their first members.
+    """
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, (record, sentence) in enumerate(zip(records, sentences, strict=True)):
+        if sentence is not None:
+            groups[record.speaker, sentence].append(index)
+    return [
+        np.array(members, dtype=np.int64)
+        for members in groups.values()
+        if len({records[index].emotion for index in members}) > 1
+    ]

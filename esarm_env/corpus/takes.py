@@ -1,4 +1,7 @@
-"""One recording of a corpus in a folder: which files, and what their names and places tell."""
+"""One recording of a corpus in a folder: which files, and what their names and places tell.
+
+What was left out of a corpus or mended in it, and why.
+"""
 
 from __future__ import annotations
 
@@ -31,3 +34,16 @@ class Take:
     text: str | None = None
     sentence: str | None = None
     split: str | None = None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something of a folder that the corpus does not hold, or not as it lies there.
+
+    Attributes:
+        source: Id of a take, or path of a file or folder relative to the corpus.
+        reason: Why, or what was mended.
+    """
+
+    source: str
+    reason: str

@@ -13,11 +13,18 @@ In a test of an environment of one's own::
     assert all(result.status != "FAIL" for result in run_checks(ENVIRONMENT_CHECKS, subject))
 """
 
-from esarm_env.doctor.check import Check, CheckFailed, CheckSkipped, Result, run_checks
-from esarm_env.doctor.comparing import differences
+from esarm_env.doctor.check import (
+    DEFAULT_ENV,
+    Check,
+    CheckFailed,
+    CheckSkipped,
+    Result,
+    Subject,
+    run_checks,
+)
+from esarm_env.doctor.comparison import differences
+from esarm_env.doctor.determinism import shared_memory
 from esarm_env.doctor.registry import ENVIRONMENT_CHECKS, INSTALLATION_CHECKS
-from esarm_env.doctor.sharing import shared_memory
-from esarm_env.doctor.subject import DEFAULT_ENV, Subject
 
 __all__ = [
     "DEFAULT_ENV",

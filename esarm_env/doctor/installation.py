@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from esarm_env.doctor.check import CheckFailed
-from esarm_env.doctor.subject import DEFAULT_ENV, Subject
+from esarm_env.doctor.check import DEFAULT_ENV, CheckFailed, Subject
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -105,9 +104,9 @@ def check_plug_ins(_: Subject) -> str:
 
 def check_rewards(_: Subject) -> str:
     """Make every reward that needs no argument, and let it score the same animation."""
-    from esarm_env.opening import open_problem
+    from esarm_env.core.types import Trajectories
     from esarm_env.rewards import find_rewards, resolve_reward
-    from esarm_env.types import Trajectories
+    from esarm_env.task.opening import open_problem
 
     task, run = open_problem()
     utterance = task.corpus.split("train")[:1]

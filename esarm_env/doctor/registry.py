@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gymnasium.vector import AutoresetMode
 
-from esarm_env.doctor import checkers, contract, installation, repeating, storage, vectors
+from esarm_env.doctor import contract, determinism, installation, storage, vectors
 from esarm_env.doctor.check import Check
 
 _INSTALL = "install the package again: `pip install --upgrade --force-reinstall esarm`"
@@ -42,27 +42,27 @@ ENVIRONMENT_CHECKS: tuple[Check, ...] = (
     Check(
         "Environment",
         "make",
-        checkers.check_make,
+        contract.check_make,
         "look at the id and at the arguments; a module that registers the id stands before it, "
         "as in `module:Name-v0`",
         needs=("registration", "shipped files"),
     ),
-    Check("Environment", "gymnasium checker", checkers.check_gymnasium, _MINE, ("make",)),
-    Check("Environment", "passive checker", checkers.check_passively, _MINE, ("make",)),
-    Check("Environment", "sb3 checker", checkers.check_stable_baselines3, _MINE, ("make",)),
-    Check("Environment", "rendering", checkers.check_rendering, _MINE, ("make",)),
+    Check("Environment", "gymnasium checker", contract.check_gymnasium, _MINE, ("make",)),
+    Check("Environment", "passive checker", contract.check_passively, _MINE, ("make",)),
+    Check("Environment", "sb3 checker", contract.check_stable_baselines3, _MINE, ("make",)),
+    Check("Environment", "rendering", contract.check_rendering, _MINE, ("make",)),
     Check(
         "Environment",
         "determinism",
-        repeating.check_determinism,
+        determinism.check_determinism,
         "draw from `self.np_random` alone, and keep nothing from one episode to the next",
         needs=("make",),
     ),
-    Check("Environment", "memory", repeating.check_memory, _FRESH, ("make", "determinism")),
+    Check("Environment", "memory", determinism.check_memory, _FRESH, ("make", "determinism")),
     Check(
         "Environment",
         "replay",
-        repeating.check_replay,
+        determinism.check_replay,
         "let `reset` set all that an episode depends on",
         needs=("make", "memory"),
     ),
@@ -84,7 +84,7 @@ ENVIRONMENT_CHECKS: tuple[Check, ...] = (
     Check(
         "Environment",
         "pickling",
-        repeating.check_pickling,
+        determinism.check_pickling,
         "register an entry point and arguments that can be pickled and copied",
         needs=("make", "determinism"),
     ),

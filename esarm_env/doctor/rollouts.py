@@ -11,9 +11,8 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
-from esarm_env.doctor.check import CheckFailed
-from esarm_env.doctor.comparing import differences
-from esarm_env.doctor.subject import AnyEnv, AnyVectorEnv
+from esarm_env.doctor.check import AnyEnv, AnyVectorEnv, CheckFailed
+from esarm_env.doctor.comparison import differences
 
 LONGEST = 2_000  # steps after which an episode that does not end is left
 _STEP_KEYS = ("obs", "reward", "terminated", "truncated", "info")

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from esarm_env.cache import cache_dir
-from esarm_env.doctor.check import CheckFailed, CheckSkipped
-from esarm_env.doctor.subject import Subject
+from esarm_env.core.cache import cache_dir
+from esarm_env.doctor.check import CheckFailed, CheckSkipped, Subject
 
 IN_USE_S = 3_600  # a younger draft may be one that another process is writing
 _SHOWN = 3  # damaged files that a message names
@@ -24,7 +23,7 @@ _SHOWN = 3  # damaged files that a message names
 
 def check_shipped(_: Subject) -> str:
     """Compare every shipped file with the manifest: size and SHA-256."""
-    from esarm_env.shipped import ASSETS, check_files
+    from esarm_env.core.shipped import ASSETS, check_files
 
     return f"{check_files(ASSETS)} files as they were shipped"
 

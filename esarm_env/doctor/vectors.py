@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from esarm_env.doctor.check import CheckFailed, CheckSkipped
+from esarm_env.doctor.check import AnyVectorEnv, CheckFailed, CheckSkipped, Subject
 from esarm_env.doctor.contract import need_esarm
-from esarm_env.doctor.repeating import expect_separate, expect_unharmed
+from esarm_env.doctor.determinism import expect_separate, expect_unharmed
 from esarm_env.doctor.rollouts import LONGEST, Call, expect_equal, seeded, vector_rollout
-from esarm_env.doctor.subject import AnyVectorEnv, Subject
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv

@@ -12,8 +12,8 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from esarm_env.core.types import BoolArray, IntArray
 from esarm_env.face.surface import Array
-from esarm_env.types import BoolArray, IntArray
 
 
 class Kind(IntEnum):

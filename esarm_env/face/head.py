@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import N_CHANNELS, BoolArray, FloatArray, IntArray
 from esarm_env.face import surface
 from esarm_env.face.geometry import Anatomy, Kind, join
 from esarm_env.face.parts import build_parts
 from esarm_env.face.shapes import build_deltas
 from esarm_env.face.skin import build_skin
-from esarm_env.types import N_CHANNELS, BoolArray, FloatArray, IntArray
 
 REQUIRED_REGIONS = ("lips", "eyes", "forehead")
 

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, BoolArray, FloatArray, IntArray
 from esarm_env.face.names import ORDERS, ROTATIONS, convert, place
-from esarm_env.types import FRAME_RATE_HZ, N_CHANNELS, BoolArray, FloatArray, IntArray
 
 HEADER = ("Timecode", "BlendShapeCount", *ORDERS["livelink_csv"], *ROTATIONS)
 RATES_HZ = (30, 60)

@@ -24,8 +24,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.errors import InputError
-from esarm_env.types import N_CHANNELS, BoolArray, FloatArray, IntArray
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import N_CHANNELS, BoolArray, FloatArray, IntArray
 
 _EYE = ("Blink", "LookDown", "LookIn", "LookOut", "LookUp", "Squint", "Wide")
 _EYES = tuple(f"eye{action}{side}" for side in ("Left", "Right") for action in _EYE)

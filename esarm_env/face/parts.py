@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from esarm_env.core.types import IntArray
 from esarm_env.face import surface
 from esarm_env.face.geometry import Anatomy, Kind, join, strip
 from esarm_env.face.surface import Array
-from esarm_env.types import IntArray
 
 _IRIS_ANGLE = np.deg2rad(24.0)
 _PUPIL_ANGLE = np.deg2rad(10.0)

@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from esarm_env.core.types import BoolArray, IntArray
 from esarm_env.face import surface
 from esarm_env.face.geometry import Anatomy, Kind, strip
 from esarm_env.face.surface import Array
-from esarm_env.types import BoolArray, IntArray
 
 _UPPER_LIP_BORDER = surface.MOUTH_HEIGHT + 7.0
 _LOWER_LIP_BORDER = surface.MOUTH_HEIGHT - 8.5

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.types import BoolArray
+from esarm_env.core.types import BoolArray
 
 Array = npt.NDArray[np.float64]
 

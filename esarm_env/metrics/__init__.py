@@ -20,11 +20,16 @@ from esarm_env.metrics.dynamics import (
     jerk,
 )
 from esarm_env.metrics.emotion import EMOTION_ACCURACY, EmotionAccuracy, EmotionClassifier
-from esarm_env.metrics.lip_sync import SLCC, audio_rms, lip_speed, speech_lip_correlation
-from esarm_env.metrics.mesh_error import vertex_error_of_meshes
-from esarm_env.metrics.mouth import lip_pairs, mouth_opening, opening_correlation
+from esarm_env.metrics.mouth import (
+    SLCC,
+    audio_rms,
+    lip_pairs,
+    lip_speed,
+    mouth_opening,
+    opening_correlation,
+    speech_lip_correlation,
+)
 from esarm_env.metrics.presets import PRESETS, Preset, preset
-from esarm_env.metrics.quantity import Quantity
 from esarm_env.metrics.samples import (
     DIVERSITY,
     best_of_errors,
@@ -37,12 +42,13 @@ from esarm_env.metrics.samples import (
 )
 from esarm_env.metrics.suite import STANDARD_VARIANTS, measure, quantities
 from esarm_env.metrics.table import table
-from esarm_env.metrics.variant import Variant, variant_label
+from esarm_env.metrics.variant import Quantity, Variant, variant_label
 from esarm_env.metrics.vertex_error import (
     emotional_vertex_error,
     lip_vertex_error,
     pooled_mean,
     vertex_error,
+    vertex_error_of_meshes,
     vertex_errors,
 )
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import FRAME_RATE_HZ, BoolArray, IntArray
 from esarm_env.metrics.mouth import paired_curves
-from esarm_env.types import FRAME_RATE_HZ, BoolArray, IntArray
 
 # 6 % of the 33 mm that `jawOpen` opens the shipped head: lips that far apart show no gap worth
 # the name, and recorded closures (lips pressed, never exactly at rest) lie below it.

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import FRAME_RATE_HZ, FloatArray, IntArray
 from esarm_env.face.head import Head
 from esarm_env.metrics.inputs import Batch, check_one_shape, frame_counts
-from esarm_env.metrics.mesh_error import as_meshes, length_scale, region_indices
-from esarm_env.metrics.reduction import reduced_displacements
-from esarm_env.metrics.region import Region, region_of
-from esarm_env.types import FRAME_RATE_HZ, FloatArray, IntArray
+from esarm_env.metrics.region import Region, reduced_displacements, region_of
+from esarm_env.metrics.vertex_error import as_meshes, length_scale, region_indices
 
 _JERK_ORDER = 3
 

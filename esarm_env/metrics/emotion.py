@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.errors import InputError
-from esarm_env.metrics.quantity import Quantity
-from esarm_env.types import N_CHANNELS, FloatArray
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import N_CHANNELS, FloatArray
+from esarm_env.metrics.variant import Quantity
 
 EMOTION_ACCURACY = Quantity(
     "emotion accuracy",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.errors import InputError
-from esarm_env.types import N_CHANNELS, BoolArray, FloatArray, IntArray
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import N_CHANNELS, BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)

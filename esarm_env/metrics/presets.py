@@ -10,7 +10,7 @@ import difflib
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.metrics.variant import Variant
 
 DEFAULT_PRESET = "esarm"

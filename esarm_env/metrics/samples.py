@@ -14,13 +14,11 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import N_CHANNELS
 from esarm_env.face.head import Head
-from esarm_env.metrics.mesh_error import vertex_error_of_meshes
-from esarm_env.metrics.quantity import Quantity
-from esarm_env.metrics.variant import Variant
-from esarm_env.metrics.vertex_error import vertex_error
-from esarm_env.types import N_CHANNELS
+from esarm_env.metrics.variant import Quantity, Variant
+from esarm_env.metrics.vertex_error import vertex_error, vertex_error_of_meshes
 
 LVE = Variant("lips")
 REDUCTIONS = ("mean", "best", "error of mean")

@@ -20,11 +20,9 @@ from esarm_env.metrics.closure import (
     closure_events,
 )
 from esarm_env.metrics.dynamics import face_dynamics_deviation, jerk
-from esarm_env.metrics.lip_sync import lip_speed
-from esarm_env.metrics.mouth import mouth_opening, opening_correlation
+from esarm_env.metrics.mouth import lip_speed, mouth_opening, opening_correlation
 from esarm_env.metrics.presets import PRESETS
-from esarm_env.metrics.quantity import Quantity
-from esarm_env.metrics.variant import Variant
+from esarm_env.metrics.variant import Quantity, Variant
 from esarm_env.metrics.vertex_error import vertex_errors
 
 # What the presets report on lips and upper face; the whole head costs more than all else together.

@@ -6,8 +6,8 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from esarm_env.errors import InputError
-from esarm_env.metrics.quantity import Quantity
+from esarm_env.core.errors import InputError
+from esarm_env.metrics.variant import Quantity
 
 # One figure, or mean, low and high end of its interval; None and nan are printed as n/a.
 Figure = float | tuple[float, float, float] | None

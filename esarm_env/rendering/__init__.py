@@ -7,10 +7,8 @@
 """
 
 from esarm_env.rendering.caption import Caption
-from esarm_env.rendering.episode import RENDER_MODES, EpisodeRenderer
-from esarm_env.rendering.scene import Scene
-from esarm_env.rendering.timing import Timing
-from esarm_env.rendering.view import EpisodeView
+from esarm_env.rendering.episode import RENDER_MODES, EpisodeRenderer, Scene
+from esarm_env.rendering.view import EpisodeView, Timing
 from esarm_env.rendering.window import Window
 
 __all__ = [

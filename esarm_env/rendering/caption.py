@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from esarm_env.core.types import N_INTENSITIES
 from esarm_env.rendering import text
 from esarm_env.rendering.text import Colour, Picture
-from esarm_env.types import N_INTENSITIES
 
 BACKGROUND: Colour = (226, 229, 234)
 _INK: Colour = (38, 44, 54)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from esarm_env.errors import InputError, MissingExtraError
-from esarm_env.rendering.timing import Timing
-from esarm_env.types import SAMPLE_RATE_HZ, FloatArray
+from esarm_env.core.errors import InputError, MissingExtraError
+from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray
+from esarm_env.rendering.view import Timing
 
 # AAC adds a block of 1024 samples in front, which players skip; at 48 kHz one that does not is
 # late by 21 ms, at 16 kHz by 64.

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 
 Picture = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from esarm_env.errors import InputError, MissingExtraError
+from esarm_env.core.errors import InputError, MissingExtraError
 from esarm_env.rendering.text import Picture
 
 _NO_SCREEN = ("dummy", "offscreen")  # drivers of SDL

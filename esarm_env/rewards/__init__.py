@@ -6,7 +6,6 @@
 - `checking`: what a reward returns; `RewardError` names who failed on what.
 """
 
-from esarm_env.rewards.checking import RewardError
 from esarm_env.rewards.combined import CombinedReward, RewardTerm, Scores
 from esarm_env.rewards.registry import (
     REWARD_GROUP,
@@ -16,7 +15,8 @@ from esarm_env.rewards.registry import (
     register_reward,
     reward_names,
 )
-from esarm_env.rewards.resolving import REWARD_FILE, RewardChoice, resolve_reward
+from esarm_env.rewards.resolution import REWARD_FILE, RewardChoice, resolve_reward
+from esarm_env.rewards.validation import RewardError
 
 __all__ = [
     "REWARD_FILE",

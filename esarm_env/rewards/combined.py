@@ -11,10 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from esarm_env.errors import InputError
-from esarm_env.rewards.checking import Ids, RewardError, checked_scores, finite_scores
-from esarm_env.rewards.streams import StreamScores, checked_streams, has_streams
-from esarm_env.types import Corpus, FloatArray, RewardFunction, Trajectories
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import Corpus, FloatArray, RewardFunction, Trajectories
+from esarm_env.rewards.validation import (
+    Ids,
+    RewardError,
+    StreamScores,
+    checked_scores,
+    checked_streams,
+    finite_scores,
+    has_streams,
+)
 
 
 @dataclass(frozen=True)

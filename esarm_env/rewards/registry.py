@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from esarm_env.errors import InputError
-from esarm_env.types import RewardFunction
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import RewardFunction
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

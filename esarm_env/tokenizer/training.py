@@ -16,9 +16,9 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
+from esarm_env.core.types import FloatArray
 from esarm_env.face.head import Head
 from esarm_env.tokenizer.vq import TokenizerShape, VQMotionTokenizer
-from esarm_env.types import FloatArray
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from esarm_env.wrappers.observation import (
 )
 
 if TYPE_CHECKING:
-    from esarm_env.task import AnimationTask
-    from esarm_env.types import IntArray
+    from esarm_env.core.types import IntArray
+    from esarm_env.task.animation_task import AnimationTask
 
 
 class FlatEncoder(ObservationEncoder[np.ndarray]):

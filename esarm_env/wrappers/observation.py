@@ -16,11 +16,11 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 
 if TYPE_CHECKING:  # a task brings the tokenizer and the head along; who has an env has both
-    from esarm_env.task import AnimationTask
-    from esarm_env.types import IntArray
+    from esarm_env.core.types import IntArray
+    from esarm_env.task.animation_task import AnimationTask
 
 SLIM_KEYS = ("audio", "condition", "last_tokens", "step", "utterance")
 SlimBatch = Mapping[str, np.ndarray]

@@ -11,11 +11,10 @@ import numpy as np
 from gymnasium import logger
 from gymnasium.error import DependencyNotInstalled
 
-from esarm_env.errors import InputError, MissingExtraError
+from esarm_env.core.errors import InputError, MissingExtraError
 from esarm_env.rendering.episode import EpisodeRenderer
 from esarm_env.rendering.sound import Seen, add_sound, soundtrack
-from esarm_env.rendering.timing import Timing
-from esarm_env.rendering.view import EpisodeView
+from esarm_env.rendering.view import EpisodeView, Timing
 
 ObsType = TypeVar("ObsType")
 ActType = TypeVar("ActType")

@@ -14,12 +14,11 @@ tell, the scale is millimetres, and the same figure can be worked out for any mo
 - `settings`: sizes and settings.
 """
 
-from reward.consensus.ceiling import with_true_errors
 from reward.consensus.data import ConsensusData, collect_consensus
 from reward.consensus.errors import ExpectedErrors
 from reward.consensus.network import ConsensusModel
 from reward.consensus.settings import ConsensusConfig
-from reward.consensus.training import ConsensusTrainer
+from reward.consensus.training import ConsensusTrainer, with_true_errors
 
 __all__ = [
     "ConsensusConfig",

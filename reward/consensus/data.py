@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from esarm_env.errors import InputError
-from esarm_env.task import AnimationTask
-from esarm_env.types import N_CHANNELS, FloatArray, IntArray
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import N_CHANNELS, FloatArray, IntArray
+from esarm_env.task.animation_task import AnimationTask
 from reward.consensus.errors import ExpectedErrors
 from reward.consensus.settings import ConsensusConfig
 from reward.demonstrations import (

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from esarm_env.metrics.region import region_of
-from esarm_env.task import AnimationTask
+from esarm_env.task.animation_task import AnimationTask
 
 # Whose tokens are to blame for the error of which region (`esarm_env.metrics`: LVE and EVE).
 STREAM_REGIONS = {"mouth": "lips", "upper": "upper"}

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from esarm_env.errors import InputError
-from esarm_env.types import N_CHANNELS
-from esarm_env.weights import load_module, save_weights
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import N_CHANNELS
+from esarm_env.core.weights import load_module, save_weights
 from reward.chunks import ChunkBatch
 from reward.consensus.errors import STREAM_REGIONS
 from reward.consensus.member import N_STREAMS, ConsensusMember, Judgement, mean_of_chunks

@@ -24,9 +24,10 @@ motions = motions_of(demonstrations, task)
 ```
 """
 
-from reward.demonstrations.collecting import collect, damaged
+from reward.demonstrations.collector import collect, damaged
 from reward.demonstrations.corruptions import RollOut
-from reward.demonstrations.making import (
+from reward.demonstrations.motions import motions_of, requantised, tokens_of
+from reward.demonstrations.provenance import (
     GROUND_TRUTH_RANK,
     ORIGINS,
     POLICY,
@@ -34,9 +35,7 @@ from reward.demonstrations.making import (
     RECORDING,
     Making,
 )
-from reward.demonstrations.motions import motions_of, requantised, tokens_of
-from reward.demonstrations.ranked import Demonstrations, ground_truth
-from reward.demonstrations.storage import load_demonstrations
+from reward.demonstrations.ranked import Demonstrations, ground_truth, load_demonstrations
 
 __all__ = [
     "GROUND_TRUTH_RANK",

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reward.demonstrations.making import POLICY
+from reward.demonstrations.provenance import POLICY
 from reward.demonstrations.ranked import Demonstrations
 
 if TYPE_CHECKING:
-    from esarm_env.task import AnimationTask
+    from esarm_env.task.animation_task import AnimationTask
 
 CARD_FILE = "card.md"
 SYNTHETIC = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.types import FloatArray, IntArray
+from esarm_env.core.types import FloatArray, IntArray
 
 DoubleArray = npt.NDArray[np.float64]
 # Share, low and high end of its interval; nan where nothing is known.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from esarm_env.types import FloatArray, IntArray, Trajectories
+from esarm_env.core.types import FloatArray, IntArray, Trajectories
 from reward.demonstrations.corruptions import (
     Context,
     Donors,
@@ -16,11 +16,11 @@ from reward.demonstrations.corruptions import (
     family_named,
     row_rng,
 )
-from reward.demonstrations.making import RECORDING
+from reward.demonstrations.provenance import RECORDING
 from reward.demonstrations.ranked import Demonstrations
 
 if TYPE_CHECKING:
-    from esarm_env.task import AnimationTask
+    from esarm_env.task.animation_task import AnimationTask
 
 
 def motions_of(

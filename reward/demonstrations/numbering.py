@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from esarm_env.types import IntArray
+from esarm_env.core.types import IntArray
 
 
 def occurrence_numbers(values: IntArray) -> IntArray:

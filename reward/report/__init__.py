@@ -10,20 +10,18 @@ Pure functions on arrays; whoever collects the animations (`train.reward_report`
 - `scorer`: what is asked of a reward.
 """
 
-from reward.report.agreement import member_spread, rank_agreement
 from reward.report.calibration import Calibration, calibration, fitted_temperature
-from reward.report.correlation import kendall_tau_b, spearman_rho
-from reward.report.ordering import PairCell, PairTable
-from reward.report.probes import FAMILY_PROBES, PLAIN_PROBES
+from reward.report.correlation import kendall_tau_b, member_spread, rank_agreement, spearman_rho
+from reward.report.ordering import FAMILY_PROBES, PLAIN_PROBES, PairCell, PairTable
 from reward.report.resampling import UNKNOWN, Resampler, Triple
 from reward.report.scorer import (
     STREAM_OF_ERROR,
     MotionScorer,
+    best_of_n,
     check_scores,
     column_for,
     score_columns,
 )
-from reward.report.selection import best_of_n
 from reward.report.verdict import Verdict, judged, shown
 
 __all__ = [

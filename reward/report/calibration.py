@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from esarm_env.types import FloatArray, IntArray
+from esarm_env.core.types import FloatArray, IntArray
 from reward.report.resampling import DoubleArray, Resampler, Triple
 
 N_BINS = 10

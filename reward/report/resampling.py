@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.types import FloatArray, IntArray
+from esarm_env.core.types import FloatArray, IntArray
 
 DoubleArray = npt.NDArray[np.float64]
 # Mean, low and high end of its interval; nan where nothing is known.

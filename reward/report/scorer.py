@@ -1,4 +1,7 @@
-"""What the report asks of a reward model: scores of any motion, and the scores of its heads."""
+"""What the report asks of a reward model: scores of any motion, and the scores of its heads.
+
+Best-of-n: what a scorer's favourite among n samples of a policy is really worth.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from esarm_env.errors import InputError
-from esarm_env.types import FloatArray, IntArray
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import FloatArray, IntArray
+from reward.report.resampling import DoubleArray
 
 if TYPE_CHECKING:
-    from esarm_env.task import AnimationTask
+    from esarm_env.task.animation_task import AnimationTask
 
 # The head of a model that is asked for each true error.
 STREAM_OF_ERROR = {"lve": "mouth", "eve": "upper"}
@@ -89,3 +93,39 @@ def column_for(error: str, name: str, columns: dict[str, FloatArray]) -> str:
     """Return the column of a scorer's own head for an error, or of its total if it has none."""
     head = f"{name}:{STREAM_OF_ERROR[error]}"
     return head if head in columns else name
+
+
+def best_of_n(
+    scores: FloatArray | DoubleArray, values: FloatArray | DoubleArray, *, n: int
+) -> DoubleArray:
+    """Return the mean value of the best scored of `n` samples, over all choices of n out of K.
+
+    Averaging over choices, and not taking the first n, leaves the mean as it is and takes most of
+    the scatter away. The r-th lowest score of K wins in C(r - 1, n - 1) of C(K, n) choices.
+
+    Args:
+        scores: Shape (U, K), of K samples of each utterance. Of equal ones the later counts as
+            better.
+        values: Shape (U, K), what is averaged, for instance true errors.
+        n: 1 to K.
+
+    Returns:
+        Shape (U,).
+
+    Raises:
+        ValueError: If the shapes differ or `n` is out of range.
+    """
+    from scipy.special import comb
+
+    if scores.shape != values.shape or scores.ndim != 2:
+        shapes = f"{scores.shape} and {values.shape}"
+        raise ValueError(f"`scores` and `values` must have one shape (U, K), got {shapes}")
+    k = scores.shape[1]
+    if not 1 <= n <= k:
+        raise ValueError(f"`n` must be 1 to {k}, the number of samples, got {n}")
+    order = np.argsort(scores, axis=1, kind="stable")  # worst first
+    chance = comb(np.arange(k), n - 1) / comb(k, n)  # (K,)
+    ordered = np.take_along_axis(values, order, axis=1).astype(np.float64)
+    # A sample that no choice makes the best does not count, nor does its value, nan perhaps.
+    mean: DoubleArray = ordered[:, chance > 0] @ chance[chance > 0]
+    return mean

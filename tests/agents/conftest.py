@@ -19,10 +19,10 @@ from gymnasium import spaces
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
 
-from agents.common.buffer import EpisodeBatch
-from agents.common.protocols import FloatArray, IntArray, SequenceTask
 from agents.common.sequence_algorithm import SequenceAlgorithm
-from agents.transformer import MotionTransformer, PolicyConfig
+from agents.network.transformer import MotionTransformer, PolicyConfig
+from agents.protocols import FloatArray, IntArray, SequenceTask
+from agents.rollout.buffer import EpisodeBatch
 
 MakeTask = Callable[..., SequenceTask]
 MakeEnv = Callable[..., gymnasium.Env[Any, Any]]

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acceleration import Acceleration
 from agents.cloning import BehaviourCloning
-from agents.common.decoding import Decoding
-from agents.common.protocols import SequenceTask
-from agents.common.rollout import generate, sequence_seeds
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.common.update import token_terms
 from agents.grpo import SequenceGRPO
+from agents.network.acceleration import Acceleration
+from agents.network.transformer import MotionTransformer
 from agents.ppo import SequencePPO
+from agents.protocols import SequenceTask
 from agents.reinforce import SequenceReinforce
-from agents.transformer import MotionTransformer
+from agents.rollout.decoding import Decoding
+from agents.rollout.generation import generate, sequence_seeds
 
 pytestmark = [
     pytest.mark.gpu,

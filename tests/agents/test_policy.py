@@ -16,11 +16,11 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from agents.common.decoding import Decoding
-from agents.common.protocols import IntArray, SequenceTask
-from agents.common.rollout import Rollout, generate, sequence_seeds
+from agents.network.transformer import MotionTransformer
 from agents.policy import MotionPolicy
-from agents.transformer import MotionTransformer
+from agents.protocols import IntArray, SequenceTask
+from agents.rollout.decoding import Decoding
+from agents.rollout.generation import Rollout, generate, sequence_seeds
 
 Env = gymnasium.Env[Any, Any]
 MakeEnv = Callable[..., Env]

@@ -59,14 +59,14 @@ def test_packages_import_only_what_stands_below_them(path: Path) -> None:
 def test_the_reader_of_imports_sees_them_all() -> None:
     """A reader that misses imports would pass whatever is written."""
     source = """
-import os, reward.model
-from esarm_env.task import AnimationTask
+import os, reward.ranking.network
+from esarm_env.task.animation_task import AnimationTask
 if True:
     import agents
 class A:
     from train import cli
 def later():
-    import train.loop
+    import train.run.loop
     class B:
         import train
 """
@@ -87,7 +87,7 @@ def test_importing_the_environment_registers_it() -> None:
     """`gymnasium.make("ESARM-v0")` needs no more than the import."""
     code = "import gymnasium, esarm_env; print(gymnasium.spec('ESARM-v0').entry_point)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "esarm_env.making:make_env"
+    assert done.stdout.strip() == "esarm_env.envs.registration:make_env"
 
 
 def test_public_names_exist() -> None:

@@ -12,13 +12,13 @@ import torch
 from gymnasium.vector import SyncVectorEnv
 from stable_baselines3 import PPO
 
-from esarm_env.env import SpeechAnimationEnv
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import Trajectories
+from esarm_env.envs.registration import make_vector_env
+from esarm_env.envs.scalar import SpeechAnimationEnv
 from esarm_env.evaluation import Evaluation, evaluate, make_evaluation_env
-from esarm_env.making import make_vector_env
 from esarm_env.sb3 import make_sb3_vec_env
-from esarm_env.task import AnimationTask
-from esarm_env.types import Trajectories
+from esarm_env.task.animation_task import AnimationTask
 
 Settings = dict[str, Any]
 

@@ -20,12 +20,12 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize
 
 from agents.ppo import SequencePPO
-from esarm_env.errors import InputError
-from esarm_env.making import OBSERVATIONS, make_env, make_vector_env
-from esarm_env.sampling import Sampling
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import Trajectories
+from esarm_env.envs.registration import OBSERVATIONS, make_env, make_vector_env
+from esarm_env.envs.sampling import Sampling
 from esarm_env.sb3 import SB3VecEnv, make_sb3_vec_env
-from esarm_env.task import AnimationTask
-from esarm_env.types import Trajectories
+from esarm_env.task.animation_task import AnimationTask
 
 MakeTwins = Callable[..., tuple[VecEnv, VecEnv]]
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import esarm_env
-from esarm_env.task import AnimationTask
+from esarm_env.task.animation_task import AnimationTask
 
 EXAMPLES = Path(esarm_env.__file__).parents[1] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))

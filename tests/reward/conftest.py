@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from esarm_env.types import Record, Trajectories, Utterance
+from esarm_env.core.types import Record, Trajectories, Utterance
 from reward.demonstrations import Demonstrations
 
 

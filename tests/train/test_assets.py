@@ -11,21 +11,20 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from agents.common.decoding import Decoding
-from esarm_env.errors import InputError
-from esarm_env.opening import open_task
-from esarm_env.shipped import check_files, read_manifest, shipped_run
+from agents.rollout.decoding import Decoding
+from esarm_env.core.errors import InputError
+from esarm_env.core.shipped import check_files, read_manifest, shipped_run
+from esarm_env.task.opening import open_task
 from esarm_env.tokenizer import load_tokenizer
-from reward.learned import open_learned
+from reward.plugins.learned import open_learned
 from train.animate import SpeechAnimator, Voice
-from train.assets import building
-from train.assets.building import make_assets
-from train.assets.choosing import choose_utterances
-from train.assets.weights import halve
-from train.commands.assets import command_assets
+from train.assets import builder
+from train.assets.builder import halve, make_assets
+from train.assets.selection import choose_utterances
+from train.commands.installation import command_assets
 from train.commands.options import RunOptions
 from train.policies import animate_utterances, load_policy
-from train.run_folder import RunFolder
+from train.run.run_folder import RunFolder
 
 FEW = {"train": 8, "validation": 2, "test": 2}
 
@@ -101,7 +100,7 @@ def shipped_here(finished_run, tmp_path_factory):
     """
     out = tmp_path_factory.mktemp("package") / "assets"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(building, "LARGEST_CHANGE", 10.0)
+        patch.setattr(builder, "LARGEST_CHANGE", 10.0)
         make_assets(RunFolder.open(finished_run), out, wanted=FEW)
     return out
 
@@ -109,7 +108,7 @@ def shipped_here(finished_run, tmp_path_factory):
 @pytest.fixture
 def made(shipped_here, tmp_path, monkeypatch):
     """Return a copy of them in a folder of its own, where more can be made."""
-    monkeypatch.setattr(building, "LARGEST_CHANGE", 10.0)
+    monkeypatch.setattr(builder, "LARGEST_CHANGE", 10.0)
     return Path(shutil.copytree(shipped_here, tmp_path / "package" / "assets"))
 
 
@@ -152,7 +151,7 @@ def test_a_folder_of_something_else_is_left_alone(finished_run, tmp_path):
 
 def test_figures_that_half_precision_changes_stop_it(finished_run, tmp_path, monkeypatch):
     """The report and the shipped weights would tell two stories."""
-    monkeypatch.setattr(building, "LARGEST_CHANGE", 0.0)
+    monkeypatch.setattr(builder, "LARGEST_CHANGE", 0.0)
     with pytest.raises(RuntimeError, match="half precision must leave lve of 'ground truth"):
         make_assets(RunFolder.open(finished_run), tmp_path / "assets", wanted=FEW)
     assert not list(tmp_path.iterdir()), "a failure must leave nothing"
@@ -162,7 +161,7 @@ def test_the_command_says_what_it_made(finished_run, shipped_here, tmp_path, mon
     """Eight megabytes are the limit; whoever makes the files must see how many they are."""
     asked = []
     manifest = read_manifest(shipped_here)
-    monkeypatch.setattr(building, "make_assets", lambda run, out: asked.append(out) or manifest)
+    monkeypatch.setattr(builder, "make_assets", lambda run, out: asked.append(out) or manifest)
     figures = tmp_path / "manifest.json"
     command_assets(options=RunOptions(run=finished_run, json=figures), out=tmp_path / "assets")
     assert asked == [tmp_path / "assets"]

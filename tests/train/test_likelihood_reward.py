@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from agents.transformer import MotionTransformer, PolicyConfig
-from esarm_env.errors import InputError
-from esarm_env.types import Trajectories
+from agents.network.transformer import MotionTransformer, PolicyConfig
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import Trajectories
+from train.likelihood import LikelihoodReward, open_likelihood
 from train.policies import save_policy
-from train.rewards.likelihood import LikelihoodReward, open_likelihood
 
 
 def policy_of(task, **changed):
@@ -45,7 +45,7 @@ def trajectories(tiny_task, rng):
 
 def test_the_score_is_the_mean_log_probability_of_the_tokens(tiny_task, trajectories):
     """Token by token with the KV cache, as the policy would have written them."""
-    from agents.session import PolicySession
+    from agents.network.session import PolicySession
 
     model = policy_of(tiny_task).eval()
     expected = []

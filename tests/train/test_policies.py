@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from agents.common.rollout import Decoding
-from agents.transformer import MotionTransformer, PolicyConfig
+from agents.network.transformer import MotionTransformer, PolicyConfig
+from agents.rollout.generation import Decoding
 from reward.demonstrations import Demonstrations, collect
 from train.policies import animate_utterances, roll_out_with
 

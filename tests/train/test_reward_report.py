@@ -8,15 +8,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from esarm_env.task import AnimationTask, pad_stack
+from esarm_env.task.animation_task import AnimationTask, pad_stack
 from reward.demonstrations.corruptions import FAMILIES
 from train.cli import main
 from train.reward_report import judges
-from train.reward_report.ceiling import train_ceiling
-from train.reward_report.collecting import collect_findings, held_out_families
-from train.reward_report.settings import ReportSettings
+from train.reward_report.cast import ReportSettings
+from train.reward_report.figures import collect_findings, held_out_families
+from train.reward_report.judges import train_ceiling
 from train.reward_report.verdicts import verdicts
-from train.run_folder import RunFolder
+from train.run.run_folder import RunFolder
 
 PICTURES = ("pairs", "top_band", "best_of_n", "reliability", "extrapolation", "probes")
 SMALL = ReportSettings(

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from agents.common.decoding import Decoding
-from agents.transformer import MotionTransformer
-from esarm_env.task import AnimationTask
-from esarm_env.types import IntArray, Trajectories
+from agents.network.transformer import MotionTransformer
+from agents.rollout.decoding import Decoding
+from esarm_env.core.types import IntArray, Trajectories
+from esarm_env.task.animation_task import AnimationTask
 from reward.demonstrations import Demonstrations
-from reward.learned import LearnedReward
-from train.config import EvaluateConfig
+from reward.plugins.learned import LearnedReward
 from train.policies import animate_utterances
+from train.run.config import EvaluateConfig
 from train.stages.evaluate import (
     figures_of,
     mean_face_motions,

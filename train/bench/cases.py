@@ -13,9 +13,9 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
-from esarm_env.env import SpeechAnimationEnv
-from esarm_env.vector_env import SpeechAnimationVectorEnv
-from reward.constant import ZeroReward
+from esarm_env.envs.scalar import SpeechAnimationEnv
+from esarm_env.envs.vector import SpeechAnimationVectorEnv
+from reward.plugins.motion_alone import ZeroReward
 
 NAMES = {
     "scalar": "SpeechAnimationEnv",

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from esarm_env.audio.features import make_encoder
+from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, SAMPLE_RATE_HZ
 from esarm_env.corpus.synthetic import open_synthetic
 from esarm_env.face.head import load_head
 from esarm_env.metrics import measure
-from esarm_env.types import FRAME_RATE_HZ, N_CHANNELS, SAMPLE_RATE_HZ
 
 
 def time_metrics(*, n_utterances: int = 1000, duration_s: float = 3.0) -> dict[str, Any]:

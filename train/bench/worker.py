@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from esarm_env.env import SpeechAnimationEnv
+from esarm_env.envs.scalar import SpeechAnimationEnv
 from train.bench.cases import N_ACTIONS, Case, open_case
 
 MIB = 2**20

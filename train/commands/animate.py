@@ -43,7 +43,7 @@ def command_animate(
         seed: Of sampling.
         json: Also write what was done to this file.
     """
-    from esarm_env.shipped import shipped_run
+    from esarm_env.core.shipped import shipped_run
     from train.animate import Voice, animate_file
 
     done = animate_file(

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from train.commands.options import write_json
 
 if TYPE_CHECKING:
-    from agents.acceleration import Acceleration
+    from agents.network.acceleration import Acceleration
 
 
 def command_bench(
@@ -65,8 +65,7 @@ def command_bench(
 
 
 def _environment(run: Path | None) -> dict[str, Any]:
-    from train.bench.environment import bench_environment
-    from train.bench.table import render
+    from train.bench.environment import bench_environment, render
 
     figures = bench_environment(run)
     print(render(figures))
@@ -74,7 +73,7 @@ def _environment(run: Path | None) -> dict[str, Any]:
 
 
 def _agents(quick: bool, threads: int, device: str, options: dict[str, bool]) -> dict[str, Any]:
-    from agents.acceleration import Acceleration
+    from agents.network.acceleration import Acceleration
     from train.bench.agents import benchmark
     from train.bench.agents.table import render
 
@@ -122,7 +121,7 @@ def _profile(threads: int) -> dict[str, Any]:
 def _peers(run: Path) -> dict[str, Any]:
     from esarm_env.metrics import variant_label
     from train.bench.peers import compare_with_peers
-    from train.run_folder import RunFolder
+    from train.run.run_folder import RunFolder
 
     figures = compare_with_peers(RunFolder.open(run))
     print(f"{variant_label('lips')}, {figures['utterances']} test utterances, 95 % intervals")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 
 if TYPE_CHECKING:
-    from train.config import Config
-    from train.run_folder import RunFolder
+    from train.run.config import Config
+    from train.run.run_folder import RunFolder
 
 
 @dataclass
@@ -39,7 +39,7 @@ class RunOptions:
 
     def open(self, *extra: str) -> RunFolder:
         """Open or create the run folder; `extra` are further `KEY=VALUE` settings."""
-        from train.run_folder import RunFolder
+        from train.run.run_folder import RunFolder
 
         if self.threads < 0:
             raise InputError(f"`threads` must be at least 0, got {self.threads}")
@@ -58,7 +58,7 @@ class RunOptions:
 
     def settings(self, *extra: str) -> Config:
         """Return the settings these options stand for; `extra` are further `KEY=VALUE` ones."""
-        from train.config import make_config
+        from train.run.config import make_config
 
         overrides = (*self.set, *extra)
         return make_config(preset=self.preset or "demo", file=self.config, overrides=overrides)
@@ -79,7 +79,7 @@ def write_json(figures: dict[str, Any], path: Path | None) -> None:
     """Write `figures` to `path`, if one was given."""
     if path is None:
         return
-    from esarm_env.cache import new_file
+    from esarm_env.core.cache import new_file
 
     try:
         with new_file(path) as draft:

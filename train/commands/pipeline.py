@@ -32,8 +32,8 @@ def command_run(
     """
     from train.report import write_report
     from train.rounds.folders import check_rounds
-    from train.rounds.running import run_rounds
-    from train.run_folder import STAGES
+    from train.rounds.rounds import run_rounds
+    from train.run.run_folder import STAGES
     from train.stages import STAGE_FUNCTIONS
 
     run = options.open(*corpus_setting(corpus), *recipe_setting(recipe))

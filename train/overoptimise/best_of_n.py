@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.common.decoding import Decoding
-from agents.common.paired import DoubleArray
-from agents.transformer import MotionTransformer
-from esarm_env.task import AnimationTask
-from esarm_env.types import FloatArray, IntArray, RewardFunction
+from agents.monitoring.paired import DoubleArray
+from agents.network.transformer import MotionTransformer
+from agents.rollout.decoding import Decoding
+from esarm_env.core.types import FloatArray, IntArray, RewardFunction
+from esarm_env.task.animation_task import AnimationTask
 from reward.report import best_of_n
-from train.overoptimise.curve import ERRORS, Curve
-from train.overoptimise.settings import OveroptimiseConfig
+from train.overoptimise.curve import ERRORS, Curve, OveroptimiseConfig
 from train.policies import animate_utterances
 
 

@@ -13,10 +13,10 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from esarm_env.cache import new_file
+from esarm_env.core.cache import new_file
 from reward.report import STREAM_OF_ERROR, Triple
-from train.reward_report.band_figures import ORACLE, OWN
-from train.reward_report.collecting import Findings
+from train.reward_report.band_figures import BEST, CLONE, NOISE, ORACLE, OWN, POLICY, TRUTH, Point
+from train.reward_report.figures import Findings
 from train.reward_report.judges import (
     CEILING,
     JERK,
@@ -25,7 +25,6 @@ from train.reward_report.judges import (
     REWARD,
     SYNCHRONY,
 )
-from train.reward_report.outlook_figures import BEST, CLONE, NOISE, POLICY, TRUTH, Point
 from train.reward_report.study import ALL
 
 COLORS = {

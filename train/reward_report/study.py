@@ -1,17 +1,115 @@
-"""What all figures are worked out from."""
+"""Everyone's score of every animation, and its true errors.
+
+What all figures are worked out from.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from esarm_env.task import AnimationTask
-from esarm_env.types import BoolArray, FloatArray, IntArray
-from reward.report import STREAM_OF_ERROR, Resampler, column_for
-from train.reward_report.cast import Cast
-from train.reward_report.scoring import Scored
-from train.reward_report.settings import ReportSettings
+from esarm_env.core.types import BoolArray, FloatArray, IntArray, RewardFunction, Trajectories
+from esarm_env.task.animation_task import AnimationTask, pad_stack
+from reward.demonstrations import RECORDING, Demonstrations, motions_of
+from reward.demonstrations.corruptions import Donors
+from reward.report import (
+    STREAM_OF_ERROR,
+    MotionScorer,
+    Resampler,
+    check_scores,
+    column_for,
+    score_columns,
+)
+from train.reward_report.cast import Cast, ReportSettings
+
+BLOCK = 512
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Figures of N animations.
+
+    Attributes:
+        scores: By column, (N,): `NAME` for totals, `NAME:mouth` and `NAME:upper` for heads; nan
+            where a baseline cannot tell.
+        errors: `lve` and `eve` in mm, (N,).
+    """
+
+    scores: dict[str, FloatArray]
+    errors: dict[str, FloatArray]
+
+
+class Judges:
+    """All who score: reward models read motion, baselines read tokens."""
+
+    def __init__(
+        self,
+        task: AnimationTask,
+        models: dict[str, MotionScorer],
+        baselines: dict[str, RewardFunction],
+    ) -> None:
+        """Ask `models` about all animations, `baselines` where tokens tell everything."""
+        self.task, self.models, self.baselines = task, models, baselines
+        self._donors = Donors(task)
+
+    def score(
+        self,
+        demonstrations: Demonstrations,
+        *,
+        with_baselines: bool = False,
+        after_block: Callable[[], None] = lambda: None,
+    ) -> Scored:
+        """Return figures of demonstrations, block by block: their motion would fill the memory.
+
+        Raises:
+            InputError: If a model gives a score that is not finite.
+        """
+        parts = []
+        for begin in range(0, len(demonstrations), BLOCK):
+            some = demonstrations[begin : begin + BLOCK]
+            made = self.score_motions(
+                some.utterance, motions_of(some, self.task, donors=self._donors)
+            )
+            tokens = some.making.untouched & (some.making.origin != RECORDING)
+            told = self._told(some.trajectories, tokens) if with_baselines else {}
+            parts.append(Scored(made.scores | told, made.errors))
+            after_block()
+        return _joined(parts)
+
+    def score_motions(self, utterances: IntArray, motions: list[FloatArray]) -> Scored:
+        """Return the models' figures of motion, each (T_i, 52), as long as its utterance."""
+        scores: dict[str, FloatArray] = {}
+        for name, model in self.models.items():
+            scores |= score_columns(name, model, self.task, utterances=utterances, motions=motions)
+        errors = self.task.errors_of_motion(pad_stack(motions, edge=True), utterances)
+        return Scored(scores, errors)
+
+    def _told(self, trajectories: Trajectories, known: BoolArray) -> dict[str, FloatArray]:
+        """Return the baselines' scores, (N,), nan where `known` (N,) is False."""
+        written = trajectories[known]
+        told = {}
+        for name, baseline in self.baselines.items():
+            scores = np.full(len(known), np.nan, dtype=np.float32)
+            if len(written):
+                scores[known] = baseline.score(written)
+                check_scores(scores[known], self.task.ids_of(written.utterance), name=name)
+            told[name] = scores
+        return told
+
+
+def n_blocks(n: int) -> int:
+    """Return how many blocks `n` animations are scored in."""
+    return -(-n // BLOCK)
+
+
+def _joined(parts: list[Scored]) -> Scored:
+    def columns(groups: list[dict[str, FloatArray]]) -> dict[str, FloatArray]:
+        return {name: np.concatenate([group[name] for group in groups]) for name in groups[0]}
+
+    return Scored(columns([p.scores for p in parts]), columns([p.errors for p in parts]))
+
 
 ALL, SEEN, NEW = "all", "speakers heard in training", "new speakers"
 

@@ -6,13 +6,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from esarm_env.metrics.quantity import Quantity
+from esarm_env.metrics.variant import Quantity
 from reward.report import STREAM_OF_ERROR, UNKNOWN, PairCell, Triple, shown
 from train.reward_report.band_figures import ORACLE, OWN, ByScorer, Correlations, Selection
-from train.reward_report.collecting import Findings
+from train.reward_report.figures import Findings
 from train.reward_report.judges import CEILING, REWARD
-from train.reward_report.pair_figures import marked
-from train.reward_report.probe_figures import MEAN, ProbeFigures
+from train.reward_report.pair_figures import MEAN, ProbeFigures, marked
 from train.reward_report.study import ALL
 
 DECIMALS = {"%": 1, "mm": 3, "1": 3}

@@ -9,10 +9,10 @@ import numpy as np
 from reward.report import STREAM_OF_ERROR, UNKNOWN, PairCell, Triple, Verdict, judged, shown
 from reward.report.verdict import MEAN_REACHED, MISSED, REACHED, UNANSWERED
 from train.reward_report.band_figures import OWN, TOTAL, ByScorer
-from train.reward_report.collecting import Findings
+from train.reward_report.cast import TOLD_APART
+from train.reward_report.figures import Findings
 from train.reward_report.judges import LIKELIHOOD, REWARD
 from train.reward_report.pair_figures import CLOSE_LABEL, NOISE_LABEL
-from train.reward_report.settings import TOLD_APART
 from train.reward_report.study import ALL
 
 TWO_THIRDS = 2 / 3

@@ -10,9 +10,9 @@ import json
 import shutil
 from pathlib import Path
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from train.policies import POLICY_FILE
-from train.run_folder import SUMMARY, RunFolder
+from train.run.run_folder import SUMMARY, RunFolder
 
 ROUNDS = "rounds"
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from train.run_folder import RunFolder
+from train.run.run_folder import RunFolder
 from train.stages.clone import run_clone
 from train.stages.corpus import run_corpus
 from train.stages.demonstrate import run_demonstrate

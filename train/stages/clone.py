@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from agents.cloning import CloneTrainer
-from esarm_env.conditions import SPEAKER_START
-from esarm_env.opening import open_task
-from train.loop import drive
+from esarm_env.task.conditions import SPEAKER_START
+from esarm_env.task.opening import open_task
 from train.policies import POLICY_FILE, save_policy
-from train.run_folder import RunFolder
+from train.run.loop import drive
+from train.run.run_folder import RunFolder
 
 
 def run_clone(run: RunFolder) -> dict[str, Any]:

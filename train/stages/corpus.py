@@ -8,12 +8,12 @@ from typing import Any
 
 from esarm_env.audio.features import make_encoder
 from esarm_env.audio.store import open_features
-from esarm_env.cache import cache_dir
+from esarm_env.core.cache import cache_dir
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import FRAME_RATE_HZ, Corpus
 from esarm_env.corpus import CORPUS_NAMES, SPLITS, FolderCorpus, open_corpus
-from esarm_env.errors import InputError
-from esarm_env.opening import training_speakers
-from esarm_env.types import FRAME_RATE_HZ, Corpus
-from train.run_folder import RunFolder
+from esarm_env.task.opening import training_speakers
+from train.run.run_folder import RunFolder
 
 
 def run_corpus(run: RunFolder) -> dict[str, Any]:

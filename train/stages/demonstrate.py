@@ -16,16 +16,16 @@ from typing import Any
 
 import numpy as np
 
+from esarm_env.core.types import IntArray
 from esarm_env.corpus import SPLITS
-from esarm_env.opening import open_task
-from esarm_env.task import AnimationTask
-from esarm_env.types import IntArray
+from esarm_env.task.animation_task import AnimationTask
+from esarm_env.task.opening import open_task
 from reward.demonstrations import Demonstrations, collect
 from reward.demonstrations.audit import audit_labels
 from reward.demonstrations.card import CARD_FILE, card_of
-from train.loop import progress_track
 from train.policies import POLICY_FILE, load_policy, roll_out_with
-from train.run_folder import RunFolder
+from train.run.loop import progress_track
+from train.run.run_folder import RunFolder
 
 DEMONSTRATIONS_FILE = "demonstrations.npz"
 HACKED_FILE = "hacked.npz"

@@ -1,9 +1,12 @@
-"""Stage 7: true errors and the learned score on held-out utterances, side by side."""
+"""The report's second table: all metrics of the library on the rows that matter.
+
+Stage 7: true errors and the learned score on held-out utterances, side by side.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,22 +14,84 @@ from typing import Any
 import numpy as np
 
 from agents.baselines import MeanFace
-from agents.common.decoding import Decoding
-from agents.transformer import MotionTransformer
+from agents.network.transformer import MotionTransformer
+from agents.rollout.decoding import Decoding
+from esarm_env.core.types import FloatArray, IntArray, Record, Trajectories
 from esarm_env.face.loaders import OWN_HEAD, open_head
-from esarm_env.opening import open_task
-from esarm_env.task import AnimationTask, pad_stack
-from esarm_env.types import FloatArray, IntArray, Record, Trajectories
+from esarm_env.metrics import EMOTION_ACCURACY, EmotionClassifier, Quantity, measure, quantities
+from esarm_env.task.animation_task import AnimationTask, pad_stack
+from esarm_env.task.opening import open_task
 from reward.demonstrations import Demonstrations, load_demonstrations
-from reward.learned import LearnedReward, open_learned
-from reward.ranking import pair_accuracy
-from train.config import EvaluateConfig
-from train.loop import progress_track, write_rows
+from reward.plugins.learned import LearnedReward, open_learned
+from reward.rank_measures import pair_accuracy
 from train.policies import POLICY_FILE, animate_utterances, load_policy
-from train.run_folder import RunFolder
+from train.run.config import EvaluateConfig
+from train.run.loop import progress_track, write_rows
+from train.run.run_folder import RunFolder
 from train.stages.demonstrate import DEMONSTRATIONS_FILE
-from train.stages.measures import RECORDINGS, measure_rows
 from train.statistics import bootstrap_mean
+
+RECORDINGS = "recordings"
+_EMOTION = "emotion_accuracy"
+
+
+def measured_quantities() -> dict[str, Quantity]:
+    """Return what each key of `measure_rows` is; the recordings' own row stands for the truth."""
+    known = {key: q for key, q in quantities().items() if not key.endswith("_target")}
+    return known | {_EMOTION: EMOTION_ACCURACY}
+
+
+def measure_rows(
+    task: AnimationTask, motions: Mapping[str, FloatArray], utterances: IntArray
+) -> dict[str, dict[str, FloatArray]]:
+    """Return all metrics per utterance of several animations of the same utterances.
+
+    Args:
+        task: Gives the recordings, the head and what was captured.
+        motions: Shape (N, T, 52) each, padded.
+        utterances: Shape (N,).
+
+    Returns:
+        For each row and each key of `measured_quantities` shape (N,); nan where it is not defined.
+    """
+    target = task.target_motion(utterances)
+    known: dict[str, Any] = {
+        "head": task.head,
+        "captured": task.corpus.captured,
+        "lengths": task.n_frames[utterances],
+    }
+    judge = _emotion_judge(task)
+    rows = {}
+    for label, motion in motions.items():
+        figures = measure(motion[:, : target.shape[1]], target, **known)
+        recognised = _recognised(judge, task, motion, utterances)
+        rows[label] = {
+            key: recognised if key == _EMOTION else figures[key].astype(np.float32)
+            for key in measured_quantities()
+        }
+    return rows
+
+
+def _emotion_judge(task: AnimationTask) -> EmotionClassifier | None:
+    """Return a classifier trained on the training recordings; None where they have one emotion."""
+    train = [int(index) for index in task.corpus.split("train")]
+    emotions = [task.corpus.records[index].emotion for index in train]
+    if len(set(emotions)) < 2:
+        return None
+    return EmotionClassifier.fit((task.corpus[index].motion for index in train), emotions)
+
+
+def _recognised(
+    judge: EmotionClassifier | None, task: AnimationTask, motion: FloatArray, utterances: IntArray
+) -> FloatArray:
+    """Return 1 where the judge sees the recorded emotion, 0 where another, shape (N,)."""
+    if judge is None:
+        return np.full(len(utterances), np.nan, dtype=np.float32)
+    counts = task.n_frames[utterances]
+    seen = judge.predict(row[:count] for row, count in zip(motion, counts, strict=True))
+    said = [task.corpus.records[int(index)].emotion for index in utterances]
+    return np.array([a == b for a, b in zip(seen, said, strict=True)], dtype=np.float32)
+
 
 Figures = dict[str, FloatArray]  # `lve`, `eve` (mm) and `score`, each one per test utterance
 GAPS = (0.23, 0.48, 0.73)  # least difference in epsilon of the pairs that are counted

@@ -7,22 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from agents.common.decoding import Decoding
-from agents.common.hacking import RewardHackingCallback
-from agents.common.held_out import HeldOut
 from agents.common.sequence_algorithm import SequenceAlgorithm
+from agents.monitoring.hacking import RewardHackingCallback
+from agents.monitoring.held_out import HeldOut
+from agents.network.transformer import MotionTransformer
 from agents.ppo import SequencePPO
 from agents.reinforce import SequenceReinforce
-from agents.transformer import MotionTransformer
-from esarm_env.env import SpeechAnimationEnv
-from esarm_env.errors import InputError
-from esarm_env.task import AnimationTask
-from esarm_env.types import IntArray, Trajectories
-from train.config import ImproveConfig
-from train.loop import drive
+from agents.rollout.decoding import Decoding
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import IntArray, Trajectories
+from esarm_env.envs.scalar import SpeechAnimationEnv
+from esarm_env.task.animation_task import AnimationTask
 from train.policies import POLICY_FILE, animate_utterances, load_policy, save_policy
-from train.run_folder import RunFolder
-from train.warm_start import WarmStarted
+from train.run.config import ImproveConfig
+from train.run.loop import drive
+from train.run.run_folder import RunFolder
+from train.run.warm_start import WarmStarted
 
 
 def run_improve(run: RunFolder) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from typing import Any
 
 from esarm_env.corpus import open_corpus
 from esarm_env.face.head import load_head
-from esarm_env.opening import assemble_task, read_corpus_file
+from esarm_env.task.opening import assemble_task, read_corpus_file
 from esarm_env.tokenizer.training import TokenizerTrainer
-from train.loop import drive
-from train.run_folder import RunFolder
+from train.run.loop import drive
+from train.run.run_folder import RunFolder
 
 
 def run_prior(run: RunFolder) -> dict[str, Any]:

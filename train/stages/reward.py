@@ -1,4 +1,10 @@
-"""Stage 5: learn a reward, by one of two recipes.
+"""The demonstrations of all rounds together, with the ranks that the reward learns from.
+
+Within a round: ground truth on top, then the policy's roll-outs by noise. Its suspicious samples
+rank with the second least noise: below its clean roll-outs and the recording, not below random
+tokens. Nothing is said of one round's animations against another's.
+
+Stage 5: learn a reward, by one of two recipes.
 
 `paper` ranks the demonstrations' noise levels (Eq. 1). `consensus` learns what error the clone
 expects of an animation, from the clone's own samples, and knows better animations from good ones.
@@ -6,6 +12,7 @@ expects of an animation, from the clone's own samples, and knows better animatio
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,20 +22,64 @@ import numpy as np
 import torch
 from torch import nn
 
-from esarm_env.errors import InputError
-from esarm_env.opening import open_task
-from esarm_env.task import AnimationTask
-from esarm_env.types import IntArray
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import IntArray
+from esarm_env.task.animation_task import AnimationTask
+from esarm_env.task.opening import open_task
 from reward.consensus import ConsensusConfig, ConsensusData, ConsensusTrainer, collect_consensus
-from reward.demonstrations import Demonstrations, load_demonstrations
-from reward.learned import LearnedReward, open_model
-from reward.ranking import pair_accuracy
-from reward.training import RewardTrainer
-from train.loop import drive, progress_track
+from reward.demonstrations import RECONSTRUCTION, Demonstrations, ground_truth, load_demonstrations
+from reward.plugins.learned import LearnedReward, open_model
+from reward.rank_measures import pair_accuracy
+from reward.ranking.training import RewardTrainer
 from train.policies import POLICY_FILE, load_policy, roll_out_with
-from train.run_folder import RunFolder
-from train.stages.all_rounds import demonstrations_of
-from train.stages.demonstrate import DEMONSTRATIONS_FILE, evenly
+from train.run.loop import drive, progress_track
+from train.run.run_folder import RunFolder
+from train.stages.demonstrate import DEMONSTRATIONS_FILE, HACKED_FILE, evenly
+
+
+def demonstrations_of(
+    rounds: Sequence[RunFolder], task: AnimationTask, *, with_truth: bool = True
+) -> Demonstrations:
+    """Return everything that `rounds`, the run itself first, have shown.
+
+    Args:
+        rounds: With their demonstrations finished.
+        task: Gives the recordings.
+        with_truth: Whether ground truth is to be among it.
+    """
+    parts = []
+    for number, folder in enumerate(rounds):
+        ladder = load_demonstrations(folder.stage("demonstrate") / DEMONSTRATIONS_FILE)
+        parts.append(with_iteration(ladder, number))
+        if with_truth:
+            truth = ground_truth(task.recorded(np.unique(ladder.utterance)), origin=RECONSTRUCTION)
+            parts.append(with_iteration(truth, number))
+        file = folder.stage("demonstrate") / HACKED_FILE
+        if file.is_file():
+            hacked = load_demonstrations(file)
+            parts.append(with_rank(with_iteration(hacked, number), float(ladder.levels[1])))
+    return Demonstrations.concatenate(parts)
+
+
+def with_iteration(demonstrations: Demonstrations, number: int) -> Demonstrations:
+    """Return them as those of policy `number`."""
+    iteration = np.full(len(demonstrations), number)
+    return _remade(demonstrations, iteration=iteration)
+
+
+def with_rank(demonstrations: Demonstrations, rank: float) -> Demonstrations:
+    """Return them all at one rank."""
+    return _remade(demonstrations, rank=np.full(len(demonstrations), rank, dtype=np.float32))
+
+
+def _remade(demonstrations: Demonstrations, **columns: np.ndarray) -> Demonstrations:
+    return Demonstrations(
+        demonstrations.trajectories,
+        demonstrations.epsilon,
+        making=dataclasses.replace(demonstrations.making, **columns),
+        partner=demonstrations.partner,
+    )
+
 
 REWARD_WEIGHTS = "reward.safetensors"
 # Utterances that agreement is watched on while training; the report measures on all.

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from esarm_env.core.errors import InputError, MissingExtraError
 from esarm_env.corpus.capture.faces import MEASURED_NAMES, Face, FaceTracker, Picture
-from esarm_env.errors import InputError, MissingExtraError
 
 EXTRA, PURPOSE = "capture", "Capturing faces from video"
 PACKAGES = ("mediapipe", "av")

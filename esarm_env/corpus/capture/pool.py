@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import esarm_env
+from esarm_env.core.errors import InputError, MissingExtraError
 from esarm_env.corpus.capture.landmarker import EXTRA, PURPOSE
-from esarm_env.errors import InputError, MissingExtraError
 
 _SAID = 300  # characters of a dead worker's last words that are passed on
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from esarm_env.core.errors import InputError
+from esarm_env.core.processors import n_processors
 from esarm_env.corpus.capture.landmarker import check_model
 from esarm_env.corpus.capture.pool import Answer, Job, run_jobs
 from esarm_env.corpus.capture.video import CaptureSummary
 from esarm_env.corpus.layouts.tree import VIDEO_SUFFIXES
-from esarm_env.errors import InputError
-from esarm_env.processors import n_processors
 
 DEFAULT_FOLDER = "blendshape"
 WORKER = (sys.executable, "-m", "esarm_env.corpus.capture.worker")

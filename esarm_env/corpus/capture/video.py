@@ -1,20 +1,129 @@
-"""One video to one CSV: decode, track, judge, write."""
+"""The file a capture writes: a CSV with one row per video frame.
+
+`time_s,quality,browDownLeft,...`: 53 columns, the shapes in alphabetical order without `tongueOut`,
+which is not measured. `time_s` counts from the first sample of the video's own sound track (from
+the first frame where there is none), so the first one is often 0 but may lie a little beside it,
+below zero too. A frame without a face has quality 0 and empty cells. Quality: see `quality.py`.
+
+The pictures of a video, upright, each with the time at which it is shown.
+
+One video to one CSV: decode, track, judge, write.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from esarm_env.corpus.capture.faces import MEASURED_NAMES, FaceTracker, Picture, TrackerOpener
-from esarm_env.corpus.capture.landmarker import open_landmarker
-from esarm_env.corpus.capture.pictures import read_pictures
-from esarm_env.corpus.capture.quality import Glance, glance_at, track_quality
-from esarm_env.corpus.capture.table import CapturedTrack, write_track
-from esarm_env.errors import InputError
-from esarm_env.types import FloatArray
+from esarm_env.audio.video_sound import open_media, sound_start_s
+from esarm_env.core.cache import new_file
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import BoolArray, FloatArray
+from esarm_env.corpus.capture.faces import (
+    MEASURED_NAMES,
+    FaceTracker,
+    Glance,
+    Picture,
+    TrackerOpener,
+    glance_at,
+    track_quality,
+)
+from esarm_env.corpus.capture.landmarker import EXTRA, open_landmarker
+
+HEADER: tuple[str, ...] = ("time_s", "quality", *MEASURED_NAMES)
+
+
+@dataclass(frozen=True)
+class CapturedTrack:
+    """What was captured from one video.
+
+    Attributes:
+        time_s: Shape (T,), float64, strictly ascending.
+        quality: Shape (T,), float32 in [0, 1]; 0 where there is no face.
+        values: Shape (T, 51), float32 in [0, 1], order of `MEASURED_NAMES`; 0 where no face is.
+        found: Shape (T,), whether there is a face.
+    """
+
+    time_s: np.ndarray
+    quality: FloatArray
+    values: FloatArray
+    found: BoolArray
+
+
+def write_track(path: Path, track: CapturedTrack) -> None:
+    """Write `track` to `path` at once: no reader ever sees half of it.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    empty = "," * len(MEASURED_NAMES)
+    cells = ",%.5f" * len(MEASURED_NAMES)
+    rows = zip(track.time_s, track.quality, track.values, track.found, strict=True)
+    lines = [",".join(HEADER)]
+    for time_s, quality, values, found in rows:
+        shapes = cells % tuple(values) if found else empty
+        lines.append(f"{time_s:.6f},{quality:.5f}{shapes}")
+    try:
+        with new_file(path) as draft:
+            draft.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"{path}: must be a file in a writable folder, got {reason}") from error
+
+
+_FALLBACK_RATE_HZ = 25.0
+
+
+def read_pictures(video: Path) -> Iterator[tuple[float, Picture]]:
+    """Yield every frame of the first video track.
+
+    Times are the file's own, so a variable frame rate stays one. Zero is the first sample of the
+    sound track (as `read_audio` gives it) where there is one, else the first frame: the first time
+    may therefore be a little above or below zero. They strictly ascend; a frame with a time that
+    is missing or not after the last one's follows it at the nominal frame rate.
+
+    Args:
+        video: An existing file.
+
+    Yields:
+        Seconds, and the RGB picture (H, W, 3), turned as the file's rotation says.
+
+    Raises:
+        MissingExtraError: If PyAV is absent.
+        InputError: If the file has no video track or cannot be decoded.
+    """
+    if not video.is_file():
+        raise InputError(f"{video}: no such file; give the path of a video")
+    with open_media(video, extra=EXTRA) as container:
+        if not container.streams.video:
+            raise InputError(f"{video}: must have a video track, got none")
+        stream = container.streams.video[0]
+        step_s = 1 / float(stream.average_rate or _FALLBACK_RATE_HZ)
+        zero_s = sound_start_s(video)
+        last_s: float | None = None
+        for frame in container.decode(stream):
+            shown_s = None if frame.time is None else float(frame.time)
+            if zero_s is None:
+                zero_s = shown_s or 0.0
+            time_s = None if shown_s is None else shown_s - zero_s
+            if last_s is None:
+                time_s = 0.0 if time_s is None else time_s
+            elif time_s is None or time_s <= last_s:
+                time_s = last_s + step_s
+            last_s = time_s
+            yield time_s, _upright(frame)
+
+
+def _upright(frame: Any) -> Picture:
+    """Return the RGB picture, turned counter-clockwise by the frame's rotation."""
+    picture: Picture = frame.to_ndarray(format="rgb24")
+    quarter_turns = round(frame.rotation / 90) % 4
+    return np.rot90(picture, quarter_turns)
+
 
 _NO_VALUES: FloatArray = np.zeros(len(MEASURED_NAMES), dtype=np.float32)
 

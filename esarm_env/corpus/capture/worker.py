@@ -19,9 +19,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TextIO
 
+from esarm_env.core.errors import InputError
 from esarm_env.corpus.capture.landmarker import PACKAGES, open_landmarker
 from esarm_env.corpus.capture.video import CaptureSummary, capture_video
-from esarm_env.errors import InputError
 
 
 def main(arguments: list[str]) -> None:

@@ -7,7 +7,6 @@
 | `motion.npz` | `steps` uint8 (52, frames), see `pack_motion`; `captured` bool (52,) |
 """
 
-from esarm_env.corpus.compact.corpus import CompactCorpus
-from esarm_env.corpus.compact.writing import write_compact
+from esarm_env.corpus.compact.corpus import CompactCorpus, write_compact
 
 __all__ = ["CompactCorpus", "write_compact"]

@@ -1,4 +1,9 @@
-"""Read a compact corpus: its index at once, speech and curves when they are asked for."""
+"""Curves in 255 steps: each frame's step from the frame before, which compresses to a quarter.
+
+Read a compact corpus: its index at once, speech and curves when they are asked for.
+
+Cut a compact corpus out of another one.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,12 +20,39 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from esarm_env.corpus.compact.motion import Steps, unpack_motion
-from esarm_env.corpus.compact.speech import decode_speech
-from esarm_env.corpus.parallel import parallel_groups
-from esarm_env.corpus.splits import check_split
-from esarm_env.errors import InputError
-from esarm_env.types import BoolArray, IntArray, Record, Utterance
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import (
+    N_CHANNELS,
+    BoolArray,
+    Corpus,
+    FloatArray,
+    IntArray,
+    Record,
+    Utterance,
+)
+from esarm_env.corpus.compact.speech import decode_speech, encode_speech
+from esarm_env.corpus.splits import SPLITS, check_split, parallel_groups
+
+LEVELS = 255  # rounding is at most 1 / 510: for the jaw, which moves the lips most, 0.06 mm
+
+Steps = npt.NDArray[np.uint8]
+
+
+def pack_motion(motions: Sequence[FloatArray]) -> Steps:
+    """Return `motions`, each (T_i, 52) in [0, 1], as one array of steps, shape (52, sum T_i).
+
+    The first step of each starts from 0. Steps wrap round at 256, so that they fit into a byte.
+    """
+    levels = [np.round(motion * LEVELS).astype(np.uint8) for motion in motions]
+    steps = [np.diff(rows, axis=0, prepend=np.zeros((1, N_CHANNELS), np.uint8)) for rows in levels]
+    return np.ascontiguousarray(np.concatenate(steps).T)  # by channel, which compresses best
+
+
+def unpack_motion(steps: Steps) -> FloatArray:
+    """Return the motion (T, 52) of one utterance's `steps` (52, T)."""
+    levels = np.cumsum(steps, axis=1, dtype=np.uint8)  # (52, T)
+    return levels.T.astype(np.float32) / np.float32(LEVELS)
+
 
 FORMAT = 1
 INDEX_FILE, SPEECH_FILE, MOTION_FILE = "corpus.json", "speech.opus", "motion.npz"
@@ -171,3 +204,46 @@ def _damaged(path: Path, reason: object) -> InputError:
     return InputError(
         f"{path}: must be a whole file of a compact corpus, got {reason}; install the package again"
     )
+
+
+def write_compact(
+    corpus: Corpus,
+    utterances: IntArray,
+    folder: Path,
+    *,
+    name: str,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write `utterances` of `corpus` as a compact corpus; equal input, equal bytes.
+
+    Args:
+        corpus: Where they are from; their splits are kept.
+        utterances: Indices, in the order of the new ones.
+        folder: Made here; must not hold a corpus yet.
+        name: Of the new corpus.
+        provenance: Plain values that say how the corpus came about.
+    """
+    split_of = {int(index): split for split in SPLITS for index in corpus.split(split)}
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, streams, motions = [], [], []
+    for number, index in enumerate(utterances.tolist()):
+        utterance = corpus[index]
+        streams.append(encode_speech(utterance.audio, serial=number + 1))
+        motions.append(utterance.motion)
+        sizes = {"n_samples": len(utterance.audio), "n_bytes": len(streams[-1])}
+        rows.append(vars(utterance.record) | sizes | {"split": split_of[index]})
+    (folder / SPEECH_FILE).write_bytes(b"".join(streams))
+    with (folder / MOTION_FILE).open("wb") as file:
+        np.savez_compressed(file, steps=pack_motion(motions), captured=corpus.captured)
+    digests = {
+        file: hashlib.sha256((folder / file).read_bytes()).hexdigest()
+        for file in (SPEECH_FILE, MOTION_FILE)
+    }
+    index = {
+        "format": FORMAT,
+        "name": name,
+        "provenance": dict(provenance),
+        "sha256": digests,
+        "utterances": rows,
+    }
+    (folder / INDEX_FILE).write_text(json.dumps(index, indent=1) + "\n", newline="\n")

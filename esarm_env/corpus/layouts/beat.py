@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import re
 
-from esarm_env.corpus.faults import Fault
-from esarm_env.corpus.layouts.emotions import unstated_intensity
+from esarm_env.corpus.layouts.metadata import unstated_intensity
 from esarm_env.corpus.layouts.pairing import Describe, Part
 from esarm_env.corpus.layouts.tree import File, Tree
-from esarm_env.corpus.takes import Take
+from esarm_env.corpus.takes import Fault, Take
 
 _NAME = re.compile(r"(\d+)_([^\W\d_]+)_(\d)_(\d+)_(\d+)")
 # Sequences of speech by emotion; conversation is neutral.

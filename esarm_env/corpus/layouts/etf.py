@@ -10,11 +10,10 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from esarm_env.corpus.faults import Fault
 from esarm_env.corpus.layouts.pairing import Describe, Part
 from esarm_env.corpus.layouts.ravdess import ravdess_take
 from esarm_env.corpus.layouts.tree import File, Tree
-from esarm_env.corpus.takes import Take
+from esarm_env.corpus.takes import Fault, Take
 
 _NUMBERED = re.compile(r"(.+)_\d+")
 

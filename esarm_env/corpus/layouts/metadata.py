@@ -1,4 +1,7 @@
-"""A table `metadata.csv` in a corpus folder that tells what names and folders do not."""
+"""Other people's names of emotions.
+
+A table `metadata.csv` in a corpus folder that tells what names and folders do not.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,41 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from esarm_env.corpus.faults import Fault
-from esarm_env.corpus.layouts.emotions import emotion_of, unstated_intensity
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import EMOTIONS, N_INTENSITIES
 from esarm_env.corpus.layouts.pairing import Found
 from esarm_env.corpus.layouts.tree import Tree
 from esarm_env.corpus.splits import SPLITS
-from esarm_env.corpus.takes import Take
-from esarm_env.errors import InputError
-from esarm_env.types import EMOTIONS, N_INTENSITIES
+from esarm_env.corpus.takes import Fault, Take
+
+# What an emotional take has whose corpus does not grade; as RAVDESS's "normal".
+UNSTATED_INTENSITY = 2
+
+_ALIASES = {
+    "anger": "angry",
+    "disgust": "disgusted",
+    "fearful": "fear",
+    "happiness": "happy",
+    "sadness": "sad",
+    "surprise": "surprised",
+}
+
+
+def emotion_of(name: str) -> str | None:
+    """Return the one of `EMOTIONS` that `name` means in any case or usual form, or None.
+
+    >>> emotion_of("Anger")
+    'angry'
+    """
+    name = name.strip().lower()
+    name = _ALIASES.get(name, name)
+    return name if name in EMOTIONS else None
+
+
+def unstated_intensity(emotion: str) -> int:
+    """Return the intensity of a take whose corpus does not tell it."""
+    return 1 if emotion == "neutral" else UNSTATED_INTENSITY
+
 
 FILE = "metadata.csv"
 COLUMNS = ("id", "file", "speaker", "emotion", "intensity", "text", "split")

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from esarm_env.corpus.faults import Fault
 from esarm_env.corpus.layouts.tree import SOUND_SUFFIXES, VIDEO_SUFFIXES, File, Tree
 from esarm_env.corpus.motion import MOTION_SUFFIXES
-from esarm_env.corpus.takes import Take
+from esarm_env.corpus.takes import Fault, Take
 
 _PREFERENCE = {
     suffix: place

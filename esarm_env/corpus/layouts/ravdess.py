@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 
-from esarm_env.corpus.faults import Fault
 from esarm_env.corpus.layouts.pairing import Describe, Part
 from esarm_env.corpus.layouts.tree import File, Tree
-from esarm_env.corpus.takes import Take
+from esarm_env.corpus.takes import Fault, Take
 
 _CODE = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)")
 _EMOTIONS = {

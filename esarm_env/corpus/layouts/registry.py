@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from esarm_env.core.errors import InputError
 from esarm_env.corpus.layouts.beat import describe_beat, recognises_beat
 from esarm_env.corpus.layouts.etf import describe_etf, recognises_etf
 from esarm_env.corpus.layouts.generic import describe_generic, recognises_generic
@@ -15,7 +16,6 @@ from esarm_env.corpus.layouts.metadata import apply_metadata
 from esarm_env.corpus.layouts.pairing import Describe, Found, pair_files
 from esarm_env.corpus.layouts.ravdess import describe_ravdess, recognises_ravdess
 from esarm_env.corpus.layouts.tree import Tree, is_unicode, scan_tree
-from esarm_env.errors import InputError
 
 AUTO = "auto"
 _SHOWN_ENTRIES = 8

@@ -4,11 +4,10 @@
 beforehand how long a file is and, where its format allows, whether it is whole.
 """
 
-from esarm_env.corpus.motion.checking import check_values
-from esarm_env.corpus.motion.gaps import fill_gaps
-from esarm_env.corpus.motion.reading import MOTION_SUFFIXES, measure_track, read_track
+from esarm_env.corpus.motion.reader import MOTION_SUFFIXES, measure_track, read_track
 from esarm_env.corpus.motion.resampling import at_frame_rate
 from esarm_env.corpus.motion.track import Extent, MotionTrack
+from esarm_env.corpus.motion.validation import check_values, fill_gaps
 
 __all__ = [
     "MOTION_SUFFIXES",

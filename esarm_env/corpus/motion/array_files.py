@@ -12,9 +12,17 @@ from typing import IO, Any
 
 import numpy as np
 
-from esarm_env.corpus.motion.timing import DoubleArray, check_rate, check_times, regular_times
-from esarm_env.corpus.motion.track import Extent, MotionTrack, order_of_width, track_of_table
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
+from esarm_env.corpus.motion.track import (
+    DoubleArray,
+    Extent,
+    MotionTrack,
+    check_rate,
+    check_times,
+    order_of_width,
+    regular_times,
+    track_of_table,
+)
 
 VALUE_KEYS = ("values", "motion", "blendshapes", "coefficients")
 RATE_KEYS = ("rate_hz", "fps")

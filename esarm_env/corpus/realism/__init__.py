@@ -1,8 +1,14 @@
 """How real a corpus looks, in figures: describe one, compare it with a captured one, print both."""
 
-from esarm_env.corpus.realism.comparison import Comparison, Row, compare, compare_corpora
+from esarm_env.corpus.realism.comparison import (
+    Comparison,
+    Row,
+    compare,
+    compare_corpora,
+    comparison_markdown,
+    print_comparison,
+)
 from esarm_env.corpus.realism.description import Description, Figure, describe
-from esarm_env.corpus.realism.table import comparison_markdown, print_comparison
 
 __all__ = [
     "Comparison",

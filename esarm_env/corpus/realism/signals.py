@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, BoolArray, FloatArray, IntArray
+from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, BoolArray, FloatArray, IntArray
 
 Curve = npt.NDArray[np.float64]
 

@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from esarm_env.errors import MissingExtraError
-from esarm_env.types import SAMPLE_RATE_HZ, FloatArray
+from esarm_env.core.errors import MissingExtraError
+from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray
 
 ESPEAK_RATE_HZ = 22_050
 

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from esarm_env.corpus.synthetic import contact, expression, eyes, mouth, rules
-from esarm_env.corpus.synthetic.curves import smooth
+from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, FloatArray
+from esarm_env.corpus.synthetic import mouth, rules, upper_face
+from esarm_env.corpus.synthetic.curves import Prosody, measure_prosody, smooth
 from esarm_env.corpus.synthetic.espeak import Phoneme
-from esarm_env.corpus.synthetic.prosody import Prosody, measure_prosody
 from esarm_env.corpus.synthetic.speakers import SpeakerStyle
 from esarm_env.face.names import ARKIT_NAMES, index_of
-from esarm_env.types import FRAME_RATE_HZ, N_CHANNELS, FloatArray
 
 _PAUSE_S = 0.12  # a shorter one ends no phrase
 _JAW = index_of("jawOpen")
@@ -49,17 +48,17 @@ def face_motion(
 
     effort = 1 + (rules.EMOTION_ARTICULATION.get(emotion, 1.0) - 1) * strength
     speech = _speech(phonemes, prosody, effort=effort, style=style)
-    emotional = expression.emotional_face(
+    emotional = upper_face.emotional_face(
         emotion, strength, prosody=prosody, speech_s=speech_s, style=style
     )
     motion = speech + _yield_to(speech, emotional)
-    motion += expression.prosodic_face(prosody, style, rng) + expression.resting_face(style)
-    motion = _with_noise(motion * expression.asymmetry_gain(style), rng)
-    motion += style.lip_gain * contact.contact_face(phonemes, n_frames)
-    motion = _below_one(motion + eyes.gaze(n_frames, rng))
-    contact.shut_lips(motion, contact.lip_closure(phonemes, n_frames))
-    lids = eyes.blinks(n_frames, phrase_ends_s=_phrase_ends_s(phonemes), style=style, rng=rng)
-    eyes.close_lids(motion, lids)
+    motion += upper_face.prosodic_face(prosody, style, rng) + upper_face.resting_face(style)
+    motion = _with_noise(motion * upper_face.asymmetry_gain(style), rng)
+    motion += style.lip_gain * mouth.contact_face(phonemes, n_frames)
+    motion = _below_one(motion + upper_face.gaze(n_frames, rng))
+    mouth.shut_lips(motion, mouth.lip_closure(phonemes, n_frames))
+    lids = upper_face.blinks(n_frames, phrase_ends_s=_phrase_ends_s(phonemes), style=style, rng=rng)
+    upper_face.close_lids(motion, lids)
     return np.clip(motion, 0, 1).astype(np.float32)
 
 

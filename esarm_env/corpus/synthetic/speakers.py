@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from esarm_env.core.types import FloatArray
 from esarm_env.corpus.synthetic import rules
-from esarm_env.types import FloatArray
 
 Range = tuple[float, float]
 

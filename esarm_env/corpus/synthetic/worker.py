@@ -1,4 +1,6 @@
-"""A worker process: makes one shard of a corpus, one byte on its output per finished utterance.
+"""One line of the plan becomes one utterance: voice, audio, motion.
+
+A worker process: makes one shard of a corpus, one byte on its output per finished utterance.
 
 Started as `python -m`, not by `multiprocessing`: that would run the caller's script a second time
 wherever it has no `if __name__ == "__main__"`. It also keeps espeak-ng out of the caller.
@@ -13,10 +15,114 @@ from pathlib import Path
 
 import numpy as np
 
-from esarm_env.corpus.synthetic.design import synthetic_design
-from esarm_env.corpus.synthetic.plan import plan
-from esarm_env.corpus.synthetic.utterance import make_utterance
-from esarm_env.types import N_CHANNELS
+from esarm_env.core.types import N_CHANNELS, SAMPLE_RATE_HZ, FloatArray
+from esarm_env.corpus.synthetic import rules
+from esarm_env.corpus.synthetic.design import (
+    PlannedUtterance,
+    SyntheticDesign,
+    plan,
+    synthetic_design,
+)
+from esarm_env.corpus.synthetic.espeak import Phoneme, VoiceSettings, synthesise
+from esarm_env.corpus.synthetic.motion import face_motion
+from esarm_env.corpus.synthetic.speakers import SpeakerStyle, generator_of, speaker_style
+
+_PEAK = 0.95
+_QUIET = 0.02  # of the peak: below it a sample counts as silence when levels are measured
+
+
+def make_utterance(
+    design: SyntheticDesign, planned: PlannedUtterance
+) -> tuple[FloatArray, FloatArray]:
+    """Return the audio (n_samples,) and the motion (T, 52) of one line of the plan.
+
+    They depend on the design's seed and the line alone, not on its place, the corpus's size or
+    what was made before.
+    """
+    style = speaker_style(planned.speaker, seed=design.seed)
+    text = design.sentences[planned.sentence]
+    labels = (planned.emotion, planned.intensity, planned.repetition)
+    rng = generator_of(design.seed, design.name, planned.speaker, text, *labels)
+    change = rules.EMOTION_VOICE[planned.emotion]
+    heard, seen = _strengths(planned.emotion, planned.intensity, rng)
+    settings = voice_settings(style, change, gain=heard, rng=rng)
+    speech, phonemes = synthesise(text, settings)
+    speech = _tilted(speech, change.tilt * heard)
+    level_db = style.level_db + change.level_db * heard + rng.uniform(-0.7, 0.7)
+    audio, phonemes = _staged(_at_level(speech, level_db), phonemes, rng)
+    motion = face_motion(
+        audio,
+        phonemes,
+        emotion=planned.emotion,
+        strength=seen,
+        style=style,
+        rng=rng,
+    )
+    return audio, motion
+
+
+def _strengths(emotion: str, intensity: int, rng: np.random.Generator) -> tuple[float, float]:
+    """Draw how strongly the emotion is heard and seen; mostly alike, 1 for full intensity."""
+    spreads = (rules.STRENGTH_SPREAD, rules.STRENGTH_UNHEARD_SPREAD)
+    shared, unheard = np.exp(rng.normal(0, spreads))
+    full = 0.0 if emotion == "neutral" else rules.INTENSITY_GAIN[intensity]
+    heard, seen = np.clip([shared, shared * unheard], *rules.STRENGTH_LIMITS) * full
+    return float(heard), float(seen)
+
+
+def voice_settings(
+    style: SpeakerStyle,
+    change: rules.VoiceChange,
+    *,
+    gain: float,
+    rng: np.random.Generator,
+) -> VoiceSettings:
+    """Return the speaker's voice moved by `gain` times the emotion's `change`, slightly varied."""
+    rate_wpm = style.rate_wpm * (1 + change.rate * gain) * rng.uniform(0.96, 1.04)
+    pitch = style.pitch + change.pitch * gain + rng.uniform(-2, 2)
+    pitch_range = style.pitch_range + change.pitch_range * gain + rng.uniform(-3, 3)
+    return VoiceSettings(
+        voice=style.voice,
+        rate_wpm=round(float(np.clip(rate_wpm, 80, 450))),
+        pitch=round(float(np.clip(pitch, 0, 99))),
+        pitch_range=round(float(np.clip(pitch_range, 0, 99))),
+        seed=int(rng.integers(2**31 - 1)),
+    )
+
+
+def _tilted(audio: FloatArray, tilt: float) -> FloatArray:
+    """Brighten (above 0) or darken (below 0) by a first-order filter, -1..1."""
+    previous = np.concatenate([audio[:1], audio[:-1]])
+    return np.asarray(audio - 0.7 * tilt * previous, dtype=np.float32)
+
+
+def _at_level(audio: FloatArray, level_db: float) -> FloatArray:
+    """Scale the speech to an RMS of `level_db` below full scale, its pauses not counted."""
+    speaking = audio[np.abs(audio) > _QUIET * np.abs(audio).max()]
+    rms = np.sqrt(np.square(speaking, dtype=np.float64).mean())
+    gain = 10 ** (level_db / 20) / rms
+    loudest = float(np.abs(audio).max() * gain)
+    return np.asarray(audio * (gain * min(1.0, _PEAK / loudest)), dtype=np.float32)
+
+
+def _staged(
+    audio: FloatArray, phonemes: list[Phoneme], rng: np.random.Generator
+) -> tuple[FloatArray, list[Phoneme]]:
+    """Put silence around the speech and a quiet room under it; shift the times with it."""
+    n_before = int(rng.uniform(*rules.SILENCE_BEFORE_S) * SAMPLE_RATE_HZ)
+    n_after = int(rng.uniform(*rules.SILENCE_AFTER_S) * SAMPLE_RATE_HZ)
+    audio = np.pad(audio, (n_before, n_after))
+    room = rng.standard_normal(len(audio)) * 10 ** (rules.ROOM_NOISE_DB / 20)
+    lead_s = n_before / SAMPLE_RATE_HZ
+    shifted = [Phoneme(p.ipa, p.start_s + lead_s, p.end_s + lead_s) for p in phonemes]
+    end_s = len(audio) / SAMPLE_RATE_HZ
+    shifted = [
+        Phoneme("", 0.0, shifted[0].start_s),
+        *shifted,
+        Phoneme("", shifted[-1].end_s, end_s),
+    ]
+    return np.clip(audio + room, -1, 1).astype(np.float32), shifted
+
 
 AUDIO_FILE, MOTION_FILE, LENGTHS_FILE = "audio.int16", "motion.float16", "lengths.json"
 AUDIO_TYPE, MOTION_TYPE = np.dtype("<i2"), np.dtype("<f2")

@@ -9,8 +9,7 @@
 - `messages`: other libraries' errors in messages of ours.
 """
 
-from esarm_env.face.loaders.flame import load_flame
-from esarm_env.face.loaders.flame_map import FlameMap
+from esarm_env.face.loaders.flame import FlameMap, load_flame
 from esarm_env.face.loaders.gltf import load_gltf
 from esarm_env.face.loaders.ict import load_ict_arrays, load_ict_folder
 from esarm_env.face.loaders.opening import OWN_HEAD, open_head

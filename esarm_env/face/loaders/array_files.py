@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from esarm_env.errors import InputError
-from esarm_env.face.loaders.messages import one_line
+from esarm_env.core.errors import InputError, one_line
 from esarm_env.face.loaders.plain_pickle import AnyArray, read_pickled_arrays
 from esarm_env.face.loaders.surfaces import Faces, Points
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.face.head import Head, load_head
-from esarm_env.face.loaders import flame_model
+from esarm_env.face.loaders import flame
 from esarm_env.face.loaders.array_files import stored_names
 from esarm_env.face.loaders.flame import load_flame
 from esarm_env.face.loaders.gltf import load_gltf
@@ -23,7 +23,7 @@ OWN_HEAD = "esarm"
 
 _EXPECTED = (
     f"{OWN_HEAD!r}; an ICT-FaceKit folder with {NEUTRAL_FILE}; a .glb or .gltf with ARKit targets; "
-    f"a FLAME .pkl or .npz with {', '.join(flame_model.ARRAYS)}; "
+    f"a FLAME .pkl or .npz with {', '.join(flame.ARRAYS)}; "
     f"an ICT .npz with {', '.join(NPZ_ARRAYS)}"
 )
 

@@ -15,8 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.errors import InputError
-from esarm_env.face.loaders.messages import one_line
+from esarm_env.core.errors import InputError, one_line
 
 AnyArray = npt.NDArray[Any]
 

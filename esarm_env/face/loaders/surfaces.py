@@ -1,4 +1,7 @@
-"""What alignment needs to know of a mesh: normals, areas, and which part of it is the skin."""
+"""What alignment needs to know of a mesh: normals, areas, and which part of it is the skin.
+
+The few places that can be found on two heads before any vertex is compared.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.types import BoolArray
+from esarm_env.core.types import BoolArray, FloatArray
+from esarm_env.face.head import Head
+from esarm_env.face.names import index_of
 
 Points = npt.NDArray[np.float64]
 Faces = npt.NDArray[np.int32]
@@ -73,3 +78,83 @@ def _part_of_each_vertex(points: Points, faces: Faces) -> npt.NDArray[np.int64]:
     graph = coo_array((np.ones(len(ends), np.int8), (ends[:, 0], ends[:, 1])), shape=shape)
     parts: npt.NDArray[np.int64] = connected_components(graph, directed=False)[1]
     return parts[welded]
+
+
+_UP = np.array([0.0, 1.0, 0.0])
+_BLINKS = ("eyeBlinkLeft", "eyeBlinkRight")
+# With fewer the similarity rests on the shapes that two heads move least alike.
+_LEAST_SHARED = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks:
+    """The same places on our own head and on another.
+
+    Attributes:
+        ours: Shape (N, 3), N at least 3 and not on one line, in mm; the first two belong to the
+            left and the right eye.
+        theirs: Shape (N, 3), in the other head's unit.
+    """
+
+    ours: Points
+    theirs: Points
+
+
+def shared_landmarks(head: Head, target: Surface, deltas: FloatArray) -> Landmarks | None:
+    """Return where each of the 52 shapes moves the skin most, on both heads.
+
+    Args:
+        head: Our own head.
+        target: The other head's surface.
+        deltas: Shape (52, V, 3), the other head's fields.
+
+    Returns:
+        The centres of all fields that move both skins, blinks first; None if the other head's lids
+        do not blink or too few shapes move its skin.
+    """
+    ours, moves_ours = _field_centres(build_surface(head.vertices, head.faces), head.deltas)
+    theirs, moves_theirs = _field_centres(target, deltas)
+    shared = moves_ours & moves_theirs
+    blinks = [index_of(name) for name in _BLINKS]
+    if not shared[blinks].all() or np.count_nonzero(shared) < _LEAST_SHARED:
+        return None
+    order = [*blinks, *np.setdiff1d(np.flatnonzero(shared), blinks).tolist()]
+    return Landmarks(ours[order], theirs[order])
+
+
+def _field_centres(surface: Surface, deltas: FloatArray) -> tuple[Points, BoolArray]:
+    """Return the centre of each field's energy on the skin, (52, 3), and where there is any."""
+    energy = np.square(deltas, dtype=np.float64).sum(axis=-1) * (surface.areas * surface.skin)
+    total = energy.sum(axis=1)
+    moves = total > 0
+    return energy @ surface.points / np.where(moves, total, 1.0)[:, None], moves
+
+
+def eye_landmarks(head: Head, left_eye: Points, right_eye: Points) -> Landmarks:
+    """Return landmarks from the eyes' centres alone, for a head that looks along +z with y up.
+
+    Args:
+        head: Our own head, with a region "eyeballs".
+        left_eye: Shape (3,), the other head's left eyeball, in its unit.
+        right_eye: Shape (3,).
+    """
+    balls = head.vertices[head.regions["eyeballs"]].astype(np.float64)
+    own_left, own_right = (balls[side].mean(axis=0) for side in (balls[:, 0] > 0, balls[:, 0] < 0))
+    return Landmarks(_eye_frame(own_left, own_right), _eye_frame(left_eye, right_eye))
+
+
+def _eye_frame(left: Points, right: Points) -> Points:
+    """Return both eyes and the points one eye distance above and before their middle, (4, 3)."""
+    across = left - right
+    forward = np.cross(across, _UP)
+    up = np.cross(forward, across)
+    size = np.linalg.norm(across)
+    middle = (left + right) / 2
+    return np.stack(
+        [
+            left,
+            right,
+            middle + up * (size / np.linalg.norm(up)),
+            middle + forward * (size / np.linalg.norm(forward)),
+        ]
+    )

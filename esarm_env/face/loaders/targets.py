@@ -1,19 +1,135 @@
-"""A head from a mesh that brings its own ARKit targets (ICT-FaceKit, glTF)."""
+"""Regions of a head from a file of the user's, such as FLAME's published masks.
+
+Somebody else's morph targets as our 52 fields, matched by name.
+
+A head from a mesh that brings its own ARKit targets (ICT-FaceKit, glTF).
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from esarm_env.errors import InputError
-from esarm_env.face.head import Head, load_head
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import N_CHANNELS, BoolArray, FloatArray, IntArray
+from esarm_env.face.head import REQUIRED_REGIONS, Head, load_head
 from esarm_env.face.loaders.alignment import Correspondence, align
-from esarm_env.face.loaders.landmarks import shared_landmarks
-from esarm_env.face.loaders.regions import read_regions
-from esarm_env.face.loaders.surfaces import Faces, Points, Surface, build_surface
-from esarm_env.face.names import ARKIT_NAMES
-from esarm_env.types import FloatArray, IntArray
+from esarm_env.face.loaders.array_files import need, read_arrays
+from esarm_env.face.loaders.surfaces import Faces, Points, Surface, build_surface, shared_landmarks
+from esarm_env.face.names import ARKIT_NAMES, index_of
+
+# FLAME_masks.pkl has its own word.
+_OTHER_NAMES = {"eye_region": "eyes"}
+
+
+def read_regions(path: Path, n_vertices: int) -> dict[str, IntArray]:
+    """Read vertex indices by region from a `.pkl` or `.npz` file.
+
+    Args:
+        path: Holds "lips", "forehead" and "eyes" (FLAME's "eye_region" will do), each an array of
+            vertex indices in any order; other arrays are kept under their names.
+        n_vertices: Number of vertices of the head.
+
+    Raises:
+        InputError: If a region is missing or no list of existing vertices.
+    """
+    arrays = read_arrays(path)
+    named = {_OTHER_NAMES.get(name, name): array for name, array in arrays.items()}
+    need(named, REQUIRED_REGIONS, path=path)
+    for name, array in named.items():
+        if array.ndim != 1 or array.dtype.kind not in "iu" or not len(array):
+            got = f"{array.dtype} {array.shape}"
+            raise InputError(f"{path}: `{name}` must be vertex indices of shape (n,), got {got}")
+        if array.min() < 0 or array.max() >= n_vertices:
+            got = f"{array.min()}..{array.max()}"
+            raise InputError(f"{path}: `{name}` must index the {n_vertices} vertices, got {got}")
+    return {name: np.unique(array).astype(np.int64) for name, array in named.items()}
+
+
+# Most heads have no tongue; ICT-FaceKit's has one that no shape moves.
+OPTIONAL_SHAPES = ("tongueOut",)
+
+
+def _index(name: str) -> int | None:
+    """Return the column of the shape called `name`, None if no shape is."""
+    try:
+        return index_of(name)
+    except InputError:
+        return None
+
+
+def shape_of(name: str) -> tuple[int, str] | None:
+    """Return the column a target belongs to and which half of it it is: "", "L" or "R".
+
+    A path before the name, as in `head.eyeBlink_L`, does not count. `browInnerUp_L` is half of
+    `browInnerUp`, as ICT-FaceKit splits it; `mouthLeft` is whole.
+    """
+    last = re.split(r"[.:|/]", name)[-1]
+    whole = _index(last)
+    if whole is not None:
+        return whole, ""
+    split = re.fullmatch(r"(.+?)(?:_?([LR])|_?(Left|Right))", last)
+    index = _index(split[1]) if split else None
+    return (index, (split[2] or split[3])[0]) if split and index is not None else None
+
+
+def collect_fields(
+    names: Sequence[str], fields: npt.NDArray[np.floating]
+) -> tuple[FloatArray, BoolArray]:
+    """Return targets as our fields; the halves of a shape are added, unknown names left out.
+
+    Args:
+        names: The targets' names, in any of our three spellings.
+        fields: Shape (len(names), V, 3).
+
+    Returns:
+        The fields, shape (52, V, 3), float32, zero where a shape is absent; and which shapes are
+        there, shape (52,): whole, or as a left and a right half.
+
+    Raises:
+        InputError: If two targets are the same shape.
+    """
+    collected = np.zeros((N_CHANNELS, *fields.shape[1:]), np.float32)
+    taken: dict[tuple[int, str], str] = {}
+    for name, field in zip(names, fields, strict=True):
+        place = shape_of(name)
+        if place is None:
+            continue
+        if place in taken:
+            got = f"{taken[place]!r} and {name!r}"
+            raise InputError(f"`names` must name a shape once, got {got}")
+        taken[place] = name
+        if place[1] and (place[0], "") in taken:
+            continue
+        if not place[1]:
+            collected[place[0]] = 0.0  # the whole shape stands for its halves
+        collected[place[0]] += field
+    whole = [(i, "") in taken for i in range(N_CHANNELS)]
+    halves = [(i, "L") in taken and (i, "R") in taken for i in range(N_CHANNELS)]
+    return collected, np.logical_or(whole, halves)
+
+
+def need_all_shapes(found: BoolArray, *, source: str) -> None:
+    """Refuse a head without all shapes (`OPTIONAL_SHAPES` apart), naming every missing one.
+
+    Args:
+        found: Shape (52,).
+        source: Where the head comes from, for the message.
+    """
+    missing = [
+        name
+        for name, there in zip(ARKIT_NAMES, found, strict=True)
+        if not there and name not in OPTIONAL_SHAPES
+    ]
+    if missing:
+        raise InputError(
+            f"{source}: must hold a target for each ARKit shape, got none for {', '.join(missing)}"
+        )
+
 
 # An avatar may be a child or a cartoon, but a head in cm or m is ten or a thousand times off.
 _SIZES = (0.4, 2.5)

@@ -6,7 +6,7 @@ shows, and `develop` makes the picture of it.
 """
 
 from esarm_env.face.render.camera import FRONT, PROFILE, THREE_QUARTER, View
-from esarm_env.face.render.paint import Palette
 from esarm_env.face.render.renderer import Renderer, render
+from esarm_env.face.render.shading import Palette
 
 __all__ = ["FRONT", "PROFILE", "THREE_QUARTER", "Palette", "Renderer", "View", "render"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.errors import InputError
-from esarm_env.types import FloatArray
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import FloatArray
 
 Array = npt.NDArray[np.float64]
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import N_CHANNELS, BoolArray
 from esarm_env.face.head import Head
 from esarm_env.face.render.camera import FRONT, Camera, View
-from esarm_env.face.render.develop import Image, Surface, develop
-from esarm_env.face.render.paint import Palette, corner_albedo, part_of, to_srgb
-from esarm_env.face.render.raster import facing, nearest_faces, planes
-from esarm_env.face.render.shade import Mesh, light
-from esarm_env.types import N_CHANNELS, BoolArray
+from esarm_env.face.render.raster import Image, Surface, develop, facing, nearest_faces, planes
+from esarm_env.face.render.shading import Mesh, Palette, corner_albedo, light, part_of, to_srgb
 
 
 class Renderer:

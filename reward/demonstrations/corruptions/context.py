@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from esarm_env.types import BoolArray, FloatArray, IntArray, Trajectories
+from esarm_env.core.types import BoolArray, FloatArray, IntArray, Trajectories
 
 if TYPE_CHECKING:
-    from esarm_env.task import AnimationTask
+    from esarm_env.task.animation_task import AnimationTask
 
 SPLITS = ("train", "validation", "test")
 

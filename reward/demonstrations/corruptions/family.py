@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from esarm_env.core.types import N_CHANNELS, FloatArray, IntArray
 from esarm_env.face.names import MOUTH_CHANNELS, UPPER_CHANNELS
-from esarm_env.types import N_CHANNELS, FloatArray, IntArray
 from reward.demonstrations.corruptions.context import Context
 
 MOUTH, UPPER = "mouth", "upper"

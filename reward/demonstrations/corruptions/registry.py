@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from esarm_env.errors import InputError
-from reward.demonstrations.corruptions.codes import mixed_chunks, neighbour_codes, random_codes
+from esarm_env.core.errors import InputError
+from reward.demonstrations.corruptions.curves import (
+    blend,
+    frozen_span,
+    over_amplification,
+    over_smoothing,
+    repetition,
+    shuffled_audio,
+    time_shift,
+    wrong_emotion,
+    wrong_intensity,
+)
 from reward.demonstrations.corruptions.family import (
     BOTH,
     STREAMS,
@@ -18,18 +28,14 @@ from reward.demonstrations.corruptions.family import (
     PolicyFamily,
     TokenFamily,
 )
-from reward.demonstrations.corruptions.settings import (
+from reward.demonstrations.corruptions.tokens import (
+    mixed_chunks,
+    neighbour_codes,
     policy_emotion,
     policy_intensity,
+    random_codes,
     temperature,
 )
-from reward.demonstrations.corruptions.shape import blend, over_amplification, over_smoothing
-from reward.demonstrations.corruptions.strangers import (
-    shuffled_audio,
-    wrong_emotion,
-    wrong_intensity,
-)
-from reward.demonstrations.corruptions.timing import frozen_span, repetition, time_shift
 
 
 def _about(act: object) -> str:

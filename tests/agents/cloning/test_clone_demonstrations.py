@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from agents.cloning import Demonstrations
-from agents.common.protocols import SequenceTask
+from agents.protocols import SequenceTask
 
 
 def _made(**changed: Any) -> Demonstrations:

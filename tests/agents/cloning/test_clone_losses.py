@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from agents.cloning.losses import cross_entropy, mix_tokens, own_tokens
-from agents.common.protocols import SequenceTask
-from agents.transformer import MotionTransformer
+from agents.cloning.trainer import cross_entropy, mix_tokens, own_tokens
+from agents.network.transformer import MotionTransformer
+from agents.protocols import SequenceTask
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from agents.cloning import CloneConfig, CloneTrainer, Demonstrations
-from agents.common.decoding import Decoding
-from agents.common.protocols import FloatArray, IntArray, SequenceTask
-from agents.common.rollout import generate, sequence_seeds
-from agents.transformer import MotionTransformer
+from agents.network.transformer import MotionTransformer
+from agents.protocols import FloatArray, IntArray, SequenceTask
+from agents.rollout.decoding import Decoding
+from agents.rollout.generation import generate, sequence_seeds
 
 MakeTask = Callable[..., SequenceTask]
 Weights = dict[str, Tensor]

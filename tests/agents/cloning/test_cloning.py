@@ -17,9 +17,9 @@ from stable_baselines3.common.logger import CSVOutputFormat, Logger
 from torch import Tensor
 
 from agents.cloning import BehaviourCloning, Demonstrations
-from agents.common.progress import TokenProgressBar
-from agents.common.protocols import SequenceTask
+from agents.common.checked_algorithm import TokenProgressBar
 from agents.ppo import SequencePPO
+from agents.protocols import SequenceTask
 
 MakeTask = Callable[..., SequenceTask]
 MakeEnv = Callable[..., gymnasium.Env[Any, Any]]

@@ -13,7 +13,7 @@ import pytest
 
 from agents.cloning import Demonstrations
 from agents.cloning.minari import from_minari, to_minari
-from agents.common.protocols import SequenceTask
+from agents.protocols import SequenceTask
 
 MakeTask = Callable[..., SequenceTask]
 

@@ -16,11 +16,11 @@ from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from agents.cloning import BehaviourCloning
-from agents.common.faults import TrainingFault, names_of
-from agents.common.protocols import FloatArray, IntArray, SequenceTask
 from agents.common.sequence_algorithm import SequenceAlgorithm
+from agents.faults import TrainingFault, names_of
 from agents.grpo import SequenceGRPO
 from agents.ppo import SequencePPO
+from agents.protocols import FloatArray, IntArray, SequenceTask
 from agents.reinforce import SequenceReinforce
 
 Env = gymnasium.Env[Any, Any]

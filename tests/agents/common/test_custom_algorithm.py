@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.common.buffer import EpisodeBatch
 from agents.common.sequence_algorithm import SequenceAlgorithm
+from agents.rollout.buffer import EpisodeBatch
 
 Env = gymnasium.Env[Any, Any]
 MakeEnv = Callable[..., Env]

@@ -13,12 +13,12 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
-from agents.common.protocols import SequenceTask
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.grpo import SequenceGRPO
+from agents.network.transformer import MotionTransformer
 from agents.ppo import SequencePPO
+from agents.protocols import SequenceTask
 from agents.reinforce import SequenceReinforce
-from agents.transformer import MotionTransformer
 
 Env = gymnasium.Env[Any, Any]
 MakeEnv = Callable[..., Env]

@@ -9,10 +9,10 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agents.common.protocols import SequenceTask
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.grpo import SequenceGRPO
 from agents.ppo import SequencePPO
+from agents.protocols import SequenceTask
 from agents.reinforce import SequenceReinforce
 
 MakeTask = Callable[..., SequenceTask]

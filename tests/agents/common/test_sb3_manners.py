@@ -23,15 +23,15 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from agents.common.decoding import Decoding
-from agents.common.episodes import write_episodes
-from agents.common.progress import TokenProgressBar
-from agents.common.protocols import SequenceTask
-from agents.common.rollout import sequence_seeds
+from agents.common.checked_algorithm import TokenProgressBar
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.grpo import SequenceGRPO
 from agents.ppo import SequencePPO
+from agents.protocols import SequenceTask
 from agents.reinforce import SequenceReinforce
+from agents.rollout.decoding import Decoding
+from agents.rollout.episodes import write_episodes
+from agents.rollout.generation import sequence_seeds
 
 Env = gymnasium.Env[Any, Any]
 MakeEnv = Callable[..., Env]

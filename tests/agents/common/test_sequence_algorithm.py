@@ -17,14 +17,14 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from agents.common.advantages import scaled_advantages, spread
-from agents.common.buffer import EpisodeBatch, EpisodeBuffer
-from agents.common.faults import TrainingFault
-from agents.common.protocols import FloatArray, IntArray, SequenceTask
-from agents.common.rollout import occurrence_numbers
 from agents.common.sequence_algorithm import SequenceAlgorithm
+from agents.faults import TrainingFault
+from agents.network.transformer import MotionTransformer
 from agents.ppo import SequencePPO
+from agents.protocols import FloatArray, IntArray, SequenceTask
 from agents.reinforce import SequenceReinforce
-from agents.transformer import MotionTransformer
+from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
+from agents.rollout.generation import occurrence_numbers
 
 Env = gymnasium.Env[Any, Any]
 MakeTask = Callable[..., SequenceTask]

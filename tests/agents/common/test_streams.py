@@ -11,14 +11,13 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agents.common.advantages import terminal_gae
-from agents.common.buffer import EpisodeBatch, EpisodeBuffer
-from agents.common.protocols import SequenceTask
+from agents.common.advantages import filled_by_stream, terminal_gae
 from agents.common.sequence_algorithm import SequenceAlgorithm
-from agents.common.streams import filled_by_stream
 from agents.grpo import SequenceGRPO
 from agents.ppo import SequencePPO
+from agents.protocols import SequenceTask
 from agents.reinforce import SequenceReinforce
+from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
 
 Env = gymnasium.Env[Any, Any]
 MakeAlgorithm = Callable[..., SequenceAlgorithm]

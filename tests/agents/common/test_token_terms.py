@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from agents.acceleration import Acceleration
-from agents.common.buffer import EpisodeBatch
-from agents.common.protocols import SequenceTask
 from agents.common.update import LossWeights, combined_loss, token_terms
-from agents.transformer import MotionTransformer
+from agents.network.acceleration import Acceleration
+from agents.network.transformer import MotionTransformer
+from agents.protocols import SequenceTask
+from agents.rollout.buffer import EpisodeBatch
 
 
 def _recorded(task: SequenceTask) -> EpisodeBatch:

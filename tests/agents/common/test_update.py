@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-from agents.common.buffer import EpisodeBatch
-from agents.common.protocols import SequenceTask
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.common.update import (
     adapted_kl_coef,
@@ -23,7 +21,9 @@ from agents.common.update import (
 )
 from agents.grpo import SequenceGRPO
 from agents.ppo import SequencePPO
+from agents.protocols import SequenceTask
 from agents.reinforce import SequenceReinforce
+from agents.rollout.buffer import EpisodeBatch
 
 Env = gymnasium.Env[Any, Any]
 MakeTask = Callable[..., SequenceTask]

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from agents.common.advantages import group_normalised
-from agents.common.buffer import EpisodeBatch
-from agents.common.protocols import SequenceTask
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.grpo import SequenceGRPO
 from agents.ppo import SequencePPO
+from agents.protocols import SequenceTask
+from agents.rollout.buffer import EpisodeBatch
 
 Env = gymnasium.Env[Any, Any]
 MakeEnv = Callable[..., Env]

@@ -14,11 +14,11 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from agents.common.buffer import EpisodeBatch
-from agents.common.protocols import SequenceTask
 from agents.common.sequence_algorithm import SequenceAlgorithm
+from agents.network.transformer import MotionTransformer
 from agents.ppo import SequencePPO
-from agents.transformer import MotionTransformer
+from agents.protocols import SequenceTask
+from agents.rollout.buffer import EpisodeBatch
 
 Env = gymnasium.Env[Any, Any]
 MakeEnv = Callable[..., Env]

@@ -9,10 +9,10 @@ import pytest
 import torch
 from stable_baselines3.common.vec_env import VecEnv
 
+from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.stock import TransformerActorCriticPolicy, policy_kwargs_of
-from agents.transformer import MotionTransformer, PolicyConfig
 from esarm_env.sb3 import make_sb3_vec_env
-from esarm_env.task import AnimationTask
+from esarm_env.task.animation_task import AnimationTask
 
 _SIZES: dict[str, Any] = {"n_layers": 2, "n_heads": 2, "width": 16, "dropout": 0.5}
 

@@ -17,9 +17,9 @@ from stable_baselines3.common.type_aliases import DictRolloutBufferSamples
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
+from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.stock import TransformerActorCriticPolicy, policy_kwargs_of
-from agents.transformer import MotionTransformer, PolicyConfig
-from esarm_env.task import AnimationTask
+from esarm_env.task.animation_task import AnimationTask
 from train.policies import load_policy, save_policy
 
 MakeVecEnv = Callable[..., VecEnv]

@@ -13,12 +13,12 @@ import torch
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
+from agents.network.session import PolicySession
+from agents.network.transformer import MotionTransformer
 from agents.policy import MotionPolicy
-from agents.session import PolicySession
 from agents.stock import TransformerActorCriticPolicy
-from agents.transformer import MotionTransformer
 from esarm_env.sb3 import make_sb3_vec_env
-from esarm_env.task import AnimationTask
+from esarm_env.task.animation_task import AnimationTask
 
 _N_ENVS = 4
 

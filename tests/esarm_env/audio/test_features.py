@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from esarm_env.audio.features import FEATURE_BOUND, LogMel, WavLM, _to_frame_rate, make_encoder
-from esarm_env.errors import InputError
-from esarm_env.types import SAMPLE_RATE_HZ, n_frames_of
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import SAMPLE_RATE_HZ, n_frames_of
 
 LENGTHS = [3200, 5333, 5334, 16_000, 16_001, 40_000]
 LOUDNESS, VOICING, PITCH = -3, -2, -1  # the last three columns

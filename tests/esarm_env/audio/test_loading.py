@@ -14,7 +14,7 @@ import soundfile
 from esarm_env.audio import read_audio
 from esarm_env.audio.loading import MAX_DURATION_S, MIN_DURATION_S, SILENCE_PEAK, measure_audio
 from esarm_env.audio.video_sound import sound_start_s
-from esarm_env.errors import InputError, MissingExtraError
+from esarm_env.core.errors import InputError, MissingExtraError
 
 RATE_HZ = 16_000
 

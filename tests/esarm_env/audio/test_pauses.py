@@ -9,7 +9,7 @@ import pytest
 
 from esarm_env.audio import cut_at_pauses
 from esarm_env.audio.pauses import loudness_db
-from esarm_env.types import SAMPLE_RATE_HZ
+from esarm_env.core.types import SAMPLE_RATE_HZ
 
 HOP_S = 0.01  # the grid that cuts stand on
 

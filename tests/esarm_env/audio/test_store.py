@@ -12,8 +12,8 @@ import pytest
 
 from esarm_env.audio.features import LogMel
 from esarm_env.audio.store import FeatureStore, open_features
-from esarm_env.errors import InputError
-from esarm_env.types import N_CHANNELS, Corpus, Record, Utterance, n_frames_of
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import N_CHANNELS, Corpus, Record, Utterance, n_frames_of
 
 
 @dataclass

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from esarm_env.core.types import N_CHANNELS
 from esarm_env.face import ARKIT_NAMES
-from esarm_env.types import N_CHANNELS
 
 RAMP_S = 64.0  # `ramp` reaches 1 after this long
 

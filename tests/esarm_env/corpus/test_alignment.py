@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import N_CHANNELS, SAMPLE_RATE_HZ
 from esarm_env.corpus import alignment
 from esarm_env.corpus.alignment import (
     MAX_LENGTH_DIFFERENCE,
@@ -20,8 +22,6 @@ from esarm_env.corpus.alignment import (
     read_aligned,
 )
 from esarm_env.corpus.takes import Take
-from esarm_env.errors import InputError
-from esarm_env.types import N_CHANNELS, SAMPLE_RATE_HZ
 
 RAMP_S = 64.0
 WriteTake = Callable[..., None]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from esarm_env.core.types import N_CHANNELS, SAMPLE_RATE_HZ
 from esarm_env.corpus.audit import (
     DEAD_FROM_S,
     LEAST_OFFSET_S,
@@ -19,10 +20,8 @@ from esarm_env.corpus.audit import (
     correct_offsets,
 )
 from esarm_env.corpus.folder import FolderCorpus
-from esarm_env.corpus.offsets import OFFSETS_FILE, read_offsets
-from esarm_env.corpus.sync import SyncEstimate
+from esarm_env.corpus.offsets import OFFSETS_FILE, SyncEstimate, read_offsets
 from esarm_env.face.names import index_of
-from esarm_env.types import N_CHANNELS, SAMPLE_RATE_HZ
 
 BROW, JAW, TONGUE = index_of("browInnerUp"), index_of("jawOpen"), index_of("tongueOut")
 DURATION_S = 6.0

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import N_CHANNELS, SAMPLE_RATE_HZ, Utterance
 from esarm_env.corpus import folder as folder_module
 from esarm_env.corpus import survey as survey_module
 from esarm_env.corpus.alignment import AlignedTake
 from esarm_env.corpus.folder import FolderCorpus
 from esarm_env.corpus.survey import LONGEST_S, SHORTEST_S, UNCUT_S
-from esarm_env.errors import InputError
 from esarm_env.face import ARKIT_NAMES
-from esarm_env.types import N_CHANNELS, SAMPLE_RATE_HZ, Utterance
 
 WriteTake = Callable[..., None]
 Array = np.ndarray

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import N_CHANNELS, SAMPLE_RATE_HZ, Utterance
 from esarm_env.corpus import open_corpus
 from esarm_env.corpus.folder import FolderCorpus
-from esarm_env.errors import InputError
-from esarm_env.types import N_CHANNELS, SAMPLE_RATE_HZ, Utterance
 
 WriteTake = Callable[..., None]
 Array = np.ndarray

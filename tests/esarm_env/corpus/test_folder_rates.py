@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, SAMPLE_RATE_HZ, Utterance, n_frames_of
 from esarm_env.corpus import open_corpus
 from esarm_env.corpus.folder import FolderCorpus
-from esarm_env.errors import InputError
 from esarm_env.face import write_livelink_csv
-from esarm_env.types import FRAME_RATE_HZ, N_CHANNELS, SAMPLE_RATE_HZ, Utterance, n_frames_of
 
 WriteTake = Callable[..., None]
 Array = np.ndarray

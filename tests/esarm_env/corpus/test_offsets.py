@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from esarm_env.core.errors import InputError
 from esarm_env.corpus.offsets import OFFSETS_FILE, read_offsets, write_offsets
-from esarm_env.errors import InputError
 
 
 def test_offsets_come_back_as_written(tmp_path: Path) -> None:

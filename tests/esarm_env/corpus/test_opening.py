@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import esarm_env.corpus.synthetic
+from esarm_env.core.errors import InputError
 from esarm_env.corpus import CORPUS_NAMES, FolderCorpus, open_corpus
 from esarm_env.corpus.layouts import LAYOUTS
 from esarm_env.corpus.opening import GENERATED_CORPORA
-from esarm_env.errors import InputError
 
 
 @pytest.mark.parametrize("name", GENERATED_CORPORA)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from esarm_env.corpus.parallel import parallel_groups
-from esarm_env.types import Record
+from esarm_env.core.types import Record
+from esarm_env.corpus.splits import parallel_groups
 
 
 def record(speaker: str, emotion: str, intensity: int = 1) -> Record:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from esarm_env.core.errors import InputError
 from esarm_env.corpus import SPLITS, check_split
 from esarm_env.corpus.splits import (
     MIN_SENTENCES,
@@ -17,7 +18,6 @@ from esarm_env.corpus.splits import (
     choose_splits,
     split_in_blocks,
 )
-from esarm_env.errors import InputError
 
 
 @pytest.mark.parametrize("name", SPLITS)

@@ -11,14 +11,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from esarm_env.core.types import N_CHANNELS, SAMPLE_RATE_HZ
 from esarm_env.corpus import survey as survey_module
 from esarm_env.corpus.alignment import read_aligned
-from esarm_env.corpus.faults import Fault
-from esarm_env.corpus.index import TakeIndex
 from esarm_env.corpus.layouts import find_takes
-from esarm_env.corpus.survey import Survey, digest_of, survey
-from esarm_env.corpus.takes import Take
-from esarm_env.types import N_CHANNELS, SAMPLE_RATE_HZ
+from esarm_env.corpus.survey import Survey, TakeIndex, digest_of, survey
+from esarm_env.corpus.takes import Fault, Take
 
 WriteTake = Callable[..., None]
 Array = np.ndarray

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from esarm_env.corpus.sync import LONGEST_OFFSET_S, estimate_offset, frame_loudness
+from esarm_env.core.types import N_CHANNELS, FloatArray
+from esarm_env.corpus.offsets import LONGEST_OFFSET_S, estimate_offset, frame_loudness
 from esarm_env.face.names import index_of
-from esarm_env.types import N_CHANNELS, FloatArray
 
 RATE_HZ = 16_000
 ALL = np.ones(N_CHANNELS, dtype=np.bool_)

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from esarm_env.core.errors import InputError, MissingExtraError
+from esarm_env.core.types import EMOTIONS, N_CHANNELS, n_frames_of
 from esarm_env.corpus.synthetic import SyntheticCorpus, open_synthetic, synthetic_design
 from esarm_env.corpus.synthetic import corpus as corpus_module
-from esarm_env.corpus.synthetic.generate import INDEX_FILE
-from esarm_env.corpus.synthetic.plan import plan
-from esarm_env.corpus.synthetic.utterance import make_utterance
-from esarm_env.errors import InputError, MissingExtraError
-from esarm_env.types import EMOTIONS, N_CHANNELS, n_frames_of
+from esarm_env.corpus.synthetic.corpus import INDEX_FILE
+from esarm_env.corpus.synthetic.design import plan
+from esarm_env.corpus.synthetic.worker import make_utterance
 
 pytest.importorskip("espeakng_loader")
 
@@ -142,7 +142,7 @@ def test_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_failing_worker_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that dies must not leave a shorter corpus, and must say why."""
-    monkeypatch.setattr("esarm_env.corpus.synthetic.generate._WORKER_MODULE", "no_such_module")
+    monkeypatch.setattr("esarm_env.corpus.synthetic.corpus._WORKER_MODULE", "no_such_module")
     with pytest.raises(RuntimeError, match=re.escape("No module named no_such_module")):
         open_synthetic("synthetic-mead", size=8, cache_dir=tmp_path, progress=False)
     assert not list(tmp_path.rglob(INDEX_FILE)), "a failed corpus must not be cached"

@@ -7,16 +7,14 @@ import numpy as np
 import pytest
 
 from esarm_env.corpus.synthetic import rules, synthetic_design
-from esarm_env.corpus.synthetic.contact import contact_face, touches
-from esarm_env.corpus.synthetic.curves import smooth
+from esarm_env.corpus.synthetic.curves import measure_prosody, smooth
+from esarm_env.corpus.synthetic.design import PlannedUtterance
 from esarm_env.corpus.synthetic.espeak import Phoneme, VoiceSettings, synthesise
 from esarm_env.corpus.synthetic.motion import face_motion
-from esarm_env.corpus.synthetic.mouth import channels_of
-from esarm_env.corpus.synthetic.plan import PlannedUtterance
-from esarm_env.corpus.synthetic.prosody import measure_prosody
+from esarm_env.corpus.synthetic.mouth import channels_of, contact_face, touches
 from esarm_env.corpus.synthetic.sentences import MEAD_SENTENCES
 from esarm_env.corpus.synthetic.speakers import speaker_style
-from esarm_env.corpus.synthetic.utterance import make_utterance
+from esarm_env.corpus.synthetic.worker import make_utterance
 from esarm_env.face.names import ARKIT_NAMES, index_of
 
 pytest.importorskip("espeakng_loader")

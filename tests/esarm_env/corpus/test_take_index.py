@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from esarm_env.corpus import index as index_module
-from esarm_env.corpus.index import Entry, TakeIndex, stamp_of
+from esarm_env.corpus import survey as index_module
+from esarm_env.corpus.survey import Entry, TakeIndex, stamp_of
 from esarm_env.corpus.takes import Take
 
 

@@ -13,8 +13,8 @@ import gymnasium
 import pytest
 
 from esarm_env.doctor import ENVIRONMENT_CHECKS, Result, Subject, run_checks
-from esarm_env.env import SpeechAnimationEnv
-from esarm_env.task import AnimationTask
+from esarm_env.envs.scalar import SpeechAnimationEnv
+from esarm_env.task.animation_task import AnimationTask
 
 Register = Callable[..., str]
 Diagnose = Callable[..., dict[str, Result]]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import gymnasium
 import pytest
 
+from esarm_env.core.errors import InputError
 from esarm_env.doctor import (
     ENVIRONMENT_CHECKS,
     INSTALLATION_CHECKS,
@@ -19,7 +20,6 @@ from esarm_env.doctor import (
     Subject,
     run_checks,
 )
-from esarm_env.errors import InputError
 
 
 def run(*looks: Callable[[Subject], str], needs: tuple[str, ...] = ()) -> list[Result]:

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from esarm_env.core.errors import MissingExtraError
 from esarm_env.doctor import ENVIRONMENT_CHECKS, Result, Subject, run_checks
-from esarm_env.env import SpeechAnimationEnv
-from esarm_env.errors import MissingExtraError
-from esarm_env.making import make_env, make_vector_env
-from esarm_env.vector_env import SpeechAnimationVectorEnv
+from esarm_env.envs.registration import make_env, make_vector_env
+from esarm_env.envs.scalar import SpeechAnimationEnv
+from esarm_env.envs.vector import SpeechAnimationVectorEnv
 
 Step = tuple[Any, Any, Any, Any, dict[str, Any]]
 Diagnose = Callable[..., dict[str, Result]]

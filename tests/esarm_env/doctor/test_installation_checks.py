@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import Trajectories
 from esarm_env.doctor import INSTALLATION_CHECKS, Result, Subject, run_checks
-from esarm_env.errors import InputError
 from esarm_env.rewards import register_reward, registry
-from esarm_env.task import AnimationTask
-from esarm_env.types import Trajectories
+from esarm_env.task.animation_task import AnimationTask
 
 
 def look(name: str) -> Result:
@@ -136,7 +136,7 @@ def own_rewards(monkeypatch: pytest.MonkeyPatch, tiny_task: AnimationTask) -> No
     """Only what a test registers, and a task that needs no shipped file."""
     monkeypatch.setattr(registry, "_registered", {})
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: ())
-    monkeypatch.setattr("esarm_env.opening.open_problem", lambda: (tiny_task, None))
+    monkeypatch.setattr("esarm_env.task.opening.open_problem", lambda: (tiny_task, None))
 
 
 def test_every_installed_reward_is_imported() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from esarm_env.doctor import differences, shared_memory
-from esarm_env.doctor.sharing import spoil
+from esarm_env.doctor.determinism import spoil
 
 
 def objects(*values: Any) -> np.ndarray:

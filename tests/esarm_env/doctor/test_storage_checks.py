@@ -45,7 +45,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "corpus.npz").write_bytes(content)
     (folder / "assets.json").write_text(json.dumps({"format": 1, "files": {"corpus.npz": entry}}))
-    monkeypatch.setattr("esarm_env.shipped.ASSETS", folder)
+    monkeypatch.setattr("esarm_env.core.shipped.ASSETS", folder)
     return folder
 
 

@@ -11,8 +11,8 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from esarm_env.doctor import ENVIRONMENT_CHECKS, Result, Subject, run_checks
-from esarm_env.env import SpeechAnimationEnv
-from esarm_env.vector_env import SpeechAnimationVectorEnv
+from esarm_env.envs.scalar import SpeechAnimationEnv
+from esarm_env.envs.vector import SpeechAnimationVectorEnv
 
 Diagnose = Callable[..., dict[str, Result]]
 VectorStep = tuple[Any, Any, Any, Any, dict[str, Any]]

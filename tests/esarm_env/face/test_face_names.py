@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.face import (
     ARKIT_NAMES,
     MIRROR,

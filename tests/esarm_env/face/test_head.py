@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.face import ARKIT_NAMES, MIRROR, Head, index_of, load_head
 from esarm_env.face.shape_table import TARGETS
 

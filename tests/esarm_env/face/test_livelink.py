@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.face import index_of, read_livelink_csv, write_livelink_csv
 from esarm_env.face.livelink import read_recording
 

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.face.head import Head, load_head
 from esarm_env.face.names import index_of
 from esarm_env.face.render import PROFILE, Palette, Renderer, View, render
-from esarm_env.face.render.paint import corner_albedo, to_linear, to_srgb
-from esarm_env.face.render.shade import Mesh, light
+from esarm_env.face.render.shading import Mesh, corner_albedo, light, to_linear, to_srgb
 
 _SIZE = (96, 96)
 _BACKGROUND = (10, 200, 30)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.metrics import ClosureCounts, bilabial_closures, closure_events
 
 _SECOND_HALF = np.array([[0.5, 0.6]])

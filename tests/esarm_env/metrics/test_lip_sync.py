@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.face import UPPER_CHANNELS, Head, index_of, load_head
 from esarm_env.metrics import audio_rms, lip_speed, speech_lip_correlation
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.face import load_head
 from esarm_env.metrics import PRESETS, preset, vertex_error, vertex_error_of_meshes
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.face import Head, index_of
 from esarm_env.metrics import PRESETS, Variant, preset, vertex_error
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import esarm_env.metrics
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.face import MOUTH_CHANNELS, UPPER_CHANNELS, Head, index_of, load_head
 from esarm_env.metrics import (
     PRESETS,

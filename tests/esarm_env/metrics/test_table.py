@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.metrics import Quantity, Variant, table
 
 _COLUMNS = {

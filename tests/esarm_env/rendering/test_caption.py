@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from esarm_env.core.types import EMOTIONS
 from esarm_env.rendering.caption import BACKGROUND, Caption, CaptionWriter
-from esarm_env.types import EMOTIONS
 
 _CAPTION = Caption(
     "anna-01",

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import EMOTIONS, IntArray
 from esarm_env.rendering import EpisodeRenderer, EpisodeView, Scene
 from esarm_env.rendering.view import caption_of, labels_of
-from esarm_env.task import AnimationTask
-from esarm_env.types import EMOTIONS, IntArray
+from esarm_env.task.animation_task import AnimationTask
 
 MakeView = Callable[..., EpisodeView]
 

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.face import load_head
 from esarm_env.face.names import index_of
 from esarm_env.face.render import Renderer

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esarm_env.errors import InputError, MissingExtraError
+from esarm_env.core.errors import InputError, MissingExtraError
+from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray
 from esarm_env.rendering import Timing
 from esarm_env.rendering.sound import Seen, add_sound, find_ffmpeg, soundtrack
-from esarm_env.types import SAMPLE_RATE_HZ, FloatArray
 
 _TIMING = Timing(4, 4)  # 30 pictures a second, 8 late
 _PICTURE = SAMPLE_RATE_HZ / 30

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esarm_env.errors import InputError, MissingExtraError
+from esarm_env.core.errors import InputError, MissingExtraError
 from esarm_env.rendering import Window
 
 _SIZE = (60, 80)

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import RewardFunction, Trajectories
 from esarm_env.rewards import CombinedReward, RewardError, RewardTerm
-from esarm_env.task import AnimationTask
-from esarm_env.types import RewardFunction, Trajectories
+from esarm_env.task.animation_task import AnimationTask
 
 IDS = ("ben-04", "cleo-06", "dora-10")
 

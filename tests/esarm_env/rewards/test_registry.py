@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.rewards import InstalledReward, find_rewards, register_reward, reward_names
 
 OURS = ("accuracy", "eve", "learned", "lve")

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esarm_env.errors import InputError, MissingExtraError
+from esarm_env.core.errors import InputError, MissingExtraError
+from esarm_env.core.types import Trajectories
 from esarm_env.rewards import (
     CombinedReward,
     RewardError,
@@ -18,8 +19,7 @@ from esarm_env.rewards import (
     resolve_reward,
     reward_names,
 )
-from esarm_env.task import AnimationTask
-from esarm_env.types import Trajectories
+from esarm_env.task.animation_task import AnimationTask
 
 
 class Constant:

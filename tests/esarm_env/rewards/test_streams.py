@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from esarm_env.env import SpeechAnimationEnv
+from esarm_env.core.types import Trajectories
+from esarm_env.envs.scalar import SpeechAnimationEnv
+from esarm_env.envs.vector import SpeechAnimationVectorEnv
 from esarm_env.rewards import CombinedReward, RewardError, RewardTerm
 from esarm_env.sb3 import make_sb3_vec_env
-from esarm_env.task import AnimationTask
+from esarm_env.task.animation_task import AnimationTask
 from esarm_env.tokenizer.vq import CHANNELS
-from esarm_env.types import Trajectories
-from esarm_env.vector_env import SpeechAnimationVectorEnv
 
 StreamScores = dict[str, Any]
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from esarm_env.core.types import N_CHANNELS, FloatArray
 from esarm_env.face import load_head
 from esarm_env.tokenizer import PriorConfig, VQMotionTokenizer, train_tokenizer
 from esarm_env.tokenizer.training import TokenizerTrainer, squared_mm_metric
-from esarm_env.types import N_CHANNELS, FloatArray
 
 CONFIG = PriorConfig(
     n_tokens=8, hidden=16, code_dim=4, epochs=4, steps_per_epoch=4, batch_size=8, crop_chunks=4

@@ -13,13 +13,13 @@ import pytest
 import safetensors.torch
 import torch
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import N_CHANNELS, Corpus
+from esarm_env.core.weights import save_weights
 from esarm_env.face import MOUTH_CHANNELS, UPPER_CHANNELS
-from esarm_env.task import pad_stack
+from esarm_env.task.animation_task import pad_stack
 from esarm_env.tokenizer import VQMotionTokenizer, load_tokenizer
 from esarm_env.tokenizer.vq import TokenizerShape
-from esarm_env.types import N_CHANNELS, Corpus
-from esarm_env.weights import save_weights
 
 SHAPE = TokenizerShape(n_tokens=16, frames_per_chunk=4, hidden=32, code_dim=8)
 

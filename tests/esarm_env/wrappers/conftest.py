@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esarm_env.env import SpeechAnimationEnv
-from esarm_env.task import AnimationTask
+from esarm_env.envs.scalar import SpeechAnimationEnv
+from esarm_env.task.animation_task import AnimationTask
 
 MakeSlim = Callable[[], SpeechAnimationEnv]
 

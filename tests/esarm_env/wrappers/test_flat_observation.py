@@ -14,9 +14,9 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import FilterObservation, RecordEpisodeStatistics
 from stable_baselines3 import DQN
 
-from esarm_env.env import SpeechAnimationEnv
-from esarm_env.errors import InputError
-from esarm_env.task import AnimationTask
+from esarm_env.core.errors import InputError
+from esarm_env.envs.scalar import SpeechAnimationEnv
+from esarm_env.task.animation_task import AnimationTask
 from esarm_env.wrappers import FlatObservation
 
 MakeSlim = Callable[[], SpeechAnimationEnv]

@@ -12,8 +12,8 @@ from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3 import PPO
 
-from esarm_env.env import SpeechAnimationEnv
-from esarm_env.task import AnimationTask
+from esarm_env.envs.scalar import SpeechAnimationEnv
+from esarm_env.task.animation_task import AnimationTask
 from esarm_env.wrappers import FullSequenceObservation
 from esarm_env.wrappers.full_sequence import FullSequenceEncoder
 

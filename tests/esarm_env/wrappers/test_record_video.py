@@ -14,13 +14,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from esarm_env.conditions import ConditionEncoder
-from esarm_env.errors import InputError, MissingExtraError
-from esarm_env.face import load_head
-from esarm_env.face.names import index_of
-from esarm_env.rendering import EpisodeRenderer, EpisodeView
-from esarm_env.task import AnimationTask
-from esarm_env.types import (
+from esarm_env.core.errors import InputError, MissingExtraError
+from esarm_env.core.types import (
     N_CHANNELS,
     SAMPLE_RATE_HZ,
     Corpus,
@@ -29,6 +24,11 @@ from esarm_env.types import (
     Record,
     Utterance,
 )
+from esarm_env.face import load_head
+from esarm_env.face.names import index_of
+from esarm_env.rendering import EpisodeRenderer, EpisodeView
+from esarm_env.task.animation_task import AnimationTask
+from esarm_env.task.conditions import ConditionEncoder
 from esarm_env.wrappers.record_video import RecordVideo
 
 av = pytest.importorskip("av", reason="extra `video`")

@@ -11,10 +11,10 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import batch_space
 
-from esarm_env.env import SpeechAnimationEnv
-from esarm_env.errors import InputError
-from esarm_env.task import AnimationTask
-from esarm_env.vector_env import SpeechAnimationVectorEnv
+from esarm_env.core.errors import InputError
+from esarm_env.envs.scalar import SpeechAnimationEnv
+from esarm_env.envs.vector import SpeechAnimationVectorEnv
+from esarm_env.task.animation_task import AnimationTask
 from esarm_env.wrappers import FlatObservation, FullSequenceObservation, vector
 
 MakeSlim = Callable[[], SpeechAnimationEnv]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from reward.consensus import ExpectedErrors, collect_consensus
-from reward.consensus.batches import draw_batch
 from reward.consensus.data import FIRST_SAMPLE
+from reward.consensus.losses import draw_batch
 from reward.demonstrations import collect as roll_out_all
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from reward.consensus import ConsensusConfig, ConsensusModel
 from reward.consensus.network import load_consensus
-from reward.ensemble import EnsembleReward
-from reward.learned import LearnedReward, open_model
-from reward.model import RewardConfig, RewardTransformer
+from reward.plugins.ensemble import EnsembleReward
+from reward.plugins.learned import LearnedReward, open_model
+from reward.ranking.network import RewardConfig, RewardTransformer
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from reward.consensus import ConsensusTrainer
-from reward.consensus.batches import Batch
-from reward.consensus.losses import _noise_loss, _recorded_loss, member_loss
+from reward.consensus.losses import Batch, _noise_loss, _recorded_loss, member_loss
 from reward.consensus.member import Judgement
 from reward.consensus.training import scores_of
 

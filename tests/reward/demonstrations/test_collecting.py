@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import reward.demonstrations
-from esarm_env.errors import InputError
-from esarm_env.types import Trajectories
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import Trajectories
 from reward.demonstrations import (
     Demonstrations,
     Making,
@@ -30,7 +30,7 @@ from reward.demonstrations.corruptions import (
     row_rng,
 )
 from reward.demonstrations.ranked import padded
-from reward.pairs import RankedPairs
+from reward.pairs.from_ranks import RankedPairs
 
 UTTERANCES = np.array([4, 1, 5])
 LEVELS = (0.0, 0.5, 1.0)

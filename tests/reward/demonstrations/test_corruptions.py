@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.face import ARKIT_NAMES, MOUTH_CHANNELS, UPPER_CHANNELS
 from reward.demonstrations.corruptions import (
     FAMILIES,
@@ -21,8 +21,8 @@ from reward.demonstrations.corruptions import (
     registry,
     row_rng,
 )
-from reward.demonstrations.corruptions.codes import nearest_codes
-from reward.demonstrations.corruptions.spans import at_times, fitted, growing_span, stretched
+from reward.demonstrations.corruptions.curves import at_times, fitted, growing_span, stretched
+from reward.demonstrations.corruptions.tokens import nearest_codes
 
 HAPPY, SAD = 1, 4  # utterances of the tiny task; 5 is parallel to 4
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from esarm_env.types import Trajectories
+from esarm_env.core.types import Trajectories
 from reward.demonstrations import Demonstrations, Making
 from reward.demonstrations.order import Order
 

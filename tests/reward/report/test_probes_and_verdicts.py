@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from reward.report import PLAIN_PROBES, UNKNOWN, check_scores, judged, score_columns, shown
-from reward.report.probes import LOOP_FRAMES, frozen_first, frozen_mean, loop
+from reward.report.ordering import LOOP_FRAMES, frozen_first, frozen_mean, loop
 from reward.report.scorer import column_for
 
 

@@ -5,10 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from esarm_env.errors import InputError
-from train.overoptimise.curve import Curve, load_curve, mean_curve
+from esarm_env.core.errors import InputError
+from train.overoptimise.curve import QUICK, Curve, OveroptimiseConfig, load_curve, mean_curve
 from train.overoptimise.findings import points_of, verdict_of
-from train.overoptimise.settings import QUICK, OveroptimiseConfig
 
 
 def make_curve(*, proxy, lve, eve, n=40):

@@ -7,9 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-import train.loop
+import train.run.loop
 from train.cli import main
-from train.overoptimise.climbing import ClimbTrainer
+from train.overoptimise.climb import ClimbTrainer
 
 OPTIONS = (
     "--iterations", "2", "--measure-every", "1", "--utterances", "0", "--samples", "2",
@@ -92,7 +92,7 @@ def test_an_interrupted_curve_ends_in_the_same_numbers(measured, monkeypatch, tm
     with pytest.raises(SystemExit) as stopped:
         main(command)
     assert stopped.value.code == 130
-    assert (place / train.loop.CHECKPOINT).is_file()
+    assert (place / train.run.loop.CHECKPOINT).is_file()
     monkeypatch.setattr(ClimbTrainer, "advance", advance)
     main(command)
     with np.load(place / "curve.npz") as file:

@@ -11,16 +11,15 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from esarm_env.errors import InputError
-from esarm_env.opening import open_task
+from esarm_env.core.errors import InputError
+from esarm_env.task.opening import open_task
 from reward.demonstrations import load_demonstrations
 from train.cli import main
 from train.rounds.folders import check_rounds, open_rounds
-from train.rounds.hacked import find_hacked, most_disputed
-from train.run_folder import RunFolder
-from train.stages.all_rounds import demonstrations_of
+from train.rounds.rounds import find_hacked, most_disputed
+from train.run.run_folder import RunFolder
 from train.stages.demonstrate import DEMONSTRATIONS_FILE, HACKED_FILE
-from train.stages.reward import continue_from, run_reward
+from train.stages.reward import continue_from, demonstrations_of, run_reward
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ from typing import Any, Protocol
 
 import torch
 
-from agents.acceleration import PLAIN, Acceleration
-from train.bench.agents.bars import bars_of
+from agents.network.acceleration import PLAIN, Acceleration
 from train.bench.agents.cases import BACKENDS, Case, Sizes, reason_to_skip
+from train.bench.agents.table import bars_of
 from train.bench.environment import describe_machine
 
 LENGTHS, EPISODES, N_WINDOWS = (32, 64, 128, 256), (16, 64), 3

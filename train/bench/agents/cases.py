@@ -7,7 +7,7 @@ import importlib.util
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from agents.acceleration import PLAIN, Acceleration
+from agents.network.acceleration import PLAIN, Acceleration
 
 BACKENDS = {
     "ours": "SequencePPO",

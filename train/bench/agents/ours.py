@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.acceleration import PLAIN
-from agents.common.protocols import find_in_env
 from agents.common.update import token_terms
+from agents.network.acceleration import PLAIN
+from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.ppo import SequencePPO
-from agents.transformer import MotionTransformer, PolicyConfig
+from agents.protocols import find_in_env
 from train.bench.agents.cases import Case, phase, settle
 from train.bench.agents.problem import make_env, make_task
 

@@ -11,13 +11,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
 from esarm_env.audio.store import FeatureStore
-from esarm_env.conditions import ConditionEncoder
-from esarm_env.corpus import check_split
-from esarm_env.face.head import load_head
-from esarm_env.sb3 import make_sb3_vec_env
-from esarm_env.task import AnimationTask
-from esarm_env.tokenizer.vq import TokenizerShape, VQMotionTokenizer
-from esarm_env.types import (
+from esarm_env.core.types import (
     EMOTIONS,
     N_CHANNELS,
     SAMPLE_RATE_HZ,
@@ -28,6 +22,12 @@ from esarm_env.types import (
     Trajectories,
     Utterance,
 )
+from esarm_env.corpus import check_split
+from esarm_env.face.head import load_head
+from esarm_env.sb3 import make_sb3_vec_env
+from esarm_env.task.animation_task import AnimationTask
+from esarm_env.task.conditions import ConditionEncoder
+from esarm_env.tokenizer.vq import TokenizerShape, VQMotionTokenizer
 
 N_UTTERANCES = 64
 FEATURE_DIM = 35  # times 4 frames times 3 chunks: audio windows of 420

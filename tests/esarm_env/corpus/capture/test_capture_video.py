@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from esarm_env.core.errors import InputError
 from esarm_env.corpus.capture import HEADER, CaptureSummary, capture_video
 from esarm_env.corpus.capture import video as video_module
 from esarm_env.corpus.capture.faces import MEASURED_NAMES, Face, Picture, TrackerOpener
-from esarm_env.corpus.capture.table import CapturedTrack, write_track
-from esarm_env.corpus.capture.video import track_face
-from esarm_env.errors import InputError
+from esarm_env.corpus.capture.video import CapturedTrack, track_face, write_track
 from esarm_env.face.names import ARKIT_NAMES
 
 MakeFace = Callable[..., Face]

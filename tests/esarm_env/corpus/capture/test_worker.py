@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from esarm_env.core.errors import InputError
 from esarm_env.corpus.capture import CaptureSummary, worker
-from esarm_env.errors import InputError
 
 
 def test_every_order_is_answered_even_by_a_bug() -> None:

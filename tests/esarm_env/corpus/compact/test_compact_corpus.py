@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import Corpus
 from esarm_env.corpus.compact import CompactCorpus, write_compact
 from esarm_env.corpus.compact import corpus as reading
-from esarm_env.errors import InputError
-from esarm_env.types import Corpus
 
 CHOSEN = np.array([0, 1, 4, 5, 8, 11])
 FILES = ("corpus.json", "speech.opus", "motion.npz")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from esarm_env.corpus.compact.motion import pack_motion, unpack_motion
+from esarm_env.corpus.compact.corpus import pack_motion, unpack_motion
 
 
 def test_curves_come_back_within_half_a_step(rng: np.random.Generator) -> None:

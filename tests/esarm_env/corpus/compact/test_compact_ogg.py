@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from esarm_env.corpus.compact.ogg import normalised
+from esarm_env.corpus.compact.speech import normalised
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from esarm_env.core.errors import InputError
 from esarm_env.corpus.layouts import Found, find_takes
-from esarm_env.errors import InputError
 
 Plant = Callable[..., Path]
 Table = Callable[..., Found]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from esarm_env.corpus.faults import Fault
 from esarm_env.corpus.layouts import Found
 from esarm_env.corpus.layouts import registry as registry_module
 from esarm_env.corpus.layouts.pairing import Describe, Part
 from esarm_env.corpus.layouts.registry import find_takes
 from esarm_env.corpus.layouts.tree import File, Tree
+from esarm_env.corpus.takes import Fault
 
 Find = Callable[..., Found]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from esarm_env.core.errors import InputError
 from esarm_env.corpus.layouts import LAYOUTS, Found, find_takes
-from esarm_env.errors import InputError
 
 Find = Callable[..., Found]
 Plant = Callable[..., Path]
@@ -84,7 +84,7 @@ def test_a_layout_is_recognised_one_folder_deeper(find: Find, layout: str, depth
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_labels_are_valid(find: Find, layout: str) -> None:
     """A corpus refuses them only once a record is made of them."""
-    from esarm_env.types import Record
+    from esarm_env.core.types import Record
 
     for take in find(*TREES[layout][0]).takes:
         record = Record(take.id, take.speaker, take.emotion, take.intensity, take.text, n_frames=1)

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from esarm_env.core.errors import InputError
 from esarm_env.corpus.layouts import find_takes
 from esarm_env.corpus.layouts.tree import scan_tree
-from esarm_env.errors import InputError
 
 Plant = Callable[..., Path]
 

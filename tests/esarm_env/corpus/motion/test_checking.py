@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esarm_env.corpus.motion.checking import TOLERANCE, check_values
+from esarm_env.core.errors import InputError
 from esarm_env.corpus.motion.track import MotionTrack
-from esarm_env.errors import InputError
+from esarm_env.corpus.motion.validation import TOLERANCE, check_values
 from esarm_env.face import index_of
 
 _ALL = np.ones(52, dtype=np.bool_)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esarm_env.corpus.motion.gaps import LONGEST_GAP_S, fill_gaps
+from esarm_env.core.errors import InputError
 from esarm_env.corpus.motion.track import MotionTrack
-from esarm_env.errors import InputError
+from esarm_env.corpus.motion.validation import LONGEST_GAP_S, fill_gaps
 
 _ALL = np.ones(52, dtype=np.bool_)
 

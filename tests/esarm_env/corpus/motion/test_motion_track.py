@@ -9,9 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esarm_env.corpus.motion.timing import check_rate, check_times, rate_of
-from esarm_env.corpus.motion.track import Extent, MotionTrack, track_of_table
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
+from esarm_env.corpus.motion.track import (
+    Extent,
+    MotionTrack,
+    check_rate,
+    check_times,
+    rate_of,
+    track_of_table,
+)
 from esarm_env.face.names import ARKIT_NAMES
 
 _ALL = np.ones(52, dtype=np.bool_)

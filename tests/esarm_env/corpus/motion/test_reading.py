@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from esarm_env.core.errors import InputError
 from esarm_env.corpus.motion import (
     MOTION_SUFFIXES,
     Extent,
@@ -23,7 +24,6 @@ from esarm_env.corpus.motion import (
     measure_track,
     read_track,
 )
-from esarm_env.errors import InputError
 from esarm_env.face import ARKIT_NAMES, ORDERS, convert, write_livelink_csv
 
 _N = 40

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from esarm_env.core.errors import InputError
 from esarm_env.corpus.motion.resampling import (
     GRID_TOLERANCE_S,
     N_CROSSINGS,
@@ -16,7 +17,6 @@ from esarm_env.corpus.motion.resampling import (
     interpolate,
 )
 from esarm_env.corpus.motion.track import MotionTrack
-from esarm_env.errors import InputError
 
 _ALL = np.ones(52, dtype=np.bool_)
 _RATES = (24.0, 25.0, 29.97, 30.005, 50.0, 59.94, 60.0, 100.0, 120.0)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from esarm_env.types import N_CHANNELS, FloatArray, Record, Utterance
+from esarm_env.core.types import N_CHANNELS, FloatArray, Record, Utterance
 
 MakeUtterance = Callable[..., Utterance]
 

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import Corpus, Record, Utterance
 from esarm_env.corpus.realism import (
     Comparison,
     Figure,
@@ -22,9 +24,7 @@ from esarm_env.corpus.realism import (
     print_comparison,
 )
 from esarm_env.corpus.realism.description import Description, group_names
-from esarm_env.errors import InputError
 from esarm_env.face.names import index_of
-from esarm_env.types import Corpus, Record, Utterance
 
 JAW, BLINK = index_of("jawOpen"), index_of("eyeBlinkLeft")
 MakeUtterance = Callable[..., Utterance]

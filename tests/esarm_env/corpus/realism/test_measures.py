@@ -5,10 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from esarm_env.corpus.realism.figures import FIGURES, figures_of
-from esarm_env.corpus.realism.measures import measure
+from esarm_env.core.types import Utterance
+from esarm_env.corpus.realism.measures import FIGURES, figures_of, measure
 from esarm_env.face.names import index_of
-from esarm_env.types import Utterance
 
 JAW, CLOSE = index_of("jawOpen"), index_of("mouthClose")
 TIME_S = np.arange(90) / 30

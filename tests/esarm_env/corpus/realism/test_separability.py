@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from esarm_env.corpus.realism.separability import separability
+from esarm_env.corpus.realism.description import separability
 
 N_EACH, SPEAKERS, EMOTIONS = 6, ("anna", "ben", "cora", "dan"), ("angry", "happy", "sad")
 

@@ -10,10 +10,8 @@ from scipy.spatial.transform import Rotation
 
 from esarm_env.face import load_head
 from esarm_env.face.head import REQUIRED_REGIONS
-from esarm_env.face.loaders.alignment import Correspondence, align
-from esarm_env.face.loaders.landmarks import eye_landmarks, shared_landmarks
-from esarm_env.face.loaders.similarity import fit_similarity
-from esarm_env.face.loaders.surfaces import Surface, build_surface
+from esarm_env.face.loaders.alignment import Correspondence, align, fit_similarity
+from esarm_env.face.loaders.surfaces import Surface, build_surface, eye_landmarks, shared_landmarks
 
 _TURN = Rotation.from_euler("xyz", [8, 4, -3], degrees=True).as_matrix()
 _SCALE = 0.0011

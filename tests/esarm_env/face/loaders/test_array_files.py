@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.face.loaders.array_files import (
     as_faces,
     as_points,
@@ -17,7 +17,7 @@ from esarm_env.face.loaders.array_files import (
     read_arrays,
     stored_names,
 )
-from esarm_env.face.loaders.regions import read_regions
+from esarm_env.face.loaders.targets import read_regions
 
 _HERE = Path("x.npz")
 

@@ -14,13 +14,11 @@ import pytest
 from scipy import sparse
 from scipy.spatial.transform import Rotation
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.face import ARKIT_NAMES, Head, index_of, load_head
 from esarm_env.face.loaders import FlameMap, load_flame
-from esarm_env.face.loaders.alignment import Correspondence
-from esarm_env.face.loaders.flame_map import fit_flame_map
-from esarm_env.face.loaders.flame_model import FlameModel, read_flame, rotation_matrix
-from esarm_env.face.loaders.similarity import Similarity
+from esarm_env.face.loaders.alignment import Correspondence, Similarity
+from esarm_env.face.loaders.flame import FlameModel, fit_flame_map, read_flame, rotation_matrix
 from esarm_env.face.loaders.surfaces import build_surface
 from esarm_env.face.loaders.targets import check_placing
 

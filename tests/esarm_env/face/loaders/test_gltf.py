@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from esarm_env.errors import InputError, MissingExtraError
+from esarm_env.core.errors import InputError, MissingExtraError
 from esarm_env.face import ORDERS, index_of, load_head
 from esarm_env.face.loaders import load_gltf
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.face import ARKIT_NAMES, ORDERS, Head, index_of, load_head
 from esarm_env.face.loaders import load_ict_arrays, load_ict_folder
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.face import ARKIT_NAMES, load_head
 from esarm_env.face.loaders import open_head
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.face.loaders.plain_pickle import read_pickled_arrays
 
 

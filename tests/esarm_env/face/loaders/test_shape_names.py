@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from esarm_env.errors import InputError
+from esarm_env.core.errors import InputError
 from esarm_env.face import ARKIT_NAMES, index_of
-from esarm_env.face.loaders.shape_names import collect_fields, need_all_shapes, shape_of
+from esarm_env.face.loaders.targets import collect_fields, need_all_shapes, shape_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Evaluation while training: held-out utterances, paired differences, reward hacking."""

@@ -1,0 +1,154 @@
+"""What a policy is worth on utterances it is not trained on: proxy score, true errors, agreement.
+
+The callables hand each other whatever `write` returns; nothing is assumed about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from agents.monitoring.paired import DoubleArray
+
+Write = Callable[[BaseAlgorithm], Any]
+Score = Callable[[Any], npt.ArrayLike]
+Errors = Callable[[Any], Mapping[str, npt.ArrayLike]]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One look at the policy.
+
+    Attributes:
+        iteration: Roll-outs it has been trained on since the callback was made.
+        num_timesteps: Of the algorithm.
+        proxy: Shape (N,), what training is rewarded by; higher is better.
+        gold: True errors by name, (N,) each; lower is better. Empty without ground truth.
+        disagreement: Shape (N,), the ensemble's spread; None without one.
+    """
+
+    iteration: int
+    num_timesteps: int
+    proxy: DoubleArray
+    gold: Mapping[str, DoubleArray]
+    disagreement: DoubleArray | None
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of each figure: `proxy`, `gold_NAME`, `disagreement`."""
+        figures = {"proxy": self.proxy, **{f"gold_{k}": v for k, v in self.gold.items()}}
+        if self.disagreement is not None:
+            figures["disagreement"] = self.disagreement
+        return {name: _mean(values) for name, values in figures.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the same as tensors and plain values, as a checkpoint holds them."""
+        spread = self.disagreement
+        return {
+            "iteration": self.iteration,
+            "num_timesteps": self.num_timesteps,
+            "proxy": torch.from_numpy(self.proxy),
+            "gold": {name: torch.from_numpy(values) for name, values in self.gold.items()},
+            "disagreement": None if spread is None else torch.from_numpy(spread),
+        }
+
+    @staticmethod
+    def from_state(state: Mapping[str, Any]) -> Measurement:
+        """Return what `state_dict` was asked of."""
+        spread = state["disagreement"]
+        return Measurement(
+            iteration=state["iteration"],
+            num_timesteps=state["num_timesteps"],
+            proxy=state["proxy"].numpy(),
+            gold={name: values.numpy() for name, values in state["gold"].items()},
+            disagreement=None if spread is None else spread.numpy(),
+        )
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """How to look at a policy: on the same utterances, with the same random numbers, every time.
+
+    Attributes:
+        write: Called with the algorithm; returns its animations of N held-out utterances. It must
+            draw from generators of its own, or training would depend on being watched.
+        proxy: Called with these; returns the scores of the reward that is trained on, (N,).
+        gold: Called likewise; returns true errors by name, (N,) each, lower is better. None where
+            there is no ground truth.
+        members: Called likewise; returns the scores of an ensemble's members, (M, N); None without
+            one.
+
+    Raises:
+        ValueError: If both `gold` and `members` are None.
+    """
+
+    write: Write
+    proxy: Score
+    gold: Errors | None = None
+    members: Score | None = None
+
+    def __post_init__(self) -> None:
+        """Check that something can contradict the proxy."""
+        if self.gold is None and self.members is None:
+            raise ValueError(
+                "`gold` or `members` must be given, got neither: nothing could tell a better "
+                "policy from one that hacks the proxy"
+            )
+
+    def measure(self, algorithm: BaseAlgorithm, *, iteration: int) -> Measurement:
+        """Return what `algorithm` is worth now.
+
+        Raises:
+            ValueError: If a callable returns another shape, or a proxy score is not finite.
+        """
+        written = self.write(algorithm)
+        proxy = np.asarray(self.proxy(written), dtype=np.float64)
+        if proxy.ndim != 1 or len(proxy) < 2:
+            rule = "shape (N,) with N at least 2"
+            raise ValueError(f"`proxy` must return {rule}, got {proxy.shape}")
+        if not np.isfinite(proxy).all():
+            bad = proxy[~np.isfinite(proxy)][0]
+            raise ValueError(f"`proxy` must return finite scores, got {bad}")
+        return Measurement(
+            iteration=iteration,
+            num_timesteps=algorithm.num_timesteps,
+            proxy=proxy,
+            gold=self._errors(written, len(proxy)),
+            disagreement=self._disagreement(written, len(proxy)),
+        )
+
+    def _errors(self, written: Any, n: int) -> dict[str, DoubleArray]:
+        if self.gold is None:
+            return {}
+        errors = {k: np.asarray(v, dtype=np.float64) for k, v in self.gold(written).items()}
+        for name, values in errors.items():
+            if values.shape != (n,):
+                raise ValueError(f"`gold` must return shape ({n},), got {values.shape} for {name}")
+        # What a corpus never captured is nan everywhere, and no figure.
+        known = {name: values for name, values in errors.items() if np.isfinite(values).any()}
+        if not known:
+            got = ", ".join(errors) or "nothing"
+            raise ValueError(
+                f"`gold` must return at least one figure, got {got} without a finite value; "
+                "leave it out where there is no ground truth"
+            )
+        return known
+
+    def _disagreement(self, written: Any, n: int) -> DoubleArray | None:
+        if self.members is None:
+            return None
+        scores = np.asarray(self.members(written), dtype=np.float64)
+        if scores.ndim != 2 or len(scores) < 2 or scores.shape[1] != n:
+            rule = f"shape (M, {n}) with M at least 2"
+            raise ValueError(f"`members` must return {rule}, got {scores.shape}")
+        return np.asarray(scores.std(axis=0, ddof=1))
+
+
+def _mean(values: DoubleArray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else float("nan")

@@ -1,0 +1,104 @@
+"""Whole episodes of an environment's task: written with the policy, scored in one batch."""
+
+from __future__ import annotations
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+
+from agents.faults import TrainingFault, names_of
+from agents.network.acceleration import PLAIN, Acceleration
+from agents.network.transformer import MotionTransformer
+from agents.protocols import (
+    FloatArray,
+    IntArray,
+    ScoreFunction,
+    SequenceTask,
+    StreamScoreFunction,
+    find_in_env,
+)
+from agents.rollout.buffer import EpisodeBatch
+from agents.rollout.decoding import Decoding
+from agents.rollout.generation import generate
+
+
+def draw_utterances(pool: IntArray, *, size: int, rng: np.random.Generator) -> IntArray:
+    """Return `size` entries of `pool`, each at most once where there are enough."""
+    return rng.choice(pool, size=size, replace=size > len(pool))
+
+
+def write_episodes(
+    model: MotionTransformer,
+    env: VecEnv | None,
+    utterances: IntArray,
+    *,
+    decoding: Decoding,
+    seeds: IntArray,
+    by_stream: bool = False,
+    acceleration: Acceleration = PLAIN,
+) -> EpisodeBatch:
+    """Write and score one episode per entry of `utterances`; advantages and returns are 0.
+
+    Args:
+        model: The policy.
+        env: Offers `sequence_task` and `score_tokens`, or `score_streams`.
+        utterances: Shape (N,), indices; repeats are allowed.
+        decoding: How tokens are chosen.
+        seeds: Shape (N, n), from `sequence_seeds`.
+        by_stream: Whether to ask for a score per stream; their sum is the score.
+        acceleration: What may be traded for speed.
+
+    Raises:
+        TrainingFault: If a score is NaN or infinite, or scoring fails.
+    """
+    task: SequenceTask = find_in_env(env, "sequence_task")
+    condition = task.condition_of(utterances)
+    rollout = generate(
+        model,
+        task,
+        utterances,
+        condition=condition,
+        decoding=decoding,
+        seeds=seeds,
+        acceleration=acceleration,
+    )
+    written = (utterances, rollout.tokens, rollout.lengths, condition)
+    try:
+        scores, streams = _score(env, *written, by_stream=by_stream)
+    except RuntimeError as error:  # such as the RewardError of ESARM-v0
+        raise TrainingFault(f"scoring must not fail, got {error}") from error
+    fine = np.isfinite(scores)
+    if not fine.all():
+        raise TrainingFault(
+            f"scores must be finite, got {scores[~fine][0]} for {names_of(task, utterances[~fine])}"
+        )
+    empty = np.zeros_like(rollout.log_probs)
+    return EpisodeBatch(
+        utterances=utterances,
+        condition=condition,
+        tokens=rollout.tokens,
+        lengths=rollout.lengths,
+        log_probs=rollout.log_probs,
+        values=rollout.values,
+        scores=scores,
+        advantages=empty,
+        returns=empty,
+        stream_scores=streams,
+    )
+
+
+def _score(
+    env: VecEnv | None,
+    utterances: IntArray,
+    tokens: IntArray,
+    lengths: IntArray,
+    condition: FloatArray,
+    *,
+    by_stream: bool,
+) -> tuple[FloatArray, dict[str, FloatArray]]:
+    """Return scores (N,) and, if asked for, those of each stream, (N,) each."""
+    if not by_stream:
+        score: ScoreFunction = find_in_env(env, "score_tokens")
+        return score(utterances, tokens, lengths, condition), {}
+    score_streams: StreamScoreFunction = find_in_env(env, "score_streams")
+    streams = score_streams(utterances, tokens, lengths, condition)
+    return np.stack(list(streams.values())).sum(axis=0, dtype=np.float32), streams

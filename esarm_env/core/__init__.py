@@ -1,0 +1,1 @@
+"""The ground floor: what all four packages share; needs numpy and safetensors only."""

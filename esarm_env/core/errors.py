@@ -1,0 +1,37 @@
+"""The one error that means "what you gave us cannot be used".
+
+The command line turns it into a single line and exit code 2; a library caller catches it as the
+`ValueError` it is.
+
+Other libraries' errors in messages of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+class InputError(ValueError):
+    """An input of the user breaks a rule; the message names it, the rule, the value, the remedy."""
+
+
+class MissingExtraError(ImportError):
+    """An optional dependency is absent; the message holds the exact pip line."""
+
+    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+        """Say which `package` is missing, what for, and how to install the `extra` with it."""
+        super().__init__(f"{purpose} needs `{package}`: run `pip install 'esarm[{extra}]'`")
+        self._parts = (package, extra, purpose)
+
+    def __reduce__(self) -> tuple[Callable[[str, str, str], MissingExtraError], tuple[str, ...]]:
+        """Pickle: a worker process that lacks an extra must be able to say so."""
+        return _remake, self._parts
+
+
+def _remake(package: str, extra: str, purpose: str) -> MissingExtraError:
+    return MissingExtraError(package, extra=extra, purpose=purpose)
+
+
+def one_line(error: Exception) -> str:
+    """Return an error's text without line breaks; its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__

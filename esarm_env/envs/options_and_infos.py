@@ -1,0 +1,90 @@
+"""Arguments of vector environments: how many, and the options of `reset` for each.
+
+The `infos` of a vector environment, as Gymnasium lays them out, filled many rows at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import BoolArray, IntArray
+
+
+def check_count(value: Any, *, name: str) -> int:
+    """Return a number of environments.
+
+    Raises:
+        InputError: If it is no integer of at least 1.
+    """
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < 1:
+        raise InputError(f"`{name}` must be an integer of at least 1, got {value!r}")
+    return int(value)
+
+
+def options_of(options: Mapping[str, Any], row: int, *, num_envs: int) -> dict[str, Any]:
+    """Return the options of environment `row`: its own entry of those that come as a sequence.
+
+    Raises:
+        InputError: If a sequence does not hold `num_envs` values.
+    """
+    values = {}
+    for name, value in options.items():
+        each = isinstance(value, (list, tuple)) or np.ndim(value) > 0
+        if each and len(value) != num_envs:
+            raise InputError(f"`{name}` must be one value or {num_envs}, got {len(value)}")
+        values[name] = value[row] if each else value
+    return values
+
+
+def check_mask(mask: Any, *, num_envs: int) -> BoolArray:
+    """Return a `reset_mask`, shape (num_envs,); all environments for None.
+
+    Raises:
+        InputError: If it is not a bool array (num_envs,) with at least one True.
+    """
+    if mask is None:
+        return np.ones(num_envs, dtype=np.bool_)
+    right = isinstance(mask, np.ndarray) and mask.dtype == np.bool_ and mask.shape == (num_envs,)
+    if not right or not mask.any():
+        raise InputError(
+            f"`reset_mask` must be a bool array of shape ({num_envs},) with at least one True, "
+            f"got {mask!r}"
+        )
+    checked: BoolArray = mask
+    return checked
+
+
+Infos = dict[str, Any]
+
+
+def add_infos(infos: Infos, values: Mapping[str, Any], rows: IntArray, *, mask: BoolArray) -> None:
+    """Put the infos of some environments into `infos`, which changes in place.
+
+    Every key stands beside a mask `_key`, as `gymnasium.vector.VectorEnv` documents; rows without
+    the key hold zeros, or None in object arrays.
+
+    Args:
+        infos: Of all environments.
+        values: By key, an array whose first axis is that of `rows`, or a dict of such arrays.
+        rows: Which environments, shape (n,).
+        mask: The same as bool, shape (num_envs,).
+    """
+    for key, value in values.items():
+        if isinstance(value, dict):
+            array = infos.get(key, {})
+            add_infos(array, value, rows, mask=mask)
+        else:
+            array = infos.get(key)
+            if array is None:
+                # Of objects, `empty` makes None.
+                make = np.empty if value.dtype == np.object_ else np.zeros
+                array = make((len(mask), *value.shape[1:]), value.dtype)
+            array[rows] = value
+        infos[key] = array
+        known = infos.get(f"_{key}")
+        infos[f"_{key}"] = mask.copy() if known is None else known | mask

@@ -1,0 +1,67 @@
+"""What `gymnasium.make` and `gymnasium.make_vec` call for `ESARM-v0`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+from gymnasium.vector import VectorEnv
+
+from esarm_env import wrappers
+from esarm_env.core.errors import InputError
+from esarm_env.envs.scalar import SpeechAnimationEnv
+from esarm_env.envs.vector import SpeechAnimationVectorEnv
+from esarm_env.wrappers import vector as vector_wrappers
+
+SLIM = "slim"
+_WRAPPERS = {"full_sequence": "FullSequenceObservation", "flat": "FlatObservation"}
+OBSERVATIONS = (SLIM, *_WRAPPERS)
+
+
+def make_env(*, observation: str = SLIM, **kwargs: Any) -> gymnasium.Env[Any, Any]:
+    """Make `SpeechAnimationEnv`, in the wrapper that `observation` names.
+
+    Args:
+        observation: `slim`, `full_sequence` (the whole state, padded) or `flat` (one vector).
+        kwargs: Of `SpeechAnimationEnv`.
+
+    Raises:
+        InputError: If `observation` or another argument is not valid.
+    """
+    _check(observation)
+    env = SpeechAnimationEnv(**kwargs)
+    if observation == SLIM:
+        return env
+    wrapped: gymnasium.Env[Any, Any] = getattr(wrappers, _WRAPPERS[observation])(env)
+    return wrapped
+
+
+def make_vector_env(
+    num_envs: int = 1, *, observation: str = SLIM, **kwargs: Any
+) -> VectorEnv[Any, Any, Any]:
+    """Make `SpeechAnimationVectorEnv`, in the wrapper that `observation` names.
+
+    Args:
+        num_envs: Episodes at once.
+        observation: As of `make_env`.
+        kwargs: Of `SpeechAnimationVectorEnv`.
+
+    Raises:
+        InputError: If `observation` or another argument is not valid.
+    """
+    _check(observation)
+    env = SpeechAnimationVectorEnv(num_envs, **kwargs)
+    if observation == SLIM:
+        return env
+    wrapped: VectorEnv[Any, Any, Any] = getattr(vector_wrappers, _WRAPPERS[observation])(env)
+    return wrapped
+
+
+def _check(observation: str) -> None:
+    if observation not in OBSERVATIONS:
+        known = ", ".join(OBSERVATIONS)
+        raise InputError(f"`observation` must be one of {known}, got {observation!r}")
+
+
+# `gymnasium.make` looks here for the render modes before it makes anything.
+make_env.metadata = SpeechAnimationEnv.metadata  # type: ignore[attr-defined]

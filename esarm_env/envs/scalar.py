@@ -1,0 +1,304 @@
+"""`ESARM-v0`: one utterance is one episode, one action is one motion token."""
+
+from __future__ import annotations
+
+import operator
+from pathlib import Path
+from typing import Any, SupportsIndex
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import FRAME_RATE_HZ, BoolArray, FloatArray, IntArray, Trajectories
+from esarm_env.envs.episode_rules import EpisodeRules, check_options
+from esarm_env.envs.episode_slots import Observation
+from esarm_env.envs.sampling import Sampling
+from esarm_env.rendering import RENDER_MODES, EpisodeRenderer, EpisodeView, Timing
+from esarm_env.rewards import RewardChoice, resolve_reward
+from esarm_env.rewards.validation import ScoreStreams, score_streams_of
+from esarm_env.task.animation_task import AnimationTask
+from esarm_env.task.opening import open_problem
+
+
+class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
+    """Animate a face to speech, token by token; a terminal score says how well.
+
+    ## Description
+    An utterance is drawn, and the agent writes its facial motion as discrete tokens of a VQ motion
+    prior. A chunk of 4 frames (133 ms) is 4 tokens: mouth coarse, mouth fine, upper face coarse,
+    upper face fine. The audio is known in advance, so the observation looks a little ahead.
+
+    ## Action space
+    `Discrete(n_tokens)` (96 by default). The token means a code of the codebook whose turn it is:
+
+    | `step % 4` | the token means | codes |
+    |---|---|---|
+    | 0 | mouth (jaw, lips, cheeks, tongue), coarse | 0 to n_tokens - 1 |
+    | 1 | mouth, fine: added to the coarse code | 0 to n_tokens - 1 |
+    | 2 | upper face (eyes, brows, nose), coarse | 0 to n_tokens - 1 |
+    | 3 | upper face, fine | 0 to n_tokens - 1 |
+
+    ## Observation space
+    `Dict` of `Box`, freshly allocated at every step:
+
+    | key | shape | meaning | unit | low | high |
+    |---|---|---|---|---|---|
+    | `audio` | (window_dim,) | this chunk's features, 1 on each side | 20 dB, octaves | -8 | 8 |
+    | `condition` | (condition_dim,) | one-hots: emotion (9), intensity (3), speaker | - | 0 | 1 |
+    | `last_tokens` | (tokens_per_chunk,) | newest last, -1 if none | - | -1 | n_tokens - 1 |
+    | `step` | (1,) | tokens written so far | tokens | 0 | longest utterance |
+    | `utterance` | (1,) | index in the corpus | - | 0 | n_utterances - 1 |
+
+    With the shipped task `window_dim` is 420 (35 features x 4 frames x 3 chunks) and
+    `condition_dim` 21 (9 training speakers; any other is all zeros). The observation is small, not
+    Markov: `observation="full_sequence"` gives the whole state, `"flat"` one vector for MLPs.
+
+    ## Reward
+    0 until the last token, then the score of the finished animation, from minus to plus infinity;
+    0 is the mean of the least noisy demonstrations with the reward `learned`, and a perfect
+    animation gets 0 from `accuracy`, `lve` and `eve`. Discount 1.
+
+    ## Start
+    An utterance drawn from the split as `sampling` says; `reset(options=...)` with any of
+    `utterance` (id or index, of any split), `emotion`, `intensity` (1 to 3), `speaker` replays an
+    utterance, or animates it under another condition than the recorded one.
+
+    ## Termination
+    `terminated` at the end of the audio. Never `truncated`: there is no artificial limit.
+
+    ## Info
+    At the start `utterance_id`. At the end: `utterance_id`; `tokens`, shape (longest,), -1 behind
+    the last; `rewards`, the score of each term before its weight; and, unless `metrics=False`,
+    `lve` and `eve` in mm (mean over frames of the maximum over the region's vertices of the L2
+    error; nan where the corpus has not captured the region). The errors never enter the reward
+    unless it says that it needs them. `sequence_task.corpus.records` says what there is to replay,
+    and `sequence_task.demonstration(index)` are the recorded motion's tokens.
+
+    ## Arguments
+    | argument | default | meaning |
+    |---|---|---|
+    | `run` | None | run folder of `esarm run`; None is the task that ships with the package |
+    | `task` | None | an `AnimationTask` made by hand |
+    | `corpus` | None | name or folder of a corpus |
+    | `reward` | None | name, `RewardFunction`, or weights by name |
+    | `split` | `train` | `train`, `validation`, `test` |
+    | `sampling` | uniform | weights and buckets, see `Sampling` |
+    | `max_duration_s` | None | leave longer utterances out |
+    | `action_mask` | None | what `action_masks()` allows |
+    | `metrics` | True | whether the last `info` holds LVE and EVE |
+    | `render_mode` | None | `rgb_array` or `human` |
+
+    ## Version history
+    * v0: first version.
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012  # as Gymnasium declares it
+        "render_modes": list(RENDER_MODES),
+        "render_fps": FRAME_RATE_HZ,
+    }
+
+    def __init__(
+        self,
+        run: str | Path | None = None,
+        *,
+        task: AnimationTask | None = None,
+        corpus: str | None = None,
+        reward: RewardChoice = None,
+        split: str = "train",
+        sampling: Sampling | None = None,
+        max_duration_s: float | None = None,
+        action_mask: str | BoolArray | None = None,
+        metrics: bool = True,
+        render_mode: str | None = None,
+    ) -> None:
+        """Open a task and a reward.
+
+        Args:
+            run: A run folder of `esarm run`: its corpus, tokenizer and learned reward are used.
+                Without `run`, `task` and `corpus`, what ships with the package.
+            task: A task made by hand, instead of that of `run` (whose learned reward still serves).
+            corpus: Name or folder of a corpus instead. For a folder, a small tokenizer is trained
+                at the first use and cached.
+            reward: A registered name (`esarm rewards` lists them), any `RewardFunction`, or weights
+                by name, such as `{"learned": 1.0, "jerk": -0.1}`. By default `learned` where the
+                task comes with a trained reward model, else `accuracy` (minus LVE and EVE, which
+                needs ground truth).
+            split: `train`, `validation` or `test`.
+            sampling: Weights and buckets of utterances; None draws uniformly.
+            max_duration_s: Utterances longer than this many seconds are never drawn, and cannot be
+                chosen; the space of `step` shrinks with it.
+            action_mask: Which tokens `action_masks` allows in each slot of the chunk: None for all,
+                `demonstrated` for those that the training recordings use, or bool of shape
+                (tokens_per_chunk, n_tokens). `step` takes any token, masked or not.
+            metrics: Whether the last `info` holds LVE and EVE.
+            render_mode: `rgb_array` (`render` returns a picture), `human` (a window; extra
+                `render`), or None. Pictures are two chunks behind, see `esarm_env.rendering`.
+
+        Raises:
+            InputError: If something is unknown or missing; the message says what is valid.
+        """
+        self.sequence_task, run = open_problem(run, task=task, corpus=corpus)
+        self._rules = EpisodeRules(
+            self.sequence_task,
+            resolve_reward(reward, self.sequence_task, run),
+            split=split,
+            sampling=sampling or Sampling(),
+            max_duration_s=max_duration_s,
+            action_mask=action_mask,
+            metrics=metrics,
+        )
+        self.reward_function = self._rules.reward
+        self.utterances: IntArray = self._rules.utterances
+        self.render_mode = render_mode
+        self._renderer = None
+        if render_mode is not None:
+            self._renderer = EpisodeRenderer(self.sequence_task, render_mode=render_mode)
+            fps = Timing.of(self.sequence_task.tokenizer).fps
+            self.metadata = {**self.metadata, "render_fps": fps}
+        self.action_space = self._rules.action_space()
+        self.observation_space: spaces.Space[Any] = self._rules.observation_space()
+        self._n_tokens = self.sequence_task.n_tokens
+        self._per_chunk = self.sequence_task.tokens_per_chunk
+        # As many -1 in front as `last_tokens` shows before the start.
+        self._history: IntArray = np.full(self._per_chunk + self._rules.longest, -1)
+        self._step = self._length = 0
+        self._episode = -1
+        self._outcome: dict[str, Any] = {}
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an utterance; see "Start" above for `options`."""
+        given = check_options(options)
+        self._rules.check(given)  # first: a refused option leaves the episode as it was
+        super().reset(seed=seed)
+        if seed is not None:
+            self._episode = -1
+        wanted = given.get("utterance")
+        if wanted is None:
+            number = float(self.np_random.random())
+            utterance = self._rules.sampler.draw(number, self._episode + 1)
+        else:
+            utterance = self._rules.find(wanted)
+        self._utterance = utterance
+        self._condition = self._rules.condition(utterance, given)
+        self._episode += 1
+        self._windows = self.sequence_task.windows_of(utterance)
+        self._length = int(self.sequence_task.lengths[utterance])
+        self._step = 0
+        self._history.fill(-1)
+        self._outcome = {}
+        if self.render_mode == "human":
+            self.render()
+        return self._observe(), {"utterance_id": self._utterance_id()}
+
+    def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Write one token."""
+        if self._step >= self._length:
+            state = "ended" if self._length else "not begun"
+            raise RuntimeError(f"`step` must follow `reset`, got an episode that has {state}")
+        self._history[self._per_chunk + self._step] = self._checked(action)
+        self._step += 1
+        terminated = self._step == self._length
+        reward, info = self._finish() if terminated else (0.0, {})
+        if self.render_mode == "human":
+            self.render()
+        return self._observe(), reward, terminated, False, info
+
+    def render(self) -> Any:
+        """Return a picture, (480, 480, 3) uint8, with `rgb_array`; show it with `human`."""
+        if self._renderer is None:
+            gymnasium.logger.warn("`render_mode` must be set to render, got None")
+            return None
+        return self._renderer.render(self.episode_view())
+
+    def episode_view(self) -> EpisodeView:
+        """Return the episode as it is now, for a renderer.
+
+        Raises:
+            gymnasium.error.ResetNeeded: Before the first reset.
+        """
+        if not self._length:
+            raise gymnasium.error.ResetNeeded("`render` must follow `reset`, got none")
+        tokens = self._history[self._per_chunk : self._per_chunk + self._step].copy()
+        return EpisodeView(
+            self.sequence_task,
+            self._utterance,
+            tokens,
+            self._length,
+            self._condition,
+            self._outcome,
+        )
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        if self._renderer is not None:
+            self._renderer.close()
+
+    def action_masks(self) -> BoolArray:
+        """Return which tokens may come next, shape (n_tokens,); sb3-contrib looks for this name."""
+        mask: BoolArray = self._rules.mask[self._step % self._per_chunk]
+        return mask.copy()
+
+    def score_tokens(
+        self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> FloatArray:
+        """Score a batch of finished sequences as `step` would at their ends, shape (N,).
+
+        Trainers that write whole utterances call this once a batch; arguments as in `Trajectories`.
+        """
+        return self.reward_function.score(Trajectories(utterances, tokens, lengths, condition))
+
+    @property
+    def score_streams(self) -> ScoreStreams:
+        """As `score_tokens`, but a score per stream of tokens, `mouth` and `upper`, (N,) each.
+
+        They add up to `score_tokens`. There is no such attribute where the reward does not tell
+        (see `StreamedReward`).
+        """
+        return score_streams_of(self.reward_function)
+
+    def _checked(self, action: SupportsIndex) -> int:
+        try:
+            token = operator.index(action)
+        except TypeError:
+            token = -1
+        if not 0 <= token < self._n_tokens:
+            raise InputError(
+                f"`action` must be an integer in 0..{self._n_tokens - 1}, got {action!r}"
+            )
+        return token
+
+    def _utterance_id(self) -> str:
+        return self.sequence_task.corpus.records[self._utterance].id
+
+    def _observe(self) -> Observation:
+        step = self._step
+        chunk = min(step // self._per_chunk, len(self._windows) - 1)
+        return {
+            "audio": self._windows[chunk].copy(),
+            "condition": self._condition.copy(),
+            "last_tokens": self._history[step : step + self._per_chunk].copy(),
+            "step": np.array([step]),
+            "utterance": np.array([self._utterance]),
+        }
+
+    def _finish(self) -> tuple[float, dict[str, Any]]:
+        tokens = self._history[self._per_chunk :].copy()
+        trajectory = Trajectories(
+            np.array([self._utterance]),
+            tokens[None, : self._length].copy(),  # a reward may do what it likes with it
+            np.array([self._length]),
+            self._condition[None].copy(),
+        )
+        outcome = self._rules.finish(trajectory)
+        info: dict[str, Any] = {
+            "rewards": {name: float(scores[0]) for name, scores in outcome.terms.items()},
+            "tokens": tokens,
+            "utterance_id": self._utterance_id(),
+        }
+        info |= {name: float(values[0]) for name, values in outcome.errors.items()}
+        self._outcome = dict(info)  # wrappers add to theirs
+        return float(outcome.total[0]), info

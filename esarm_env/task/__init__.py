@@ -1,0 +1,1 @@
+"""The task: a corpus, its features, a motion tokenizer and a head, and the ways to open one."""

@@ -1,0 +1,332 @@
+"""What was last computed from a batch of trajectories, kept as long as that batch lives.
+
+Several reward terms and the metrics of `info` read the same animation; decoding it is half of what
+each of them costs.
+
+The task: a corpus, its features, a tokenizer and a head, answering in batches by index.
+
+The environment steps through it one token at a time, trainers take whole utterances from it, and
+rewards read the decoded motion of finished trajectories from it. It is the seam of DESIGN's data
+flow: `agents` sees it through a protocol and imports nothing.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+
+from esarm_env.audio.store import FeatureStore
+from esarm_env.core.types import Corpus, FloatArray, IntArray, Trajectories
+from esarm_env.face.head import Head
+from esarm_env.metrics import emotional_vertex_error, lip_vertex_error
+from esarm_env.task.conditions import ConditionEncoder
+from esarm_env.tokenizer.vq import VQMotionTokenizer
+
+Value = TypeVar("Value")
+
+
+class Latest:
+    """Values by name of the trajectories asked for last; empty again once these are gone.
+
+    A batch that was written into since counts as another one. Copies and pickles are empty.
+    """
+
+    def __init__(self) -> None:
+        self._batch: weakref.ref[Trajectories] | None = None
+        self._read: list[np.ndarray[Any, Any]] = []
+        self._values: dict[str, Any] = {}
+
+    def get(
+        self, trajectories: Trajectories, name: str, compute: Callable[[Trajectories], Value]
+    ) -> Value:
+        """Return `compute(trajectories)`, computed once; do not write into what is returned."""
+        if not self._holds(trajectories):
+            parts = (trajectories.utterance, trajectories.tokens, trajectories.lengths)
+            self._read = [part.copy() for part in parts]
+            self._values = {}
+            self._batch = weakref.ref(trajectories, self._forget)
+        if name not in self._values:
+            self._values[name] = compute(trajectories)
+        value: Value = self._values[name]
+        return value
+
+    def _holds(self, trajectories: Trajectories) -> bool:
+        if self._batch is None or self._batch() is not trajectories:
+            return False
+        parts = (trajectories.utterance, trajectories.tokens, trajectories.lengths)
+        return all(map(np.array_equal, parts, self._read))
+
+    def _forget(self, batch: weakref.ref[Trajectories]) -> None:
+        if batch is self._batch:
+            self._batch, self._read, self._values = None, [], {}
+
+    def __reduce__(self) -> tuple[type[Latest], tuple[()]]:
+        return Latest, ()
+
+
+# Chunks heard before and after the current one: 0.13 s each way, the reach of coarticulation.
+# With two each way a clone learns its training sentences by heart (LVE 3.5 against 3.2 mm on new
+# ones), because a window then holds whole words.
+CONTEXT_CHUNKS = 1
+# Utterances whose audio is kept in memory, about 25 kB each; of larger corpora the rest is read
+# from the feature store every time.
+N_KEPT = 4096
+
+
+@dataclass(frozen=True)
+class AnimationTask:
+    """Everything about speech, motion and tokens that does not depend on who acts.
+
+    Attributes:
+        corpus: Utterances by index.
+        features: Audio features of the same utterances.
+        tokenizer: Motion to tokens and back.
+        head: Where errors are measured.
+        conditions: Emotion, intensity and speaker as a vector.
+        context: Chunks of audio before and after the current one in a window.
+    """
+
+    corpus: Corpus
+    features: FeatureStore
+    tokenizer: VQMotionTokenizer
+    head: Head
+    conditions: ConditionEncoder
+    context: int = CONTEXT_CHUNKS
+    _chunks: dict[int, FloatArray] = field(default_factory=dict, init=False, repr=False)
+    _tokens: dict[int, IntArray] = field(default_factory=dict, init=False, repr=False)
+    _latest: Latest = field(default_factory=Latest, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check that features and corpus belong together."""
+        if len(self.features) != len(self.corpus):
+            raise ValueError(
+                f"`features` must hold {len(self.corpus)} utterances like the corpus, "
+                f"got {len(self.features)}"
+            )
+
+    @property
+    def n_tokens(self) -> int:
+        """Size of the action space."""
+        return self.tokenizer.n_tokens
+
+    @property
+    def tokens_per_chunk(self) -> int:
+        """Actions per chunk of frames."""
+        return self.tokenizer.tokens_per_chunk
+
+    @property
+    def token_streams(self) -> tuple[str, ...]:
+        """Stream of each token of a chunk, shape (tokens_per_chunk,): `mouth` or `upper`."""
+        return self.tokenizer.token_streams
+
+    @property
+    def chunk_dim(self) -> int:
+        """Width of the audio features of one chunk."""
+        return self.features.dim * self.tokenizer.frames_per_chunk
+
+    @property
+    def window_dim(self) -> int:
+        """Width of an audio window: a chunk and `context` chunks on each side."""
+        return self.chunk_dim * (2 * self.context + 1)
+
+    @property
+    def condition_dim(self) -> int:
+        """Width of a condition."""
+        return self.conditions.dim
+
+    @cached_property
+    def n_frames(self) -> IntArray:
+        """Frames of every utterance, shape (n_utterances,)."""
+        return np.array([record.n_frames for record in self.corpus.records], dtype=np.int64)
+
+    @cached_property
+    def lengths(self) -> IntArray:
+        """Tokens of every utterance, shape (n_utterances,)."""
+        chunks = -(-self.n_frames // self.tokenizer.frames_per_chunk)
+        return chunks * self.tokens_per_chunk
+
+    @cached_property
+    def index_of(self) -> dict[str, int]:
+        """Index of every utterance by its id."""
+        return {record.id: index for index, record in enumerate(self.corpus.records)}
+
+    def ids_of(self, utterances: IntArray) -> list[str]:
+        """Return the ids of `utterances` (N,), for messages."""
+        return [self.corpus.records[int(index)].id for index in utterances]
+
+    @cached_property
+    def fingerprint(self) -> dict[str, str]:
+        """Digests of what an agent's tokens depend on: `tokenizer` and `corpus`."""
+        return {
+            "tokenizer": self.tokenizer.content_hash(),
+            "corpus": self.corpus.content_hash,
+        }
+
+    @cached_property
+    def _conditions(self) -> FloatArray:
+        return self.conditions.encode_records(self.corpus.records)
+
+    def condition_of(self, utterances: IntArray) -> FloatArray:
+        """Return the recorded conditions, shape (N, condition_dim), a fresh copy."""
+        return self._conditions[utterances]
+
+    def chunks_of(self, utterance: int) -> FloatArray:
+        """Return the audio of every chunk, shape (context + n_chunks + context, chunk_dim).
+
+        The first and the last `context` rows are zero: what is heard outside the recording.
+        Do not write.
+        """
+        chunks = self._chunks.get(utterance)
+        if chunks is None:
+            chunks = audio_chunks(
+                self.features[utterance],
+                frames_per_chunk=self.tokenizer.frames_per_chunk,
+                context=self.context,
+            )
+            if len(self._chunks) < N_KEPT:
+                self._chunks[utterance] = chunks
+        return chunks
+
+    def windows_of(self, utterance: int) -> FloatArray:
+        """Return the audio window of every chunk, shape (n_chunks, window_dim), read-only."""
+        return sliding_windows(self.chunks_of(utterance), context=self.context)
+
+    def audio_windows(self, utterances: IntArray) -> FloatArray:
+        """Return windows of several utterances, zero-padded, shape (N, n_chunks, window_dim)."""
+        return pad_stack([self.windows_of(int(index)) for index in utterances])
+
+    def audio_chunks(self, utterances: IntArray) -> FloatArray:
+        """Return the features of each chunk alone, zero-padded, shape (N, n_chunks, D)."""
+        chunks = [self.chunks_of(int(index)) for index in utterances]
+        return pad_stack([padded[self.context : len(padded) - self.context] for padded in chunks])
+
+    def demonstration(self, utterance: int) -> IntArray:
+        """Return the recorded motion as tokens, shape (L,)."""
+        if utterance not in self._tokens:
+            self._tokens[utterance] = self.tokenizer.encode(self.corpus[utterance].motion)
+        return self._tokens[utterance]
+
+    def demonstrations(self, utterances: IntArray) -> IntArray:
+        """Return the recorded motions as tokens, shape (N, L), padded with -1."""
+        return pad_stack([self.demonstration(int(index)) for index in utterances], value=-1)
+
+    def recorded(self, utterances: IntArray) -> Trajectories:
+        """Return the recorded motions as trajectories: ground truth through the tokenizer."""
+        lengths = self.lengths[utterances]
+        tokens = self.demonstrations(utterances)
+        return Trajectories(utterances, tokens, lengths, self.condition_of(utterances))
+
+    def decode(self, trajectories: Trajectories) -> FloatArray:
+        """Return the motion of `trajectories`, shape (N, T, 52), held still after each end."""
+        n_frames = self.n_frames[trajectories.utterance]
+        whole = self.decode_chunks(trajectories)
+        return pad_stack([m[:n] for m, n in zip(whole, n_frames, strict=True)], edge=True)
+
+    def decode_chunks(self, trajectories: Trajectories) -> list[FloatArray]:
+        """Return the motion of each trajectory in whole chunks, each (T_i, 52), fresh arrays.
+
+        Asked again for the same batch, it is copied, not decoded.
+        """
+        rows = self._latest.get(trajectories, "chunks", self._decode_chunks)
+        return [motion.copy() for motion in rows]
+
+    def _decode_chunks(self, trajectories: Trajectories) -> list[FloatArray]:
+        rows: list[FloatArray] = []
+        frames = trajectories.lengths // self.tokens_per_chunk * self.tokenizer.frames_per_chunk
+        for begin in range(0, len(trajectories), 256):  # bounds the memory of the convolutions
+            part = trajectories[begin : begin + 256]
+            decoded = self.tokenizer.decode_batch(part.tokens, part.lengths)
+            counts = frames[begin : begin + 256]
+            rows += [motion[:count] for motion, count in zip(decoded, counts, strict=True)]
+        return rows
+
+    def target_motion(self, utterances: IntArray) -> FloatArray:
+        """Return recorded motion, shape (N, T, 52), held still after each end."""
+        return pad_stack([self.corpus[int(index)].motion for index in utterances], edge=True)
+
+    def errors_of_motion(self, motion: FloatArray, utterances: IntArray) -> dict[str, FloatArray]:
+        """Return `lve` and `eve` in mm, each (N,), of motion (N, T, 52) against the recordings."""
+        target = self.target_motion(utterances)
+        known: dict[str, Any] = {
+            "head": self.head,
+            "captured": self.corpus.captured,
+            "lengths": self.n_frames[utterances],
+        }
+        width = target.shape[1]
+        return {
+            "lve": lip_vertex_error(motion[:, :width], target, **known).astype(np.float32),
+            "eve": emotional_vertex_error(motion[:, :width], target, **known).astype(np.float32),
+        }
+
+    def errors(self, trajectories: Trajectories) -> dict[str, FloatArray]:
+        """Return `lve` and `eve` in mm of finished `trajectories`, each (N,)."""
+        errors = self._latest.get(trajectories, "errors", self._errors)
+        return {name: values.copy() for name, values in errors.items()}
+
+    def _errors(self, trajectories: Trajectories) -> dict[str, FloatArray]:
+        return self.errors_of_motion(self.decode(trajectories), trajectories.utterance)
+
+
+def audio_chunks(features: FloatArray, *, frames_per_chunk: int, context: int) -> FloatArray:
+    """Return the features chunk by chunk, with silence on both sides.
+
+    Args:
+        features: Shape (T, D); the last frame fills up the last chunk.
+        frames_per_chunk: Frames per chunk.
+        context: Rows of zeros before and after.
+
+    Returns:
+        Shape (context + n_chunks + context, frames_per_chunk * D).
+    """
+    missing = -len(features) % frames_per_chunk
+    filled = np.pad(features, ((0, missing), (0, 0)), mode="edge")
+    chunks = filled.reshape(-1, frames_per_chunk * features.shape[1])  # (C, frames_per_chunk * D)
+    return np.pad(chunks, ((context, context), (0, 0)))
+
+
+def sliding_windows(chunks: FloatArray, *, context: int) -> FloatArray:
+    """Return each chunk with its neighbours, as a read-only view.
+
+    Args:
+        chunks: Shape (..., context + n_chunks + context, W), contiguous.
+        context: Neighbours on each side.
+
+    Returns:
+        Shape (..., n_chunks, (2 * context + 1) * W): neighbours stand side by side in memory.
+    """
+    if not chunks.flags.c_contiguous:
+        raise ValueError(f"`chunks` must be contiguous, got strides {chunks.strides}")
+    *front, rows, width = chunks.shape
+    shape = (*front, rows - 2 * context, (2 * context + 1) * width)
+    return np.lib.stride_tricks.as_strided(chunks, shape, chunks.strides, writeable=False)
+
+
+def audio_windows(features: FloatArray, *, frames_per_chunk: int, context: int) -> FloatArray:
+    """Return, per chunk, the features of the chunk and `context` chunks on each side.
+
+    Args:
+        features: Shape (T, D); the last frame fills up the last chunk.
+        frames_per_chunk: Frames per chunk.
+        context: Chunks on each side; outside the recording they are zero.
+
+    Returns:
+        Shape (n_chunks, (2 * context + 1) * frames_per_chunk * D).
+    """
+    chunks = audio_chunks(features, frames_per_chunk=frames_per_chunk, context=context)
+    return sliding_windows(chunks, context=context).copy()
+
+
+def pad_stack(rows: Sequence[np.ndarray], *, value: float = 0, edge: bool = False) -> np.ndarray:
+    """Stack `rows` (L_i, ...) as (N, max L, ...), padded with `value` or with the last entry."""
+    width = max(len(row) for row in rows)
+    stacked = np.full((len(rows), width, *rows[0].shape[1:]), value, dtype=rows[0].dtype)
+    for out, row in zip(stacked, rows, strict=True):
+        out[: len(row)] = row
+        if edge:
+            out[len(row) :] = row[-1]
+    return stacked

@@ -1,0 +1,197 @@
+"""Open a task: that of a run folder, of a corpus, or of the files that ship with the package."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import hashlib
+import json
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+from esarm_env.audio.features import make_encoder
+from esarm_env.audio.store import FeatureStore, open_features
+from esarm_env.core.cache import cache_dir
+from esarm_env.core.errors import InputError
+from esarm_env.core.shipped import MINI_CORPUS, shipped_run
+from esarm_env.core.types import Corpus
+from esarm_env.corpus import CORPUS_NAMES, open_corpus
+from esarm_env.face.head import load_head
+from esarm_env.task.animation_task import AnimationTask
+from esarm_env.task.conditions import ConditionEncoder
+from esarm_env.tokenizer import PriorConfig, VQMotionTokenizer, load_tokenizer, train_tokenizer
+
+CORPUS_FILE, TOKENIZER_FILE = "corpus/corpus.json", "prior/tokenizer.safetensors"
+CORPUS_KEYS = ("corpus", "layout", "size", "seed", "encoder", "content_hash", "speakers")
+
+
+def open_problem(
+    run: str | Path | None = None,
+    *,
+    task: AnimationTask | None = None,
+    corpus: str | None = None,
+) -> tuple[AnimationTask, Path | None]:
+    """Open the task of an environment, and the run folder whose learned reward scores it.
+
+    | given | task | run |
+    |---|---|---|
+    | nothing | the one that ships with the package | the shipped one |
+    | `run` | the run's | `run` |
+    | `task`, with or without `run` | `task` | `run` or None |
+    | `corpus` by a name of ours | the corpus with the shipped tokenizer | the shipped one |
+    | `corpus` as a folder | the recordings with a tokenizer of their own | None |
+
+    The shipped tokenizer and reward model come from the rule model that all synthetic corpora are
+    made by; recordings of people are something else, and have no learned reward before a run.
+
+    Args:
+        run: A run folder.
+        task: A task made by hand.
+        corpus: A corpus by name or folder.
+
+    Raises:
+        InputError: If `corpus` is given beside one of the others, or something cannot be opened.
+    """
+    for name, other in (("run", run), ("task", task)):
+        if corpus is not None and other is not None:
+            raise InputError(f"`corpus` must be left out beside `{name}`, got {corpus!r}")
+    if run is None and task is None and (corpus is None or corpus in CORPUS_NAMES):
+        run = shipped_run()
+    folder = None if run is None else Path(run)
+    if task is not None:
+        return task, folder
+    return open_task(run if corpus is None else None, corpus=corpus), folder
+
+
+def open_task(run: str | Path | None = None, *, corpus: str | None = None) -> AnimationTask:
+    """Open the task of a run folder, of a corpus, or of the files that ship with the package.
+
+    Args:
+        run: A folder that the stages `corpus` and `prior` have filled; without `corpus`, None
+            stands for the shipped one.
+        corpus: Without `run`: a corpus by name, which gets the shipped tokenizer, or a folder of
+            recordings, for which a small tokenizer is trained at the first use and cached.
+
+    Raises:
+        InputError: If `run` lacks a stage, or both are given.
+    """
+    if run is None and corpus not in (None, MINI_CORPUS):
+        return _task_of_corpus(str(corpus))
+    if run is None:
+        run = shipped_run()
+    elif corpus is not None:
+        raise InputError(f"`corpus` must be left out beside `run`, got {corpus!r}")
+    source = read_corpus_file(Path(run))
+    opened = open_corpus(
+        source["corpus"],
+        size=source["size"],
+        seed=source["seed"],
+        layout=source["layout"],
+        verify=True,
+    )
+    if opened.content_hash != source["content_hash"]:
+        raise InputError(
+            f"{run}: its corpus {source['corpus']} must be as it was in training, "
+            "got other content; run the stages again in a new folder"
+        )
+    tokenizer = load_tokenizer(need_file(Path(run), TOKENIZER_FILE))
+    return assemble_task(opened, tokenizer, encoder=source["encoder"])
+
+
+def assemble_task(corpus: Corpus, tokenizer: VQMotionTokenizer, *, encoder: str) -> AnimationTask:
+    """Return the task of `corpus` with the features of `encoder`, computed at the first use."""
+    features = _features(corpus, encoder)
+    conditions = ConditionEncoder(training_speakers(corpus))
+    return AnimationTask(corpus, features, tokenizer, load_head(), conditions)
+
+
+def training_speakers(corpus: Corpus) -> tuple[str, ...]:
+    """Return the speakers of the training split, sorted."""
+    return tuple(sorted({corpus.records[int(i)].speaker for i in corpus.split("train")}))
+
+
+def read_corpus_file(run: Path) -> dict[str, Any]:
+    """Return what the stage `corpus` noted; it has at least the keys `CORPUS_KEYS`."""
+    path = need_file(run, CORPUS_FILE)
+    try:
+        source = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: must be JSON, got {error}; delete the stage's folder") from error
+    missing = [key for key in CORPUS_KEYS if not isinstance(source, dict) or key not in source]
+    if missing:
+        raise InputError(
+            f"{path}: must have {', '.join(CORPUS_KEYS)}, got none for {', '.join(missing)}; "
+            "delete the stage's folder"
+        )
+    return dict(source)
+
+
+def need_file(run: Path, name: str) -> Path:
+    """Return the path of a stage's file, or raise an error that names the stage to run."""
+    if not (run / name).is_file():
+        stage = name.split("/")[0]
+        raise InputError(
+            f"{run}: must hold the stage `{stage}`, got none; run `esarm {stage} --run {run}` first"
+        )
+    return run / name
+
+
+def _task_of_corpus(name: str) -> AnimationTask:
+    """Return the task of a corpus that no run folder stands for."""
+    corpus = open_corpus(name, verify=True)
+    if name in CORPUS_NAMES:
+        tokenizer = load_tokenizer(need_file(shipped_run(), TOKENIZER_FILE))
+    else:
+        tokenizer = _own_tokenizer(corpus)
+    return assemble_task(corpus, tokenizer, encoder="logmel")
+
+
+def _own_tokenizer(corpus: Corpus) -> VQMotionTokenizer:
+    """Return a tokenizer that is trained here, in seconds, and cached."""
+    config = PriorConfig(epochs=8, steps_per_epoch=20, batch_size=16, hidden=64)
+    key = hashlib.sha256(f"{corpus.content_hash}/{config}".encode()).hexdigest()[:24]
+    path = cache_dir() / "tokenizers" / f"{key}.safetensors"
+    if path.is_file():
+        return load_tokenizer(path)
+    motions = [corpus[int(index)].motion for index in corpus.split("train")]
+    tokenizer = train_tokenizer(motions, load_head(), config=config, seed=0, progress=True)
+    try:
+        tokenizer.save(path)
+    except OSError as error:
+        _warn_of_cache(f"{path.parent}: cannot be written ({error.strerror})")
+    return tokenizer.eval()
+
+
+def _features(corpus: Corpus, encoder: str) -> FeatureStore:
+    """Return the features of `corpus`; where the cache cannot be written, for this process only."""
+    made = make_encoder(encoder)
+    try:
+        return open_features(corpus, made, cache=cache_dir())
+    except InputError as error:
+        if _is_writable(cache_dir()):
+            raise
+        _warn_of_cache(str(error))
+    return open_features(corpus, made, cache=_cache_of_this_process())
+
+
+@functools.cache
+def _cache_of_this_process() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="esarm-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _warn_of_cache(reason: str) -> None:
+    warnings.warn(f"computed for this process only: {reason}", stacklevel=3)

@@ -1,0 +1,1 @@
+"""Labelled pairs of animations from automatic ranks, scores and human preferences."""

@@ -1,0 +1,106 @@
+"""Several learned rewards as one: registered as `ensemble`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import FloatArray, Trajectories
+from reward.plugins.learned import BATCH_SIZE, member_streams, open_model, score_with
+
+if TYPE_CHECKING:
+    from esarm_env.task.animation_task import AnimationTask
+    from reward.plugins.learned import RewardModel
+
+
+class EnsembleReward:
+    """The mean of several reward models; implements `RewardFunction`.
+
+    Each member's scores are standardised already (0 is the mean of its least noisy demonstrations,
+    1 their spread), so that a plain mean weighs all alike.
+    """
+
+    needs_ground_truth = False
+
+    def __init__(
+        self,
+        task: AnimationTask,
+        models: Sequence[RewardModel],
+        *,
+        batch_size: int = BATCH_SIZE,
+    ) -> None:
+        """Score animations of `task` with all `models`, `batch_size` animations at a time.
+
+        Raises:
+            InputError: If there is no model.
+        """
+        if not models:
+            raise InputError("`models` must hold at least one reward model, got none")
+        self._task, self._models, self._batch_size = task, tuple(models), batch_size
+
+    def __len__(self) -> int:
+        """Return the number of members."""
+        return len(self._models)
+
+    def score(self, trajectories: Trajectories) -> FloatArray:
+        """Return the mean of the members' scores, shape (N,)."""
+        mean: FloatArray = self.score_members(trajectories).mean(axis=0)
+        return mean
+
+    def score_members(self, trajectories: Trajectories) -> FloatArray:
+        """Return each member's scores, shape (M, N); their spread tells how far they disagree.
+
+        The motion is decoded once for all.
+        """
+        motions = self._task.decode_chunks(trajectories)
+        return score_with(
+            self._models,
+            self._task,
+            trajectories.utterance,
+            motions=motions,
+            condition=trajectories.condition,
+            batch_size=self._batch_size,
+        )
+
+    @property
+    def score_streams(self) -> Callable[[Trajectories], dict[str, FloatArray]]:
+        """`score` by stream of tokens, (N,) each; only where all models tell the same streams."""
+        if len({model.stream_names for model in self._models}) > 1 or not self._names:
+            raise AttributeError("`score_streams` must be told by all models alike")
+        return self._score_streams
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return self._models[0].stream_names
+
+    def _score_streams(self, trajectories: Trajectories) -> dict[str, FloatArray]:
+        motions = self._task.decode_chunks(trajectories)
+        parts = [
+            member_streams(
+                model,
+                self._task,
+                trajectories.utterance,
+                motions=motions,
+                condition=trajectories.condition,
+                batch_size=self._batch_size,
+            )
+            for model in self._models
+        ]
+        mean = np.concatenate(parts).mean(axis=0)  # (N, S)
+        return {name: mean[:, s] for s, name in enumerate(self._names)}
+
+
+def open_ensemble(task: AnimationTask, run: Path | None, argument: str) -> EnsembleReward:
+    """Mean of the learned rewards of several runs or weights files: `ensemble:RUN1,RUN2,...`."""
+    paths = [part.strip() for part in argument.split(",")]
+    twice = len({Path(part).expanduser().resolve() for part in paths}) < len(paths)
+    if "" in paths or twice:
+        raise InputError(
+            "`ensemble` must be followed by different run folders or weights files, "
+            f"RUN1,RUN2,..., got {argument!r}"
+        )
+    return EnsembleReward(task, [open_model(Path(part), task) for part in paths])

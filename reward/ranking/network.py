@@ -1,0 +1,158 @@
+"""The reward model: audio and motion interleaved, read by a causal transformer (paper Fig. 4).
+
+It reads decoded motion, not tokens, so that recordings and continuous policies can be scored too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from esarm_env.core.errors import InputError
+from esarm_env.core.weights import load_module, save_weights
+from reward.chunks import ChunkBatch
+
+POOLINGS = ("mean", "last")
+
+
+@dataclass(frozen=True)
+class RewardConfig:
+    """Sizes of the reward model and settings of its training.
+
+    Attributes:
+        n_layers: Transformer blocks.
+        n_heads: Attention heads.
+        width: Width of the residual stream, even.
+        dropout: In training.
+        epochs: Passes over the training utterances.
+        batch_size: Utterances per update; each brings one animation of every noise level.
+        learning_rate: Of AdamW, falling to zero along a cosine.
+        weight_decay: Of AdamW.
+        shortest_crop: Least share of an utterance that a training crop keeps.
+        pooling: What is the score of an animation: the `mean` over its chunks, or that of the
+            `last` one, which has seen all.
+    """
+
+    n_layers: int = 2
+    n_heads: int = 4
+    width: int = 96
+    dropout: float = 0.1
+    epochs: int = 10
+    batch_size: int = 16
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.01
+    shortest_crop: float = 0.5
+    pooling: str = "mean"
+
+
+class RewardTransformer(nn.Module):
+    """Scores animations; no score grows with length, see `RewardConfig.pooling`.
+
+    Shape letters: B batch, C chunks, A audio and M motion values per chunk, H width.
+    """
+
+    offset: Tensor
+    scale: Tensor
+    # What it is like beside other models, see `reward.plugins.learned.RewardModel`.
+    needs_condition = False
+    stream_names: tuple[str, ...] = ()
+
+    def __init__(self, config: RewardConfig, *, audio_dim: int, motion_dim: int) -> None:
+        """Build the model for chunks of `audio_dim` audio and `motion_dim` motion values."""
+        super().__init__()
+        if config.pooling not in POOLINGS:
+            raise InputError(
+                f"`reward.pooling` must be one of {', '.join(POOLINGS)}, got {config.pooling!r}"
+            )
+        self.config, self.audio_dim, self.motion_dim = config, audio_dim, motion_dim
+        width = config.width
+        self.from_audio = nn.Sequential(nn.LayerNorm(audio_dim), nn.Linear(audio_dim, width))
+        self.from_motion = nn.Linear(motion_dim, width)
+        self.kind = nn.Parameter(torch.randn(2, width) * 0.02)
+        layer = nn.TransformerEncoderLayer(
+            width,
+            config.n_heads,
+            dim_feedforward=4 * width,
+            dropout=config.dropout,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        )
+        self.transformer = nn.TransformerEncoder(
+            layer, config.n_layers, norm=nn.LayerNorm(width), enable_nested_tensor=False
+        )
+        self.to_score = nn.Linear(width, 1)
+        # Mean and spread of the raw score over the least noisy demonstrations, set after training.
+        self.register_buffer("offset", torch.zeros(()))
+        self.register_buffer("scale", torch.ones(()))
+
+    def forward(self, audio: Tensor, motion: Tensor, n_chunks: Tensor) -> Tensor:
+        """Return standardised scores, shape (B,).
+
+        Args:
+            audio: Shape (B, C, A).
+            motion: Shape (B, C, M).
+            n_chunks: Shape (B,), chunks that are not padding.
+        """
+        heard = self.from_audio(audio) + self.kind[0]
+        shown = self.from_motion(motion) + self.kind[1]
+        x = torch.stack([heard, shown], dim=2).flatten(1, 2)  # (B, 2C, H): a0 m0 a1 m1 ...
+        x = x + positions(x.shape[1], x.shape[2])
+        mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1])
+        # Causal attention never looks at the padding behind, so it needs no mask of its own.
+        hidden = self.transformer(x, mask=mask, is_causal=True)
+        per_chunk = self.to_score(hidden[:, 1::2])[..., 0]  # (B, C), after each motion chunk
+        if self.config.pooling == "last":
+            raw = per_chunk.gather(1, n_chunks[:, None] - 1)[:, 0]
+        else:
+            inside = torch.arange(motion.shape[1]) < n_chunks[:, None]
+            raw = (per_chunk * inside).sum(1) / n_chunks
+        return (raw - self.offset) / self.scale
+
+    def score_members(self, batch: ChunkBatch) -> Tensor:
+        """Return standardised scores as of an ensemble of one, shape (1, B, 1)."""
+        scores: Tensor = self(batch.audio, batch.motion, batch.n_chunks)
+        return scores[None, :, None]
+
+    def combine(self, scores: Tensor) -> Tensor:
+        """Return the scores (B, 1) of an ensemble of one (1, B, 1)."""
+        return scores[0]
+
+    def standardise(self, scores: Tensor) -> None:
+        """Make `scores`, as returned now for reference animations, have mean 0 and spread 1.
+
+        A single one has no spread, and leaves the scale as it is.
+        """
+        self.offset += scores.mean() * self.scale
+        if len(scores) > 1:
+            self.scale *= scores.std() + 1e-6
+
+    def save(self, path: Path) -> None:
+        """Write weights and sizes to one `.safetensors` file."""
+        sizes = {"audio_dim": self.audio_dim, "motion_dim": self.motion_dim}
+        config = asdict(self.config)
+        save_weights(path, self.state_dict(), kind="reward model", config=config, **sizes)
+
+
+def load_reward(path: Path) -> RewardTransformer:
+    """Read a model that `RewardTransformer.save` wrote, ready to score.
+
+    Raises:
+        InputError: If the file is missing, damaged, or something else.
+    """
+
+    def build(config: dict[str, Any], **sizes: int) -> RewardTransformer:
+        return RewardTransformer(RewardConfig(**config), **sizes)
+
+    return load_module(path, build, kind="reward model").requires_grad_(False)
+
+
+def positions(length: int, width: int) -> Tensor:
+    """Return sinusoidal positions (Vaswani et al. 2017), shape (length, width)."""
+    frequency = 10_000 ** (-torch.arange(0, width, 2) / width)
+    angle = torch.arange(length)[:, None] * frequency
+    return torch.cat([angle.sin(), angle.cos()], dim=1)

@@ -1,0 +1,139 @@
+"""Train the reward model on ranked demonstrations: one utterance, one crop, all levels."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from esarm_env.core.types import N_CHANNELS, FloatArray, IntArray
+from esarm_env.task.animation_task import AnimationTask
+from reward.chunks import ChunkBatch, make_chunks
+from reward.demonstrations import Demonstrations
+from reward.plugins.learned import LearnedReward
+from reward.rank_measures import pair_accuracy, ranking_loss
+from reward.ranking.network import RewardConfig, RewardTransformer
+from reward.resumable import ResumableTrainer
+
+
+class RewardTrainer(ResumableTrainer):
+    """Trains a `RewardTransformer`, one epoch a call of `advance`."""
+
+    model: RewardTransformer
+
+    def __init__(
+        self,
+        task: AnimationTask,
+        *,
+        train: Demonstrations,
+        validation: Demonstrations,
+        config: RewardConfig,
+        seed: int,
+    ) -> None:
+        """Prepare to learn the order of `train`.
+
+        Raises:
+            ValueError: If the demonstrations hold fewer than two noise levels.
+        """
+        if len(train.levels) < 2:
+            raise ValueError(
+                f"`train` must hold at least two noise levels, got {train.levels.tolist()}"
+            )
+        torch.manual_seed(seed)
+        self._task, self._train, self._validation, self._config = task, train, validation, config
+        self._motions = task.decode_chunks(train.trajectories)
+        self._groups = _by_utterance_and_level(train)
+        step = task.tokenizer.frames_per_chunk
+        model = RewardTransformer(
+            config, audio_dim=task.features.dim * step, motion_dim=N_CHANNELS * step
+        )
+        self._begin(
+            model,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            seed=seed,
+        )
+
+    @property
+    def n_total(self) -> int:
+        """Epochs to train."""
+        return self._config.epochs
+
+    def advance(self) -> dict[str, float]:
+        """Train one epoch; return its loss and the pair accuracy on the validation utterances."""
+        self.model.train()
+        order = self._rng.permutation(len(self._groups))
+        size = self._config.batch_size
+        losses = []
+        for begin in range(0, len(order), size):
+            progress = (self.n_done + begin / len(order)) / self.n_total
+            self._set_learning_rate(progress)
+            losses.append(self._update([self._groups[int(i)] for i in order[begin : begin + size]]))
+        self.n_done += 1
+        self.model.eval()
+        row = {"loss": float(np.mean(losses))}
+        if len(self._validation):
+            row["validation_pair_accuracy"] = float(self.accuracy(self._validation).mean())
+        return row
+
+    def accuracy(self, demonstrations: Demonstrations) -> FloatArray:
+        """Return the pair accuracy of each utterance of `demonstrations`."""
+        scores = LearnedReward(self._task, self.model).score(demonstrations.trajectories)
+        utterances = demonstrations.trajectories.utterance
+        return pair_accuracy(scores, demonstrations.epsilon, utterances)
+
+    def finish(self) -> RewardTransformer:
+        """Standardise the score on the least noisy demonstrations, and return the model."""
+        ranks = np.where(self._train.roll_outs, self._train.making.rank, np.inf)
+        best = self._train[ranks == ranks.min()]
+        scores = LearnedReward(self._task, self.model).score(best.trajectories)
+        self.model.standardise(torch.from_numpy(scores))
+        return self.model.eval()
+
+    def _update(self, groups: list[list[IntArray]]) -> float:
+        """Step on one animation per level of each group's utterance."""
+        rows = np.array([[self._rng.choice(level) for level in group] for group in groups])
+        batch = self._crop(make_chunks(
+            self._task,
+            self._train.trajectories.utterance[rows.ravel()],
+            [self._motions[row] for row in rows.ravel()],
+        ), n_levels=rows.shape[1])  # fmt: skip
+        scores = self.model(batch.audio, batch.motion, batch.n_chunks).view(rows.shape)
+        loss = ranking_loss(scores, torch.from_numpy(self._train.making.rank[rows]))
+        return self._step(loss)
+
+    def _crop(self, batch: ChunkBatch, *, n_levels: int) -> ChunkBatch:
+        """Keep one random stretch per utterance, the same at every level."""
+        shares = self._rng.uniform(self._config.shortest_crop, 1, len(batch.n_chunks) // n_levels)
+        places = self._rng.random(len(shares))
+        total = batch.n_chunks.numpy()
+        kept = np.ceil(total * np.repeat(shares, n_levels)).astype(np.int64)
+        first = np.floor((total - kept + 1) * np.repeat(places, n_levels)).astype(np.int64)
+        index = torch.from_numpy(first[:, None] + np.arange(kept.max()))
+        index = index.clamp(max=batch.audio.shape[1] - 1)[..., None]
+
+        def take(values: Tensor) -> Tensor:
+            return values.gather(1, index.expand(-1, -1, values.shape[2]))
+
+        return ChunkBatch(take(batch.audio), take(batch.motion), torch.from_numpy(kept))
+
+
+def _by_utterance_and_level(demonstrations: Demonstrations) -> list[list[IntArray]]:
+    """Return, per utterance and policy, the rows of each rank; those lacking one are left out.
+
+    Raises:
+        ValueError: If the policies have not the same number of ranks.
+    """
+    making, utterances = demonstrations.making, demonstrations.utterance
+    groups = []
+    for iteration in np.unique(making.iteration):
+        of_policy = making.iteration == iteration
+        levels = [of_policy & (making.rank == rank) for rank in np.unique(making.rank[of_policy])]
+        for utterance in np.unique(utterances[of_policy]):
+            rows = [np.flatnonzero(level & (utterances == utterance)) for level in levels]
+            if all(len(level) for level in rows):
+                groups.append(rows)
+    counts = {len(group) for group in groups}
+    if len(counts) > 1:
+        raise ValueError(f"`train` must hold as many ranks of each policy, got {sorted(counts)}")
+    return groups

@@ -1,0 +1,304 @@
+"""Opening a task and a reward: from a run folder, by name, or from nothing at all."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+from esarm_env.core.errors import InputError
+from esarm_env.core.shipped import shipped_run
+from esarm_env.core.types import Corpus
+from esarm_env.envs.scalar import SpeechAnimationEnv
+from esarm_env.task import opening
+from esarm_env.task.animation_task import AnimationTask
+from esarm_env.task.opening import (
+    assemble_task,
+    need_file,
+    open_problem,
+    open_task,
+    read_corpus_file,
+    training_speakers,
+)
+from esarm_env.tokenizer import PriorConfig, VQMotionTokenizer
+
+
+def test_speakers_are_those_of_the_training_split(tiny_corpus: Corpus) -> None:
+    """A stranger's own column would give the test split away."""
+    assert training_speakers(tiny_corpus) == ("anna", "ben", "cleo")
+
+
+def test_a_task_is_assembled_by_names(
+    tiny_corpus: Corpus, tiny_tokenizer: VQMotionTokenizer, tiny_task: AnimationTask
+) -> None:
+    """Features come from the cache; speakers from the split."""
+    task = assemble_task(tiny_corpus, tiny_tokenizer, encoder="logmel")
+    assert task.conditions == tiny_task.conditions
+    np.testing.assert_array_equal(task.windows_of(3), tiny_task.windows_of(3))
+    with pytest.raises(InputError, match=re.escape("`encoder` must be logmel, wavlm")):
+        assemble_task(tiny_corpus, tiny_tokenizer, encoder="mfcc")
+
+
+def source_of(corpus: Corpus) -> dict[str, Any]:
+    return {
+        "corpus": "synthetic-mead",
+        "size": 12,
+        "seed": 5,
+        "layout": "auto",
+        "encoder": "logmel",
+        "content_hash": corpus.content_hash,
+        "speakers": ["anna", "ben", "cleo"],
+    }
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path,
+    tiny_corpus: Corpus,
+    tiny_tokenizer: VQMotionTokenizer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """Return a folder as the stages `corpus` and `prior` leave it."""
+
+    def open_corpus(name: str, *, size: int | None, seed: int, layout: str, verify: bool) -> Corpus:
+        asked = (name, size, seed, layout)
+        assert asked == ("synthetic-mead", 12, 5, "auto"), "the run's own corpus was asked for"
+        assert verify, "a bad take that training left out would come back"
+        return tiny_corpus
+
+    monkeypatch.setattr(opening, "open_corpus", open_corpus)
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "corpus.json").write_text(json.dumps(source_of(tiny_corpus)))
+    tiny_tokenizer.save(tmp_path / "prior" / "tokenizer.safetensors")
+    return tmp_path
+
+
+def test_a_run_folder_gives_its_task(run: Path, tiny_task: AnimationTask) -> None:
+    """The environment of a run must be the one that its policy was trained in."""
+    for folder in (run, str(run)):
+        task = open_task(folder)
+        np.testing.assert_array_equal(task.windows_of(7), tiny_task.windows_of(7))
+        np.testing.assert_array_equal(task.demonstration(7), tiny_task.demonstration(7))
+        assert task.conditions == tiny_task.conditions
+    env = SpeechAnimationEnv(run)
+    assert env.reward_function.needs_ground_truth, "there is no learned reward in this run"
+    assert env.action_space.n == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [("corpus/corpus.json", "corpus"), ("prior/tokenizer.safetensors", "prior")],
+)
+def test_a_missing_stage_is_rejected(run: Path, name: str, stage: str) -> None:
+    """The message is the command that makes it."""
+    (run / name).unlink()
+    message = (
+        f"{run}: must hold the stage `{stage}`, got none; run `esarm {stage} --run {run}` first"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        open_task(run)
+
+
+def test_files_that_are_there_are_found(run: Path) -> None:
+    """A folder in a file's place is no file."""
+    assert need_file(run, "corpus/corpus.json") == run / "corpus" / "corpus.json"
+    with pytest.raises(InputError, match=re.escape("must hold the stage `corpus`, got none")):
+        need_file(run, "corpus")
+
+
+def test_another_corpus_than_in_training_is_rejected(run: Path, tiny_corpus: Corpus) -> None:
+    """Utterance indices would mean other sentences, and every score would be wrong."""
+    path = run / "corpus" / "corpus.json"
+    path.write_text(json.dumps(source_of(tiny_corpus) | {"content_hash": "0" * 64}))
+    message = (
+        f"{run}: its corpus synthetic-mead must be as it was in training, got other content; "
+        "run the stages again in a new folder"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        open_task(run)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"not json", b'{"corpus": "\xff"}'])
+def test_a_damaged_note_is_rejected(run: Path, content: bytes) -> None:
+    """After an interrupted copy the user must read which folder to delete, not a traceback."""
+    path = run / "corpus" / "corpus.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=re.escape(f"{path}: must be JSON, got ")) as caught:
+        open_task(run)
+    assert str(caught.value).endswith("; delete the stage's folder")
+
+
+@pytest.mark.parametrize(
+    "missing", [["corpus"], ["size", "encoder"], ["seed", "content_hash"], ["speakers"], []]
+)
+def test_a_note_without_its_keys_is_rejected(
+    run: Path, tiny_corpus: Corpus, missing: list[str]
+) -> None:
+    """A note of another version must not end in a KeyError; [] stands for JSON that is a list."""
+    path = run / "corpus" / "corpus.json"
+    source = {key: value for key, value in source_of(tiny_corpus).items() if key not in missing}
+    path.write_text(json.dumps(source if missing else list(source)))
+    keys = "corpus, layout, size, seed, encoder, content_hash, speakers"
+    message = (
+        f"{path}: must have {keys}, got none for {', '.join(missing) or keys}; "
+        "delete the stage's folder"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        open_task(run)
+
+
+def test_a_note_with_further_keys_is_allowed(run: Path, tiny_corpus: Corpus) -> None:
+    """A later version may note more; and `size` may be null, for all utterances."""
+    path = run / "corpus" / "corpus.json"
+    source = source_of(tiny_corpus) | {"made": "2026"}
+    path.write_text(json.dumps(source))
+    assert read_corpus_file(run) == source
+    path.write_text(json.dumps(source | {"size": None}))
+    assert read_corpus_file(run)["size"] is None
+
+
+def test_run_and_corpus_exclude_each_other(run: Path) -> None:
+    """Which of the two won would be a guess."""
+    message = "`corpus` must be left out beside `run`, got 'synthetic-mead'"
+    with pytest.raises(InputError, match=re.escape(message)):
+        open_task(run, corpus="synthetic-mead")
+
+
+def test_an_empty_name_is_no_corpus() -> None:
+    """A shell variable that was never set must not open the default corpus."""
+    with pytest.raises(InputError, match=re.escape("or a folder of recordings, got ''")):
+        open_task(corpus="")
+
+
+def test_recordings_get_a_tokenizer_of_their_own_once(
+    tiny_corpus: Corpus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The second `make` must take no training, and another corpus must not get this tokenizer."""
+    opened = use_tiny_corpus(tiny_corpus, monkeypatch, cache=tmp_path)
+    first = open_task(corpus="recordings")
+    assert first.n_tokens == 8
+    with monkeypatch.context() as patch:
+        patch.delattr(opening, "train_tokenizer")
+        second = open_task(corpus="recordings")
+    np.testing.assert_array_equal(first.demonstration(0), second.demonstration(0))
+    assert opened == ["recordings", "recordings"]
+    (path,) = (tmp_path / "tokenizers").iterdir()
+    path.unlink()
+    monkeypatch.delattr(opening, "train_tokenizer")
+    with pytest.raises(NameError, match="train_tokenizer"):
+        open_task(corpus="recordings")
+
+
+def use_tiny_corpus(
+    tiny_corpus: Corpus, monkeypatch: pytest.MonkeyPatch, *, cache: Path
+) -> list[str]:
+    """Let every corpus be `tiny_corpus` and every tokenizer small; return the names opened."""
+    small = PriorConfig(n_tokens=8, hidden=8, code_dim=4, epochs=1, steps_per_epoch=1, batch_size=4)
+    opened: list[str] = []
+
+    def open_corpus(name: str, *, verify: bool) -> Corpus:
+        assert verify, "a bad take must not stop the features"
+        opened.append(name)
+        return tiny_corpus
+
+    monkeypatch.setenv("ESARM_CACHE", str(cache))
+    monkeypatch.setattr(opening, "open_corpus", open_corpus)
+    monkeypatch.setattr(opening, "PriorConfig", lambda **_: small)
+    return opened
+
+
+@pytest.mark.parametrize("name", ["synthetic-mead", "synthetic-ravdess"])
+def test_synthetic_corpora_get_the_shipped_tokenizer(
+    name: str, tiny_corpus: Corpus, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    """A policy of the small corpus must mean the same by its tokens on a large one."""
+    opened = use_tiny_corpus(tiny_corpus, monkeypatch, cache=cache)
+    monkeypatch.delattr(opening, "train_tokenizer")
+    task, run = open_problem(corpus=name)
+    assert opened == [name]
+    assert task.n_tokens == 96
+    assert task.conditions.speakers == ("anna", "ben", "cleo"), "its own speakers"
+    assert run == shipped_run()
+
+
+def test_nothing_given_is_the_shipped_problem(cache: Path) -> None:
+    """Both ways to say it, and the folder that has the learned reward."""
+    for given in ({}, {"corpus": "synthetic-mini"}, {"run": shipped_run()}):
+        task, run = open_problem(**given)
+        assert run == shipped_run()
+        assert (task.corpus.name, len(task.corpus), task.n_tokens) == ("synthetic-mini", 240, 96)
+        assert task.conditions.speakers == tuple(f"S{number:02d}" for number in range(1, 10))
+
+
+def test_a_task_stays_as_it_is(tiny_task: AnimationTask, tmp_path: Path) -> None:
+    """The shipped reward would score tokens that mean something else."""
+    assert open_problem(task=tiny_task) == (tiny_task, None)
+    assert open_problem(str(tmp_path), task=tiny_task) == (tiny_task, tmp_path)
+
+
+def test_recordings_have_no_learned_reward(
+    tiny_corpus: Corpus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The shipped one has seen the rule model alone."""
+    use_tiny_corpus(tiny_corpus, monkeypatch, cache=tmp_path)
+    assert open_problem(corpus="recordings")[1] is None
+
+
+def test_a_corpus_excludes_run_and_task(tiny_task: AnimationTask, run: Path) -> None:
+    """Which of the two won would be a guess."""
+    message = "`corpus` must be left out beside `run`, got 'synthetic-mini'"
+    with pytest.raises(InputError, match=re.escape(message)):
+        open_problem(run, corpus="synthetic-mini")
+    message = "`corpus` must be left out beside `task`, got 'synthetic-mini'"
+    with pytest.raises(InputError, match=re.escape(message)):
+        open_problem(task=tiny_task, corpus="synthetic-mini")
+
+
+def test_a_cache_that_cannot_be_written_costs_time_alone(
+    tiny_corpus: Corpus, tiny_task: AnimationTask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In a container with a read-only home, the first line must still work."""
+    blocked = tmp_path / "a file where the folder should be"
+    blocked.touch()
+    use_tiny_corpus(tiny_corpus, monkeypatch, cache=blocked / "esarm")
+    with pytest.warns(UserWarning) as caught:
+        task = open_task(corpus="recordings")
+    said = [str(warning.message) for warning in caught]
+    assert len(said) == 2, "tokenizer and features"
+    assert all(text.startswith(f"computed for this process only: {blocked}") for text in said)
+    assert "set ESARM_CACHE to another" in said[1]
+    np.testing.assert_array_equal(task.features[3], tiny_task.features[3])
+    assert task.demonstration(0).max() < 8
+
+
+def test_an_error_that_is_not_the_cache_s_stays(
+    tiny_corpus: Corpus, tiny_tokenizer: VQMotionTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that are missing would be looked for twice, and the cache be blamed."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise InputError("no such weights")
+
+    monkeypatch.setattr(opening, "open_features", refuse)
+    with pytest.raises(InputError, match="no such weights"):
+        assemble_task(tiny_corpus, tiny_tokenizer, encoder="logmel")
+
+
+def test_nothing_at_all_gives_a_working_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first line that anyone types: offline, on a laptop, without a run or an extra."""
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    monkeypatch.delattr(opening, "train_tokenizer")
+    with gymnasium.make("ESARM-v0") as env:
+        obs, _ = env.reset(seed=0)
+        assert env.observation_space.contains(obs)
+        terminated, reward, info = False, 0.0, {}
+        while not terminated:
+            obs, reward, terminated, _, info = env.step(0)
+        assert info["rewards"] == {"learned": reward}
+        assert np.isfinite(reward)

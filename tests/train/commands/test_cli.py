@@ -1,0 +1,309 @@
+"""The commands as a user runs them, in miniature, and what they say to bad input."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from esarm_env.face import read_livelink_csv
+from train.cli import COMMANDS, main
+from train.run.run_folder import STAGES
+
+RATE_HZ = 16_000
+
+
+def refused(arguments, capsys):
+    """Run a command that must fail with exit code 2; return its one line."""
+    with pytest.raises(SystemExit) as stop:
+        main([str(argument) for argument in arguments])
+    assert stop.value.code == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("esarm: "), lines
+    return lines[0]
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_every_command_explains_itself(command, capsys):
+    """`--help` is the first thing a user reads."""
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"] if command else ["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert len(text.splitlines()) > 10 and "Attributes:" not in text
+
+
+def test_a_run_leaves_every_stage_and_a_report(finished_run):
+    """The report is what the whole pipeline is for."""
+    for stage in STAGES:
+        assert (finished_run / stage / "summary.json").is_file(), stage
+    assert not list(finished_run.glob(".*.partial"))
+    report = (finished_run / "report.md").read_text()
+    for part in ("mean over frames of max over lip vertices", "| 0.02 |", "| 1.00 |", "Wall time"):
+        assert part in report, part
+    assert "recorded corpus `recordings" in report
+    for picture in ("improvement.png", "training.png"):
+        assert (finished_run / picture).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_second_run_skips_what_is_finished_and_writes_json(finished_run, tmp_path, capsys):
+    """Running the same command again must cost seconds and change nothing."""
+    before = (finished_run / "clone" / "policy.safetensors").stat().st_mtime_ns
+    main(["run", "--run", str(finished_run), "--json", str(tmp_path / "all.json")])
+    assert (finished_run / "clone" / "policy.safetensors").stat().st_mtime_ns == before
+    figures = json.loads((tmp_path / "all.json").read_text())
+    assert set(figures) == set(STAGES)
+    rows = figures["evaluate"]["rows"]
+    assert {
+        "ground truth through the tokenizer",
+        "mean face of the condition",
+        "clone, greedy",
+        "clone, sampled",
+        "clone, epsilon 0.5",
+        "ppo, greedy",
+        "reinforce, sampled",
+    } <= set(rows)
+    for name in ("lve", "eve", "score"):
+        mean, low, high = rows["clone, greedy"][name]
+        assert low <= mean <= high
+    assert "clone, greedy" in capsys.readouterr().out
+
+
+def test_an_old_run_refuses_other_settings(finished_run, capsys):
+    """Silently keeping the old ones would label results wrongly."""
+    line = refused(["run", "--run", finished_run, "--set", "clone.epochs=5"], capsys)
+    assert "must keep its configuration" in line
+
+
+@pytest.mark.parametrize(("rate_hz", "n_rows"), [(30, 90), (60, 179)])
+def test_a_stereo_flac_becomes_a_live_link_csv(
+    finished_run, speech_file, tmp_path, rate_hz, n_rows
+):
+    """Three seconds at 44.1 kHz are 90 frames, whatever the file's rate."""
+    output = tmp_path / "out.csv"
+    main(
+        [
+            "animate",
+            str(speech_file),
+            "-o",
+            str(output),
+            "--run",
+            str(finished_run),
+            "--rate",
+            str(rate_hz),
+            "--emotion",
+            "happy",
+            "--intensity",
+            "3",
+        ]
+    )
+    motion, rate = read_livelink_csv(output)
+    assert motion.shape == (n_rows, 52) and rate == rate_hz
+    assert motion.min() >= 0 and motion.max() <= 1 and np.ptp(motion, axis=0).max() > 0.01
+
+
+def test_long_audio_is_joined_without_a_jump(finished_run, make_speech, tmp_path):
+    """Pieces are written on their own; a seam would show as a twitch every few seconds."""
+    path, output = tmp_path / "long.wav", tmp_path / "long.csv"
+    soundfile.write(path, make_speech(31, seed=3), RATE_HZ)
+    main(["animate", str(path), "-o", str(output), "--run", str(finished_run)])
+    motion, _ = read_livelink_csv(output)
+    assert len(motion) == 930
+    speed = np.abs(np.diff(motion, axis=0)).max(axis=1)
+    assert speed.max() <= 4 * np.percentile(speed, 95) + 0.05
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"not audio at all", "must be audio that libsndfile reads"),
+        (b"", "got an empty file (0 bytes)"),
+        ("silence", "must hold speech, got silence"),
+        ("nan", "samples must be finite"),
+        ("short", "duration must be 0.2 to 600 s, got 0.010 s"),
+    ],
+)
+def test_a_file_that_cannot_be_animated_leaves_the_output_alone(
+    content, message, finished_run, tmp_path, capsys
+):
+    """An old animation must not be lost to a broken recording."""
+    path, output = tmp_path / "speech.wav", tmp_path / "out.csv"
+    output.write_text("precious")
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        samples = {"silence": np.zeros(RATE_HZ), "nan": np.full(RATE_HZ, np.nan),
+                   "short": np.ones(160) * 0.1}[content]  # fmt: skip
+        soundfile.write(path, samples, RATE_HZ, subtype="FLOAT")
+    assert message in refused(["animate", path, "-o", output, "--run", finished_run], capsys)
+    assert output.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--emotion", "bored"], "`emotion` must be one of neutral, angry"),
+        (["--intensity", "4"], "`intensity` must be 1 to 3, got 4"),
+        (["--speaker", "eve"], "`speaker` must be one of ann, bob"),
+        (["--policy", "dqn"], "`policy` must be one of ppo, reinforce, clone"),
+        (["--rate", "25"], "`rate` must be 30 or 60"),
+        (["--temperature", "-1"], "`temperature` must be 0 (greedy) or at least 0.001, got -1"),
+        (["--temperature", "nan"], "`temperature` must be 0 (greedy) or at least 0.001, got nan"),
+        (["--seed", "-1"], "`seed` must be at least 0, got -1"),
+    ],
+)
+def test_an_unknown_choice_lists_the_valid_ones(
+    options, message, finished_run, speech_file, tmp_path, capsys
+):
+    """The message is the documentation at that moment."""
+    command = ["animate", speech_file, "-o", tmp_path / "o.csv", "--run", finished_run, *options]
+    assert message in refused(command, capsys)
+    assert not (tmp_path / "o.csv").exists()
+
+
+def test_a_recording_is_not_overwritten_by_its_animation(finished_run, speech_file, capsys):
+    """A name completed wrongly would replace the only copy of a recording by a table."""
+    before = speech_file.read_bytes()
+    command = ["animate", speech_file, "-o", speech_file, "--run", finished_run]
+    assert "`output` must be another file than the recording" in refused(command, capsys)
+    assert speech_file.read_bytes() == before
+
+
+def test_a_run_that_is_a_file_is_one_line(recordings, tmp_path, capsys):
+    """A mistyped `--run` ended in a traceback."""
+    taken = tmp_path / "taken"
+    taken.write_text("precious")
+    command = ["corpus", recordings, "--run", taken]
+    assert "`run` must be a folder that can be written, got" in refused(command, capsys)
+    assert taken.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["", "--audit"], "`corpus` must be a folder to audit, got none"),
+        (["x", "--audit", "--compare", "y"], "`--compare` must stand without `--audit`, got both"),
+        (["x", "--threads", "-1"], "`threads` must be at least 0, got -1"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(options, message, tmp_path, capsys):
+    """An empty shell variable would audit the current folder, and correct its offsets."""
+    assert message in refused(["corpus", *options, "--run", tmp_path / "run"], capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_file_and_a_missing_folder_are_one_line(
+    finished_run, speech_file, tmp_path, capsys
+):
+    """Both are typing mistakes, and typing mistakes are the most common errors."""
+    missing = tmp_path / "none.wav"
+    command = ["animate", missing, "-o", tmp_path / "o.csv", "--run", finished_run]
+    assert "no such file" in refused(command, capsys)
+    command = ["animate", speech_file, "-o", tmp_path / "no" / "o.csv", "--run", finished_run]
+    assert "folder" in refused(command, capsys)
+
+
+def test_a_run_that_lacks_a_stage_names_the_command(speech_file, tmp_path, capsys):
+    """`animate` before `run` is what happens on the first day."""
+    run = tmp_path / "empty"
+    command = ["animate", speech_file, "-o", tmp_path / "o.csv", "--run", run]
+    assert "run `esarm corpus" in refused(command, capsys)
+    assert "run `esarm corpus" in refused(["clone", "--run", run, "--preset", "demo"], capsys)
+
+
+def test_a_corrupt_policy_is_one_line(finished_run, speech_file, tmp_path, capsys):
+    """A copy that broke off must not look like a bug of ours."""
+    run = tmp_path / "copy"
+    shutil.copytree(finished_run, run)
+    policy = run / "improve" / "ppo" / "policy.safetensors"
+    policy.write_bytes(policy.read_bytes()[:300])
+    command = ["animate", speech_file, "-o", tmp_path / "o.csv", "--run", run, "--policy", "ppo"]
+    assert "must be a whole policy file" in refused(command, capsys)
+
+
+def test_a_folder_without_recordings_says_what_it_expects(tmp_path, capsys):
+    """Data formats are where users of this field lose most of their time."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "video.mp4").touch()
+    with pytest.raises(SystemExit) as stop:
+        main(["corpus", str(folder), "--run", str(tmp_path / "run")])
+    assert stop.value.code == 2
+    first, *layouts = capsys.readouterr().err.strip().splitlines()
+    assert first.startswith("esarm: ") and "found video.mp4" in first
+    told = [line.split(":")[0].strip() for line in layouts]
+    assert told == ["mead", "3d-etf", "beat", "ravdess", "livelink", "generic"]
+
+
+def test_a_missing_folder_says_which_corpora_there_are(tmp_path, capsys):
+    """A typo in a path must not read as an empty corpus."""
+    line = refused(["corpus", tmp_path / "data", "--run", tmp_path / "run"], capsys)
+    assert "synthetic-mead" in line
+
+
+def test_stages_run_one_by_one_like_the_pipeline(
+    recordings, finished_run, tiny_options, tmp_path, monkeypatch
+):
+    """The stages are commands of their own, and the seed decides the result, not the path."""
+    run = ["--run", str(tmp_path / "steps")]
+    main(["corpus", str(recordings), *run, *tiny_options()])
+    for stage in ("prior", "clone"):
+        main([stage, *run, "--json", str(tmp_path / f"{stage}.json")])
+    name = "clone/policy.safetensors"
+    assert (tmp_path / "steps" / name).read_bytes() == (finished_run / name).read_bytes()
+    assert json.loads((tmp_path / "clone.json").read_text())["epochs"] == 2
+
+
+def test_ctrl_c_is_one_line_and_leaves_no_half_written_stage(
+    recordings, tiny_options, tmp_path, capsys, monkeypatch
+):
+    """Interrupting a long run is normal, and the message says how to go on."""
+    from esarm_env.tokenizer.training import TokenizerTrainer
+
+    run = tmp_path / "run"
+    advance = TokenizerTrainer.advance
+
+    def interrupted(self):
+        if self.n_done == 1:
+            raise KeyboardInterrupt
+        return advance(self)
+
+    monkeypatch.setattr(TokenizerTrainer, "advance", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "--run", str(run), "--corpus", str(recordings), *tiny_options()])
+    assert stop.value.code == 130
+    assert "the same command goes on from here" in capsys.readouterr().err
+    assert not (run / "prior").exists() and (run / ".prior.partial" / "checkpoint.pt").is_file()
+    monkeypatch.setattr(TokenizerTrainer, "advance", advance)
+    main(["prior", "--run", str(run)])
+    assert len((run / "prior" / "metrics.csv").read_text().splitlines()) == 3
+
+
+def test_the_policy_of_least_true_error_animates(finished_run, speech_file, tmp_path):
+    """The learned score can rise while faces get worse; who wants a face must not get that one."""
+    best = json.loads((finished_run / "improve" / "summary.json").read_text())["best_on_validation"]
+    errors = best["errors_mm"]
+    assert set(errors) == {"clone", "ppo", "reinforce"}
+    relative = {
+        name: np.mean([error[key] / errors["clone"][key] for key in ("lve", "eve")])
+        for name, error in errors.items()
+    }
+    assert best["policy"] == min(relative, key=relative.get)
+    done = tmp_path / "done.json"
+    command = ["animate", speech_file, "-o", tmp_path / "a.csv", "--run", finished_run]
+    main([str(part) for part in (*command, "--json", done)])
+    assert json.loads(done.read_text())["policy"] == best["policy"]
+
+
+def test_before_reinforcement_learning_the_clone_animates(finished_run, speech_file, tmp_path):
+    """A run may stop at the clone."""
+    run = tmp_path / "run"
+    for part in ("config.yaml", "corpus", "prior", "clone"):
+        copy = shutil.copytree if (finished_run / part).is_dir() else shutil.copy
+        run.mkdir(exist_ok=True)
+        copy(finished_run / part, run / part)
+    done = tmp_path / "done.json"
+    command = ["animate", speech_file, "-o", tmp_path / "a.csv", "--run", run, "--json", done]
+    main([str(part) for part in command])
+    assert json.loads(done.read_text())["policy"] == "clone"

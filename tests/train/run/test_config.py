@@ -1,0 +1,83 @@
+"""Configurations: strict, complete, reusable."""
+
+import dataclasses
+import re
+
+import pytest
+import yaml
+
+from esarm_env.core.errors import InputError
+from train.run.config import PRESETS, Config, from_dict, make_config, read_yaml, to_dict
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_configuration_survives_its_yaml_file(name, tmp_path):
+    """`config.yaml` is what a published run is repeated from."""
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(to_dict(PRESETS[name])))
+    assert from_dict(read_yaml(path)) == PRESETS[name]
+    assert make_config(preset="demo", file=path) == PRESETS[name]
+
+
+def test_overrides_change_one_value_and_keep_the_rest():
+    """An override that fell back to defaults elsewhere would undo the preset."""
+    config = make_config(preset="small", overrides=["clone.epochs=3", "improve.algorithms=[ppo]"])
+    expected = dataclasses.replace(
+        PRESETS["small"],
+        clone=dataclasses.replace(PRESETS["small"].clone, epochs=3),
+        improve=dataclasses.replace(PRESETS["small"].improve, algorithms=("ppo",)),
+    )
+    assert config == expected
+
+
+def test_an_integer_is_accepted_where_a_float_is_wanted():
+    """`--set improve.kl_coef=1` must not need the dot."""
+    assert make_config(preset="demo", overrides=["improve.kl_coef=1"]).improve.kl_coef == 1.0
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("clone.epoch=3", "got clone.epoch"),
+        ("clones.epochs=3", "got clones"),
+        ("clone.epochs=many", "`clone.epochs` must be of type int, got 'many'"),
+        ("clone.epochs=true", "`clone.epochs` must be of type int, got True"),
+        ("clone.epochs=1.5", "`clone.epochs` must be of type int, got 1.5"),
+        ("demonstrate.epsilons=[a]", "`demonstrate.epsilons` must be of type float, got 'a'"),
+        ("demonstrate.epsilons=0.5", "`demonstrate.epsilons` must be of type tuple, got 0.5"),
+        ("clone=3", "`clone` must be a section, got 3"),
+        ("seed.x=3", "`seed.x` must name a setting, but seed is one already"),
+        ("clone.epochs", "`--set` must be KEY=VALUE, got 'clone.epochs'"),
+    ],
+)
+def test_a_setting_that_nobody_reads_is_an_error(override, message):
+    """A typo that is ignored costs a night of training."""
+    with pytest.raises(InputError, match=re.escape(message)):
+        make_config(preset="demo", overrides=[override])
+
+
+def test_an_unknown_preset_lists_the_valid_ones():
+    """The reader of the message should not have to open the source."""
+    with pytest.raises(InputError, match=re.escape("one of demo, small, paper, got 'huge'")):
+        make_config(preset="huge")
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [", "\x00"])
+def test_a_file_that_is_no_configuration_is_refused(text, tmp_path):
+    """The message names the file."""
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=re.escape(str(path))):
+        make_config(preset="demo", file=path)
+    with pytest.raises(InputError, match="must be a YAML file"):
+        read_yaml(tmp_path / "missing.yaml")
+
+
+def test_every_field_has_a_line_of_text():
+    """The docstrings are the reference of the configuration."""
+    for field in dataclasses.fields(Config):
+        section = type(getattr(Config(), field.name))
+        if dataclasses.is_dataclass(section):
+            missing = [f.name for f in dataclasses.fields(section) if f"{f.name}:" not in
+                       (section.__doc__ or "")]  # fmt: skip
+            assert not missing, f"{section.__name__} says nothing of {missing}"

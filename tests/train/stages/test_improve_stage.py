@@ -1,0 +1,141 @@
+"""The improve stage's settings, its alarm, and what it keeps over an interruption."""
+
+import dataclasses
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from agents.monitoring.hacking import RewardHackingWarning
+from esarm_env.core.errors import InputError
+from esarm_env.envs.scalar import SpeechAnimationEnv
+from train.policies import load_policy
+from train.run.config import PRESETS, ImproveConfig, make_config
+from train.run.run_folder import RunFolder
+from train.stages.improve import ImproveTrainer, make_ppo, run_improve
+
+
+@pytest.fixture
+def run_with(finished_run, tmp_path):
+    """A function that returns a copy of the run, without its last stages, with other settings."""
+
+    def copy(**improve):
+        path = tmp_path / "run"
+        shutil.copytree(finished_run, path)
+        for stage in ("improve", "evaluate"):
+            shutil.rmtree(path / stage)
+        run = RunFolder.open(path)
+        config = dataclasses.replace(run.config.improve, **improve)
+        run.config = dataclasses.replace(run.config, improve=config)
+        return run
+
+    return copy
+
+
+def make_trainer(run):
+    """Return a fresh trainer of the run."""
+    clone = load_policy(run.stage("clone") / "policy.safetensors")
+    env = SpeechAnimationEnv(run.path, reward=run.config.improve.reward, metrics=False)
+    algorithm = make_ppo(env, clone, run.config.improve, seed=run.config.seed)
+    return ImproveTrainer(algorithm, clone, run)
+
+
+def test_advantages_are_by_stream_just_where_the_reward_tells(run_with):
+    """`auto` must neither fail on one score nor leave two scores mixed."""
+    run = run_with(reward="accuracy")
+    assert make_trainer(run).algorithm.stream_advantages
+    for reward, choice in (("jerk", "auto"), ("accuracy", "off")):
+        config = dataclasses.replace(run.config.improve, reward=reward, stream_advantages=choice)
+        run.config = dataclasses.replace(run.config, improve=config)
+        assert not make_trainer(run).algorithm.stream_advantages
+
+
+def test_settings_reach_the_algorithm(run_with):
+    """A setting that goes nowhere would be tuned for hours."""
+    run = run_with(temperature=0.7, value_warmup=3, kl_target=0.02)
+    algorithm = make_trainer(run).algorithm
+    assert (algorithm.temperature, algorithm.value_warmup, algorithm.kl_target) == (0.7, 3, 0.02)
+    assert make_trainer(run).callback is None
+    off = dataclasses.replace(run.config.improve, kl_target=0.0)
+    run.config = dataclasses.replace(run.config, improve=off)
+    assert make_trainer(run).algorithm.kl_target is None
+
+
+def test_an_interruption_keeps_the_adapted_coefficient_and_the_alarms_window(run_with):
+    """Starting from the configured coefficient again would change what comes after."""
+    run = run_with(kl_target=1e-9, iterations=4, alarm="warn", reward="accuracy")
+    straight = make_trainer(run)
+    for _ in range(4):
+        straight.advance()
+    first = make_trainer(run)
+    for _ in range(2):
+        first.advance()
+    assert first.algorithm.kl_coef != run.config.improve.kl_coef
+    second = make_trainer(run)
+    second.load_state_dict(first.state_dict())
+    for _ in range(2):
+        second.advance()
+    assert second.algorithm.kl_coef == straight.algorithm.kl_coef
+    for name, weight in straight.algorithm.model.state_dict().items():
+        assert torch.equal(weight, second.algorithm.model.state_dict()[name]), name
+    seen = [[m.iteration for m in t.callback.history] for t in (straight, second)]
+    assert seen[0] == seen[1] == [0, 1, 2, 3, 4]
+    pairs = zip(straight.callback.history, second.callback.history, strict=True)
+    for one, two in pairs:
+        np.testing.assert_array_equal(one.proxy, two.proxy)
+
+
+def test_an_alarm_stops_training_and_is_in_the_summary(run_with, monkeypatch):
+    """Who asks for `stop` wants the policy of before the hacking, and to be told."""
+    run = run_with(alarm="stop", iterations=6)
+    trainer = make_trainer(run)
+    callback = trainer.callback
+    figures = iter(range(100))
+
+    def hack(_):
+        number = float(next(figures))
+        return np.array([number, number + 1]), {"lve": np.array([number, number + 2])}
+
+    held_out = dataclasses.replace(
+        callback.held_out, write=hack, proxy=lambda w: w[0], gold=lambda w: w[1]
+    )
+    monkeypatch.setattr(callback, "held_out", held_out)
+    with pytest.warns(RewardHackingWarning, match="training stops with the weights of iteration 0"):
+        while trainer.n_done < trainer.n_total:
+            row = trainer.advance()
+    assert trainer.n_done == trainer.n_total == 1
+    assert "validation_lve_mm" in row
+    heard = trainer.heard()
+    assert heard["stopped"]
+    assert "while worse: gold_lve" in heard["alarms"][0]
+    clone = load_policy(run.stage("clone") / "policy.safetensors").state_dict()
+    for name, weight in trainer.algorithm.model.state_dict().items():
+        assert torch.equal(weight, clone[name]), name
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("improve.alarm=loud", "`improve.alarm` must be one of off, warn, stop, got 'loud'"),
+        (
+            "improve.stream_advantages=perhaps",
+            "`improve.stream_advantages` must be one of auto, on, off, got 'perhaps'",
+        ),
+    ],
+)
+def test_unknown_choices_are_refused(run_with, setting, message):
+    """A misspelt alarm would never ring."""
+    name, value = setting.removeprefix("improve.").split("=")
+    run = run_with(**{name: value})
+    with pytest.raises(InputError, match=re.escape(message)):
+        run_improve(run)
+
+
+def test_on_and_off_are_words_though_yaml_reads_them_as_truth():
+    """`--set improve.alarm=off` must mean what it says."""
+    settings = ["improve.alarm=off", "improve.stream_advantages=on"]
+    improve = make_config(preset="demo", overrides=settings).improve
+    assert (improve.alarm, improve.stream_advantages) == ("off", "on")
+    assert ImproveConfig() == PRESETS["demo"].improve

@@ -1,0 +1,218 @@
+"""Weights at half their size.
+
+Turn a finished run into the folder that ships with the package.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import soundfile
+import torch
+
+from esarm_env.core.errors import InputError
+from esarm_env.core.shipped import MANIFEST_FILE, MANIFEST_FORMAT, MINI_CORPUS, describe_file
+from esarm_env.core.weights import KEY, save_weights
+from esarm_env.corpus.compact import CompactCorpus, write_compact
+from esarm_env.corpus.opening import GENERATED_CORPORA
+from esarm_env.corpus.splits import SPLITS
+from esarm_env.rewards import REWARD_FILE
+from esarm_env.task.animation_task import AnimationTask
+from esarm_env.task.opening import (
+    CORPUS_FILE,
+    TOKENIZER_FILE,
+    assemble_task,
+    open_task,
+    read_corpus_file,
+    training_speakers,
+)
+from esarm_env.tokenizer import load_tokenizer
+from reward.demonstrations import Demonstrations, load_demonstrations
+from reward.plugins.learned import open_learned
+from train.assets.figures import measure, roll_out
+from train.assets.selection import choose_utterances
+from train.policies import POLICY_FILE, load_policy
+from train.run.run_folder import RunFolder
+from train.stages.demonstrate import DEMONSTRATIONS_FILE
+
+
+def halve(source: Path, target: Path) -> None:
+    """Copy a file of weights with its matrices in half precision; equal input, equal bytes.
+
+    `esarm_env.core.weights.load_module` gives modules in single precision back. Vectors and scalars
+    (biases, norms, the scale of a score) stay as they are: they are small, and errors in them do
+    not average out.
+    """
+    with safetensors.safe_open(source, framework="pt") as file:
+        sizes = json.loads(file.metadata()[KEY])
+        weights = {name: file.get_tensor(name) for name in file.keys()}
+    for name, value in weights.items():
+        if value.dtype == torch.float32 and value.ndim > 1:
+            weights[name] = value.half()
+    save_weights(target, weights, kind=sizes.pop("kind"), **sizes)
+
+
+UTTERANCES = {"train": 160, "validation": 32, "test": 48}
+CLONE_FILE = f"clone/{POLICY_FILE}"
+WEIGHTS = (TOKENIZER_FILE, CLONE_FILE, REWARD_FILE)
+# Half of the last digit that is printed: half precision must not change a table.
+LARGEST_CHANGE = 0.005
+
+
+def make_assets(
+    run: RunFolder, out: Path, *, wanted: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """Write the corpus and the weights that ship to `out`, which is replaced; return the manifest.
+
+    The same run gives the same bytes.
+
+    Args:
+        run: A finished run.
+        out: An earlier folder of assets, an empty one, or none.
+        wanted: Utterances of the small corpus by split; by default 160, 32 and 48.
+
+    Raises:
+        InputError: If `out` holds something else, or the run cannot give the corpus.
+        RuntimeError: If half precision changes a figure of the run's report.
+    """
+    if out.exists() and any(out.iterdir()) and not (out / MANIFEST_FILE).is_file():
+        raise InputError(f"`out` must be a folder of assets or empty, got {out}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        manifest = _fill(run, draft, UTTERANCES if wanted is None else wanted)
+        draft.chmod(0o755)
+        shutil.rmtree(out, ignore_errors=True)
+        draft.rename(out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return manifest
+
+
+def _fill(run: RunFolder, folder: Path, wanted: Mapping[str, int]) -> dict[str, Any]:
+    source = read_corpus_file(run.path)
+    parent = open_task(run.path)
+    shutil.copyfile(run.path / "config.yaml", folder / "config.yaml")
+    for name in WEIGHTS:
+        halve(run.path / name, folder / name)
+    corpus = _cut(parent, source, folder / MINI_CORPUS, wanted)
+    note = {
+        "corpus": MINI_CORPUS,
+        "layout": "auto",
+        "size": None,
+        "seed": 0,
+        "encoder": source["encoder"],
+        "content_hash": corpus.content_hash,
+        "speakers": list(training_speakers(corpus)),
+    }
+    _write_json(note, folder / CORPUS_FILE)
+    manifest = {
+        "format": MANIFEST_FORMAT,
+        "made_from": corpus.provenance,
+        "corpus": _describe(corpus),
+        "figures": _figures(run, folder, parent, corpus),
+        "stages": {name: run.summary(name) for name in ("prior", "clone", "reward")},
+        "versions": _versions(run),
+        "files": {
+            path.relative_to(folder).as_posix(): describe_file(path)
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        },
+    }
+    _write_json(manifest, folder / MANIFEST_FILE)
+    return manifest
+
+
+def _cut(
+    parent: AnimationTask, source: dict[str, Any], folder: Path, wanted: Mapping[str, int]
+) -> CompactCorpus:
+    """Write the small corpus; its training speakers must be those the policy knows."""
+    made_from = {key: source[key] for key in ("corpus", "size", "seed", "content_hash")}
+    if source["corpus"] in GENERATED_CORPORA:
+        from esarm_env.corpus.synthetic.espeak import espeak_version
+        from esarm_env.corpus.synthetic.rules import RULES_VERSION
+
+        made_from |= {"rules_version": RULES_VERSION, "espeakng_loader": espeak_version()}
+    chosen = choose_utterances(parent.corpus, wanted)
+    write_compact(parent.corpus, chosen, folder, name=MINI_CORPUS, provenance=made_from)
+    corpus = CompactCorpus(folder)
+    if training_speakers(corpus) != parent.conditions.speakers:
+        raise InputError(
+            f"`train` must hold all training speakers ({', '.join(parent.conditions.speakers)}), "
+            f"got {', '.join(training_speakers(corpus))}; choose more than {wanted['train']}"
+        )
+    return corpus
+
+
+def _describe(corpus: CompactCorpus) -> dict[str, Any]:
+    return {
+        "name": corpus.name,
+        "synthetic": corpus.provenance["corpus"] in GENERATED_CORPORA,
+        "content_hash": corpus.content_hash,
+        "speakers": len({record.speaker for record in corpus.records}),
+        "emotions": sorted({record.emotion for record in corpus.records}),
+        "utterances": {split: len(corpus.split(split)) for split in SPLITS},
+    }
+
+
+def _figures(
+    run: RunFolder, folder: Path, parent: AnimationTask, corpus: CompactCorpus
+) -> dict[str, Any]:
+    """Return figures of the weights in `folder` on the test splits of both corpora."""
+    tokenizer = load_tokenizer(folder / TOKENIZER_FILE)
+    encoder = read_corpus_file(run.path)["encoder"]
+    large = dataclasses.replace(parent, tokenizer=tokenizer)
+    small = assemble_task(corpus, tokenizer, encoder=encoder)
+    demonstrations = load_demonstrations(run.stage("demonstrate") / DEMONSTRATIONS_FILE)
+    clone = load_policy(folder / CLONE_FILE)
+    config = run.config
+
+    def figures(task: AnimationTask, shown: Demonstrations) -> dict[str, Any]:
+        held_out = set(task.corpus.split("test").tolist())
+        rows = [int(index) in held_out for index in shown.trajectories.utterance]
+        return measure(
+            task,
+            clone=clone,
+            learned=open_learned(task, folder),
+            demonstrations=shown[rows],
+            config=config.evaluate,
+            seed=config.seed,
+        )
+
+    levels, test = config.demonstrate.epsilons, corpus.split("test")
+    measured = {
+        corpus.provenance["corpus"]: figures(large, demonstrations),
+        corpus.name: figures(small, roll_out(clone, small, test, levels=levels, seed=config.seed)),
+    }
+    _compare(run, measured[corpus.provenance["corpus"]])
+    return {"split": "test", "unit": "mm", "each": "mean, low, high", "corpora": measured}
+
+
+def _compare(run: RunFolder, measured: dict[str, Any]) -> None:
+    """Check that half precision leaves the figures of the run's report as they were."""
+    reported = run.summary("evaluate")["rows"]
+    for label, figures in measured["rows"].items():
+        for name, (mean, *_) in figures.items():
+            if not abs(mean - reported[label][name][0]) < LARGEST_CHANGE:
+                raise RuntimeError(
+                    f"half precision must leave {name} of {label!r} at {reported[label][name][0]}, "
+                    f"got {mean}"
+                )
+
+
+def _versions(run: RunFolder) -> dict[str, str]:
+    lines = (run.path / "versions.txt").read_text().splitlines()
+    named = dict(line.split("==", 1) for line in lines)
+    return {**named, "libsndfile": soundfile.__libsndfile_version__}
+
+
+def _write_json(content: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n")

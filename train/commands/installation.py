@@ -1,0 +1,178 @@
+"""`esarm doctor`: is the installation healthy, and does an environment keep its promises?
+
+`esarm rewards`: what an environment can be given as `reward`.
+
+`esarm assets`: make the files that ship with the package.
+"""
+
+from __future__ import annotations
+
+import json as json_format
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from esarm_env.core.errors import InputError
+from train.commands.options import Options, write_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from esarm_env.doctor import Result
+
+EXIT_UNHEALTHY = 1
+_STYLES = {"ok": "green", "FAIL": "bold red", "skipped": "yellow"}
+_COLUMN = 38  # where texts begin
+
+
+def command_doctor(
+    *, env: str | None = None, kwargs: str | None = None, json: Path | None = None
+) -> None:
+    """Check this installation and `ESARM-v0`, or any environment.
+
+    One line per check: `ok`, `FAIL` with a remedy, or `skipped` with the reason. The exit code is 1
+    if a check failed. Nothing is changed or deleted.
+
+    Args:
+        env: Check this environment alone, also one of your own: an id, with the module that
+            registers it in front, as in `my_package:MyEnv-v0`. The working folder is searched, too.
+        kwargs: Arguments to make it with, as JSON: `'{"observation": "flat", "split": "test"}'`.
+            Without `--env` they are for `ESARM-v0`, which then is checked alone.
+        json: Also write what was found to this file.
+    """
+    from rich.console import Console
+
+    from esarm_env.doctor import (
+        DEFAULT_ENV,
+        ENVIRONMENT_CHECKS,
+        INSTALLATION_CHECKS,
+        Subject,
+        run_checks,
+    )
+
+    # Before torch is imported: for models this small, more threads only wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    alone = env is not None or kwargs is not None
+    subject = Subject(env or DEFAULT_ENV, _arguments(kwargs))
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # last, so that no file there hides an installed package
+    checks = ENVIRONMENT_CHECKS if alone else (*INSTALLATION_CHECKS, *ENVIRONMENT_CHECKS)
+    console = Console(highlight=False, soft_wrap=True, emoji=False, markup=False)
+    console.print(f"{subject.env_id} {json_format.dumps(subject.kwargs) if kwargs else ''}".strip())
+    results = _show(run_checks(checks, subject), console)
+    counts = {status: sum(r.status == status for r in results) for status in _STYLES}
+    healthy = not counts["FAIL"]
+    seconds = sum(result.seconds for result in results)
+    console.print(
+        f"\n{counts['ok']} ok, {counts['FAIL']} failed, {counts['skipped']} skipped "
+        f"in {seconds:.1f} s",
+        style="bold" if healthy else "bold red",
+    )
+    found = {
+        "env": subject.env_id,
+        "kwargs": subject.kwargs,
+        "healthy": healthy,
+        "seconds": round(seconds, 3),
+        "checks": [result.to_dict() for result in results],
+    }
+    write_json(found, json)
+    if not healthy:
+        sys.exit(EXIT_UNHEALTHY)
+
+
+def _arguments(text: str | None) -> dict[str, Any]:
+    """Return the arguments that `--kwargs` stands for."""
+    rule = '`kwargs` must be a JSON object such as \'{"split": "test"}\''
+    if text is None:
+        return {}
+    try:
+        values = json_format.loads(text)
+    except json_format.JSONDecodeError as error:
+        raise InputError(f"{rule}, got {text!r} ({error})") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{rule}, got {text!r}")
+    return values
+
+
+def _show(results: Iterable[Result], console: Console) -> list[Result]:
+    """Print each result as it comes; return all."""
+    from rich.text import Text
+
+    shown: list[Result] = []
+    for result in results:
+        if not shown or result.section != shown[-1].section:
+            console.print(f"\n{result.section}", style="bold")
+        line = Text("  ").append(f"{result.status:<8}", style=_STYLES[result.status])
+        line.append(f"{result.seconds:5.2f} s  {result.name:<19} ")
+        console.print(line.append(result.text))
+        for detail in result.details:
+            console.print(" " * _COLUMN + detail)
+        if result.remedy:
+            console.print(" " * _COLUMN + f"-> {result.remedy}")
+        shown.append(result)
+    return shown
+
+
+_TRUTH = {True: "yes", False: "no", None: "?"}
+_HEADINGS = ("reward", "ground truth", "package", "")
+
+
+def command_rewards(*, json: Path | None = None) -> None:
+    """List the installed rewards: ours, and those other packages bring.
+
+    Each is asked for by its name, as in `gymnasium.make("ESARM-v0", reward="learned")`, or in a
+    weighted sum, `reward={"learned": 1.0, "jerk": -0.1}`. The second column tells whether it looks
+    at the recorded motion, as only a measure of success should; `?` where that shows first when
+    the reward is made.
+
+    Args:
+        json: Also write the list to this file.
+    """
+    rewards = _installed()
+    rows = [_HEADINGS]
+    for reward in rewards.values():
+        text = reward["description"]
+        if reward["error"] is not None:
+            text = f"cannot be used: {reward['error'].splitlines()[0]}"
+        needs = _TRUTH[reward["needs_ground_truth"]]
+        rows.append((reward["usage"], needs, reward["package"], text))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        print("  ".join(cells).rstrip())
+    write_json({"rewards": rewards}, json)
+
+
+def _installed() -> dict[str, dict[str, Any]]:
+    from esarm_env.rewards import find_rewards
+
+    keys = ("usage", "description", "needs_ground_truth", "argument", "package", "error")
+    return {
+        name: {key: getattr(reward, key) for key in keys} for name, reward in find_rewards().items()
+    }
+
+
+def command_assets(*, options: Options, out: Path = Path("esarm_env/assets")) -> None:
+    """Make the files that ship with the package: a small corpus, tokenizer, clone, reward model.
+
+    Finishes the run first, if it is not finished; then chooses the small corpus from the run's,
+    copies the weights in half precision, measures them, and writes a manifest with all hashes.
+
+    Args:
+        options: Which run, and with which settings.
+        out: Folder to write; an earlier one of its kind is replaced.
+    """
+    from train.assets.builder import make_assets
+    from train.run.run_folder import STAGES
+    from train.stages import STAGE_FUNCTIONS
+
+    run = options.open()
+    for stage in STAGES:
+        STAGE_FUNCTIONS[stage](run)
+    manifest = make_assets(run, out)
+    for name, file in manifest["files"].items():
+        print(f"{file['bytes']:>9,} {name}")
+    print(f"{sum(file['bytes'] for file in manifest['files'].values()):>9,} bytes in {out}")
+    write_json(manifest, options.json)

@@ -1,0 +1,154 @@
+"""`esarm reward-report`: does the reward model know better faces from good ones?
+
+`esarm overoptimise`: does a higher score still mean a better face?
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from esarm_env.core.errors import InputError
+from train.commands.options import use_threads, write_json
+
+if TYPE_CHECKING:
+    from train.overoptimise.curve import OveroptimiseConfig
+
+
+def command_reward_report(
+    run: Annotated[Path, tyro.conf.Positional] = Path("runs/demo"),
+    /,
+    *,
+    quick: bool = False,
+    utterances: int = 0,
+    samples: int = 16,
+    train_ceiling: bool = False,
+    ceiling: Path | None = None,
+    paper: Path | None = None,
+    output: Path | None = None,
+    threads: int = 0,
+    json: Path | None = None,
+) -> None:
+    """Hold a run's reward model against the true errors, on utterances that it never saw.
+
+    Writes report.md, pictures and figures.json: pair accuracy, rank correlations within an
+    utterance, best-of-n, calibration, extrapolation, hacking probes and ensemble agreement, each
+    with intervals and beside LVE and EVE. Minutes at the demo size.
+
+    Args:
+        run: Folder of a run that has the stages up to `reward`.
+        quick: A first look: 24 utterances and two strengths of damage, with wide intervals.
+        utterances: Test utterances, evenly spaced; 0 means all.
+        samples: Samples of the clone per utterance, the top band.
+        train_ceiling: First train the ceiling, reward/ceiling.safetensors in the run, unless it is
+            there; takes as long as the stage `reward`.
+        ceiling: Weights of a model trained on true errors, which estimates what any could know; by
+            default the run's reward/ceiling.safetensors, if there is one.
+        paper: A run or weights of the paper's plain recipe, to stand beside; by default the run's
+            reward/paper.safetensors, if there is one.
+        output: Folder to write; by default reward_report in the run.
+        threads: CPU threads of torch; 0 leaves the choice to torch.
+        json: Also write the figures to this file.
+    """
+    from train.reward_report.cast import ReportSettings
+    from train.reward_report.figures import collect_findings
+    from train.reward_report.verdicts import verdicts
+    from train.reward_report.writer import FOLDER, figures_of, write_reward_report
+    from train.run.run_folder import RunFolder
+
+    if threads < 0:
+        raise InputError(f"`threads` must be at least 0, got {threads}")
+    use_threads(threads)
+    settings = ReportSettings(utterances=utterances, samples=samples)
+    opened = RunFolder.open(run)
+    if train_ceiling:
+        from train.reward_report import judges as ceilings
+
+        ceilings.train_ceiling(opened)
+    found = collect_findings(
+        opened, settings.quick() if quick else settings, ceiling=ceiling, paper=paper
+    )
+    report = write_reward_report(found, output or opened.path / FOLDER)
+    for line in verdicts(found):
+        print(f"{line.verdict}: {line.asked}: {line.measured}")
+    print(f"report: {report}")
+    write_json(figures_of(found), json)
+
+
+def command_overoptimise(
+    run: Annotated[Path, tyro.conf.Positional],
+    /,
+    *,
+    reward: str | None = None,
+    kl_coefs: str | None = None,
+    seeds: str | None = None,
+    iterations: int | None = None,
+    measure_every: int | None = None,
+    utterances: int | None = None,
+    samples: int | None = None,
+    best_of: int | None = None,
+    quick: bool = False,
+    json: Path | None = None,
+    threads: int = 0,
+) -> None:
+    """Climb a run's reward by PPO and by best-of-n, and watch what becomes of the true errors.
+
+    Scores and LVE, EVE of held-out test utterances over the divergence from the clone (Gao et al.
+    2022): `RUN/overoptimise/overoptimise.md`, `.csv`, `.json` and `.png`. About ten minutes on two
+    cores for a demo run. Interrupt it at any time; the same command goes on where it stopped, and
+    another strength or seed is added to those there are.
+
+    Args:
+        run: A run folder with clone and reward.
+        reward: The proxy, any registered one. [default: the run's `improve.reward`]
+        kl_coefs: Weights of the divergence, a curve each. [default: 0,0.03,0.1,0.3]
+        seeds: Of training, so many curves of each strength. [default: 0]
+        iterations: Of each curve, a multiple of `--measure-every`. [default: 60]
+        measure_every: Iterations between two measurements. [default: 10]
+        utterances: Test utterances measured on; 0 means all. [default: 32]
+        samples: Sampled animations of each per measurement. [default: 4]
+        best_of: Greatest n of best-of-n. [default: 64]
+        quick: Two strengths, six iterations, eight utterances: to see that it works.
+        json: Also write the figures to this file.
+        threads: CPU threads of torch; 0 leaves the choice to torch.
+    """
+    from train.overoptimise.curve import QUICK, OveroptimiseConfig
+    from train.overoptimise.measurement import measure_all
+    from train.overoptimise.report import write_results
+    from train.run.run_folder import RunFolder
+
+    use_threads(threads)
+    given: dict[str, Any] = {
+        "kl_coefs": None if kl_coefs is None else _numbers(kl_coefs, float, name="kl_coefs"),
+        "seeds": None if seeds is None else _numbers(seeds, int, name="seeds"),
+        "iterations": iterations,
+        "measure_every": measure_every,
+        "utterances": utterances,
+        "samples": samples,
+        "best_of": best_of,
+    }
+    chosen = {name: value for name, value in given.items() if value is not None}
+    config: OveroptimiseConfig = dataclasses.replace(
+        QUICK if quick else OveroptimiseConfig(), **chosen
+    )
+    folder = RunFolder.open(run)
+    proxy = reward or folder.config.improve.reward
+    measured = measure_all(folder, config, reward=proxy)
+    page, figures = write_results(folder, measured, config, reward=proxy)
+    for kl_coef, found in figures["ppo"].items():
+        print(f"KL {kl_coef}: {found['verdict']}")
+    print(f"best of n: {figures['best_of_n']['verdict']}")
+    print(f"report: {page}")
+    write_json(figures, json)
+
+
+def _numbers(text: str, kind: type, *, name: str) -> tuple[float, ...]:
+    """Return numbers that stand between commas."""
+    try:
+        return tuple(kind(part) for part in text.split(","))
+    except ValueError as error:
+        what = "whole numbers" if kind is int else "numbers"
+        raise InputError(f"`{name}` must be {what} between commas, got {text!r}") from error

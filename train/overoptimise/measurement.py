@@ -1,0 +1,142 @@
+"""Measure all curves of a run, each in a folder of its own; finished ones are kept.
+
+| under `RUN/overoptimise` | holds |
+|---|---|
+| `settings.json` | what the curves have in common |
+| `kl-0.3-seed-0/`, `best-of-n/` | `curve.npz`, `metrics.csv`, `alarms.json`; first a checkpoint |
+| `overoptimise.csv`, `.json`, `.md`, `.png` | the results |
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.network.transformer import MotionTransformer
+from esarm_env.core.cache import new_file
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import IntArray
+from esarm_env.envs.scalar import SpeechAnimationEnv
+from train.overoptimise.best_of_n import BestOfNTrainer
+from train.overoptimise.climb import ClimbTrainer
+from train.overoptimise.curve import Curve, OveroptimiseConfig, load_curve
+from train.policies import POLICY_FILE, load_policy
+from train.run.loop import drive
+from train.run.run_folder import RunFolder
+from train.stages.demonstrate import evenly
+from train.stages.improve import make_ppo
+
+FOLDER = "overoptimise"
+CURVE_FILE, ALARMS_FILE, SETTINGS_FILE = "curve.npz", "alarms.json", "settings.json"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All curves.
+
+    Attributes:
+        rl: By KL strength and seed.
+        alarms: What `RewardHackingCallback` said, likewise.
+        best_of_n: Of the clone.
+    """
+
+    rl: dict[float, dict[int, Curve]]
+    alarms: dict[float, dict[int, list[str]]]
+    best_of_n: Curve
+
+
+def measure_all(run: RunFolder, config: OveroptimiseConfig, *, reward: str) -> Measured:
+    """Measure what is not measured yet, and return everything.
+
+    Args:
+        run: With a finished clone, and a reward model if `reward` needs it.
+        config: Which curves.
+        reward: A registered reward, the proxy.
+
+    Raises:
+        InputError: If a stage is missing, or the folder holds curves of other settings.
+    """
+    clone = load_policy(run.stage("clone") / POLICY_FILE)
+    env = SpeechAnimationEnv(run.path, reward=reward, metrics=False)
+    folder = run.path / FOLDER
+    _keep_settings(folder, {"reward": reward, **config.shared()})
+    utterances = evenly(env.sequence_task.corpus.split("test"), config.utterances)
+    if len(utterances) < 2:
+        raise InputError(f"{run.path}: must hold at least 2 test utterances, got {len(utterances)}")
+    work = _Work(run, config, env, clone, utterances)
+    best_of_n = work.best_of_n(folder / "best-of-n")
+    measured = Measured({}, {}, best_of_n)
+    for kl_coef in config.kl_coefs:
+        for seed in config.seeds:
+            place = folder / f"kl-{kl_coef:g}-seed-{seed}"
+            curve, alarms = work.climb(place, kl_coef=kl_coef, seed=seed)
+            measured.rl.setdefault(kl_coef, {})[seed] = curve
+            measured.alarms.setdefault(kl_coef, {})[seed] = alarms
+    return measured
+
+
+def _keep_settings(folder: Path, settings: dict[str, Any]) -> None:
+    """Write what curves here have in common, or check that it is the same as before."""
+    file = folder / SETTINGS_FILE
+    if not file.is_file():
+        with new_file(file) as draft:
+            draft.write_text(json.dumps(settings, indent=1) + "\n")
+        return
+    try:
+        before = dict(json.loads(file.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{file}: must be settings, got {error}; delete {folder} to measure anew"
+        ) from error
+    changed = [name for name in settings if before.get(name) != settings[name]]
+    if changed:
+        said = ", ".join(f"{n} {settings[n]!r} after {before.get(n)!r}" for n in changed)
+        raise InputError(
+            f"{folder}: must hold curves of one kind, got {said}; give the same options, or "
+            "delete the folder to measure anew"
+        )
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What every curve needs."""
+
+    run: RunFolder
+    config: OveroptimiseConfig
+    env: SpeechAnimationEnv
+    clone: MotionTransformer
+    utterances: IntArray
+
+    def best_of_n(self, folder: Path) -> Curve:
+        if not (folder / CURVE_FILE).is_file():
+            trainer = BestOfNTrainer(
+                self.clone,
+                self.env.sequence_task,
+                self.env.reward_function,
+                utterances=self.utterances,
+                config=self.config,
+                seed=self.run.config.seed,
+            )
+            drive(trainer, folder, title="Best of n", shown="proxy")
+            trainer.curve().save(folder / CURVE_FILE)
+        return load_curve(folder / CURVE_FILE)
+
+    def climb(self, folder: Path, *, kl_coef: float, seed: int) -> tuple[Curve, list[str]]:
+        if not (folder / CURVE_FILE).is_file():
+            config = self.run.config.improve
+            improve = dataclasses.replace(config, kl_coef=kl_coef, kl_target=0.0)
+            trainer = ClimbTrainer(
+                make_ppo(self.env, self.clone, improve, seed=seed),
+                self.clone,
+                utterances=self.utterances,
+                config=self.config,
+                seed=self.run.config.seed,
+            )
+            drive(trainer, folder, title=f"PPO, KL {kl_coef:g}, seed {seed}", shown="score")
+            (folder / ALARMS_FILE).write_text(json.dumps(trainer.alarms(), indent=1) + "\n")
+            trainer.curve().save(folder / CURVE_FILE)
+        alarms: list[str] = json.loads((folder / ALARMS_FILE).read_text())
+        return load_curve(folder / CURVE_FILE), alarms

@@ -1,0 +1,102 @@
+"""`report.md`, its pictures, and `figures.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from esarm_env.core.cache import new_file
+from esarm_env.core.errors import InputError
+from esarm_env.metrics import variant_label
+from reward.report import Verdict
+from train.reward_report import tables
+from train.reward_report.figures import Findings
+from train.reward_report.pictures import draw_all
+from train.reward_report.verdicts import verdicts
+from train.run.run_folder import without_nan
+
+FOLDER, REPORT_FILE, FIGURES_FILE = "reward_report", "report.md", "figures.json"
+
+
+def write_reward_report(found: Findings, folder: Path) -> Path:
+    """Write everything into `folder`; return the path of the Markdown.
+
+    Raises:
+        InputError: If the folder cannot be written.
+    """
+    text = "\n\n".join(
+        [
+            f"# Reward model of the run `{found.facts['run']}`",
+            verdict_table(verdicts(found)),
+            _head(found),
+            tables.pairs_section(found),
+            tables.correlation_section(found),
+            tables.selection_section(found),
+            tables.trust_section(found),
+            tables.outlook_section(found),
+            tables.probe_section(found),
+            tables.agreement_section(found),
+        ]
+    )
+    try:
+        with new_file(folder / FIGURES_FILE) as draft:
+            draft.write_text(json.dumps(figures_of(found), indent=1, allow_nan=False) + "\n")
+        draw_all(found, folder)
+        with new_file(folder / REPORT_FILE) as draft:
+            draft.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{folder}: must be a folder that can be written, got {error}") from error
+    return folder / REPORT_FILE
+
+
+def figures_of(found: Findings) -> dict[str, Any]:
+    """Return every figure as plain values for JSON; what is not known is None."""
+    figures: dict[str, Any] = without_nan(
+        {"verdicts": [dataclasses.asdict(line) for line in verdicts(found)]}
+        | dataclasses.asdict(found)
+    )
+    return figures
+
+
+def verdict_table(lines: list[Verdict]) -> str:
+    """Return asked, measured and verdict as a table."""
+    rows = ["| asked | measured | verdict |", "|---|---|---|"]
+    rows += [f"| {line.asked} | {line.measured} | **{line.verdict}** |" for line in lines]
+    return "\n".join(rows)
+
+
+def _head(found: Findings) -> str:
+    facts = found.facts
+    kind = "**synthetic** corpus" if facts["synthetic"] else "recorded corpus"
+    groups = ", ".join(f"{n} of {name}" for name, n in facts["groups"].items())
+    splits = f" (splits: {facts['splits']})" if facts["splits"] else ""
+    heads = (
+        "It has a head for each error: `mouth` for LVE, `upper` for EVE; `own head` in the tables."
+        if facts["heads"]
+        else "It has one score for both errors."
+    )
+    held_out = ", ".join(facts["held_out_families"]) or "none"
+    return "\n".join(
+        [
+            f"On {facts['utterances']} test utterances of the {kind} `{facts['corpus']}`"
+            f"{splits}, none of them seen in training: {groups}. {facts['animations']} animations; "
+            f"one training seed ({facts['seed']}). Brackets are {100 * facts['confidence']:g} % "
+            f"bootstrap intervals ({facts['resamples']} resamples), utterances drawn as wholes; "
+            "they do not cover other training seeds. `Reached` and `missed` mean that the whole "
+            "interval is on one side of the bar.",
+            "",
+            f"- {variant_label('lips')}",
+            f"- {variant_label('upper')}",
+            f"- reward: the run's model, recipe `{facts['recipe']}`. {heads}",
+            f"- corruption families that it was not trained on: {held_out}",
+            "- log-likelihood: of the clone, per token. Minus jerk: of lips and upper face. "
+            "Synchrony: correlation of loudness and the mouth's opening. They are what a learned "
+            "reward must beat.",
+            "- ceiling: the same network trained on true errors. It needs ground truth, so it is "
+            "no reward; it estimates what any could know from the same inputs. It is one "
+            "training: a share above 100 % says that true errors taught it less than ours was "
+            "taught without them.",
+        ]
+    )

@@ -1,1 +1,0 @@
-"""Rewards that need a policy, which `reward` may not know of; installed like the others."""

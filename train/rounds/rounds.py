@@ -1,0 +1,197 @@
+"""What a round's policy is worth on the test utterances, against the clone of the whole run.
+
+Find the improved policy's animations that its reward is not to be trusted on.
+
+No true error is asked for: a sample is suspicious if the reward it was trained on prefers it to the
+recording, or if the members of an ensemble disagree about it more than about nine tenths of all.
+
+Run the rounds of a run: finished stages are skipped, interrupted ones go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from esarm_env.core.types import BoolArray, FloatArray, IntArray, RewardFunction
+from esarm_env.task.animation_task import AnimationTask
+from esarm_env.task.opening import open_task
+from reward.demonstrations import Demonstrations, RollOut, collect
+from reward.plugins.learned import open_learned
+from train.policies import POLICY_FILE, load_policy, roll_out_with
+from train.rounds.folders import begin_round, check_rounds, improved_policy
+from train.run.run_folder import RunFolder
+from train.stages.demonstrate import HACKED_FILE, evenly, roll_out_ladder
+from train.stages.evaluate import animate_test, figures_of, on_head, summarise
+from train.stages.improve import run_improve
+from train.stages.reward import run_reward
+
+MANNERS = ("greedy", "sampled")
+
+
+def measure_round(current: RunFolder, run: RunFolder) -> dict[str, Any]:
+    """Measure the score by the round's reward, LVE and EVE; paired differences from the clone."""
+    return current.perform("evaluate", lambda _: _measure(current, run))
+
+
+def _measure(current: RunFolder, run: RunFolder) -> dict[str, Any]:
+    config = run.config.evaluate
+    task = on_head(open_task(current.path), config.head)
+    learned = open_learned(task, current.path)
+    files: dict[str, Path] = {
+        "clone": run.stage("clone") / POLICY_FILE,
+        "policy": improved_policy(current),
+    }
+    rows = {}
+    for name, file in files.items():
+        model = load_policy(file)
+        sampled = [
+            animate_test(run, task, model, temperature=1.0, sample=number)
+            for number in range(config.samples)
+        ]
+        rows[name, "greedy"] = figures_of(task, learned, [animate_test(run, task, model)])
+        rows[name, "sampled"] = figures_of(task, learned, sampled)
+    paired = {
+        manner: {
+            key: value - rows["clone", manner][key] for key, value in rows["policy", manner].items()
+        }
+        for manner in MANNERS
+    }
+    return {
+        "utterances": len(task.corpus.split("test")),
+        "rows": {
+            f"{name}, {manner}": summarise(figures, config)
+            for (name, manner), figures in rows.items()
+        },
+        "against_clone": {manner: summarise(figures, config) for manner, figures in paired.items()},
+    }
+
+
+def round_figures(rounds: list[RunFolder]) -> list[dict[str, dict[str, list[float | None]]]]:
+    """Return the differences from the clone of each round, greedy and sampled."""
+    first, *later = rounds
+    name = first.config.improve.algorithms[0]
+    against = first.summary("evaluate")["against_clone"]
+    figures = [{manner: against[f"{name}, {manner}"] for manner in MANNERS}]
+    return figures + [current.summary("evaluate")["against_clone"] for current in later]
+
+
+SAMPLES = 2  # of each utterance
+# Numbers of these roll-outs, away from those of the noise levels and of other samples.
+FIRST_SAMPLE = 20_000
+DISAGREEMENT_SHARE = 0.1
+
+
+def find_hacked(
+    roll_out: RollOut,
+    task: AnimationTask,
+    reward: RewardFunction,
+    *,
+    utterances: IntArray,
+    iteration: int,
+    seed: int,
+) -> tuple[Demonstrations, dict[str, Any]]:
+    """Return the suspicious samples among those drawn now, and how many there are.
+
+    Args:
+        roll_out: The improved policy.
+        task: Gives speech and recordings.
+        reward: What the policy was improved on.
+        utterances: Shape (N,), to draw samples of.
+        iteration: Number of the policy.
+        seed: Of the run.
+    """
+    drawn = collect(
+        roll_out,
+        task,
+        utterances,
+        epsilons=(0.0,),
+        rollouts=SAMPLES,
+        seed=seed,
+        temperature=1.0,
+        iteration=iteration,
+        first_sample=FIRST_SAMPLE,
+    )
+    truth = np.tile(reward.score(task.recorded(utterances)), SAMPLES)  # `collect`'s order
+    outranking = reward.score(drawn.trajectories) > truth
+    disputed = most_disputed(_members(reward, drawn), share=DISAGREEMENT_SHARE)
+    hacked = drawn[outranking | disputed]
+    return hacked, {
+        "samples": len(drawn),
+        "hacked": len(hacked),
+        "outranking_the_recording": int(outranking.sum()),
+        "disputed": int(disputed.sum()),
+    }
+
+
+def _members(reward: RewardFunction, drawn: Demonstrations) -> FloatArray:
+    """Return the members' scores, shape (M, N); one member where there is no ensemble."""
+    score = getattr(reward, "score_members", None)
+    if score is None:
+        return np.zeros((1, len(drawn)), dtype=np.float32)
+    members: FloatArray = score(drawn.trajectories)
+    return members
+
+
+def most_disputed(members: FloatArray, *, share: float) -> BoolArray:
+    """Return which animations the members disagree about most, shape (N,).
+
+    Args:
+        members: Shape (M, N), their scores; none is disputed with fewer than two.
+        share: Of the animations, above 0 and below 1.
+    """
+    if len(members) < 2:
+        return np.zeros(members.shape[1], dtype=bool)
+    spread = members.std(axis=0, ddof=1)
+    disputed: BoolArray = spread > np.quantile(spread, 1 - share)
+    return disputed
+
+
+def run_rounds(run: RunFolder, n_rounds: int) -> list[dict[str, Any]]:
+    """Run rounds 2 to `n_rounds` after the finished run; return the stages' summaries of each.
+
+    Raises:
+        InputError: If a setting does not go with rounds.
+    """
+    check_rounds(run, n_rounds)
+    rounds, summaries = [run], []
+    for number in range(2, n_rounds + 1):
+        print(f"round {number} of {n_rounds}")
+        current = begin_round(run, number, before=rounds[-1])
+        summaries.append(
+            {
+                "demonstrate": _demonstrate(current, rounds),
+                "reward": run_reward(current, earlier=rounds),
+                "improve": run_improve(current),
+                "evaluate": measure_round(current, run),
+            }
+        )
+        rounds.append(current)
+    return summaries
+
+
+def _demonstrate(current: RunFolder, earlier: Sequence[RunFolder]) -> dict[str, Any]:
+    """Roll the policy out at the same noise levels, and look for what hacks its reward."""
+
+    def work(folder: Path) -> dict[str, Any]:
+        summary = roll_out_ladder(current, folder, iteration=len(earlier))
+        task = open_task(current.path)
+        policy = load_policy(current.stage("clone") / POLICY_FILE)
+        hacked, counts = find_hacked(
+            roll_out_with(policy, task),
+            task,
+            open_learned(task, earlier[-1].path),
+            utterances=evenly(
+                task.corpus.split("train"), current.config.demonstrate.train_utterances
+            ),
+            iteration=len(earlier),
+            seed=current.config.seed,
+        )
+        if len(hacked):
+            hacked.save(folder / HACKED_FILE)
+        return summary | {"suspicious": counts}
+
+    return current.perform("demonstrate", work)

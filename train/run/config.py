@@ -1,0 +1,256 @@
+"""The configuration of a run: presets, a YAML file, and `--set KEY=VALUE`, checked strictly."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from agents.cloning import CloneConfig
+from esarm_env.core.errors import InputError
+from esarm_env.tokenizer import PriorConfig
+from reward.consensus.settings import ConsensusConfig
+from reward.ranking.network import RewardConfig
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """Which speech and motion to learn from.
+
+    Attributes:
+        name: `synthetic-mead`, `synthetic-ravdess`, or a folder of recordings.
+        layout: Of a folder: `mead`, `ravdess`, `3d-etf`, `beat`, `livelink`, `generic`, or `auto`.
+        size: Utterances of a synthetic corpus; 0 means all.
+        seed: Of a synthetic corpus.
+        encoder: Audio features: `logmel`, `wavlm`, or `wavlm:FOLDER`.
+    """
+
+    name: str = "synthetic-mead"
+    layout: str = "auto"
+    size: int = 2000
+    seed: int = 0
+    encoder: str = "logmel"
+
+
+@dataclass(frozen=True)
+class DemonstrateConfig:
+    """Ranked roll-outs of the clone.
+
+    Attributes:
+        epsilons: Shares of random actions, the paper's Table II.
+        rollouts: Roll-outs per utterance and level.
+        train_utterances: Training utterances rolled out (evenly spaced ones); 0 means all.
+    """
+
+    epsilons: tuple[float, ...] = (0.02, 0.25, 0.5, 0.75, 1.0)
+    rollouts: int = 1
+    train_utterances: int = 480
+
+
+@dataclass(frozen=True)
+class ImproveConfig:
+    """Reinforcement learning on the terminal reward.
+
+    Attributes:
+        algorithms: Any of `ppo`, `reinforce`, each from the clone.
+        reward: A registered reward (`learned`, `accuracy`, `lve`, `eve`, ...).
+        iterations: Roll-outs and updates.
+        n_episodes: Episodes per iteration.
+        samples_per_utterance: Episodes of an iteration that share an utterance.
+        batch_size: Tokens per minibatch, padding counted (PPO).
+        learning_rate: Of AdamW.
+        kl_coef: Weight of the divergence per token from the clone.
+        kl_target: Divergence per token, in nats, that `kl_coef` is adapted to; 0 keeps it fixed.
+        temperature: At which tokens are sampled while learning, above 0.
+        value_warmup: First iterations in which the value head alone learns (PPO).
+        stream_advantages: Whether a token answers for the score of its own part of the face alone:
+            `on`, `off`, or `auto`, which is on where the reward tells mouth and upper face apart.
+        alarm: What follows when the score rises while a true error does on the validation
+            utterances: `off` (they are not compared), `warn`, or `stop` with the best weights.
+        evaluate_every: Iterations between two measurements of the true errors.
+        evaluate_utterances: Validation utterances that these are measured on.
+    """
+
+    algorithms: tuple[str, ...] = ("ppo", "reinforce")
+    reward: str = "learned"
+    iterations: int = 30
+    n_episodes: int = 64
+    samples_per_utterance: int = 4
+    batch_size: int = 4096
+    learning_rate: float = 1e-4
+    kl_coef: float = 0.3
+    kl_target: float = 0.0
+    temperature: float = 1.0
+    value_warmup: int = 0
+    stream_advantages: str = "auto"
+    alarm: str = "off"
+    evaluate_every: int = 5
+    evaluate_utterances: int = 48
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Figures on the held-out test utterances.
+
+    Attributes:
+        head: Where errors are measured: `esarm`, or the path of a FLAME, ICT-FaceKit or glTF head.
+        samples: Sampled animations per utterance for the rows called "sampled".
+        resamples: Bootstrap resamples over utterances.
+        confidence: Of the intervals.
+    """
+
+    head: str = "esarm"
+    samples: int = 2
+    resamples: int = 2000
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that determines a run's result.
+
+    Attributes:
+        seed: Of every stage but the corpus, which has its own.
+        recipe: Of the reward model: `consensus` (ours), or `paper` (ranks of noise levels alone).
+        corpus: Speech and motion.
+        prior: The motion tokenizer.
+        clone: Behaviour cloning.
+        demonstrate: Ranked roll-outs.
+        reward: The reward model of the recipe `paper`.
+        consensus: The reward model of the recipe `consensus`.
+        improve: Reinforcement learning.
+        evaluate: Held-out figures.
+    """
+
+    seed: int = 0
+    recipe: str = "consensus"
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    prior: PriorConfig = field(default_factory=PriorConfig)
+    clone: CloneConfig = field(default_factory=CloneConfig)
+    demonstrate: DemonstrateConfig = field(default_factory=DemonstrateConfig)
+    reward: RewardConfig = field(default_factory=RewardConfig)
+    consensus: ConsensusConfig = field(default_factory=ConsensusConfig)
+    improve: ImproveConfig = field(default_factory=ImproveConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+
+
+PRESETS = {
+    # Minutes on two cores.
+    "demo": Config(),
+    # About an hour on two cores.
+    "small": Config(
+        corpus=CorpusConfig(size=4000),
+        prior=PriorConfig(epochs=60),
+        clone=CloneConfig(n_layers=4, epochs=12),
+        demonstrate=DemonstrateConfig(train_utterances=2000),
+        reward=RewardConfig(width=128, epochs=15),
+        consensus=ConsensusConfig(members=3, train_utterances=2000, width=128, epochs=40),
+        improve=ImproveConfig(iterations=150, n_episodes=128),
+    ),
+    # The paper's set-up where it says one: WavLM features, five noise levels, RL to convergence.
+    "paper": Config(
+        recipe="paper",
+        corpus=CorpusConfig(size=0, encoder="wavlm"),
+        prior=PriorConfig(epochs=120, n_tokens=256, hidden=256, code_dim=64),
+        clone=CloneConfig(n_layers=6, n_heads=8, width=256, epochs=20, batch_size=32),
+        demonstrate=DemonstrateConfig(rollouts=4, train_utterances=0),
+        reward=RewardConfig(n_layers=4, n_heads=8, width=256, epochs=20, batch_size=32),
+        consensus=ConsensusConfig(
+            members=3, train_utterances=4000, samples=16, n_layers=4, width=192, epochs=60
+        ),
+        improve=ImproveConfig(iterations=1000, n_episodes=256),
+    ),
+}
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Return a configuration as plain dicts, lists and scalars."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(entry) for key, entry in value.items()}
+        return list(value) if isinstance(value, tuple) else value
+
+    return dict(plain(dataclasses.asdict(config)))
+
+
+def from_dict(values: dict[str, Any], *, kind: type[Any] = Config, prefix: str = "") -> Any:
+    """Return a configuration of type `kind` from plain `values`; absent keys keep their default.
+
+    Raises:
+        InputError: If a key is unknown or a value has another type, naming the full key.
+    """
+    hints = get_type_hints(kind)
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        keys = ", ".join(prefix + key for key in unknown)
+        known = ", ".join(prefix + key for key in hints)
+        raise InputError(f"configuration keys must be among {known}; got {keys}")
+    made = {}
+    for key, value in values.items():
+        hint = hints[key]
+        if dataclasses.is_dataclass(hint):
+            if not isinstance(value, dict):
+                raise InputError(f"`{prefix}{key}` must be a section, got {value!r}")
+            made[key] = from_dict(value, kind=hint, prefix=f"{prefix}{key}.")  # type: ignore[arg-type]
+        else:
+            made[key] = _checked(value, hint, name=prefix + key)
+    return kind(**made)
+
+
+def _checked(value: Any, hint: Any, *, name: str) -> Any:
+    """Return `value` as the type `hint`: a scalar, or a tuple of one kind of scalar."""
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is str and isinstance(value, bool):
+        return "on" if value else "off"  # YAML 1.1 reads these words as true and false
+    if getattr(hint, "__origin__", None) is tuple:
+        if isinstance(value, (list, tuple)):
+            return tuple(_checked(entry, hint.__args__[0], name=name) for entry in value)
+    elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    wanted = getattr(hint, "__name__", str(hint))
+    raise InputError(f"`{name}` must be of type {wanted}, got {value!r}")
+
+
+def make_config(*, preset: str, file: Path | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Return a preset, or a file's configuration, with `overrides` such as `clone.epochs=10`.
+
+    Raises:
+        InputError: If the preset, the file, a key or a value is not valid.
+    """
+    if preset not in PRESETS:
+        raise InputError(f"`preset` must be one of {', '.join(PRESETS)}, got {preset!r}")
+    values = to_dict(PRESETS[preset]) if file is None else read_yaml(file)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise InputError(f"`--set` must be KEY=VALUE, got {override!r}")
+        *sections, last = key.split(".")
+        place = values
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise InputError(f"`{key}` must name a setting, but {section} is one already")
+        place[last] = yaml.safe_load(text)
+    config: Config = from_dict(values)
+    return config
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file.
+
+    Raises:
+        InputError: If the file is missing or holds no mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: must be a YAML file, got {error}".replace("\n", " ")) from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: must hold `key: value` lines, got {type(values).__name__}")
+    return values

@@ -1,0 +1,163 @@
+"""What a run leaves on disk: one folder per stage, complete or absent.
+
+A stage works in `.STAGE.partial/` and becomes `STAGE/` in one rename when it is finished, so an
+interruption never leaves a stage that looks done. The partial folder keeps its checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from esarm_env.core.cache import new_file
+from esarm_env.core.errors import InputError
+from train.run.config import Config, from_dict, read_yaml, to_dict
+
+STAGES = ("corpus", "prior", "clone", "demonstrate", "reward", "improve", "evaluate")
+SUMMARY = "summary.json"
+PACKAGES = (
+    "esarm", "torch", "gymnasium", "stable-baselines3", "transformers", "numpy", "librosa",
+    "soundfile", "vector-quantize-pytorch", "safetensors",
+)  # fmt: skip
+
+
+class RunFolder:
+    """A run's folder: its configuration and its stages."""
+
+    def __init__(self, path: Path, config: Config) -> None:
+        """Open `path` with `config`; a new folder gets both, an old one must agree.
+
+        Raises:
+            InputError: If a stage was finished here with another configuration.
+        """
+        self.path, self.config = path, config
+        file = path / "config.yaml"
+        # Before its first finished stage a folder holds nothing that a new configuration harms.
+        if file.is_file() and any(self.is_finished(stage) for stage in STAGES):
+            # A run of before a setting existed had what is now its default.
+            changed = _differences(to_dict(from_dict(read_yaml(file))), to_dict(config))
+            if changed:
+                raise InputError(
+                    f"{path}: must keep its configuration, got other values for "
+                    f"{', '.join(changed[:4])}; choose another --run, or drop the options"
+                )
+        else:
+            with new_file(file) as draft:
+                draft.write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
+            with new_file(path / "versions.txt") as draft:
+                lines = [f"{name}=={version(name)}" for name in PACKAGES]
+                draft.write_text("\n".join([f"python=={sys.version.split()[0]}", *lines, ""]))
+
+    @staticmethod
+    def open(path: Path) -> RunFolder:
+        """Open an existing run with its own configuration.
+
+        Raises:
+            InputError: If `path` is no run folder.
+        """
+        file = path / "config.yaml"
+        if not file.is_file():
+            raise InputError(
+                f"{path}: must be a run folder (with config.yaml), got none; "
+                f"make one with `esarm run --run {path}`"
+            )
+        return RunFolder(path, from_dict(read_yaml(file)))
+
+    def stage(self, name: str) -> Path:
+        """Return the folder of a finished stage.
+
+        Raises:
+            InputError: If the stage has not been run.
+        """
+        folder = self.path / name
+        if not folder.is_dir():
+            raise InputError(
+                f"{self.path}: must hold the stage `{name}`, got none; "
+                f"run `esarm {name} --run {self.path}` first"
+            )
+        return folder
+
+    def summary(self, name: str) -> dict[str, Any]:
+        """Return what a finished stage printed; `wall_s` is its wall time."""
+        path = self.stage(name) / SUMMARY
+        try:
+            return dict(json.loads(path.read_text()))
+        except (OSError, json.JSONDecodeError) as error:
+            raise InputError(
+                f"{path}: must be a stage's summary, got {error}; "
+                f"delete {path.parent} and run again"
+            ) from error
+
+    def is_finished(self, name: str) -> bool:
+        """Return whether a stage's folder is there."""
+        return (self.path / name).is_dir()
+
+    def perform(self, name: str, work: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+        """Run a stage unless it is finished; return its summary.
+
+        Args:
+            name: One of `STAGES`.
+            work: Gets the folder to fill and returns the summary.
+
+        Raises:
+            InputError: If a stage before it has not been run.
+        """
+        if self.is_finished(name):
+            return self.summary(name)
+        for earlier in STAGES[: STAGES.index(name)]:
+            self.stage(earlier)
+        partial = self.path / f".{name}.partial"
+        partial.mkdir(parents=True, exist_ok=True)
+        clock = _StageClock(partial / "wall_s.txt")
+        try:
+            summary = work(partial)
+        finally:
+            clock.stop()
+        summary["wall_s"] = round(clock.total_s, 1)
+        summary = without_nan(summary)
+        (partial / SUMMARY).write_text(json.dumps(summary, indent=1, allow_nan=False))
+        clock.file.unlink()
+        partial.rename(self.path / name)
+        return summary
+
+
+def without_nan(value: Any) -> Any:
+    """Return `value` with every NaN (not measured) as None, which JSON can hold."""
+    if isinstance(value, dict):
+        return {key: without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(entry) for entry in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+class _StageClock:
+    """Wall time of a stage, added up over interruptions."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.total_s = float(file.read_text()) if file.is_file() else 0.0
+        self._begin = time.monotonic()
+
+    def stop(self) -> None:
+        self.total_s += time.monotonic() - self._begin
+        self.file.write_text(f"{self.total_s}")
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """Return the full keys under which two configurations differ."""
+    keys = []
+    for key in sorted(set(old) | set(new)):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            keys += _differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            keys.append(f"{prefix}{key}")
+    return keys
