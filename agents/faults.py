@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.protocols import IntArray
+if TYPE_CHECKING:
+    from agents.protocols import IntArray
 
 _NAMED = 64  # utterances that a message names
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,11 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import BoolArray, IntArray
 from esarm_env.envs.registration import make_vector_env
 from esarm_env.envs.vector import SpeechAnimationVectorEnv
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import BoolArray, IntArray
 
 DoubleArray = npt.NDArray[np.float64]
 

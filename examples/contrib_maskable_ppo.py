@@ -17,7 +17,7 @@ def often_demonstrated(task: AnimationTask) -> BoolArray:
     """Return the quarter of the tokens that recordings use most, per slot of a chunk, (S, K)."""
     counts = np.zeros((task.tokens_per_chunk, task.n_tokens))
     for utterance in task.corpus.split("train"):
-        tokens = task.demonstration(int(utterance))
+        tokens = task.recorded_tokens(int(utterance))
         np.add.at(counts, (np.arange(len(tokens)) % task.tokens_per_chunk, tokens), 1)
     return counts >= np.quantile(counts, 0.75, axis=1, keepdims=True)
 

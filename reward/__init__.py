@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reward.demonstrations import Demonstrations, load_demonstrations
+    from reward.demonstrations import RankedDemonstrations, load_demonstrations
     from reward.demonstrations.order import SoftLabels
     from reward.pairs.from_preferences import open_preferences
     from reward.pairs.from_ranks import RankedPairs
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ClosureReward": "plugins.closure",
     "ClosureTruthReward": "plugins.oracle",
-    "Demonstrations": "demonstrations",
+    "RankedDemonstrations": "demonstrations",
     "EmotionReward": "plugins.emotion",
     "EnsembleReward": "plugins.ensemble",
     "ErrorReward": "plugins.oracle",
@@ -54,7 +54,6 @@ _HOMES = {
 __all__ = [
     "ClosureReward",
     "ClosureTruthReward",
-    "Demonstrations",
     "EmotionReward",
     "EnsembleReward",
     "ErrorReward",
@@ -64,6 +63,7 @@ __all__ = [
     "LivelinessReward",
     "PairSource",
     "PairTrainer",
+    "RankedDemonstrations",
     "RankedPairs",
     "RewardConfig",
     "RewardTrainer",

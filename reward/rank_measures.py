@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-from esarm_env.core.types import FloatArray, IntArray
+if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray, IntArray
 
 
 def ranking_loss(scores: Tensor, noise: Tensor) -> Tensor:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agents.network.transformer import MotionTransformer
 from agents.rollout.decoding import Decoding
 from agents.rollout.generation import generate, sequence_seeds
 from esarm_env.audio import cut_at_pauses, read_audio
@@ -22,6 +22,9 @@ from esarm_env.tokenizer import load_tokenizer
 from train.policies import POLICY_FILE, load_policy
 from train.run.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from agents.network.transformer import MotionTransformer
+
 SHORTEST_PIECE_S, LONGEST_PIECE_S = 2.0, 8.0
 # A piece starts this much before its cut: the first half is thrown away (a policy needs a moment
 # to get into an emotion), the second half fades over from the piece before.
@@ -29,7 +32,7 @@ OVERLAP_CHUNKS = 8
 
 
 @dataclass(frozen=True)
-class Voice:
+class AnimationCondition:
     """How to say it.
 
     Attributes:
@@ -79,7 +82,12 @@ class SpeechAnimator:
         self._conditions = ConditionEncoder(tuple(source["speakers"]))
 
     def animate(
-        self, audio: FloatArray, voice: Voice, *, temperature: float = 0.0, seed: int = 0
+        self,
+        audio: FloatArray,
+        voice: AnimationCondition,
+        *,
+        temperature: float = 0.0,
+        seed: int = 0,
     ) -> FloatArray:
         """Return motion (T, 52) at 30 fps for `audio` (n_samples,) at 16 kHz.
 
@@ -133,7 +141,7 @@ def animate_file(
     output: Path,
     *,
     run: Path,
-    voice: Voice,
+    voice: AnimationCondition,
     policy: str = "auto",
     rate_hz: int = 30,
     temperature: float = 0.0,

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import FloatArray, IntArray, Trajectories
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
+    from esarm_env.core.types import FloatArray, IntArray, Trajectories
     from esarm_env.task.animation_task import AnimationTask
 
 CLONE_FILE = "clone/policy.safetensors"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
@@ -14,8 +14,10 @@ from agents.rollout.decoding import Decoding
 from agents.rollout.generation import generate, sequence_seeds
 from esarm_env.core.types import FloatArray, IntArray, Trajectories
 from esarm_env.core.weights import load_module, save_weights
-from esarm_env.task.animation_task import AnimationTask
-from reward.demonstrations import RollOut
+
+if TYPE_CHECKING:
+    from esarm_env.task.animation_task import AnimationTask
+    from reward.demonstrations import RollOut
 
 POLICY_FILE = "policy.safetensors"
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from esarm_env.core.types import FloatArray
+if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agents.protocols import FloatArray
+if TYPE_CHECKING:
+    from agents.protocols import FloatArray
 
 
 class MeanFace:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agents.protocols import FloatArray, IntArray, SequenceTask
+if TYPE_CHECKING:
+    from agents.protocols import FloatArray, IntArray, SequenceTask
 
 HELD_OUT = 0.1
 

@@ -16,11 +16,12 @@ import numpy as np
 from gymnasium import spaces
 
 from agents.cloning.demonstrations import Demonstrations
-from agents.protocols import FloatArray, IntArray, SequenceTask
 
 if TYPE_CHECKING:
     from minari import MinariDataset
     from minari.data_collector import EpisodeBuffer
+
+    from agents.protocols import FloatArray, IntArray, SequenceTask
 
 UTTERANCE_ID, CONDITION = "utterance_id", "condition"
 DESCRIPTION = "Motion tokens; the metadata of an episode names its utterance."

@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.cloning.config import CloneConfig
 from agents.cloning.demonstrations import Demonstrations
 from agents.faults import TrainingFault, names_of
 from agents.network.transformer import MotionTransformer, PolicyConfig
-from agents.protocols import IntArray, SequenceTask
 from agents.rollout.buffer import length_buckets
+
+if TYPE_CHECKING:
+    from agents.cloning.config import CloneConfig
+    from agents.protocols import IntArray, SequenceTask
 
 
 def cross_entropy(logits: Tensor, tokens: Tensor, *, smoothing: float) -> Tensor:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from agents.protocols import FloatArray, IntArray, find_in_env
-from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
+
+if TYPE_CHECKING:
+    from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
 
 
 def terminal_gae(
@@ -127,7 +129,7 @@ def scaled_advantages(buffer: EpisodeBuffer) -> EpisodeBuffer:
     return replace(buffer, advantages=(buffer.advantages * factor).astype(np.float32))
 
 
-def spread(per_episode: FloatArray, batch: EpisodeBatch) -> FloatArray:
+def per_token(per_episode: FloatArray, batch: EpisodeBatch) -> FloatArray:
     """Return `per_episode` (N,) at every token of its episode, (N, L), 0 in padding."""
     return np.where(batch.inside, per_episode[:, None], 0).astype(np.float32)
 

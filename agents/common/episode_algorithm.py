@@ -9,7 +9,7 @@ written, with all their results in place.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -24,9 +24,7 @@ from torch import Tensor
 from agents.common.advantages import check_streams, filled_by_stream
 from agents.common.checked_algorithm import CheckedAlgorithm
 from agents.common.checks import check_env, check_n_episodes
-from agents.common.update import Forward
 from agents.faults import TrainingFault, where_to_go_on
-from agents.network.acceleration import Acceleration
 from agents.network.transformer import MotionTransformer
 from agents.policy import MotionPolicy
 from agents.protocols import SequenceTask, find_in_env
@@ -34,6 +32,10 @@ from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
 from agents.rollout.decoding import Decoding
 from agents.rollout.episodes import draw_utterances, write_episodes
 from agents.rollout.generation import occurrence_numbers, sequence_seeds
+
+if TYPE_CHECKING:
+    from agents.common.update import Forward
+    from agents.network.acceleration import Acceleration
 
 Self = TypeVar("Self", bound="EpisodeAlgorithm")
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 
-from agents.common.advantages import leave_one_out, scaled_advantages, spread
+from agents.common.advantages import leave_one_out, per_token, scaled_advantages
 from agents.common.checks import (
     check_counts,
     check_divergence,
@@ -35,8 +35,10 @@ from agents.common.update import (
 )
 from agents.faults import TrainingFault, names_of
 from agents.network.acceleration import PLAIN, Acceleration
-from agents.policy import MotionPolicy
-from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
+
+if TYPE_CHECKING:
+    from agents.policy import MotionPolicy
+    from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
 
 
 class SequenceAlgorithm(EpisodeAlgorithm):
@@ -179,7 +181,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         else:
             advantage = batch.scores - batch.scores.mean()
         return replace(
-            batch, advantages=spread(advantage, batch), returns=spread(batch.scores, batch)
+            batch, advantages=per_token(advantage, batch), returns=per_token(batch.scores, batch)
         )
 
     @abstractmethod

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,8 +15,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.network.acceleration import PLAIN, Acceleration
-from agents.protocols import SequenceTask
-from agents.rollout.buffer import EpisodeBatch
+
+if TYPE_CHECKING:
+    from agents.protocols import SequenceTask
+    from agents.rollout.buffer import EpisodeBatch
 
 Forward = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -84,7 +87,7 @@ def token_terms(
     return TokenTerms(log_probs, values.float(), entropy, kl)
 
 
-def beside(array: np.ndarray, tensor: Tensor) -> Tensor:
+def to_tensor_like(array: np.ndarray, tensor: Tensor) -> Tensor:
     """Return `array` as a tensor where `tensor` is; on a CPU they share the memory."""
     return torch.from_numpy(array).to(tensor.device)
 
@@ -98,11 +101,11 @@ def mean_of_tokens(per_token: Tensor, batch: EpisodeBatch, *, loss_mean: str) ->
         loss_mean: `"token"` weighs every token alike, so long utterances count for more;
             `"sequence"` takes each episode's mean first, so that all episodes count alike.
     """
-    inside = beside(batch.inside, per_token)
+    inside = to_tensor_like(batch.inside, per_token)
     if loss_mean == "token":
         return per_token[inside].mean()
     sums = torch.where(inside, per_token, 0).sum(1)  # (N,)
-    return (sums / beside(batch.lengths, sums)).mean()
+    return (sums / to_tensor_like(batch.lengths, sums)).mean()
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ def combined_loss(
     """
     per_token = {
         "policy_loss": policy_loss,
-        "value_loss": (terms.values - beside(batch.returns, terms.values)).square(),
+        "value_loss": (terms.values - to_tensor_like(batch.returns, terms.values)).square(),
         "entropy": terms.entropy,
     }
     if terms.kl is not None:
@@ -162,8 +165,8 @@ def clipped_surrogate(batch: EpisodeBatch, log_probs: Tensor, *, clip_range: flo
         log_probs: Shape (N, L), of the same tokens now.
         clip_range: How far a ratio counts on the side where it gains.
     """
-    advantages = beside(batch.advantages, log_probs)
-    ratio = (log_probs - beside(batch.log_probs, log_probs)).exp()
+    advantages = to_tensor_like(batch.advantages, log_probs)
+    ratio = (log_probs - to_tensor_like(batch.log_probs, log_probs)).exp()
     clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
     return -torch.minimum(ratio * advantages, clipped * advantages)
 
@@ -174,8 +177,8 @@ def ratio_figures(batch: EpisodeBatch, log_probs: Tensor) -> dict[str, float]:
     `ratio_error` is the largest distance of a token's probability ratio from 1; `approx_kl` the
     mean of (ratio - 1) - log(ratio), Stable-Baselines3's estimate of the divergence.
     """
-    inside = beside(batch.inside, log_probs)
-    log_ratio = (log_probs.detach() - beside(batch.log_probs, log_probs))[inside]
+    inside = to_tensor_like(batch.inside, log_probs)
+    log_ratio = (log_probs.detach() - to_tensor_like(batch.log_probs, log_probs))[inside]
     ratio = log_ratio.exp()
     return {
         "ratio_error": (ratio - 1).abs().max().item(),

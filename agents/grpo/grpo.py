@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor
 
-from agents.common.advantages import group_normalised, spread
+from agents.common.advantages import group_normalised, per_token
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.common.update import clipped_surrogate
-from agents.policy import MotionPolicy
-from agents.rollout.buffer import EpisodeBatch
+
+if TYPE_CHECKING:
+    from agents.policy import MotionPolicy
+    from agents.rollout.buffer import EpisodeBatch
 
 EPSILON = 1e-4
 
@@ -74,7 +76,7 @@ class SequenceGRPO(SequenceAlgorithm):
         """Fill in each score normalised within its utterance, the same at every token."""
         advantage = group_normalised(batch.scores, batch.utterances, epsilon=EPSILON)
         return replace(
-            batch, advantages=spread(advantage, batch), returns=spread(batch.scores, batch)
+            batch, advantages=per_token(advantage, batch), returns=per_token(batch.scores, batch)
         )
 
     def policy_loss(self, batch: EpisodeBatch, log_probs: Tensor) -> Tensor:

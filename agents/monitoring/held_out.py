@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from agents.monitoring.paired import DoubleArray
+if TYPE_CHECKING:
+    from agents.monitoring.paired import DoubleArray
 
 Write = Callable[[BaseAlgorithm], Any]
 Score = Callable[[Any], npt.ArrayLike]

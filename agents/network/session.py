@@ -81,7 +81,7 @@ class LayerWeights:
 
 
 @dataclass(frozen=True)
-class Place:
+class StepPosition:
     """Where the rows of one step stand.
 
     Attributes:
@@ -112,22 +112,24 @@ class StepWeights:
         parts = (part.to(self._exact) for part in rotations(positions, self.head_dim))
         self.rotation = torch.complex(*parts).repeat(1, 2 * self.n_heads)  # (max_length, H)
 
-    def place(self, positions: Tensor, *, last: int, apart: bool) -> Place:
+    def place(self, positions: Tensor, *, last: int, apart: bool) -> StepPosition:
         """Return where rows at `positions` (B,) stand, `apart` if these differ."""
         if not apart:
-            return Place(last, self.rotation[last])
+            return StepPosition(last, self.rotation[last])
         seen = torch.arange(last + 1, device=positions.device)
         mask = torch.where(seen <= positions[:, None], 0.0, -torch.inf).to(self.norm[0].dtype)
         rows = torch.arange(len(positions), device=positions.device), positions
-        return Place(last, self.rotation[positions], rows, mask[:, None])
+        return StepPosition(last, self.rotation[positions], rows, mask[:, None])
 
-    def hidden(self, x: Tensor, caches: list[LayerCache], place: Place) -> Tensor:
+    def hidden(self, x: Tensor, caches: list[LayerCache], place: StepPosition) -> Tensor:
         """Return what the heads read (B, H) of a position's input x (B, H); writes to `caches`."""
         for weights, cache in zip(self.layers, caches, strict=True):
             x = self._block(x, weights, cache, place)
         return functional.layer_norm(x, x.shape[-1:], *self.norm)
 
-    def _block(self, x: Tensor, weights: LayerWeights, cache: LayerCache, place: Place) -> Tensor:
+    def _block(
+        self, x: Tensor, weights: LayerWeights, cache: LayerCache, place: StepPosition
+    ) -> Tensor:
         width = x.shape[-1:]
         mixed = self._attend(functional.layer_norm(x, width, *weights.norm), weights, cache, place)
         x = torch.addmm(x, mixed, weights.to_output)
@@ -137,7 +139,9 @@ class StepWeights:
         contract, bias = weights.contract
         return torch.addmm(x, hidden, contract).add_(bias)
 
-    def _attend(self, x: Tensor, weights: LayerWeights, cache: LayerCache, place: Place) -> Tensor:
+    def _attend(
+        self, x: Tensor, weights: LayerWeights, cache: LayerCache, place: StepPosition
+    ) -> Tensor:
         """Return the mixed values (B, H) of x (B, H), and write its key and value."""
         n_rows, width = x.shape
         projected = torch.mm(x, weights.to_qkv)  # (B, 3 H)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor
@@ -11,8 +11,10 @@ from torch import Tensor
 from agents.common.advantages import leave_one_out, terminal_gae
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.common.update import clipped_surrogate
-from agents.policy import MotionPolicy
-from agents.rollout.buffer import EpisodeBatch
+
+if TYPE_CHECKING:
+    from agents.policy import MotionPolicy
+    from agents.rollout.buffer import EpisodeBatch
 
 
 class SequencePPO(SequenceAlgorithm):

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor
 
-from agents.common.advantages import leave_one_out, spread
+from agents.common.advantages import leave_one_out, per_token
 from agents.common.sequence_algorithm import SequenceAlgorithm
-from agents.common.update import beside
-from agents.policy import MotionPolicy
-from agents.protocols import FloatArray
-from agents.rollout.buffer import EpisodeBatch
+from agents.common.update import to_tensor_like
 from agents.rollout.decoding import Decoding
 from agents.rollout.episodes import write_episodes
 from agents.rollout.generation import sequence_seeds
+
+if TYPE_CHECKING:
+    from agents.policy import MotionPolicy
+    from agents.protocols import FloatArray
+    from agents.rollout.buffer import EpisodeBatch
 
 BASELINES = ("none", "mean", "moving_mean", "greedy", "leave_one_out")
 MOVING_MEAN_KEPT = 0.9
@@ -87,12 +89,12 @@ class SequenceReinforce(SequenceAlgorithm):
         else:
             advantage = batch.scores - self._offset(batch)
         return replace(
-            batch, advantages=spread(advantage, batch), returns=spread(batch.scores, batch)
+            batch, advantages=per_token(advantage, batch), returns=per_token(batch.scores, batch)
         )
 
     def policy_loss(self, batch: EpisodeBatch, log_probs: Tensor) -> Tensor:
         """Return minus advantage times log-probability per token, (N, L)."""
-        return -beside(batch.advantages, log_probs) * log_probs
+        return -to_tensor_like(batch.advantages, log_probs) * log_probs
 
     def train(self) -> None:
         """Update the policy on the episodes of the last roll-out, then the moving mean."""

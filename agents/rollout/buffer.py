@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from agents.protocols import FloatArray, IntArray
+if TYPE_CHECKING:
+    from agents.protocols import FloatArray, IntArray
 
 PER_TOKEN = ("log_probs", "values", "advantages", "returns")
 PER_EPISODE = ("utterances", "condition", "lengths", "scores")

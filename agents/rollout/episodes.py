@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents.faults import TrainingFault, names_of
 from agents.network.acceleration import PLAIN, Acceleration
-from agents.network.transformer import MotionTransformer
 from agents.protocols import (
     FloatArray,
     IntArray,
@@ -17,8 +18,11 @@ from agents.protocols import (
     find_in_env,
 )
 from agents.rollout.buffer import EpisodeBatch
-from agents.rollout.decoding import Decoding
 from agents.rollout.generation import generate
+
+if TYPE_CHECKING:
+    from agents.network.transformer import MotionTransformer
+    from agents.rollout.decoding import Decoding
 
 
 def draw_utterances(pool: IntArray, *, size: int, rng: np.random.Generator) -> IntArray:

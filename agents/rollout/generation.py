@@ -8,6 +8,7 @@ Write whole sequences with a policy: greedy, sampled, or epsilon-greedy, batched
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,15 +16,17 @@ from torch import Tensor
 
 from agents.network.acceleration import PLAIN, Acceleration
 from agents.network.session import PolicySession
-from agents.network.transformer import MotionTransformer
-from agents.protocols import FloatArray, IntArray, SpeechTask
 from agents.rollout.decoding import GREEDY, Decoding, choose
+
+if TYPE_CHECKING:
+    from agents.network.transformer import MotionTransformer
+    from agents.protocols import FloatArray, IntArray, SpeechTask
 
 _WARM_UP_STEPS = 3
 
 
 @dataclass(frozen=True)
-class Given:
+class GenerationInputs:
     """What sequences are written from.
 
     Attributes:
@@ -40,7 +43,7 @@ class Given:
 @torch.inference_mode()
 def write(
     model: MotionTransformer,
-    given: Given,
+    inputs: GenerationInputs,
     decoding: Decoding,
     *,
     acceleration: Acceleration = PLAIN,
@@ -50,21 +53,21 @@ def write(
     Log-probabilities are those of the distribution that was sampled from, without its epsilon; of
     greedy tokens, those of temperature 1.
     """
-    acceleration.check_for(given.windows.device)
-    desk = Desk(model, given, decoding, bf16=acceleration.bf16)
+    acceleration.check_for(inputs.windows.device)
+    generation = Generation(model, inputs, decoding, bf16=acceleration.bf16)
     if acceleration.cuda_graphs:
-        desk.replay()
+        generation.replay()
     else:
-        desk.run()
-    logits = desk.logits.float()
+        generation.run()
+    logits = generation.logits.float()
     if decoding.temperature != GREEDY:
         logits = logits / decoding.temperature
-    chances = logits.log_softmax(-1).gather(2, desk.tokens[..., None])[..., 0]  # (L, B)
-    values = model.value(desk.hidden.to(model.to_logits.dtype))
-    return desk.tokens.t(), chances.t(), values.t()
+    chances = logits.log_softmax(-1).gather(2, generation.tokens[..., None])[..., 0]  # (L, B)
+    values = model.value(generation.hidden.to(model.to_logits.dtype))
+    return generation.tokens.t(), chances.t(), values.t()
 
 
-class Desk:
+class Generation:
     """Sequences while they are written.
 
     Attributes:
@@ -74,21 +77,26 @@ class Desk:
     """
 
     def __init__(
-        self, model: MotionTransformer, given: Given, decoding: Decoding, *, bf16: bool = False
+        self,
+        model: MotionTransformer,
+        inputs: GenerationInputs,
+        decoding: Decoding,
+        *,
+        bf16: bool = False,
     ) -> None:
         """Compute what does not depend on tokens, and make room for the rest."""
         config = model.config
         self._per_chunk, self._n_tokens = config.tokens_per_chunk, config.n_tokens
-        self._decoding, self._noise = decoding, given.noise
-        n_rows, length = len(given.windows), given.windows.shape[1] * config.tokens_per_chunk
+        self._decoding, self._noise = decoding, inputs.noise
+        n_rows, length = len(inputs.windows), inputs.windows.shape[1] * config.tokens_per_chunk
         dtype = torch.bfloat16 if bf16 else model.to_logits.dtype
         self._session = PolicySession(model, n_rows=n_rows, max_length=length, dtype=dtype)
-        chunks = model.conditioning(given.windows, given.condition).transpose(0, 1)  # (C, B, H)
-        inputs = chunks[:, None] + model.to_slot_input.weight[:, None]  # (C, slots, B, H)
-        self._inputs = inputs.flatten(0, 1).to(dtype)  # (L, B, H)
+        chunks = model.conditioning(inputs.windows, inputs.condition).transpose(0, 1)  # (C, B, H)
+        by_slot = chunks[:, None] + model.to_slot_input.weight[:, None]  # (C, slots, B, H)
+        self._inputs = by_slot.flatten(0, 1).to(dtype)  # (L, B, H)
         self._token_inputs = model.to_token_input.weight.to(dtype)
         self._to_logits = model.to_logits.to(dtype)
-        self.tokens = given.noise.new_zeros((length, n_rows), dtype=torch.long)
+        self.tokens = inputs.noise.new_zeros((length, n_rows), dtype=torch.long)
         self.hidden = self._inputs.new_empty(length, n_rows, config.width)
         self.logits = self._inputs.new_empty(length, n_rows, config.n_tokens)
 
@@ -213,12 +221,12 @@ def generate(
     log_probs, values = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     for begin in range(0, len(order), batch_size):
         rows = order[begin : begin + batch_size]
-        given = Given(
+        inputs = GenerationInputs(
             windows=torch.from_numpy(task.audio_windows(utterances[rows])).to(device),
             condition=torch.from_numpy(condition[rows]).to(device),
             noise=_noise(seeds[rows], int(lengths[rows].max())).to(device),
         )
-        batch = write(model, given, decoding, acceleration=acceleration)
+        batch = write(model, inputs, decoding, acceleration=acceleration)
         width = batch[0].shape[1]
         inside = np.arange(width) < lengths[rows, None]
         written, chance, value = (part.cpu().numpy() for part in batch)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 from rich.progress import track
 
-from esarm_env.audio.features import AudioEncoder
 from esarm_env.core.cache import new_folder
-from esarm_env.core.types import Corpus, FloatArray
+
+if TYPE_CHECKING:
+    from esarm_env.audio.features import AudioEncoder
+    from esarm_env.core.types import Corpus, FloatArray
 
 
 class FeatureStore:

@@ -10,12 +10,14 @@ import contextlib
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from esarm_env.core.errors import InputError, MissingExtraError
-from esarm_env.core.types import FloatArray
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray
 
 SUFFIXES = frozenset(
     ".3gp .aac .avi .flv .m4a .m4v .mkv .mov .mp4 .mpeg .mpg .ts .webm .wma .wmv".split()

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +21,9 @@ from esarm_env.corpus.motion import (
     read_track,
 )
 from esarm_env.corpus.motion.track import regular_times
-from esarm_env.corpus.takes import Take
+
+if TYPE_CHECKING:
+    from esarm_env.corpus.takes import Take
 
 LONGEST_TAKE_S = 4 * 3600.0
 MAX_LENGTH_DIFFERENCE = 3  # frames at 30 fps by which motion and audio of one take may differ

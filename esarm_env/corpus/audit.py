@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, BoolArray
-from esarm_env.corpus.alignment import AlignedTake
 from esarm_env.corpus.folder import STILL_RANGE, FolderCorpus
 from esarm_env.corpus.offsets import SyncEstimate, estimate_offset, read_offsets, write_offsets
 from esarm_env.face.names import ARKIT_NAMES
+
+if TYPE_CHECKING:
+    from esarm_env.corpus.alignment import AlignedTake
 
 CLIPPED_AT, CLIPPED_SHARE = 0.999, 0.02  # a channel at its limit in more than this share of frames
 # In a sentence many shapes rest; one that rests through a paragraph was lost.

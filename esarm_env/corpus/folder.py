@@ -12,6 +12,7 @@ import json
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,7 +31,9 @@ from esarm_env.corpus.layouts import find_takes
 from esarm_env.corpus.offsets import read_offsets
 from esarm_env.corpus.splits import SPLITS, check_split, choose_splits, parallel_groups
 from esarm_env.corpus.survey import TakeIndex, digest_of, survey
-from esarm_env.corpus.takes import Fault, Take
+
+if TYPE_CHECKING:
+    from esarm_env.corpus.takes import Fault, Take
 
 STILL_RANGE = 1e-3  # a channel that moves less than this was not captured
 _CAPTURE_SAMPLE = 48  # takes looked at to see which channels move

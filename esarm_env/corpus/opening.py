@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from esarm_env.core.cache import cache_dir
 from esarm_env.core.errors import InputError
 from esarm_env.core.shipped import MINI_CORPUS, shipped_corpus
-from esarm_env.core.types import Corpus
 from esarm_env.corpus.folder import FolderCorpus
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import Corpus
 
 GENERATED_CORPORA = ("synthetic-mead", "synthetic-ravdess")
 CORPUS_NAMES = (MINI_CORPUS, *GENERATED_CORPORA)

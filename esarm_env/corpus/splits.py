@@ -8,11 +8,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import IntArray, Record
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import IntArray, Record
 
 SPLITS = ("train", "validation", "test")
 UNUSED = -1  # label of an utterance that is in no split

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gymnasium import spaces
@@ -17,8 +17,10 @@ from esarm_env.audio.features import FEATURE_BOUND
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import FRAME_RATE_HZ, BoolArray, FloatArray, IntArray, Trajectories
 from esarm_env.envs.sampling import Sampling, UtteranceSampler
-from esarm_env.rewards import CombinedReward
-from esarm_env.task.animation_task import AnimationTask
+
+if TYPE_CHECKING:
+    from esarm_env.rewards import CombinedReward
+    from esarm_env.task.animation_task import AnimationTask
 
 RESET_OPTIONS = ("utterance", "emotion", "intensity", "speaker")
 DEMONSTRATED = "demonstrated"
@@ -239,6 +241,6 @@ def _demonstrated(task: AnimationTask) -> BoolArray:
     """Return the tokens that recordings of the training split use, per slot of the chunk."""
     mask = np.zeros((task.tokens_per_chunk, task.n_tokens), dtype=np.bool_)
     for utterance in task.corpus.split("train"):
-        tokens = task.demonstration(int(utterance))
+        tokens = task.recorded_tokens(int(utterance))
         mask[np.arange(len(tokens)) % task.tokens_per_chunk, tokens] = True
     return mask

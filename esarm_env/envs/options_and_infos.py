@@ -6,12 +6,14 @@ The `infos` of a vector environment, as Gymnasium lays them out, filled many row
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import BoolArray, IntArray
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import BoolArray, IntArray
 
 
 def check_count(value: Any, *, name: str) -> int:

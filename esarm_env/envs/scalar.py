@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import gymnasium
 import numpy as np
@@ -18,8 +18,10 @@ from esarm_env.envs.sampling import Sampling
 from esarm_env.rendering import RENDER_MODES, EpisodeRenderer, EpisodeView, Timing
 from esarm_env.rewards import RewardChoice, resolve_reward
 from esarm_env.rewards.validation import ScoreStreams, score_streams_of
-from esarm_env.task.animation_task import AnimationTask
 from esarm_env.task.opening import open_problem
+
+if TYPE_CHECKING:
+    from esarm_env.task.animation_task import AnimationTask
 
 
 class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
@@ -74,7 +76,7 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
     `lve` and `eve` in mm (mean over frames of the maximum over the region's vertices of the L2
     error; nan where the corpus has not captured the region). The errors never enter the reward
     unless it says that it needs them. `sequence_task.corpus.records` says what there is to replay,
-    and `sequence_task.demonstration(index)` are the recorded motion's tokens.
+    and `sequence_task.recorded_tokens(index)` are the recorded motion's tokens.
 
     ## Arguments
     | argument | default | meaning |

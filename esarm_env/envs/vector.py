@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
@@ -20,11 +20,13 @@ from esarm_env.envs.episode_slots import EpisodeSlots, Observation
 from esarm_env.envs.options_and_infos import Infos, add_infos, check_count, check_mask, options_of
 from esarm_env.envs.sampling import Generators, Sampling, Seeds
 from esarm_env.rendering import EpisodeRenderer, Timing
-from esarm_env.rendering.text import Picture
 from esarm_env.rewards import RewardChoice, resolve_reward
 from esarm_env.rewards.validation import ScoreStreams, score_streams_of
-from esarm_env.task.animation_task import AnimationTask
 from esarm_env.task.opening import open_problem
+
+if TYPE_CHECKING:
+    from esarm_env.rendering.text import Picture
+    from esarm_env.task.animation_task import AnimationTask
 
 DoubleArray = npt.NDArray[np.float64]
 RGB_ARRAY = "rgb_array"

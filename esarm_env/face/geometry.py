@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.core.types import BoolArray, IntArray
-from esarm_env.face.surface import Array
+if TYPE_CHECKING:
+    from esarm_env.core.types import BoolArray, IntArray
+    from esarm_env.face.surface import Array
 
 
 class Kind(IntEnum):

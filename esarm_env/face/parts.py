@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from esarm_env.core.types import IntArray
 from esarm_env.face import surface
 from esarm_env.face.geometry import Anatomy, Kind, join, strip
-from esarm_env.face.surface import Array
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import IntArray
+    from esarm_env.face.surface import Array
 
 _IRIS_ANGLE = np.deg2rad(24.0)
 _PUPIL_ANGLE = np.deg2rad(10.0)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from esarm_env.core.types import BoolArray, IntArray
 from esarm_env.face import surface
 from esarm_env.face.geometry import Anatomy, Kind, strip
-from esarm_env.face.surface import Array
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import BoolArray, IntArray
+    from esarm_env.face.surface import Array
 
 _UPPER_LIP_BORDER = surface.MOUTH_HEIGHT + 7.0
 _LOWER_LIP_BORDER = surface.MOUTH_HEIGHT - 8.5

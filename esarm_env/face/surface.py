@@ -10,10 +10,13 @@ places in `shape_table` fall on the features they name.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.core.types import BoolArray
+if TYPE_CHECKING:
+    from esarm_env.core.types import BoolArray
 
 Array = npt.NDArray[np.float64]
 

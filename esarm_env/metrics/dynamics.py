@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import FRAME_RATE_HZ, FloatArray, IntArray
-from esarm_env.face.head import Head
 from esarm_env.metrics.inputs import Batch, check_one_shape, frame_counts
 from esarm_env.metrics.region import Region, reduced_displacements, region_of
 from esarm_env.metrics.vertex_error import as_meshes, length_scale, region_indices
+
+if TYPE_CHECKING:
+    from esarm_env.face.head import Head
 
 _JERK_ORDER = 3
 

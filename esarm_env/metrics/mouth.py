@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import FRAME_RATE_HZ, IntArray
-from esarm_env.face.head import Head
 from esarm_env.face.names import index_of
 from esarm_env.metrics.inputs import Batch, check_one_shape, frame_counts, mean_per_row
 from esarm_env.metrics.region import MEASURED_SHARE, displacements_per_frame, region_of, shares
 from esarm_env.metrics.variant import Quantity
+
+if TYPE_CHECKING:
+    from esarm_env.face.head import Head
 
 _MIDDLE_SHARE = 0.1  # of the lips' width, on each side of their middle
 _N_PAIRS = 3

@@ -11,14 +11,17 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import N_CHANNELS, BoolArray, FloatArray, IntArray
-from esarm_env.face.head import Head
 from esarm_env.metrics.inputs import Batch, mean_per_row
+
+if TYPE_CHECKING:
+    from esarm_env.face.head import Head
 
 # Reduction over vertices ("max" or "mean") and power of the distance (1 or 2).
 Kind = tuple[str, int]

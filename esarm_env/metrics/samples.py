@@ -10,15 +10,18 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import N_CHANNELS
-from esarm_env.face.head import Head
 from esarm_env.metrics.variant import Quantity, Variant
 from esarm_env.metrics.vertex_error import vertex_error, vertex_error_of_meshes
+
+if TYPE_CHECKING:
+    from esarm_env.face.head import Head
 
 LVE = Variant("lips")
 REDUCTIONS = ("mean", "best", "error of mean")

@@ -7,12 +7,11 @@ FDD sees each side's displacement from rest, jerk and lip speed its differences 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.face.head import Head
 from esarm_env.metrics.closure import (
     CLOSED_MM,
     TOLERANCE_FRAMES,
@@ -24,6 +23,9 @@ from esarm_env.metrics.mouth import lip_speed, mouth_opening, opening_correlatio
 from esarm_env.metrics.presets import PRESETS
 from esarm_env.metrics.variant import Quantity, Variant
 from esarm_env.metrics.vertex_error import vertex_errors
+
+if TYPE_CHECKING:
+    from esarm_env.face.head import Head
 
 # What the presets report on lips and upper face; the whole head costs more than all else together.
 STANDARD_VARIANTS = tuple(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from esarm_env.core.errors import InputError
-from esarm_env.metrics.variant import Quantity
+
+if TYPE_CHECKING:
+    from esarm_env.metrics.variant import Quantity
 
 # One figure, or mean, low and high end of its interval; None and nan are printed as n/a.
 Figure = float | tuple[float, float, float] | None

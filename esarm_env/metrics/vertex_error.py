@@ -11,16 +11,19 @@ pass per region and centring. `mesh_error` has the same for meshes of any topolo
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import IntArray
-from esarm_env.face.head import Head
 from esarm_env.metrics.inputs import check_one_shape, difference_of, frame_counts
 from esarm_env.metrics.region import reduce_squared, reduced_displacements, region_of
 from esarm_env.metrics.variant import UNITS, Variant
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import IntArray
+    from esarm_env.face.head import Head
 
 _MM = {"mm": 1.0, "cm": 10.0, "m": 1e3}
 

@@ -7,12 +7,15 @@ bar that fills up. At the end a panel with the scores and errors lies over the n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from esarm_env.core.types import N_INTENSITIES
 from esarm_env.rendering import text
-from esarm_env.rendering.text import Colour, Picture
+
+if TYPE_CHECKING:
+    from esarm_env.rendering.text import Colour, Picture
 
 BACKGROUND: Colour = (226, 229, 234)
 _INK: Colour = (38, 44, 54)

@@ -25,14 +25,14 @@ import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, FloatArray
-from esarm_env.face.head import Head
 from esarm_env.face.render import Palette, Renderer
 from esarm_env.rendering.caption import BACKGROUND, Caption, CaptionWriter
-from esarm_env.rendering.text import Picture
 from esarm_env.rendering.view import EpisodeView, Timing, caption_of
 from esarm_env.rendering.window import Window
 
 if TYPE_CHECKING:
+    from esarm_env.face.head import Head
+    from esarm_env.rendering.text import Picture
     from esarm_env.task.animation_task import AnimationTask
 
 SMALLEST_SIDE = 240  # below this the letters would not be legible

@@ -9,12 +9,15 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from esarm_env.core.errors import InputError, MissingExtraError
 from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray
-from esarm_env.rendering.view import Timing
+
+if TYPE_CHECKING:
+    from esarm_env.rendering.view import Timing
 
 # AAC adds a block of 1024 samples in front, which players skip; at 48 kHz one that does not is
 # late by 21 ms, at 16 kHz by 64.

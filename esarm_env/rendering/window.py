@@ -9,12 +9,14 @@ import contextlib
 import importlib
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from esarm_env.core.errors import InputError, MissingExtraError
-from esarm_env.rendering.text import Picture
+
+if TYPE_CHECKING:
+    from esarm_env.rendering.text import Picture
 
 _NO_SCREEN = ("dummy", "offscreen")  # drivers of SDL
 

@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import Corpus, FloatArray, RewardFunction, Trajectories
 from esarm_env.rewards.validation import (
     Ids,
     RewardError,
@@ -22,6 +21,9 @@ from esarm_env.rewards.validation import (
     finite_scores,
     has_streams,
 )
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import Corpus, FloatArray, RewardFunction, Trajectories
 
 
 @dataclass(frozen=True)

@@ -16,21 +16,23 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from esarm_env.audio.store import FeatureStore
 from esarm_env.core.types import Corpus, FloatArray, IntArray, Trajectories
-from esarm_env.face.head import Head
 from esarm_env.metrics import emotional_vertex_error, lip_vertex_error
-from esarm_env.task.conditions import ConditionEncoder
-from esarm_env.tokenizer.vq import VQMotionTokenizer
+
+if TYPE_CHECKING:
+    from esarm_env.audio.store import FeatureStore
+    from esarm_env.face.head import Head
+    from esarm_env.task.conditions import ConditionEncoder
+    from esarm_env.tokenizer.vq import VQMotionTokenizer
 
 Value = TypeVar("Value")
 
 
-class Latest:
+class BatchCache:
     """Values by name of the trajectories asked for last; empty again once these are gone.
 
     A batch that was written into since counts as another one. Copies and pickles are empty.
@@ -65,8 +67,8 @@ class Latest:
         if batch is self._batch:
             self._batch, self._read, self._values = None, [], {}
 
-    def __reduce__(self) -> tuple[type[Latest], tuple[()]]:
-        return Latest, ()
+    def __reduce__(self) -> tuple[type[BatchCache], tuple[()]]:
+        return BatchCache, ()
 
 
 # Chunks heard before and after the current one: 0.13 s each way, the reach of coarticulation.
@@ -99,7 +101,7 @@ class AnimationTask:
     context: int = CONTEXT_CHUNKS
     _chunks: dict[int, FloatArray] = field(default_factory=dict, init=False, repr=False)
     _tokens: dict[int, IntArray] = field(default_factory=dict, init=False, repr=False)
-    _latest: Latest = field(default_factory=Latest, init=False, repr=False, compare=False)
+    _latest: BatchCache = field(default_factory=BatchCache, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check that features and corpus belong together."""
@@ -205,7 +207,7 @@ class AnimationTask:
         chunks = [self.chunks_of(int(index)) for index in utterances]
         return pad_stack([padded[self.context : len(padded) - self.context] for padded in chunks])
 
-    def demonstration(self, utterance: int) -> IntArray:
+    def recorded_tokens(self, utterance: int) -> IntArray:
         """Return the recorded motion as tokens, shape (L,)."""
         if utterance not in self._tokens:
             self._tokens[utterance] = self.tokenizer.encode(self.corpus[utterance].motion)
@@ -213,7 +215,7 @@ class AnimationTask:
 
     def demonstrations(self, utterances: IntArray) -> IntArray:
         """Return the recorded motions as tokens, shape (N, L), padded with -1."""
-        return pad_stack([self.demonstration(int(index)) for index in utterances], value=-1)
+        return pad_stack([self.recorded_tokens(int(index)) for index in utterances], value=-1)
 
     def recorded(self, utterances: IntArray) -> Trajectories:
         """Return the recorded motions as trajectories: ground truth through the tokenizer."""

@@ -10,19 +10,21 @@ import shutil
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from esarm_env.audio.features import make_encoder
 from esarm_env.audio.store import FeatureStore, open_features
 from esarm_env.core.cache import cache_dir
 from esarm_env.core.errors import InputError
 from esarm_env.core.shipped import MINI_CORPUS, shipped_run
-from esarm_env.core.types import Corpus
 from esarm_env.corpus import CORPUS_NAMES, open_corpus
 from esarm_env.face.head import load_head
 from esarm_env.task.animation_task import AnimationTask
 from esarm_env.task.conditions import ConditionEncoder
 from esarm_env.tokenizer import PriorConfig, VQMotionTokenizer, load_tokenizer, train_tokenizer
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import Corpus
 
 CORPUS_FILE, TOKENIZER_FILE = "corpus/corpus.json", "prior/tokenizer.safetensors"
 CORPUS_KEYS = ("corpus", "layout", "size", "seed", "encoder", "content_hash", "speakers")

@@ -9,16 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from rich.progress import track
 from torch import Tensor
 
-from esarm_env.core.types import FloatArray
-from esarm_env.face.head import Head
 from esarm_env.tokenizer.vq import TokenizerShape, VQMotionTokenizer
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray
+    from esarm_env.face.head import Head
 
 
 @dataclass(frozen=True)

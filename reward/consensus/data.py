@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,13 +16,11 @@ from torch import Tensor
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import N_CHANNELS, FloatArray, IntArray
-from esarm_env.task.animation_task import AnimationTask
 from reward.consensus.errors import ExpectedErrors
-from reward.consensus.settings import ConsensusConfig
 from reward.demonstrations import (
     RECONSTRUCTION,
     RECORDING,
-    Demonstrations,
+    RankedDemonstrations,
     RollOut,
     collect,
     damaged,
@@ -29,6 +28,10 @@ from reward.demonstrations import (
     motions_of,
 )
 from reward.demonstrations.corruptions import Donors, family_named
+
+if TYPE_CHECKING:
+    from esarm_env.task.animation_task import AnimationTask
+    from reward.consensus.settings import ConsensusConfig
 
 # Numbers of the samples' roll-outs, far from those of the noise levels: no random choice is shared.
 FIRST_SAMPLE = 10_000
@@ -89,7 +92,7 @@ def collect_consensus(
     roll_out: RollOut,
     utterances: IntArray,
     *,
-    levels: Demonstrations | None,
+    levels: RankedDemonstrations | None,
     config: ConsensusConfig,
     seed: int,
     after_sample: Callable[[], None] | None = None,
@@ -142,8 +145,8 @@ def collect_consensus(
         task,
         utterances,
         samples=samples,
-        recorded=Demonstrations.concatenate(truth),
-        others=Demonstrations.concatenate(others) if others else samples[:0],
+        recorded=RankedDemonstrations.concatenate(truth),
+        others=RankedDemonstrations.concatenate(others) if others else samples[:0],
     )
 
 
@@ -164,9 +167,9 @@ def _labelled(
     task: AnimationTask,
     utterances: IntArray,
     *,
-    samples: Demonstrations,
-    recorded: Demonstrations,
-    others: Demonstrations,
+    samples: RankedDemonstrations,
+    recorded: RankedDemonstrations,
+    others: RankedDemonstrations,
 ) -> ConsensusData:
     """Decode everything, block by block, with the expected errors."""
     n_chunks = task.lengths[utterances] // task.tokens_per_chunk
@@ -194,7 +197,7 @@ def _labelled(
     )
 
 
-def _rows_of(part: Demonstrations, utterances: IntArray) -> list[IntArray]:
+def _rows_of(part: RankedDemonstrations, utterances: IntArray) -> list[IntArray]:
     """Return the rows of each utterance."""
     order = np.argsort(part.utterance, kind="stable")
     known = part.utterance[order]
@@ -203,7 +206,9 @@ def _rows_of(part: Demonstrations, utterances: IntArray) -> list[IntArray]:
     return [order[a:b] for a, b in zip(begin, end, strict=True)]
 
 
-def _empty(part: Demonstrations, rows: list[IntArray], *, width: int, step: int) -> Animations:
+def _empty(
+    part: RankedDemonstrations, rows: list[IntArray], *, width: int, step: int
+) -> Animations:
     n, most = len(rows), max((len(row) for row in rows), default=0)
     noise, present = np.full((n, most), np.nan, np.float32), np.zeros((n, most), np.bool_)
     for i, row in enumerate(rows):
@@ -219,7 +224,7 @@ def _empty(part: Demonstrations, rows: list[IntArray], *, width: int, step: int)
 
 
 def _motions(
-    part: Demonstrations, rows: list[IntArray], task: AnimationTask, donors: Donors
+    part: RankedDemonstrations, rows: list[IntArray], task: AnimationTask, donors: Donors
 ) -> list[list[FloatArray]]:
     """Return the motions of each list of rows, each (T, 52)."""
     flat = np.concatenate(rows).astype(np.int64)

@@ -7,11 +7,15 @@ risk). It is computed per chunk: a mean over frames says how good a sentence is,
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from esarm_env.metrics.region import region_of
-from esarm_env.task.animation_task import AnimationTask
+
+if TYPE_CHECKING:
+    from esarm_env.task.animation_task import AnimationTask
 
 # Whose tokens are to blame for the error of which region (`esarm_env.metrics`: LVE and EVE).
 STREAM_REGIONS = {"mouth": "lips", "upper": "upper"}

@@ -6,18 +6,21 @@ The loss of one member: four parts, each about one thing a reward has to know.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from esarm_env.core.types import IntArray
 from esarm_env.task.conditions import SPEAKER_START
 from reward.consensus.data import Animations, ConsensusData
 from reward.consensus.member import Judgement, mean_of_chunks
-from reward.consensus.network import ConsensusModel
-from reward.consensus.settings import ConsensusConfig
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import IntArray
+    from reward.consensus.network import ConsensusModel
+    from reward.consensus.settings import ConsensusConfig
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ chunk, D condition, H width, M imagined faces, R directions, S streams.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +25,10 @@ from torch.nn import functional
 
 from esarm_env.core.types import N_CHANNELS
 from reward.consensus.errors import STREAM_REGIONS
-from reward.consensus.settings import ConsensusConfig
 from reward.ranking.network import positions
+
+if TYPE_CHECKING:
+    from reward.consensus.settings import ConsensusConfig
 
 _LEAST_SQUARE_MM = 1e-4  # keeps the slope of a distance finite
 

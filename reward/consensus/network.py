@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +17,12 @@ from torch import Tensor, nn
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import N_CHANNELS
 from esarm_env.core.weights import load_module, save_weights
-from reward.chunks import ChunkBatch
 from reward.consensus.errors import STREAM_REGIONS
 from reward.consensus.member import N_STREAMS, ConsensusMember, Judgement, mean_of_chunks
 from reward.consensus.settings import ConsensusConfig
+
+if TYPE_CHECKING:
+    from reward.chunks import ChunkBatch
 
 KIND = "consensus reward model"
 COMBINATIONS = ("mean", "minimum")

@@ -9,20 +9,23 @@ inputs, and stands beside the reward in the report.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from esarm_env.core.types import N_CHANNELS, IntArray
-from esarm_env.task.animation_task import AnimationTask
-from reward.consensus.data import Animations, ConsensusData
 from reward.consensus.errors import STREAM_REGIONS, ExpectedErrors
 from reward.consensus.losses import Batch, draw_batch, member_loss
 from reward.consensus.network import ConsensusModel
-from reward.consensus.settings import ConsensusConfig
 from reward.rank_measures import rank_correlation
 from reward.resumable import ResumableTrainer
+
+if TYPE_CHECKING:
+    from esarm_env.task.animation_task import AnimationTask
+    from reward.consensus.data import Animations, ConsensusData
+    from reward.consensus.settings import ConsensusConfig
 
 WARM_UP_STEPS = 30
 _TYPICAL_UTTERANCES = 300  # that the network is calibrated on

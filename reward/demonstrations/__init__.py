@@ -11,13 +11,13 @@ Roll-outs, ground truth on top, and graded damage to both; then pairs with soft 
 ```python
 rolled = collect(roll_out, task, utterances, epsilons=(0.02, 0.25, 0.5, 0.75, 1.0), seed=0)
 truth = ground_truth(task.recorded(utterances), origin=RECONSTRUCTION)
-base = Demonstrations.concatenate([rolled, truth])
+base = RankedDemonstrations.concatenate([rolled, truth])
 best = base.making.rank <= np.float32(0.02)
 families = families_without("repetition")  # held out, to be tested on later
 made = damaged(
     base, task, families=families, strengths=(0.25, 0.5, 1), seed=0, rows=best, roll_out=roll_out
 )
-demonstrations = Demonstrations.concatenate([base, made])
+demonstrations = RankedDemonstrations.concatenate([base, made])
 labels = audit_labels(demonstrations, task).soft_labels()
 pairs = RankedPairs(demonstrations, labels=labels).draw(64, rng, by_stream=True)
 motions = motions_of(demonstrations, task)
@@ -35,7 +35,7 @@ from reward.demonstrations.provenance import (
     RECORDING,
     Making,
 )
-from reward.demonstrations.ranked import Demonstrations, ground_truth, load_demonstrations
+from reward.demonstrations.ranked import RankedDemonstrations, ground_truth, load_demonstrations
 
 __all__ = [
     "GROUND_TRUTH_RANK",
@@ -43,8 +43,8 @@ __all__ = [
     "POLICY",
     "RECONSTRUCTION",
     "RECORDING",
-    "Demonstrations",
     "Making",
+    "RankedDemonstrations",
     "RollOut",
     "collect",
     "damaged",

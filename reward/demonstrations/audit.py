@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from esarm_env.core.types import FloatArray
 from esarm_env.metrics.table import Figure, table
 from esarm_env.metrics.variant import Quantity
 from reward.demonstrations.intervals import ClusterBootstrap, DoubleArray, Share
@@ -28,10 +27,11 @@ from reward.demonstrations.order import (
     SoftLabels,
     fitted_curve,
 )
-from reward.demonstrations.ranked import Demonstrations
 
 if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray
     from esarm_env.task.animation_task import AnimationTask
+    from reward.demonstrations.ranked import RankedDemonstrations
 
 # Differences in noise are put together up to these.
 GAP_EDGES = (0.1, 0.23, 0.3, 0.5, 0.75, 1.0)
@@ -101,7 +101,7 @@ class CellMaker:
 
 
 def level_cells(
-    demonstrations: Demonstrations, order: Order, pairs: OrderedPairs, maker: CellMaker
+    demonstrations: RankedDemonstrations, order: Order, pairs: OrderedPairs, maker: CellMaker
 ) -> list[AuditCell]:
     """Return a cell per kind and pair of levels, in their order."""
     making = demonstrations.making
@@ -216,7 +216,7 @@ class Audit:
 
 
 def audit_labels(
-    demonstrations: Demonstrations,
+    demonstrations: RankedDemonstrations,
     task: AnimationTask,
     *,
     errors: dict[str, FloatArray] | None = None,
@@ -258,7 +258,7 @@ def audit_labels(
     )
 
 
-def errors_of(demonstrations: Demonstrations, task: AnimationTask) -> dict[str, FloatArray]:
+def errors_of(demonstrations: RankedDemonstrations, task: AnimationTask) -> dict[str, FloatArray]:
     """Return `lve` and `eve` in mm of every demonstration, damage included, each (N,)."""
     from esarm_env.task.animation_task import pad_stack
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reward.demonstrations.provenance import POLICY
-from reward.demonstrations.ranked import Demonstrations
 
 if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
+    from reward.demonstrations.ranked import RankedDemonstrations
 
 CARD_FILE = "card.md"
 SYNTHETIC = (
@@ -22,7 +22,7 @@ SYNTHETIC = (
 
 
 def card_of(
-    demonstrations: Demonstrations,
+    demonstrations: RankedDemonstrations,
     task: AnimationTask,
     *,
     policy: str,
@@ -87,13 +87,13 @@ def _listed(values: np.ndarray) -> str:
     return ", ".join(f"{value:g}" for value in np.unique(values)) or "none"
 
 
-def _levels(demonstrations: Demonstrations) -> list[str]:
+def _levels(demonstrations: RankedDemonstrations) -> list[str]:
     policy = demonstrations.making.origin == POLICY
     levels = zip(demonstrations.epsilon.tolist(), policy.tolist(), strict=True)
     return [f"ε = {epsilon:g}" if rolled else "ground truth" for epsilon, rolled in levels]
 
 
-def _strengths(demonstrations: Demonstrations) -> list[str]:
+def _strengths(demonstrations: RankedDemonstrations) -> list[str]:
     making = demonstrations.making
     pairs = zip(making.source.tolist(), making.strength.tolist(), strict=True)
     return [f"{source} {strength:g}" if strength else "undamaged" for source, strength in pairs]

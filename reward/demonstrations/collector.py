@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import BoolArray, IntArray, Trajectories
 from reward.demonstrations.corruptions import Donors, RollOut, family_named
 from reward.demonstrations.damage import chosen_families, damage_rows
 from reward.demonstrations.provenance import Making
-from reward.demonstrations.ranked import Demonstrations
+from reward.demonstrations.ranked import RankedDemonstrations
 
 if TYPE_CHECKING:
+    from esarm_env.core.types import BoolArray, IntArray, Trajectories
     from esarm_env.task.animation_task import AnimationTask
 
 
@@ -34,7 +34,7 @@ def collect(
     iteration: int = 0,
     first_sample: int = 0,
     after_level: Callable[[], None] | None = None,
-) -> Demonstrations:
+) -> RankedDemonstrations:
     """Roll a policy out epsilon-greedily on every utterance, at every noise level.
 
     Args:
@@ -76,17 +76,17 @@ def collect(
         parts.append(_level(made, epsilon, number, iteration, temperature))
         if after_level is not None:
             after_level()
-    return Demonstrations.concatenate(parts)
+    return RankedDemonstrations.concatenate(parts)
 
 
 def _level(
     made: Trajectories, epsilon: float, number: int, iteration: int, temperature: float
-) -> Demonstrations:
+) -> RankedDemonstrations:
     noise = np.full(len(made), epsilon, dtype=np.float32)
     making = Making.of(
         len(made), rank=noise, iteration=iteration, sample=number, temperature=temperature
     )
-    return Demonstrations(made, noise, making=making)
+    return RankedDemonstrations(made, noise, making=making)
 
 
 def sequence_seeds(run: int, iteration: int, utterances: IntArray, number: int) -> IntArray:
@@ -110,7 +110,7 @@ def check_levels(epsilons: Sequence[float]) -> None:
 
 
 def damaged(
-    demonstrations: Demonstrations,
+    demonstrations: RankedDemonstrations,
     task: AnimationTask,
     *,
     families: Sequence[str],
@@ -120,7 +120,7 @@ def damaged(
     families_per_row: int | None = None,
     roll_out: RollOut | None = None,
     own_donors: bool = False,
-) -> Demonstrations:
+) -> RankedDemonstrations:
     """Return `demonstrations` damaged in many ways, at every strength; they themselves are not in.
 
     Nothing is computed here but tokens of families that ask the policy again. Where a family
@@ -175,11 +175,11 @@ def damaged(
             f"`families` must hold one that can act on `demonstrations`, got {list(families)} "
             f"for {len(demonstrations)} of them; mixtures need a worse animation to the same audio"
         )
-    return Demonstrations.concatenate(parts)
+    return RankedDemonstrations.concatenate(parts)
 
 
 def _check_damage(
-    demonstrations: Demonstrations,
+    demonstrations: RankedDemonstrations,
     strengths: Sequence[float],
     n_families: int,
     families_per_row: int | None,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from esarm_env.core.types import BoolArray, IntArray, Trajectories
 from reward.demonstrations.corruptions import (
     Context,
     Donors,
@@ -18,11 +18,14 @@ from reward.demonstrations.corruptions import (
 )
 from reward.demonstrations.corruptions.family import Setting, damaged_slots, draw_seed
 from reward.demonstrations.provenance import POLICY
-from reward.demonstrations.ranked import Demonstrations, padded
+from reward.demonstrations.ranked import RankedDemonstrations, padded
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import BoolArray, IntArray, Trajectories
 
 
 def damage_rows(
-    base: Demonstrations,
+    base: RankedDemonstrations,
     rows: IntArray,
     donors: Donors,
     *,
@@ -31,7 +34,7 @@ def damage_rows(
     seed: int,
     roll_out: RollOut | None,
     own_donors: bool,
-) -> Demonstrations:
+) -> RankedDemonstrations:
     """Return `rows` of `base` damaged by `family`, strength by strength; see `damaged`.
 
     Rows that the family cannot act on are left out.
@@ -64,12 +67,14 @@ def damage_rows(
             trajectories = _asked_again(
                 start, donors, family=family, strength=strength, seed=seed, roll_out=roll_out
             )
-        parts.append(Demonstrations(trajectories, start.epsilon, making=making, partner=partner))
-    return Demonstrations.concatenate(parts)
+        parts.append(
+            RankedDemonstrations(trajectories, start.epsilon, making=making, partner=partner)
+        )
+    return RankedDemonstrations.concatenate(parts)
 
 
 def chosen_families(
-    base: Demonstrations, *, n_families: int, n_chosen: int, seed: int
+    base: RankedDemonstrations, *, n_families: int, n_chosen: int, seed: int
 ) -> BoolArray:
     """Draw which families damage which row, a row's choice depending on nothing but itself.
 
@@ -84,13 +89,13 @@ def chosen_families(
     return chosen
 
 
-def _possible(family: Family, base: Demonstrations, row: int, donors: Donors) -> bool:
+def _possible(family: Family, base: RankedDemonstrations, row: int, donors: Donors) -> bool:
     if isinstance(family, PolicyFamily) and base.making.origin[row] != POLICY:
         return False
     return not family.donor or donors.has(family.donor, int(base.utterance[row]))
 
 
-def _rng(family: Family, base: Demonstrations, row: int, seed: int) -> np.random.Generator:
+def _rng(family: Family, base: RankedDemonstrations, row: int, seed: int) -> np.random.Generator:
     return row_rng(
         seed,
         utterance=int(base.utterance[row]),
@@ -99,7 +104,9 @@ def _rng(family: Family, base: Demonstrations, row: int, seed: int) -> np.random
     )
 
 
-def _partner(family: Family, base: Demonstrations, row: int, donors: Donors, seed: int) -> int:
+def _partner(
+    family: Family, base: RankedDemonstrations, row: int, donors: Donors, seed: int
+) -> int:
     """Return the row whose animation `row` takes from; -1 if there is none."""
     # Apart from the generator of the damage, whose first number says where it happens.
     rng = _rng(family, base, row, seed).spawn(1)[0]
@@ -116,7 +123,7 @@ def _partner(family: Family, base: Demonstrations, row: int, donors: Donors, see
     return int(found[rng.integers(len(found))]) if len(found) else -1
 
 
-def _worse(base: Demonstrations, row: int) -> IntArray:
+def _worse(base: RankedDemonstrations, row: int) -> IntArray:
     """Return the rows with other animations to the same audio and condition that rank lower."""
     given = base.trajectories
     same = given.utterance == given.utterance[row]
@@ -124,7 +131,7 @@ def _worse(base: Demonstrations, row: int) -> IntArray:
     return np.flatnonzero(same & (base.making.rank > base.making.rank[row]))
 
 
-def _same_kind(base: Demonstrations, row: int) -> IntArray:
+def _same_kind(base: RankedDemonstrations, row: int) -> IntArray:
     """Return the rows that were made as `row` was, of whichever utterance."""
     making = base.making
     same = base.epsilon == base.epsilon[row]
@@ -134,7 +141,7 @@ def _same_kind(base: Demonstrations, row: int) -> IntArray:
 
 
 def _asked_again(
-    base: Demonstrations,
+    base: RankedDemonstrations,
     donors: Donors,
     *,
     family: PolicyFamily,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.core.types import FloatArray, IntArray
+if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray, IntArray
 
 DoubleArray = npt.NDArray[np.float64]
 # Share, low and high end of its interval; nan where nothing is known.

@@ -17,14 +17,14 @@ from reward.demonstrations.corruptions import (
     row_rng,
 )
 from reward.demonstrations.provenance import RECORDING
-from reward.demonstrations.ranked import Demonstrations
 
 if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
+    from reward.demonstrations.ranked import RankedDemonstrations
 
 
 def motions_of(
-    demonstrations: Demonstrations, task: AnimationTask, *, donors: Donors | None = None
+    demonstrations: RankedDemonstrations, task: AnimationTask, *, donors: Donors | None = None
 ) -> list[FloatArray]:
     """Return the motion of every demonstration, each (T_i, 52), as long as its utterance.
 
@@ -71,7 +71,7 @@ def requantised(motions: list[FloatArray], task: AnimationTask) -> list[FloatArr
 
 
 def tokens_of(
-    demonstrations: Demonstrations, task: AnimationTask, *, donors: Donors | None = None
+    demonstrations: RankedDemonstrations, task: AnimationTask, *, donors: Donors | None = None
 ) -> IntArray:
     """Return the tokens after those corruptions that act on tokens, shape (N, L), -1 pads.
 
@@ -93,7 +93,7 @@ def tokens_of(
 
 
 def _decoded(
-    demonstrations: Demonstrations,
+    demonstrations: RankedDemonstrations,
     task: AnimationTask,
     families: list[Family | None],
     donors: Donors,
@@ -110,7 +110,7 @@ def _family_of(name: str) -> Family | None:
     return family_named(name) if name else None
 
 
-def _rng(demonstrations: Demonstrations, row: int) -> np.random.Generator:
+def _rng(demonstrations: RankedDemonstrations, row: int) -> np.random.Generator:
     making = demonstrations.making
     return row_rng(
         int(making.seed[row]),
@@ -121,7 +121,7 @@ def _rng(demonstrations: Demonstrations, row: int) -> np.random.Generator:
 
 
 def _context(
-    demonstrations: Demonstrations, row: int, task: AnimationTask, donors: Donors
+    demonstrations: RankedDemonstrations, row: int, task: AnimationTask, donors: Donors
 ) -> Context:
     given = demonstrations.trajectories
     recorded = demonstrations.making.origin[row] == RECORDING

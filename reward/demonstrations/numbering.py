@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from esarm_env.core.types import IntArray
+if TYPE_CHECKING:
+    from esarm_env.core.types import IntArray
 
 
 def occurrence_numbers(values: IntArray) -> IntArray:

@@ -18,14 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.core.types import FloatArray, IntArray
 from reward.demonstrations.provenance import POLICY
-from reward.demonstrations.ranked import Demonstrations
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray, IntArray
+    from reward.demonstrations.ranked import RankedDemonstrations
 
 BELIEVED = 1.0  # of a kind that was never audited
 FLOOR, CEILING = 0.5, 0.99
@@ -153,7 +155,7 @@ class OrderedPairs:
 class Order:
     """The order of one set of demonstrations, looked up for many pairs at once."""
 
-    def __init__(self, demonstrations: Demonstrations) -> None:
+    def __init__(self, demonstrations: RankedDemonstrations) -> None:
         """Find out which rows may be compared at all."""
         making = demonstrations.making
         families = sorted(set(making.family.tolist()) - {""})

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.core.types import BoolArray, FloatArray, IntArray
+if TYPE_CHECKING:
+    from esarm_env.core.types import BoolArray, FloatArray, IntArray
 
 StrArray = npt.NDArray[np.str_]
 

@@ -1,4 +1,4 @@
-"""Demonstrations on disk: one `.npz` file, no pickle, every token sequence once, in 16 bits.
+"""Ranked demonstrations on disk: one `.npz` file, no pickle, every token sequence once, in 16 bits.
 
 Ranked demonstrations: animations as tokens, with what was done to them and how they rank.
 
@@ -28,7 +28,7 @@ LARGEST_TOKEN = int(np.iinfo(np.int16).max)
 _PREFIX = "making_"
 
 
-def save_demonstrations(demonstrations: Demonstrations, path: Path) -> None:
+def save_demonstrations(demonstrations: RankedDemonstrations, path: Path) -> None:
     """Write everything to one `.npz` file.
 
     Raises:
@@ -60,8 +60,8 @@ def save_demonstrations(demonstrations: Demonstrations, path: Path) -> None:
         )
 
 
-def load_demonstrations(path: Path) -> Demonstrations:
-    """Read what `Demonstrations.save` wrote, now or before it knew of corruptions.
+def load_demonstrations(path: Path) -> RankedDemonstrations:
+    """Read what `RankedDemonstrations.save` wrote, now or before it knew of corruptions.
 
     Raises:
         InputError: If the file is missing, damaged, of a newer version, or something else.
@@ -84,14 +84,16 @@ def load_demonstrations(path: Path) -> Demonstrations:
         ) from error
 
 
-def _read_first(file: Mapping[str, np.ndarray]) -> Demonstrations:
-    return Demonstrations(_trajectories(file, file["tokens"].astype(np.int64)), file["epsilon"])
+def _read_first(file: Mapping[str, np.ndarray]) -> RankedDemonstrations:
+    return RankedDemonstrations(
+        _trajectories(file, file["tokens"].astype(np.int64)), file["epsilon"]
+    )
 
 
-def _read(file: Mapping[str, np.ndarray]) -> Demonstrations:
+def _read(file: Mapping[str, np.ndarray]) -> RankedDemonstrations:
     table = file["table"].astype(np.int64)
     making = {name.removeprefix(_PREFIX): file[name] for name in file if name.startswith(_PREFIX)}
-    return Demonstrations(
+    return RankedDemonstrations(
         _trajectories(file, _trimmed(table[file["tokens_at"]], 1)),
         file["epsilon"],
         making=Making(**making),
@@ -110,7 +112,7 @@ def _trimmed(tokens: IntArray, least: int) -> IntArray:
 
 
 @dataclass(frozen=True, init=False)
-class Demonstrations:
+class RankedDemonstrations:
     """N animations, of which less noise ranks higher.
 
     Attributes:
@@ -166,9 +168,9 @@ class Demonstrations:
         """Return the number of demonstrations."""
         return len(self.trajectories)
 
-    def __getitem__(self, rows: Any) -> Demonstrations:
+    def __getitem__(self, rows: Any) -> RankedDemonstrations:
         """Return the selected `rows` (slice, index array or mask)."""
-        return Demonstrations(
+        return RankedDemonstrations(
             self.trajectories[rows],
             self.epsilon[rows],
             making=self.making[rows],
@@ -197,7 +199,7 @@ class Demonstrations:
         return tokens if len(tokens) else None
 
     @staticmethod
-    def concatenate(parts: Sequence[Demonstrations]) -> Demonstrations:
+    def concatenate(parts: Sequence[RankedDemonstrations]) -> RankedDemonstrations:
         """Join `parts` row-wise.
 
         Raises:
@@ -205,7 +207,7 @@ class Demonstrations:
         """
         trajectories = Trajectories.concatenate([part.trajectories for part in parts])
         width = max(part.partner.shape[1] for part in parts)
-        return Demonstrations(
+        return RankedDemonstrations(
             trajectories,
             np.concatenate([part.epsilon for part in parts]),
             making=Making.concatenate([part.making for part in parts]),
@@ -224,7 +226,7 @@ def padded(tokens: IntArray, width: int) -> IntArray:
     return np.pad(tokens, ((0, 0), (0, width - tokens.shape[1])), constant_values=-1)
 
 
-def ground_truth(trajectories: Trajectories, *, origin: str = RECORDING) -> Demonstrations:
+def ground_truth(trajectories: Trajectories, *, origin: str = RECORDING) -> RankedDemonstrations:
     """Return recorded motions as top-ranked demonstrations.
 
     Args:
@@ -234,4 +236,4 @@ def ground_truth(trajectories: Trajectories, *, origin: str = RECORDING) -> Demo
     """
     n = len(trajectories)
     making = Making.of(n, rank=GROUND_TRUTH_RANK, origin=origin)
-    return Demonstrations(trajectories, np.zeros(n, dtype=np.float32), making=making)
+    return RankedDemonstrations(trajectories, np.zeros(n, dtype=np.float32), making=making)

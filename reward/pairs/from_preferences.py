@@ -14,7 +14,7 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.types import FRAME_RATE_HZ, FloatArray
 from esarm_env.face.livelink import read_livelink_csv
 from reward.pairs.labelled import BOTH_STREAMS, LabelledPairs, PairSource, check_motion
-from reward.pairs.preference_file import Preference, Shown, motion_digest, read_preferences
+from reward.pairs.preference_file import Preference, RatedAnimation, motion_digest, read_preferences
 
 if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
@@ -127,7 +127,7 @@ class _Animations:
         self.utterances: list[int] = []
         self.loaded: list[FloatArray] = []
 
-    def row(self, preference: Preference, shown: Shown) -> int:
+    def row(self, preference: Preference, shown: RatedAnimation) -> int:
         """Return the row of one of the animations of a judgement.
 
         Raises:
@@ -154,7 +154,7 @@ class _Animations:
             self.loaded.append(motion)
         return self._rows[key]
 
-    def _motion(self, shown: Shown) -> tuple[FloatArray, float]:
+    def _motion(self, shown: RatedAnimation) -> tuple[FloatArray, float]:
         """Return the motion and its frame rate."""
         if shown.name in self._motions:
             return np.asarray(self._motions[shown.name], dtype=np.float32), shown.rate_hz

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from esarm_env.core.types import FloatArray, IntArray
 from reward.demonstrations.corruptions import family_named
 from reward.demonstrations.order import (
     ACROSS,
@@ -16,8 +16,11 @@ from reward.demonstrations.order import (
     OrderedPairs,
     SoftLabels,
 )
-from reward.demonstrations.ranked import Demonstrations
 from reward.pairs.labelled import BOTH_STREAMS, STREAM_FLAGS, LabelledPairs
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray, IntArray
+    from reward.demonstrations.ranked import RankedDemonstrations
 
 _ROUNDING = 1e-6  # of noise levels kept in 32 bits
 
@@ -32,7 +35,7 @@ class RankedPairs:
 
     def __init__(
         self,
-        demonstrations: Demonstrations,
+        demonstrations: RankedDemonstrations,
         *,
         min_gap: float = 0.1,
         min_strength_gap: float = 0.0,
@@ -175,7 +178,7 @@ def _flags_of(kind: str) -> int:
     return sum(STREAM_FLAGS[stream] for stream in family_named(kind).damages)
 
 
-def _why_none(demonstrations: Demonstrations) -> str:
+def _why_none(demonstrations: RankedDemonstrations) -> str:
     levels = demonstrations.levels.tolist()
     plain = bool(demonstrations.roll_outs.all())
     if plain and len(levels) == 1:

@@ -32,7 +32,7 @@ VERDICTS = ("a", "b", "tie")
 
 
 @dataclass(frozen=True)
-class Shown:
+class RatedAnimation:
     """An animation as a rater saw it.
 
     Attributes:
@@ -60,8 +60,8 @@ class Preference:
     """
 
     utterance: str
-    a: Shown
-    b: Shown
+    a: RatedAnimation
+    b: RatedAnimation
     better: str
     rater: str
     time: str
@@ -80,7 +80,7 @@ class Preference:
     def as_line(self) -> str:
         """Return the line of JSON, without its end."""
 
-        def plain(shown: Shown) -> dict[str, Any]:
+        def plain(shown: RatedAnimation) -> dict[str, Any]:
             values = vars(shown).copy()
             if shown.rate_hz == FRAME_RATE_HZ:
                 del values["rate_hz"]
@@ -156,7 +156,7 @@ def _parsed(line: str) -> Preference:
     )
 
 
-def _shown(value: Any, key: str) -> Shown:
+def _shown(value: Any, key: str) -> RatedAnimation:
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         raise ValueError(f"`{key}` must hold the `name` of an animation, got {value!r}")
     digest, rate = value.get("sha256", ""), value.get("rate_hz", FRAME_RATE_HZ)
@@ -164,4 +164,4 @@ def _shown(value: Any, key: str) -> Shown:
         raise ValueError(f"`{key}.sha256` must be text, got {digest!r}")
     if isinstance(rate, bool) or not isinstance(rate, (int, float)):
         raise ValueError(f"`{key}.rate_hz` must be a number, got {rate!r}")
-    return Shown(value["name"], digest, float(rate))
+    return RatedAnimation(value["name"], digest, float(rate))

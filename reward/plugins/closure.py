@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import FloatArray, Trajectories
 from esarm_env.metrics.closure import CLOSED_MM
 from esarm_env.metrics.mouth import mouth_opening
 from reward.plugins.recordings import HeardLoudness, need_opening, training_sample
 
 if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray, Trajectories
     from esarm_env.task.animation_task import AnimationTask
 
 CONTEXT = 3  # frames heard on each side, 100 ms: a p is silent before its burst and loud after

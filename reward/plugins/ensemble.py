@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import FloatArray, Trajectories
 from reward.plugins.learned import BATCH_SIZE, member_streams, open_model, score_with
 
 if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray, Trajectories
     from esarm_env.task.animation_task import AnimationTask
     from reward.plugins.learned import RewardModel
 

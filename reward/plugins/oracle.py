@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import FloatArray, Trajectories
 from esarm_env.metrics import closure_events, mouth_opening
 from esarm_env.metrics.region import region_of
 from reward.plugins.recordings import need_opening
 
 if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray, Trajectories
     from esarm_env.task.animation_task import AnimationTask
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import IntArray
 
 if TYPE_CHECKING:
+    from esarm_env.core.types import IntArray
     from esarm_env.task.animation_task import AnimationTask
 
 MOST_RECORDINGS = 256  # a few thousand frames of each emotion; more change no figure noticeably

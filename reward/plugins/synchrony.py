@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.core.types import FloatArray, Trajectories
 from reward.plugins.recordings import Curve, HeardLoudness, need_opening
 
 if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray, Trajectories
     from esarm_env.task.animation_task import AnimationTask
 
 LAGS = (0, -1, 1, -2, 2)  # frames; viewers tolerate sound that is 125 ms late (ITU-R BT.1359-1)

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.weights import load_module, save_weights
-from reward.chunks import ChunkBatch
+
+if TYPE_CHECKING:
+    from reward.chunks import ChunkBatch
 
 POOLINGS = ("mean", "last")
 

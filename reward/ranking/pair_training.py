@@ -7,6 +7,7 @@ choices; `PairSource.joined` puts them together. The loss is Eq. 1 with soft lab
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,13 +15,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from esarm_env.core.types import N_CHANNELS, IntArray
-from esarm_env.task.animation_task import AnimationTask
 from reward.chunks import ChunkBatch, make_chunks
 from reward.pairs.from_ranks import crop_windows
-from reward.pairs.labelled import LabelledPairs, PairSource
 from reward.plugins.learned import score_with
 from reward.ranking.network import RewardConfig, RewardTransformer
 from reward.resumable import ResumableTrainer
+
+if TYPE_CHECKING:
+    from esarm_env.task.animation_task import AnimationTask
+    from reward.pairs.labelled import LabelledPairs, PairSource
 
 
 class PairTrainer(ResumableTrainer):

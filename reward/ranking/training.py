@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from esarm_env.core.types import N_CHANNELS, FloatArray, IntArray
-from esarm_env.task.animation_task import AnimationTask
 from reward.chunks import ChunkBatch, make_chunks
-from reward.demonstrations import Demonstrations
 from reward.plugins.learned import LearnedReward
 from reward.rank_measures import pair_accuracy, ranking_loss
 from reward.ranking.network import RewardConfig, RewardTransformer
 from reward.resumable import ResumableTrainer
+
+if TYPE_CHECKING:
+    from esarm_env.task.animation_task import AnimationTask
+    from reward.demonstrations import RankedDemonstrations
 
 
 class RewardTrainer(ResumableTrainer):
@@ -25,8 +29,8 @@ class RewardTrainer(ResumableTrainer):
         self,
         task: AnimationTask,
         *,
-        train: Demonstrations,
-        validation: Demonstrations,
+        train: RankedDemonstrations,
+        validation: RankedDemonstrations,
         config: RewardConfig,
         seed: int,
     ) -> None:
@@ -76,7 +80,7 @@ class RewardTrainer(ResumableTrainer):
             row["validation_pair_accuracy"] = float(self.accuracy(self._validation).mean())
         return row
 
-    def accuracy(self, demonstrations: Demonstrations) -> FloatArray:
+    def accuracy(self, demonstrations: RankedDemonstrations) -> FloatArray:
         """Return the pair accuracy of each utterance of `demonstrations`."""
         scores = LearnedReward(self._task, self.model).score(demonstrations.trajectories)
         utterances = demonstrations.trajectories.utterance
@@ -118,7 +122,7 @@ class RewardTrainer(ResumableTrainer):
         return ChunkBatch(take(batch.audio), take(batch.motion), torch.from_numpy(kept))
 
 
-def _by_utterance_and_level(demonstrations: Demonstrations) -> list[list[IntArray]]:
+def _by_utterance_and_level(demonstrations: RankedDemonstrations) -> list[list[IntArray]]:
     """Return, per utterance and policy, the rows of each rank; those lacking one are left out.
 
     Raises:

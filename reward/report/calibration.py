@@ -7,11 +7,13 @@ half to one, is then held against how often it is right.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from esarm_env.core.types import FloatArray, IntArray
-from reward.report.resampling import DoubleArray, Resampler, Triple
+if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray, IntArray
+    from reward.report.resampling import DoubleArray, Resampler, Triple
 
 N_BINS = 10
 _COLDEST, _HOTTEST = 1e-3, 1e4

@@ -6,11 +6,13 @@ How far the members of an ensemble agree: where they do not, the reward is guess
 from __future__ import annotations
 
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from esarm_env.core.types import FloatArray
-from reward.report.resampling import DoubleArray
+if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray
+    from reward.report.resampling import DoubleArray
 
 
 def spearman_rho(a: FloatArray | DoubleArray, b: FloatArray | DoubleArray) -> DoubleArray:

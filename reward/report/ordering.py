@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from esarm_env.core.types import BoolArray, FloatArray, IntArray
-from reward.demonstrations import Demonstrations
 from reward.demonstrations.order import EPSILON, GROUND_TRUTH, Order, OrderedPairs
-from reward.report.resampling import DoubleArray, Resampler, Triple
 from reward.report.scorer import STREAM_OF_ERROR
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import BoolArray, FloatArray, IntArray
+    from reward.demonstrations import RankedDemonstrations
+    from reward.report.resampling import DoubleArray, Resampler, Triple
 
 LOOP_FRAMES = 15  # half a second: a short word
 
@@ -79,7 +82,7 @@ class PairTable:
 
     def __init__(
         self,
-        demonstrations: Demonstrations,
+        demonstrations: RankedDemonstrations,
         *,
         scores: dict[str, FloatArray],
         errors: dict[str, FloatArray],

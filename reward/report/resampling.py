@@ -7,11 +7,13 @@ the same draws serve all figures, so that differences are paired.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.core.types import FloatArray, IntArray
+if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray, IntArray
 
 DoubleArray = npt.NDArray[np.float64]
 # Mean, low and high end of its interval; nan where nothing is known.

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import FloatArray, IntArray
-from reward.report.resampling import DoubleArray
 
 if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray, IntArray
     from esarm_env.task.animation_task import AnimationTask
+    from reward.report.resampling import DoubleArray
 
 # The head of a model that is asked for each true error.
 STREAM_OF_ERROR = {"lve": "mouth", "eve": "upper"}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reward.report.resampling import Triple
+if TYPE_CHECKING:
+    from reward.report.resampling import Triple
 
 REACHED, MISSED, UNANSWERED = "reached", "missed", "not measured"
 MEAN_REACHED, MEAN_MISSED = "reached by the mean alone", "missed by the mean, not its interval"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from esarm_env.core.types import Record, Trajectories, Utterance
-from reward.demonstrations import Demonstrations
+from reward.demonstrations import RankedDemonstrations
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +29,7 @@ def make_demonstrations(tiny_task):
                 )
             )
         epsilon = np.repeat(levels, len(utterances)).astype(np.float32)
-        return Demonstrations(Trajectories.concatenate(parts), epsilon)
+        return RankedDemonstrations(Trajectories.concatenate(parts), epsilon)
 
     return make
 

@@ -17,7 +17,7 @@ from esarm_env.core.shipped import check_files, read_manifest, shipped_run
 from esarm_env.task.opening import open_task
 from esarm_env.tokenizer import load_tokenizer
 from reward.plugins.learned import open_learned
-from train.animate import SpeechAnimator, Voice
+from train.animate import AnimationCondition, SpeechAnimator
 from train.assets import builder
 from train.assets.builder import halve, make_assets
 from train.assets.selection import choose_utterances
@@ -211,7 +211,9 @@ def test_the_shipped_figures_are_those_of_something_that_works():
 def test_the_shipped_run_animates_a_recording(make_speech):
     """`esarm animate` takes it like any other run."""
     animator = SpeechAnimator(shipped_run())
-    motion = animator.animate(make_speech(2.0), Voice(emotion="happy", intensity=3, speaker="S03"))
+    motion = animator.animate(
+        make_speech(2.0), AnimationCondition(emotion="happy", intensity=3, speaker="S03")
+    )
     assert animator.policy_name == "clone"
     assert motion.shape == (60, 52)
     assert motion.std(axis=0).max() > 0.02

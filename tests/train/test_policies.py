@@ -5,7 +5,7 @@ import pytest
 
 from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.rollout.generation import Decoding
-from reward.demonstrations import Demonstrations, collect
+from reward.demonstrations import RankedDemonstrations, collect
 from train.policies import animate_utterances, roll_out_with
 
 UTTERANCES = np.array([4, 1, 5, 9])
@@ -54,7 +54,7 @@ def test_batches_and_workers_change_nothing(temperature, policy, tiny_task):
 
     def gathered(parts, batch_size):
         roll_out = roll_out_with(policy, tiny_task, batch_size=batch_size)
-        made = Demonstrations.concatenate([
+        made = RankedDemonstrations.concatenate([
             collect(roll_out, tiny_task, part, epsilons=LEVELS, seed=3, temperature=temperature)
             for part in parts
         ])  # fmt: skip

@@ -11,10 +11,10 @@ import pytest
 from esarm_env.task.animation_task import AnimationTask, pad_stack
 from reward.demonstrations.corruptions import FAMILIES
 from train.cli import main
-from train.reward_report import judges
-from train.reward_report.cast import ReportSettings
+from train.reward_report import scorers
+from train.reward_report.animations import ReportSettings
 from train.reward_report.figures import collect_findings, held_out_families
-from train.reward_report.judges import train_ceiling
+from train.reward_report.scorers import train_ceiling
 from train.reward_report.verdicts import verdicts
 from train.run.run_folder import RunFolder
 
@@ -57,7 +57,7 @@ def reported(finished_run, tmp_path_factory):
 def oracle_findings(finished_run):
     """What the report finds of a model that knows the truth."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judges, "open_learned", lambda task, run: TrueErrors(task))
+        patch.setattr(scorers, "open_learned", lambda task, run: TrueErrors(task))
         return collect_findings(RunFolder.open(finished_run), SMALL)
 
 
@@ -128,7 +128,7 @@ def test_what_cannot_be_measured_says_so(oracle_findings):
 
 def test_a_report_can_be_made_again(finished_run, oracle_findings, monkeypatch):
     """Equal runs give equal figures, but for the clock."""
-    monkeypatch.setattr(judges, "open_learned", lambda task, run: TrueErrors(task))
+    monkeypatch.setattr(scorers, "open_learned", lambda task, run: TrueErrors(task))
     again = collect_findings(RunFolder.open(finished_run), SMALL)
     assert again.pairs.noise == oracle_findings.pairs.noise
     assert again.selection == oracle_findings.selection
@@ -190,7 +190,7 @@ def test_a_score_that_is_not_finite_is_refused(finished_run, monkeypatch, capsys
             lost = np.full(len(motions), np.nan, dtype=np.float32)
             return {"mouth": lost, "upper": lost}
 
-    monkeypatch.setattr(judges, "open_learned", lambda task, run: Broken(task))
+    monkeypatch.setattr(scorers, "open_learned", lambda task, run: Broken(task))
     message = refused([finished_run, "--utterances", "2"], capsys)
     assert "scores of `reward` must be finite, got nan for the utterance '" in message
 

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
 import soundfile
@@ -24,7 +24,6 @@ from esarm_env.corpus.compact import CompactCorpus, write_compact
 from esarm_env.corpus.opening import GENERATED_CORPORA
 from esarm_env.corpus.splits import SPLITS
 from esarm_env.rewards import REWARD_FILE
-from esarm_env.task.animation_task import AnimationTask
 from esarm_env.task.opening import (
     CORPUS_FILE,
     TOKENIZER_FILE,
@@ -34,13 +33,16 @@ from esarm_env.task.opening import (
     training_speakers,
 )
 from esarm_env.tokenizer import load_tokenizer
-from reward.demonstrations import Demonstrations, load_demonstrations
+from reward.demonstrations import RankedDemonstrations, load_demonstrations
 from reward.plugins.learned import open_learned
 from train.assets.figures import measure, roll_out
 from train.assets.selection import choose_utterances
 from train.policies import POLICY_FILE, load_policy
-from train.run.run_folder import RunFolder
 from train.stages.demonstrate import DEMONSTRATIONS_FILE
+
+if TYPE_CHECKING:
+    from esarm_env.task.animation_task import AnimationTask
+    from train.run.run_folder import RunFolder
 
 
 def halve(source: Path, target: Path) -> None:
@@ -174,7 +176,7 @@ def _figures(
     clone = load_policy(folder / CLONE_FILE)
     config = run.config
 
-    def figures(task: AnimationTask, shown: Demonstrations) -> dict[str, Any]:
+    def figures(task: AnimationTask, shown: RankedDemonstrations) -> dict[str, Any]:
         held_out = set(task.corpus.split("test").tolist())
         rows = [int(index) in held_out for index in shown.trajectories.utterance]
         return measure(

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.network.transformer import MotionTransformer
 from agents.rollout.decoding import Decoding
 from esarm_env.core.types import IntArray, Trajectories
-from esarm_env.task.animation_task import AnimationTask
-from reward.demonstrations import Demonstrations
-from reward.plugins.learned import LearnedReward
+from reward.demonstrations import RankedDemonstrations
 from train.policies import animate_utterances
-from train.run.config import EvaluateConfig
 from train.stages.evaluate import (
     figures_of,
     mean_face_motions,
@@ -22,6 +18,12 @@ from train.stages.evaluate import (
     score_mean_face,
     summarise,
 )
+
+if TYPE_CHECKING:
+    from agents.network.transformer import MotionTransformer
+    from esarm_env.task.animation_task import AnimationTask
+    from reward.plugins.learned import LearnedReward
+    from train.run.config import EvaluateConfig
 
 ROUND_TRIP, MEAN_FACE, GREEDY = (
     "ground truth through the tokenizer",
@@ -36,7 +38,7 @@ def measure(
     *,
     clone: MotionTransformer,
     learned: LearnedReward,
-    demonstrations: Demonstrations,
+    demonstrations: RankedDemonstrations,
     config: EvaluateConfig,
     seed: int,
 ) -> dict[str, Any]:
@@ -77,7 +79,7 @@ def roll_out(
     *,
     levels: Sequence[float],
     seed: int,
-) -> Demonstrations:
+) -> RankedDemonstrations:
     """Return one roll-out of each of `utterances` at each noise level."""
     parts = [
         animate_utterances(
@@ -86,7 +88,7 @@ def roll_out(
         for number, level in enumerate(levels)
     ]
     noise = np.repeat(np.asarray(levels, dtype=np.float32), len(utterances))
-    return Demonstrations(Trajectories.concatenate(parts), noise)
+    return RankedDemonstrations(Trajectories.concatenate(parts), noise)
 
 
 def rounded(figures: dict[str, list[float]]) -> dict[str, list[float]]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import Corpus, IntArray, Record
 from esarm_env.task.opening import training_speakers
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import Corpus, IntArray, Record
 
 
 def choose_utterances(corpus: Corpus, wanted: Mapping[str, int]) -> IntArray:

@@ -18,13 +18,15 @@ from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gymnasium.vector import AutoresetMode
 
-from esarm_env.envs.scalar import SpeechAnimationEnv
 from train.bench.cases import NAMES, Case
 from train.bench.worker import RemoteCase
+
+if TYPE_CHECKING:
+    from esarm_env.envs.scalar import SpeechAnimationEnv
 
 _COLUMNS = (
     "environment",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soundfile
@@ -22,8 +22,10 @@ from esarm_env.face.names import index_of
 from esarm_env.task.animation_task import AnimationTask, pad_stack
 from esarm_env.task.opening import open_task
 from train.policies import POLICY_FILE, animate_utterances, load_policy
-from train.run.run_folder import RunFolder
 from train.statistics import Interval, bootstrap_mean
+
+if TYPE_CHECKING:
+    from train.run.run_folder import RunFolder
 
 
 def loudness_motion(audio: FloatArray, *, n_frames: int, intensity: float = 1.0) -> FloatArray:

@@ -16,12 +16,14 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from esarm_env.envs.scalar import SpeechAnimationEnv
 from train.bench.cases import N_ACTIONS, Case, open_case
+
+if TYPE_CHECKING:
+    from esarm_env.envs.scalar import SpeechAnimationEnv
 
 MIB = 2**20
 # One thread each: on a small machine the threads of one case would disturb the next one's turn.

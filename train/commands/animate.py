@@ -44,13 +44,13 @@ def command_animate(
         json: Also write what was done to this file.
     """
     from esarm_env.core.shipped import shipped_run
-    from train.animate import Voice, animate_file
+    from train.animate import AnimationCondition, animate_file
 
     done = animate_file(
         speech,
         output,
         run=run or shipped_run(),
-        voice=Voice(emotion, intensity, speaker),
+        voice=AnimationCondition(emotion, intensity, speaker),
         policy=policy,
         rate_hz=rate,
         temperature=temperature,

@@ -53,7 +53,7 @@ def command_reward_report(
         threads: CPU threads of torch; 0 leaves the choice to torch.
         json: Also write the figures to this file.
     """
-    from train.reward_report.cast import ReportSettings
+    from train.reward_report.animations import ReportSettings
     from train.reward_report.figures import collect_findings
     from train.reward_report.verdicts import verdicts
     from train.reward_report.writer import FOLDER, figures_of, write_reward_report
@@ -65,7 +65,7 @@ def command_reward_report(
     settings = ReportSettings(utterances=utterances, samples=samples)
     opened = RunFolder.open(run)
     if train_ceiling:
-        from train.reward_report import judges as ceilings
+        from train.reward_report import scorers as ceilings
 
         ceilings.train_ceiling(opened)
     found = collect_findings(

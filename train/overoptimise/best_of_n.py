@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from agents.monitoring.paired import DoubleArray
-from agents.network.transformer import MotionTransformer
 from agents.rollout.decoding import Decoding
-from esarm_env.core.types import FloatArray, IntArray, RewardFunction
-from esarm_env.task.animation_task import AnimationTask
 from reward.report import best_of_n
 from train.overoptimise.curve import ERRORS, Curve, OveroptimiseConfig
 from train.policies import animate_utterances
+
+if TYPE_CHECKING:
+    from agents.monitoring.paired import DoubleArray
+    from agents.network.transformer import MotionTransformer
+    from esarm_env.core.types import FloatArray, IntArray, RewardFunction
+    from esarm_env.task.animation_task import AnimationTask
 
 
 def best_of_n_divergence(n: int) -> float:

@@ -11,13 +11,16 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agents.monitoring.paired import DoubleArray
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import IntArray
+
+if TYPE_CHECKING:
+    from agents.monitoring.paired import DoubleArray
+    from esarm_env.core.types import IntArray
 
 
 @dataclass(frozen=True)

@@ -13,21 +13,23 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agents.network.transformer import MotionTransformer
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import IntArray
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from train.overoptimise.best_of_n import BestOfNTrainer
 from train.overoptimise.climb import ClimbTrainer
 from train.overoptimise.curve import Curve, OveroptimiseConfig, load_curve
 from train.policies import POLICY_FILE, load_policy
 from train.run.loop import drive
-from train.run.run_folder import RunFolder
 from train.stages.demonstrate import evenly
 from train.stages.improve import make_ppo
+
+if TYPE_CHECKING:
+    from agents.network.transformer import MotionTransformer
+    from esarm_env.core.types import IntArray
+    from train.run.run_folder import RunFolder
 
 FOLDER = "overoptimise"
 CURVE_FILE, ALARMS_FILE, SETTINGS_FILE = "curve.npz", "alarms.json", "settings.json"

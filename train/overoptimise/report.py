@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from agents.monitoring.paired import Change
 from esarm_env.core.cache import new_file
 from esarm_env.metrics import variant_label
 from train.overoptimise.curve import Curve, OveroptimiseConfig, mean_curve
@@ -23,6 +22,9 @@ from train.overoptimise.findings import Point, Verdict, points_of, verdict_of
 from train.overoptimise.measurement import FOLDER, Measured
 from train.run.loop import write_rows
 from train.run.run_folder import RunFolder, without_nan
+
+if TYPE_CHECKING:
+    from agents.monitoring.paired import Change
 
 matplotlib.use("Agg")
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from esarm_env.core.types import FloatArray, IntArray
-from reward.demonstrations import RECONSTRUCTION, RECORDING, Demonstrations, collect
+from reward.demonstrations import RECONSTRUCTION, RECORDING, RankedDemonstrations, collect
 from reward.report import STREAM_OF_ERROR, UNKNOWN, Triple, best_of_n, kendall_tau_b, spearman_rho
-from reward.report.resampling import DoubleArray
 from train.policies import POLICY_FILE, load_policy, roll_out_with
-from train.reward_report.judges import CEILING, REWARD, Judges
-from train.reward_report.study import ALL, Study
+from train.reward_report.inputs import ALL, ReportInputs
+from train.reward_report.scorers import CEILING, REWARD, ReportScorers
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray, IntArray
+    from reward.report.resampling import DoubleArray
 
 TOTAL, OWN = "total score", "own head"
 BAND, LEVELS = "clone samples", "noise levels"
@@ -62,7 +65,7 @@ class Selection:
     of_ceiling: ByScorer
 
 
-def correlations(study: Study, where: str, *, group: str = ALL) -> Correlations:
+def correlations(study: ReportInputs, where: str, *, group: str = ALL) -> Correlations:
     """Return the correlations inside the top band (`BAND`) or over all `LEVELS`."""
     rows = study.cast.samples if where == BAND else study.cast.levels.T  # (U, K)
     rows = rows[study.groups[group]]
@@ -86,7 +89,7 @@ def correlations(study: Study, where: str, *, group: str = ALL) -> Correlations:
     return Correlations(means["tau"], means["rho"], _nested(shares))
 
 
-def selection(study: Study, *, group: str = ALL) -> Selection:
+def selection(study: ReportInputs, *, group: str = ALL) -> Selection:
     """Return best-of-n by every scorer; n is 1, 2, 4, ... up to the samples there are."""
     rows = study.cast.samples[study.groups[group]]
     places = np.flatnonzero(study.groups[group])
@@ -118,7 +121,7 @@ def selection(study: Study, *, group: str = ALL) -> Selection:
     )
 
 
-def _columns(study: Study, rows: IntArray) -> dict[tuple[str, str, str], FloatArray]:
+def _columns(study: ReportInputs, rows: IntArray) -> dict[tuple[str, str, str], FloatArray]:
     """Return scores at `rows` (U, K) by scorer, head and error."""
     columns = {}
     for name in study.names:
@@ -130,7 +133,7 @@ def _columns(study: Study, rows: IntArray) -> dict[tuple[str, str, str], FloatAr
 
 
 def _share_of_ceiling(
-    study: Study, key: tuple[str, str, str], values: dict, places: IntArray, *, sign: int
+    study: ReportInputs, key: tuple[str, str, str], values: dict, places: IntArray, *, sign: int
 ) -> Triple:
     """Return the mean of one scorer's values as a share of the ceiling's, by the same head.
 
@@ -202,8 +205,8 @@ def checkpoints(run_path: Path) -> dict[str, Path]:
 
 
 def outlook(
-    study: Study,
-    judges: Judges,
+    study: ReportInputs,
+    judges: ReportScorers,
     policies: dict[str, Path],
     *,
     seed: int,
@@ -228,13 +231,13 @@ def outlook(
     return _outlook(study, values)
 
 
-def _figures(judges: Judges, made: Demonstrations) -> dict[str, DoubleArray]:
+def _figures(judges: ReportScorers, made: RankedDemonstrations) -> dict[str, DoubleArray]:
     scored = judges.score(made)
     found = {REWARD: scored.scores[REWARD], **scored.errors}
     return {name: values.astype(np.float64) for name, values in found.items()}
 
 
-def _from_cast(study: Study) -> dict[tuple[str, str], dict[str, DoubleArray]]:
+def _from_cast(study: ReportInputs) -> dict[tuple[str, str], dict[str, DoubleArray]]:
     """Return score and errors per utterance, (U,) each, of what is in the cast."""
     cast, columns = study.cast, {REWARD: study.column(REWARD), **study.scored.errors}
 
@@ -258,7 +261,7 @@ def _from_cast(study: Study) -> dict[tuple[str, str], dict[str, DoubleArray]]:
     return found
 
 
-def _outlook(study: Study, values: dict[tuple[str, str], dict[str, DoubleArray]]) -> Outlook:
+def _outlook(study: ReportInputs, values: dict[tuple[str, str], dict[str, DoubleArray]]) -> Outlook:
     everyone = np.arange(len(study.utterances))
     mean = study.resampler.mean
     points = tuple(
@@ -274,7 +277,7 @@ def _outlook(study: Study, values: dict[tuple[str, str], dict[str, DoubleArray]]
     return Outlook(points, *(_order(study, chosen) for chosen in (list(values.values()), near)))
 
 
-def _order(study: Study, chosen: list[dict[str, DoubleArray]]) -> dict[str, Triple]:
+def _order(study: ReportInputs, chosen: list[dict[str, DoubleArray]]) -> dict[str, Triple]:
     """Return how far the order of mean scores is that of minus the mean errors."""
     n = len(chosen)
 

@@ -10,20 +10,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.progress import Progress
 
 from esarm_env.core.errors import InputError
 from esarm_env.face.loaders import OWN_HEAD, open_head
-from esarm_env.task.animation_task import AnimationTask
 from esarm_env.task.opening import open_task
 from reward.demonstrations import RollOut, motions_of
 from reward.demonstrations.corruptions import FAMILIES
 from reward.demonstrations.corruptions.registry import families_without
 from reward.report import Resampler
 from train.policies import POLICY_FILE, load_policy, roll_out_with
+from train.reward_report.animations import ReportSettings, make_cast, n_steps
 from train.reward_report.band_figures import (
     BAND,
     LEVELS,
@@ -35,19 +35,23 @@ from train.reward_report.band_figures import (
     outlook,
     selection,
 )
-from train.reward_report.cast import ReportSettings, make_cast, n_steps
-from train.reward_report.judges import REWARD, Judges, open_judges
+from train.reward_report.inputs import ALL, ReportInputs, n_blocks, speaker_groups
 from train.reward_report.pair_figures import PairFigures, ProbeFigures, pair_figures, probe_figures
-from train.reward_report.study import ALL, Study, n_blocks, speaker_groups
+from train.reward_report.scorers import REWARD, ReportScorers, open_judges
 from train.reward_report.trust_figures import Agreement, Trust, agreement, trust
 from train.run.loop import progress_track
-from train.run.run_folder import RunFolder
 from train.stages.demonstrate import evenly
+
+if TYPE_CHECKING:
+    from esarm_env.task.animation_task import AnimationTask
+    from train.run.run_folder import RunFolder
 
 _TIMED, _ALONE = 512, 32  # animations
 
 
-def facts_of(run: RunFolder, task: AnimationTask, study: Study, judges: Judges) -> dict[str, Any]:
+def facts_of(
+    run: RunFolder, task: AnimationTask, study: ReportInputs, judges: ReportScorers
+) -> dict[str, Any]:
     """Return facts of run, corpus and cast, for the report's head and its JSON."""
     corpus = run.summary("corpus")
     name = corpus["corpus"] if corpus["synthetic"] else Path(corpus["corpus"]).name
@@ -75,7 +79,7 @@ def facts_of(run: RunFolder, task: AnimationTask, study: Study, judges: Judges) 
     }
 
 
-def _pace(study: Study, task: AnimationTask, judges: Judges) -> dict[str, float]:
+def _pace(study: ReportInputs, task: AnimationTask, judges: ReportScorers) -> dict[str, float]:
     """Return tokens per second, and how far scores in a batch are from scores one by one."""
     import torch
 
@@ -160,7 +164,7 @@ def collect_findings(
     with progress_track("Reward report", 2 * len(policies)) as bar:
         collector = _Collector(run, task, roll_out_with(clone, task), settings, bar)
         main = collector.study("test", settings.utterances, judges, tuple(FAMILIES))
-        alone = Judges(task, {REWARD: judges.models[REWARD]}, {})
+        alone = ReportScorers(task, {REWARD: judges.models[REWARD]}, {})
         fitted_on = collector.study("validation", settings.validation_utterances, alone, ())
         outlooked = outlook(main, alone, policies, seed=run.config.seed, after=collector.step)
     return Findings(
@@ -190,7 +194,9 @@ class _Collector:
         """Move the bar on."""
         self.bar.advance(self.bar.task_ids[0])
 
-    def study(self, split: str, wanted: int, judges: Judges, families: Sequence[str]) -> Study:
+    def study(
+        self, split: str, wanted: int, judges: ReportScorers, families: Sequence[str]
+    ) -> ReportInputs:
         """Roll out and score utterances of one split."""
         utterances = evenly(self.task.corpus.split(split), wanted)
         if not len(utterances):
@@ -212,7 +218,7 @@ class _Collector:
             cast.demonstrations, with_baselines=bool(judges.baselines), after_block=self.step
         )
         records = self.task.corpus.records
-        return Study(
+        return ReportInputs(
             cast,
             scored,
             names=(*judges.models, *judges.baselines),

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from esarm_env.core.types import BoolArray, FloatArray, IntArray
 from reward.demonstrations import RECONSTRUCTION, RECORDING, motions_of, requantised
 from reward.demonstrations.order import ACROSS, EPSILON, GROUND_TRUTH
 from reward.report import FAMILY_PROBES, PLAIN_PROBES, STREAM_OF_ERROR, PairCell, PairTable, Triple
-from train.reward_report.cast import TOLD_APART
-from train.reward_report.judges import REWARD, Judges
-from train.reward_report.study import Scored, Study
+from train.reward_report.animations import TOLD_APART
+from train.reward_report.inputs import ReportInputs, Scored
+from train.reward_report.scorers import REWARD, ReportScorers
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import BoolArray, FloatArray, IntArray
 
 LEAST_GAP = 0.23
 GAP_EDGES = (0.0, 0.1, LEAST_GAP, 0.48, 0.73, 1.01)
@@ -47,7 +50,7 @@ class PairFigures:
     speakers: tuple[PairCell, ...]
 
 
-def pair_figures(study: Study) -> PairFigures:
+def pair_figures(study: ReportInputs) -> PairFigures:
     """Return every table of pairs."""
     table = pair_table(study)
     wide = table.of_kind(EPSILON) & (table.gap >= LEAST_GAP)
@@ -72,7 +75,7 @@ def pair_figures(study: Study) -> PairFigures:
     )
 
 
-def pair_table(study: Study) -> PairTable:
+def pair_table(study: ReportInputs) -> PairTable:
     """Return all pairs, with the total score of every scorer."""
     return PairTable(
         study.cast.demonstrations,
@@ -82,7 +85,7 @@ def pair_table(study: Study) -> PairTable:
     )
 
 
-def _true_errors(study: Study) -> dict[str, np.ndarray]:
+def _true_errors(study: ReportInputs) -> dict[str, np.ndarray]:
     """Return the errors, with nan for the recording: its own is 0 by definition, not a test."""
     recording = study.cast.mask(study.cast.truth[RECORDING])
     return {n: np.where(recording, np.nan, e) for n, e in study.scored.errors.items()}
@@ -98,7 +101,7 @@ def _gap_masks(table: PairTable) -> dict[str, BoolArray]:
     return masks
 
 
-def _truth_masks(study: Study, table: PairTable) -> dict[str, BoolArray]:
+def _truth_masks(study: ReportInputs, table: PairTable) -> dict[str, BoolArray]:
     cast = study.cast
     greedy = cast.levels[list(study.settings.levels).index(0.0)]
     others = {"clone's sample": cast.samples[:, 0], "greedy clone": greedy}
@@ -109,7 +112,7 @@ def _truth_masks(study: Study, table: PairTable) -> dict[str, BoolArray]:
     }
 
 
-def _steps(study: Study, table: PairTable, family: str) -> dict[str, PairCell]:
+def _steps(study: ReportInputs, table: PairTable, family: str) -> dict[str, PairCell]:
     """Return, by strength, the pairs of the clean animation and this much damage."""
     making = study.cast.demonstrations.making
     mine = table.of_kind(family) & making.untouched[table.better]
@@ -161,7 +164,7 @@ class ProbeFigures:
     change: dict[str, Triple]
 
 
-def probe_figures(study: Study, judges: Judges) -> tuple[ProbeFigures, ...]:
+def probe_figures(study: ReportInputs, judges: ReportScorers) -> tuple[ProbeFigures, ...]:
     """Return every probe: those of the report's own, families at a strength, and held-out ones."""
     demonstrations = study.cast.demonstrations
     clean = study.cast.samples[:, 0]
@@ -179,7 +182,7 @@ def probe_figures(study: Study, judges: Judges) -> tuple[ProbeFigures, ...]:
     return tuple(figures)
 
 
-def _family_probes(study: Study) -> dict[str, tuple[str, float]]:
+def _family_probes(study: ReportInputs) -> dict[str, tuple[str, float]]:
     """Return family and strength by label; a held-out family is shown at full strength."""
     shown = {family for family, _ in FAMILY_PROBES.values()}
     others = {
@@ -194,8 +197,8 @@ def _family_probes(study: Study) -> dict[str, tuple[str, float]]:
 
 
 def _figures(
-    study: Study,
-    judges: Judges,
+    study: ReportInputs,
+    judges: ReportScorers,
     label: str,
     base: IntArray,
     motions: list[FloatArray],

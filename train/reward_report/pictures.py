@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 
@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from esarm_env.core.cache import new_file
 from reward.report import STREAM_OF_ERROR, Triple
 from train.reward_report.band_figures import BEST, CLONE, NOISE, ORACLE, OWN, POLICY, TRUTH, Point
-from train.reward_report.figures import Findings
-from train.reward_report.judges import (
+from train.reward_report.inputs import ALL
+from train.reward_report.scorers import (
     CEILING,
     JERK,
     LIKELIHOOD,
@@ -25,7 +25,9 @@ from train.reward_report.judges import (
     REWARD,
     SYNCHRONY,
 )
-from train.reward_report.study import ALL
+
+if TYPE_CHECKING:
+    from train.reward_report.figures import Findings
 
 COLORS = {
     REWARD: "#2b6cb0",

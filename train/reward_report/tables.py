@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from esarm_env.metrics.variant import Quantity
 from reward.report import STREAM_OF_ERROR, UNKNOWN, PairCell, Triple, shown
 from train.reward_report.band_figures import ORACLE, OWN, ByScorer, Correlations, Selection
-from train.reward_report.figures import Findings
-from train.reward_report.judges import CEILING, REWARD
+from train.reward_report.inputs import ALL
 from train.reward_report.pair_figures import MEAN, ProbeFigures, marked
-from train.reward_report.study import ALL
+from train.reward_report.scorers import CEILING, REWARD
+
+if TYPE_CHECKING:
+    from train.reward_report.figures import Findings
 
 DECIMALS = {"%": 1, "mm": 3, "1": 3}
 Rows = dict[str, dict[str, Triple]]

@@ -6,10 +6,10 @@ Whether differences of scores can be read as probabilities.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from esarm_env.core.types import FloatArray, IntArray
 from reward.demonstrations.order import EPSILON, GROUND_TRUTH
 from reward.report import (
     Calibration,
@@ -19,10 +19,13 @@ from reward.report import (
     member_spread,
     rank_agreement,
 )
-from reward.report.resampling import DoubleArray
-from train.reward_report.judges import REWARD, Judges
 from train.reward_report.pair_figures import pair_table
-from train.reward_report.study import Study
+from train.reward_report.scorers import REWARD, ReportScorers
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray, IntArray
+    from reward.report.resampling import DoubleArray
+    from train.reward_report.inputs import ReportInputs
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Agreement:
     spread: dict[str, Triple]
 
 
-def agreement(study: Study, judges: Judges) -> Agreement | None:
+def agreement(study: ReportInputs, judges: ReportScorers) -> Agreement | None:
     """Return how far the members agree; None where the reward is no ensemble."""
     ask = getattr(judges.models[REWARD], "score_members", None)
     if ask is None:
@@ -94,7 +97,7 @@ class Trust:
     fitted: dict[str, Calibration]
 
 
-def trust(study: Study, validation: Study) -> Trust:
+def trust(study: ReportInputs, validation: ReportInputs) -> Trust:
     """Return the calibration of the reward model; temperatures come from `validation`."""
     raw, fitted = {}, {}
     for kind, (difference, places) in _differences(study).items():
@@ -107,7 +110,7 @@ def trust(study: Study, validation: Study) -> Trust:
     return Trust(raw, fitted)
 
 
-def _differences(study: Study) -> dict[str, tuple[DoubleArray, IntArray]]:
+def _differences(study: ReportInputs) -> dict[str, tuple[DoubleArray, IntArray]]:
     """Return, by kind of pair, the better one's score minus the other's, and the utterance."""
     table = pair_table(study)
     ranked = table.of_kind(EPSILON, GROUND_TRUTH)

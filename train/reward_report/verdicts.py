@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reward.report import STREAM_OF_ERROR, UNKNOWN, PairCell, Triple, Verdict, judged, shown
 from reward.report.verdict import MEAN_REACHED, MISSED, REACHED, UNANSWERED
+from train.reward_report.animations import TOLD_APART
 from train.reward_report.band_figures import OWN, TOTAL, ByScorer
-from train.reward_report.cast import TOLD_APART
-from train.reward_report.figures import Findings
-from train.reward_report.judges import LIKELIHOOD, REWARD
+from train.reward_report.inputs import ALL
 from train.reward_report.pair_figures import CLOSE_LABEL, NOISE_LABEL
-from train.reward_report.study import ALL
+from train.reward_report.scorers import LIKELIHOOD, REWARD
+
+if TYPE_CHECKING:
+    from train.reward_report.figures import Findings
 
 TWO_THIRDS = 2 / 3
 LEAST_BELOW = 0.95  # of the probes

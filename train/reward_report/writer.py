@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
 from esarm_env.metrics import variant_label
-from reward.report import Verdict
 from train.reward_report import tables
-from train.reward_report.figures import Findings
 from train.reward_report.pictures import draw_all
 from train.reward_report.verdicts import verdicts
 from train.run.run_folder import without_nan
+
+if TYPE_CHECKING:
+    from reward.report import Verdict
+    from train.reward_report.figures import Findings
 
 FOLDER, REPORT_FILE, FIGURES_FILE = "reward_report", "report.md", "figures.json"
 

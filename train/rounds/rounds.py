@@ -12,22 +12,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from esarm_env.core.types import BoolArray, FloatArray, IntArray, RewardFunction
-from esarm_env.task.animation_task import AnimationTask
 from esarm_env.task.opening import open_task
-from reward.demonstrations import Demonstrations, RollOut, collect
+from reward.demonstrations import RankedDemonstrations, RollOut, collect
 from reward.plugins.learned import open_learned
 from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.rounds.folders import begin_round, check_rounds, improved_policy
-from train.run.run_folder import RunFolder
 from train.stages.demonstrate import HACKED_FILE, evenly, roll_out_ladder
 from train.stages.evaluate import animate_test, figures_of, on_head, summarise
 from train.stages.improve import run_improve
 from train.stages.reward import run_reward
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import BoolArray, FloatArray, IntArray, RewardFunction
+    from esarm_env.task.animation_task import AnimationTask
+    from train.run.run_folder import RunFolder
 
 MANNERS = ("greedy", "sampled")
 
@@ -93,7 +95,7 @@ def find_hacked(
     utterances: IntArray,
     iteration: int,
     seed: int,
-) -> tuple[Demonstrations, dict[str, Any]]:
+) -> tuple[RankedDemonstrations, dict[str, Any]]:
     """Return the suspicious samples among those drawn now, and how many there are.
 
     Args:
@@ -127,7 +129,7 @@ def find_hacked(
     }
 
 
-def _members(reward: RewardFunction, drawn: Demonstrations) -> FloatArray:
+def _members(reward: RewardFunction, drawn: RankedDemonstrations) -> FloatArray:
     """Return the members' scores, shape (M, N); one member where there is no ensemble."""
     score = getattr(reward, "score_members", None)
     if score is None:

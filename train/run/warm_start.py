@@ -5,13 +5,14 @@ Random choices follow from the iteration's number, so that a resumed one ends in
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stable_baselines3.common.logger import Logger
 
-from agents.common.sequence_algorithm import SequenceAlgorithm
-from agents.monitoring.hacking import RewardHackingCallback
-from agents.network.transformer import MotionTransformer
+if TYPE_CHECKING:
+    from agents.common.sequence_algorithm import SequenceAlgorithm
+    from agents.monitoring.hacking import RewardHackingCallback
+    from agents.network.transformer import MotionTransformer
 
 _LOGGED = ("rollout/score", "train/kl", "train/entropy", "train/policy_loss")
 

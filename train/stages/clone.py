@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents.cloning import CloneTrainer
 from esarm_env.task.conditions import SPEAKER_START
 from esarm_env.task.opening import open_task
 from train.policies import POLICY_FILE, save_policy
 from train.run.loop import drive
-from train.run.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from train.run.run_folder import RunFolder
 
 
 def run_clone(run: RunFolder) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from esarm_env.audio.features import make_encoder
 from esarm_env.audio.store import open_features
@@ -13,7 +13,9 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.types import FRAME_RATE_HZ, Corpus
 from esarm_env.corpus import CORPUS_NAMES, SPLITS, FolderCorpus, open_corpus
 from esarm_env.task.opening import training_speakers
-from train.run.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from train.run.run_folder import RunFolder
 
 
 def run_corpus(run: RunFolder) -> dict[str, Any]:

@@ -12,20 +12,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from esarm_env.core.types import IntArray
 from esarm_env.corpus import SPLITS
-from esarm_env.task.animation_task import AnimationTask
 from esarm_env.task.opening import open_task
-from reward.demonstrations import Demonstrations, collect
+from reward.demonstrations import RankedDemonstrations, collect
 from reward.demonstrations.audit import audit_labels
 from reward.demonstrations.card import CARD_FILE, card_of
 from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.run.loop import progress_track
-from train.run.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import IntArray
+    from esarm_env.task.animation_task import AnimationTask
+    from train.run.run_folder import RunFolder
 
 DEMONSTRATIONS_FILE = "demonstrations.npz"
 HACKED_FILE = "hacked.npz"
@@ -81,7 +83,7 @@ def roll_out_ladder(run: RunFolder, folder: Path, *, iteration: int = 0) -> dict
     }
 
 
-def _audit(demonstrations: Demonstrations, task: AnimationTask, folder: Path) -> None:
+def _audit(demonstrations: RankedDemonstrations, task: AnimationTask, folder: Path) -> None:
     """Write how far the true errors confirm the labels; nothing where no label can be checked."""
     utterances = evenly(task.corpus.split("validation"), AUDITED_UTTERANCES)
     checked = demonstrations[np.isin(demonstrations.utterance, utterances)]

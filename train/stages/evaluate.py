@@ -9,27 +9,29 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from agents.baselines import MeanFace
-from agents.network.transformer import MotionTransformer
 from agents.rollout.decoding import Decoding
 from esarm_env.core.types import FloatArray, IntArray, Record, Trajectories
 from esarm_env.face.loaders import OWN_HEAD, open_head
 from esarm_env.metrics import EMOTION_ACCURACY, EmotionClassifier, Quantity, measure, quantities
 from esarm_env.task.animation_task import AnimationTask, pad_stack
 from esarm_env.task.opening import open_task
-from reward.demonstrations import Demonstrations, load_demonstrations
+from reward.demonstrations import RankedDemonstrations, load_demonstrations
 from reward.plugins.learned import LearnedReward, open_learned
 from reward.rank_measures import pair_accuracy
 from train.policies import POLICY_FILE, animate_utterances, load_policy
-from train.run.config import EvaluateConfig
 from train.run.loop import progress_track, write_rows
-from train.run.run_folder import RunFolder
 from train.stages.demonstrate import DEMONSTRATIONS_FILE
 from train.statistics import bootstrap_mean
+
+if TYPE_CHECKING:
+    from agents.network.transformer import MotionTransformer
+    from train.run.config import EvaluateConfig
+    from train.run.run_folder import RunFolder
 
 RECORDINGS = "recordings"
 _EMOTION = "emotion_accuracy"
@@ -157,7 +159,7 @@ def _measure(
     run: RunFolder,
     task: AnimationTask,
     learned: LearnedReward,
-    demonstrations: Demonstrations,
+    demonstrations: RankedDemonstrations,
     policies: dict[str, MotionTransformer],
     shared: _Shared,
 ) -> Iterator[tuple[str, Figures]]:
@@ -294,7 +296,7 @@ def _by_speaker(
 
 
 def pair_accuracy_with_interval(
-    learned: LearnedReward, demonstrations: Demonstrations, config: EvaluateConfig
+    learned: LearnedReward, demonstrations: RankedDemonstrations, config: EvaluateConfig
 ) -> dict[str, list[float]]:
     """Return the share of pairs ranked right, by least difference in epsilon."""
     scores = learned.score(demonstrations.trajectories)

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.monitoring.hacking import RewardHackingCallback
 from agents.monitoring.held_out import HeldOut
-from agents.network.transformer import MotionTransformer
 from agents.ppo import SequencePPO
 from agents.reinforce import SequenceReinforce
 from agents.rollout.decoding import Decoding
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import IntArray, Trajectories
 from esarm_env.envs.scalar import SpeechAnimationEnv
-from esarm_env.task.animation_task import AnimationTask
 from train.policies import POLICY_FILE, animate_utterances, load_policy, save_policy
-from train.run.config import ImproveConfig
 from train.run.loop import drive
-from train.run.run_folder import RunFolder
 from train.run.warm_start import WarmStarted
+
+if TYPE_CHECKING:
+    from agents.common.sequence_algorithm import SequenceAlgorithm
+    from agents.network.transformer import MotionTransformer
+    from esarm_env.core.types import IntArray, Trajectories
+    from esarm_env.task.animation_task import AnimationTask
+    from train.run.config import ImproveConfig
+    from train.run.run_folder import RunFolder
 
 
 def run_improve(run: RunFolder) -> dict[str, Any]:

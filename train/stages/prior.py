@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from esarm_env.corpus import open_corpus
 from esarm_env.face.head import load_head
 from esarm_env.task.opening import assemble_task, read_corpus_file
 from esarm_env.tokenizer.training import TokenizerTrainer
 from train.run.loop import drive
-from train.run.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from train.run.run_folder import RunFolder
 
 
 def run_prior(run: RunFolder) -> dict[str, Any]:

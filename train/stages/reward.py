@@ -16,30 +16,37 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import IntArray
-from esarm_env.task.animation_task import AnimationTask
 from esarm_env.task.opening import open_task
 from reward.consensus import ConsensusConfig, ConsensusData, ConsensusTrainer, collect_consensus
-from reward.demonstrations import RECONSTRUCTION, Demonstrations, ground_truth, load_demonstrations
+from reward.demonstrations import (
+    RECONSTRUCTION,
+    RankedDemonstrations,
+    ground_truth,
+    load_demonstrations,
+)
 from reward.plugins.learned import LearnedReward, open_model
 from reward.rank_measures import pair_accuracy
 from reward.ranking.training import RewardTrainer
 from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.run.loop import drive, progress_track
-from train.run.run_folder import RunFolder
 from train.stages.demonstrate import DEMONSTRATIONS_FILE, HACKED_FILE, evenly
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import IntArray
+    from esarm_env.task.animation_task import AnimationTask
+    from train.run.run_folder import RunFolder
 
 
 def demonstrations_of(
     rounds: Sequence[RunFolder], task: AnimationTask, *, with_truth: bool = True
-) -> Demonstrations:
+) -> RankedDemonstrations:
     """Return everything that `rounds`, the run itself first, have shown.
 
     Args:
@@ -58,22 +65,22 @@ def demonstrations_of(
         if file.is_file():
             hacked = load_demonstrations(file)
             parts.append(with_rank(with_iteration(hacked, number), float(ladder.levels[1])))
-    return Demonstrations.concatenate(parts)
+    return RankedDemonstrations.concatenate(parts)
 
 
-def with_iteration(demonstrations: Demonstrations, number: int) -> Demonstrations:
+def with_iteration(demonstrations: RankedDemonstrations, number: int) -> RankedDemonstrations:
     """Return them as those of policy `number`."""
     iteration = np.full(len(demonstrations), number)
     return _remade(demonstrations, iteration=iteration)
 
 
-def with_rank(demonstrations: Demonstrations, rank: float) -> Demonstrations:
+def with_rank(demonstrations: RankedDemonstrations, rank: float) -> RankedDemonstrations:
     """Return them all at one rank."""
     return _remade(demonstrations, rank=np.full(len(demonstrations), rank, dtype=np.float32))
 
 
-def _remade(demonstrations: Demonstrations, **columns: np.ndarray) -> Demonstrations:
-    return Demonstrations(
+def _remade(demonstrations: RankedDemonstrations, **columns: np.ndarray) -> RankedDemonstrations:
+    return RankedDemonstrations(
         demonstrations.trajectories,
         demonstrations.epsilon,
         making=dataclasses.replace(demonstrations.making, **columns),
@@ -199,7 +206,9 @@ def _model_of(run: RunFolder, task: AnimationTask) -> nn.Module:
     return model
 
 
-def _of_split(demonstrations: Demonstrations, task: AnimationTask, split: str) -> Demonstrations:
+def _of_split(
+    demonstrations: RankedDemonstrations, task: AnimationTask, split: str
+) -> RankedDemonstrations:
     return demonstrations[np.isin(demonstrations.utterance, task.corpus.split(split))]
 
 
@@ -208,7 +217,7 @@ def _collect(
     task: AnimationTask,
     utterances: IntArray,
     *,
-    levels: Demonstrations | None,
+    levels: RankedDemonstrations | None,
     config: ConsensusConfig,
 ) -> ConsensusData:
     """Let the clone draw its samples, with a progress bar."""

@@ -30,13 +30,15 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.core.types import BoolArray, FloatArray
 from esarm_env.face.names import ARKIT_NAMES
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import BoolArray, FloatArray
 
 # The Face Landmarker measures 51 of the 52: it does not look into the mouth.
 MEASURED_NAMES: tuple[str, ...] = tuple(name for name in ARKIT_NAMES if name != "tongueOut")

@@ -15,14 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from esarm_env.audio.video_sound import open_media, sound_start_s
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import BoolArray, FloatArray
 from esarm_env.corpus.capture.faces import (
     MEASURED_NAMES,
     FaceTracker,
@@ -33,6 +32,9 @@ from esarm_env.corpus.capture.faces import (
     track_quality,
 )
 from esarm_env.corpus.capture.landmarker import EXTRA, open_landmarker
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import BoolArray, FloatArray
 
 HEADER: tuple[str, ...] = ("time_s", "quality", *MEASURED_NAMES)
 

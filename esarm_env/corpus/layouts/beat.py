@@ -11,11 +11,14 @@ minute, not for the sentences they are cut into, so takes have no text; `.txt` i
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from esarm_env.corpus.layouts.metadata import unstated_intensity
 from esarm_env.corpus.layouts.pairing import Describe, Part
-from esarm_env.corpus.layouts.tree import File, Tree
 from esarm_env.corpus.takes import Fault, Take
+
+if TYPE_CHECKING:
+    from esarm_env.corpus.layouts.tree import File, Tree
 
 _NAME = re.compile(r"(\d+)_([^\W\d_]+)_(\d)_(\d+)_(\d+)")
 # Sequences of speech by emotion; conversation is neutral.

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from typing import TYPE_CHECKING
 
 from esarm_env.corpus.layouts.pairing import Describe, Part
 from esarm_env.corpus.layouts.ravdess import ravdess_take
-from esarm_env.corpus.layouts.tree import File, Tree
 from esarm_env.corpus.takes import Fault, Take
+
+if TYPE_CHECKING:
+    from esarm_env.corpus.layouts.tree import File, Tree
 
 _NUMBERED = re.compile(r"(.+)_\d+")
 

@@ -8,10 +8,14 @@ lie side by side.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from esarm_env.corpus.layouts.mead import VIEWS, is_level, mead_take
 from esarm_env.corpus.layouts.pairing import Describe, Part
-from esarm_env.corpus.layouts.tree import File, Tree
 from esarm_env.corpus.takes import Fault, Take
+
+if TYPE_CHECKING:
+    from esarm_env.corpus.layouts.tree import File, Tree
 
 AUDIO_FOLDERS = frozenset({"audio", "video"})
 MOTION_FOLDERS = frozenset({"blendshape", "blendshapes", "arkit", "motion"})

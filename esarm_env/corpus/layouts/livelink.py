@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
 from esarm_env.corpus.layouts.pairing import Describe, Part
-from esarm_env.corpus.layouts.tree import File, Tree
 from esarm_env.corpus.takes import Take
+
+if TYPE_CHECKING:
+    from esarm_env.corpus.layouts.tree import File, Tree
 
 _VARIANT = re.compile(r"(.+)_(cal|raw)", re.IGNORECASE)
 _RANKS = {"cal": 0, "": 1, "raw": 2}

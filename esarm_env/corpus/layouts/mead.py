@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from esarm_env.core.types import N_INTENSITIES
 from esarm_env.corpus.layouts.metadata import emotion_of
 from esarm_env.corpus.layouts.pairing import Describe, Part
-from esarm_env.corpus.layouts.tree import File, Tree
 from esarm_env.corpus.takes import Fault, Take
+
+if TYPE_CHECKING:
+    from esarm_env.corpus.layouts.tree import File, Tree
 
 VIEWS = frozenset({"front", "down", "top", "left_30", "left_60", "right_30", "right_60"})
 # Each emotion has its own sentences, but for a few that are common to all (Wang et al. 2020). That

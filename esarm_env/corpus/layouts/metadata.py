@@ -10,14 +10,16 @@ import dataclasses
 import string
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS, N_INTENSITIES
 from esarm_env.corpus.layouts.pairing import Found
-from esarm_env.corpus.layouts.tree import Tree
 from esarm_env.corpus.splits import SPLITS
 from esarm_env.corpus.takes import Fault, Take
+
+if TYPE_CHECKING:
+    from esarm_env.corpus.layouts.tree import Tree
 
 # What an emotional take has whose corpus does not grade; as RAVDESS's "normal".
 UNSTATED_INTENSITY = 2

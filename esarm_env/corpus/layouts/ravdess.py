@@ -8,10 +8,13 @@ modality. Song is left out.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from esarm_env.corpus.layouts.pairing import Describe, Part
-from esarm_env.corpus.layouts.tree import File, Tree
 from esarm_env.corpus.takes import Fault, Take
+
+if TYPE_CHECKING:
+    from esarm_env.corpus.layouts.tree import File, Tree
 
 _CODE = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)")
 _EMOTIONS = {

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from esarm_env.core.errors import InputError
 from esarm_env.corpus.motion.array_files import measure_npy, measure_npz, read_npy, read_npz
 from esarm_env.corpus.motion.text_files import measure_csv, measure_json, read_csv, read_json
-from esarm_env.corpus.motion.track import Extent, MotionTrack
+
+if TYPE_CHECKING:
+    from esarm_env.corpus.motion.track import Extent, MotionTrack
 
 # The order is the order of preference where one take has several.
 _READERS: dict[str, Callable[[Path], MotionTrack]] = {

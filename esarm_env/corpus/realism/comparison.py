@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from esarm_env.core.types import Corpus
 from esarm_env.corpus.realism.description import Description, describe
 from esarm_env.face.names import ARKIT_NAMES
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from esarm_env.core.types import Corpus
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,8 +30,10 @@ from esarm_env.corpus.realism.measures import (
     figures_of,
     measure,
 )
-from esarm_env.corpus.realism.signals import Curve
 from esarm_env.face.names import ARKIT_NAMES, MOUTH_CHANNELS, UPPER_CHANNELS, index_of
+
+if TYPE_CHECKING:
+    from esarm_env.corpus.realism.signals import Curve
 
 _MOST_FOLDS = 6
 _RIDGE = 0.1  # of the mean variance; a channel that hardly moves must not be blown up

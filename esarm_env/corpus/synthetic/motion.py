@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, FloatArray
 from esarm_env.corpus.synthetic import mouth, rules, upper_face
 from esarm_env.corpus.synthetic.curves import Prosody, measure_prosody, smooth
-from esarm_env.corpus.synthetic.espeak import Phoneme
-from esarm_env.corpus.synthetic.speakers import SpeakerStyle
 from esarm_env.face.names import ARKIT_NAMES, index_of
+
+if TYPE_CHECKING:
+    from esarm_env.corpus.synthetic.espeak import Phoneme
+    from esarm_env.corpus.synthetic.speakers import SpeakerStyle
 
 _PAUSE_S = 0.12  # a shorter one ends no phrase
 _JAW = index_of("jawOpen")

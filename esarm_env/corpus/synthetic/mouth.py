@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,10 @@ import numpy.typing as npt
 from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, FloatArray, IntArray
 from esarm_env.corpus.synthetic import rules
 from esarm_env.corpus.synthetic.curves import smooth
-from esarm_env.corpus.synthetic.espeak import Phoneme
 from esarm_env.face.names import ARKIT_NAMES, index_of
+
+if TYPE_CHECKING:
+    from esarm_env.corpus.synthetic.espeak import Phoneme
 
 STRESS_MARKS = "ˈˌ"
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from esarm_env.core.types import FloatArray
 from esarm_env.corpus.synthetic import rules
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray
 
 Range = tuple[float, float]
 

@@ -5,6 +5,8 @@ Lids that blink and eyes that wander: what follows from neither sound nor feelin
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,8 +14,10 @@ from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, FloatArray
 from esarm_env.corpus.synthetic import rules
 from esarm_env.corpus.synthetic.curves import Prosody, ease, smooth
 from esarm_env.corpus.synthetic.mouth import channels_of
-from esarm_env.corpus.synthetic.speakers import SpeakerStyle
 from esarm_env.face.names import ARKIT_NAMES, index_of
+
+if TYPE_CHECKING:
+    from esarm_env.corpus.synthetic.speakers import SpeakerStyle
 
 _SIDES = ("Left", "Right")
 

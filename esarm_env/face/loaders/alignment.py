@@ -15,13 +15,16 @@ normals are what tells the upper lip from the lower one where they touch.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.core.types import IntArray
 from esarm_env.face.head import REQUIRED_REGIONS, Head
 from esarm_env.face.loaders.surfaces import Landmarks, Points, Surface, build_surface
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import IntArray
 
 
 @dataclass(frozen=True, eq=False)

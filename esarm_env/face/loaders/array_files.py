@@ -5,12 +5,15 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from esarm_env.core.errors import InputError, one_line
 from esarm_env.face.loaders.plain_pickle import AnyArray, read_pickled_arrays
-from esarm_env.face.loaders.surfaces import Faces, Points
+
+if TYPE_CHECKING:
+    from esarm_env.face.loaders.surfaces import Faces, Points
 
 
 def stored_names(path: Path) -> list[str]:

@@ -12,16 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from esarm_env.core.errors import InputError, MissingExtraError, one_line
 from esarm_env.core.types import BoolArray, FloatArray
-from esarm_env.face.head import Head
 from esarm_env.face.loaders.gltf_arrays import GltfArrays
 from esarm_env.face.loaders.surfaces import Faces, Points
 from esarm_env.face.loaders.targets import build_head, collect_fields, need_all_shapes, shape_of
+
+if TYPE_CHECKING:
+    from esarm_env.face.head import Head
 
 
 def world_matrices(document: Any) -> dict[int, Points]:

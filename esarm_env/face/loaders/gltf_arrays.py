@@ -7,12 +7,13 @@ accessors to its user.
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.face.loaders.plain_pickle import AnyArray
+if TYPE_CHECKING:
+    from esarm_env.face.loaders.plain_pickle import AnyArray
 
 _DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from esarm_env.core.errors import InputError, one_line
-from esarm_env.face.head import Head
 from esarm_env.face.loaders.array_files import as_faces, as_points, need, read_arrays
-from esarm_env.face.loaders.plain_pickle import AnyArray
-from esarm_env.face.loaders.surfaces import Faces, Points
 from esarm_env.face.loaders.targets import build_head, collect_fields, need_all_shapes, shape_of
+
+if TYPE_CHECKING:
+    from esarm_env.face.head import Head
+    from esarm_env.face.loaders.plain_pickle import AnyArray
+    from esarm_env.face.loaders.surfaces import Faces, Points
 
 NPZ_ARRAYS = ("vertices", "faces", "deltas", "names")
 NEUTRAL_FILE = "generic_neutral_mesh.obj"

@@ -6,13 +6,16 @@ The few places that can be found on two heads before any vertex is compared.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.core.types import BoolArray, FloatArray
-from esarm_env.face.head import Head
 from esarm_env.face.names import index_of
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import BoolArray, FloatArray
+    from esarm_env.face.head import Head
 
 Points = npt.NDArray[np.float64]
 Faces = npt.NDArray[np.int32]

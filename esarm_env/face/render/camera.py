@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import FloatArray
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray
 
 Array = npt.NDArray[np.float64]
 

@@ -13,12 +13,13 @@ smaller than a face.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.core.types import FloatArray, IntArray
+if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray, IntArray
 
 Array = npt.NDArray[np.float64]
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import N_CHANNELS, BoolArray
-from esarm_env.face.head import Head
 from esarm_env.face.render.camera import FRONT, Camera, View
 from esarm_env.face.render.raster import Image, Surface, develop, facing, nearest_faces, planes
 from esarm_env.face.render.shading import Mesh, Palette, corner_albedo, light, part_of, to_srgb
+
+if TYPE_CHECKING:
+    from esarm_env.face.head import Head
 
 
 class Renderer:

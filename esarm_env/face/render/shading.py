@@ -14,14 +14,17 @@ an edge than the blue, as it does through skin. Hollows are darker than ridges.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import BoolArray, FloatArray
-from esarm_env.face.head import Head
-from esarm_env.face.render.camera import Array
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import BoolArray, FloatArray
+    from esarm_env.face.head import Head
+    from esarm_env.face.render.camera import Array
 
 Colour = tuple[int, int, int]
 

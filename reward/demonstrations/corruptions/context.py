@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from esarm_env.core.types import BoolArray, FloatArray, IntArray, Trajectories
-
 if TYPE_CHECKING:
+    from esarm_env.core.types import BoolArray, FloatArray, IntArray, Trajectories
     from esarm_env.task.animation_task import AnimationTask
 
 SPLITS = ("train", "validation", "test")
@@ -97,7 +96,7 @@ class Donors:
         if not decoded:
             return self.task.corpus[utterance].motion
         if utterance not in self._decoded:
-            motion = self.task.tokenizer.decode(self.task.demonstration(utterance))
+            motion = self.task.tokenizer.decode(self.task.recorded_tokens(utterance))
             self._decoded[utterance] = motion[: self.task.n_frames[utterance]]
         return self._decoded[utterance]
 

@@ -9,11 +9,15 @@ Damage by other utterances: their emotion, intensity, upper face, or all of thei
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from esarm_env.core.types import FRAME_RATE_HZ, FloatArray, IntArray
 from esarm_env.face.names import MOUTH_CHANNELS
-from reward.demonstrations.corruptions.context import Context
+
+if TYPE_CHECKING:
+    from reward.demonstrations.corruptions.context import Context
 
 FADE = 2.0  # frames of cross-fade at each end of a stretch
 

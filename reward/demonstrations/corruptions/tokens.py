@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from esarm_env.core.types import FloatArray, IntArray
 from esarm_env.task.conditions import EMOTION_SLICE, INTENSITY_SLICE
-from reward.demonstrations.corruptions.context import Context
 from reward.demonstrations.corruptions.family import Setting
 
 if TYPE_CHECKING:
+    from esarm_env.core.types import FloatArray, IntArray
     from esarm_env.tokenizer.vq import VQMotionTokenizer
+    from reward.demonstrations.corruptions.context import Context
 
 N_NEIGHBOURS = 4
 

@@ -16,7 +16,7 @@ from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from agents.common.advantages import scaled_advantages, spread
+from agents.common.advantages import per_token, scaled_advantages
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.faults import TrainingFault
 from agents.network.transformer import MotionTransformer
@@ -619,6 +619,6 @@ def test_repeats_are_numbered_in_their_order() -> None:
 
 def test_spread_repeats_an_episodes_number_over_its_tokens(make_batch: MakeBatch) -> None:
     """A number in the padding would count as a token's advantage in every sum."""
-    values = spread(np.array([0.5, -2.0], np.float32), make_batch(3, 1))
+    values = per_token(np.array([0.5, -2.0], np.float32), make_batch(3, 1))
     assert values.tolist() == [[0.5, 0.5, 0.5], [-2.0, 0, 0]]
     assert values.dtype == np.float32

@@ -12,15 +12,15 @@ from agents.network.acceleration import TOLERANCES, Acceleration
 from agents.network.transformer import MotionTransformer
 from agents.protocols import SequenceTask
 from agents.rollout.decoding import Decoding
-from agents.rollout.generation import Desk, Given, write
+from agents.rollout.generation import Generation, GenerationInputs, write
 
 
 @pytest.fixture
-def given(task: SequenceTask) -> Given:
+def given(task: SequenceTask) -> GenerationInputs:
     """Return what four sequences of six tokens are written from."""
     utterances = np.arange(8, 12)
     noise = np.random.default_rng(0).random((3, 4, 6), dtype=np.float32)
-    return Given(
+    return GenerationInputs(
         windows=torch.from_numpy(task.audio_windows(utterances)),
         condition=torch.from_numpy(task.condition_of(utterances)),
         noise=torch.from_numpy(noise),
@@ -29,11 +29,11 @@ def given(task: SequenceTask) -> Given:
 
 @pytest.mark.parametrize("decoding", [Decoding(), Decoding(0.7), Decoding(1.0, epsilon=0.5)])
 def test_the_replayable_step_writes_what_the_plain_loop_writes(
-    model: MotionTransformer, given: Given, decoding: Decoding
+    model: MotionTransformer, inputs: GenerationInputs, decoding: Decoding
 ) -> None:
     """On a GPU the step counts for itself: an index off by one writes another policy's tokens."""
-    plain = Desk(model, given, decoding)
-    counting = Desk(model, given, decoding)
+    plain = Generation(model, inputs, decoding)
+    counting = Generation(model, inputs, decoding)
     with torch.inference_mode():
         plain.run()
         for t in (2, 0, 1, 2, 3, 4, 5):  # the first stands for a step that only warmed up
@@ -44,25 +44,27 @@ def test_the_replayable_step_writes_what_the_plain_loop_writes(
 
 
 def test_half_precision_stays_within_the_stated_tolerance(
-    model: MotionTransformer, given: Given
+    model: MotionTransformer, inputs: GenerationInputs
 ) -> None:
     """Rounding is the price of bfloat16; more than that is a mistake."""
-    exact = Desk(model, given, Decoding())
-    rough = Desk(model, given, Decoding(), bf16=True)
+    exact = Generation(model, inputs, Decoding())
+    rough = Generation(model, inputs, Decoding(), bf16=True)
     with torch.inference_mode():
         exact.run()
         rough.step_at(torch.tensor([0]))
     assert rough.logits.dtype == torch.bfloat16
-    chances = [desk.logits[0].float().log_softmax(-1) for desk in (rough, exact)]
+    chances = [generation.logits[0].float().log_softmax(-1) for generation in (rough, exact)]
     torch.testing.assert_close(*chances, atol=TOLERANCES["bf16"], rtol=0)
     assert not torch.equal(*chances)
 
 
-def test_cuda_graphs_are_refused_elsewhere(model: MotionTransformer, given: Given) -> None:
+def test_cuda_graphs_are_refused_elsewhere(
+    model: MotionTransformer, inputs: GenerationInputs
+) -> None:
     """Without a check torch fails deep inside with a word about streams."""
     rule = "`cuda_graphs` must be False on 'cpu', got True; use `device='cuda'`"
     with pytest.raises(ValueError, match=re.escape(rule)):
-        write(model, given, Decoding(), acceleration=Acceleration(cuda_graphs=True))
+        write(model, inputs, Decoding(), acceleration=Acceleration(cuda_graphs=True))
 
 
 def test_the_tolerance_is_that_of_the_roughest_option() -> None:

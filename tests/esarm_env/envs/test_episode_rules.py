@@ -208,7 +208,7 @@ def test_demonstrated_tokens_are_those_of_the_training_recordings(
     )
     used: list[set[int]] = [set() for _ in range(4)]
     for index in range(8):
-        for place, token in enumerate(tiny_task.demonstration(index).tolist()):
+        for place, token in enumerate(tiny_task.recorded_tokens(index).tolist()):
             used[place % 4].add(token)
     assert used[0] != used[2], "the slots must be told apart"
     env.reset(seed=0)

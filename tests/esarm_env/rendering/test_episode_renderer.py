@@ -63,7 +63,7 @@ def view_at(task: AnimationTask) -> MakeView:
     """Return a function: the view of the recorded motion after `step` steps."""
 
     def make(step: int, *, utterance: int = _UTTERANCE, **info: Any) -> EpisodeView:
-        tokens = task.demonstration(utterance)
+        tokens = task.recorded_tokens(utterance)
         condition = task.condition_of(np.array([utterance]))[0]
         return EpisodeView(task, utterance, tokens[:step], len(tokens), condition, info)
 

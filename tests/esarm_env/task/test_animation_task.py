@@ -211,7 +211,7 @@ def test_decoded_motion_is_cut_and_held(tiny_task: AnimationTask) -> None:
     assert motion.shape == (3, 45, N_CHANNELS)
     for row, index in zip(motion, utterances, strict=True):
         n_frames = tiny_task.n_frames[index]
-        alone = tiny_task.tokenizer.decode(tiny_task.demonstration(int(index)))
+        alone = tiny_task.tokenizer.decode(tiny_task.recorded_tokens(int(index)))
         np.testing.assert_allclose(row[:n_frames], alone[:n_frames], atol=1e-5)
         assert (row[n_frames:] == row[n_frames - 1]).all()
 
@@ -222,7 +222,7 @@ def test_chunks_are_decoded_whole(tiny_task: AnimationTask) -> None:
     rows = tiny_task.decode_chunks(tiny_task.recorded(utterances))
     assert [row.shape for row in rows] == [(48, 52), (20, 52), (36, 52)]
     for row, index in zip(rows, utterances, strict=True):
-        alone = tiny_task.tokenizer.decode(tiny_task.demonstration(int(index)))
+        alone = tiny_task.tokenizer.decode(tiny_task.recorded_tokens(int(index)))
         np.testing.assert_allclose(row, alone, atol=1e-5)
 
 
@@ -251,7 +251,7 @@ def test_errors_are_those_of_the_metrics(tiny_task: AnimationTask) -> None:
         expected = []
         for index in ALL:
             motion = tiny_task.corpus[int(index)].motion
-            ours = tiny_task.tokenizer.decode(tiny_task.demonstration(int(index)))[: len(motion)]
+            ours = tiny_task.tokenizer.decode(tiny_task.recorded_tokens(int(index)))[: len(motion)]
             expected.append(metric(ours, motion, head=load_head())[0])
         np.testing.assert_allclose(errors[name], expected, rtol=1e-4)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from esarm_env.core.types import Trajectories
-from esarm_env.task.animation_task import Latest
+from esarm_env.task.animation_task import BatchCache
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_batch_that_was_written_into_is_another_one(tiny_task, part):
             for name in ("utterance", "tokens", "lengths", "condition")
         )
     )
-    latest, calls = Latest(), []
+    latest, calls = BatchCache(), []
     for _ in range(2):
         latest.get(batch, "x", lambda t: calls.append(1))
     assert len(calls) == 1
@@ -74,7 +74,7 @@ def test_a_batch_that_was_written_into_is_another_one(tiny_task, part):
 def test_what_was_decoded_goes_with_its_batch(tiny_task):
     """A thousand episodes are a hundred megabytes of motion."""
     batch = tiny_task.recorded(np.arange(4))
-    latest = Latest()
+    latest = BatchCache()
     value = latest.get(batch, "x", lambda t: np.zeros(3))
     other = tiny_task.recorded(np.arange(2))
     del batch
@@ -86,7 +86,7 @@ def test_what_was_decoded_goes_with_its_batch(tiny_task):
 
 def test_a_failure_is_not_kept(tiny_task):
     """Asked again, it is tried again."""
-    batch, latest = tiny_task.recorded(np.arange(2)), Latest()
+    batch, latest = tiny_task.recorded(np.arange(2)), BatchCache()
     with pytest.raises(ZeroDivisionError):
         latest.get(batch, "x", lambda t: 1 // 0)
     assert latest.get(batch, "x", lambda t: 5) == 5
@@ -94,7 +94,7 @@ def test_a_failure_is_not_kept(tiny_task):
 
 def test_a_copy_is_empty(tiny_task):
     """Tasks travel to worker processes; weak references cannot."""
-    batch, latest = tiny_task.recorded(np.arange(2)), Latest()
+    batch, latest = tiny_task.recorded(np.arange(2)), BatchCache()
     latest.get(batch, "x", lambda t: 5)
     for twin in (copy.deepcopy(latest), pickle.loads(pickle.dumps(latest))):
         assert twin.get(batch, "x", lambda t: 6) == 6

@@ -84,7 +84,7 @@ def test_a_run_folder_gives_its_task(run: Path, tiny_task: AnimationTask) -> Non
     for folder in (run, str(run)):
         task = open_task(folder)
         np.testing.assert_array_equal(task.windows_of(7), tiny_task.windows_of(7))
-        np.testing.assert_array_equal(task.demonstration(7), tiny_task.demonstration(7))
+        np.testing.assert_array_equal(task.recorded_tokens(7), tiny_task.recorded_tokens(7))
         assert task.conditions == tiny_task.conditions
     env = SpeechAnimationEnv(run)
     assert env.reward_function.needs_ground_truth, "there is no learned reward in this run"
@@ -186,7 +186,7 @@ def test_recordings_get_a_tokenizer_of_their_own_once(
     with monkeypatch.context() as patch:
         patch.delattr(opening, "train_tokenizer")
         second = open_task(corpus="recordings")
-    np.testing.assert_array_equal(first.demonstration(0), second.demonstration(0))
+    np.testing.assert_array_equal(first.recorded_tokens(0), second.recorded_tokens(0))
     assert opened == ["recordings", "recordings"]
     (path,) = (tmp_path / "tokenizers").iterdir()
     path.unlink()
@@ -274,7 +274,7 @@ def test_a_cache_that_cannot_be_written_costs_time_alone(
     assert all(text.startswith(f"computed for this process only: {blocked}") for text in said)
     assert "set ESARM_CACHE to another" in said[1]
     np.testing.assert_array_equal(task.features[3], tiny_task.features[3])
-    assert task.demonstration(0).max() < 8
+    assert task.recorded_tokens(0).max() < 8
 
 
 def test_an_error_that_is_not_the_cache_s_stays(

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from reward.demonstrations import Demonstrations, collect, damaged, ground_truth, motions_of
+from reward.demonstrations import RankedDemonstrations, collect, damaged, ground_truth, motions_of
 from reward.demonstrations.audit import audit_labels, errors_of
 from reward.demonstrations.intervals import ClusterBootstrap
 
@@ -17,9 +17,9 @@ UTTERANCES = np.array([4, 1, 5])
 def ranked(tiny_task, roll_out):
     """Two roll-outs at each of three levels, ground truth, and a shift at two strengths."""
     rolled = collect(roll_out, tiny_task, UTTERANCES, epsilons=(0.0, 0.3, 1.0), rollouts=2, seed=1)
-    base = Demonstrations.concatenate([rolled, ground_truth(tiny_task.recorded(UTTERANCES))])
+    base = RankedDemonstrations.concatenate([rolled, ground_truth(tiny_task.recorded(UTTERANCES))])
     made = damaged(base, tiny_task, families=("time-shift",), strengths=(0.5, 1.0), seed=0)
-    return Demonstrations.concatenate([base, made])
+    return RankedDemonstrations.concatenate([base, made])
 
 
 def cells(audit, kind):

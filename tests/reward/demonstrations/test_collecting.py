@@ -9,8 +9,8 @@ import reward.demonstrations
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import Trajectories
 from reward.demonstrations import (
-    Demonstrations,
     Making,
+    RankedDemonstrations,
     collect,
     damaged,
     ground_truth,
@@ -46,13 +46,13 @@ def rolled(tiny_task, roll_out):
 def everything(tiny_task, roll_out, rolled):
     """Roll-outs, both kinds of ground truth, and every family at two strengths."""
     recorded = tiny_task.recorded(UTTERANCES)
-    base = Demonstrations.concatenate(
+    base = RankedDemonstrations.concatenate(
         [rolled, ground_truth(recorded), ground_truth(recorded, origin="reconstruction")]
     )
     made = damaged(
         base, tiny_task, families=tuple(FAMILIES), strengths=(0.3, 1.0), seed=3, roll_out=roll_out
     )
-    return Demonstrations.concatenate([base, made])
+    return RankedDemonstrations.concatenate([base, made])
 
 
 def equal(a, b):
@@ -82,7 +82,7 @@ def test_workers_may_share_the_utterances_as_they_like(rolled, tiny_task, roll_o
         collect(roll_out, tiny_task, part, epsilons=LEVELS, rollouts=2, seed=7)
         for part in (UTTERANCES[2:], UTTERANCES[:2])
     ]
-    joined = Demonstrations.concatenate(parts)
+    joined = RankedDemonstrations.concatenate(parts)
 
     def rows(given):
         return {
@@ -183,7 +183,7 @@ def test_tokens_that_do_not_fit_are_refused(rolled, tmp_path):
     huge = Trajectories(parts.utterance, np.where(parts.tokens >= 0, 40_000, -1), parts.lengths,
                         parts.condition)  # fmt: skip
     with pytest.raises(ValueError, match=re.escape("`tokens` must be at most 32767, got 40000")):
-        Demonstrations(huge, rolled.epsilon).save(tmp_path / "d.npz")
+        RankedDemonstrations(huge, rolled.epsilon).save(tmp_path / "d.npz")
 
 
 def test_motion_is_that_of_tokens_recordings_and_each_family_alone(everything, tiny_task, roll_out):
@@ -405,7 +405,7 @@ def test_parts_of_another_length_are_refused(rolled):
     making, partner = Making.of(2, rank=0.0), np.zeros((2, 4), dtype=np.int64)
     for given, name in (({"making": making}, "making"), ({"partner": partner}, "partner")):
         with pytest.raises(ValueError, match=re.escape(f"`{name}` must have 18 rows")):
-            Demonstrations(rolled.trajectories, rolled.epsilon, **given)
+            RankedDemonstrations(rolled.trajectories, rolled.epsilon, **given)
 
 
 def test_levels_are_those_of_roll_outs_alone(everything):

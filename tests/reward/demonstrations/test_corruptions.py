@@ -39,7 +39,7 @@ def make_context(tiny_task, donors, roll_out):
     """Return a function: an utterance to the context of its recording in tokens."""
 
     def make(utterance, **changes):
-        tokens = tiny_task.demonstration(utterance)
+        tokens = tiny_task.recorded_tokens(utterance)
         random = np.random.default_rng(utterance).integers(tiny_task.n_tokens, size=len(tokens))
         given = {"tokens": tokens, "partner": random, "roll_out": roll_out} | changes
         return Context(tiny_task, utterance, donors, **given)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from esarm_env.core.types import Trajectories
-from reward.demonstrations import Demonstrations, Making
+from reward.demonstrations import Making, RankedDemonstrations
 from reward.demonstrations.order import Order
 
 # utterance, condition, origin, iteration, sample, temperature, family, strength, epsilon, rank
@@ -48,7 +48,7 @@ def order():
         rank=np.array(columns[9], dtype=np.float32),
     )
     return Order(
-        Demonstrations(trajectories, np.array(columns[8], dtype=np.float32), making=making)
+        RankedDemonstrations(trajectories, np.array(columns[8], dtype=np.float32), making=making)
     )
 
 

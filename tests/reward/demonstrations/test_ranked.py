@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from esarm_env.core.errors import InputError
-from reward.demonstrations import Demonstrations, load_demonstrations
+from reward.demonstrations import RankedDemonstrations, load_demonstrations
 
 
 def test_saving_and_loading_gives_the_same_demonstrations(demonstrations, tmp_path):
@@ -29,7 +29,7 @@ def test_levels_are_ascending_and_rows_can_be_selected(demonstrations):
 def test_one_noise_level_per_trajectory_is_required(demonstrations):
     """Broadcasting a single level would rank everything equal."""
     with pytest.raises(ValueError, match=re.escape(f"shape ({len(demonstrations)},), got (1,)")):
-        Demonstrations(demonstrations.trajectories, np.zeros(1, dtype=np.float32))
+        RankedDemonstrations(demonstrations.trajectories, np.zeros(1, dtype=np.float32))
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", None])

@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from reward.demonstrations import Demonstrations, collect, damaged, ground_truth
+from reward.demonstrations import RankedDemonstrations, collect, damaged, ground_truth
 from reward.demonstrations.order import SoftLabels, fitted_curve
-from reward.demonstrations.ranked import Demonstrations as Ranked
+from reward.demonstrations.ranked import RankedDemonstrations as Ranked
 from reward.pairs.from_ranks import RankedPairs, crop_windows
 from reward.pairs.labelled import LabelledPairs, pairs_of_scores
 
@@ -23,11 +23,11 @@ def rolled(tiny_task, roll_out):
 @pytest.fixture
 def mixed(tiny_task, rolled):
     """Roll-outs, ground truth, and two families, of which one leaves the mouth alone."""
-    base = Demonstrations.concatenate([rolled, ground_truth(tiny_task.recorded(UTTERANCES))])
+    base = RankedDemonstrations.concatenate([rolled, ground_truth(tiny_task.recorded(UTTERANCES))])
     made = damaged(
         base, tiny_task, families=("time-shift", "other-upper"), strengths=(0.5, 1.0), seed=0
     )
-    return Demonstrations.concatenate([base, made])
+    return RankedDemonstrations.concatenate([base, made])
 
 
 def test_pairs_share_utterance_and_keep_the_gap(rolled):

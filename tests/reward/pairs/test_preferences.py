@@ -12,7 +12,7 @@ from reward.pairs.from_preferences import open_preferences, pairs_of_preferences
 from reward.pairs.labelled import LabelledPairs, PairSource, check_motion
 from reward.pairs.preference_file import (
     Preference,
-    Shown,
+    RatedAnimation,
     add_preference,
     motion_digest,
     read_preferences,
@@ -31,7 +31,7 @@ def motions(tiny_task):
 
 
 def choice(a, b, better, *, utterance="ben-04", rater="ann", time=TIME, **shown):
-    return Preference(utterance, Shown(a, **shown), Shown(b), better, rater, time)
+    return Preference(utterance, RatedAnimation(a, **shown), RatedAnimation(b), better, rater, time)
 
 
 def test_judgements_come_back_from_disk(motions, tmp_path):

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from reward.demonstrations import RECONSTRUCTION, RECORDING, Demonstrations, collect, damaged
+from reward.demonstrations import RECONSTRUCTION, RECORDING, RankedDemonstrations, collect, damaged
 from reward.demonstrations import ground_truth as truth_of
 from reward.report import PairTable, Resampler
 
@@ -22,7 +22,9 @@ def ranked(tiny_task, roll_out):
         rows=rolled.epsilon < 0.05,
     )  # fmt: skip
     parts = [rolled, truth_of(recorded, origin=RECORDING)]
-    return Demonstrations.concatenate([*parts, truth_of(recorded, origin=RECONSTRUCTION), shifted])
+    return RankedDemonstrations.concatenate(
+        [*parts, truth_of(recorded, origin=RECONSTRUCTION), shifted]
+    )
 
 
 @pytest.fixture

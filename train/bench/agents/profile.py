@@ -9,12 +9,14 @@ from __future__ import annotations
 import cProfile
 import pstats
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from train.bench.agents.cases import Case
 from train.bench.agents.ours import Ours
+
+if TYPE_CHECKING:
+    from train.bench.agents.cases import Case
 
 N_FUNCTIONS = 12
 _BUILT_IN = "~"  # where `pstats` says that a function is not Python's

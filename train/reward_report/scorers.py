@@ -8,27 +8,30 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agents.network.transformer import MotionTransformer
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import FloatArray, RewardFunction, Trajectories
-from esarm_env.task.animation_task import AnimationTask
 from esarm_env.task.opening import open_task
 from reward.consensus import ConsensusData, ConsensusTrainer, collect_consensus, with_true_errors
 from reward.demonstrations import load_demonstrations
 from reward.plugins.learned import LearnedReward, open_learned, open_model
 from reward.plugins.motion_alone import JerkReward
 from reward.plugins.synchrony import SynchronyReward
-from reward.report import MotionScorer
 from train.likelihood import LikelihoodReward
 from train.policies import POLICY_FILE, load_policy, roll_out_with
-from train.reward_report.study import Judges
+from train.reward_report.inputs import ReportScorers
 from train.run.loop import drive
-from train.run.run_folder import RunFolder
 from train.stages.demonstrate import DEMONSTRATIONS_FILE, evenly
+
+if TYPE_CHECKING:
+    from agents.network.transformer import MotionTransformer
+    from esarm_env.core.types import FloatArray, RewardFunction, Trajectories
+    from esarm_env.task.animation_task import AnimationTask
+    from reward.report import MotionScorer
+    from train.run.run_folder import RunFolder
 
 _WATCHED = 48  # validation utterances
 _ROLL_OUT_ROWS = 256
@@ -92,7 +95,7 @@ def open_judges(
     *,
     ceiling: Path | None = None,
     paper: Path | None = None,
-) -> Judges:
+) -> ReportScorers:
     """Open everyone who can be asked.
 
     Args:
@@ -114,7 +117,7 @@ def open_judges(
     baselines: dict[str, RewardFunction] = {LIKELIHOOD: LikelihoodReward(task, clone)}
     _add(baselines, JERK, lambda: Negative(JerkReward(task)))
     _add(baselines, SYNCHRONY, lambda: SynchronyReward(task))
-    return Judges(task, models, baselines)
+    return ReportScorers(task, models, baselines)
 
 
 class Negative:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from esarm_env.core.types import BoolArray, FloatArray, IntArray, RewardFunction, Trajectories
 from esarm_env.task.animation_task import AnimationTask, pad_stack
-from reward.demonstrations import RECORDING, Demonstrations, motions_of
+from reward.demonstrations import RECORDING, RankedDemonstrations, motions_of
 from reward.demonstrations.corruptions import Donors
 from reward.report import (
     STREAM_OF_ERROR,
@@ -22,7 +22,10 @@ from reward.report import (
     column_for,
     score_columns,
 )
-from train.reward_report.cast import Cast, ReportSettings
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import BoolArray, FloatArray, IntArray, RewardFunction, Trajectories
+    from train.reward_report.animations import ReportAnimations, ReportSettings
 
 BLOCK = 512
 
@@ -41,7 +44,7 @@ class Scored:
     errors: dict[str, FloatArray]
 
 
-class Judges:
+class ReportScorers:
     """All who score: reward models read motion, baselines read tokens."""
 
     def __init__(
@@ -56,7 +59,7 @@ class Judges:
 
     def score(
         self,
-        demonstrations: Demonstrations,
+        demonstrations: RankedDemonstrations,
         *,
         with_baselines: bool = False,
         after_block: Callable[[], None] = lambda: None,
@@ -115,7 +118,7 @@ ALL, SEEN, NEW = "all", "speakers heard in training", "new speakers"
 
 
 @dataclass(frozen=True)
-class Study:
+class ReportInputs:
     """A cast with everyone's scores.
 
     Attributes:
@@ -132,7 +135,7 @@ class Study:
         settings: Of the report.
     """
 
-    cast: Cast
+    cast: ReportAnimations
     scored: Scored
     names: tuple[str, ...]
     utterances: IntArray

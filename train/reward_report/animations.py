@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import BoolArray, IntArray
-from esarm_env.task.animation_task import AnimationTask
 from reward.demonstrations import (
     POLICY,
     RECONSTRUCTION,
     RECORDING,
-    Demonstrations,
+    RankedDemonstrations,
     RollOut,
     collect,
     damaged,
@@ -25,6 +24,10 @@ from reward.demonstrations import (
 )
 from reward.demonstrations.corruptions import FAMILIES, PolicyFamily
 from reward.report import FAMILY_PROBES
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import BoolArray, IntArray
+    from esarm_env.task.animation_task import AnimationTask
 
 # Noise levels that are asked for whatever was trained on: the bars name the first two.
 TOLD_APART = (0.02, 0.1)
@@ -72,7 +75,7 @@ LEAST_WORSE = 0.25  # noise of what mixtures mix in
 
 
 @dataclass(frozen=True)
-class Cast:
+class ReportAnimations:
     """N animations of U utterances.
 
     Attributes:
@@ -84,7 +87,7 @@ class Cast:
         base: Shape (N,), for damage the row of what it was done to; -1 for all else.
     """
 
-    demonstrations: Demonstrations
+    demonstrations: RankedDemonstrations
     levels: IntArray
     samples: IntArray
     truth: dict[str, IntArray]
@@ -120,7 +123,7 @@ def make_cast(
     seed: int,
     families: Sequence[str] = tuple(FAMILIES),
     after: Callable[[], None] = lambda: None,
-) -> Cast:
+) -> ReportAnimations:
     """Roll out the clone, and damage what it makes.
 
     Args:
@@ -151,9 +154,9 @@ def make_cast(
         parts += [] if made is None else [made]
         after()
     n, k, u = len(settings.levels), settings.samples, len(utterances)
-    whole = Demonstrations.concatenate(parts)
+    whole = RankedDemonstrations.concatenate(parts)
     first_truth = (n + k) * u
-    return Cast(
+    return ReportAnimations(
         whole,
         levels=np.arange(n * u).reshape(n, u),
         samples=(n * u + np.arange(k * u)).reshape(k, u).T,
@@ -172,14 +175,14 @@ def n_steps(settings: ReportSettings, families: Sequence[str] = tuple(FAMILIES))
 
 def _damage(
     family: str,
-    levels: Demonstrations,
-    samples: Demonstrations,
+    levels: RankedDemonstrations,
+    samples: RankedDemonstrations,
     *,
     task: AnimationTask,
     settings: ReportSettings,
     seed: int,
     roll_out: RollOut,
-) -> Demonstrations | None:
+) -> RankedDemonstrations | None:
     """Return the damage to the first sample of each utterance; None where there can be none.
 
     Families that ask the policy again start from its greedy roll-out, as their zero does, and so do
@@ -191,7 +194,7 @@ def _damage(
     worse = levels.epsilon >= LEAST_WORSE
     clean = (levels.epsilon == 0) if from_greedy else samples.making.sample == FIRST_SAMPLE
     start = levels[clean] if from_greedy else samples[clean]
-    base = Demonstrations.concatenate([start, levels[worse]]) if kind.needs_partner else start
+    base = RankedDemonstrations.concatenate([start, levels[worse]]) if kind.needs_partner else start
     extra = [strength for name, strength in FAMILY_PROBES.values() if name == family]
     try:
         return damaged(
@@ -208,7 +211,7 @@ def _damage(
         return None
 
 
-def _bases(whole: Demonstrations) -> IntArray:
+def _bases(whole: RankedDemonstrations) -> IntArray:
     """Return the row of what each damaged animation was made from; -1 for those without damage."""
     making = whole.making
     keys = list(zip(whole.utterance.tolist(), making.sample.tolist(), strict=True))
