@@ -21,7 +21,7 @@ from typing import Any
 
 from esarm_env.core.errors import InputError
 
-ASSETS = Path(__file__).parent / "assets"
+ASSETS = Path(__file__).parents[1] / "assets"
 MANIFEST_FILE = "assets.json"
 MANIFEST_FORMAT = 1
 MINI_CORPUS = "synthetic-mini"

@@ -51,7 +51,7 @@ def read_offsets(folder: Path) -> dict[str, float]:
         raise InputError(f"{path}: {rule}, got {error}") from error
     wrong = [take for take, offset in offsets.items() if not abs(offset) <= LONGEST_CORRECTION_S]
     if wrong:
-        rule = f"must be seconds, at most {LONGEST_OFFSET_S:g} early or late"
+        rule = f"must be seconds, at most {LONGEST_CORRECTION_S:g} early or late"
         raise InputError(f"{path}: offsets {rule}, got others for {wrong[:5]}")
     return offsets
 

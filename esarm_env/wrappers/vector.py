@@ -12,6 +12,8 @@ from esarm_env.wrappers.flat import FlatEncoder
 from esarm_env.wrappers.full_sequence import FullSequenceEncoder
 from esarm_env.wrappers.observation import SLIM_KEYS, ObservationEncoder, check_slim, row_of
 
+__all__ = ["FlatObservation", "FullSequenceObservation"]
+
 if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
 
