@@ -1,6 +1,6 @@
-"""Arguments of vector environments: how many, and the options of `reset` for each.
+"""Batched `reset` options and `infos` of a vector environment, laid out as Gymnasium documents.
 
-The `infos` of a vector environment, as Gymnasium lays them out, filled many rows at a time.
+`options_of` splits options by environment; `add_infos` fills `infos` for many rows at a time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def check_count(value: Any, *, name: str) -> int:
-    """Return a number of environments.
+    """Return `value` if it is a valid number of environments.
 
     Raises:
         InputError: If it is no integer of at least 1.
@@ -29,7 +29,7 @@ def check_count(value: Any, *, name: str) -> int:
 
 
 def options_of(options: Mapping[str, Any], row: int, *, num_envs: int) -> dict[str, Any]:
-    """Return the options of environment `row`: its own entry of those that come as a sequence.
+    """Return the options of environment `row`; options given as a sequence hold one per row.
 
     Raises:
         InputError: If a sequence does not hold `num_envs` values.
@@ -44,7 +44,7 @@ def options_of(options: Mapping[str, Any], row: int, *, num_envs: int) -> dict[s
 
 
 def check_mask(mask: Any, *, num_envs: int) -> BoolArray:
-    """Return a `reset_mask`, shape (num_envs,); all environments for None.
+    """Return `mask` if it is a valid `reset_mask`, shape (num_envs,); all True for None.
 
     Raises:
         InputError: If it is not a bool array (num_envs,) with at least one True.
