@@ -1,4 +1,4 @@
-"""`FlatObservation`: one vector for networks that take no dictionaries, and for DQN."""
+"""`FlatObservation`: the slim observation as one float32 vector, for MLPs and DQN."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class FlatEncoder(ObservationEncoder[np.ndarray]):
-    """Encodes for `FlatObservation`; keeps no state.
+    """Stateless observation encoder of `FlatObservation`.
 
     Attributes:
         slices: Where each part stands in the vector, by name.
@@ -28,7 +28,7 @@ class FlatEncoder(ObservationEncoder[np.ndarray]):
     """
 
     def __init__(self, task: AnimationTask, slim: spaces.Dict, *, n_envs: int) -> None:
-        """Lay out the vector."""
+        """Compute the slices of the vector and its space."""
         super().__init__(task, slim, n_envs=n_envs)
         sizes = {
             "audio": task.window_dim,

@@ -1,4 +1,4 @@
-"""`FullSequenceObservation`: all that the state holds, padded, for stock sequence policies."""
+"""`FullSequenceObservation`: the whole state as padded sequences, for stock sequence policies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class FullSequenceEncoder(ObservationEncoder[Arrays]):
-    """Encodes for `FullSequenceObservation`: remembers audio and tokens of running episodes."""
+    """Stateful observation encoder of `FullSequenceObservation`: keeps audio and past tokens."""
 
     def __init__(self, task: AnimationTask, slim: spaces.Dict, *, n_envs: int) -> None:
         """Make room for the longest utterance in every environment."""
@@ -55,7 +55,7 @@ class FullSequenceEncoder(ObservationEncoder[Arrays]):
         }
 
     def _start(self, row: int, utterance: int) -> None:
-        """Begin an episode: other audio, no tokens."""
+        """Load the audio of a new episode and clear its tokens."""
         chunks = self._task.audio_chunks(np.array([utterance]))[0]  # (n_chunks, chunk_dim)
         self._audio[row] = 0
         self._audio[row, : chunks.size] = chunks.reshape(-1)
@@ -101,7 +101,7 @@ class FullSequenceObservation(EncodedObservation[Arrays]):
 
     `obs["audio"].reshape(M, D)` is one row per chunk and `.reshape(M * 4, 35)` one per frame; it is
     flat because Stable-Baselines3 takes an observation of two axes for a mistake. The index of the
-    utterance is left out: it is a name, not a cause, and invites to learn utterances by heart.
+    utterance is left out: it is an identifier, by which a policy could memorise utterances.
 
     The whole audio in each observation costs memory: to train at scale, look whole utterances up by
     the slim observation's `utterance` instead.
