@@ -1,4 +1,4 @@
-"""How a face moves rather than where it is: upper-face dynamics deviation (FDD) and jerk."""
+"""Metrics of motion dynamics: upper-face dynamics deviation (FDD) and jerk."""
 
 from __future__ import annotations
 

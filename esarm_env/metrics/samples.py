@@ -1,4 +1,4 @@
-"""Several animations of one utterance: how unlike they are, and how good the mean and the best.
+"""Metrics over several samples per utterance: diversity, mean and best error, error of the mean.
 
 For systems that sample (after ProbTalk3D, MIG 2024). `sample_errors` gives the error of each, from
 which `mean_of_errors` and `best_of_errors` are drawn; `error_of_mean` averages the motion instead.
@@ -31,7 +31,7 @@ DIVERSITY = Quantity(
 
 
 def samples_quantity(variant: Variant, *, reduction: str, n_samples: int) -> Quantity:
-    """Return what a vertex error of several samples is, for a table.
+    """Return the table column of a vertex error over several samples.
 
     >>> samples_quantity(LVE, reduction="best", n_samples=10).label
     'LVE (best of 10 samples, mean over frames of max over lip vertices, L2, mm)'
@@ -107,7 +107,7 @@ def error_of_mean(
 
 
 def mean_of_errors(errors: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return what one random sample's error is on average, (B,), of errors (B, K)."""
+    """Return the mean error over samples, (B,), of errors (B, K)."""
     means: npt.NDArray[np.float64] = _errors(errors).mean(axis=1)
     return means
 
@@ -151,7 +151,7 @@ def diversity(
     captured: npt.ArrayLike | None = None,
     lengths: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Return how unlike the samples of one utterance are.
+    """Return the diversity: the mean vertex distance between samples of one utterance.
 
     Mean over pairs of samples of the mean over frames and vertices of their distance. Without
     `rng` over all K (K - 1) / 2 pairs; with it over K // 2 disjoint random pairs, which is what
