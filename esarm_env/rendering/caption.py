@@ -1,4 +1,4 @@
-"""What is written round the head: who says what in which emotion, how far it is, and how good.
+"""Caption layout: utterance, condition, text, progress and scores around the head.
 
 Above the head stand the utterance and the condition, below it the text, the step, the time and a
 bar that fills up. At the end a panel with the scores and errors lies over the neck.
@@ -37,7 +37,7 @@ _CARD_COVERS = 0.92
 
 @dataclass(frozen=True)
 class Caption:
-    """What is known of an episode at one step.
+    """Content of a caption: labels, progress and results of an episode at one step.
 
     Attributes:
         utterance_id: Of the corpus.
@@ -84,10 +84,10 @@ class Caption:
 
 
 class CaptionWriter:
-    """Writes captions into pictures of one size."""
+    """Draws captions into pictures of one size."""
 
     def __init__(self, *, height: int, width: int) -> None:
-        """Find room for everything in pictures of `height` by `width` pixels."""
+        """Lay out the caption for pictures of `height` by `width` pixels."""
         self._height, self._width = height, width
         self._unit = min(height, width) / _NORMAL_SIDE
         small, spoken = (text.line_height(self._font(size)) for size in (_SMALL, _SPOKEN))
@@ -99,7 +99,7 @@ class CaptionWriter:
         self.bottom = self._spoken_top - self._gap
 
     def write(self, picture: Picture, caption: Caption) -> None:
-        """Write `caption` into `picture` (height, width, 3), which is changed in place.
+        """Draw `caption` into `picture` (height, width, 3), in place.
 
         Rows `top` to `bottom` stay free for the head, but for the results at the end.
         """
@@ -151,7 +151,7 @@ class CaptionWriter:
         picture[self._bar_top :, done:] = _TRACK
 
     def _write_cards(self, picture: Picture, cards: list[tuple[str, str]]) -> None:
-        """Lay a panel with one cell per result over the lowest part of the head's rows."""
+        """Draw a panel with one cell per result over the lowest part of the head's rows."""
         if not cards:
             return
         label, value, pad = self._font(_SMALL), self._font(_VALUE), self._gap

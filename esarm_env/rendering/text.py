@@ -1,7 +1,7 @@
-"""Lines of text as masks, in the font that Pillow carries with it: no font of the system is needed.
+"""Text rasteriser: lines of text as masks, in the font that Pillow brings.
 
-That font has the letters of English. Others lose their accents, and a text in another script is
-left out, since a row of empty boxes tells nobody anything.
+No font of the system is needed. That font has the letters of English. Others lose their accents,
+and a text in another script is left out, since a row of empty boxes tells nobody anything.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def wrapped(text: str, *, size: int, width: int, n_lines: int) -> list[str]:
 
 @functools.lru_cache(maxsize=512)
 def mask(text: str, size: int) -> npt.NDArray[np.float32]:
-    """Return how much ink each pixel of a line has, shape (line height, width), 0..1, read-only."""
+    """Return the coverage mask of a line, shape (line height, width), 0..1, read-only."""
     area = (max(1, width_of(text, size)), line_height(size))
     image = Image.new("L", area)
     ImageDraw.Draw(image).text((0, 0), text, fill=255, font=font(size))
@@ -146,7 +146,7 @@ def write(
     colour: Colour,
     align: Literal["left", "centre", "right"] = "left",
 ) -> None:
-    """Write one line into `picture` (H, W, 3), cut off at its borders.
+    """Draw one line into `picture` (H, W, 3), clipped at its borders.
 
     Args:
         picture: Changed in place.
@@ -164,7 +164,7 @@ def write(
 
 
 def blend(picture: Picture, ink: npt.NDArray[np.float32], colour: Colour) -> None:
-    """Cover the top left corner of `picture` (H, W, 3) with `colour`, as far as `ink` (h, w) says.
+    """Alpha-blend `colour` into the top left corner of `picture` (H, W, 3) by mask `ink` (h, w).
 
     The picture is changed in place.
     """
