@@ -1,4 +1,4 @@
-"""Checks of files: those that ship with the package, and those that the cache keeps.
+"""Storage checks: files that ship with the package, and cached files.
 
 Nothing is deleted here; what can be deleted is named.
 """
@@ -29,7 +29,7 @@ def check_shipped(_: Subject) -> str:
 
 
 def check_cache_folder(_: Subject) -> str:
-    """Find out whether the cache can be written, and what it takes."""
+    """Check that the cache folder is writable, and report its size."""
     folder = cache_dir()
     above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not above.is_dir():
@@ -53,7 +53,7 @@ def check_cache_folder(_: Subject) -> str:
 
 
 def check_drafts(_: Subject) -> str:
-    """Look for what interrupted runs left behind; names of drafts begin with a dot."""
+    """Check for unfinished files of interrupted runs; their names begin with a dot."""
     drafts = list(_drafts(_existing_cache()))
     if not drafts:
         return "none"
@@ -120,7 +120,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _npy_fault(path: Path) -> str | None:
-    """Return what is wrong with an array file; only its header is read."""
+    """Return the fault of a `.npy` file, read by its header alone; None if it is whole."""
     try:
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)
