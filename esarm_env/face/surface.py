@@ -1,4 +1,4 @@
-"""The skin at rest, as formulas: where a point of the head's grid lies in millimetres.
+"""Surface formulas of the shipped head: grid coordinates to the resting skin's position in mm.
 
 A grid point is a column (how far round the head) and a row (its height on the midline). A
 cross-section of the head is a superellipse; nose, lips, sockets and cheeks are added to its depth,

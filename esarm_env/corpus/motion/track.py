@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import N_CHANNELS, BoolArray, FloatArray
-from esarm_env.face.names import ARKIT_NAMES, ORDERS, place
+from esarm_env.face.names import ARKIT_NAMES, ORDERS, to_arkit_order
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def check_names(source: str | Path, names: Sequence[str]) -> None:
         InputError: The message lists all of them.
     """
     try:
-        place(names, np.zeros(len(names)))
+        to_arkit_order(names, np.zeros(len(names)))
     except InputError as error:
         raise InputError(
             f"{source}: must have a header we know, got a faulty one ({error})"
@@ -138,7 +138,7 @@ def track_of_table(
             quality is not in [0, 1].
     """
     check_names(source, names)
-    values, captured = place(names, table)
+    values, captured = to_arkit_order(names, table)
     if not len(values):
         raise InputError(f"{source}: must hold at least one frame, got none")
     if quality is not None:
