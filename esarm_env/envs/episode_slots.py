@@ -68,7 +68,7 @@ class EpisodeSlots:
         else:
             self._together = self._together and self._clock % self._per_chunk == 0
 
-    def write(self, tokens: IntArray) -> None:
+    def append(self, tokens: IntArray) -> None:
         """Append a token to every episode; one write past an episode's end is allowed."""
         self._tokens.reshape(-1)[self._first_place + self.step] = tokens
         self.step += 1

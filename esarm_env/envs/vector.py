@@ -188,7 +188,7 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
                 "reset them with `options={'reset_mask': ...}`"
             )
         self._ready = False  # an error below leaves half a step: only `reset` helps then
-        self._slots.write(tokens)
+        self._slots.append(tokens)
         self._n_steps += 1
         terminated: BoolArray = self._slots.step == self._slots.length
         truncated = np.zeros(self.num_envs, dtype=np.bool_)

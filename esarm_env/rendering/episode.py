@@ -81,7 +81,7 @@ class Scene:
         picture = np.empty((*self.size, 3), dtype=np.uint8)
         picture[:] = BACKGROUND
         picture[self._writer.top : self._writer.bottom] = self._head_in(motion)
-        self._writer.write(picture, caption)
+        self._writer.draw(picture, caption)
         return picture
 
     def _head_in(self, motion: npt.ArrayLike) -> Picture:

@@ -136,7 +136,7 @@ def line_height(size: int) -> int:
     return sum(font(size).getmetrics())
 
 
-def write(
+def draw(
     picture: Picture,
     text: str,
     *,
