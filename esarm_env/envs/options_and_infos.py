@@ -15,6 +15,8 @@ from esarm_env.core.errors import InputError
 if TYPE_CHECKING:
     from esarm_env.core.types import BoolArray, IntArray
 
+Infos = dict[str, Any]
+
 
 def check_count(value: Any, *, name: str) -> int:
     """Return `value` if it is a valid number of environments.
@@ -59,9 +61,6 @@ def check_mask(mask: Any, *, num_envs: int) -> BoolArray:
         )
     checked: BoolArray = mask
     return checked
-
-
-Infos = dict[str, Any]
 
 
 def add_infos(infos: Infos, values: Mapping[str, Any], rows: IntArray, *, mask: BoolArray) -> None:

@@ -23,6 +23,7 @@ DoubleArray = npt.NDArray[np.float64]
 Weights = Mapping[str, float] | Callable[[Record], float]
 _BELOW_ONE = float(np.nextafter(1, 0))  # what the sum of a bucket and a number may round up to 1
 _BUCKET_SEED = 1_905  # of the order in which buckets come, equal in all environments
+Seeds = int | Sequence[int | None] | None
 
 
 @dataclass(frozen=True)
@@ -135,9 +136,6 @@ def _weights_of(weights: Weights | None, records: list[Record]) -> DoubleArray:
     if not found.any():
         raise InputError("`weights` must be above 0 for at least one utterance, got none")
     return found
-
-
-Seeds = int | Sequence[int | None] | None
 
 
 class Generators:

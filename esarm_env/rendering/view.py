@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
 
 _CHUNKS_BEHIND = 2
+_ERRORS = ("lve", "eve")
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,6 @@ class Timing:
     def _frame_behind(self, step: int, n_frames: int) -> int | None:
         behind = (step - self.delay_steps) * self.frames_per_chunk // self.tokens_per_chunk
         return min(behind, n_frames - 1) if behind >= 0 else None
-
-
-_ERRORS = ("lve", "eve")
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,7 +31,7 @@ def recognises_generic(tree: Tree) -> bool:
 
 
 def describe_generic(tree: Tree) -> Describe:
-    """Return what tells of a file of `tree` which take it belongs to."""
+    """Return the function that assigns files of `tree` to takes."""
     media, motion = _media_ids(tree), _motion_ids(tree)
 
     def describe(file: File) -> Part | Fault | None:
@@ -72,7 +72,7 @@ def _motion_ids(tree: Tree) -> set[str]:
 
 
 def _take(tree: Tree, file: File, take_id: str) -> Take | str:
-    """Return the take that the folders below `audio`, `blendshape` or the corpus describe."""
+    """Build a take from the folders below `audio`, `blendshape` or the corpus."""
     places = [i for i, folder in enumerate(file.folders) if folder.lower() in _FOLDERS]
     above = file.folders[: places[0]] if places else ()
     below = file.folders[places[-1] + 1 :] if places else file.folders

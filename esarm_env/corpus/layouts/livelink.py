@@ -40,7 +40,7 @@ def recognises_livelink(tree: Tree) -> bool:
 
 
 def describe_livelink(tree: Tree) -> Describe:
-    """Return what tells of a file of `tree` which recording it belongs to."""
+    """Return the function that assigns files of `tree` to recordings."""
     only = _only_media(tree)
 
     def describe(file: File) -> Part | None:

@@ -1,4 +1,4 @@
-"""One walk through a folder that all layouts share; nothing but names is read."""
+"""Directory scan shared by all layouts: one walk by names, no file is read."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class File:
 
 @dataclass(frozen=True)
 class Tree:
-    """What a folder holds.
+    """Sound, video and motion files of a folder.
 
     Attributes:
         folder: The folder.

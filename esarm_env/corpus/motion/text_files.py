@@ -1,6 +1,7 @@
-"""Motion in CSV files: Live Link Face recordings, our own captures, and tables with ARKit names.
+"""CSV and JSON motion readers.
 
-Motion in JSON files: frames of weights (BEAT, LAM) or one matrix (Audio2Face).
+CSV: Live Link Face recordings, our own captures, and tables with ARKit names. JSON: frames of
+weights (BEAT, LAM) or one matrix (Audio2Face).
 """
 
 from __future__ import annotations
@@ -158,7 +159,7 @@ def read_json(path: Path) -> MotionTrack:
 
 
 def measure_json(path: Path) -> Extent:
-    """Return the extent of a JSON file; this format tells it only to whom reads it all.
+    """Return the extent of a JSON file, for which it is read whole.
 
     Raises:
         InputError: As `read_json`.
