@@ -96,7 +96,7 @@ class LogMel:
         f0 = librosa.yin(
             audio, fmin=60.0, fmax=500.0, sr=SAMPLE_RATE_HZ, frame_length=1024, hop_length=hop
         )
-        # YIN always answers with some period; whether there is one, the correlation tells.
+        # YIN gives a period even for noise; a frame is voiced only if it correlates at that lag.
         lag = np.round(SAMPLE_RATE_HZ / f0).astype(np.int64)
         periodic = _correlation_at(audio, np.arange(len(f0)) * hop, lag) > VOICED_CORRELATION
         f0, periodic = (np.repeat(values, step)[: len(active)] for values in (f0, periodic))
@@ -192,7 +192,7 @@ def _to_frame_rate(columns: FloatArray, rate_hz: float, n_frames: int) -> FloatA
     # Hop k stands for [k - 1/2, k + 1/2), hence the half.
     edges = (np.arange(n_frames + 1) - 0.5) / FRAME_RATE_HZ * rate_hz + 0.5
     edges = np.clip(edges, 0, len(columns))
-    # A frame past the last hop would average nothing: let it see the last one.
+    # A frame past the last hop would be the mean of nothing: it repeats the last hop.
     begin = np.minimum(edges[:-1], len(columns) - 1)
     end = np.maximum(edges[1:], begin + 1e-3)
 

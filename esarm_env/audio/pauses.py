@@ -50,7 +50,7 @@ def cut_at_pauses(audio: FloatArray, *, shortest_s: float, longest_s: float) -> 
         first = cuts[-1] + shortest
         # The rest must stay long enough for a piece of its own.
         last = min(cuts[-1] + longest, len(level) - shortest)
-        last = max(last, first + 1)  # rounding to hops may leave exactly one place
+        last = max(last, first + 1)  # rounding to hops may leave a single candidate
         cuts.append(first + int(np.argmin(level[first:last])))
     edges = np.array([*cuts, len(level)]) * HOP_SAMPLES
     edges[-1] = len(audio)

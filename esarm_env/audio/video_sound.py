@@ -104,7 +104,7 @@ def sound_duration_s(path: Path) -> float:
 
 
 def sound_start_s(path: Path) -> float | None:
-    """Return when the first sample of `read_sound` is heard, on the clock of the video's frames.
+    """Return the time of the first sample of `read_sound` on the clock of the video's frames.
 
     Returns:
         Seconds, often but not always 0; None if there is no sound.

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from esarm_env.corpus.alignment import AlignedTake
 
 CLIPPED_AT, CLIPPED_SHARE = 0.999, 0.02  # a channel at its limit in more than this share of frames
-# In a sentence many shapes rest; one that rests through a paragraph was lost.
+# Many shapes are still for a sentence; one that is still for a paragraph was not tracked.
 DEAD_FROM_S = 10.0
-# Phonation and jaw are not one: up to two frames' difference is how people speak.
+# Voice and jaw are not exactly synchronous in speech: up to two frames apart is natural.
 LEAST_OFFSET_S = 2.5 / FRAME_RATE_HZ
 
 _MENDED_LINES = 10  # kinds of notes; JSON has all of them, take by take

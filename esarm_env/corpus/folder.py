@@ -155,7 +155,7 @@ class FolderCorpus:
             try:
                 take = self.read_take(number)
             except InputError:
-                continue  # whoever reads it will be told
+                continue  # reading this take raises the same error
             captured |= np.ptp(take.motion, axis=0) > STILL_RANGE
         return captured
 

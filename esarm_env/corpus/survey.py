@@ -280,7 +280,7 @@ def _read(take: Take, entry: Entry) -> None:
 def _findings(
     takes: Sequence[Take], offsets: dict[str, float], index: TakeIndex
 ) -> tuple[tuple[Fault, ...], tuple[Fault, ...]]:
-    """Return what was left out, and what was mended."""
+    """Return the faults (left out) and the notes (repaired) of the entries."""
     entries = {take.id: index.entries[take.id] for take in takes}
     faults = [Fault(key, entry.fault) for key, entry in entries.items() if entry.fault]
     faults += [

@@ -26,7 +26,7 @@ from esarm_env.core.errors import MissingExtraError
 from esarm_env.doctor.check import AnyEnv, CheckFailed, CheckSkipped, Subject, is_esarm
 from esarm_env.doctor.rollouts import LONGEST, rollout
 
-# `check_env` says so of whatever is wrapped; here the entry point wraps, and that is checked.
+# `check_env` warns of every wrapper; here the entry point itself wraps, so that is expected.
 _ABOUT_WRAPPERS = "is different from the unwrapped version"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -223,13 +223,13 @@ def _check_last_info(info: dict[str, Any], actions: list[int]) -> None:
 def _expect_refusal(env: AnyEnv, action: Any, when: str) -> None:
     try:
         env.step(action)
-    except Exception:  # which one is the environment's choice
+    except Exception:  # any exception type is allowed
         return
     raise CheckFailed(f"a step {when} did not raise an error")
 
 
 def _dtype_faults(space: spaces.Space[Any], value: Any, path: str) -> list[str]:
-    """Return where `value` is not an array of exactly the dtype and shape of its `space`."""
+    """Return the entries of `value` whose dtype or shape is not exactly that of its `space`."""
     if isinstance(space, spaces.Dict) and isinstance(value, dict):
         if set(value) != set(space):
             return [f"{path} must have the keys {', '.join(space)}, got {', '.join(value)}"]

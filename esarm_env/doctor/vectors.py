@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
 NUM_ENVS, SEED = 3, 11
-# Episodes that end together are scored in one batch: sums of another order, in float32.
+# Batched scoring adds float32 numbers in another order, so scores differ by rounding.
 TOLERANCE = 1e-5
 _SB3_KEYS = ("obs", "rewards", "dones", "infos", "reset_infos", "masks")
 

@@ -36,7 +36,7 @@ class EpisodeSlots:
         self.utterance: IntArray = np.full(n_slots, -1)
         self.step: IntArray = np.zeros(n_slots, dtype=np.int64)
         self.length: IntArray = np.zeros(n_slots, dtype=np.int64)
-        # One place behind the longest: where a token goes that is written after the end.
+        # One column past the longest utterance takes the token written after an episode's end.
         self._tokens: IntArray = np.full((n_slots, longest + 1), -1)
         self._first_place = np.arange(n_slots) * (longest + 1)
         # A second copy, a row per step: agents see the last `per_chunk` rows, one contiguous slice.
@@ -46,7 +46,7 @@ class EpisodeSlots:
         self._table = ChunkTable(task, n_players=n_slots, longest=longest)
         self._first_window: IntArray = np.zeros(n_slots, dtype=np.int64)
         self._last_window: IntArray = np.zeros(n_slots, dtype=np.int64)
-        # While all slots begin chunks together, what they hear changes only then: see `_hear`.
+        # While all slots begin chunks at the same step, audio changes once a chunk: see `_hear`.
         self._together = False
         self._clock = 0  # steps since all of them began
         self._heard: FloatArray = np.zeros((n_slots, task.window_dim), dtype=np.float32)

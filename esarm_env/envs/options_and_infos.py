@@ -82,7 +82,7 @@ def add_infos(infos: Infos, values: Mapping[str, Any], rows: IntArray, *, mask: 
         else:
             array = infos.get(key)
             if array is None:
-                # Of objects, `empty` makes None.
+                # For objects, `np.empty` fills with None.
                 make = np.empty if value.dtype == np.object_ else np.zeros
                 array = make((len(mask), *value.shape[1:]), value.dtype)
             array[rows] = value

@@ -21,7 +21,7 @@ from esarm_env.core.types import IntArray, Record
 
 DoubleArray = npt.NDArray[np.float64]
 Weights = Mapping[str, float] | Callable[[Record], float]
-_BELOW_ONE = float(np.nextafter(1, 0))  # what the sum of a bucket and a number may round up to 1
+_BELOW_ONE = float(np.nextafter(1, 0))  # upper bound of a draw: bucket + number may round up to 1
 _BUCKET_SEED = 1_905  # of the order in which buckets come, equal in all environments
 Seeds = int | Sequence[int | None] | None
 
@@ -80,7 +80,7 @@ class UtteranceSampler:
         self._utterances = self._utterances[drawn]
         shares = weights[drawn] / weights.max()  # divided first: the sum of huge weights overflows
         self._cumulative = np.cumsum(shares / shares.sum())
-        self._cumulative[-1] = 1.0  # which rounding may miss by a hair, and no number reaches
+        self._cumulative[-1] = 1.0  # exact, as rounding may leave it below a draw
         self._n_buckets = sampling.n_buckets
 
     def draw(self, number: float, episode: int) -> int:

@@ -291,7 +291,7 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
         tokens = self._history[self._per_chunk :].copy()
         trajectory = Trajectories(
             np.array([self._utterance]),
-            tokens[None, : self._length].copy(),  # a reward may do what it likes with it
+            tokens[None, : self._length].copy(),  # a copy, which a reward may overwrite
             np.array([self._length]),
             self._condition[None].copy(),
         )
@@ -302,5 +302,5 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
             "utterance_id": self._utterance_id(),
         }
         info |= {name: float(values[0]) for name, values in outcome.errors.items()}
-        self._outcome = dict(info)  # wrappers add to theirs
+        self._outcome = dict(info)  # a copy, as wrappers add keys to the returned one
         return float(outcome.total[0]), info

@@ -60,7 +60,7 @@ class _Sheet:
         self._faces.append(faces)
 
     def positions(self, indices: IntArray) -> Array:
-        """Return where some vertices are."""
+        """Return the positions of some vertices."""
         every: Array = np.concatenate([part.position for part in self._parts])
         return every[indices]
 

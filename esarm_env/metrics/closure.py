@@ -178,7 +178,7 @@ def runs(closed: BoolArray) -> IntArray:
 
 
 def _matches(ours: IntArray, truth: IntArray, tolerance: int) -> int:
-    """Return how many runs can be matched one to one, both lists in order of time."""
+    """Return the size of a one-to-one matching of runs, both lists in order of time."""
     hits = i = j = 0
     while i < len(ours) and j < len(truth):
         if ours[i, 1] + tolerance < truth[j, 0]:

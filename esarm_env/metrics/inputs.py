@@ -45,7 +45,7 @@ class Batch:
         return len(self.motion)
 
     def frames(self, channels: IntArray) -> FloatArray:
-        """Return the frames within each row's length, concatenated, shape (N, C)."""
+        """Return the frames within each row's length, concatenated, shape (N, D)."""
         inside = np.arange(self.motion.shape[1]) < self.counts[:, None]  # (B, T)
         counted = self.motion[inside][:, channels]
         if not np.all(np.isfinite(counted)):

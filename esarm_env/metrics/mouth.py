@@ -118,7 +118,7 @@ def mouth_opening(
 
 @functools.lru_cache(maxsize=8)
 def _opening_weights(head: Head) -> npt.NDArray[np.float64]:
-    """Return how far each channel opens the mouth at weight 1, (52,), in mm."""
+    """Return the mouth opening of each channel at weight 1, (52,), in mm."""
     upper, lower = lip_pairs(head)
     rise = head.deltas[:, upper, 1].astype(np.float64) - head.deltas[:, lower, 1]  # (52, P)
     return np.asarray(rise.mean(axis=1))

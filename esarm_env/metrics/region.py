@@ -65,14 +65,14 @@ class Region:
         """Yield the squared length of every vertex's displacement, in blocks of frames.
 
         Args:
-            coefficients: Shape (N, C), the columns of `channels`.
+            coefficients: Shape (N, D), the columns of `channels`.
             channels: As from `used`.
 
         Yields:
             The block's frames and its squares, shape (n, R), in mm²; the array is used again for
             the next block.
         """
-        planes = self.planes[channels]  # (C, 3 * R)
+        planes = self.planes[channels]  # (D, 3 * R)
         n = self.n_vertices
         step = max(1, _BLOCK_FLOATS // max(1, planes.shape[1]))
         memory = np.empty((min(step, len(coefficients)), planes.shape[1]), dtype=np.float32)
@@ -142,7 +142,7 @@ def displacements_per_frame(
 ) -> dict[Kind, npt.NDArray[np.float64]]:
     """Return a region's reduced displacement in each frame, (N,) per kind, rows concatenated."""
     channels = region.used(batch.captured)
-    frames = batch.frames(channels)  # (N, C)
+    frames = batch.frames(channels)  # (N, D)
     per_frame = {kind: np.empty(len(frames)) for kind in kinds}
     for block, squared in region.squared_displacements(frames, channels):
         for kind, values in reduce_squared(squared, kinds).items():

@@ -26,7 +26,7 @@ _UNKNOWN = "?"
 _NO_CHARACTER = "\uffff"  # Unicode promises never to give it a shape
 _LONGEST = 400  # characters; no picture has room for more, and measuring them takes time
 _LEAST_KNOWN = 0.5
-# What Unicode does not take apart by itself.
+# Letters that Unicode normalisation does not decompose.
 _SPELLED = str.maketrans(
     {"\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2014": "-", "\u2212": "-"}
     | {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"}
@@ -51,7 +51,7 @@ def font(size: int) -> ImageFont.FreeTypeFont:
 
 @functools.cache
 def _has(character: str) -> bool:
-    """Tell whether the font has a shape of its own for a character."""
+    """Return whether the font has a glyph for a character."""
     shapes = [bytes(font(16).getmask(one)) for one in (character, _NO_CHARACTER)]
     return character.isspace() or shapes[0] != shapes[1]
 
@@ -80,7 +80,7 @@ def _folded(character: str) -> str:
 
 
 def width_of(text: str, size: int) -> int:
-    """Return how many pixels wide a line is."""
+    """Return the width of a line in pixels."""
     return math.ceil(font(size).getlength(text))
 
 

@@ -162,7 +162,7 @@ class EpisodeView:
 
 
 def labels_of(condition: FloatArray, encoder: ConditionEncoder) -> tuple[str, int, str | None]:
-    """Decode a condition (C,) to emotion, intensity and speaker (None: the average speaker)."""
+    """Decode a condition (condition_dim,) to emotion, intensity and speaker (None: average)."""
     emotion = EMOTIONS[int(condition[EMOTION_SLICE].argmax())]
     intensity = int(condition[INTENSITY_SLICE].argmax()) + 1
     columns = condition[SPEAKER_START:]

@@ -22,7 +22,7 @@ _NO_SCREEN = ("dummy", "offscreen")  # drivers of SDL
 
 Tick = Callable[[float], object]
 
-# What pygame 2.6 says of setuptools before 82, and of builds without fast code for this processor.
+# Warnings of pygame 2.6 about setuptools before 82, and about builds without SIMD.
 _NOT_OUR_FAULT = (
     (UserWarning, "pkg_resources is deprecated"),
     (DeprecationWarning, "pkg_resources is deprecated"),
@@ -129,7 +129,7 @@ class Window:
     def _take_events(self) -> None:
         """Pump the event queue, and close the window if the user asked for it."""
         if not self.is_open:
-            self._is_closed = True  # somebody else has taken the screen, or given it back
+            self._is_closed = True  # another window has taken or released the screen
         elif self._pygame.event.get(self._pygame.QUIT):
             self.close()
         else:

@@ -143,7 +143,7 @@ class TokenizerTrainer:
 
 
 def squared_mm_metric(head: Head) -> FloatArray:
-    """Return the quadratic form M, (52, 52): e M e is the cost of a coefficient error e, in mm^2.
+    """Return the quadratic form Q, (52, 52): e Q e is the cost of a coefficient error e, in mm^2.
 
     It adds the mean squared error of the lip vertices, that of the upper face, and a small share of
     how far each coefficient moves any vertex at all, so that none is forgotten. As a quadratic

@@ -6,7 +6,7 @@ fine]`. The two streams share one action space `Discrete(n_tokens)`; the slot wi
 whose codebook a token means. Discretisation after CodeTalker (Xing et al. 2023) and Bailando
 (Siyao et al. 2022).
 
-Shapes: B batch, T frames, C chunks, D channels, H hidden width, L tokens.
+Shape letters: B batch, T frames, C chunks, D channels, H hidden width, L tokens.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ class VQMotionTokenizer(nn.Module):
 
     @property
     def token_streams(self) -> tuple[str, ...]:
-        """Which stream each token of a chunk belongs to: `mouth` or `upper`."""
+        """Stream of each token of a chunk, shape (tokens_per_chunk,): `mouth` or `upper`."""
         return tuple(name for name in CHANNELS for _ in range(self.shape.codebooks_per_stream))
 
     @property
@@ -199,7 +199,7 @@ class VQMotionTokenizer(nn.Module):
         return torch.cat(books).detach().numpy().astype(np.float32)
 
     def n_chunks(self, n_frames: int) -> int:
-        """Return how many chunks cover `n_frames`."""
+        """Return the number of chunks that cover `n_frames`."""
         return -(-n_frames // self.frames_per_chunk)
 
     @torch.inference_mode()

@@ -59,7 +59,7 @@ class FlatEncoder(ObservationEncoder[np.ndarray]):
         flat[:, at["slot"].start : at["last_tokens"].stop] = 0
         here = np.arange(len(step))
         flat[here, at["slot"].start + step % self.per_chunk] = 1
-        # A token that is not written yet is -1: it writes a 0 where code 0 would write its 1.
+        # A missing token (-1) gets an all-zero one-hot.
         flat[here[:, None], self._one_hots + np.maximum(tokens, 0)] = tokens >= 0
         flat[:, at["progress"].start] = step / length
         flat[:, at["remaining"].start] = (length - step) / self.longest
@@ -98,5 +98,5 @@ class FlatObservation(EncodedObservation[np.ndarray]):
 
     @property
     def slices(self) -> dict[str, slice]:
-        """Where each part stands in the vector, by the names of the table."""
+        """Slice of each part in the vector, by the names of the table."""
         return dict(self._encoder.slices)

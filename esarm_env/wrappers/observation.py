@@ -18,7 +18,7 @@ from gymnasium.utils import RecordConstructorArgs
 
 from esarm_env.core.errors import InputError
 
-if TYPE_CHECKING:  # a task brings the tokenizer and the head along; who has an env has both
+if TYPE_CHECKING:  # importing a task imports tokenizer and head
     from esarm_env.core.types import IntArray
     from esarm_env.task.animation_task import AnimationTask
 

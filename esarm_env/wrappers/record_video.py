@@ -59,7 +59,7 @@ class RecordVideo(gymnasium.wrappers.RecordVideo[ObsType, ActType]):
             InputError: If `env` is another environment.
             MissingExtraError: If moviepy is not installed.
         """
-        self.recorded_frames: list[Any] = []  # asked for when it is deleted, even half built
+        self.recorded_frames: list[Any] = []  # `__del__` reads it, even if `__init__` failed
         if not hasattr(env.unwrapped, "episode_view"):
             raise InputError(
                 f"`env` must be a speech animation environment, got {env.unwrapped}; "

@@ -77,7 +77,7 @@ class FlatObservation(EncodedVectorObservation):
 
     @property
     def slices(self) -> dict[str, slice]:
-        """Where each part stands in a row, by name."""
+        """Slice of each part in a row, by name."""
         return dict(self._encoder.slices)
 
 

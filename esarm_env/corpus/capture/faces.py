@@ -88,7 +88,7 @@ class FaceSummary:
     Attributes:
         still: Size, frontality and visibility multiplied: all that one picture tells.
         height: Of the face, in pixels.
-        points: Shape (K, 2), float32, the `STEADY_POINTS` in pixels.
+        points: Shape (P, 2), float32, the `STEADY_POINTS` in pixels.
     """
 
     still: float
@@ -138,7 +138,7 @@ def steadiness(
     """Return the steadiness factor of each frame (see the module).
 
     Args:
-        points: Shape (T, K, 2), pixels; anything where the face is lost.
+        points: Shape (T, P, 2), pixels; anything where the face is lost.
         heights: Shape (T,), pixels, above 0.
         time_s: Shape (T,), strictly ascending.
         found: Shape (T,), whether there is a face.
@@ -148,7 +148,7 @@ def steadiness(
     """
     result = np.ones(len(points))
     if len(points) > 2:
-        before, here, after = points[:-2], points[1:-1], points[2:]  # (T - 2, K, 2)
+        before, here, after = points[:-2], points[1:-1], points[2:]  # (T - 2, P, 2)
         share = (time_s[1:-1] - time_s[:-2]) / (time_s[2:] - time_s[:-2])  # (T - 2,)
         halfway = before + share[:, None, None] * (after - before)
         distance = np.linalg.norm(here - halfway, axis=2).mean(axis=1)  # (T - 2,)

@@ -89,7 +89,7 @@ class _Worker:
         self._process: subprocess.Popen[str] | None = None
         self._words: IO[bytes] | None = None
         self._closed = False
-        self._lock = threading.Lock()  # `close` comes from another thread than the rest
+        self._lock = threading.Lock()  # `close` is called from another thread
 
     def ask(self, job: Job) -> Answer:
         """Send `job` and return its answer, a fault if the process dies."""
@@ -145,7 +145,7 @@ class _Worker:
             said = words.read().decode(errors="replace")[-_SAID:].split()
         for pipe in (process.stdin, process.stdout):
             assert pipe is not None, "input and output must be pipes"
-            with contextlib.suppress(BrokenPipeError):  # a job it no longer heard
+            with contextlib.suppress(BrokenPipeError):  # the process died before it read the job
                 pipe.close()
         how = f"signal {-status}" if status < 0 else f"status {status}"
         return f"{how}, last words: {' '.join(said) or 'none'}"

@@ -42,7 +42,7 @@ class Part:
     rank: int = 0
 
 
-# None: the file is nothing that the layout knows.
+# Maps a file to its part; None for a file that the layout does not know.
 Describe = Callable[[File], Part | Fault | None]
 
 

@@ -72,7 +72,7 @@ def recognises_ravdess(tree: Tree) -> bool:
 
 def describe_ravdess(tree: Tree) -> Describe:
     """Return the function that assigns files of `tree`, wherever they lie, to performances."""
-    del tree  # the name says it all
+    del tree  # the file name alone decides
 
     def describe(file: File) -> Part | Fault | None:
         take = ravdess_take(file.stem)

@@ -43,7 +43,7 @@ def read_track(path: Path) -> MotionTrack:
 
 
 def measure_track(path: Path) -> Extent:
-    """Return how long a motion file is, as cheaply as its format allows.
+    """Return the extent of a motion file, from its header where the format allows.
 
     `.npy` and `.npz`: headers, times and sizes, which tell a truncated file without reading it.
     `.csv`: lines, first and last time. `.json`: read as a whole.

@@ -126,7 +126,7 @@ def _on_grid(values: FloatArray, time_s: DoubleArray) -> tuple[FloatArray, float
 
 
 def _cutoff_hz(rate_hz: float) -> float:
-    """Return where the low-pass halves the amplitude of motion at this rate.
+    """Return the cutoff frequency of the low-pass (half amplitude) at this rate.
 
     Up to 30 fps there is nothing to remove. A little above, only what would fold is: at 30.2 fps
     that is 14.9 to 15.1 Hz, and a filter made for 60 fps would blur every blink for it.

@@ -25,7 +25,7 @@ from esarm_env.corpus.motion.track import (
 )
 from esarm_env.face.livelink import Row, measure_recording, numbers_of, read_recording, read_rows
 
-# Columns of time and what makes them seconds.
+# Names of the time column, and the factor to seconds.
 TIME_COLUMNS = {
     "time_s": 1.0,
     "time": 1.0,
@@ -34,7 +34,7 @@ TIME_COLUMNS = {
     "timestamp_ms": 1e-3,
 }
 QUALITY_COLUMN = "quality"
-# Beside rotations and `_neutral`, which `names.place` leaves out.
+# In addition to rotations and `_neutral`, which `to_arkit_order` leaves out.
 _IGNORED = ("frame", "blendshapecount")
 
 

@@ -26,7 +26,7 @@ _SILENT = 1e-4
 PERCENT = 100.0
 _LEAST_PERCENT = 10.0  # some channel of speech reaches a tenth
 _TOLD_CHANNELS, _TOLD_FRAMES = 6, 4
-# A straight line is no worse than a guess for a vowel, and wrong for a syllable (0.2 to 0.3 s).
+# Linear interpolation may bridge a vowel; over a syllable (0.2 to 0.3 s) it would erase speech.
 LONGEST_GAP_S = 0.25
 _TOLD = 5
 
@@ -157,7 +157,7 @@ def _check_gaps(
     """Raise an error if the face is lost for longer than `longest_s`."""
     if lost.all():
         raise InputError(f"{source}: must show a face, got none in {len(lost)} frames")
-    start_s = min(0.0, time_s[0])  # a face that comes late was lost before
+    start_s = min(0.0, time_s[0])  # a face that appears late was lost before
     seen_s = np.concatenate([[start_s], time_s[~lost], time_s[-1:]])
     gaps = np.flatnonzero(np.diff(seen_s) > longest_s)
     if len(gaps):

@@ -81,11 +81,11 @@ def separability(faces: Curve, emotions: list[str], speakers: list[str]) -> tupl
 def _classify(train: Curve, label: IntArray, test: Curve) -> IntArray:
     """Classify by linear discriminant analysis: nearest class mean in Mahalanobis distance."""
     classes = np.unique(label)
-    means = np.stack([train[label == k].mean(axis=0) for k in classes])  # (K, D)
+    means = np.stack([train[label == k].mean(axis=0) for k in classes])  # (n_classes, D)
     within = train - means[np.searchsorted(classes, label)]
     covariance = within.T @ within / len(train)
     covariance += np.eye(len(covariance)) * (_RIDGE * np.trace(covariance) / len(covariance) + 1e-9)
-    weights = np.linalg.solve(covariance, means.T)  # (D, K)
+    weights = np.linalg.solve(covariance, means.T)  # (D, n_classes)
     offset = 0.5 * (means.T * weights).sum(axis=0)
     return np.asarray(classes[(test @ weights - offset).argmax(axis=1)])
 
@@ -212,7 +212,7 @@ def _ranges(
         members = [m for m, group in zip(measured, groups, strict=True) if group == name]
         values.append(figures_of(members))
         errors.append(_resampled_error(members, rng))
-    # Groups around unlike means spread further together than any of them alone.
+    # The pooled value is part of the range: groups with unlike means vary more together than alone.
     low, high = _extremes(np.stack([pooled, *values]))
     error = _median(np.stack(errors))
     columns = zip(FIGURES, pooled, low, high, error, strict=True)
@@ -220,7 +220,7 @@ def _ranges(
 
 
 def _resampled_error(members: list[Measured], rng: np.random.Generator) -> Curve:
-    """Return the bootstrap standard error of each statistic over utterances, shape (F,)."""
+    """Return the bootstrap standard error over utterances, shape (n_statistics,)."""
     rows = [
         figures_of([members[int(i)] for i in rng.integers(len(members), size=len(members))])
         for _ in range(_N_RESAMPLES)
@@ -229,7 +229,7 @@ def _resampled_error(members: list[Measured], rng: np.random.Generator) -> Curve
 
 
 def _extremes(values: Curve) -> tuple[Curve, Curve]:
-    """Return least and greatest of each column (G, F), nan left out."""
+    """Return least and greatest of each column (n_groups, n_statistics), nan left out."""
     known = ~np.isnan(values)
     low = np.where(known, values, np.inf).min(axis=0)
     high = np.where(known, values, -np.inf).max(axis=0)
@@ -238,7 +238,7 @@ def _extremes(values: Curve) -> tuple[Curve, Curve]:
 
 
 def _median(values: Curve) -> Curve:
-    """Return the median of each column (G, F), nan left out."""
+    """Return the median of each column (n_groups, n_statistics), nan left out."""
     return np.array(
         [np.median(v[~np.isnan(v)]) if (~np.isnan(v)).any() else np.nan for v in values.T]
     )

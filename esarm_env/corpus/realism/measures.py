@@ -182,7 +182,7 @@ _LAGS = range(-6, 7)
 
 
 def figures_of(measured: Sequence[Measured]) -> Curve:
-    """Pool measurements to the statistics named in `FIGURES`, shape (F,)."""
+    """Pool measurements to the statistics named in `FIGURES`, shape (n_statistics,)."""
     return np.concatenate([_corpus_figures(measured), _channel_figures(measured).T.reshape(-1)])
 
 

@@ -188,7 +188,7 @@ def gaze(n_frames: int, rng: np.random.Generator) -> FloatArray:
 def _fixations(
     duration_s: float, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return when each fixation starts, (n,), and where it looks, (n, 2): to the left, up."""
+    """Draw gaze fixations: start times (n,) and directions (n, 2), to the left and up."""
     at_listener_s, away_s = rules.GAZE_AT_LISTENER_S, rules.GAZE_AWAY_S
     starts_s: list[float] = []
     targets: list[npt.NDArray[np.float64]] = []

@@ -217,7 +217,7 @@ def _refine(ours: Surface, face: IntArray, target: Surface, start: Similarity) -
 
 
 def _gaussians(points: Points, centres: Points, width_mm: float) -> Points:
-    """Return the Gaussian kernel matrix of points and centres, (N, M)."""
+    """Return the Gaussian kernel matrix of points and centres, (N, n_centres)."""
     squared = np.square(points[:, None] - centres).sum(axis=-1)
     return np.asarray(np.exp(squared / (-2 * width_mm**2)))
 
@@ -238,8 +238,8 @@ def _warp(
     moved, normals = ours.points.copy(), ours.normals[face]
     eye, eye_goal = eyes
     for width_mm, stiffness in _STAGES:
-        eye_basis = _gaussians(eyes[0], centres, width_mm)  # (2, M)
-        basis = _gaussians(rest, centres, width_mm)  # (N, M)
+        eye_basis = _gaussians(eyes[0], centres, width_mm)  # (2, n_centres)
+        basis = _gaussians(rest, centres, width_mm)  # (N, n_centres)
         smooth = stiffness * len(rest) / len(centres) * _gaussians(centres, centres, width_mm)
         smooth += 1e-6 * np.eye(len(centres))
         begin = current = moved[face]
@@ -250,7 +250,7 @@ def _warp(
             pull = basis.T @ (trust[:, None] * (goal[nearest] - begin))
             system += _EYE_TRUST * eye_basis.T @ eye_basis
             pull += _EYE_TRUST * eye_basis.T @ (eye_goal - eye)
-            steps = np.linalg.solve(system, pull)  # (M, 3)
+            steps = np.linalg.solve(system, pull)  # (n_centres, 3)
             current = begin + basis @ steps
         moved += _gaussians(ours.points, centres, width_mm) @ steps
         eye = eye + eye_basis @ steps

@@ -49,10 +49,10 @@ def planes(points: Array, faces: npt.NDArray[np.int32], values: Array) -> Array:
     Args:
         points: Shape (V, 2 or more), x and y in pixels.
         faces: Shape (F, 3), none of them without area.
-        values: Shape (F, 3, C), one per corner.
+        values: Shape (F, 3, D), one per corner.
 
     Returns:
-        Shape (F, 3, C): value at pixel (0, 0), its change per column and per row.
+        Shape (F, 3, D): value at pixel (0, 0), its change per column and per row.
     """
     x, y = points[:, 0][faces] - 0.5, points[:, 1][faces] - 0.5  # centres at whole numbers
     x1, y1 = x[:, 1] - x[:, 0], y[:, 1] - y[:, 0]
