@@ -164,7 +164,10 @@ def check_pickling(subject: Subject) -> str:
     constructor = CloudpickleWrapper(functools.partial(gymnasium.make, spec))
     with pickle.loads(pickle.dumps(constructor))() as made:
         if made.observation_space != space:
-            raise CheckFailed(f"`gymnasium.make(env.spec)` must have the space {space}")
+            raise CheckFailed(
+                "`gymnasium.make(env.spec)` made another observation space: "
+                f"{made.observation_space} instead of {space}"
+            )
         found = differences(made.reset(seed=9)[0], first, path="obs")
     if found:
         raise CheckFailed(f"`gymnasium.make(env.spec)` must make an equal one, got {found[0]}")

@@ -59,10 +59,10 @@ def check_head(_: Subject) -> str:
 
     head = load_head()
     if not (np.isfinite(head.vertices).all() and np.isfinite(head.deltas).all()):
-        raise CheckFailed("the head must be made of finite numbers, got others")
+        raise CheckFailed("the head has vertices or displacements that are not finite")
     still = int((~head.deltas.any(axis=(1, 2))).sum())
     if still:
-        raise CheckFailed(f"every shape must move the head, got {still} that do not")
+        raise CheckFailed(f"shapes that do not move the head: {still}")
     return f"{len(head.vertices)} vertices, {len(head.deltas)} shapes"
 
 

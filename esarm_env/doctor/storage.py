@@ -82,12 +82,12 @@ def check_cached_files(_: Subject) -> str:
         return f"{n_files} whole"
     shown = "; ".join(f"{path.relative_to(folder)}: {fault}" for path, fault in damaged[:_SHOWN])
     more = f" and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else ""
-    # A folder of features is the unit that is made anew; a file alone would not be.
+    # A folder of features is recomputed as a whole; a missing file in it would not be.
     gone = " ".join(
         sorted({str(path.parent if path.suffix == ".npy" else path) for path, _ in damaged})
     )
     raise CheckFailed(
-        f"files of {folder} must be whole, got {shown}{more}",
+        f"damaged files in {folder}: {shown}{more}",
         remedy=f"delete {gone}; it is made anew when it is needed",
     )
 

@@ -1,4 +1,4 @@
-"""BEAT (Liu et al. 2022): `N_NAME_TYPE_FIRST_LAST.wav` with the face in the `.json` beside it.
+"""BEAT layout (Liu et al. 2022): `N_NAME_TYPE_FIRST_LAST.wav` and a `.json` of curves.
 
 N and NAME are the speaker, TYPE the language and whether it is speech (even) or conversation (odd),
 FIRST to LAST the sequences held. Speech of one number is read from one script by every speaker.

@@ -1,4 +1,4 @@
-"""3D-ETF (Peng et al. 2023): `audio/NAME.wav` beside `blendshape/NAME.npy`, 30 fps.
+"""3D-ETF layout (Peng et al. 2023): `audio/NAME.wav` beside `blendshape/NAME.npy`, 30 fps.
 
 The corpus has two such pairs of folders, `RAVDESS` and `HDTF`; one alone is read as well. Names of
 RAVDESS are codes that tell the labels. Names of HDTF end in a number, before which the speaker

@@ -1,4 +1,4 @@
-"""Any folder with `audio/` and `blendshape/` below which files of one take have one name.
+"""Generic layout: `audio/` and `blendshape/`, in which the files of a take have one name.
 
 Names may have folders: `audio/ANNA/one.wav` belongs to `blendshape/ANNA/one.csv`, and its speaker
 is ANNA. Folders `ID/EMOTION/level_K/NNN` (as in EMOTE's trees) tell emotion and intensity as well.

@@ -1,4 +1,4 @@
-"""MEAD (Wang et al. 2020): emotions at three levels, seven cameras, one folder per identity.
+"""MEAD layout (Wang et al. 2020): emotions at three levels, seven cameras, one folder per identity.
 
 `ID/audio/EMOTION/level_K/NNN.m4a` and `ID/video/VIEW/EMOTION/level_K/NNN.mp4`; only the front view
 is used. Captured motion lies under a folder `blendshape` at any depth or beside the recording. As

@@ -1,4 +1,4 @@
-"""RAVDESS (Livingstone and Russo 2018): everything is in the name, `MM-VV-EE-II-SS-RR-AA`.
+"""RAVDESS layout (Livingstone and Russo 2018): labels by file name, `MM-VV-EE-II-SS-RR-AA`.
 
 Modality, vocal channel, emotion, intensity, statement, repetition, actor. One performance exists
 as sound with video (01), video alone (02) and sound alone (03): they are one take, whose id has no

@@ -136,7 +136,10 @@ def fill_gaps(
         return track
     if time_s is None:
         if rate_hz is None:
-            raise InputError(f"{source}: must tell its frame rate to fill lost frames, got none")
+            raise InputError(
+                f"{source}: states no frame rate, which filling lost frames needs; "
+                "add times or a rate to the file"
+            )
         time_s = regular_times(len(track.values), rate_hz)
     _check_gaps(source, time_s, lost, longest_s=longest_s)
     if not lost.any():
