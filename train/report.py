@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
 from esarm_env.core.cache import new_file
 from esarm_env.metrics import table, variant_label
-from train.plots import plot_improvement, plot_training, read_rows
+from train.pictures import draw_or_explain
 from train.rounds.folders import open_rounds
 from train.rounds.rounds import MANNERS, round_figures
 from train.run.run_folder import STAGES, RunFolder
@@ -30,25 +31,6 @@ _REFERENCES = {
 
 def write_report(run: RunFolder) -> Path:
     """Write `report.md` and its pictures into the run folder; return its path."""
-    curves = {
-        name: read_rows(run.stage("improve") / name / "metrics.csv")
-        for name in run.config.improve.algorithms
-    }
-    plot_improvement(curves, run.path / "improvement.png")
-    plot_training(
-        {
-            "motion prior": (read_rows(run.stage("prior") / "metrics.csv"), ("loss",)),
-            "behaviour cloning": (
-                read_rows(run.stage("clone") / "metrics.csv"),
-                ("train_loss", "validation_loss"),
-            ),
-            "reward model": (
-                read_rows(run.stage("reward") / "metrics.csv"),
-                ("loss", *_WATCHED[run.config.recipe]),
-            ),
-        },
-        run.path / "training.png",
-    )
     results = run.summary("evaluate")
     sections = [
         _head(run, results),
@@ -63,9 +45,44 @@ def write_report(run: RunFolder) -> Path:
         _times(run),
     ]
     path = run.path / "report.md"
+    text = draw_or_explain("\n\n".join(sections) + "\n", lambda: _draw(run))
     with new_file(path) as draft:
-        draft.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+        draft.write_text(text, encoding="utf-8")
     return path
+
+
+def _draw(run: RunFolder) -> None:
+    """Write the pictures of the page."""
+    from train.plots import plot_improvement, plot_training
+
+    curves = {
+        name: _read_rows(run.stage("improve") / name / "metrics.csv")
+        for name in run.config.improve.algorithms
+    }
+    plot_improvement(curves, run.path / "improvement.png")
+    plot_training(
+        {
+            "motion prior": (_read_rows(run.stage("prior") / "metrics.csv"), ("loss",)),
+            "behaviour cloning": (
+                _read_rows(run.stage("clone") / "metrics.csv"),
+                ("train_loss", "validation_loss"),
+            ),
+            "reward model": (
+                _read_rows(run.stage("reward") / "metrics.csv"),
+                ("loss", *_WATCHED[run.config.recipe]),
+            ),
+        },
+        run.path / "training.png",
+    )
+
+
+def _read_rows(path: Path) -> list[dict[str, float]]:
+    """Return the rows of a `metrics.csv`; empty cells are left out."""
+    with path.open(newline="") as file:
+        return [
+            {key: float(value) for key, value in row.items() if value != ""}
+            for row in csv.DictReader(file)
+        ]
 
 
 def _head(run: RunFolder, results: dict[str, Any]) -> str:

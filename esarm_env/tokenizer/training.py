@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from rich.progress import track
 from torch import Tensor
 
+from esarm_env.core.progress import track
 from esarm_env.tokenizer.vq import TokenizerShape, VQMotionTokenizer
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def train_tokenizer(
 ) -> VQMotionTokenizer:
     """Train a tokenizer on `motions`, each (T, 52), from start to end."""
     trainer = TokenizerTrainer(motions, head, config=config, seed=seed)
-    for _ in track(range(trainer.n_total), description="Motion tokens", disable=not progress):
+    for _ in track(range(trainer.n_total), "Motion tokens", show=progress):
         trainer.advance()
     return trainer.tokenizer.eval()
 

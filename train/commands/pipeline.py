@@ -132,13 +132,14 @@ def recipe_setting(recipe: Recipe | None) -> tuple[str, ...]:
 
 def _print_results(summary: dict[str, Any]) -> None:
     """Print means and half widths of the report's main table."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("animation", "LVE (mm)", "EVE (mm)", "learned score")
+    rows = [("animation", "LVE (mm)", "EVE (mm)", "learned score")]
     for label, figures in summary["rows"].items():
-        table.add_row(label, *(_short(figures[name]) for name in ("lve", "eve", "score")))
-    Console().print(table)
+        lve, eve, score = (_short(figures[name]) for name in ("lve", "eve", "score"))
+        rows.append((label, lve, eve, score))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        print("  ".join(cells).rstrip())
 
 
 def _short(figures: list[float | None]) -> str:

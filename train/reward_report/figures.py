@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.progress import Progress
 
 from esarm_env.core.errors import InputError
 from esarm_env.face.loaders import OWN_HEAD, open_head
@@ -50,6 +49,7 @@ from train.run.loop import progress_track
 from train.stages.demonstrate import evenly
 
 if TYPE_CHECKING:
+    from esarm_env.core.progress import Progress
     from esarm_env.task.animation_task import AnimationTask
     from train.run.run_folder import RunFolder
 

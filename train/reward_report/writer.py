@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
 from esarm_env.metrics import variant_label
+from train.pictures import draw_or_explain
 from train.reward_report import tables
-from train.reward_report.pictures import draw_all
 from train.reward_report.verdicts import verdicts
 from train.run.run_folder import without_nan
 
@@ -45,12 +45,18 @@ def write_reward_report(found: Findings, folder: Path) -> Path:
     try:
         with new_file(folder / FIGURES_FILE) as draft:
             draft.write_text(json.dumps(figures_of(found), indent=1, allow_nan=False) + "\n")
-        draw_all(found, folder)
+        text = draw_or_explain(text, lambda: _draw(found, folder))
         with new_file(folder / REPORT_FILE) as draft:
             draft.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"{folder}: must be a folder that can be written, got {error}") from error
     return folder / REPORT_FILE
+
+
+def _draw(found: Findings, folder: Path) -> None:
+    from train.reward_report.pictures import draw_all
+
+    draw_all(found, folder)
 
 
 def figures_of(found: Findings) -> dict[str, Any]:
