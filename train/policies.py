@@ -11,7 +11,8 @@ from torch import Tensor
 
 from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.rollout.decoding import Decoding
-from agents.rollout.generation import generate, sequence_seeds
+from agents.rollout.generation import generate
+from esarm_env.core.seeds import sequence_seeds
 from esarm_env.core.types import FloatArray, IntArray, Trajectories
 from esarm_env.core.weights import load_module, save_weights
 
@@ -88,6 +89,6 @@ def animate_utterances(
     """
     condition = task.condition_of(utterances)
     samples = np.full(len(utterances), sample)
-    seeds = sequence_seeds(run=seed, iteration=0, utterances=utterances, samples=samples)
+    seeds = sequence_seeds(run_seed=seed, iteration=0, utterances=utterances, samples=samples)
     rollout = generate(model, task, utterances, condition=condition, decoding=decoding, seeds=seeds)
     return Trajectories(utterances, rollout.tokens, rollout.lengths, condition)
