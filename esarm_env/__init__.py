@@ -24,6 +24,7 @@ from esarm_env.core.types import (
 
 if TYPE_CHECKING:
     from esarm_env.corpus.layouts.registry import register_layout
+    from esarm_env.face.exporters import register_exporter
     from esarm_env.rewards.registry import register_reward
 
 __version__ = "0.1.0"
@@ -39,12 +40,14 @@ __all__ = [
     "RewardFunction",
     "Trajectories",
     "Utterance",
+    "register_exporter",
     "register_layout",
     "register_reward",
 ]
 
 # Imported when they are asked for: what they register into costs more than this package.
 _LATER = {
+    "register_exporter": "esarm_env.face.exporters",
     "register_layout": "esarm_env.corpus.layouts.registry",
     "register_reward": "esarm_env.rewards.registry",
 }

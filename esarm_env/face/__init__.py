@@ -4,7 +4,7 @@
 - `head`: a mesh with 52 displacement fields; `load_head` builds the one shipped (`surface`, `skin`,
   `parts` are its geometry, `shape_table` and `shapes` its motion).
 - `loaders`: other people's heads (FLAME, ICT-FaceKit, glTF); `render`: pictures of any.
-- `livelink`: Live Link Face recordings.
+- `exporters`: who writes motion to a file, by its suffix; `livelink`: Live Link Face recordings.
 """
 
 from esarm_env.face.head import Head, load_head
