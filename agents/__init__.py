@@ -13,6 +13,7 @@ from agents.network.session import PolicySession
 from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.policy import MotionPolicy
 from agents.ppo import SequencePPO
+from agents.registry import register_algorithm
 from agents.reinforce import SequenceReinforce
 from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
 from agents.stock import TransformerActorCriticPolicy, policy_kwargs_of
@@ -38,4 +39,5 @@ __all__ = [
     "TrainingFault",
     "TransformerActorCriticPolicy",
     "policy_kwargs_of",
+    "register_algorithm",
 ]

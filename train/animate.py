@@ -15,7 +15,7 @@ from esarm_env.audio.features import make_encoder
 from esarm_env.core.errors import InputError
 from esarm_env.core.seeds import sequence_seeds
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray
-from esarm_env.face.livelink import write_livelink_csv
+from esarm_env.face.exporters import exporter_for
 from esarm_env.task.animation_task import audio_windows, pad_stack
 from esarm_env.task.conditions import ConditionEncoder
 from esarm_env.task.opening import TOKENIZER_FILE, need_file, read_corpus_file
@@ -148,7 +148,7 @@ def animate_file(
     temperature: float = 0.0,
     seed: int = 0,
 ) -> dict[str, object]:
-    """Read `speech`, animate it, write a Live Link Face CSV to `output`; return what was done.
+    """Read `speech`, animate it, write it in the format of `output`; return what was done.
 
     Raises:
         InputError: If an input is not usable; `output` is then left as it was.
@@ -163,10 +163,11 @@ def animate_file(
         raise InputError(f"`seed` must be at least 0, got {seed}")
     if output.exists() and speech.exists() and output.samefile(speech):
         raise InputError(f"`output` must be another file than the recording, got {output}")
+    exporter = exporter_for(output)
     audio = read_audio(speech)
     animator = SpeechAnimator(run, policy=policy)
     motion = animator.animate(audio, voice, temperature=temperature, seed=seed)
-    write_livelink_csv(output, motion, rate_hz=rate_hz)
+    exporter.write(output, motion, rate_hz=rate_hz)
     return {
         "output": str(output),
         "policy": animator.policy_name,

@@ -30,7 +30,8 @@ def command_animate(
     Args:
         speech: A sound file of 0.2 s to 10 min, any rate, mono or stereo (WAV, FLAC, Ogg, MP3;
             with the extra `video` also .m4a and video).
-        output: The CSV to write.
+        output: The file to write; its suffix tells the format, `.csv` or that of an exporter that
+            `esarm plugins` lists.
         run: Folder of a finished run; by default what ships with the package (trained on synthetic
             speech alone).
         emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised.

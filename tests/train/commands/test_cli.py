@@ -162,6 +162,14 @@ def test_an_unknown_choice_lists_the_valid_ones(
     assert not (tmp_path / "o.csv").exists()
 
 
+def test_an_output_of_an_unknown_format_is_refused(finished_run, speech_file, tmp_path, capsys):
+    """A `.glb` full of CSV text opens nowhere."""
+    command = ["animate", speech_file, "-o", tmp_path / "face.glb", "--run", finished_run]
+    message = "the suffix of the output must be one of those that exporters write: .csv (livelink)"
+    assert message in refused(command, capsys)
+    assert not (tmp_path / "face.glb").exists()
+
+
 def test_a_recording_is_not_overwritten_by_its_animation(finished_run, speech_file, capsys):
     """A name completed wrongly would replace the only copy of a recording by a table."""
     before = speech_file.read_bytes()
