@@ -6,12 +6,12 @@ import numpy as np
 from stable_baselines3 import PPO
 
 from agents import HeldOut, RewardHackingCallback, SequencePPO
+from agents.rollout.animation import animate_utterances
 from agents.rollout.generation import Decoding
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from esarm_env.evaluation import evaluate, make_evaluation_env
 from esarm_env.sb3 import make_sb3_vec_env
 from reward.plugins.synchrony import SynchronyReward
-from train.policies import animate_utterances
 
 NETWORK = {"n_layers": 1, "n_heads": 2, "width": 16, "dropout": 0.0}
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agents.weights import POLICY_FILE, load_policy
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from train.overoptimise.best_of_n import BestOfNTrainer
 from train.overoptimise.climb import ClimbTrainer
 from train.overoptimise.curve import Curve, OveroptimiseConfig, load_curve
-from train.policies import POLICY_FILE, load_policy
 from train.run.loop import drive
 from train.stages.demonstrate import evenly
 from train.stages.improve import make_ppo

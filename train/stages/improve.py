@@ -11,10 +11,11 @@ from agents.monitoring.hacking import RewardHackingCallback
 from agents.monitoring.held_out import HeldOut
 from agents.ppo import SequencePPO
 from agents.reinforce import SequenceReinforce
+from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
+from agents.weights import POLICY_FILE, load_policy, save_policy
 from esarm_env.core.errors import InputError
 from esarm_env.envs.scalar import SpeechAnimationEnv
-from train.policies import POLICY_FILE, animate_utterances, load_policy, save_policy
 from train.run.loop import drive
 from train.run.warm_start import WarmStarted
 
@@ -105,7 +106,7 @@ def _improve_all(run: RunFolder, folder: Path) -> dict[str, Any]:
         path = folder / name
         if not (path / POLICY_FILE).is_file():
             rows = drive(trainer, path, title=f"Improve ({name})", shown="score")
-            save_policy(algorithm.model, algorithm.model.state_dict(), path / POLICY_FILE)
+            save_policy(algorithm.model, path / POLICY_FILE)
             summary[name] = {"first": rows[0], "last": rows[-1]} | trainer.heard()
     summary["best_on_validation"] = _best_on_validation(run, folder, env.sequence_task)
     return summary

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from agents.monitoring.hacking import RewardHackingWarning
+from agents.weights import load_policy
 from esarm_env.core.errors import InputError
 from esarm_env.envs.scalar import SpeechAnimationEnv
-from train.policies import load_policy
 from train.run.config import PRESETS, ImproveConfig, make_config
 from train.run.run_folder import RunFolder
 from train.stages.improve import ImproveTrainer, make_ppo, run_improve
