@@ -1,4 +1,4 @@
-"""Policy networks on disk: one `.safetensors` file with the weights and the sizes of the network."""
+"""Policy networks on disk: one `.safetensors` file with weights and sizes."""
 
 from __future__ import annotations
 

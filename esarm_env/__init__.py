@@ -1,7 +1,11 @@
 """Speech-driven facial animation as a Gymnasium environment: importing this registers `ESARM-v0`.
 
-Importing stays cheap: torch and librosa are loaded when an environment is made.
+Importing stays cheap: torch and librosa are loaded when an environment is made, and so are the
+names of `_HOMES` when they are first used.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
@@ -17,7 +21,27 @@ from esarm_env.core.types import (
     Utterance,
 )
 
+if TYPE_CHECKING:
+    from esarm_env.corpus import open_corpus
+    from esarm_env.envs.sampling import Sampling
+    from esarm_env.envs.scalar import SpeechAnimationEnv
+    from esarm_env.envs.vector import SpeechAnimationVectorEnv
+    from esarm_env.evaluation import evaluate, make_evaluation_env
+    from esarm_env.sb3 import make_sb3_vec_env
+    from esarm_env.task.opening import open_task
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Sampling": "envs.sampling",
+    "SpeechAnimationEnv": "envs.scalar",
+    "SpeechAnimationVectorEnv": "envs.vector",
+    "evaluate": "evaluation",
+    "make_evaluation_env": "evaluation",
+    "make_sb3_vec_env": "sb3",
+    "open_corpus": "corpus",
+    "open_task": "task.opening",
+}
 
 __all__ = [
     "EMOTIONS",
@@ -28,8 +52,16 @@ __all__ = [
     "MotionTokenizer",
     "Record",
     "RewardFunction",
+    "Sampling",
+    "SpeechAnimationEnv",
+    "SpeechAnimationVectorEnv",
     "Trajectories",
     "Utterance",
+    "evaluate",
+    "make_evaluation_env",
+    "make_sb3_vec_env",
+    "open_corpus",
+    "open_task",
 ]
 
 gymnasium.register(
@@ -37,3 +69,15 @@ gymnasium.register(
     entry_point="esarm_env.envs.registration:make_env",
     vector_entry_point="esarm_env.envs.registration:make_vector_env",
 )
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'esarm_env' has no attribute {name!r}")
+    found = getattr(import_module(f"esarm_env.{_HOMES[name]}"), name)
+    globals()[name] = found  # asked for once
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

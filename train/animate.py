@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agents.rollout.decoding import Decoding
-from agents.rollout.generation import generate, sequence_seeds
+from agents.rollout.generation import generate
 from agents.weights import POLICY_FILE, load_policy
 from esarm_env.audio import cut_at_pauses, read_audio
 from esarm_env.audio.features import make_encoder
 from esarm_env.core.errors import InputError
+from esarm_env.core.seeds import sequence_seeds
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray
 from esarm_env.face.livelink import write_livelink_csv
 from esarm_env.task.animation_task import audio_windows, pad_stack
@@ -128,7 +129,7 @@ class SpeechAnimator:
             numbers,
             condition=np.repeat(condition[None], len(numbers), axis=0),
             decoding=decoding,
-            seeds=sequence_seeds(run=seed, iteration=0, utterances=numbers, samples=0 * numbers),
+            seeds=sequence_seeds(run_seed=seed, iteration=0, utterances=numbers, samples=0),
         )
         return [
             self._tokenizer.decode(tokens[:length])

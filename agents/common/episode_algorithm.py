@@ -31,7 +31,7 @@ from agents.protocols import SequenceTask, find_in_env
 from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
 from agents.rollout.decoding import Decoding
 from agents.rollout.episodes import draw_utterances, write_episodes
-from agents.rollout.generation import occurrence_numbers, sequence_seeds
+from esarm_env.core.seeds import occurrence_numbers, sequence_seeds
 
 if TYPE_CHECKING:
     from agents.common.update import Forward
@@ -245,7 +245,7 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
         drawn = draw_utterances(find_in_env(self.env, "utterances"), size=wanted, rng=rng)
         utterances = np.repeat(drawn, self.samples_per_utterance)
         seeds = sequence_seeds(
-            run=self.seed,
+            run_seed=self.seed,
             iteration=self.n_iterations,
             utterances=utterances,
             samples=occurrence_numbers(utterances),

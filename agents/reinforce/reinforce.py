@@ -14,7 +14,7 @@ from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.common.update import to_tensor_like
 from agents.rollout.decoding import Decoding
 from agents.rollout.episodes import write_episodes
-from agents.rollout.generation import sequence_seeds
+from esarm_env.core.seeds import sequence_seeds
 
 if TYPE_CHECKING:
     from agents.policy import MotionPolicy
@@ -119,9 +119,7 @@ class SequenceReinforce(SequenceAlgorithm):
     def _greedy_scores(self, batch: EpisodeBatch) -> FloatArray:
         utterances, member_of = np.unique(batch.utterances, return_inverse=True)
         # Greedy tokens need no random numbers; the seeds only have to be there.
-        unused = sequence_seeds(
-            run=0, iteration=0, utterances=utterances, samples=np.zeros_like(utterances)
-        )
+        unused = sequence_seeds(run_seed=0, iteration=0, utterances=utterances, samples=0)
         greedy = write_episodes(
             self.model,
             self.env,

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from agents.rollout.decoding import Decoding
-from agents.rollout.generation import generate, sequence_seeds
+from agents.rollout.generation import generate
+from esarm_env.core.seeds import sequence_seeds
 from esarm_env.core.types import FloatArray, IntArray, Trajectories
 
 if TYPE_CHECKING:
@@ -36,8 +35,7 @@ def animate_utterances(
         sample: Number of the sample; another number gives other random choices.
     """
     condition = task.condition_of(utterances)
-    samples = np.full(len(utterances), sample)
-    seeds = sequence_seeds(run=seed, iteration=0, utterances=utterances, samples=samples)
+    seeds = sequence_seeds(run_seed=seed, iteration=0, utterances=utterances, samples=sample)
     rollout = generate(model, task, utterances, condition=condition, decoding=decoding, seeds=seeds)
     return Trajectories(utterances, rollout.tokens, rollout.lengths, condition)
 

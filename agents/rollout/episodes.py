@@ -47,7 +47,7 @@ def write_episodes(
         env: Offers `sequence_task` and `score_tokens`, or `score_streams`.
         utterances: Shape (N,), indices; repeats are allowed.
         decoding: How tokens are chosen.
-        seeds: Shape (N, n), from `sequence_seeds`.
+        seeds: Shape (N, n), from `esarm_env.core.seeds.sequence_seeds`.
         by_stream: Whether to ask for a score per stream; their sum is the score.
         acceleration: What may be traded for speed.
 

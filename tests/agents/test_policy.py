@@ -20,7 +20,8 @@ from agents.network.transformer import MotionTransformer
 from agents.policy import MotionPolicy
 from agents.protocols import IntArray, SequenceTask
 from agents.rollout.decoding import Decoding
-from agents.rollout.generation import Rollout, generate, sequence_seeds
+from agents.rollout.generation import Rollout, generate
+from esarm_env.core.seeds import sequence_seeds
 
 Env = gymnasium.Env[Any, Any]
 MakeEnv = Callable[..., Env]
@@ -60,7 +61,7 @@ def _greedy(policy: MotionPolicy, task: SequenceTask, utterances: list[int]) -> 
         chosen,
         condition=task.condition_of(chosen),
         decoding=Decoding(),
-        seeds=sequence_seeds(run=0, iteration=0, utterances=chosen, samples=zeros),
+        seeds=sequence_seeds(run_seed=0, iteration=0, utterances=chosen, samples=zeros),
     )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from agents.rollout.animation import roll_out_with
 from agents.weights import POLICY_FILE, load_policy
+from esarm_env.core.seeds import FirstSample
 from esarm_env.task.opening import open_task
 from reward.demonstrations import RankedDemonstrations, RollOut, collect
 from reward.plugins.learned import open_learned
@@ -83,8 +84,6 @@ def round_figures(rounds: list[RunFolder]) -> list[dict[str, dict[str, list[floa
 
 
 SAMPLES = 2  # of each utterance
-# Numbers of these roll-outs, away from those of the noise levels and of other samples.
-FIRST_SAMPLE = 20_000
 DISAGREEMENT_SHARE = 0.1
 
 
@@ -116,7 +115,7 @@ def find_hacked(
         seed=seed,
         temperature=1.0,
         iteration=iteration,
-        first_sample=FIRST_SAMPLE,
+        first_sample=FirstSample.HACKED,
     )
     truth = np.tile(reward.score(task.recorded(utterances)), SAMPLES)  # `collect`'s order
     outranking = reward.score(drawn.trajectories) > truth

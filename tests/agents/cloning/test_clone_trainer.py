@@ -18,7 +18,8 @@ from agents.cloning import CloneConfig, CloneTrainer, Demonstrations
 from agents.network.transformer import MotionTransformer
 from agents.protocols import FloatArray, IntArray, SequenceTask
 from agents.rollout.decoding import Decoding
-from agents.rollout.generation import generate, sequence_seeds
+from agents.rollout.generation import generate
+from esarm_env.core.seeds import sequence_seeds
 
 MakeTask = Callable[..., SequenceTask]
 Weights = dict[str, Tensor]
@@ -109,7 +110,7 @@ def test_a_clone_reproduces_the_demonstrations(task: SequenceTask) -> None:
         held_out,
         condition=task.condition_of(held_out),
         decoding=Decoding(),
-        seeds=sequence_seeds(run=0, iteration=0, utterances=held_out, samples=zeros),
+        seeds=sequence_seeds(run_seed=0, iteration=0, utterances=held_out, samples=zeros),
     )
     np.testing.assert_array_equal(written.tokens, task.demonstrations(held_out))
 

@@ -31,7 +31,7 @@ from agents.protocols import SequenceTask
 from agents.reinforce import SequenceReinforce
 from agents.rollout.decoding import Decoding
 from agents.rollout.episodes import write_episodes
-from agents.rollout.generation import sequence_seeds
+from esarm_env.core.seeds import sequence_seeds
 
 Env = gymnasium.Env[Any, Any]
 MakeEnv = Callable[..., Env]
@@ -178,7 +178,7 @@ def test_evaluation_pays_what_the_score_function_does(
     assert all(0 <= reward <= 1 for reward in rewards)
     if deterministic:
         rows = np.arange(3)
-        seeds = sequence_seeds(run=0, iteration=0, utterances=rows, samples=rows)
+        seeds = sequence_seeds(run_seed=0, iteration=0, utterances=rows, samples=rows)
         greedy = write_episodes(
             algorithm.model, algorithm.env, rows, decoding=Decoding(), seeds=seeds
         )

@@ -24,7 +24,6 @@ from agents.ppo import SequencePPO
 from agents.protocols import FloatArray, IntArray, SequenceTask
 from agents.reinforce import SequenceReinforce
 from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
-from agents.rollout.generation import occurrence_numbers
 
 Env = gymnasium.Env[Any, Any]
 MakeTask = Callable[..., SequenceTask]
@@ -609,12 +608,6 @@ def test_rounding_errors_are_no_advantages(
     batch = make_batch(1, 1, advantages=advantages, scores=scores)
     scaled = scaled_advantages(EpisodeBuffer.pack(batch))
     np.testing.assert_allclose(scaled.advantages, [kept, -kept], rtol=1e-6)
-
-
-def test_repeats_are_numbered_in_their_order() -> None:
-    """The number seeds the sample: two alike would write one sequence twice."""
-    assert occurrence_numbers(np.array([5, 3, 5, 5, 9, 3])).tolist() == [0, 0, 1, 2, 0, 1]
-    assert occurrence_numbers(np.array([], dtype=np.int64)).tolist() == []
 
 
 def test_spread_repeats_an_episodes_number_over_its_tokens(make_batch: MakeBatch) -> None:

@@ -16,7 +16,7 @@ from agents.rollout.generation import Generation, GenerationInputs, write
 
 
 @pytest.fixture
-def given(task: SequenceTask) -> GenerationInputs:
+def inputs(task: SequenceTask) -> GenerationInputs:
     """Return what four sequences of six tokens are written from."""
     utterances = np.arange(8, 12)
     noise = np.random.default_rng(0).random((3, 4, 6), dtype=np.float32)
