@@ -15,7 +15,7 @@ from esarm_env.core.errors import InputError
 
 
 def warn_renamed(old: str, new: str, *, stacklevel: int = 3) -> None:
-    """Warn that `old` is now called `new`."""
+    """Warn that `old` is now called `new`; by default the caller's caller is to blame."""
     warnings.warn(
         f"`{old}` is deprecated and goes with the next version; use `{new}`",
         DeprecationWarning,
@@ -29,7 +29,7 @@ def renamed_keys(
     *,
     prefix: str = "",
     silent: bool = False,
-    stacklevel: int = 3,
+    stacklevel: int = 2,
 ) -> dict[str, Any]:
     """Return a copy of `values` with old names replaced by new ones, in their order.
 
@@ -38,7 +38,7 @@ def renamed_keys(
         names: New name by old name.
         prefix: What messages put in front of a name, for instance `clone.`.
         silent: Whether to say nothing: what was saved by an older version is no mistake.
-        stacklevel: Of the warning; 3 blames the caller of the caller.
+        stacklevel: Whom the warning blames: 1 the caller, 2 the caller's caller, and so on.
 
     Raises:
         InputError: If a setting is given under both names.
@@ -53,7 +53,7 @@ def renamed_keys(
                     f"got {value!r} and {values[new]!r}"
                 )
             if not silent:
-                warn_renamed(prefix + name, prefix + new, stacklevel=stacklevel + 1)
+                warn_renamed(prefix + name, prefix + new, stacklevel=stacklevel + 2)
         made[new] = value
     return made
 
@@ -70,7 +70,7 @@ def moved(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
         if name not in homes:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         home, _, new = homes[name].partition(":")
-        warn_renamed(f"{module}.{name}", f"{home}.{new}", stacklevel=4)
+        warn_renamed(f"{module}.{name}", f"{home}.{new}")
         return getattr(import_module(home), new)
 
     return find
