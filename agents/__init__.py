@@ -14,6 +14,7 @@ from agents.network.session import PolicySession
 from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.policy import MotionPolicy
 from agents.ppo import SequencePPO
+from agents.registry import register_algorithm
 from agents.reinforce import SequenceReinforce
 from agents.rollout.animation import animate_utterances, roll_out_with
 from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
@@ -46,6 +47,7 @@ __all__ = [
     "animate_utterances",
     "load_policy",
     "policy_kwargs_of",
+    "register_algorithm",
     "roll_out_with",
     "save_policy",
 ]

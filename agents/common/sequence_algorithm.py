@@ -59,6 +59,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
     Attributes:
         scale_advantages: Whether advantages are divided by their root mean square before an update;
             set False where `compute_advantages` gives them their scale.
+        fixed_settings: Arguments of this class that a subclass sets itself, and does not take.
         rollout_buffer: The episodes of the last roll-out, or None; `batch` is a padded copy.
         reference: The frozen network of the divergence term.
         n_iterations: Iterations trained so far.
@@ -105,6 +106,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
     """
 
     scale_advantages: ClassVar[bool] = True
+    fixed_settings: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self,

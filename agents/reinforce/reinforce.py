@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from stable_baselines3.common.type_aliases import GymEnv
@@ -28,6 +28,10 @@ WHOLE = ""  # not None: saved as JSON, keys must be strings
 
 class SequenceReinforce(SequenceAlgorithm):
     """REINFORCE: one pass over the episodes, no value head; see `SequenceAlgorithm`."""
+
+    fixed_settings: ClassVar[frozenset[str]] = frozenset(
+        {"batch_size", "n_epochs", "vf_coef", "target_kl"}
+    )
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ from train.overoptimise.climb import ClimbTrainer
 from train.overoptimise.curve import Curve, OveroptimiseConfig, load_curve
 from train.run.loop import drive
 from train.stages.demonstrate import evenly
-from train.stages.improve import make_ppo
+from train.stages.improve import make_algorithm
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
@@ -131,7 +131,7 @@ class _Work:
             config = self.run.config.improve
             improve = dataclasses.replace(config, kl_coef=kl_coef, kl_target=0.0)
             trainer = ClimbTrainer(
-                make_ppo(self.env, self.clone, improve, seed=seed),
+                make_algorithm("ppo", self.env, self.clone, improve, seed=seed),
                 self.clone,
                 utterances=self.utterances,
                 config=self.config,

@@ -56,7 +56,7 @@ class ImproveConfig:
     """Reinforcement learning on the terminal reward.
 
     Attributes:
-        algorithms: Any of `ppo`, `reinforce`, each from the clone.
+        algorithms: Registered ones (`ppo`, `reinforce`, `grpo`, ...), each from the clone.
         reward: A registered reward (`learned`, `accuracy`, `lve`, `eve`, ...).
         iterations: Roll-outs and updates.
         n_episodes: Episodes per iteration.

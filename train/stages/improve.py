@@ -9,8 +9,7 @@ import numpy as np
 
 from agents.monitoring.hacking import RewardHackingCallback
 from agents.monitoring.held_out import HeldOut
-from agents.ppo import SequencePPO
-from agents.reinforce import SequenceReinforce
+from agents.registry import ALGORITHMS, takes
 from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
 from agents.weights import POLICY_FILE, load_policy, save_policy
@@ -32,34 +31,31 @@ def run_improve(run: RunFolder) -> dict[str, Any]:
     """Improve the clone with each configured algorithm; note the true errors along the way.
 
     Raises:
-        InputError: If a setting is not one of those there are.
+        InputError: If a setting is not one of those there are, or an algorithm is broken.
     """
-    unknown = [name for name in run.config.improve.algorithms if name not in ALGORITHMS]
-    if unknown:
-        raise InputError(
-            f"`improve.algorithms` must be among {', '.join(ALGORITHMS)}, got {unknown}"
-        )
+    for name in run.config.improve.algorithms:  # before hours of the first one
+        ALGORITHMS.load(name, setting="improve.algorithms")
     _check_choices(run.config.improve)
     return run.perform("improve", lambda folder: _improve_all(run, folder))
 
 
-def make_ppo(
-    env: SpeechAnimationEnv, clone: MotionTransformer, config: ImproveConfig, *, seed: int
+def make_algorithm(
+    name: str,
+    env: SpeechAnimationEnv,
+    clone: MotionTransformer,
+    config: ImproveConfig,
+    *,
+    seed: int,
 ) -> SequenceAlgorithm:
-    """Return PPO with the settings of `config`."""
-    common = _common(env, clone, config, seed)
-    more = {"batch_size": config.batch_size, "value_warmup": config.value_warmup}
-    return SequencePPO("MotionPolicy", env, **more, **common)
+    """Return the algorithm that is registered as `name`, with those settings that it takes.
 
-
-def make_reinforce(
-    env: SpeechAnimationEnv, clone: MotionTransformer, config: ImproveConfig, *, seed: int
-) -> SequenceAlgorithm:
-    """Return REINFORCE with the settings of `config`."""
-    return SequenceReinforce("MotionPolicy", env, **_common(env, clone, config, seed))
-
-
-ALGORITHMS = {"ppo": make_ppo, "reinforce": make_reinforce}
+    Raises:
+        InputError: If there is none of that name, or it cannot be imported.
+    """
+    kind = ALGORITHMS.load(name, setting="improve.algorithms")
+    own = {"batch_size": config.batch_size, "value_warmup": config.value_warmup}
+    taken = {setting: value for setting, value in own.items() if takes(kind, setting)}
+    return kind("MotionPolicy", env, **taken, **_common(env, clone, config, seed))
 
 
 CHOICES = {"stream_advantages": ("auto", "on", "off"), "alarm": ("off", "warn", "stop")}
@@ -101,7 +97,7 @@ def _improve_all(run: RunFolder, folder: Path) -> dict[str, Any]:
     clone = load_policy(run.stage("clone") / POLICY_FILE)
     summary: dict[str, Any] = {"reward": run.config.improve.reward}
     for name in run.config.improve.algorithms:
-        algorithm = ALGORITHMS[name](env, clone, run.config.improve, seed=run.config.seed)
+        algorithm = make_algorithm(name, env, clone, run.config.improve, seed=run.config.seed)
         trainer = ImproveTrainer(algorithm, clone, run)
         path = folder / name
         if not (path / POLICY_FILE).is_file():
