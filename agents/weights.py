@@ -17,6 +17,7 @@ from esarm_env.core.weights import load_module, save_weights
 POLICY_FILE = "policy.safetensors"
 CLONE_FOLDER = "clone"
 SHIPPED = "shipped"
+TASK_SIZES = ("n_tokens", "tokens_per_chunk", "window_dim", "condition_dim")  # not to be chosen
 
 
 def save_policy(
@@ -49,6 +50,37 @@ def load_policy(source: str | Path | None = None) -> MotionTransformer:
         return MotionTransformer(PolicyConfig(**sizes))
 
     return load_module(_policy_file(source), build, kind="policy")
+
+
+def network_sizes(model: MotionTransformer) -> dict[str, int]:
+    """Return every size of a network by name: all of `PolicyConfig` but the dropout."""
+    sizes: dict[str, int] = {k: v for k, v in asdict(model.config).items() if k != "dropout"}
+    return sizes
+
+
+def check_fits(clone: MotionTransformer | Mapping[str, Tensor], model: MotionTransformer) -> None:
+    """Check that the weights of `clone`, a network or a state dict, fit into `model`.
+
+    Raises:
+        InputError: If a size differs; of a state dict, whose number of heads nobody can see, if the
+            name or the shape of a tensor does.
+    """
+    if isinstance(clone, MotionTransformer):
+        found: Mapping[str, object] = network_sizes(clone)
+        wanted: Mapping[str, object] = network_sizes(model)
+    else:
+        found = {name: tuple(tensor.shape) for name, tensor in clone.items()}
+        wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    names = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
+    if names:
+        shown = [f"{n} {found.get(n, 'left out')} instead of {wanted.get(n)}" for n in names[:4]]
+        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+        remedy = "make the algorithm with `from_clone`, which takes the sizes over"
+        if any(name in TASK_SIZES for name in names):
+            remedy = "it was cloned for another tokenizer, corpus or observation"
+        raise InputError(
+            f"`clone` must have the sizes of the policy, got {', '.join(shown)}{more}; {remedy}"
+        )
 
 
 def _policy_file(source: str | Path | None) -> Path:

@@ -9,6 +9,7 @@ written, with all their results in place.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TensorDict
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
@@ -31,6 +32,7 @@ from agents.protocols import SequenceTask, find_in_env
 from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
 from agents.rollout.decoding import Decoding
 from agents.rollout.episodes import draw_utterances, write_episodes
+from agents.weights import check_fits
 from esarm_env.core.seeds import occurrence_numbers, sequence_seeds
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MotionPolicy": MotionPolicy}
     policy: MotionPolicy  # type: ignore[assignment]
     rollout_buffer: EpisodeBuffer | None  # type: ignore[assignment]
+    _has_random_reference = False  # of a fresh algorithm, until `warm_start`
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
         self._compiled: Forward | None = None
         self.n_iterations = 0
         self._untrained_timesteps = 0
+        self._has_random_reference = True
         super().__init__(
             policy,  # type: ignore[arg-type]
             env,
@@ -149,10 +153,30 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
             total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar
         )
 
-    def warm_start(self, weights: dict[str, Tensor]) -> None:
-        """Start from cloned `weights`, and keep a frozen copy as the reference of the KL term."""
+    def warm_start(self, clone: MotionTransformer | Mapping[str, Tensor]) -> None:
+        """Start from a cloned network, and keep a frozen copy as the reference of the KL term.
+
+        Args:
+            clone: The network, or its weights by name.
+
+        Raises:
+            InputError: If it has other sizes than the policy; the message names them.
+        """
+        check_fits(clone, self.model)
+        weights = clone.state_dict() if isinstance(clone, MotionTransformer) else dict(clone)
         self.model.load_state_dict(weights)
         self.reference.load_state_dict(weights)
+        self._has_random_reference = False
+
+    def set_parameters(
+        self,
+        load_path_or_dict: str | TensorDict,
+        exact_match: bool = True,
+        device: torch.device | str = "auto",
+    ) -> None:
+        """As Stable-Baselines3's; they hold the reference of the KL term, too."""
+        super().set_parameters(load_path_or_dict, exact_match, device)
+        self._has_random_reference = False
 
     def _setup_model(self) -> None:
         self._setup_lr_schedule()

@@ -6,13 +6,16 @@ says what its advantages are and what its policy loss is.
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 
@@ -35,10 +38,15 @@ from agents.common.update import (
 )
 from agents.faults import TrainingFault, names_of
 from agents.network.acceleration import PLAIN, Acceleration
+from agents.network.transformer import MotionTransformer
+from agents.weights import TASK_SIZES, load_policy, network_sizes
+from esarm_env.core.errors import InputError
 
 if TYPE_CHECKING:
     from agents.policy import MotionPolicy
     from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
+
+Self = TypeVar("Self", bound="SequenceAlgorithm")
 
 
 class SequenceAlgorithm(EpisodeAlgorithm):
@@ -171,6 +179,44 @@ class SequenceAlgorithm(EpisodeAlgorithm):
             _init_setup_model=_init_setup_model,
         )
 
+    @classmethod
+    def from_clone(
+        cls: type[Self],
+        clone: MotionTransformer | str | Path | None,
+        env: GymEnv | str,
+        *,
+        policy: str | type[MotionPolicy] = "MotionPolicy",
+        policy_kwargs: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> Self:
+        """Return an algorithm that starts from a cloned network and takes over all its sizes.
+
+        Args:
+            clone: A network; a policy file or a run folder (see `load_policy`); `"shipped"` or None
+                for the clone that ships with the package.
+            env: As of the class.
+            policy: As of the class.
+            policy_kwargs: As of the class, without `network`.
+            **settings: All others of the class.
+
+        Raises:
+            InputError: If `policy_kwargs` has sizes of its own, or the clone was made for another
+                tokenizer, corpus or observation than those of `env`.
+        """
+        given = dict(policy_kwargs or {})
+        if "network" in given:
+            raise InputError(
+                "`policy_kwargs` must leave `network` out beside a clone, which has sizes of its "
+                f"own, got {given['network']!r}"
+            )
+        network = clone if isinstance(clone, MotionTransformer) else load_policy(clone)
+        sizes = {k: v for k, v in network_sizes(network).items() if k not in TASK_SIZES}
+        # Dropout is for cloning; without it a policy that is saved says so.
+        given["network"] = {**sizes, "dropout": 0.0}
+        made = cls(policy, env, policy_kwargs=given, **settings)
+        made.warm_start(network)
+        return made
+
     def compute_advantages(self, batch: EpisodeBatch) -> EpisodeBatch:
         """Return `batch` with `advantages` and `returns`; see `EpisodeAlgorithm`.
 
@@ -218,6 +264,17 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         self.n_iterations += 1
         self._n_updates = self.n_iterations
         self._untrained_timesteps = 0
+
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        if self.kl_coef > 0 and self._has_random_reference:
+            warnings.warn(
+                f"`kl_coef` is {self.kl_coef} and nothing was cloned: the divergence is that from "
+                "the random weights the policy began with; make the algorithm with `from_clone`, "
+                "call `warm_start`, or set `kl_coef=0`",
+                stacklevel=4,
+            )
+            self._has_random_reference = False  # said once
+        return super()._setup_learn(*args, **kwargs)
 
     def _minibatches(
         self, buffer: EpisodeBuffer, rng: np.random.Generator

@@ -38,7 +38,8 @@ def test_the_sequence_algorithms_are_watched_on_the_task_of_their_environment(ti
     )
     callback = RewardHackingCallback(held_out, every=1)
     settings = {"n_episodes": 4, "samples_per_utterance": 2, "seed": 0, "learning_rate": 0.0}
-    model = SequencePPO("MotionPolicy", env, policy_kwargs={"network": NETWORK}, **settings)
+    settings |= {"policy_kwargs": {"network": NETWORK}, "kl_coef": 0.0}
+    model = SequencePPO("MotionPolicy", env, **settings)
     model.learn(1, callback=callback)
     first, second = callback.history
     assert set(first.gold) == {"lve", "eve"}

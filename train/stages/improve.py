@@ -55,7 +55,7 @@ def make_algorithm(
     kind = ALGORITHMS.load(name, setting="improve.algorithms")
     own = {"batch_size": config.batch_size, "value_warmup": config.value_warmup}
     taken = {setting: value for setting, value in own.items() if takes(kind, setting)}
-    return kind("MotionPolicy", env, **taken, **_common(env, clone, config, seed))
+    return kind.from_clone(clone, env, **taken, **_common(env, config, seed))
 
 
 CHOICES = {"stream_advantages": ("auto", "on", "off"), "alarm": ("off", "warn", "stop")}
@@ -69,11 +69,7 @@ def _check_choices(config: ImproveConfig) -> None:
             raise InputError(f"`improve.{name}` must be {rule}, got {value!r}")
 
 
-def _common(
-    env: SpeechAnimationEnv, clone: MotionTransformer, config: ImproveConfig, seed: int
-) -> dict[str, Any]:
-    sizes = clone.config
-    network = {"n_layers": sizes.n_layers, "n_heads": sizes.n_heads, "width": sizes.width}
+def _common(env: SpeechAnimationEnv, config: ImproveConfig, seed: int) -> dict[str, Any]:
     return {
         "learning_rate": config.learning_rate,
         "n_episodes": config.n_episodes,
@@ -83,7 +79,6 @@ def _common(
         "temperature": config.temperature,
         "stream_advantages": _by_stream(env, config.stream_advantages),
         "seed": seed,
-        "policy_kwargs": {"network": {**network, "dropout": 0.0}},
     }
 
 
