@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from esarm_env.envs.sampling import Sampling
     from esarm_env.envs.scalar import SpeechAnimationEnv
     from esarm_env.envs.vector import SpeechAnimationVectorEnv
-    from esarm_env.evaluation import evaluate, make_evaluation_env
+    from esarm_env.evaluation import Evaluation, evaluate, make_evaluation_env
     from esarm_env.sb3 import make_sb3_vec_env
     from esarm_env.task.opening import open_task
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Evaluation": "evaluation",
     "Sampling": "envs.sampling",
     "SpeechAnimationEnv": "envs.scalar",
     "SpeechAnimationVectorEnv": "envs.vector",
@@ -47,6 +48,7 @@ __all__ = [
     "EMOTIONS",
     "Animator",
     "Corpus",
+    "Evaluation",
     "InputError",
     "MissingExtraError",
     "MotionTokenizer",
