@@ -2,8 +2,14 @@
 
 Roll-outs go through the KV cache, and episodes are scored in one batch when they end. What differs
 from SB3's manners: `num_timesteps` counts tokens, and a roll-out ends with the last token of
-`n_episodes` episodes. `callback.on_step()` is called once per token column, after the episodes are
-written, with all their results in place.
+`n_episodes` episodes.
+
+Callbacks are called after the episodes are written, as if the environments had played them just
+now: `on_step()` once per step of the `VecEnv`, which is one token in each environment, with
+`rewards`, `dones` and `infos` among the `locals`, and all episodes as `batch`. With one environment
+a call is a token, so `EvalCallback(eval_freq=5_000)` evaluates every 5,000 tokens and
+`CheckpointCallback(save_freq=5_000)` saves as often; with more, divide by their number, as with
+every algorithm of SB3.
 """
 
 from __future__ import annotations
@@ -31,7 +37,12 @@ from agents.policy import MotionPolicy
 from agents.protocols import SequenceTask, find_in_env
 from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
 from agents.rollout.decoding import Decoding
-from agents.rollout.episodes import draw_utterances, write_episodes
+from agents.rollout.episodes import (
+    draw_utterances,
+    episode_info,
+    vec_env_steps,
+    write_episodes,
+)
 from agents.weights import check_fits
 from esarm_env.core.seeds import occurrence_numbers, sequence_seeds
 
@@ -245,10 +256,11 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
         except TrainingFault as fault:
             raise self._located(fault) from fault
         self.rollout_buffer = EpisodeBuffer.pack(batch)
-        for active in batch.inside.sum(axis=0):
-            self.num_timesteps += int(active)
-            self._untrained_timesteps += int(active)
-            callback.update_locals(locals())
+        callback.update_locals({"self": self, "env": env, "batch": batch})
+        for rewards, dones, infos in vec_env_steps(batch, n_envs=env.num_envs):
+            self.num_timesteps += len(dones)
+            self._untrained_timesteps += len(dones)
+            callback.update_locals({"rewards": rewards, "dones": dones, "infos": infos})
             if not callback.on_step():
                 return False
         self._note_episodes(batch)
@@ -294,5 +306,4 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
 
     def _note_episodes(self, batch: EpisodeBatch) -> None:
         assert self.ep_info_buffer is not None, "made by learn"
-        for score, length in zip(batch.scores.tolist(), batch.lengths.tolist(), strict=True):
-            self.ep_info_buffer.append({"r": score, "l": length, "t": 0.0})
+        self.ep_info_buffer.extend(episode_info(batch, number) for number in range(len(batch)))
