@@ -58,19 +58,20 @@ def renamed_keys(
     return made
 
 
-def moved(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+def moved(module: str, homes: Mapping[str, str], *, stacklevel: int = 3) -> Callable[[str], Any]:
     """Return a module's `__getattr__` that warns and takes names from their new places.
 
     Args:
         module: Name of the module that they have left.
         homes: `package.module:NAME` by old name; the warning names it.
+        stacklevel: One more where a `__getattr__` of the module's own calls this one.
     """
 
     def find(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         home, _, new = homes[name].partition(":")
-        warn_renamed(f"{module}.{name}", f"{home}.{new}")
+        warn_renamed(f"{module}.{name}", f"{home}.{new}", stacklevel=stacklevel)
         return getattr(import_module(home), new)
 
     return find

@@ -59,6 +59,7 @@ def test_a_name_that_has_moved_is_found_in_its_new_place() -> None:
         ("from train.policies import load_policy", "agents.load_policy"),
         ("from train.policies import animate_utterances", "agents.animate_utterances"),
         ("from train.policies import roll_out_with", "agents.roll_out_with"),
+        ("from reward import Demonstrations", "reward.RankedDemonstrations"),
     ],
 )
 def test_old_places_still_give_their_names_and_warn(statement: str, new: str) -> None:
@@ -97,3 +98,11 @@ def test_a_name_that_the_package_has_not_is_an_attribute_error() -> None:
     """`hasattr` and `from esarm_env import typo` rely on it."""
     with pytest.raises(AttributeError, match=re.escape("'esarm_env' has no attribute 'typo'")):
         esarm_env.typo  # noqa: B018
+
+
+def test_the_old_name_of_recorded_tokens_still_works(tiny_task) -> None:
+    """One letter less than `demonstrations`, which is another method."""
+    with pytest.warns(DeprecationWarning, match=re.escape("AnimationTask.recorded_tokens")) as seen:
+        tokens = tiny_task.demonstration(3)
+    assert seen[0].filename == __file__
+    assert tokens.tolist() == tiny_task.recorded_tokens(3).tolist()
