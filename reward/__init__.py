@@ -81,7 +81,7 @@ __all__ = [
 ]
 
 
-_old_name = moved(__name__, {"Demonstrations": "reward:RankedDemonstrations"}, stacklevel=4)
+_old_name = moved(__name__, {"Demonstrations": "reward:RankedDemonstrations"})
 
 
 def __getattr__(name: str) -> Any:

@@ -190,6 +190,10 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
         self._has_random_reference = False
 
     def _setup_model(self) -> None:
+        # Of a file that an older version saved.
+        for old, new in self.renamed_settings.items():
+            if old in self.__dict__:
+                self.__dict__[new] = self.__dict__.pop(old)
         self._setup_lr_schedule()
         self.acceleration.check_for(self.device)
         self._check_env()

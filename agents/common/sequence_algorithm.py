@@ -40,12 +40,14 @@ from agents.faults import TrainingFault, names_of
 from agents.network.acceleration import PLAIN, Acceleration
 from agents.network.transformer import MotionTransformer
 from agents.weights import TASK_SIZES, load_policy, network_sizes
+from esarm_env.core.deprecation import renamed_arguments, renamed_attribute
 from esarm_env.core.errors import InputError
 
 if TYPE_CHECKING:
     from agents.policy import MotionPolicy
     from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
 
+RENAMED = {"batch_size": "batch_tokens", "kl_target": "reference_kl_target"}
 Self = TypeVar("Self", bound="SequenceAlgorithm")
 
 
@@ -71,14 +73,14 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         rollout_buffer: The episodes of the last roll-out, or None; `batch` is a padded copy.
         reference: The frozen network of the divergence term.
         n_iterations: Iterations trained so far.
-        kl_coef: The coefficient in force; `kl_target` changes it after every iteration.
+        kl_coef: The coefficient in force; `reference_kl_target` changes it after every iteration.
 
     Args:
         policy: `"MotionPolicy"` or a subclass of it.
         env: `ESARM-v0`, wrapped or vectorised in this process.
         learning_rate: Of AdamW; a schedule gets the remaining progress (1 to 0).
         n_episodes: Episodes per iteration.
-        batch_size: Tokens per minibatch: a minibatch holds whole episodes of similar length, and
+        batch_tokens: Tokens per minibatch: a minibatch holds whole episodes of similar length, and
             their number times the longest is at most this (an episode that is longer is a
             minibatch of its own). None puts all episodes into one.
         n_epochs: Passes over an iteration's episodes.
@@ -89,8 +91,8 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         max_grad_norm: Gradients are clipped to this norm.
         kl_coef: Weight of the mean divergence per token from the reference (warm start); 0 also
             saves the reference's forward pass, and leaves `train/kl` out of the log.
-        kl_target: Divergence per token, in nats, that `kl_coef` is adapted to; None keeps it fixed.
-            See `adapted_kl_coef`.
+        reference_kl_target: Divergence per token from the reference, in nats, that `kl_coef` is
+            adapted to; None keeps it fixed. See `adapted_kl_coef`.
         target_kl: Where a minibatch's `approx_kl` from the policy that wrote the episodes is over
             1.5 times this, the rest of the iteration's minibatches is skipped; None skips none.
         loss_mean: `"token"` or `"sequence"`, how all losses are averaged; see `mean_of_tokens`.
@@ -115,7 +117,12 @@ class SequenceAlgorithm(EpisodeAlgorithm):
 
     scale_advantages: ClassVar[bool] = True
     fixed_settings: ClassVar[frozenset[str]] = frozenset()
+    renamed_settings: ClassVar[dict[str, str]] = RENAMED
 
+    batch_size = renamed_attribute("batch_size", "batch_tokens")
+    kl_target = renamed_attribute("kl_target", "reference_kl_target")
+
+    @renamed_arguments(**RENAMED)
     def __init__(
         self,
         policy: str | type[MotionPolicy],
@@ -123,7 +130,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         *,
         learning_rate: float | Schedule = 1e-4,
         n_episodes: int = 64,
-        batch_size: int | None = 2048,
+        batch_tokens: int | None = 2048,
         n_epochs: int = 1,
         gamma: float = 1.0,
         gae_lambda: float = 1.0,
@@ -131,7 +138,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         vf_coef: float = 0.5,
         max_grad_norm: float = 1.0,
         kl_coef: float = 0.3,
-        kl_target: float | None = None,
+        reference_kl_target: float | None = None,
         target_kl: float | None = None,
         loss_mean: str = "token",
         samples_per_utterance: int = 4,
@@ -148,14 +155,18 @@ class SequenceAlgorithm(EpisodeAlgorithm):
     ) -> None:
         """Set up the policy and, if `env` is given, find its task and its score function."""
         check_episodes(n_episodes=n_episodes, samples_per_utterance=samples_per_utterance)
-        check_counts(n_epochs=n_epochs, batch_size=1 if batch_size is None else batch_size)
+        check_counts(n_epochs=n_epochs, batch_tokens=1 if batch_tokens is None else batch_tokens)
         check_temperature(temperature)
         check_shares(gamma=gamma, gae_lambda=gae_lambda)
         check_divergence(
-            kl_coef=kl_coef, kl_target=kl_target, target_kl=target_kl, loss_mean=loss_mean
+            kl_coef=kl_coef,
+            reference_kl_target=reference_kl_target,
+            target_kl=target_kl,
+            loss_mean=loss_mean,
         )
-        self.batch_size, self.n_epochs, self.loss_mean = batch_size, n_epochs, loss_mean
-        self.kl_coef, self.kl_target, self.target_kl = kl_coef, kl_target, target_kl
+        self.batch_tokens, self.n_epochs, self.loss_mean = batch_tokens, n_epochs, loss_mean
+        self.kl_coef, self.target_kl = kl_coef, target_kl
+        self.reference_kl_target = reference_kl_target
         super().__init__(
             policy,
             env,
@@ -259,8 +270,9 @@ class SequenceAlgorithm(EpisodeAlgorithm):
                 break
         means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
         self._log(means, rows)
-        if self.kl_target is not None and not self.is_warming_up:
-            self.kl_coef = adapted_kl_coef(self.kl_coef, kl=means["kl"], kl_target=self.kl_target)
+        target = self.reference_kl_target
+        if target is not None and not self.is_warming_up:
+            self.kl_coef = adapted_kl_coef(self.kl_coef, kl=means["kl"], target=target)
         self.n_iterations += 1
         self._n_updates = self.n_iterations
         self._untrained_timesteps = 0
@@ -280,7 +292,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         self, buffer: EpisodeBuffer, rng: np.random.Generator
     ) -> Iterator[EpisodeBatch]:
         for _ in range(self.n_epochs):
-            yield from buffer.minibatches(self.batch_size, rng=rng)
+            yield from buffer.minibatches(self.batch_tokens, rng=rng)
 
     def _log(self, means: dict[str, float], rows: list[dict[str, float]]) -> None:
         assert self.rollout_buffer is not None, "`train` has updated on it"

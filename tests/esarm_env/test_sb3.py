@@ -388,7 +388,7 @@ def test_observations_may_be_normalised(make_env_of: Callable[..., VecEnv]) -> N
 def test_our_sequence_algorithm_takes_it(make_env_of: Callable[..., VecEnv]) -> None:
     """It writes whole utterances, and asks the environment for task, utterances and scores."""
     network = {"network": {"n_layers": 1, "n_heads": 2, "width": 16, "dropout": 0.0}}
-    settings = {"policy_kwargs": network, "n_episodes": 4, "batch_size": 128, "kl_coef": 0.0}
+    settings = {"policy_kwargs": network, "n_episodes": 4, "batch_tokens": 128, "kl_coef": 0.0}
     model = SequencePPO("MotionPolicy", make_env_of(2), seed=0, **settings)
     model.learn(1)
     assert model.num_timesteps >= 4 * 20

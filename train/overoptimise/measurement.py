@@ -129,7 +129,7 @@ class _Work:
     def climb(self, folder: Path, *, kl_coef: float, seed: int) -> tuple[Curve, list[str]]:
         if not (folder / CURVE_FILE).is_file():
             config = self.run.config.improve
-            improve = dataclasses.replace(config, kl_coef=kl_coef, kl_target=0.0)
+            improve = dataclasses.replace(config, kl_coef=kl_coef, reference_kl_target=0.0)
             trainer = ClimbTrainer(
                 make_algorithm("ppo", self.env, self.clone, improve, seed=seed),
                 self.clone,

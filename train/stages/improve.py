@@ -53,7 +53,7 @@ def make_algorithm(
         InputError: If there is none of that name, or it cannot be imported.
     """
     kind = ALGORITHMS.load(name, setting="improve.algorithms")
-    own = {"batch_size": config.batch_size, "value_warmup": config.value_warmup}
+    own = {"batch_tokens": config.batch_tokens, "value_warmup": config.value_warmup}
     taken = {setting: value for setting, value in own.items() if takes(kind, setting)}
     return kind.from_clone(clone, env, **taken, **_common(env, config, seed))
 
@@ -75,7 +75,7 @@ def _common(env: SpeechAnimationEnv, config: ImproveConfig, seed: int) -> dict[s
         "n_episodes": config.n_episodes,
         "samples_per_utterance": config.samples_per_utterance,
         "kl_coef": config.kl_coef,
-        "kl_target": config.kl_target or None,
+        "reference_kl_target": config.reference_kl_target or None,
         "temperature": config.temperature,
         "stream_advantages": _by_stream(env, config.stream_advantages),
         "seed": seed,

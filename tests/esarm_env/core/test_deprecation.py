@@ -22,7 +22,7 @@ def test_an_old_name_is_replaced_in_its_place_and_warned_of() -> None:
         "`clone.batch_size` is deprecated and goes with the next version; use `clone.batch_tokens`"
     )
     with pytest.warns(DeprecationWarning, match=re.escape(rule)) as caught:
-        made = renamed_keys({"a": 1, "batch_size": 2, "b": 3}, NAMES, prefix="clone.", stacklevel=1)
+        made = renamed_keys({"a": 1, "batch_size": 2, "b": 3}, NAMES, prefix="clone.")
     assert list(made.items()) == [("a", 1), ("batch_tokens", 2), ("b", 3)]
     assert caught[0].filename == __file__, "the caller is to blame, not us"
 
