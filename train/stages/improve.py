@@ -53,8 +53,13 @@ def make_algorithm(
         InputError: If there is none of that name, or it cannot be imported.
     """
     kind = ALGORITHMS.load(name, setting="improve.algorithms")
-    own = {"batch_tokens": config.batch_tokens, "value_warmup": config.value_warmup}
-    taken = {setting: value for setting, value in own.items() if takes(kind, setting)}
+    own: dict[str, Any] = {
+        "batch_tokens": config.batch_tokens,
+        "value_warmup": config.value_warmup,
+    }
+    taken: dict[str, Any] = {
+        setting: value for setting, value in own.items() if takes(kind, setting)
+    }
     return kind.from_clone(clone, env, **taken, **_common(env, config, seed))
 
 
