@@ -10,6 +10,7 @@ from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor
+from torch.distributions import Categorical, Distribution
 
 from agents.network.session import PolicySession
 from agents.network.transformer import MotionTransformer, PolicyConfig
@@ -109,7 +110,8 @@ class MotionPolicy(BasePolicy):
             logits, _ = session.step(chunk, obs["last_tokens"][:, -1].long())
             tokens = logits.argmax(-1)
             if not deterministic:
-                tokens = torch.distributions.Categorical(logits=logits).sample()
+                choices: Distribution = Categorical(logits=logits)
+                tokens = choices.sample()
         actions = tokens.cpu().numpy()
         return (actions[0] if single else actions), (session,)
 

@@ -81,4 +81,5 @@ def rank_correlation(scores: FloatArray, targets: FloatArray) -> FloatArray:
     second -= second.mean(axis=1, keepdims=True)
     size = np.sqrt(np.square(first).sum(axis=1) * np.square(second).sum(axis=1))
     product = (first * second).sum(axis=1)
-    return np.divide(product, size, out=np.zeros_like(product), where=size > 0).astype(np.float32)
+    found = np.divide(product, size, out=np.zeros_like(product), where=size > 0)
+    return np.asarray(found, dtype=np.float32)

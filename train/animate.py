@@ -115,7 +115,7 @@ class SpeechAnimator:
         return crossfade(motions, begins * step)[: len(features)]
 
     def _context(self, features: FloatArray) -> int:
-        per_chunk = features.shape[1] * self._tokenizer.frames_per_chunk
+        per_chunk: int = features.shape[1] * self._tokenizer.frames_per_chunk
         return (self._policy.config.window_dim // per_chunk - 1) // 2
 
     def _write(

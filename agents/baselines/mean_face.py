@@ -40,4 +40,5 @@ class MeanFace:
 
 def _mean(parts: list[FloatArray]) -> FloatArray:
     # float32 sums drift by a percent over a million frames.
-    return np.concatenate(parts).mean(axis=0, dtype=np.float64).astype(np.float32)
+    mean: FloatArray = np.concatenate(parts).mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean

@@ -243,7 +243,7 @@ class CloneTrainer:
         logits, _ = self.model(windows, condition, seen)
         loss = cross_entropy(logits, tokens, smoothing=config.label_smoothing)
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self._optimizer.step()
         return loss.item(), share

@@ -162,7 +162,7 @@ class StepWeights:
     def _rotate(self, part: Tensor, rotation: Tensor) -> None:
         """Rotate queries and keys (B, 2 H) in place."""
         exact = part.to(self._exact)
-        torch.view_as_complex(exact.unflatten(1, (-1, 2))).mul_(rotation)
+        torch.view_as_complex(torch.unflatten(exact, 1, (-1, 2))).mul_(rotation)
         if exact is not part:
             part.copy_(exact)
 

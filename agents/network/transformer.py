@@ -55,7 +55,9 @@ def causal_attention(qkv: Tensor, rotation: Rotation, *, dropout: float = 0.0) -
     """
     plain = qkv.device.type == "cpu" and qkv.dtype in (torch.float32, torch.float64)
     if plain and dropout == 0 and not torch.compiler.is_compiling():
-        mixed: Tensor = _BlockwiseAttention.apply(qkv, *rotation)
+        mixed: Tensor = _BlockwiseAttention.apply(  # type: ignore[no-untyped-call]  # by torch
+            qkv, *rotation
+        )
         return mixed
     q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, A, L, D)
     q, k = rotate(q, rotation).to(v.dtype), rotate(k, rotation).to(v.dtype)
@@ -196,7 +198,8 @@ class Block(nn.Module):
         mixed = causal_attention(qkv, rotation, dropout=dropout)
         x = x + self.dropout(self.to_output(mixed))
         hidden = functional.gelu(self.expand(self.norm_feedforward(x)))
-        return x + self.dropout(self.contract(hidden))
+        further: Tensor = self.dropout(self.contract(hidden))
+        return x + further
 
 
 class MotionTransformer(nn.Module):
@@ -231,7 +234,8 @@ class MotionTransformer(nn.Module):
         """Return each chunk's input (B, C, H) from windows (B, C, W) and condition (B, D)."""
         style = self.style(condition)[:, None].expand(-1, windows.shape[1], -1)
         streams = torch.cat([style, self.content(windows), self.emotion(windows)], dim=-1)
-        return self.mix(streams)
+        mixed: Tensor = self.mix(streams)
+        return mixed
 
     def forward(self, windows: Tensor, condition: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (B, L, K) and values (B, L) of whole sequences in one pass.
@@ -268,7 +272,8 @@ class MotionTransformer(nn.Module):
         row = (slots - 1) % n_slots * self.config.n_tokens + previous
         start = n_slots * self.config.n_tokens
         token: Tensor = self.to_token_input(torch.where(previous < 0, start, row))
-        return token + self.to_slot_input(slots)
+        slot: Tensor = self.to_slot_input(slots)
+        return token + slot
 
     def _heads(self, x: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.norm(x)

@@ -114,7 +114,7 @@ class Generation:
         """Write all tokens with one recorded step (CUDA graph), which counts for itself."""
         step = torch.zeros(1, dtype=torch.long, device=self.tokens.device)
         # What warming up and recording write is written again: step 0 starts from nothing.
-        side = torch.cuda.Stream()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # by torch
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(_WARM_UP_STEPS):

@@ -88,7 +88,7 @@ class ExpectedErrors:
     def _chunk_means(self, per_frame: Tensor, n_frames: int) -> Tensor:
         """Average (..., T) over the counted frames of each chunk, shape (..., C)."""
         counted = (torch.arange(per_frame.shape[-1]) < n_frames).float()
-        sums = (per_frame * counted).unflatten(-1, (-1, self._step)).sum(-1)
+        sums = torch.unflatten(per_frame * counted, -1, (-1, self._step)).sum(-1)
         return sums / counted.view(-1, self._step).sum(-1).clamp(min=1)
 
 

@@ -172,7 +172,7 @@ class ConsensusMember(nn.Module):
             inside: Shape (B, C), bool, chunks that are not padding.
         """
         heard = self._hear(audio, condition)  # (B, C, H)
-        frames = motion.unflatten(-1, (self.frames, N_CHANNELS))
+        frames = torch.unflatten(motion, -1, (self.frames, N_CHANNELS))
         parts = [stream(heard, frames) for stream in self.streams]
         errors = torch.stack([error for error, _ in parts], dim=-1)
         # What is imagined is for the errors to shape, not for telling recordings from samples.

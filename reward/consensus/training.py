@@ -114,7 +114,7 @@ class ConsensusTrainer(ResumableTrainer):
         samples, n_chunks = self._train.samples, self._train.n_chunks
         inside = torch.arange(samples.motion.shape[2]) < n_chunks[:, None]  # (N, C)
         typical = samples.motion[:_TYPICAL_UTTERANCES, 0][inside[:_TYPICAL_UTTERANCES]].float()
-        chunks = typical.unflatten(-1, (self.model.frames, -1))
+        chunks = torch.unflatten(typical, -1, (self.model.frames, -1))
         errors = ExpectedErrors(task)
         self.model.calibrate(errors.planes, chunks)
         means = samples.errors.sum(dim=2) / n_chunks[:, None, None]  # (N, K, S)

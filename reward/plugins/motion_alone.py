@@ -154,7 +154,7 @@ class LivelinessReward:
             np.minimum(1, speeds[REGIONS.index(name)] / reference)
             for name, reference in self.references.items()
         ]
-        return np.nan_to_num(np.mean(shares, axis=0), nan=1.0).astype(np.float32)
+        return np.asarray(np.nan_to_num(np.mean(shares, axis=0), nan=1.0), dtype=np.float32)
 
     def _speeds(self, motion: FloatArray, utterances: IntArray) -> npt.NDArray[np.float64]:
         """Return the speed in mm/s of each region (R, N); nan where it cannot be told."""

@@ -115,7 +115,8 @@ class RewardTransformer(nn.Module):
         else:
             inside = torch.arange(motion.shape[1]) < n_chunks[:, None]
             raw = (per_chunk * inside).sum(1) / n_chunks
-        return (raw - self.offset) / self.scale
+        standardised: Tensor = (raw - self.offset) / self.scale
+        return standardised
 
     def score_members(self, batch: ChunkBatch) -> Tensor:
         """Return standardised scores as of an ensemble of one, shape (1, B, 1)."""

@@ -147,8 +147,9 @@ class PairTable:
 
     def truth_above(self, origin: str, others: BoolArray) -> BoolArray:
         """Return which pairs have ground truth of `origin` above one of `others` (N,)."""
-        made = self.demonstrations.making.origin[self.better] == origin
-        return self.of_kind(GROUND_TRUTH) & made & others[self.worse]
+        made: BoolArray = self.demonstrations.making.origin[self.better] == origin
+        above: BoolArray = self.of_kind(GROUND_TRUTH) & made & others[self.worse]
+        return above
 
     @staticmethod
     def _over(values: FloatArray, pairs: OrderedPairs, rows: IntArray) -> DoubleArray:

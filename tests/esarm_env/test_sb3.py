@@ -221,7 +221,7 @@ def test_attributes_are_found_behind_all_wrappers(
     assert env.get_attr("render_mode") == [None] * 3
     assert env.has_attr("action_masks")
     assert not env.has_attr("compute_reward")
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match="compute_reward"):
         env.get_attr("compute_reward")
     env.set_attr("note", "mine")
     assert env.get_attr("note", indices=range(2)) == ["mine", "mine"]

@@ -151,7 +151,7 @@ def test_held_out_are_the_families_not_trained_on(recipe, families, some_held_ou
 
 def refused(arguments, capsys):
     """Run a command that must fail with exit code 2; return its one line."""
-    with pytest.raises(SystemExit) as stop:
+    with pytest.raises(SystemExit, match=r"^2$") as stop:
         main(["reward-report", *(str(argument) for argument in arguments)])
     assert stop.value.code == 2
     lines = capsys.readouterr().err.strip().splitlines()

@@ -297,7 +297,7 @@ def _ratio(rows: Sequence[Row], mode: str) -> float | None:
         return None
     # Turn by turn: what slowed both down in a turn is no difference between them.
     turns = zip(both["native"], both["sync"], strict=True)
-    return statistics.median(ours / theirs for ours, theirs in turns)
+    return float(statistics.median(ours / theirs for ours, theirs in turns))
 
 
 def _bar(name: str, value: float, bar: float) -> dict[str, Any]:

@@ -138,9 +138,10 @@ class ClimbTrainer(WarmStarted):
 def members_of(env: SpeechAnimationEnv) -> Callable[[Trajectories], FloatArray] | None:
     """Return what scores with each member of the reward's ensemble, (M, N); None without two."""
     for function in getattr(env.reward_function, "functions", {}).values():
-        members: Callable[[Trajectories], FloatArray] | None
-        members = getattr(function, "score_members", None)
-        if members is not None and len(members(_one_recording(env))) > 1:
+        if not hasattr(function, "score_members"):
+            continue
+        members: Callable[[Trajectories], FloatArray] = function.score_members
+        if len(members(_one_recording(env))) > 1:
             return members
     return None
 

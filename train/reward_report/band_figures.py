@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -16,8 +16,7 @@ from agents.rollout.animation import roll_out_with
 from agents.weights import POLICY_FILE, load_policy
 from reward.demonstrations import RECONSTRUCTION, RECORDING, RankedDemonstrations, collect
 from reward.report import STREAM_OF_ERROR, UNKNOWN, Triple, best_of_n, kendall_tau_b, spearman_rho
-from train.reward_report.inputs import ALL, ReportInputs
-from train.reward_report.scorers import CEILING, REWARD, ReportScorers
+from train.reward_report.inputs import ALL, CEILING, REWARD, ReportInputs, ReportScorers
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray, IntArray
@@ -29,7 +28,10 @@ ORACLE = "the true error itself"
 _MEASURES = {"tau": kendall_tau_b, "rho": spearman_rho}
 
 # By scorer and head (`total score`, `own head`), then by error.
-ByScorer = dict[str, dict[str, dict[str, Triple]]]
+_T = TypeVar("_T")
+_Nested = dict[str, dict[str, dict[str, _T]]]
+ByScorer = _Nested[Triple]
+_Key = tuple[str, str, str]  # the same, flat
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,9 @@ class Selection:
     """
 
     n: tuple[int, ...]
-    errors: dict[str, dict[str, dict[str, tuple[Triple, ...]]]]
+    errors: _Nested[tuple[Triple, ...]]
     change: ByScorer
-    relative: dict[str, dict[str, dict[str, tuple[Triple, ...]]]]
+    relative: _Nested[tuple[Triple, ...]]
     of_ceiling: ByScorer
 
 
@@ -122,7 +124,7 @@ def selection(study: ReportInputs, *, group: str = ALL) -> Selection:
     )
 
 
-def _columns(study: ReportInputs, rows: IntArray) -> dict[tuple[str, str, str], FloatArray]:
+def _columns(study: ReportInputs, rows: IntArray) -> dict[_Key, FloatArray]:
     """Return scores at `rows` (U, K) by scorer, head and error."""
     columns = {}
     for name in study.names:
@@ -134,7 +136,7 @@ def _columns(study: ReportInputs, rows: IntArray) -> dict[tuple[str, str, str], 
 
 
 def _share_of_ceiling(
-    study: ReportInputs, key: tuple[str, str, str], values: dict, places: IntArray, *, sign: int
+    study: ReportInputs, key: _Key, values: dict[_Key, DoubleArray], places: IntArray, *, sign: int
 ) -> Triple:
     """Return the mean of one scorer's values as a share of the ceiling's, by the same head.
 
@@ -150,9 +152,9 @@ def _share_of_ceiling(
     return study.resampler.ratio(ours, bound, places)
 
 
-def _nested(flat: dict) -> dict:
+def _nested(flat: dict[_Key, _T]) -> _Nested[_T]:
     """Return {(scorer, head, error): x} as {scorer: {head: {error: x}}}."""
-    nested: dict = {}
+    nested: _Nested[_T] = {}
     for (name, head, error), value in flat.items():
         nested.setdefault(name, {}).setdefault(head, {})[error] = value
     return nested

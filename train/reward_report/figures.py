@@ -36,9 +36,16 @@ from train.reward_report.band_figures import (
     outlook,
     selection,
 )
-from train.reward_report.inputs import ALL, ReportInputs, n_blocks, speaker_groups
+from train.reward_report.inputs import (
+    ALL,
+    REWARD,
+    ReportInputs,
+    ReportScorers,
+    n_blocks,
+    speaker_groups,
+)
 from train.reward_report.pair_figures import PairFigures, ProbeFigures, pair_figures, probe_figures
-from train.reward_report.scorers import REWARD, ReportScorers, open_judges
+from train.reward_report.scorers import open_judges
 from train.reward_report.trust_figures import Agreement, Trust, agreement, trust
 from train.run.loop import progress_track
 from train.stages.demonstrate import evenly

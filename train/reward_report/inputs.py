@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from train.reward_report.animations import ReportAnimations, ReportSettings
 
 BLOCK = 512
+# Those who score, as the tables name them.
+REWARD, CEILING, PAPER = "reward", "ceiling", "paper's recipe"
+LIKELIHOOD, JERK, SYNCHRONY = "log-likelihood", "minus jerk", "synchrony"
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,7 @@ from reward.demonstrations import RECONSTRUCTION, RECORDING, motions_of, requant
 from reward.demonstrations.order import ACROSS, EPSILON, GROUND_TRUTH
 from reward.report import FAMILY_PROBES, PLAIN_PROBES, STREAM_OF_ERROR, PairCell, PairTable, Triple
 from train.reward_report.animations import TOLD_APART
-from train.reward_report.inputs import ReportInputs, Scored
-from train.reward_report.scorers import REWARD, ReportScorers
+from train.reward_report.inputs import REWARD, ReportInputs, ReportScorers, Scored
 
 if TYPE_CHECKING:
     from esarm_env.core.types import BoolArray, FloatArray, IntArray

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from esarm_env.core.cache import new_file
 from reward.report import STREAM_OF_ERROR, Triple
 from train.reward_report.band_figures import BEST, CLONE, NOISE, ORACLE, OWN, POLICY, TRUTH, Point
-from train.reward_report.inputs import ALL
-from train.reward_report.scorers import (
+from train.reward_report.inputs import (
+    ALL,
     CEILING,
     JERK,
     LIKELIHOOD,

@@ -23,7 +23,15 @@ from reward.plugins.learned import LearnedReward, open_learned, open_model
 from reward.plugins.motion_alone import JerkReward
 from reward.plugins.synchrony import SynchronyReward
 from train.likelihood import LikelihoodReward
-from train.reward_report.inputs import ReportScorers
+from train.reward_report.inputs import (
+    CEILING,
+    JERK,
+    LIKELIHOOD,
+    PAPER,
+    REWARD,
+    SYNCHRONY,
+    ReportScorers,
+)
 from train.run.loop import drive
 from train.stages.demonstrate import DEMONSTRATIONS_FILE, evenly
 
@@ -84,8 +92,6 @@ def _collect(run: RunFolder, task: AnimationTask, utterances: np.ndarray) -> Con
     return with_true_errors(task, data)
 
 
-REWARD, CEILING, PAPER = "reward", "ceiling", "paper's recipe"
-LIKELIHOOD, JERK, SYNCHRONY = "log-likelihood", "minus jerk", "synchrony"
 CEILING_FILE, PAPER_FILE = "ceiling.safetensors", "paper.safetensors"
 
 

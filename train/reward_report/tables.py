@@ -10,9 +10,8 @@ import numpy as np
 from esarm_env.metrics.variant import Quantity
 from reward.report import STREAM_OF_ERROR, UNKNOWN, PairCell, Triple, shown
 from train.reward_report.band_figures import ORACLE, OWN, ByScorer, Correlations, Selection
-from train.reward_report.inputs import ALL
+from train.reward_report.inputs import ALL, CEILING, REWARD
 from train.reward_report.pair_figures import MEAN, ProbeFigures, marked
-from train.reward_report.scorers import CEILING, REWARD
 
 if TYPE_CHECKING:
     from train.reward_report.figures import Findings

@@ -19,8 +19,8 @@ from reward.report import (
     member_spread,
     rank_agreement,
 )
+from train.reward_report.inputs import REWARD, ReportScorers
 from train.reward_report.pair_figures import pair_table
-from train.reward_report.scorers import REWARD, ReportScorers
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray, IntArray

@@ -11,9 +11,8 @@ from reward.report import STREAM_OF_ERROR, UNKNOWN, PairCell, Triple, Verdict, j
 from reward.report.verdict import MEAN_REACHED, MISSED, REACHED, UNANSWERED
 from train.reward_report.animations import TOLD_APART
 from train.reward_report.band_figures import OWN, TOTAL, ByScorer
-from train.reward_report.inputs import ALL
+from train.reward_report.inputs import ALL, LIKELIHOOD, REWARD
 from train.reward_report.pair_figures import CLOSE_LABEL, NOISE_LABEL
-from train.reward_report.scorers import LIKELIHOOD, REWARD
 
 if TYPE_CHECKING:
     from train.reward_report.figures import Findings

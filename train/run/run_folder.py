@@ -122,11 +122,11 @@ class RunFolder:
         finally:
             clock.stop()
         summary["wall_s"] = round(clock.total_s, 1)
-        summary = without_nan(summary)
-        (partial / SUMMARY).write_text(json.dumps(summary, indent=1, allow_nan=False))
+        cleaned: dict[str, Any] = without_nan(summary)
+        (partial / SUMMARY).write_text(json.dumps(cleaned, indent=1, allow_nan=False))
         clock.file.unlink()
         partial.rename(self.path / name)
-        return summary
+        return cleaned
 
 
 def without_nan(value: Any) -> Any:

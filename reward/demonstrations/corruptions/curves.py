@@ -89,7 +89,8 @@ def over_amplification(
     """Multiply all deviations from the animation's mean pose by up to 3."""
     mean = motion.mean(axis=0)
     gain = np.float32(1 + (LARGEST_GAIN - 1) * strength)
-    return mean + gain * (motion - mean)
+    amplified: FloatArray = mean + gain * (motion - mean)
+    return amplified
 
 
 def blend(
@@ -131,7 +132,8 @@ def frozen_span(
     place = rng.random()
     held = motion[int(place * len(motion))]
     weight = growing_span(len(motion), strength, place)
-    return motion * (1 - weight) + held * weight
+    frozen: FloatArray = motion * (1 - weight) + held * weight
+    return frozen
 
 
 def repetition(

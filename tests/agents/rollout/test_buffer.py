@@ -47,7 +47,7 @@ def test_arrays_that_agree_are_allowed(make_batch: MakeBatch) -> None:
 
 def test_a_batch_does_not_change(make_batch: MakeBatch) -> None:
     """What was sampled and what is updated on must be the same thing."""
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(FrozenInstanceError, match="cannot assign to field 'scores'"):
         make_batch(3, 2).scores = np.zeros(2)  # type: ignore[misc]
 
 

@@ -82,10 +82,10 @@ def test_an_interrupt_leaves_no_features(corpus: Corpus, tmp_path: Path) -> None
     class Interrupted(CountingEncoder):
         def encode(self, audio: np.ndarray) -> np.ndarray:
             if self.heard:
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt("by the test")
             return super().encode(audio)
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"^by the test$"):
         open_features(corpus, Interrupted(), cache=tmp_path, progress=False)
     encoder = CountingEncoder()
     open_features(corpus, encoder, cache=tmp_path, progress=False)

@@ -48,9 +48,9 @@ def test_a_finished_folder_gets_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_an_interrupted_folder_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
     """Half a corpus under the final name would be served from then on."""
-    with pytest.raises(error), new_folder(tmp_path / "corpus") as draft:
+    with pytest.raises(error, match=r"^by the test$"), new_folder(tmp_path / "corpus") as draft:
         (draft / "a.txt").write_text("half")
-        raise error
+        raise error("by the test")
     assert names_in(tmp_path) == []
 
 
@@ -90,8 +90,8 @@ def test_an_interrupted_file_keeps_the_old_one(tmp_path: Path, error: type[BaseE
     """Ctrl-C while saving must not cost the last good checkpoint."""
     target = tmp_path / "weights.bin"
     target.write_text("old")
-    with pytest.raises(error), new_file(target) as draft:
+    with pytest.raises(error, match=r"^by the test$"), new_file(target) as draft:
         draft.write_text("half")
-        raise error
+        raise error("by the test")
     assert target.read_text() == "old"
     assert names_in(tmp_path) == ["weights.bin"], "the draft stayed behind"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -146,10 +147,11 @@ def test_a_save_replaces_the_old_file(tiny: Tiny, path: Path) -> None:
 
 def refuse(path: Path, reason: str, *, kind: str = "tiny") -> None:
     """Check that loading ends in one line: the file, the rule, the reason, the remedy."""
-    with pytest.raises(InputError) as caught:
+    rule = f"{path}: must be a whole {kind} file, got {reason}"
+    with pytest.raises(InputError, match=re.escape(rule)) as caught:
         load_module(path, Tiny, kind=kind)
     message = str(caught.value)
-    assert message.startswith(f"{path}: must be a whole {kind} file, got {reason}"), message
+    assert message.startswith(rule), message
     assert message.endswith("; delete the stage and run it again")
     assert "\n" not in message
 

@@ -327,12 +327,12 @@ def test_an_interrupted_hash_goes_on_where_it_was(
 
     def interrupt(self: FolderCorpus, number: int) -> AlignedTake:
         if number == 2:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("by the test")
         return read(self, number)
 
     with monkeypatch.context() as patch:
         patch.setattr(FolderCorpus, "read_take", interrupt)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match=r"^by the test$"):
             assert corpus.content_hash
     sounds_read.clear()
     assert FolderCorpus(root).content_hash

@@ -86,7 +86,7 @@ def test_a_folder_of_no_known_layout_shows_what_is_there_and_what_would_fit(
     """Most such errors are a folder too high or too low."""
     (tmp_path / "wavs").mkdir()
     (tmp_path / "readme.txt").touch()
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError, match="must be laid out as below, found readme") as caught:
         open_corpus(str(tmp_path), layout=layout)
     lines = str(caught.value).splitlines()
     assert lines[0] == f"{tmp_path}: must be laid out as below, found readme.txt, wavs/"

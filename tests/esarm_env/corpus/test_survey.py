@@ -130,12 +130,12 @@ def test_an_interrupted_survey_goes_on_where_it_was(
 
     def interrupt(path: Path, **options: Any) -> float:
         if path.stem == "anna_3":
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("by the test")
         return counted(path, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(survey_module, "measure_audio", interrupt)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match=r"^by the test$"):
             look_at(root)
     assert looks["measure_audio"] == ["anna_0", "anna_1", "anna_2"]
     found, index = look_at(root)
@@ -152,11 +152,11 @@ def test_an_interrupt_at_any_look_leaves_nothing_half_known(
     write_take(root, "anna_2", duration_s=20)
 
     def interrupt(*args: Any, **options: Any) -> None:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("by the test")
 
     with monkeypatch.context() as patch:
         patch.setattr(survey_module, name, interrupt)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match=r"^by the test$"):
             look_at(root, read_all=True)
     found, index = look_at(root, read_all=True)
     assert len(found.takes) == 5

@@ -132,10 +132,10 @@ def test_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     def interrupt(design: object, folder: Path, **_: object) -> None:
         (folder / "audio.int16").write_bytes(b"half")
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("by the test")
 
     monkeypatch.setattr(corpus_module, "generate", interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"^by the test$"):
         open_synthetic("synthetic-mead", size=SIZE, cache_dir=tmp_path, progress=False)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()], "half-written files"
 

@@ -192,10 +192,10 @@ def test_an_interrupted_save_keeps_the_old_index(
     before = index_file(own_cache).read_bytes()
 
     def interrupt(*args: object, **options: object) -> str:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("by the test")
 
     monkeypatch.setattr(index_module.json, "dumps", interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"^by the test$"):
         index.save()
     assert index_file(own_cache).read_bytes() == before
 

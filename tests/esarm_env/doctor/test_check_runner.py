@@ -98,12 +98,12 @@ def test_a_keyboard_interrupt_ends_it() -> None:
     results = run_checks(
         [
             Check("Some", "a", fine, "mend it"),
-            Check("Some", "b", raising(KeyboardInterrupt()), "mend it"),
+            Check("Some", "b", raising(KeyboardInterrupt("by the test")), "mend it"),
         ],
         Subject(),
     )
     assert next(results).status == "ok"
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"^by the test$"):
         next(results)
 
 

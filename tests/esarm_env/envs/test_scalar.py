@@ -326,15 +326,23 @@ def test_a_refused_reset_leaves_the_episode_as_it_was(
 
 
 @pytest.mark.parametrize(
-    "refused",
+    ("refused", "message"),
     [
-        {"options": {"utterance": 12}},
-        {"options": {"mood": "sad"}},
-        {"options": {"emotion": "bored"}},
-        {"options": {"utterance": 12}, "seed": 3},
+        ({"options": {"utterance": 12}}, "`utterance` must be an id or in 0..11, got 12"),
+        (
+            {"options": {"mood": "sad"}},
+            "`options` must be among utterance, emotion, intensity, speaker, got mood",
+        ),
+        ({"options": {"emotion": "bored"}}, "`emotion` must be one of neutral, angry, "),
+        (
+            {"options": {"utterance": 12}, "seed": 3},
+            "`utterance` must be an id or in 0..11, got 12",
+        ),
     ],
 )
-def test_a_refused_reset_draws_nothing(env: SpeechAnimationEnv, refused: dict[str, Any]) -> None:
+def test_a_refused_reset_draws_nothing(
+    env: SpeechAnimationEnv, refused: dict[str, Any], message: str
+) -> None:
     """Episodes after it would be others, and a run with a caught error could not be repeated."""
 
     def draw(n: int, **arguments: Any) -> list[int]:
@@ -343,7 +351,7 @@ def test_a_refused_reset_draws_nothing(env: SpeechAnimationEnv, refused: dict[st
 
     expected = draw(20, seed=1)
     first = draw(10, seed=1)
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=re.escape(message)):
         env.reset(**refused)
     assert first + draw(10) == expected
 

@@ -307,25 +307,36 @@ def test_a_refused_reset_leaves_the_episodes_as_they_were(
 
 
 @pytest.mark.parametrize(
-    "refused",
+    ("refused", "message"),
     [
-        {"seed": [1, 2]},
-        {"options": {"utterance": [0, 1, 12]}},
-        {"options": {"mood": "sad"}},
-        {"options": {"utterance": 99, "reset_mask": np.array([True, False, False])}},
-        {"options": {"emotion": "bored"}},
-        {"options": {"utterance": 12}, "seed": 3},
-        {"seed": [1, 2, -3]},
-        {"seed": [1, 2, 3.5]},
+        ({"seed": [1, 2]}, "`seed` must be one number or 3, got [1, 2]"),
+        ({"options": {"utterance": [0, 1, 12]}}, "`utterance` must be an id or in 0..11, got 12"),
+        (
+            {"options": {"mood": "sad"}},
+            "`options` must be among utterance, emotion, intensity, speaker, got mood",
+        ),
+        (
+            {"options": {"utterance": 99, "reset_mask": np.array([True, False, False])}},
+            "`utterance` must be an id or in 0..11, got 99",
+        ),
+        ({"options": {"emotion": "bored"}}, "`emotion` must be one of neutral, angry, "),
+        (
+            {"options": {"utterance": 12}, "seed": 3},
+            "`utterance` must be an id or in 0..11, got 12",
+        ),
+        ({"seed": [1, 2, -3]}, "`seed` must hold integers of at least 0 or None, got -3"),
+        ({"seed": [1, 2, 3.5]}, "`seed` must hold integers of at least 0 or None, got 3.5"),
     ],
 )
-def test_a_refused_reset_draws_nothing(make_env: MakeEnv, refused: dict[str, Any]) -> None:
+def test_a_refused_reset_draws_nothing(
+    make_env: MakeEnv, refused: dict[str, Any], message: str
+) -> None:
     """Episodes after it would be others, and a run with a caught error could not be repeated."""
     env, control = make_env(), make_env()
     for each in (env, control):
         each.reset(seed=0)
         follow(each, 20)
-    with pytest.raises((InputError, gymnasium.error.Error)):
+    with pytest.raises((InputError, gymnasium.error.Error), match=re.escape(message)):
         env.reset(**refused)
     assert follow(env, 100) == follow(control, 100)
 

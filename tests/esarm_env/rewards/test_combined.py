@@ -301,9 +301,9 @@ def test_an_interruption_passes(
     def interrupted(trajectories: Trajectories) -> Any:
         if len(trajectories) > 1:
             raise ValueError("look for the culprit")
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("by the test")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"^by the test$"):
         combine(a=(1, Plain(interrupted))).score(three[rows])
 
 

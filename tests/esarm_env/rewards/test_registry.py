@@ -118,8 +118,8 @@ def test_an_interruption_while_a_package_is_imported_passes(
     make_package: Callable[..., None],
 ) -> None:
     """Ctrl+C during a slow import is no broken package."""
-    make_package("theirs", "raise KeyboardInterrupt", theirs="f")
-    with pytest.raises(KeyboardInterrupt):
+    make_package("theirs", "raise KeyboardInterrupt('by the test')", theirs="f")
+    with pytest.raises(KeyboardInterrupt, match=r"^by the test$"):
         find_rewards()["theirs"].load()
 
 

@@ -293,7 +293,7 @@ def test_what_a_factory_refuses_is_said_as_it_says_it(tiny_task: AnimationTask) 
         MissingExtraError("thing", extra="things", purpose="the reward"),
         RewardError("as it says"),
     ):
-        with pytest.raises(type(error)) as caught:
+        with pytest.raises(type(error), match=re.escape(str(error))) as caught:
             resolve_reward("refuses", tiny_task, None)
         assert caught.value is error
 

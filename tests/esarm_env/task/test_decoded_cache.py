@@ -87,7 +87,7 @@ def test_what_was_decoded_goes_with_its_batch(tiny_task):
 def test_a_failure_is_not_kept(tiny_task):
     """Asked again, it is tried again."""
     batch, latest = tiny_task.recorded(np.arange(2)), BatchCache()
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError, match="by zero"):
         latest.get(batch, "x", lambda t: 1 // 0)
     assert latest.get(batch, "x", lambda t: 5) == 5
 

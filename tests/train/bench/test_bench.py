@@ -62,7 +62,7 @@ def test_policies_and_peer_are_measured_on_the_same_utterances(finished_run, tmp
 
 def test_a_benchmark_needs_a_run(tmp_path, capsys):
     """The remedy is to make one."""
-    with pytest.raises(SystemExit) as stop:
+    with pytest.raises(SystemExit, match=r"^2$") as stop:
         main(["bench", "peers", "--run", str(tmp_path)])
     assert stop.value.code == 2
     assert "must be a run folder (with config.yaml), got none" in capsys.readouterr().err

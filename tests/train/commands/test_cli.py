@@ -16,7 +16,7 @@ RATE_HZ = 16_000
 
 def refused(arguments, capsys):
     """Run a command that must fail with exit code 2; return its one line."""
-    with pytest.raises(SystemExit) as stop:
+    with pytest.raises(SystemExit, match=r"^2$") as stop:
         main([str(argument) for argument in arguments])
     assert stop.value.code == 2
     lines = capsys.readouterr().err.strip().splitlines()
@@ -27,7 +27,7 @@ def refused(arguments, capsys):
 @pytest.mark.parametrize("command", [None, *COMMANDS])
 def test_every_command_explains_itself(command, capsys):
     """`--help` is the first thing a user reads."""
-    with pytest.raises(SystemExit) as stop:
+    with pytest.raises(SystemExit, match=r"^0$") as stop:
         main([command, "--help"] if command else ["--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
@@ -227,7 +227,7 @@ def test_a_folder_without_recordings_says_what_it_expects(tmp_path, capsys):
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / "video.mp4").touch()
-    with pytest.raises(SystemExit) as stop:
+    with pytest.raises(SystemExit, match=r"^2$") as stop:
         main(["corpus", str(folder), "--run", str(tmp_path / "run")])
     assert stop.value.code == 2
     first, *layouts = capsys.readouterr().err.strip().splitlines()
@@ -270,7 +270,7 @@ def test_ctrl_c_is_one_line_and_leaves_no_half_written_stage(
         return advance(self)
 
     monkeypatch.setattr(TokenizerTrainer, "advance", interrupted)
-    with pytest.raises(SystemExit) as stop:
+    with pytest.raises(SystemExit, match=r"^130$") as stop:
         main(["run", "--run", str(run), "--corpus", str(recordings), *tiny_options()])
     assert stop.value.code == 130
     assert "the same command goes on from here" in capsys.readouterr().err

@@ -161,11 +161,11 @@ def test_an_interrupt_keeps_the_lines_so_far(monkeypatch, capsys):
     """Ctrl-C ends it, and the command line says so; it is no failed check."""
 
     def interrupt(_):
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("by the test")
 
     checks = (Check("Some", "a", lambda _: "fine", "-"), Check("Some", "b", interrupt, "-"))
     monkeypatch.setattr("esarm_env.doctor.ENVIRONMENT_CHECKS", checks)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"^by the test$"):
         command_doctor(env="ESARM-v0")
     assert statuses(capsys.readouterr().out) == {"a": "ok"}
 

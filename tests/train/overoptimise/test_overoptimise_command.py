@@ -89,7 +89,7 @@ def test_an_interrupted_curve_ends_in_the_same_numbers(measured, monkeypatch, tm
 
     monkeypatch.setattr(ClimbTrainer, "advance", interrupted)
     command = ["overoptimise", str(run), "--kl-coefs", "0.3", *OPTIONS]
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(SystemExit, match=r"^130$") as stopped:
         main(command)
     assert stopped.value.code == 130
     assert (place / train.run.loop.CHECKPOINT).is_file()
@@ -113,7 +113,7 @@ def test_an_interrupted_curve_ends_in_the_same_numbers(measured, monkeypatch, tm
 def test_bad_options_are_one_line(measured, options, message, capsys):
     """What is typed wrong must say so before anything is measured."""
     given = [part for part in OPTIONS]
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(SystemExit, match=r"^2$") as stopped:
         main(["overoptimise", str(measured), *given, *options])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
@@ -121,7 +121,7 @@ def test_bad_options_are_one_line(measured, options, message, capsys):
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
     """It must not be made into one."""
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match=r"^2$"):
         main(["overoptimise", str(tmp_path / "nothing")])
     assert "must be a run folder" in capsys.readouterr().err
     assert not (tmp_path / "nothing").exists()
@@ -132,6 +132,6 @@ def test_damaged_settings_are_said(measured, tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(measured, run)
     (run / "overoptimise" / "settings.json").write_text("[")
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match=r"^2$"):
         main(["overoptimise", str(run), *OPTIONS])
     assert "settings.json: must be settings, got" in capsys.readouterr().err

@@ -161,7 +161,7 @@ def test_weights_go_on_but_calibration_does_not():
 def test_rounds_that_cannot_be_are_refused_at_once(rounds, setting, message, tmp_path, capsys):
     """Not after the first round, which takes minutes."""
     options = [] if setting is None else ["--set", setting]
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(SystemExit, match=r"^2$") as stopped:
         main(["run", "--run", str(tmp_path / "run"), "--rounds", str(rounds), *options])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err

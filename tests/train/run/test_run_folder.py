@@ -31,9 +31,9 @@ def test_an_interrupted_stage_leaves_no_finished_folder_and_keeps_its_work(run):
 
     def interrupted(folder):
         (folder / "half.txt").write_text("work")
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("by the test")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"^by the test$"):
         run.perform("corpus", interrupted)
     assert not run.is_finished("corpus")
 
@@ -95,7 +95,7 @@ class Counter:
 
     def advance(self):
         if self.n_done == self.stop_at:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("by the test")
         self.n_done += 1
         return {"value": float(self.n_done**2)}
 
@@ -108,7 +108,7 @@ class Counter:
 
 def test_an_interrupted_loop_goes_on_and_keeps_its_rows(tmp_path):
     """The learning curve of a resumed run must not start in the middle."""
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"^by the test$"):
         drive(Counter(5, stop_at=3), tmp_path, title="t", shown="value")
     rows = drive(Counter(5), tmp_path, title="t", shown="value")
     assert [row["value"] for row in rows] == [1, 4, 9, 16, 25]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def test_one_bad_take_is_left_out_and_listed(folder: Path, tmp_path: Path) -> No
 
 def next_step(run: RunFolder) -> str:
     """Open the task of a run that has only a corpus; return what it says is missing."""
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError, match=re.escape(str(run.path))) as caught:
         open_task(run.path)
     return str(caught.value)
 
@@ -163,7 +164,7 @@ def test_the_layout_of_the_settings_is_used(folder: Path, tmp_path: Path) -> Non
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """Run a command that must fail with exit code 2; return its one line."""
-    with pytest.raises(SystemExit) as stop:
+    with pytest.raises(SystemExit, match=r"^2$") as stop:
         main(arguments)
     assert stop.value.code == 2
     (line,) = capsys.readouterr().err.strip().splitlines()

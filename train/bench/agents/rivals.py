@@ -150,7 +150,7 @@ class Generate:
         from transformers import GPT2Config, GPT2LMHeadModel
         from transformers.utils import logging
 
-        logging.set_verbosity_error()
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # by transformers
 
         def make(per_head: int) -> Any:
             return GPT2LMHeadModel(

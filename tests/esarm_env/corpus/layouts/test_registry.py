@@ -120,7 +120,7 @@ def test_what_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
 def test_an_unknown_folder_is_shown_with_what_would_fit(plant: Plant) -> None:
     """Who reads it must see at once what to rename."""
     root = plant(*(f"clip {i}.wav" for i in range(7)), "sub/x.npy", "zebra.txt", "zoo/y.txt")
-    with pytest.raises(InputError) as error:
+    with pytest.raises(InputError, match="must be laid out as below, found clip 0") as error:
         find_takes(root)
     first, *lines = str(error.value).splitlines()
     shown = ", ".join([*(f"clip {i}.wav" for i in range(7)), "sub/"])
@@ -136,7 +136,7 @@ def test_an_empty_folder_says_so(plant: Plant) -> None:
 
 def test_a_named_layout_that_does_not_fit_is_shown_alone(find: Find, tmp_path: Path) -> None:
     """Who names the layout knows it; what is expected of it is what helps."""
-    with pytest.raises(InputError) as error:
+    with pytest.raises(InputError, match="must be laid out as below, found audio/") as error:
         find("audio/a.wav", layout="mead")
     assert str(error.value).splitlines() == [
         f"{tmp_path / 'corpus'}: must be laid out as below, found audio/",
