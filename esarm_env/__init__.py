@@ -1,9 +1,8 @@
 """Speech-driven facial animation as a Gymnasium environment: importing this registers `ESARM-v0`.
 
-Importing stays cheap: torch and librosa are loaded when an environment is made.
+Importing stays cheap: torch and librosa are loaded when an environment is made, and so are the
+names of `_HOMES` when they are first used.
 """
-
-from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -23,44 +22,73 @@ from esarm_env.core.types import (
 )
 
 if TYPE_CHECKING:
+    from esarm_env.corpus import open_corpus
     from esarm_env.corpus.layouts.registry import register_layout
+    from esarm_env.envs.sampling import Sampling
+    from esarm_env.envs.scalar import SpeechAnimationEnv
+    from esarm_env.envs.vector import SpeechAnimationVectorEnv
+    from esarm_env.evaluation import Evaluation, evaluate, make_evaluation_env
     from esarm_env.face.exporters import register_exporter
     from esarm_env.rewards.registry import register_reward
+    from esarm_env.sb3 import make_sb3_vec_env
+    from esarm_env.task.opening import open_task
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Evaluation": "evaluation",
+    "Sampling": "envs.sampling",
+    "SpeechAnimationEnv": "envs.scalar",
+    "SpeechAnimationVectorEnv": "envs.vector",
+    "evaluate": "evaluation",
+    "make_evaluation_env": "evaluation",
+    "make_sb3_vec_env": "sb3",
+    "open_corpus": "corpus",
+    "open_task": "task.opening",
+    "register_exporter": "face.exporters",
+    "register_layout": "corpus.layouts.registry",
+    "register_reward": "rewards.registry",
+}
 
 __all__ = [
     "EMOTIONS",
     "Animator",
     "Corpus",
+    "Evaluation",
     "InputError",
     "MissingExtraError",
     "MotionTokenizer",
     "Record",
     "RewardFunction",
+    "Sampling",
+    "SpeechAnimationEnv",
+    "SpeechAnimationVectorEnv",
     "Trajectories",
     "Utterance",
+    "evaluate",
+    "make_evaluation_env",
+    "make_sb3_vec_env",
+    "open_corpus",
+    "open_task",
     "register_exporter",
     "register_layout",
     "register_reward",
 ]
-
-# Imported when they are asked for: what they register into costs more than this package.
-_LATER = {
-    "register_exporter": "esarm_env.face.exporters",
-    "register_layout": "esarm_env.corpus.layouts.registry",
-    "register_reward": "esarm_env.rewards.registry",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        return getattr(import_module(_LATER[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
 
 gymnasium.register(
     id="ESARM-v0",
     entry_point="esarm_env.envs.registration:make_env",
     vector_entry_point="esarm_env.envs.registration:make_vector_env",
 )
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'esarm_env' has no attribute {name!r}")
+    found = getattr(import_module(f"esarm_env.{_HOMES[name]}"), name)
+    globals()[name] = found  # asked for once
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

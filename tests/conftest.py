@@ -181,7 +181,7 @@ def tiny_tokenizer(tiny_motions: list[FloatArray]) -> VQMotionTokenizer:
         code_dim=8,
         epochs=4,
         steps_per_epoch=25,
-        batch_size=16,
+        batch_crops=16,
         crop_chunks=5,
     )
     return train_tokenizer(tiny_motions, load_head(), config=config, seed=0)

@@ -10,6 +10,7 @@ import numpy as np
 
 from agents.rollout.decoding import Decoding
 from agents.rollout.generation import generate
+from agents.weights import POLICY_FILE, load_policy
 from esarm_env.audio import cut_at_pauses, read_audio
 from esarm_env.audio.features import make_encoder
 from esarm_env.core.errors import InputError
@@ -20,7 +21,6 @@ from esarm_env.task.animation_task import audio_windows, pad_stack
 from esarm_env.task.conditions import ConditionEncoder
 from esarm_env.task.opening import TOKENIZER_FILE, need_file, read_corpus_file
 from esarm_env.tokenizer import load_tokenizer
-from train.policies import POLICY_FILE, load_policy
 from train.run.run_folder import RunFolder
 
 if TYPE_CHECKING:

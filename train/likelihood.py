@@ -84,8 +84,8 @@ class LikelihoodReward:
 
 def open_likelihood(task: AnimationTask, run: Path | None, argument: str = "") -> LikelihoodReward:
     """Mean log-likelihood per token of the run's clone, or `likelihood:PATH` (run or weights)."""
+    from agents.weights import load_policy
     from esarm_env.task.opening import need_file
-    from train.policies import load_policy
 
     if not argument and run is None:
         raise InputError(

@@ -30,7 +30,7 @@ class SequenceReinforce(SequenceAlgorithm):
     """REINFORCE: one pass over the episodes, no value head; see `SequenceAlgorithm`."""
 
     fixed_settings: ClassVar[frozenset[str]] = frozenset(
-        {"batch_size", "n_epochs", "vf_coef", "target_kl"}
+        {"batch_tokens", "n_epochs", "vf_coef", "target_kl"}
     )
 
     def __init__(
@@ -59,7 +59,7 @@ class SequenceReinforce(SequenceAlgorithm):
                 `leave_one_out`: the mean of the other samples of the same utterance (RLOO), which
                 takes out how hard an utterance is, as `greedy` does.
             n_episodes: Episodes per iteration, all in one step.
-            **kwargs: Of `SequenceAlgorithm`, without `batch_size`, `n_epochs`, `vf_coef` and
+            **kwargs: Of `SequenceAlgorithm`, without `batch_tokens`, `n_epochs`, `vf_coef` and
                 `target_kl`, which one step without a value head has no use for.
 
         Raises:
@@ -74,7 +74,7 @@ class SequenceReinforce(SequenceAlgorithm):
             policy,
             env,
             n_episodes=n_episodes,
-            batch_size=None,
+            batch_tokens=None,
             n_epochs=1,
             vf_coef=0.0,
             target_kl=None,

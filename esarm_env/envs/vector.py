@@ -157,7 +157,9 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
         mask = check_mask(given.pop("reset_mask", None), num_envs=self.num_envs)
         given = check_options(given)
         if not self._ready and not mask.all():
-            raise RuntimeError("`reset_mask` must follow a reset of all environments, got none")
+            raise gymnasium.error.ResetNeeded(
+                "`reset_mask` must follow a reset of all environments, got none"
+            )
         rows = mask.nonzero()[0]
         # First: what is refused leaves the episodes as they were.
         seeds = self._generators.seeds_of_rows(seed)
@@ -178,11 +180,17 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
     def step(
         self, actions: IntArray
     ) -> tuple[Observation, DoubleArray, BoolArray, BoolArray, Infos]:
-        """Write one token in every environment, shape (num_envs,)."""
+        """Write one token in every environment, shape (num_envs,).
+
+        Raises:
+            InputError: If `actions` are no tokens.
+            gymnasium.error.ResetNeeded: Before the first reset, after a step that failed, and,
+                with the autoreset mode `Disabled`, while an episode that ended waits for one.
+        """
         tokens = self._checked(actions)
         late = self._waiting.nonzero()[0]
         if len(late) and self.autoreset_mode is AutoresetMode.DISABLED:
-            raise RuntimeError(
+            raise gymnasium.error.ResetNeeded(
                 "`step` must follow `reset` of the environments that ended, got "
                 f"{len(late)} that have, the first is {late[0]}; "
                 "reset them with `options={'reset_mask': ...}`"
@@ -304,7 +312,7 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
     def _checked(self, actions: Any) -> IntArray:
         """Return `actions` as an array (num_envs,) of tokens."""
         if not self._ready:
-            raise RuntimeError(
+            raise gymnasium.error.ResetNeeded(
                 "`step` must follow `reset`, got environments that have not begun, "
                 "or whose last step failed"
             )

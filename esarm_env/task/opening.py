@@ -153,7 +153,7 @@ def _task_of_corpus(name: str) -> AnimationTask:
 
 def _own_tokenizer(corpus: Corpus) -> VQMotionTokenizer:
     """Train a small tokenizer on `corpus` in seconds, or load it from the cache."""
-    config = PriorConfig(epochs=8, steps_per_epoch=20, batch_size=16, hidden=64)
+    config = PriorConfig(epochs=8, steps_per_epoch=20, batch_crops=16, hidden=64)
     key = hashlib.sha256(f"{corpus.content_hash}/{config}".encode()).hexdigest()[:24]
     path = cache_dir() / "tokenizers" / f"{key}.safetensors"
     if path.is_file():

@@ -73,7 +73,7 @@ class ConsensusTrainer(ResumableTrainer):
         """Train one epoch; return its loss, and how far scores agree with expected errors."""
         self.model.train()
         order = self._rng.permutation(len(self._train))
-        size = self._config.batch_size
+        size = self._config.batch_utterances
         starts = range(0, len(order), size)
         losses = []
         for number, begin in enumerate(starts):

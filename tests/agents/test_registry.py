@@ -117,17 +117,17 @@ class Strict(SequencePPO):
     ("algorithm", "setting", "taken"),
     [
         (SequencePPO, "value_warmup", True),
-        (SequencePPO, "batch_size", True),
+        (SequencePPO, "batch_tokens", True),
         (SequencePPO, "seed", True),
         (SequencePPO, "no_such_setting", False),
-        (SequenceGRPO, "batch_size", True),
+        (SequenceGRPO, "batch_tokens", True),
         (SequenceGRPO, "value_warmup", False),
         (SequenceGRPO, "gamma", False),
-        (SequenceReinforce, "batch_size", False),
+        (SequenceReinforce, "batch_tokens", False),
         (SequenceReinforce, "value_warmup", False),
         (SequenceReinforce, "n_episodes", True),
         (Strict, "clip_range", True),
-        (Strict, "batch_size", False),
+        (Strict, "batch_tokens", False),
     ],
 )
 def test_an_algorithm_tells_which_settings_it_takes(

@@ -17,6 +17,7 @@ import safetensors
 import soundfile
 import torch
 
+from agents.weights import POLICY_FILE, load_policy
 from esarm_env.core.errors import InputError
 from esarm_env.core.shipped import MANIFEST_FILE, MANIFEST_FORMAT, MINI_CORPUS, describe_file
 from esarm_env.core.weights import KEY, save_weights
@@ -37,7 +38,6 @@ from reward.demonstrations import RankedDemonstrations, load_demonstrations
 from reward.plugins.learned import open_learned
 from train.assets.figures import measure, roll_out
 from train.assets.selection import choose_utterances
-from train.policies import POLICY_FILE, load_policy
 from train.stages.demonstrate import DEMONSTRATIONS_FILE
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
 from esarm_env.core.types import IntArray, Trajectories
 from reward.demonstrations import RankedDemonstrations
-from train.policies import animate_utterances
 from train.stages.evaluate import (
     figures_of,
     mean_face_motions,

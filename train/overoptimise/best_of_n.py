@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
 from reward.report import best_of_n
 from train.overoptimise.curve import ERRORS, Curve, OveroptimiseConfig
-from train.policies import animate_utterances
 
 if TYPE_CHECKING:
     from agents.monitoring.paired import DoubleArray

@@ -12,10 +12,10 @@ import torch
 from agents.common.update import token_terms
 from agents.monitoring.hacking import RewardHackingCallback, RewardHackingWarning
 from agents.monitoring.held_out import HeldOut
+from agents.rollout.animation import animate_utterances
 from agents.rollout.buffer import EpisodeBatch
 from agents.rollout.decoding import Decoding
 from train.overoptimise.curve import ERRORS, Curve, OveroptimiseConfig
-from train.policies import animate_utterances
 from train.run.warm_start import WarmStarted
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agents.weights import POLICY_FILE, load_policy
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from train.overoptimise.best_of_n import BestOfNTrainer
 from train.overoptimise.climb import ClimbTrainer
 from train.overoptimise.curve import Curve, OveroptimiseConfig, load_curve
-from train.policies import POLICY_FILE, load_policy
 from train.run.loop import drive
 from train.stages.demonstrate import evenly
 from train.stages.improve import make_algorithm
@@ -129,7 +129,7 @@ class _Work:
     def climb(self, folder: Path, *, kl_coef: float, seed: int) -> tuple[Curve, list[str]]:
         if not (folder / CURVE_FILE).is_file():
             config = self.run.config.improve
-            improve = dataclasses.replace(config, kl_coef=kl_coef, kl_target=0.0)
+            improve = dataclasses.replace(config, kl_coef=kl_coef, reference_kl_target=0.0)
             trainer = ClimbTrainer(
                 make_algorithm("ppo", self.env, self.clone, improve, seed=seed),
                 self.clone,

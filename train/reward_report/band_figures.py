@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from agents.rollout.animation import roll_out_with
+from agents.weights import POLICY_FILE, load_policy
 from reward.demonstrations import RECONSTRUCTION, RECORDING, RankedDemonstrations, collect
 from reward.report import STREAM_OF_ERROR, UNKNOWN, Triple, best_of_n, kendall_tau_b, spearman_rho
-from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.reward_report.inputs import ALL, CEILING, REWARD, ReportInputs, ReportScorers
 
 if TYPE_CHECKING:

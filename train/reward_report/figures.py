@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agents.rollout.animation import roll_out_with
+from agents.weights import POLICY_FILE, load_policy
 from esarm_env.core.errors import InputError
 from esarm_env.face.loaders import OWN_HEAD, open_head
 from esarm_env.task.opening import open_task
@@ -21,7 +23,6 @@ from reward.demonstrations import RollOut, motions_of
 from reward.demonstrations.corruptions import FAMILIES
 from reward.demonstrations.corruptions.registry import families_without
 from reward.report import Resampler
-from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.reward_report.animations import ReportSettings, make_cast, n_steps
 from train.reward_report.band_figures import (
     BAND,

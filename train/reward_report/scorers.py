@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agents.rollout.animation import roll_out_with
+from agents.weights import POLICY_FILE, load_policy
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
 from esarm_env.task.opening import open_task
@@ -21,7 +23,6 @@ from reward.plugins.learned import LearnedReward, open_learned, open_model
 from reward.plugins.motion_alone import JerkReward
 from reward.plugins.synchrony import SynchronyReward
 from train.likelihood import LikelihoodReward
-from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.reward_report.inputs import (
     CEILING,
     JERK,

@@ -10,8 +10,8 @@ import json
 import shutil
 from pathlib import Path
 
+from agents.weights import POLICY_FILE
 from esarm_env.core.errors import InputError
-from train.policies import POLICY_FILE
 from train.run.run_folder import SUMMARY, RunFolder
 
 ROUNDS = "rounds"

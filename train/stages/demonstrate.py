@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agents.rollout.animation import roll_out_with
+from agents.weights import POLICY_FILE, load_policy
 from esarm_env.corpus import SPLITS
 from esarm_env.task.opening import open_task
 from reward.demonstrations import RankedDemonstrations, collect
 from reward.demonstrations.audit import audit_labels
 from reward.demonstrations.card import CARD_FILE, card_of
-from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.run.loop import progress_track
 
 if TYPE_CHECKING:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agents.baselines import MeanFace
+from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
+from agents.weights import POLICY_FILE, load_policy
 from esarm_env.core.types import FloatArray, IntArray, Record, Trajectories
 from esarm_env.face.loaders import OWN_HEAD, open_head
 from esarm_env.metrics import EMOTION_ACCURACY, EmotionClassifier, Quantity, measure, quantities
@@ -23,7 +25,6 @@ from esarm_env.task.opening import open_task
 from reward.demonstrations import RankedDemonstrations, load_demonstrations
 from reward.plugins.learned import LearnedReward, open_learned
 from reward.rank_measures import pair_accuracy
-from train.policies import POLICY_FILE, animate_utterances, load_policy
 from train.run.loop import progress_track, write_rows
 from train.stages.demonstrate import DEMONSTRATIONS_FILE
 from train.statistics import bootstrap_mean

@@ -10,10 +10,11 @@ import numpy as np
 from agents.monitoring.hacking import RewardHackingCallback
 from agents.monitoring.held_out import HeldOut
 from agents.registry import ALGORITHMS, takes
+from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
+from agents.weights import POLICY_FILE, load_policy, save_policy
 from esarm_env.core.errors import InputError
 from esarm_env.envs.scalar import SpeechAnimationEnv
-from train.policies import POLICY_FILE, animate_utterances, load_policy, save_policy
 from train.run.loop import drive
 from train.run.warm_start import WarmStarted
 
@@ -52,9 +53,14 @@ def make_algorithm(
         InputError: If there is none of that name, or it cannot be imported.
     """
     kind = ALGORITHMS.load(name, setting="improve.algorithms")
-    own = {"batch_size": config.batch_size, "value_warmup": config.value_warmup}
-    taken = {setting: value for setting, value in own.items() if takes(kind, setting)}
-    return kind("MotionPolicy", env, **taken, **_common(env, clone, config, seed))
+    own: dict[str, Any] = {
+        "batch_tokens": config.batch_tokens,
+        "value_warmup": config.value_warmup,
+    }
+    taken: dict[str, Any] = {
+        setting: value for setting, value in own.items() if takes(kind, setting)
+    }
+    return kind.from_clone(clone, env, **taken, **_common(env, config, seed))
 
 
 CHOICES = {"stream_advantages": ("auto", "on", "off"), "alarm": ("off", "warn", "stop")}
@@ -68,21 +74,16 @@ def _check_choices(config: ImproveConfig) -> None:
             raise InputError(f"`improve.{name}` must be {rule}, got {value!r}")
 
 
-def _common(
-    env: SpeechAnimationEnv, clone: MotionTransformer, config: ImproveConfig, seed: int
-) -> dict[str, Any]:
-    sizes = clone.config
-    network = {"n_layers": sizes.n_layers, "n_heads": sizes.n_heads, "width": sizes.width}
+def _common(env: SpeechAnimationEnv, config: ImproveConfig, seed: int) -> dict[str, Any]:
     return {
         "learning_rate": config.learning_rate,
         "n_episodes": config.n_episodes,
         "samples_per_utterance": config.samples_per_utterance,
         "kl_coef": config.kl_coef,
-        "kl_target": config.kl_target or None,
+        "reference_kl_target": config.reference_kl_target or None,
         "temperature": config.temperature,
         "stream_advantages": _by_stream(env, config.stream_advantages),
         "seed": seed,
-        "policy_kwargs": {"network": {**network, "dropout": 0.0}},
     }
 
 
@@ -101,7 +102,7 @@ def _improve_all(run: RunFolder, folder: Path) -> dict[str, Any]:
         path = folder / name
         if not (path / POLICY_FILE).is_file():
             rows = drive(trainer, path, title=f"Improve ({name})", shown="score")
-            save_policy(algorithm.model, algorithm.model.state_dict(), path / POLICY_FILE)
+            save_policy(algorithm.model, path / POLICY_FILE)
             summary[name] = {"first": rows[0], "last": rows[-1]} | trainer.heard()
     summary["best_on_validation"] = _best_on_validation(run, folder, env.sequence_task)
     return summary

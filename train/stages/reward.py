@@ -22,6 +22,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from agents.rollout.animation import roll_out_with
+from agents.weights import POLICY_FILE, load_policy
 from esarm_env.core.errors import InputError
 from esarm_env.task.opening import open_task
 from reward.consensus import ConsensusConfig, ConsensusData, ConsensusTrainer, collect_consensus
@@ -34,7 +36,6 @@ from reward.demonstrations import (
 from reward.plugins.learned import LearnedReward, open_model
 from reward.rank_measures import pair_accuracy
 from reward.ranking.training import RewardTrainer
-from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.run.loop import drive, progress_track
 from train.stages.demonstrate import DEMONSTRATIONS_FILE, HACKED_FILE, evenly
 

@@ -81,3 +81,55 @@ def test_every_field_has_a_line_of_text():
             missing = [f.name for f in dataclasses.fields(section) if f"{f.name}:" not in
                        (section.__doc__ or "")]  # fmt: skip
             assert not missing, f"{section.__name__} says nothing of {missing}"
+
+
+RENAMED = [
+    ("prior.batch_size", "prior.batch_crops", 7),
+    ("clone.batch_size", "clone.batch_sequences", 7),
+    ("reward.batch_size", "reward.batch_utterances", 7),
+    ("consensus.batch_size", "consensus.batch_utterances", 7),
+    ("improve.batch_size", "improve.batch_tokens", 7),
+    ("improve.kl_target", "improve.reference_kl_target", 0.5),
+]
+
+
+def value_of(config, key):
+    section, name = key.split(".")
+    return getattr(getattr(config, section), name)
+
+
+@pytest.mark.parametrize(("old", "new", "value"), RENAMED)
+def test_an_old_key_works_and_warns(old, new, value, tmp_path):
+    """From the command line and from a file that somebody wrote, also both together."""
+    rule = f"`{old}` is deprecated and goes with the next version; use `{new}`"
+    with pytest.warns(DeprecationWarning, match=re.escape(rule)):
+        config = make_config(preset="demo", overrides=[f"{old}={value}"])
+    assert value_of(config, new) == value
+    section, name = old.split(".")
+    (tmp_path / "own.yaml").write_text(f"{section}:\n  {name}: {value}\n")
+    with pytest.warns(DeprecationWarning, match=re.escape(rule)):
+        config = make_config(preset="demo", file=tmp_path / "own.yaml")
+    assert value_of(config, new) == value
+    with pytest.warns(DeprecationWarning, match=re.escape(rule)):
+        config = make_config(
+            preset="demo", file=tmp_path / "own.yaml", overrides=[f"{new}={2 * value}"]
+        )
+    assert value_of(config, new) == 2 * value
+
+
+@pytest.mark.parametrize(("old", "new", "value"), RENAMED)
+def test_the_configuration_of_an_old_run_loads_without_a_word(old, new, value):
+    """Its folder can be opened for years; nobody is to edit what a finished run has noted."""
+    section, name = old.split(".")
+    assert value_of(from_dict({section: {name: value}}), new) == value
+
+
+def test_both_names_of_a_setting_are_refused():
+    """The message says the full keys."""
+    values = {"clone": {"batch_size": 4, "batch_sequences": 8}}
+    rule = (
+        "`clone.batch_size` must be left out beside `clone.batch_sequences`, its new name, "
+        "got 4 and 8"
+    )
+    with pytest.raises(InputError, match=re.escape(rule)):
+        from_dict(values)
