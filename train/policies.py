@@ -12,14 +12,13 @@ from torch import Tensor
 from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.rollout.decoding import Decoding
 from agents.rollout.generation import generate, sequence_seeds
+from esarm_env.core.run_layout import POLICY_FILE as POLICY_FILE
 from esarm_env.core.types import FloatArray, IntArray, Trajectories
 from esarm_env.core.weights import load_module, save_weights
 
 if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
     from reward.demonstrations import RollOut
-
-POLICY_FILE = "policy.safetensors"
 
 
 def save_policy(model: MotionTransformer, weights: dict[str, Tensor], path: Path) -> None:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.cache import new_file
+from esarm_env.core.run_layout import (
+    IMPROVEMENT_PICTURE,
+    METRICS_FILE,
+    REPORT_FILE,
+    STAGES,
+    TRAINING_PICTURE,
+)
 from esarm_env.metrics import table, variant_label
 from train.plots import plot_improvement, plot_training, read_rows
 from train.rounds.folders import open_rounds
 from train.rounds.rounds import MANNERS, round_figures
-from train.run.run_folder import STAGES, RunFolder
 from train.stages.evaluate import measured_quantities
 from train.statistics import Interval
+
+if TYPE_CHECKING:
+    from train.run.run_folder import RunFolder
 
 ARROWS = {"lve": "LVE (mm) ↓", "eve": "EVE (mm) ↓", "score": "learned score"}
 
@@ -31,23 +40,23 @@ _REFERENCES = {
 def write_report(run: RunFolder) -> Path:
     """Write `report.md` and its pictures into the run folder; return its path."""
     curves = {
-        name: read_rows(run.stage("improve") / name / "metrics.csv")
+        name: read_rows(run.stage("improve") / name / METRICS_FILE)
         for name in run.config.improve.algorithms
     }
-    plot_improvement(curves, run.path / "improvement.png")
+    plot_improvement(curves, run.path / IMPROVEMENT_PICTURE)
     plot_training(
         {
-            "motion prior": (read_rows(run.stage("prior") / "metrics.csv"), ("loss",)),
+            "motion prior": (read_rows(run.stage("prior") / METRICS_FILE), ("loss",)),
             "behaviour cloning": (
-                read_rows(run.stage("clone") / "metrics.csv"),
+                read_rows(run.stage("clone") / METRICS_FILE),
                 ("train_loss", "validation_loss"),
             ),
             "reward model": (
-                read_rows(run.stage("reward") / "metrics.csv"),
+                read_rows(run.stage("reward") / METRICS_FILE),
                 ("loss", *_WATCHED[run.config.recipe]),
             ),
         },
-        run.path / "training.png",
+        run.path / TRAINING_PICTURE,
     )
     results = run.summary("evaluate")
     sections = [
@@ -62,7 +71,7 @@ def write_report(run: RunFolder) -> Path:
         _curves_section(),
         _times(run),
     ]
-    path = run.path / "report.md"
+    path = run.path / REPORT_FILE
     with new_file(path) as draft:
         draft.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
     return path
@@ -216,8 +225,8 @@ def _measures_section(results: dict[str, Any]) -> str:
 
 def _curves_section() -> str:
     return (
-        "## Curves\n\n![Learned score beside true errors](improvement.png)\n\n"
-        "![Training of the stages](training.png)"
+        f"## Curves\n\n![Learned score beside true errors]({IMPROVEMENT_PICTURE})\n\n"
+        f"![Training of the stages]({TRAINING_PICTURE})"
     )
 
 

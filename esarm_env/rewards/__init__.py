@@ -6,6 +6,7 @@
 - `checking`: what a reward returns; `RewardError` names who failed on what.
 """
 
+from esarm_env.core.run_layout import REWARD_FILE
 from esarm_env.rewards.combined import CombinedReward, RewardTerm, Scores
 from esarm_env.rewards.registry import (
     REWARD_GROUP,
@@ -15,7 +16,7 @@ from esarm_env.rewards.registry import (
     register_reward,
     reward_names,
 )
-from esarm_env.rewards.resolution import REWARD_FILE, RewardChoice, resolve_reward
+from esarm_env.rewards.resolution import RewardChoice, resolve_reward
 from esarm_env.rewards.validation import RewardError
 
 __all__ = [

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.errors import InputError, MissingExtraError
+from esarm_env.core.run_layout import REWARD_FILE
 from esarm_env.core.types import RewardFunction
 from esarm_env.rewards.combined import CombinedReward, RewardTerm
 from esarm_env.rewards.registry import InstalledReward, find_rewards
@@ -17,7 +18,6 @@ from esarm_env.rewards.validation import RewardError
 if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
 
-REWARD_FILE = "reward/reward.safetensors"
 WITH_MODEL, WITHOUT_MODEL = "learned", "accuracy"
 
 RewardChoice = str | RewardFunction | Mapping[str, float] | None

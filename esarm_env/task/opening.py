@@ -16,6 +16,7 @@ from esarm_env.audio.features import make_encoder
 from esarm_env.audio.store import FeatureStore, open_features
 from esarm_env.core.cache import cache_dir
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import CORPUS_FILE, TOKENIZER_FILE, need_file
 from esarm_env.core.shipped import MINI_CORPUS, shipped_run
 from esarm_env.corpus import CORPUS_NAMES, open_corpus
 from esarm_env.face.head import load_head
@@ -26,7 +27,6 @@ from esarm_env.tokenizer import PriorConfig, VQMotionTokenizer, load_tokenizer, 
 if TYPE_CHECKING:
     from esarm_env.core.types import Corpus
 
-CORPUS_FILE, TOKENIZER_FILE = "corpus/corpus.json", "prior/tokenizer.safetensors"
 CORPUS_KEYS = ("corpus", "layout", "size", "seed", "encoder", "content_hash", "speakers")
 
 
@@ -115,9 +115,9 @@ def training_speakers(corpus: Corpus) -> tuple[str, ...]:
     return tuple(sorted({corpus.records[int(i)].speaker for i in corpus.split("train")}))
 
 
-def read_corpus_file(run: Path) -> dict[str, Any]:
+def read_corpus_file(run_path: Path) -> dict[str, Any]:
     """Return what the stage `corpus` noted; it has at least the keys `CORPUS_KEYS`."""
-    path = need_file(run, CORPUS_FILE)
+    path = need_file(run_path, CORPUS_FILE)
     try:
         source = json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -129,16 +129,6 @@ def read_corpus_file(run: Path) -> dict[str, Any]:
             "delete the stage's folder"
         )
     return dict(source)
-
-
-def need_file(run: Path, name: str) -> Path:
-    """Return the path of a stage's file, or raise an error that names the stage to run."""
-    if not (run / name).is_file():
-        stage = name.split("/")[0]
-        raise InputError(
-            f"{run}: must hold the stage `{stage}`, got none; run `esarm {stage} --run {run}` first"
-        )
-    return run / name
 
 
 def _task_of_corpus(name: str) -> AnimationTask:

@@ -18,15 +18,21 @@ import soundfile
 import torch
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import (
+    CLONE_FILE,
+    CONFIG_FILE,
+    CORPUS_FILE,
+    DEMONSTRATIONS_FILE,
+    REWARD_FILE,
+    TOKENIZER_FILE,
+    VERSIONS_FILE,
+)
 from esarm_env.core.shipped import MANIFEST_FILE, MANIFEST_FORMAT, MINI_CORPUS, describe_file
 from esarm_env.core.weights import KEY, save_weights
 from esarm_env.corpus.compact import CompactCorpus, write_compact
 from esarm_env.corpus.opening import GENERATED_CORPORA
 from esarm_env.corpus.splits import SPLITS
-from esarm_env.rewards import REWARD_FILE
 from esarm_env.task.opening import (
-    CORPUS_FILE,
-    TOKENIZER_FILE,
     assemble_task,
     open_task,
     read_corpus_file,
@@ -37,8 +43,7 @@ from reward.demonstrations import RankedDemonstrations, load_demonstrations
 from reward.plugins.learned import open_learned
 from train.assets.figures import measure, roll_out
 from train.assets.selection import choose_utterances
-from train.policies import POLICY_FILE, load_policy
-from train.stages.demonstrate import DEMONSTRATIONS_FILE
+from train.policies import load_policy
 
 if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
@@ -62,7 +67,6 @@ def halve(source: Path, target: Path) -> None:
 
 
 UTTERANCES = {"train": 160, "validation": 32, "test": 48}
-CLONE_FILE = f"clone/{POLICY_FILE}"
 WEIGHTS = (TOKENIZER_FILE, CLONE_FILE, REWARD_FILE)
 # Half of the last digit that is printed: half precision must not change a table.
 LARGEST_CHANGE = 0.005
@@ -101,7 +105,7 @@ def make_assets(
 def _fill(run: RunFolder, folder: Path, wanted: Mapping[str, int]) -> dict[str, Any]:
     source = read_corpus_file(run.path)
     parent = open_task(run.path)
-    shutil.copyfile(run.path / "config.yaml", folder / "config.yaml")
+    shutil.copyfile(run.path / CONFIG_FILE, folder / CONFIG_FILE)
     for name in WEIGHTS:
         halve(run.path / name, folder / name)
     corpus = _cut(parent, source, folder / MINI_CORPUS, wanted)
@@ -210,7 +214,7 @@ def _compare(run: RunFolder, measured: dict[str, Any]) -> None:
 
 
 def _versions(run: RunFolder) -> dict[str, str]:
-    lines = (run.path / "versions.txt").read_text().splitlines()
+    lines = (run.path / VERSIONS_FILE).read_text().splitlines()
     named = dict(line.split("==", 1) for line in lines)
     return {**named, "libsndfile": soundfile.__libsndfile_version__}
 

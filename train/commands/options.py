@@ -39,6 +39,7 @@ class RunOptions:
 
     def open(self, *extra: str) -> RunFolder:
         """Open or create the run folder; `extra` are further `KEY=VALUE` settings."""
+        from esarm_env.core.run_layout import CONFIG_FILE
         from train.run.run_folder import RunFolder
 
         if self.threads < 0:
@@ -46,7 +47,7 @@ class RunOptions:
         use_threads(self.threads)
         overrides = (*self.set, *extra)
         given = self.preset is not None or self.config is not None or overrides
-        if (self.run / "config.yaml").is_file() and not given:
+        if (self.run / CONFIG_FILE).is_file() and not given:
             return RunFolder.open(self.run)
         config = self.settings(*extra)
         try:

@@ -30,10 +30,10 @@ def command_run(
         rounds: Of improvement. In each after the first, the improved policy demonstrates, the
             reward model learns on from that too, and the policy is improved again.
     """
+    from esarm_env.core.run_layout import STAGES
     from train.report import write_report
     from train.rounds.folders import check_rounds
     from train.rounds.rounds import run_rounds
-    from train.run.run_folder import STAGES
     from train.stages import STAGE_FUNCTIONS
 
     run = options.open(*corpus_setting(corpus), *recipe_setting(recipe))

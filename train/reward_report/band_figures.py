@@ -14,7 +14,7 @@ import numpy as np
 
 from reward.demonstrations import RECONSTRUCTION, RECORDING, RankedDemonstrations, collect
 from reward.report import STREAM_OF_ERROR, UNKNOWN, Triple, best_of_n, kendall_tau_b, spearman_rho
-from train.policies import POLICY_FILE, load_policy, roll_out_with
+from train.policies import load_policy, roll_out_with
 from train.reward_report.inputs import ALL, ReportInputs
 from train.reward_report.scorers import CEILING, REWARD, ReportScorers
 
@@ -196,12 +196,6 @@ class Outlook:
     points: tuple[Point, ...]
     rho: dict[str, Triple]
     rho_clean: dict[str, Triple]
-
-
-def checkpoints(run_path: Path) -> dict[str, Path]:
-    """Return the policies that reinforcement learning left, by name."""
-    files = sorted((run_path / "improve").glob(f"*/{POLICY_FILE}"))
-    return {file.parent.name: file for file in files}
 
 
 def outlook(

@@ -16,6 +16,7 @@ import numpy as np
 from rich.progress import Progress
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import improved_policies
 from esarm_env.face.loaders import OWN_HEAD, open_head
 from esarm_env.task.opening import open_task
 from reward.demonstrations import RollOut, motions_of
@@ -30,7 +31,6 @@ from train.reward_report.band_figures import (
     Correlations,
     Outlook,
     Selection,
-    checkpoints,
     correlations,
     outlook,
     selection,
@@ -160,7 +160,7 @@ def collect_findings(
         task = dataclasses.replace(task, head=open_head(run.config.evaluate.head))
     clone = load_policy(run.stage("clone") / POLICY_FILE)
     judges = open_judges(run, task, clone, ceiling=ceiling, paper=paper)
-    policies = checkpoints(run.path)
+    policies = improved_policies(run.path)
     with progress_track("Reward report", 2 * len(policies)) as bar:
         collector = _Collector(run, task, roll_out_with(clone, task), settings, bar)
         main = collector.study("test", settings.utterances, judges, tuple(FAMILIES))

@@ -14,6 +14,12 @@ import numpy as np
 
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import (
+    CEILING_FILE,
+    DEMONSTRATIONS_FILE,
+    PAPER_FILE,
+    partial_folder,
+)
 from esarm_env.task.opening import open_task
 from reward.consensus import ConsensusData, ConsensusTrainer, collect_consensus, with_true_errors
 from reward.demonstrations import load_demonstrations
@@ -24,7 +30,7 @@ from train.likelihood import LikelihoodReward
 from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.reward_report.inputs import ReportScorers
 from train.run.loop import drive
-from train.stages.demonstrate import DEMONSTRATIONS_FILE, evenly
+from train.stages.demonstrate import evenly
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
@@ -60,7 +66,7 @@ def train_ceiling(run: RunFolder) -> Path:
         config=config,
         seed=run.config.seed,
     )
-    partial = run.path / ".ceiling.partial"
+    partial = partial_folder(run.path, "ceiling")
     drive(trainer, partial, title="Ceiling", shown="validation_agreement_mouth")
     model = trainer.finish()
     with new_file(weights) as draft:
@@ -85,7 +91,6 @@ def _collect(run: RunFolder, task: AnimationTask, utterances: np.ndarray) -> Con
 
 REWARD, CEILING, PAPER = "reward", "ceiling", "paper's recipe"
 LIKELIHOOD, JERK, SYNCHRONY = "log-likelihood", "minus jerk", "synchrony"
-CEILING_FILE, PAPER_FILE = "ceiling.safetensors", "paper.safetensors"
 
 
 def open_judges(

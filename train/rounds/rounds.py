@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from esarm_env.core.run_layout import HACKED_FILE
 from esarm_env.task.opening import open_task
 from reward.demonstrations import RankedDemonstrations, RollOut, collect
 from reward.plugins.learned import open_learned
 from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.rounds.folders import begin_round, check_rounds, improved_policy
-from train.stages.demonstrate import HACKED_FILE, evenly, roll_out_ladder
+from train.stages.demonstrate import evenly, roll_out_ladder
 from train.stages.evaluate import animate_test, figures_of, on_head, summarise
 from train.stages.improve import run_improve
 from train.stages.reward import run_reward

@@ -19,10 +19,18 @@ import yaml
 
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import (
+    CLOCK_FILE,
+    CONFIG_FILE,
+    STAGES,
+    SUMMARY_FILE,
+    VERSIONS_FILE,
+    is_finished,
+    need_stage,
+    partial_folder,
+)
 from train.run.config import Config, from_dict, read_yaml, to_dict
 
-STAGES = ("corpus", "prior", "clone", "demonstrate", "reward", "improve", "evaluate")
-SUMMARY = "summary.json"
 PACKAGES = (
     "esarm", "torch", "gymnasium", "stable-baselines3", "transformers", "numpy", "librosa",
     "soundfile", "vector-quantize-pytorch", "safetensors",
@@ -39,7 +47,7 @@ class RunFolder:
             InputError: If a stage was finished here with another configuration.
         """
         self.path, self.config = path, config
-        file = path / "config.yaml"
+        file = path / CONFIG_FILE
         # Before its first finished stage a folder holds nothing that a new configuration harms.
         if file.is_file() and any(self.is_finished(stage) for stage in STAGES):
             # A run of before a setting existed had what is now its default.
@@ -52,7 +60,7 @@ class RunFolder:
         else:
             with new_file(file) as draft:
                 draft.write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
-            with new_file(path / "versions.txt") as draft:
+            with new_file(path / VERSIONS_FILE) as draft:
                 lines = [f"{name}=={version(name)}" for name in PACKAGES]
                 draft.write_text("\n".join([f"python=={sys.version.split()[0]}", *lines, ""]))
 
@@ -63,10 +71,10 @@ class RunFolder:
         Raises:
             InputError: If `path` is no run folder.
         """
-        file = path / "config.yaml"
+        file = path / CONFIG_FILE
         if not file.is_file():
             raise InputError(
-                f"{path}: must be a run folder (with config.yaml), got none; "
+                f"{path}: must be a run folder (with {CONFIG_FILE}), got none; "
                 f"make one with `esarm run --run {path}`"
             )
         return RunFolder(path, from_dict(read_yaml(file)))
@@ -77,17 +85,11 @@ class RunFolder:
         Raises:
             InputError: If the stage has not been run.
         """
-        folder = self.path / name
-        if not folder.is_dir():
-            raise InputError(
-                f"{self.path}: must hold the stage `{name}`, got none; "
-                f"run `esarm {name} --run {self.path}` first"
-            )
-        return folder
+        return need_stage(self.path, name)
 
     def summary(self, name: str) -> dict[str, Any]:
         """Return what a finished stage printed; `wall_s` is its wall time."""
-        path = self.stage(name) / SUMMARY
+        path = self.stage(name) / SUMMARY_FILE
         try:
             return dict(json.loads(path.read_text()))
         except (OSError, json.JSONDecodeError) as error:
@@ -98,7 +100,7 @@ class RunFolder:
 
     def is_finished(self, name: str) -> bool:
         """Return whether a stage's folder is there."""
-        return (self.path / name).is_dir()
+        return is_finished(self.path, name)
 
     def perform(self, name: str, work: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
         """Run a stage unless it is finished; return its summary.
@@ -114,16 +116,16 @@ class RunFolder:
             return self.summary(name)
         for earlier in STAGES[: STAGES.index(name)]:
             self.stage(earlier)
-        partial = self.path / f".{name}.partial"
+        partial = partial_folder(self.path, name)
         partial.mkdir(parents=True, exist_ok=True)
-        clock = _StageClock(partial / "wall_s.txt")
+        clock = _StageClock(partial / CLOCK_FILE)
         try:
             summary = work(partial)
         finally:
             clock.stop()
         summary["wall_s"] = round(clock.total_s, 1)
         summary = without_nan(summary)
-        (partial / SUMMARY).write_text(json.dumps(summary, indent=1, allow_nan=False))
+        (partial / SUMMARY_FILE).write_text(json.dumps(summary, indent=1, allow_nan=False))
         clock.file.unlink()
         partial.rename(self.path / name)
         return summary

@@ -15,6 +15,7 @@ import numpy as np
 
 from agents.baselines import MeanFace
 from agents.rollout.decoding import Decoding
+from esarm_env.core.run_layout import DEMONSTRATIONS_FILE, PER_UTTERANCE_FILE
 from esarm_env.core.types import FloatArray, IntArray, Record, Trajectories
 from esarm_env.face.loaders import OWN_HEAD, open_head
 from esarm_env.metrics import EMOTION_ACCURACY, EmotionClassifier, Quantity, measure, quantities
@@ -25,7 +26,6 @@ from reward.plugins.learned import LearnedReward, open_learned
 from reward.rank_measures import pair_accuracy
 from train.policies import POLICY_FILE, animate_utterances, load_policy
 from train.run.loop import progress_track, write_rows
-from train.stages.demonstrate import DEMONSTRATIONS_FILE
 from train.statistics import bootstrap_mean
 
 if TYPE_CHECKING:
@@ -320,4 +320,4 @@ def _write_per_utterance(
             table.append(
                 {"row": label, "utterance": task.corpus.records[int(utterance)].id, **values}
             )
-    write_rows(table, folder / "per_utterance.csv")
+    write_rows(table, folder / PER_UTTERANCE_FILE)

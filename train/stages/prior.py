@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from esarm_env.core.run_layout import TOKENIZER_WEIGHTS
 from esarm_env.corpus import open_corpus
 from esarm_env.face.head import load_head
 from esarm_env.task.opening import assemble_task, read_corpus_file
@@ -27,7 +28,7 @@ def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
     trainer = TokenizerTrainer(motions, load_head(), config=run.config.prior, seed=run.config.seed)
     drive(trainer, folder, title="Motion prior", shown="loss")
     tokenizer = trainer.tokenizer.eval()
-    tokenizer.save(folder / "tokenizer.safetensors")
+    tokenizer.save(folder / TOKENIZER_WEIGHTS)
     task = assemble_task(corpus, tokenizer, encoder=source["encoder"])
     errors = task.errors(task.recorded(corpus.split("validation")))
     return {

@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import DEMONSTRATIONS_FILE, HACKED_FILE, REWARD_WEIGHTS
 from esarm_env.task.opening import open_task
 from reward.consensus import ConsensusConfig, ConsensusData, ConsensusTrainer, collect_consensus
 from reward.demonstrations import (
@@ -36,7 +37,7 @@ from reward.rank_measures import pair_accuracy
 from reward.ranking.training import RewardTrainer
 from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.run.loop import drive, progress_track
-from train.stages.demonstrate import DEMONSTRATIONS_FILE, HACKED_FILE, evenly
+from train.stages.demonstrate import evenly
 
 if TYPE_CHECKING:
     from esarm_env.core.types import IntArray
@@ -88,7 +89,6 @@ def _remade(demonstrations: RankedDemonstrations, **columns: np.ndarray) -> Rank
     )
 
 
-REWARD_WEIGHTS = "reward.safetensors"
 # Utterances that agreement is watched on while training; the report measures on all.
 WATCHED_UTTERANCES = 48
 _ROLL_OUT_ROWS = 256

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from esarm_env.core.run_layout import STAGES
 from esarm_env.face import read_livelink_csv
 from train.cli import COMMANDS, main
-from train.run.run_folder import STAGES
 
 RATE_HZ = 16_000
 
