@@ -86,21 +86,35 @@ def open_task(run: str | Path | None = None, *, corpus: str | None = None) -> An
         run = shipped_run()
     elif corpus is not None:
         raise InputError(f"`corpus` must be left out beside `run`, got {corpus!r}")
-    source = read_corpus_file(Path(run))
-    opened = open_corpus(
+    corpus_of_run = open_run_corpus(Path(run))
+    tokenizer = load_tokenizer(need_file(Path(run), TOKENIZER_FILE))
+    return assemble_task(corpus_of_run, tokenizer, encoder=read_corpus_file(Path(run))["encoder"])
+
+
+def open_run_corpus(run_path: Path) -> Corpus:
+    """Open the corpus that a run learns from: the one that its stage `corpus` noted, unchanged.
+
+    Every stage opens it here, with the layout and the verification of the first, so that an
+    utterance's index means the same recording in all of them.
+
+    Raises:
+        InputError: If the run lacks its stage `corpus`, the corpus cannot be opened, or its content
+            is other than that stage found.
+    """
+    source = read_corpus_file(run_path)
+    corpus = open_corpus(
         source["corpus"],
         size=source["size"],
         seed=source["seed"],
         layout=source["layout"],
         verify=True,
     )
-    if opened.content_hash != source["content_hash"]:
+    if corpus.content_hash != source["content_hash"]:
         raise InputError(
-            f"{run}: its corpus {source['corpus']} must be as it was in training, "
+            f"{run_path}: its corpus {source['corpus']} must be as it was in training, "
             "got other content; run the stages again in a new folder"
         )
-    tokenizer = load_tokenizer(need_file(Path(run), TOKENIZER_FILE))
-    return assemble_task(opened, tokenizer, encoder=source["encoder"])
+    return corpus
 
 
 def assemble_task(corpus: Corpus, tokenizer: VQMotionTokenizer, *, encoder: str) -> AnimationTask:

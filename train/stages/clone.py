@@ -1,4 +1,7 @@
-"""Stage 3: clone the recordings."""
+"""Stage 3: behaviour cloning of the recordings, by cross-entropy on their tokens.
+
+One stage a file, called as its command: `esarm clone`.
+"""
 
 from __future__ import annotations
 
