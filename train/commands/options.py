@@ -51,7 +51,7 @@ class RunOptions:
             return RunFolder.open(self.run)
         config = self.settings(*extra)
         try:
-            return RunFolder(self.run, config)
+            return RunFolder.create(self.run, config)
         except OSError as error:
             raise InputError(
                 f"`run` must be a folder that can be written, got {self.run} ({error})"

@@ -47,7 +47,7 @@ def open_rounds(run: RunFolder) -> list[RunFolder]:
     """Return the rounds of a run that are finished, the run itself first."""
     rounds = [run]
     while is_finished(folder := round_folder(run.path, len(rounds) + 1), "evaluate"):
-        rounds.append(RunFolder(folder, run.config))
+        rounds.append(RunFolder.open(folder))
     return rounds
 
 
@@ -59,7 +59,7 @@ def begin_round(run: RunFolder, number: int, *, before: RunFolder) -> RunFolder:
         number: At least 2.
         before: The round before, finished.
     """
-    folder = RunFolder(round_folder(run.path, number), run.config)
+    folder = RunFolder.create(round_folder(run.path, number), run.config)
     for stage in ("corpus", "prior"):
         _copy_stage(run, folder.path, stage)
     _copy_policy(improved_policy(before), folder.path, number=number)

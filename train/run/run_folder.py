@@ -38,18 +38,29 @@ PACKAGES = (
 
 
 class RunFolder:
-    """A run's folder: its configuration and its stages."""
+    """A run: its folder, its configuration and its stages.
+
+    `create` and `open` make one; making the object writes nothing, `create` and `perform` alone do.
+
+    Attributes:
+        path: The folder, see `esarm_env.core.run_layout`.
+        config: All settings.
+    """
 
     def __init__(self, path: Path, config: Config) -> None:
-        """Open `path` with `config`; a new folder gets both, an old one must agree.
+        """Stand for the folder `path` with the configuration that it is known to have."""
+        self.path, self.config = path, config
+
+    @staticmethod
+    def create(path: Path, config: Config) -> RunFolder:
+        """Begin a run in `path`, or go on with one of the same configuration.
 
         Raises:
             InputError: If a stage was finished here with another configuration.
         """
-        self.path, self.config = path, config
         file = path / CONFIG_FILE
         # Before its first finished stage a folder holds nothing that a new configuration harms.
-        if file.is_file() and any(self.is_finished(stage) for stage in STAGES):
+        if file.is_file() and any(is_finished(path, stage) for stage in STAGES):
             # A run of before a setting existed had what is now its default.
             changed = _differences(to_dict(from_dict(read_yaml(file))), to_dict(config))
             if changed:
@@ -63,10 +74,11 @@ class RunFolder:
             with new_file(path / VERSIONS_FILE) as draft:
                 lines = [f"{name}=={version(name)}" for name in PACKAGES]
                 draft.write_text("\n".join([f"python=={sys.version.split()[0]}", *lines, ""]))
+        return RunFolder(path, config)
 
     @staticmethod
     def open(path: Path) -> RunFolder:
-        """Open an existing run with its own configuration.
+        """Open an existing run with its own configuration; writes nothing.
 
         Raises:
             InputError: If `path` is no run folder.

@@ -1,5 +1,6 @@
 """The commands as a user runs them, in miniature, and what they say to bad input."""
 
+import contextlib
 import json
 import shutil
 
@@ -68,6 +69,36 @@ def test_a_second_run_skips_what_is_finished_and_writes_json(finished_run, tmp_p
         mean, low, high = rows["clone, greedy"][name]
         assert low <= mean <= high
     assert "clone, greedy" in capsys.readouterr().out
+
+
+READERS = {
+    "animate": ["animate", "SPEECH", "-o", "OUT.csv", "--run", "RUN"],
+    "overoptimise": ["overoptimise", "RUN", "--reward", "no-such"],
+    "bench peers": ["bench", "peers", "--run", "RUN"],
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_commands_that_read_a_run_leave_it_as_it_was(
+    reader, finished_run, speech_file, tmp_path, monkeypatch
+):
+    """A published run may lie on a share that nobody may write to."""
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+
+    def snapshot():
+        return {file: (file.stat().st_mtime_ns, file.stat().st_ino) for file in run.rglob("*")}
+
+    before = snapshot()
+    monkeypatch.setattr("train.bench.peers.compare_with_peers", _no_peers)
+    names = {"SPEECH": str(speech_file), "OUT.csv": str(tmp_path / "o.csv"), "RUN": str(run)}
+    with contextlib.suppress(SystemExit):  # an unknown reward is said after the run was opened
+        main([names.get(part, part) for part in READERS[reader]])
+    assert snapshot() == before
+
+
+def _no_peers(run):
+    return {"utterances": len(run.summary("corpus")), "lve_mm": {}, "less_lve": {}}
 
 
 def test_an_old_run_refuses_other_settings(finished_run, capsys):

@@ -38,7 +38,7 @@ def folder(recordings: Path, tmp_path: Path) -> Path:
 def run(folder: Path, tmp_path: Path) -> RunFolder:
     """Return a run whose corpus was opened with a layout that is not the recognised one."""
     overrides = (f"corpus.name={folder}", "corpus.layout=generic", "prior.epochs=1")
-    run = RunFolder(tmp_path / "run", make_config(preset="demo", overrides=overrides))
+    run = RunFolder.create(tmp_path / "run", make_config(preset="demo", overrides=overrides))
     run_corpus(run)
     return run
 
@@ -78,7 +78,7 @@ def test_a_bad_take_is_left_out_of_the_tokenizer_too(
     motion[3, 7] = np.nan
     np.save(path, motion)
     overrides = (f"corpus.name={folder}", "corpus.layout=generic")
-    run = RunFolder(tmp_path / "run", make_config(preset="demo", overrides=overrides))
+    run = RunFolder.create(tmp_path / "run", make_config(preset="demo", overrides=overrides))
     assert run_corpus(run)["takes_left_out"] == 1
     motions = trained_on(run, monkeypatch)
     assert len(motions) == run.summary("corpus")["train_utterances"]
