@@ -38,9 +38,14 @@ class RunOptions:
     threads: int = 0
 
     def open(self, *extra: str) -> RunFolder:
-        """Open or create the run folder; `extra` are further `KEY=VALUE` settings."""
+        """Open or create the run folder; `extra` are further `KEY=VALUE` settings.
+
+        Raises:
+            InputError: If a setting cannot be, or the folder holds a run of other settings.
+        """
         from esarm_env.core.run_layout import CONFIG_FILE
         from train.run.run_folder import RunFolder
+        from train.run.setting_ranges import check_settings
 
         if self.threads < 0:
             raise InputError(f"`threads` must be at least 0, got {self.threads}")
@@ -50,6 +55,7 @@ class RunOptions:
         if (self.run / CONFIG_FILE).is_file() and not given:
             return RunFolder.open(self.run)
         config = self.settings(*extra)
+        check_settings(config)
         try:
             return RunFolder.create(self.run, config)
         except OSError as error:

@@ -34,9 +34,12 @@ def command_run(
     from train.report import write_report
     from train.rounds.folders import check_rounds
     from train.rounds.rounds import run_rounds
+    from train.run.setting_ranges import check_settings
     from train.stages import STAGE_FUNCTIONS
 
     run = options.open(*corpus_setting(corpus), *recipe_setting(recipe))
+    # Here and not stage by stage: the last one's settings count before the first one's minutes.
+    check_settings(run.config, [stage for stage in STAGES if not run.is_finished(stage)])
     check_rounds(run, rounds)
     summaries: dict[str, Any] = {stage: STAGE_FUNCTIONS[stage](run) for stage in STAGES}
     if rounds > 1:

@@ -138,6 +138,9 @@ class Config:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
 
+# Where the settings of each recipe of the reward model are.
+SECTION_OF_RECIPE = {"consensus": "consensus", "paper": "reward"}
+
 PRESETS = {
     # Minutes on two cores.
     "demo": Config(),

@@ -30,6 +30,7 @@ from esarm_env.core.run_layout import (
     partial_folder,
 )
 from train.run.config import Config, from_dict, read_yaml, to_dict
+from train.run.setting_ranges import check_settings
 
 PACKAGES = (
     "esarm", "torch", "gymnasium", "stable-baselines3", "transformers", "numpy", "librosa",
@@ -122,10 +123,12 @@ class RunFolder:
             work: Gets the folder to fill and returns the summary.
 
         Raises:
-            InputError: If a stage before it has not been run.
+            InputError: If a setting of the stage is out of its range, or a stage before it has not
+                been run.
         """
         if self.is_finished(name):
             return self.summary(name)
+        check_settings(self.config, [name])
         for earlier in STAGES[: STAGES.index(name)]:
             self.stage(earlier)
         partial = partial_folder(self.path, name)

@@ -101,13 +101,7 @@ def run_reward(run: RunFolder, *, earlier: Sequence[RunFolder] = ()) -> dict[str
         run: The run, or a later round of one.
         earlier: The rounds before, the run itself first: the weights go on from the last one's, and
             the demonstrations of all are learned from.
-
-    Raises:
-        InputError: If there is no such recipe.
     """
-    if run.config.recipe not in RECIPES:
-        known = " or ".join(f"`{name}`" for name in RECIPES)
-        raise InputError(f"`recipe` must be {known}, got {run.config.recipe!r}")
     return run.perform("reward", lambda folder: RECIPES[run.config.recipe](run, folder, earlier))
 
 
