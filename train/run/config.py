@@ -223,8 +223,12 @@ def _checked(value: Any, hint: Any, *, name: str) -> Any:
 def make_config(*, preset: str, file: Path | None = None, overrides: Sequence[str] = ()) -> Config:
     """Return a preset, or a file's configuration, with `overrides` such as `clone.epochs=10`.
 
+    A preset and the file of a saved run hold the settings of every recipe, whichever is in use.
+    What is set one by one is meant to change something.
+
     Raises:
-        InputError: If the preset, the file, a key or a value is not valid.
+        InputError: If the preset, the file, a key or a value is not valid, or a setting of a recipe
+            that is not in use is among the overrides.
     """
     if preset not in PRESETS:
         raise InputError(f"`preset` must be one of {', '.join(PRESETS)}, got {preset!r}")
@@ -241,7 +245,27 @@ def make_config(*, preset: str, file: Path | None = None, overrides: Sequence[st
                 raise InputError(f"`{key}` must name a setting, but {section} is one already")
         place[last] = yaml.safe_load(text)
     config: Config = from_dict(values)
+    _check_recipe_in_use(config.recipe, overrides)
     return config
+
+
+def _check_recipe_in_use(recipe: str, overrides: Sequence[str]) -> None:
+    """Refuse a setting that nobody would read: it is of another recipe than the one in use."""
+    other = {section: name for name, section in SECTION_OF_RECIPE.items() if name != recipe}
+    section_in_use = SECTION_OF_RECIPE.get(recipe)
+    if section_in_use is None:  # an unknown recipe is refused where all ranges are checked
+        return
+    known = {field.name for field in dataclasses.fields(get_type_hints(Config)[section_in_use])}
+    for override in overrides:
+        key = override.partition("=")[0]
+        section, _, setting = key.partition(".")
+        if section not in other:
+            continue
+        instead = f"`{section_in_use}.{setting}`" if setting in known else f"`{section_in_use}.*`"
+        raise InputError(
+            f"`{key}` is a setting of the recipe `{other[section]}`, and the recipe "
+            f"in use is `{recipe}`: set {instead}, or choose `recipe={other[section]}`"
+        )
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
