@@ -36,6 +36,8 @@ SHORTEST_PIECE_S, LONGEST_PIECE_S = 2.0, 8.0
 # A piece starts this much before its cut: the first half is thrown away (a policy needs a moment
 # to get into an emotion), the second half fades over from the piece before.
 OVERLAP_CHUNKS = 8
+# What can be written, by suffix.
+WRITERS = {".csv": write_livelink_csv}
 
 
 @dataclass(frozen=True)
@@ -169,16 +171,29 @@ def animate_file(
         raise InputError(f"`seed` must be at least 0, got {seed}")
     if output.exists() and speech.exists() and output.samefile(speech):
         raise InputError(f"`output` must be another file than the recording, got {output}")
+    check_output(output)
     audio = read_audio(speech)
     animator = SpeechAnimator(run_path, policy=policy)
     motion = animator.animate(audio, voice, temperature=temperature, seed=seed)
-    write_livelink_csv(output, motion, rate_hz=rate_hz)
+    WRITERS[output.suffix.lower()](output, motion, rate_hz=rate_hz)
     return {
         "output": str(output),
         "policy": animator.policy_name,
         "duration_s": round(len(audio) / SAMPLE_RATE_HZ, 2),
         "frames_at_30_fps": len(motion),
     }
+
+
+def check_output(output: Path) -> None:
+    """Check, before anything is done, that there is a writer for the suffix of `output`.
+
+    Raises:
+        InputError: If there is none: what is in a file must be what its name says.
+    """
+    if output.suffix.lower() not in WRITERS:
+        raise InputError(
+            f"`output` must end in {' or '.join(WRITERS)} (Live Link Face), got {output.name!r}"
+        )
 
 
 def crossfade(motions: list[FloatArray], begins: IntArray) -> FloatArray:

@@ -30,7 +30,7 @@ def command_animate(
     Args:
         speech: A sound file of 0.2 s to 10 min, any rate, mono or stereo (WAV, FLAC, Ogg, MP3;
             with the extra `video` also .m4a and video).
-        output: The CSV to write.
+        output: The file to write, .csv.
         run: Folder of a finished run; by default what ships with the package (trained on synthetic
             speech alone).
         emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised.

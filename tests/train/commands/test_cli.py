@@ -201,6 +201,28 @@ def test_a_recording_is_not_overwritten_by_its_animation(finished_run, speech_fi
     assert speech_file.read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["face.glb", "face.mp4", "face", "face.csv.gz", ".csv"])
+def test_a_suffix_that_cannot_be_written_is_refused_before_any_work(
+    name, finished_run, speech_file, tmp_path, monkeypatch, capsys
+):
+    """The table that stood in `face.glb` opened in no program."""
+
+    def read(path):
+        raise AssertionError("the recording was read")
+
+    monkeypatch.setattr("train.animate.read_audio", read)
+    command = ["animate", speech_file, "-o", tmp_path / name, "--run", finished_run]
+    line = refused(command, capsys)
+    assert line == f"esarm: `output` must end in .csv (Live Link Face), got {name!r}"
+    assert not (tmp_path / name).exists()
+
+
+def test_the_suffix_may_be_in_capitals(finished_run, speech_file, tmp_path):
+    """As Windows programs write it."""
+    main(["animate", str(speech_file), "-o", str(tmp_path / "A.CSV"), "--run", str(finished_run)])
+    assert read_livelink_csv(tmp_path / "A.CSV")[0].shape == (90, 52)
+
+
 def test_a_run_that_is_a_file_is_one_line(recordings, tmp_path, capsys):
     """A mistyped `--run` ended in a traceback."""
     taken = tmp_path / "taken"
