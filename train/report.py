@@ -16,7 +16,8 @@ from esarm_env.core.run_layout import (
 from esarm_env.metrics import table, variant_label
 from train.plots import plot_improvement, plot_training, read_rows
 from train.rounds.folders import open_rounds
-from train.rounds.rounds import MANNERS, round_figures
+from train.rounds.rounds import round_figures
+from train.rows import DECODINGS, TOKENIZER, Row, greedy, noisy, rows_from_json
 from train.stages.evaluate import measured_quantities
 from train.statistics import Interval
 
@@ -101,7 +102,8 @@ def _head(run: RunFolder, results: dict[str, Any]) -> str:
 
 def _main_table(results: dict[str, Any]) -> str:
     lines = ["## Results", "", _header("animation")]
-    lines += [_row(label, figures) for label, figures in results["rows"].items()]
+    rows = rows_from_json(results["rows"])
+    lines += [_row(row.label, figures) for row, figures in rows.items()]
     return "\n".join(lines)
 
 
@@ -114,8 +116,9 @@ def _against_clone(results: dict[str, Any]) -> str:
         "",
         _header("difference"),
     ]
-    lines += [_row(label, figures) for label, figures in results["against_clone"].items()]
-    return "\n".join([*lines, "", *_verdicts(results["against_clone"])])
+    differences = rows_from_json(results["against_clone"])
+    lines += [_row(row.label, figures) for row, figures in differences.items()]
+    return "\n".join([*lines, "", *_verdicts(differences)])
 
 
 def _rounds_section(run: RunFolder) -> list[str]:
@@ -138,15 +141,15 @@ def _rounds_section(run: RunFolder) -> list[str]:
     for number, (current, figures) in enumerate(zip(rounds, round_figures(rounds), strict=True), 1):
         found = current.summary("demonstrate").get("suspicious")
         share = "" if found is None else f"{100 * found['hacked'] / found['samples']:.0f} %"
-        for manner in MANNERS:
-            lines.append(_row(f"{number}, {manner}", figures[manner]) + f" {share} |")
+        for decoding in DECODINGS:
+            lines.append(_row(f"{number}, {decoding}", figures[decoding]) + f" {share} |")
     return ["\n".join(lines)]
 
 
-def _verdicts(differences: dict[str, Any]) -> list[str]:
+def _verdicts(differences: dict[Row, Any]) -> list[str]:
     """Say in words which errors changed beyond their interval."""
     lines = []
-    for label, figures in differences.items():
+    for row, figures in differences.items():
         said = []
         for name in ("lve", "eve"):
             _, low, high = figures[name]
@@ -155,15 +158,16 @@ def _verdicts(differences: dict[str, Any]) -> list[str]:
             change = "better" if high < 0 else "worse" if low > 0 else "not clearly changed"
             said.append(f"{name.upper()} {change}")
         score = figures["score"][0]
-        lines.append(f"- {label}: score {score:+.2f}; {', '.join(said)}.")
+        lines.append(f"- {row.label}: score {score:+.2f}; {', '.join(said)}.")
     return lines
 
 
 def _noise_table(run: RunFolder, results: dict[str, Any]) -> str:
     lines = ["## Impact of the noise level (form of the paper's Table II)", ""]
     lines += ["| ε | LVE (mm) | EVE (mm) |", "|---|---|---|"]
+    rows = rows_from_json(results["rows"])
     for level in run.config.demonstrate.epsilons:
-        figures = results["rows"][f"clone, epsilon {level:g}"]
+        figures = rows[noisy("clone", level)]
         lines.append(f"| {level:.2f} | {_cell(figures['lve'])} | {_cell(figures['eve'])} |")
     return "\n".join(lines)
 
@@ -181,13 +185,13 @@ def _reward_section(results: dict[str, Any]) -> str:
     for gap, figures in results["pair_accuracy"].items():
         share, low, high = (100 * value for value in figures)
         lines.append(f"| {gap} | {share:.1f} % [{low:.1f}, {high:.1f}] |")
-    return "\n".join([*lines, "", _ground_truth_verdict(results["rows"])])
+    return "\n".join([*lines, "", _ground_truth_verdict(rows_from_json(results["rows"]))])
 
 
-def _ground_truth_verdict(rows: dict[str, Any]) -> str:
+def _ground_truth_verdict(rows: dict[Row, Any]) -> str:
     """Say whether the score knows recordings to be better than the policy that it was made from."""
-    truth = rows["ground truth through the tokenizer"]["score"][0]
-    clone = rows["clone, greedy"]["score"][0]
+    truth = rows[Row(TOKENIZER)]["score"][0]
+    clone = rows[greedy("clone")]["score"][0]
     if truth > clone:
         return (
             f"Recordings score {truth:.2f}, above the greedy clone's {clone:.2f}, as they should."
@@ -207,8 +211,10 @@ def _speaker_section(results: dict[str, Any]) -> str:
 
 def _measures_section(results: dict[str, Any]) -> str:
     rows = {
-        label: {key: None if None in triple else tuple(triple) for key, triple in figures.items()}
-        for label, figures in results["measures"].items()
+        row.short_label: {
+            key: None if None in triple else tuple(triple) for key, triple in figures.items()
+        }
+        for row, figures in rows_from_json(results["measures"]).items()
     }
     return "\n".join(
         [

@@ -44,6 +44,7 @@ from reward.plugins.learned import open_learned
 from train.assets.figures import measure, roll_out
 from train.assets.selection import choose_utterances
 from train.policies import load_policy
+from train.rows import Row, rows_from_json
 
 if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
@@ -197,19 +198,21 @@ def _figures(
         corpus.provenance["corpus"]: figures(large, demonstrations),
         corpus.name: figures(small, roll_out(clone, small, test, levels=levels, seed=config.seed)),
     }
-    _compare(run, measured[corpus.provenance["corpus"]])
+    _compare(run, measured[corpus.provenance["corpus"]]["rows"])
+    for each in measured.values():
+        each["rows"] = {row.label: figures for row, figures in each["rows"].items()}
     return {"split": "test", "unit": "mm", "each": "mean, low, high", "corpora": measured}
 
 
-def _compare(run: RunFolder, measured: dict[str, Any]) -> None:
+def _compare(run: RunFolder, measured: dict[Row, dict[str, list[float]]]) -> None:
     """Check that half precision leaves the figures of the run's report as they were."""
-    reported = run.summary("evaluate")["rows"]
-    for label, figures in measured["rows"].items():
+    reported = rows_from_json(run.summary("evaluate")["rows"])
+    for row, figures in measured.items():
         for name, (mean, *_) in figures.items():
-            if not abs(mean - reported[label][name][0]) < LARGEST_CHANGE:
+            before = reported[row][name][0]
+            if not abs(mean - before) < LARGEST_CHANGE:
                 raise RuntimeError(
-                    f"half precision must leave {name} of {label!r} at {reported[label][name][0]}, "
-                    f"got {mean}"
+                    f"half precision must leave {name} of {row.label!r} at {before}, got {mean}"
                 )
 
 

@@ -138,9 +138,11 @@ def _print_results(summary: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from train.rows import rows_from_json
+
     table = Table("animation", "LVE (mm)", "EVE (mm)", "learned score")
-    for label, figures in summary["rows"].items():
-        table.add_row(label, *(_short(figures[name]) for name in ("lve", "eve", "score")))
+    for row, figures in rows_from_json(summary["rows"]).items():
+        table.add_row(row.label, *(_short(figures[name]) for name in ("lve", "eve", "score")))
     Console().print(table)
 
 

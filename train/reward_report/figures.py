@@ -39,6 +39,7 @@ from train.reward_report.inputs import ALL, ReportInputs, n_blocks, speaker_grou
 from train.reward_report.pair_figures import PairFigures, ProbeFigures, pair_figures, probe_figures
 from train.reward_report.scorers import REWARD, ReportScorers, open_judges
 from train.reward_report.trust_figures import Agreement, Trust, agreement, trust
+from train.rows import rows_from_json, rows_to_json
 from train.run.loop import progress_track
 from train.stages.demonstrate import evenly
 
@@ -100,12 +101,11 @@ def _pace(study: ReportInputs, task: AnimationTask, judges: ReportScorers) -> di
     }
 
 
-def _against_clone(run: RunFolder) -> dict[str, Any]:
+def _against_clone(run: RunFolder) -> list[dict[str, Any]]:
     """Return what the stage `evaluate` found of reinforcement learning; nothing before it."""
     if not run.is_finished("evaluate"):
-        return {}
-    found: dict[str, Any] = run.summary("evaluate").get("against_clone", {})
-    return found
+        return []
+    return rows_to_json(rows_from_json(run.summary("evaluate").get("against_clone", {})))
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def test_a_second_run_skips_what_is_finished_and_writes_json(finished_run, tmp_p
     assert (finished_run / "clone" / "policy.safetensors").stat().st_mtime_ns == before
     figures = json.loads((tmp_path / "all.json").read_text())
     assert set(figures) == set(STAGES)
-    rows = figures["evaluate"]["rows"]
+    rows = {entry["label"]: entry["figures"] for entry in figures["evaluate"]["rows"]}
     assert {
         "ground truth through the tokenizer",
         "mean face of the condition",
