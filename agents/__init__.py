@@ -20,7 +20,8 @@ from agents.rollout.animation import animate_utterances, roll_out_with
 from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
 from agents.rollout.decoding import Decoding
 from agents.stock import TransformerActorCriticPolicy, policy_kwargs_of
-from agents.weights import POLICY_FILE, load_policy, save_policy
+from agents.weights import load_policy, save_policy
+from esarm_env.core.run_layout import POLICY_FILE
 
 __all__ = [
     "POLICY_FILE",

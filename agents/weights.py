@@ -11,11 +11,10 @@ from torch import Tensor
 
 from agents.network.transformer import MotionTransformer, PolicyConfig
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import CLONE_FILE, POLICY_FILE
 from esarm_env.core.shipped import shipped_run
 from esarm_env.core.weights import load_module, save_weights
 
-POLICY_FILE = "policy.safetensors"
-CLONE_FOLDER = "clone"
 SHIPPED = "shipped"
 TASK_SIZES = ("n_tokens", "tokens_per_chunk", "window_dim", "condition_dim")  # not to be chosen
 
@@ -88,11 +87,11 @@ def _policy_file(source: str | Path | None) -> Path:
     path = shipped_run() if source is None or source == SHIPPED else Path(source)
     if not path.is_dir():
         return path
-    places = [path / POLICY_FILE, path / CLONE_FOLDER / POLICY_FILE]
+    places = [path / POLICY_FILE, path / CLONE_FILE]
     found = [place for place in places if place.is_file()]
     if not found:
         raise InputError(
-            f"{path}: must hold {POLICY_FILE} or {CLONE_FOLDER}/{POLICY_FILE}, got neither; "
+            f"{path}: must hold {POLICY_FILE} or {CLONE_FILE}, got neither; "
             "name the file, or a run whose stage `clone` is finished"
         )
     return found[0]

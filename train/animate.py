@@ -10,16 +10,23 @@ import numpy as np
 
 from agents.rollout.decoding import Decoding
 from agents.rollout.generation import generate
-from agents.weights import POLICY_FILE, load_policy
+from agents.weights import load_policy
 from esarm_env.audio import cut_at_pauses, read_audio
 from esarm_env.audio.features import make_encoder
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import (
+    CLONE_FILE,
+    TOKENIZER_FILE,
+    improved_policies,
+    is_finished,
+    need_file,
+)
 from esarm_env.core.seeds import sequence_seeds
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray
 from esarm_env.face.exporters import exporter_for
 from esarm_env.task.animation_task import audio_windows, pad_stack
 from esarm_env.task.conditions import ConditionEncoder
-from esarm_env.task.opening import TOKENIZER_FILE, need_file, read_corpus_file
+from esarm_env.task.opening import read_corpus_file
 from esarm_env.tokenizer import load_tokenizer
 from train.run.run_folder import RunFolder
 
@@ -65,21 +72,21 @@ class _Pieces:
 class SpeechAnimator:
     """A policy, a tokenizer and an audio encoder of one run, ready for any recording."""
 
-    def __init__(self, run: Path, *, policy: str = "auto") -> None:
-        """Load from the folder `run`.
+    def __init__(self, run_path: Path, *, policy: str = "auto") -> None:
+        """Load from a run folder.
 
         Args:
-            run: A run folder, finished at least up to `clone`.
+            run_path: A run folder, finished at least up to `clone`.
             policy: `clone`, an algorithm of `improve`, or `auto`: the one whose true error on the
                 validation utterances was least.
 
         Raises:
             InputError: If a stage or the policy is missing.
         """
-        source = read_corpus_file(run)
+        source = read_corpus_file(run_path)
         self._encoder = make_encoder(source["encoder"])
-        self._tokenizer = load_tokenizer(need_file(run, TOKENIZER_FILE))
-        self._policy, self.policy_name = _find_policy(run, policy)
+        self._tokenizer = load_tokenizer(need_file(run_path, TOKENIZER_FILE))
+        self._policy, self.policy_name = _find_policy(run_path, policy)
         self._conditions = ConditionEncoder(tuple(source["speakers"]))
 
     def animate(
@@ -141,7 +148,7 @@ def animate_file(
     speech: Path,
     output: Path,
     *,
-    run: Path,
+    run_path: Path,
     voice: AnimationCondition,
     policy: str = "auto",
     rate_hz: int = 30,
@@ -165,7 +172,7 @@ def animate_file(
         raise InputError(f"`output` must be another file than the recording, got {output}")
     exporter = exporter_for(output)
     audio = read_audio(speech)
-    animator = SpeechAnimator(run, policy=policy)
+    animator = SpeechAnimator(run_path, policy=policy)
     motion = animator.animate(audio, voice, temperature=temperature, seed=seed)
     exporter.write(output, motion, rate_hz=rate_hz)
     return {
@@ -208,22 +215,19 @@ def _chunk_edges(audio: FloatArray, n_chunks: int, frames_per_chunk: int) -> Int
     return edges
 
 
-def _best_policy(run: Path) -> str:
+def _best_policy(run_path: Path) -> str:
     """Return the policy that had the least true error on validation; the clone before that."""
-    if not (run / "improve").is_dir():
+    if not is_finished(run_path, "improve"):
         return "clone"
-    best = RunFolder.open(run).summary("improve")["best_on_validation"]
+    best = RunFolder.open(run_path).summary("improve")["best_on_validation"]
     return str(best["policy"])
 
 
-def _find_policy(run: Path, policy: str) -> tuple[MotionTransformer, str]:
-    found = {path.parent.name: path for path in sorted((run / "improve").glob(f"*/{POLICY_FILE}"))}
-    clone = run / "clone" / POLICY_FILE
-    if clone.is_file():
-        found["clone"] = clone
-    if not found:
-        need_file(run, f"clone/{POLICY_FILE}")
-    name = _best_policy(run) if policy == "auto" else policy
+def _find_policy(run_path: Path, policy: str) -> tuple[MotionTransformer, str]:
+    found = improved_policies(run_path)
+    if (run_path / CLONE_FILE).is_file() or not found:
+        found["clone"] = need_file(run_path, CLONE_FILE)
+    name = _best_policy(run_path) if policy == "auto" else policy
     if name not in found:
         raise InputError(f"`policy` must be one of {', '.join(found)}, got {policy!r}")
     return load_policy(found[name]), name

@@ -6,9 +6,9 @@
 - `validation`: what a reward returns; `RewardError` names who failed on what.
 """
 
+from esarm_env.core.run_layout import REWARD_FILE
 from esarm_env.rewards.combined import CombinedReward, RewardTerm, Scores
 from esarm_env.rewards.registry import (
-    REWARD_FILE,
     REWARD_GROUP,
     REWARDS,
     InstalledReward,

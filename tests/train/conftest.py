@@ -41,9 +41,13 @@ TINY = (
 )
 
 
-def tiny_settings(*more):
+OTHERS = {"consensus": "reward.", "paper": "consensus."}  # settings that the recipe does not read
+
+
+def tiny_settings(*more, recipe="consensus"):
     """Return command-line options that make every stage as small as it can be."""
-    return [part for setting in (*TINY, *more) for part in ("--set", setting)]
+    tiny = [setting for setting in TINY if not setting.startswith(OTHERS[recipe])]
+    return [part for setting in (*tiny, *more) for part in ("--set", setting)]
 
 
 def speak(duration_s, *, seed=0, pauses=True):

@@ -17,8 +17,9 @@ import soundfile
 
 from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
-from agents.weights import POLICY_FILE, load_policy
+from agents.weights import load_policy
 from esarm_env.core.errors import MissingExtraError
+from esarm_env.core.run_layout import POLICY_FILE
 from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, SAMPLE_RATE_HZ, FloatArray, IntArray
 from esarm_env.face.names import index_of
 from esarm_env.task.animation_task import AnimationTask, pad_stack

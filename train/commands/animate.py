@@ -50,7 +50,7 @@ def command_animate(
     done = animate_file(
         speech,
         output,
-        run=run or shipped_run(),
+        run_path=run or shipped_run(),
         voice=AnimationCondition(emotion, intensity, speaker),
         policy=policy,
         rate_hz=rate,

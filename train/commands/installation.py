@@ -162,8 +162,8 @@ def command_assets(*, options: Options, out: Path = Path("esarm_env/assets")) ->
         options: Which run, and with which settings.
         out: Folder to write; an earlier one of its kind is replaced.
     """
+    from esarm_env.core.run_layout import STAGES
     from train.assets.builder import make_assets
-    from train.run.run_folder import STAGES
     from train.stages import STAGE_FUNCTIONS
 
     run = options.open()

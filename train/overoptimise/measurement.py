@@ -15,9 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.weights import POLICY_FILE, load_policy
+from agents.weights import load_policy
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import (
+    ALARMS_FILE,
+    CURVE_FILE,
+    OVEROPTIMISE_FOLDER,
+    POLICY_FILE,
+    SETTINGS_FILE,
+)
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from train.overoptimise.best_of_n import BestOfNTrainer
 from train.overoptimise.climb import ClimbTrainer
@@ -30,9 +37,6 @@ if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
     from esarm_env.core.types import IntArray
     from train.run.run_folder import RunFolder
-
-FOLDER = "overoptimise"
-CURVE_FILE, ALARMS_FILE, SETTINGS_FILE = "curve.npz", "alarms.json", "settings.json"
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def measure_all(run: RunFolder, config: OveroptimiseConfig, *, reward: str) -> M
     """
     clone = load_policy(run.stage("clone") / POLICY_FILE)
     env = SpeechAnimationEnv(run.path, reward=reward, metrics=False)
-    folder = run.path / FOLDER
+    folder = run.path / OVEROPTIMISE_FOLDER
     _keep_settings(folder, {"reward": reward, **config.shared()})
     utterances = evenly(env.sequence_task.corpus.split("test"), config.utterances)
     if len(utterances) < 2:

@@ -11,25 +11,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.cache import new_file
+from esarm_env.core.run_layout import OVEROPTIMISE_FOLDER
 from esarm_env.metrics import variant_label
 from train.overoptimise.curve import Curve, OveroptimiseConfig, mean_curve
 from train.overoptimise.findings import Point, Verdict, points_of, verdict_of
-from train.overoptimise.measurement import FOLDER, Measured
 from train.pictures import draw_or_explain
 from train.run.loop import write_rows
 from train.run.run_folder import RunFolder, without_nan
 
 if TYPE_CHECKING:
     from agents.monitoring.paired import Change
+    from train.overoptimise.measurement import Measured
 
-NAME = "overoptimise"
+NAME = OVEROPTIMISE_FOLDER  # of the results, with a suffix each
 
 
 def write_results(
     run: RunFolder, measured: Measured, config: OveroptimiseConfig, *, reward: str
 ) -> tuple[Path, dict[str, Any]]:
     """Write all results; return the path of the page, and the figures as plain values."""
-    folder = run.path / FOLDER
+    folder = run.path / OVEROPTIMISE_FOLDER
     mean = {kl_coef: mean_curve(list(seeds.values())) for kl_coef, seeds in measured.rl.items()}
     verdicts = {kl_coef: verdict_of(curve) for kl_coef, curve in mean.items()}
     write_rows(list(_rows(measured, mean)), folder / f"{NAME}.csv")

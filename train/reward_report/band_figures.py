@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from agents.rollout.animation import roll_out_with
-from agents.weights import POLICY_FILE, load_policy
+from agents.weights import load_policy
 from reward.demonstrations import RECONSTRUCTION, RECORDING, RankedDemonstrations, collect
 from reward.report import STREAM_OF_ERROR, UNKNOWN, Triple, best_of_n, kendall_tau_b, spearman_rho
 from train.reward_report.inputs import ALL, CEILING, REWARD, ReportInputs, ReportScorers
@@ -199,12 +199,6 @@ class Outlook:
     points: tuple[Point, ...]
     rho: dict[str, Triple]
     rho_clean: dict[str, Triple]
-
-
-def checkpoints(run_path: Path) -> dict[str, Path]:
-    """Return the policies that reinforcement learning left, by name."""
-    files = sorted((run_path / "improve").glob(f"*/{POLICY_FILE}"))
-    return {file.parent.name: file for file in files}
 
 
 def outlook(

@@ -13,6 +13,7 @@ from train.reward_report.animations import TOLD_APART
 from train.reward_report.band_figures import OWN, TOTAL, ByScorer
 from train.reward_report.inputs import ALL, LIKELIHOOD, REWARD
 from train.reward_report.pair_figures import CLOSE_LABEL, NOISE_LABEL
+from train.rows import greedy, rows_from_json, sampled
 
 if TYPE_CHECKING:
     from train.reward_report.figures import Findings
@@ -135,12 +136,13 @@ def _reinforcement(found: Findings) -> list[Verdict]:
     asked = (
         "PPO on it lowers LVE and EVE, sampled and greedy, intervals below zero, in each of 3 seeds"
     )
+    rows = rows_from_json(found.facts["reinforcement"])
     said = [
-        f"{manner} {error.upper()} {figures[error][0]:+.2f} mm"
+        f"{row.decoding} {error.upper()} {figures[error][0]:+.2f} mm"
         f" [{figures[error][1]:.2f}, {figures[error][2]:.2f}]"
-        for manner in ("sampled", "greedy")
+        for row in (sampled("ppo"), greedy("ppo"))
         for error in STREAM_OF_ERROR
-        for figures in [found.facts["reinforcement"].get(f"ppo, {manner}", {})]
+        for figures in [rows.get(row, {})]
         if None not in figures.get(error, [None])
     ]
     text = f"this run's one seed: {'; '.join(said)}" if said else "n/a"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import FIGURES_FILE, REPORT_FILE
 from esarm_env.metrics import variant_label
 from train.pictures import draw_or_explain
 from train.reward_report import tables
@@ -18,8 +19,6 @@ from train.run.run_folder import without_nan
 if TYPE_CHECKING:
     from reward.report import Verdict
     from train.reward_report.figures import Findings
-
-FOLDER, REPORT_FILE, FIGURES_FILE = "reward_report", "report.md", "figures.json"
 
 
 def write_reward_report(found: Findings, folder: Path) -> Path:

@@ -141,6 +141,9 @@ class Config:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
 
+# Where the settings of each recipe of the reward model are.
+SECTION_OF_RECIPE = {"consensus": "consensus", "paper": "reward"}
+
 PRESETS = {
     # Minutes on two cores.
     "demo": Config(),
@@ -226,8 +229,12 @@ def _checked(value: Any, hint: Any, *, name: str) -> Any:
 def make_config(*, preset: str, file: Path | None = None, overrides: Sequence[str] = ()) -> Config:
     """Return a preset, or a file's configuration, with `overrides` such as `clone.epochs=10`.
 
+    A preset and the file of a saved run hold the settings of every recipe, whichever is in use.
+    What is set one by one is meant to change something.
+
     Raises:
-        InputError: If the preset, the file, a key or a value is not valid.
+        InputError: If the preset, the file, a key or a value is not valid, or a setting of a recipe
+            that is not in use is among the overrides.
     """
     if preset not in PRESETS:
         raise InputError(f"`preset` must be one of {', '.join(PRESETS)}, got {preset!r}")
@@ -245,6 +252,7 @@ def make_config(*, preset: str, file: Path | None = None, overrides: Sequence[st
         names = _old_names(".".join(sections))
         place |= renamed_keys({last: yaml.safe_load(text)}, names, prefix=key.removesuffix(last))
     config: Config = from_dict(values)
+    _check_recipe_in_use(config.recipe, overrides)
     return config
 
 
@@ -260,6 +268,25 @@ def _under_new_names(values: dict[str, Any]) -> dict[str, Any]:
 def _old_names(section: str) -> dict[str, str]:
     """Return the new name of each setting of a section that was renamed, by its old name."""
     return old_names_of(get_type_hints(Config).get(section, object))
+
+
+def _check_recipe_in_use(recipe: str, overrides: Sequence[str]) -> None:
+    """Refuse a setting that nobody would read: it is of another recipe than the one in use."""
+    other = {section: name for name, section in SECTION_OF_RECIPE.items() if name != recipe}
+    section_in_use = SECTION_OF_RECIPE.get(recipe)
+    if section_in_use is None:  # an unknown recipe is refused where all ranges are checked
+        return
+    known = {field.name for field in dataclasses.fields(get_type_hints(Config)[section_in_use])}
+    for override in overrides:
+        key = override.partition("=")[0]
+        section, _, setting = key.partition(".")
+        if section not in other:
+            continue
+        instead = f"`{section_in_use}.{setting}`" if setting in known else f"`{section_in_use}.*`"
+        raise InputError(
+            f"`{key}` is a setting of the recipe `{other[section]}`, and the recipe "
+            f"in use is `{recipe}`: set {instead}, or choose `recipe={other[section]}`"
+        )
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

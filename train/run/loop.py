@@ -13,8 +13,8 @@ import torch
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
 from esarm_env.core.progress import Progress, open_progress
+from esarm_env.core.run_layout import CHECKPOINT_FILE, METRICS_FILE
 
-CHECKPOINT = "checkpoint.pt"
 CHECKPOINT_EVERY_S = 20.0
 
 
@@ -50,7 +50,7 @@ def drive(trainer: Trainer, folder: Path, *, title: str, shown: str) -> list[dic
         shown: Name of the figure beside it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / CHECKPOINT
+    path = folder / CHECKPOINT_FILE
     rows = _resume(trainer, path) if path.is_file() else []
     saved_at = time.monotonic()
     try:
@@ -67,7 +67,7 @@ def drive(trainer: Trainer, folder: Path, *, title: str, shown: str) -> list[dic
         if rows and rows[-1]["step"] == trainer.n_done:  # not in the middle of a unit
             _save(trainer, rows, path)
         raise
-    write_rows(rows, folder / "metrics.csv")
+    write_rows(rows, folder / METRICS_FILE)
     _write_events(rows, folder)
     path.unlink(missing_ok=True)
     return rows

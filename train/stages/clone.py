@@ -1,4 +1,7 @@
-"""Stage 3: clone the recordings."""
+"""Stage 3: behaviour cloning of the recordings, by cross-entropy on their tokens.
+
+One stage a file, called as its command: `esarm clone`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.cloning import CloneTrainer
-from agents.weights import POLICY_FILE, save_policy
+from agents.weights import save_policy
+from esarm_env.core.run_layout import POLICY_FILE
 from esarm_env.task.conditions import SPEAKER_START
 from esarm_env.task.opening import open_task
 from train.run.loop import drive

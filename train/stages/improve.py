@@ -12,8 +12,8 @@ from agents.monitoring.held_out import HeldOut
 from agents.registry import ALGORITHMS, takes
 from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
-from agents.weights import POLICY_FILE, load_policy, save_policy
-from esarm_env.core.errors import InputError
+from agents.weights import load_policy, save_policy
+from esarm_env.core.run_layout import POLICY_FILE
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from train.run.loop import drive
 from train.run.warm_start import WarmStarted
@@ -28,14 +28,7 @@ if TYPE_CHECKING:
 
 
 def run_improve(run: RunFolder) -> dict[str, Any]:
-    """Improve the clone with each configured algorithm; note the true errors along the way.
-
-    Raises:
-        InputError: If a setting is not one of those there are, or an algorithm is broken.
-    """
-    for name in run.config.improve.algorithms:  # before hours of the first one
-        ALGORITHMS.load(name, setting="improve.algorithms")
-    _check_choices(run.config.improve)
+    """Improve the clone with each configured algorithm; note the true errors along the way."""
     return run.perform("improve", lambda folder: _improve_all(run, folder))
 
 
@@ -61,17 +54,6 @@ def make_algorithm(
         setting: value for setting, value in own.items() if takes(kind, setting)
     }
     return kind.from_clone(clone, env, **taken, **_common(env, config, seed))
-
-
-CHOICES = {"stream_advantages": ("auto", "on", "off"), "alarm": ("off", "warn", "stop")}
-
-
-def _check_choices(config: ImproveConfig) -> None:
-    for name, choices in CHOICES.items():
-        value = getattr(config, name)
-        if value not in choices:
-            rule = f"one of {', '.join(choices)}"
-            raise InputError(f"`improve.{name}` must be {rule}, got {value!r}")
 
 
 def _common(env: SpeechAnimationEnv, config: ImproveConfig, seed: int) -> dict[str, Any]:

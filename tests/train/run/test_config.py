@@ -56,6 +56,51 @@ def test_a_setting_that_nobody_reads_is_an_error(override, message):
         make_config(preset="demo", overrides=[override])
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["reward.epochs=40"],
+            "`reward.epochs` is a setting of the recipe `paper`, and the recipe in use is "
+            "`consensus`: set `consensus.epochs`, or choose `recipe=paper`",
+        ),
+        (
+            ["reward.pooling=last"],
+            "`reward.pooling` is a setting of the recipe `paper`, and the recipe in use is "
+            "`consensus`: set `consensus.*`, or choose `recipe=paper`",
+        ),
+        (["reward={epochs: 40}"], "`reward` is a setting of the recipe `paper`, and the recipe in"),
+        (
+            ["consensus.epochs=3", "recipe=paper"],
+            "`consensus.epochs` is a setting of the recipe `consensus`, and the recipe in use is "
+            "`paper`: set `reward.epochs`, or choose `recipe=consensus`",
+        ),
+    ],
+)
+def test_a_setting_of_the_other_recipe_is_refused(overrides, message):
+    """It did nothing, and a night of training went by before anybody saw."""
+    with pytest.raises(InputError, match=re.escape(message)):
+        make_config(preset="demo", overrides=overrides)
+
+
+def test_settings_of_the_recipe_in_use_are_taken():
+    """Whichever comes first on the command line."""
+    assert make_config(preset="demo", overrides=["consensus.epochs=3"]).consensus.epochs == 3
+    for overrides in (["reward.epochs=3", "recipe=paper"], ["recipe=paper", "reward.epochs=3"]):
+        assert make_config(preset="demo", overrides=overrides).reward.epochs == 3
+    assert make_config(preset="paper", overrides=["reward.epochs=3"]).reward.epochs == 3
+
+
+def test_a_saved_configuration_holds_both_recipes(tmp_path):
+    """Also one that was saved when settings of the other recipe could still be given."""
+    values = to_dict(PRESETS["small"])
+    values["reward"]["epochs"] = 77
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(values))
+    assert make_config(preset="demo", file=path).reward.epochs == 77
+    assert make_config(preset="demo", file=path, overrides=["seed=3"]).seed == 3
+
+
 def test_an_unknown_preset_lists_the_valid_ones():
     """The reader of the message should not have to open the source."""
     with pytest.raises(InputError, match=re.escape("one of demo, small, paper, got 'huge'")):
