@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from esarm_env.evaluation import Evaluation, evaluate, make_evaluation_env
     from esarm_env.sb3 import make_sb3_vec_env
     from esarm_env.task.opening import open_task
+    from esarm_env.task.recording import open_speech
 
 __version__ = "0.1.0"
 
@@ -41,6 +42,7 @@ _HOMES = {
     "make_evaluation_env": "evaluation",
     "make_sb3_vec_env": "sb3",
     "open_corpus": "corpus",
+    "open_speech": "task.recording",
     "open_task": "task.opening",
 }
 
@@ -63,6 +65,7 @@ __all__ = [
     "make_evaluation_env",
     "make_sb3_vec_env",
     "open_corpus",
+    "open_speech",
     "open_task",
 ]
 
