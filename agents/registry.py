@@ -74,7 +74,7 @@ def takes(algorithm: type[SequenceAlgorithm], setting: str) -> bool:
     for kind in algorithm.__mro__:
         if "__init__" not in vars(kind):
             continue
-        parameters = inspect.signature(kind.__init__).parameters
+        parameters = inspect.signature(vars(kind)["__init__"]).parameters
         if setting in parameters:
             return True
         if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
