@@ -16,7 +16,7 @@ from agents.policy import MotionPolicy
 from agents.ppo import SequencePPO
 from agents.registry import register_algorithm
 from agents.reinforce import SequenceReinforce
-from agents.rollout.animation import animate_utterances, roll_out_with
+from agents.rollout.animation import animate, animate_utterances, roll_out_with
 from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
 from agents.rollout.decoding import Decoding
 from agents.stock import TransformerActorCriticPolicy, policy_kwargs_of
@@ -45,6 +45,7 @@ __all__ = [
     "SequenceReinforce",
     "TrainingFault",
     "TransformerActorCriticPolicy",
+    "animate",
     "animate_utterances",
     "load_policy",
     "policy_kwargs_of",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from esarm_env.rewards.registry import register_reward
     from esarm_env.sb3 import make_sb3_vec_env
     from esarm_env.task.opening import open_task
+    from esarm_env.task.recording import open_speech
 
 __version__ = "0.1.0"
 
@@ -44,6 +45,7 @@ _HOMES = {
     "make_evaluation_env": "evaluation",
     "make_sb3_vec_env": "sb3",
     "open_corpus": "corpus",
+    "open_speech": "task.recording",
     "open_task": "task.opening",
     "register_exporter": "face.exporters",
     "register_layout": "corpus.layouts.registry",
@@ -69,6 +71,7 @@ __all__ = [
     "make_evaluation_env",
     "make_sb3_vec_env",
     "open_corpus",
+    "open_speech",
     "open_task",
     "register_exporter",
     "register_layout",

@@ -17,9 +17,10 @@ from agents.weights import load_policy
 from esarm_env.core.errors import InputError
 from esarm_env.core.shipped import check_files, read_manifest, shipped_run
 from esarm_env.task.opening import open_task
+from esarm_env.task.recording import AnimationCondition
 from esarm_env.tokenizer import load_tokenizer
 from reward.plugins.learned import open_learned
-from train.animate import AnimationCondition, SpeechAnimator
+from train.animate import SpeechAnimator
 from train.assets import builder
 from train.assets.builder import halve, make_assets
 from train.assets.selection import choose_utterances

@@ -45,7 +45,8 @@ def command_animate(
         json: Also write what was done to this file.
     """
     from esarm_env.core.shipped import shipped_run
-    from train.animate import AnimationCondition, animate_file
+    from esarm_env.task.recording import AnimationCondition
+    from train.animate import animate_file
 
     done = animate_file(
         speech,

@@ -246,7 +246,7 @@ def test_stock_ppo_is_stopped_and_gets_its_best_weights_back(
 ) -> None:
     """Who brings an algorithm of their own has the same alarm."""
     model = PPO(
-        "MultiInputPolicy", true_env, n_steps=256, batch_tokens=64, learning_rate=3e-3, seed=0
+        "MultiInputPolicy", true_env, n_steps=256, batch_size=64, learning_rate=3e-3, seed=0
     )
     model.learn(256 * 8)
     model.set_env(hackable_env)
