@@ -1,4 +1,11 @@
-"""Speech in: reading files, cutting at pauses, and the features a policy hears."""
+"""Speech audio: file reading, splitting at pauses, and frame-level features.
+
+- `loading`: any sound or video file as 16 kHz mono samples, or an error that says what is wrong.
+- `video_sound`: sound tracks of video and AAC files, decoded with PyAV.
+- `pauses`: loudness, and splitting of long recordings at their quietest moments.
+- `features`: encoders from samples to features at 30 fps (log-mel with pitch, or WavLM).
+- `store`: the memory-mapped cache of a corpus' features.
+"""
 
 from esarm_env.audio.loading import read_audio
 from esarm_env.audio.pauses import cut_at_pauses

@@ -1,4 +1,4 @@
-"""Audio features at 30 frames per second: what the policy and the reward model hear.
+"""Audio encoders: log-mel or WavLM features at 30 fps, the input of policy and reward model.
 
 Two encoders share one interface: `LogMel` (log-mel, loudness and pitch by librosa; needs no
 download) is the default, `WavLM` (Chen et al. 2022, through `transformers`) takes weights that the
@@ -23,7 +23,7 @@ FEATURE_BOUND = 8.0  # features are clipped to [-8, 8], which the observation sp
 
 
 class AudioEncoder(Protocol):
-    """Turns speech into features at 30 frames per second."""
+    """Protocol of an audio encoder: speech samples to features at 30 frames per second."""
 
     @property
     def key(self) -> str:
@@ -39,7 +39,7 @@ class AudioEncoder(Protocol):
 
 @dataclass(frozen=True)
 class LogMel:
-    """Log-mel spectrum, loudness, voicing and pitch, normalised per recording.
+    """Log-mel encoder: log-mel bands, loudness, voicing and pitch, normalised per recording.
 
     Columns: `n_mels` log-mel bands (2 units = 40 dB; mean over the speech frames removed, so that
     microphones agree), loudness relative to the recording's speech level (same unit), voicing
@@ -96,7 +96,7 @@ class LogMel:
         f0 = librosa.yin(
             audio, fmin=60.0, fmax=500.0, sr=SAMPLE_RATE_HZ, frame_length=1024, hop_length=hop
         )
-        # YIN always answers with some period; whether there is one, the correlation tells.
+        # YIN gives a period even for noise; a frame is voiced only if it correlates at that lag.
         lag = np.round(SAMPLE_RATE_HZ / f0).astype(np.int64)
         periodic = _correlation_at(audio, np.arange(len(f0)) * hop, lag) > VOICED_CORRELATION
         f0, periodic = (np.repeat(values, step)[: len(active)] for values in (f0, periodic))
@@ -108,7 +108,7 @@ class LogMel:
 
 @dataclass(frozen=True)
 class WavLM:
-    """Hidden states of a WavLM model (Chen et al. 2022), resampled from 49.5 to 30 per second.
+    """WavLM encoder (Chen et al. 2022): hidden states, resampled from 49.5 to 30 per second.
 
     Attributes:
         weights: A local folder in `transformers` format, or a hub name such as
@@ -176,7 +176,7 @@ def make_encoder(name: str) -> AudioEncoder:
 
 
 def _correlation_at(audio: FloatArray, centres: IntArray, lags: IntArray) -> FloatArray:
-    """Return the correlation (hops,) of `audio` with itself `lags` later around `centres`."""
+    """Return the autocorrelation (hops,) of `audio` at `lags`, in a window around `centres`."""
     span = np.arange(-256, 256)
     reach = 256 + int(lags.max(initial=0))
     padded = np.pad(audio, (reach, reach))
@@ -188,7 +188,7 @@ def _correlation_at(audio: FloatArray, centres: IntArray, lags: IntArray) -> Flo
 
 
 def _to_frame_rate(columns: FloatArray, rate_hz: float, n_frames: int) -> FloatArray:
-    """Average what falls within each 30 fps frame, shape (hops, D) -> (n_frames, D).
+    """Resample feature columns to 30 fps by averaging per frame, (hops, D) -> (n_frames, D).
 
     Integrating before sampling keeps fast changes from aliasing into slow ones.
     """
@@ -196,7 +196,7 @@ def _to_frame_rate(columns: FloatArray, rate_hz: float, n_frames: int) -> FloatA
     # Hop k stands for [k - 1/2, k + 1/2), hence the half.
     edges = (np.arange(n_frames + 1) - 0.5) / FRAME_RATE_HZ * rate_hz + 0.5
     edges = np.clip(edges, 0, len(columns))
-    # A frame past the last hop would average nothing: let it see the last one.
+    # A frame past the last hop would be the mean of nothing: it repeats the last hop.
     begin = np.minimum(edges[:-1], len(columns) - 1)
     end = np.maximum(edges[1:], begin + 1e-3)
 

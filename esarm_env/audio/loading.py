@@ -1,4 +1,4 @@
-"""Read any speech file as 16 kHz mono, and refuse what is no speech.
+"""Audio file reader: any speech file as 16 kHz mono; files that hold no speech are refused.
 
 libsndfile reads sound files; the sound of videos and AAC files goes through PyAV.
 """
@@ -94,7 +94,7 @@ def _check_exists(path: Path) -> None:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
-    """Open a sound file; what libsndfile says against it becomes an `InputError`."""
+    """Open a sound file; libsndfile's errors become an `InputError`."""
     try:
         with soundfile.SoundFile(path) as file:
             yield file

@@ -1,4 +1,4 @@
-"""Cut a long take at its pauses, so that every piece is as long as a sentence."""
+"""Silence-based segmentation: long recordings split at pauses into pieces of sentence length."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def loudness_db(audio: FloatArray) -> FloatArray:
 
 
 def cut_at_pauses(audio: FloatArray, *, shortest_s: float, longest_s: float) -> IntArray:
-    """Return where pieces of `audio` begin and end, cut at the quietest moments.
+    """Split `audio` at its quietest moments; return where each piece begins and ends.
 
     Pieces tile the whole recording. Each cut is the quietest 10 ms between `shortest_s` and
     `longest_s` after the previous one, so a piece is in that range wherever the recording allows.
@@ -50,7 +50,7 @@ def cut_at_pauses(audio: FloatArray, *, shortest_s: float, longest_s: float) -> 
         first = cuts[-1] + shortest
         # The rest must stay long enough for a piece of its own.
         last = min(cuts[-1] + longest, len(level) - shortest)
-        last = max(last, first + 1)  # rounding to hops may leave exactly one place
+        last = max(last, first + 1)  # rounding to hops may leave a single candidate
         cuts.append(first + int(np.argmin(level[first:last])))
     edges = np.array([*cuts, len(level)]) * HOP_SAMPLES
     edges[-1] = len(audio)

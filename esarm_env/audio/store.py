@@ -1,7 +1,7 @@
-"""The feature store: audio features of a whole corpus, computed once, looked up by index.
+"""Feature store: cached audio features of a whole corpus, looked up by utterance index.
 
-One float16 memory map under the user's cache folder, keyed by the corpus' content and the
-encoder's settings, so that a changed corpus can never meet stale features.
+Computed once into a float16 memory map under the user's cache folder, keyed by the corpus' content
+and the encoder's settings, so that a changed corpus can never meet stale features.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class FeatureStore:
 def open_features(
     corpus: Corpus, encoder: AudioEncoder, *, cache: Path, progress: bool = True
 ) -> FeatureStore:
-    """Open the features of `corpus`, computing them at the first use.
+    """Open the cached features of `corpus`; the first call computes them.
 
     Args:
         corpus: Read once, utterance by utterance, if its features are not cached yet.
@@ -76,7 +76,7 @@ def _compute(corpus: Corpus, encoder: AudioEncoder, path: Path, *, progress: boo
     for index in track(range(len(corpus)), "Audio features", show=progress):
         features = encoder.encode(corpus[index].audio)
         n_frames = corpus.records[index].n_frames
-        # Motion may be a frame or two longer or shorter than its audio: the motion rules.
+        # Motion may be a frame or two longer or shorter than its audio: its length decides.
         features = features[:n_frames]
         features = np.pad(features, ((0, n_frames - len(features)), (0, 0)), mode="edge")
         values[begin : begin + n_frames] = features

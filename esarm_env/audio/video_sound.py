@@ -1,4 +1,4 @@
-"""The sound of files that libsndfile does not know (video, AAC), decoded with PyAV.
+"""PyAV decoder for the sound tracks of video and AAC files, which libsndfile cannot read.
 
 Also says when that sound starts on the file's clock: video and sound of one recording often start
 some milliseconds apart, and lips that are off by 50 ms look wrong.
@@ -28,7 +28,7 @@ _SMALLEST_GAP_S = 0.01
 
 @contextlib.contextmanager
 def open_media(path: Path, *, extra: str = "video") -> Iterator[Any]:
-    """Open `path` with PyAV; what goes wrong in the block is told as a fault of the file.
+    """Open `path` with PyAV; decoding errors in the block become an `InputError` about the file.
 
     Args:
         path: An existing file.
@@ -57,7 +57,7 @@ def open_media(path: Path, *, extra: str = "video") -> Iterator[Any]:
 
 
 def read_sound(path: Path, *, longest_s: float) -> tuple[FloatArray, int]:
-    """Decode the first sound track.
+    """Decode the first sound track to mono samples.
 
     Packets that are missing in the middle become silence, so that sample `n` stands at
     `n / rate` seconds after `sound_start_s` all the way.
@@ -104,7 +104,7 @@ def sound_duration_s(path: Path) -> float:
 
 
 def sound_start_s(path: Path) -> float | None:
-    """Return when the first sample of `read_sound` is heard, on the clock of the video's frames.
+    """Return the time of the first sample of `read_sound` on the clock of the video's frames.
 
     Returns:
         Seconds, often but not always 0; None if there is no sound.

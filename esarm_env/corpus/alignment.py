@@ -1,4 +1,4 @@
-"""Audio and motion of one take, brought to 16 kHz and 30 fps and trimmed to one duration."""
+"""Alignment of a take: audio at 16 kHz and motion at 30 fps, trimmed to one duration."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STANDARD_RATES_HZ = (30.0, 60.0, 25.0, 24.0, 50.0, 120.0, 100.0, 29.97, 59.94)
 
 @dataclass(frozen=True)
 class AlignedTake:
-    """One take as the rest of the project wants it.
+    """Aligned audio and motion of one take.
 
     Attributes:
         audio: Shape (n_samples,), float32, 16 kHz.
@@ -49,7 +49,7 @@ class AlignedTake:
 
 
 def frames_of(duration_s: float) -> int:
-    """Return how many frames at 30 fps last this long."""
+    """Convert a duration to frames at 30 fps."""
     return round(duration_s * FRAME_RATE_HZ)
 
 
@@ -76,7 +76,7 @@ def infer_rate(n_frames: Sequence[int], durations_s: Sequence[float]) -> float:
 def check_durations(
     path: Path, *, n_frames: int, rate_hz: float, motion_s: float, audio_s: float
 ) -> str | None:
-    """Return a note where motion and audio differ by a few frames, None where they agree.
+    """Check that motion and audio last equally long; return a note if they differ by frames.
 
     Args:
         path: The motion file.

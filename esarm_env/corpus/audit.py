@@ -1,4 +1,4 @@
-"""`esarm corpus FOLDER --audit`: what is wrong with a folder of recordings, take by take."""
+"""Audit of a folder of recordings, take by take: `esarm corpus FOLDER --audit`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from esarm_env.corpus.alignment import AlignedTake
 
 CLIPPED_AT, CLIPPED_SHARE = 0.999, 0.02  # a channel at its limit in more than this share of frames
-# In a sentence many shapes rest; one that rests through a paragraph was lost.
+# Many shapes are still for a sentence; one that is still for a paragraph was not tracked.
 DEAD_FROM_S = 10.0
-# Phonation and jaw are not one: up to two frames' difference is how people speak.
+# Voice and jaw are not exactly synchronous in speech: up to two frames apart is natural.
 LEAST_OFFSET_S = 2.5 / FRAME_RATE_HZ
 
 _MENDED_LINES = 10  # kinds of notes; JSON has all of them, take by take
@@ -29,7 +29,7 @@ _MENDED_LINES = 10  # kinds of notes; JSON has all of them, take by take
 
 @dataclass(frozen=True)
 class TakeAudit:
-    """What one usable take looks like.
+    """Findings on one usable take.
 
     Attributes:
         id: Of the take.
@@ -50,7 +50,7 @@ class TakeAudit:
 
     @property
     def out_of_sync(self) -> bool:
-        """Whether the motion is surely early or late."""
+        """Whether the motion is reliably early or late."""
         return (
             self.sync is not None
             and self.sync.reliable
@@ -76,7 +76,7 @@ class TakeAudit:
 
 @dataclass(frozen=True)
 class Audit:
-    """The result of `audit`.
+    """Audit report of a corpus.
 
     Attributes:
         corpus: As opened, everything read.
@@ -133,13 +133,13 @@ class Audit:
 
 
 def audit(corpus: FolderCorpus, *, progress: bool = True) -> Audit:
-    """Look at every take of a corpus that was opened with `verify=True`."""
+    """Audit every take of a corpus that was opened with `verify=True`."""
     numbers = track(range(len(corpus.takes)), "Looking at takes", show=progress)
     return Audit(corpus, tuple(_audit_take(corpus, number) for number in numbers))
 
 
 def correct_offsets(result: Audit) -> Path | None:
-    """Write `offsets.csv` for the takes that are surely out of sync; None if there are none.
+    """Write `offsets.csv` for the takes that are reliably out of sync; None if there are none.
 
     What the file held before is added to: the estimate was made with it applied.
     """
@@ -165,12 +165,12 @@ def _audit_take(corpus: FolderCorpus, number: int) -> TakeAudit:
 
 
 def _clipped(take: AlignedTake) -> BoolArray:
-    """Return which channels stand at their limit too often to be a pose."""
+    """Return the clipped channels: those at their limit too often to be a pose."""
     return np.asarray((take.motion >= CLIPPED_AT).mean(axis=0) > CLIPPED_SHARE)
 
 
 def _dead(take: AlignedTake, captured: BoolArray) -> BoolArray:
-    """Return which of the channels that should move do not."""
+    """Return the dead channels: those that should move and do not."""
     expected = captured & take.captured
     dead = expected & (np.ptp(take.motion, axis=0) <= STILL_RANGE)
     is_long = len(take.motion) >= DEAD_FROM_S * FRAME_RATE_HZ

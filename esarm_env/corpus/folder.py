@@ -1,7 +1,8 @@
-"""A corpus in a folder of recordings, read lazily: `records` costs no audio and no motion.
+"""`FolderCorpus`: a corpus from a folder of recordings, read lazily.
 
-A layout finds the takes, the index remembers what each holds, long takes are cut at pauses, and a
-take that cannot be used is left out and listed in `faults`, never fatal among others.
+`records` costs no audio and no motion. A layout finds the takes, the index remembers what each
+holds, long takes are cut at pauses, and a take that cannot be used is left out and listed in
+`faults`, never fatal among others.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _TAKES_IN_MEMORY = 2  # neighbouring utterances come from one take
 
 @dataclass(frozen=True)
 class _Piece:
-    """Where an utterance lies in its take, in frames at 30 fps."""
+    """Position of an utterance in its take, in frames at 30 fps."""
 
     take: int
     begin: int
@@ -51,7 +52,7 @@ class _Piece:
 
 
 class FolderCorpus:
-    """Utterances cut from the takes of a folder; implements `Corpus`.
+    """Corpus of utterances cut from the takes of a folder; implements `Corpus`.
 
     Attributes:
         name: The folder as given.
@@ -154,7 +155,7 @@ class FolderCorpus:
             try:
                 take = self.read_take(number)
             except InputError:
-                continue  # whoever reads it will be told
+                continue  # reading this take raises the same error
             captured |= np.ptp(take.motion, axis=0) > STILL_RANGE
         return captured
 
@@ -193,7 +194,7 @@ class FolderCorpus:
         return parallel_groups(self.records, sentences)
 
     def _is_whole(self, piece: _Piece) -> bool:
-        """Return whether an utterance is its whole take, and so says all that the take says."""
+        """Return whether an utterance is its whole take, so that the take's text is its own."""
         return len(self._index.entries[self.takes[piece.take].id].pieces) == 1
 
     def _record(self, piece: _Piece) -> Record:
@@ -209,7 +210,7 @@ class FolderCorpus:
 
 
 def _nothing_usable(folder: Path, faults: tuple[Fault, ...]) -> str:
-    """Say why nothing is left, with the first few reasons."""
+    """Build the error for a folder without a usable take, with the first few reasons."""
     reasons = "; ".join(f"{fault.source}: {fault.reason}" for fault in faults[:3])
     more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
     return f"{folder}: must hold a usable take, got none ({reasons}{more})"

@@ -1,6 +1,4 @@
-"""How late the motion of each take is against its audio, as a file in the corpus folder.
-
-How late the motion is against the audio, from the mouth's opening and the voice's loudness.
+"""Audio-motion offset of each take: estimated by cross-correlation, stored in `offsets.csv`.
 
 The mouth opens with the voice: in captured speech, smoothed log-loudness and `jawOpen` correlate
 0.6 to 0.8, best within a frame of lag 0. A recording whose best lag lies elsewhere is out of sync.
@@ -25,6 +23,14 @@ from esarm_env.face.names import index_of
 OFFSETS_FILE = "offsets.csv"
 LONGEST_CORRECTION_S = 10.0  # more is milliseconds, or another recording
 _COLUMNS = ["id", "offset_s"]
+LONGEST_OFFSET_S = 0.6
+SHORTEST_TAKE_S = 2.0  # below it chance peaks are as high as true ones
+LEAST_CORRELATION = 0.4
+LEAST_PROMINENCE = 0.05  # of the peak above any other that is not its own shoulder
+_SHOULDER_FRAMES = 5
+_LEAST_SPREAD_DB = 1.0  # speech has about 10
+_RANGE_DB = 40.0  # below the loud parts; quieter is silence
+_JAW, _CLOSE = index_of("jawOpen"), index_of("mouthClose")
 
 
 def read_offsets(folder: Path) -> dict[str, float]:
@@ -73,19 +79,9 @@ def write_offsets(folder: Path, offsets: Mapping[str, float]) -> Path:
     return path
 
 
-LONGEST_OFFSET_S = 0.6
-SHORTEST_TAKE_S = 2.0  # below it chance peaks are as high as true ones
-LEAST_CORRELATION = 0.4
-LEAST_PROMINENCE = 0.05  # of the peak above any other that is not its own shoulder
-_SHOULDER_FRAMES = 5
-_LEAST_SPREAD_DB = 1.0  # speech has about 10
-_RANGE_DB = 40.0  # below the loud parts; quieter is silence
-_JAW, _CLOSE = index_of("jawOpen"), index_of("mouthClose")
-
-
 @dataclass(frozen=True)
 class SyncEstimate:
-    """An estimated offset.
+    """Estimated audio-motion offset of one take.
 
     Attributes:
         offset_s: How late the motion comes, in seconds; negative if early.
@@ -138,7 +134,7 @@ def estimate_offset(
 
 
 def frame_loudness(audio: FloatArray, n_frames: int) -> npt.NDArray[np.float64]:
-    """Return the log-loudness in dB at each frame, shape (T,), silence held at one floor."""
+    """Return the log-loudness in dB at each frame, shape (T,), clipped below at a floor."""
     level = loudness_db(audio).astype(np.float64)
     level = np.maximum(level, np.percentile(level, 95) - _RANGE_DB)
     hops_s = (np.arange(len(level)) + 0.5) * HOP_S
@@ -158,7 +154,7 @@ def _correlation_at(
 
 
 def _peak_shift(three: npt.NDArray[np.float64]) -> float:
-    """Return where the parabola through three values peaks, in steps from the middle one."""
+    """Return the sub-sample peak of a parabola through three values, in steps from the middle."""
     left, middle, right = three
     bend = left - 2 * middle + right
     return float(0.5 * (left - right) / bend) if bend < 0 else 0.0

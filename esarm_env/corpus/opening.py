@@ -1,4 +1,4 @@
-"""One door to all corpora: a name for those of ours, a folder for recordings."""
+"""`open_corpus`: any corpus, by name (ours) or by folder (recordings)."""
 
 from __future__ import annotations
 

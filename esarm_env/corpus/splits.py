@@ -1,6 +1,8 @@
-"""Splits: official ones where a corpus has them, else by speaker, by sentence or by stretches.
+"""Corpus splits (train, validation, test), and groups of parallel utterances.
 
-Parallel utterances: one speaker, one sentence, several emotions (for cross-reconstruction).
+Splits are a corpus's official ones where it has them, else by speaker, by sentence or by stretches
+of long takes. Parallel utterances share speaker and sentence and differ in emotion; training on
+cross-reconstruction needs them.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ def choose_splits(
     sentences: Sequence[str | None],
     official: Sequence[str | None],
 ) -> tuple[IntArray, str]:
-    """Return the split of each utterance, and in words how they were chosen.
+    """Assign each utterance to a split; return the splits and the rule in words.
 
     1. The official splits, if that leaves something to train on. Takes without one train. A split
        of which the folder holds nothing is chosen from training by the rules below.
@@ -196,7 +198,7 @@ def _last_stretches(groups: Sequence[int]) -> IntArray:
 
 
 def _ranked(groups: Sequence[int]) -> tuple[IntArray, IntArray, IntArray]:
-    """Return each member's place in its group, the group's size, and how many it holds out."""
+    """Return each member's rank in its group, the group's size, and its held-out count."""
     numbers = np.asarray(groups, dtype=np.int64)
     _, group, sizes = np.unique(numbers, return_inverse=True, return_counts=True)
     order = np.argsort(group, kind="stable")

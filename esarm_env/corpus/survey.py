@@ -1,13 +1,10 @@
-"""What is known of a folder's takes without reading them again, kept under the cache folder.
-
-An entry is valid as long as the take's files have the size and time of change that it was made
-from, so a corpus of tens of thousands of clips opens in seconds and a changed file is looked at
-again.
-
-Look at the takes of a folder: measure, find the frame rate, cut long ones, list the unusable.
+"""Survey of a folder's takes (durations, frame rates, cuts, faults), and its persistent index.
 
 Headers are enough for a take as short as a sentence. Only longer ones are read (for their pauses),
-and all of them where the caller wants to be sure of every value.
+and all of them where the caller wants to be sure of every value. The index under the cache folder
+keeps what was found: an entry is valid as long as the take's files have the size and time of change
+that it was made from, so a corpus of tens of thousands of clips opens in seconds and a changed file
+is read again.
 """
 
 from __future__ import annotations
@@ -42,11 +39,14 @@ from esarm_env.corpus.takes import Fault, Take
 
 # Raise whenever reading, resampling or cutting gives other utterances for the same files.
 READER_VERSION = 1
+SHORTEST_S, LONGEST_S = 1.5, 6.0  # of the pieces of a long take
+UNCUT_S = 8.0  # a take up to this long is one utterance
+_BAR_FROM = 200  # takes to look at before a progress bar is worth its lines
 
 
 @dataclass
 class Entry:
-    """One take as found.
+    """Index entry of one take.
 
     Attributes:
         stamp: Sizes and times of change of its files.
@@ -76,7 +76,7 @@ class Entry:
 
 
 def stamp_of(take: Take) -> str:
-    """Return a line that changes whenever the take's files do."""
+    """Return a fingerprint of the take's files: sizes and modification times."""
     parts: list[object] = [READER_VERSION]
     for path in (take.audio, take.motion):
         if path is not None:
@@ -86,7 +86,7 @@ def stamp_of(take: Take) -> str:
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:
-    """Return what changes with a file's content; zeros for a dead link, which a reader refuses."""
+    """Return size and modification time of a file; zeros for a dead link."""
     try:
         status = path.stat()
     except OSError:
@@ -95,7 +95,7 @@ def _size_and_time(path: Path) -> tuple[int, int]:
 
 
 class TakeIndex:
-    """Entries of one folder by take id, loaded from and saved to the cache."""
+    """Persistent index of a folder's takes, loaded from and saved to the cache."""
 
     def __init__(self, folder: Path, *, layout: str) -> None:
         key = hashlib.sha256(f"{folder.resolve()}\n{layout}".encode()).hexdigest()[:24]
@@ -136,14 +136,9 @@ class TakeIndex:
         return entries
 
 
-SHORTEST_S, LONGEST_S = 1.5, 6.0  # of the pieces of a long take
-UNCUT_S = 8.0  # a take up to this long is one utterance
-_BAR_FROM = 200  # takes to look at before a progress bar is worth its lines
-
-
 @dataclass(frozen=True)
 class Survey:
-    """What was found.
+    """Result of a survey: usable takes, faults and notes.
 
     Attributes:
         takes: Those that can be used, in the order given.
@@ -199,7 +194,7 @@ def _open_ones(takes: Iterable[Take], index: TakeIndex, wanted: str) -> list[Tak
 def _look(
     takes: Sequence[Take], index: TakeIndex, text: str, look: Callable[[Take, Entry], None]
 ) -> None:
-    """Call `look` for each take; one that cannot be used gets a fault, and the rest go on."""
+    """Call `look` for each take; an `InputError` becomes the take's fault."""
     for take in track(takes, text, show=len(takes) >= _BAR_FROM):
         entry = index.entries[take.id]
         try:
@@ -209,7 +204,7 @@ def _look(
 
 
 def _measure(take: Take, entry: Entry) -> None:
-    """Note what the headers tell."""
+    """Fill an entry from file headers."""
     if take.audio is None:
         raise InputError(f"{take.id}: must have a sound file, got none")
     duration_s = measure_audio(take.audio, max_duration_s=LONGEST_TAKE_S)
@@ -225,7 +220,7 @@ def _measure(take: Take, entry: Entry) -> None:
 def _settle_rates(
     takes: Sequence[Take], offsets: dict[str, float], index: TakeIndex
 ) -> float | None:
-    """Give every take its frame rate and offset; where these changed, it is looked at anew.
+    """Set frame rate and offset of every take; reset entries where these changed.
 
     A file's own rate counts; for files that state none, the one that fits most of them.
 
@@ -250,7 +245,7 @@ def _settle_rates(
 
 
 def _cut(take: Take, entry: Entry) -> None:
-    """Note where the take's utterances lie."""
+    """Cut a take into utterances."""
     n_frames = int(entry.duration_s * FRAME_RATE_HZ)
     if take.motion is not None:
         motion_s = entry.start_s + entry.n_frames / entry.rate_hz
@@ -274,7 +269,7 @@ def _cut(take: Take, entry: Entry) -> None:
 
 
 def _read(take: Take, entry: Entry) -> None:
-    """Read the take whole, to be sure of every value."""
+    """Read a take whole and store its digest."""
     n_frames = entry.pieces[-1][1]
     aligned = read_aligned(take, rate_hz=entry.rate_hz, n_frames=n_frames, offset_s=entry.offset_s)
     entry.notes, entry.digest = list(aligned.notes), digest_of(aligned)
@@ -283,7 +278,7 @@ def _read(take: Take, entry: Entry) -> None:
 def _findings(
     takes: Sequence[Take], offsets: dict[str, float], index: TakeIndex
 ) -> tuple[tuple[Fault, ...], tuple[Fault, ...]]:
-    """Return what was left out, and what was mended."""
+    """Return the faults (left out) and the notes (repaired) of the entries."""
     entries = {take.id: index.entries[take.id] for take in takes}
     faults = [Fault(key, entry.fault) for key, entry in entries.items() if entry.fault]
     faults += [

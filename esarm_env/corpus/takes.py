@@ -1,7 +1,4 @@
-"""One recording of a corpus in a folder: which files, and what their names and places tell.
-
-What was left out of a corpus or mended in it, and why.
-"""
+"""`Take`, a recording of a corpus folder before it is read, and `Fault`, what is wrong with one."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Take:
-    """Audio and motion of one recording, not yet read; a layout finds it, a corpus cuts it.
+    """Paths and labels of one recording, not yet read; a layout finds it, a corpus cuts it.
 
     Attributes:
         id: Unique in its corpus, stable when the folder moves: the relative path without suffix.
@@ -38,7 +35,7 @@ class Take:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something of a folder that the corpus does not hold, or not as it lies there.
+    """A file or take that was left out or repaired, with the reason.
 
     Attributes:
         source: Id of a take, or path of a file or folder relative to the corpus.

@@ -1,9 +1,13 @@
-"""`esarm doctor`: is this installation healthy, and does an environment keep its promises?
+"""`esarm doctor`: health checks of an installation, and contract checks of an environment.
 
-- `registry`: which checks there are, in order.
-- `check`: what a check is, and how a list of them is run.
-- `installation`, `storage`, `checkers`, `repeating`, `contract`, `vectors`: the checks, by topic.
-- `subject`, `rollouts`, `comparing`, `sharing`, `nested`: what these have in common.
+- `registry`: the list of checks, in order.
+- `check`: `Check`, its result, the environment under test (`Subject`), and the runner.
+- `installation`: Python, packages, extras, registration, rewards.
+- `storage`: shipped files and the cache.
+- `contract`: Gymnasium's and SB3's checkers, spaces, ends of episodes, refused mistakes.
+- `determinism`: seeds, replays, memory, pickling.
+- `vectors`: equality of vector and scalar environments.
+- `rollouts`, `comparison`: what these share: seeded roll-outs, differences of nested values.
 
 In a test of an environment of one's own::
 

@@ -1,6 +1,6 @@
-"""The environment that is looked at: an id, its arguments, and the ways to make it.
+"""Health checks: their type, their result, the environment under test, and the runner.
 
-What a check is, and how a list of them is run: nothing that one does stops the others.
+An exception in one check fails that check alone; the others still run.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ AnyEnv = gymnasium.Env[Any, Any]
 AnyVectorEnv = VectorEnv[Any, Any, Any]
 
 DEFAULT_ENV = "ESARM-v0"
+LONGEST_TEXT = 400  # the text of a space of a thousand bounds would bury the message before it
+
+Status = Literal["ok", "FAIL", "skipped"]
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A registered environment with arguments.
+    """Environment under test: a registered id with arguments, and ways to make it.
 
     Attributes:
         env_id: As `gymnasium.make` takes it; `module:Name-v0` imports the module first.
@@ -39,7 +42,7 @@ class Subject:
 
     @functools.cached_property
     def spec(self) -> EnvSpec:
-        """What is registered under the id.
+        """The spec registered under the id.
 
         Raises:
             gymnasium.error.Error: If nothing is.
@@ -51,15 +54,15 @@ class Subject:
         return gymnasium.spec(name)
 
     def make(self, **more: Any) -> AnyEnv:
-        """Make it as users do, but for the passive checker; `more` are further arguments."""
+        """Make the environment as users do, without the passive checker; `more` are arguments."""
         return gymnasium.make(self.spec, disable_env_checker=True, **{**self.kwargs, **more})
 
     def make_checked(self) -> AnyEnv:
-        """Make it with the passive checker, also if it is registered without."""
+        """Make the environment with Gymnasium's passive checker, even if registered without."""
         return gymnasium.make(self.spec, disable_env_checker=False, **self.kwargs)
 
     def make_bare(self) -> AnyEnv:
-        """Make what the entry point returns, without any wrapper that `gymnasium.make` adds.
+        """Make the environment without the wrappers that `gymnasium.make` adds.
 
         That is more than `unwrapped` where the entry point itself wraps, as for ESARM's
         `observation="flat"`.
@@ -85,37 +88,32 @@ class Subject:
 
 
 def is_esarm(env: AnyEnv) -> bool:
-    """Return whether `env` keeps the contract of `ESARM-v0`: whether it has a `sequence_task`."""
+    """Return whether `env` is of ESARM's kind: whether it has a `sequence_task`."""
     return env.has_wrapper_attr("sequence_task")
 
 
-LONGEST_TEXT = 400  # the text of a space of a thousand bounds would bury the message before it
-
-Status = Literal["ok", "FAIL", "skipped"]
-
-
 class CheckFailed(Exception):
-    """Something is not as it must be; the message says what."""
+    """Raised by a check that failed; the message says what is wrong."""
 
     def __init__(self, message: str, *, remedy: str | None = None) -> None:
-        """Say what is wrong; `remedy` stands instead of the check's own."""
+        """Store the message; `remedy` replaces the check's own."""
         super().__init__(message)
         self.remedy = remedy
 
 
 class CheckSkipped(Exception):
-    """The check does not apply here; the message says why."""
+    """Raised by a check that does not apply; the message says why."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at.
+    """A health check: its name, its function and its remedy.
 
     Attributes:
         section: Heading it stands under.
         name: A word or two, unique.
-        run: Looks; returns what it found, the first line short, further lines only where there is
-            something to do. It may raise anything: that is a failure.
+        run: The check; returns its findings, the first line short, further lines only where there
+            is something to do. Any exception it raises is a failure.
         remedy: What to do after a failure that brings no remedy of its own.
         needs: Checks without whose success this one would only repeat their message.
     """
@@ -129,7 +127,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Result:
-    """What a check found.
+    """Result of a health check.
 
     Attributes:
         section: Of the check.
@@ -150,7 +148,7 @@ class Result:
     remedy: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values."""
+        """Return the result as plain values, for JSON."""
         return {**asdict(self), "details": list(self.details), "seconds": round(self.seconds, 3)}
 
 
@@ -198,7 +196,7 @@ def _run(check: Check, subject: Subject) -> Result:
 
 
 def first_line(error: BaseException) -> str:
-    """Return one line that says what went wrong, and where if the message was not made for it."""
+    """Return a one-line summary of an exception, with file and line unless the message is ours."""
     lines = str(error).strip().splitlines()
     text = lines[0] if lines else ""
     if len(text) > LONGEST_TEXT:

@@ -1,7 +1,4 @@
-"""Walking through what environments return: dictionaries, lists and arrays in one another.
-
-Are two nested values equal? If not, where?
-"""
+"""Comparison of nested values (dictionaries, lists, arrays), with the path of each difference."""
 
 from __future__ import annotations
 
@@ -31,17 +28,17 @@ def containers_in(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def path_of_key(key: Any) -> str:
-    """Return how an entry of a dictionary is written behind its path."""
+    """Format a dictionary key as a path suffix."""
     return f'["{key}"]' if isinstance(key, str) else f"[{key!r}]"
 
 
 def path_of_index(index: tuple[int, ...]) -> str:
-    """Return how an entry of an array is written behind its path."""
+    """Format an array index as a path suffix."""
     return f"[{', '.join(map(str, index))}]" if index else ""
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what a value holds, with the end of its path; nothing for arrays of numbers."""
+    """Yield the children of a nested value with their path suffixes; none for numeric arrays."""
     if isinstance(value, Mapping):
         for key, part in value.items():
             yield path_of_key(key), part
@@ -56,7 +53,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
 def differences(
     ours: Any, theirs: Any, *, tolerance: float = 0.0, path: str = "value"
 ) -> list[str]:
-    """Return where two nested values differ; an empty list says that they are equal.
+    """Return the differences of two nested values, one line each; empty if they are equal.
 
     Args:
         ours: Dictionaries, lists, tuples, arrays (also of objects), numbers, texts, None.
@@ -126,7 +123,7 @@ def _of_arrays(ours: Array, theirs: Array, tolerance: float, path: str) -> list[
 
 
 def _equal(ours: Array, theirs: Array, tolerance: float) -> Array:
-    """Return entry by entry whether two arrays of one shape and dtype are equal."""
+    """Return the element-wise equality of two arrays of one shape and dtype."""
     if not np.issubdtype(ours.dtype, np.inexact):
         return np.asarray(ours == theirs)
     return np.isclose(ours, theirs, rtol=tolerance, atol=tolerance, equal_nan=True)

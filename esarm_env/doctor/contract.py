@@ -1,6 +1,7 @@
-"""Checks by others: Gymnasium's two checkers and that of Stable-Baselines3, all without warning.
+"""Contract checks of an environment: Gymnasium's and SB3's checkers, and ESARM's own rules.
 
-Checks of the contract: spaces, ends of episodes, and mistakes that must be refused.
+The checkers must pass without a warning. Our own rules are about dtypes and bounds of observations,
+the end of an episode, and mistakes that must be refused.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from esarm_env.core.errors import MissingExtraError
 from esarm_env.doctor.check import AnyEnv, CheckFailed, CheckSkipped, Subject, is_esarm
 from esarm_env.doctor.rollouts import LONGEST, rollout
 
-# `check_env` says so of whatever is wrapped; here the entry point wraps, and that is checked.
+# `check_env` warns of every wrapper; here the entry point itself wraps, so that is expected.
 _ABOUT_WRAPPERS = "is different from the unwrapped version"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -58,7 +59,7 @@ def check_stable_baselines3(subject: Subject) -> str:
 
 
 def check_passively(subject: Subject) -> str:
-    """Play two episodes under the passive checker, at every call and not at the first alone."""
+    """Play two episodes with the passive checker on every call."""
     with _EveryCall(subject.make_checked()) as env, _no_warnings():
         n_calls = sum(1 for _ in rollout(env, seed=0, n_episodes=2))
     return f"{n_calls} calls without a warning"
@@ -84,7 +85,7 @@ def check_rendering(subject: Subject) -> str:
 
 
 class _EveryCall(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Looks at every call; the wrapper that `gymnasium.make` adds looks at the first ones."""
+    """Passive checker on every call; the one that `gymnasium.make` adds checks the first only."""
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         return env_reset_passive_checker(self.env, **kwargs)
@@ -102,7 +103,7 @@ def _render(env: AnyEnv) -> None:
 
 @contextlib.contextmanager
 def _no_warnings() -> Iterator[None]:
-    """Turn the first warning of the block into a failure; an error in it goes before."""
+    """Turn the first warning of the block into a `CheckFailed`; an exception in it wins."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -110,12 +111,12 @@ def _no_warnings() -> Iterator[None]:
     texts = [text.removeprefix("WARN: ") for text in texts if _ABOUT_WRAPPERS not in text]
     if texts:
         more = f" (and {len(texts) - 1} more)" if len(texts) > 1 else ""
-        raise CheckFailed(f"there must be no warning, got: {texts[0].splitlines()[0]}{more}")
+        raise CheckFailed(f"a warning was given: {texts[0].splitlines()[0]}{more}")
 
 
 @contextlib.contextmanager
 def _no_window() -> Iterator[None]:
-    """Let SDL, which pygame draws with, open neither a window nor a loudspeaker."""
+    """Set SDL's dummy drivers, so that pygame opens neither a window nor a sound device."""
     names = ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, "dummy"))
@@ -130,7 +131,7 @@ def _no_window() -> Iterator[None]:
 
 
 def check_spaces(subject: Subject) -> str:
-    """Every observation must be in its space, with exactly its dtypes."""
+    """Check that every observation lies in its space, with exactly its dtypes."""
     with subject.make() as env:
         n_calls = 0
         for call in rollout(env, seed=6, n_episodes=2):
@@ -145,7 +146,7 @@ def check_spaces(subject: Subject) -> str:
 
 
 def check_episode_end(subject: Subject) -> str:
-    """The reward comes with the last token, where the audio ends, and `info` tells the tokens."""
+    """Check that the reward comes with the last token, and that `info` holds the tokens."""
     with subject.make() as env:
         need_esarm(env)
         task = env.get_wrapper_attr("sequence_task")
@@ -158,7 +159,7 @@ def check_episode_end(subject: Subject) -> str:
 
 
 def check_mistakes(subject: Subject) -> str:
-    """A step before the start or after the end, and an action of no token, must be refused."""
+    """Check that steps outside an episode and invalid actions are refused."""
     with subject.make_bare() as env:
         need_esarm(env)
         _expect_refusal(env, 0, "before the first `reset`")
@@ -222,13 +223,13 @@ def _check_last_info(info: dict[str, Any], actions: list[int]) -> None:
 def _expect_refusal(env: AnyEnv, action: Any, when: str) -> None:
     try:
         env.step(action)
-    except Exception:  # which one is the environment's choice
+    except Exception:  # any exception type is allowed
         return
-    raise CheckFailed(f"a step {when} must raise, got none")
+    raise CheckFailed(f"a step {when} did not raise an error")
 
 
 def _dtype_faults(space: spaces.Space[Any], value: Any, path: str) -> list[str]:
-    """Return where `value` is not an array of exactly the dtype and shape of its `space`."""
+    """Return the entries of `value` whose dtype or shape is not exactly that of its `space`."""
     if isinstance(space, spaces.Dict) and isinstance(value, dict):
         if set(value) != set(space):
             return [f"{path} must have the keys {', '.join(space)}, got {', '.join(value)}"]
@@ -245,7 +246,7 @@ def _dtype_faults(space: spaces.Space[Any], value: Any, path: str) -> list[str]:
 
 
 def _outside(space: spaces.Space[Any], value: Any, path: str = "obs") -> str:
-    """Return where a value of the right dtypes leaves its space."""
+    """Return which entry of a value is out of its space's bounds."""
     if isinstance(space, spaces.Dict) and isinstance(value, dict):
         for key, part in space.items():
             if not part.contains(value[key]):

@@ -1,6 +1,7 @@
-"""Do two calls return the same memory, and what happens if a caller writes into it?
+"""Determinism checks of an environment: seeds, replays, pickling, and memory that calls share.
 
-Checks that an environment can be repeated: seeds, replays, memory, copies.
+`shared_memory` finds arrays and containers that two calls returned alike; `spoil` overwrites what a
+call returned, after which the environment must go on as before.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from esarm_env.doctor.contract import need_esarm
 from esarm_env.doctor.rollouts import Call, expect_equal, rollout
 
 Returned = Sequence[tuple[str, Mapping[str, Any]]]
+_N_SEEDS, _N_DRAWS = 4, 8
 
 
 def shared_memory(returned: Returned) -> list[str]:
-    """Return what different calls returned that is the same memory.
+    """Return which results of different calls share memory, one line each.
 
     Args:
         returned: Name of each call, and what it returned, by name and still untouched.
@@ -39,7 +41,7 @@ def shared_memory(returned: Returned) -> list[str]:
 
 
 def spoil(value: Any) -> None:
-    """Overwrite a nested value in place with what no environment would return."""
+    """Overwrite a nested value in place with marker values that no environment returns."""
     for _, array in arrays_in(value):
         if array.flags.writeable:
             array[...] = np.array(113).astype(array.dtype)
@@ -55,7 +57,7 @@ def spoil(value: Any) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Span:
-    """An array between two addresses; `order` counts all, `call` says which returned it."""
+    """Address range of an array; `order` counts all, `call` says which call returned it."""
 
     low: int
     high: int
@@ -103,11 +105,8 @@ def _spans(returned: Returned) -> list[_Span]:
     return spans
 
 
-_N_SEEDS, _N_DRAWS = 4, 8
-
-
 def check_determinism(subject: Subject) -> str:
-    """Equal seeds and actions must give equal episodes; other seeds other utterances."""
+    """Check that equal seeds and actions give equal episodes, other seeds other utterances."""
     with subject.make() as first, subject.make() as second:
         streams = [rollout(env, seed=7, n_episodes=2) for env in (first, second)]
         calls = expect_equal(*streams, between="two new environments of one seed")
@@ -124,7 +123,7 @@ def check_determinism(subject: Subject) -> str:
 
 
 def check_replay(subject: Subject) -> str:
-    """An utterance asked for by `options` must look the same whenever it is asked for."""
+    """Check that replays of an utterance by `options` give equal observations."""
     with subject.make() as env:
         need_esarm(env)
         wanted = int(env.get_wrapper_attr("utterances")[-1])
@@ -141,7 +140,7 @@ def check_replay(subject: Subject) -> str:
 
 
 def check_memory(subject: Subject) -> str:
-    """What calls return must be theirs alone: kept, it stays; written into, it harms nothing."""
+    """Check that calls return fresh memory, which later calls neither change nor read."""
     with subject.make() as env:
         calls = list(rollout(env, seed=5, n_episodes=2))
         expect_separate(calls)
@@ -152,7 +151,7 @@ def check_memory(subject: Subject) -> str:
 
 
 def check_pickling(subject: Subject) -> str:
-    """What `AsyncVectorEnv` sends to its workers must arrive, and make the same environment."""
+    """Check that `env.spec` can be pickled for `AsyncVectorEnv` and makes an equal environment."""
     with subject.make() as env:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -165,7 +164,10 @@ def check_pickling(subject: Subject) -> str:
     constructor = CloudpickleWrapper(functools.partial(gymnasium.make, spec))
     with pickle.loads(pickle.dumps(constructor))() as made:
         if made.observation_space != space:
-            raise CheckFailed(f"`gymnasium.make(env.spec)` must have the space {space}")
+            raise CheckFailed(
+                "`gymnasium.make(env.spec)` made another observation space: "
+                f"{made.observation_space} instead of {space}"
+            )
         found = differences(made.reset(seed=9)[0], first, path="obs")
     if found:
         raise CheckFailed(f"`gymnasium.make(env.spec)` must make an equal one, got {found[0]}")
@@ -176,7 +178,7 @@ def expect_separate(calls: list[Call]) -> None:
     """Raise `CheckFailed` if two calls returned the same memory."""
     shared = shared_memory([(call.name, call.returned) for call in calls])
     if shared:
-        raise CheckFailed(f"calls must return memory of their own, got: {shared[0]}")
+        raise CheckFailed(f"two calls returned the same memory: {shared[0]}")
 
 
 def expect_unharmed(clean: Iterator[Call], spoilt: Iterator[Call]) -> None:

@@ -1,4 +1,4 @@
-"""Checks of what is installed: Python, packages, the head, the registration, rewards."""
+"""Installation checks: Python, packages, extras, head, registration, reward plug-ins."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check_packages(_: Subject) -> str:
 
 
 def check_extras(_: Subject) -> str:
-    """Tell which extras are complete; an absent one is no failure."""
+    """List the extras that are complete; an absent one is no failure."""
     from importlib.metadata import metadata
 
     absent = {
@@ -47,20 +47,20 @@ def check_extras(_: Subject) -> str:
 
 
 def check_head(_: Subject) -> str:
-    """Build the head that comes with the package, and move it."""
+    """Check that the package's head can be built and moved."""
     from esarm_env.face.head import load_head
 
     head = load_head()
     if not (np.isfinite(head.vertices).all() and np.isfinite(head.deltas).all()):
-        raise CheckFailed("the head must be made of finite numbers, got others")
+        raise CheckFailed("the head has vertices or displacements that are not finite")
     still = int((~head.deltas.any(axis=(1, 2))).sum())
     if still:
-        raise CheckFailed(f"every shape must move the head, got {still} that do not")
+        raise CheckFailed(f"shapes that do not move the head: {still}")
     return f"{len(head.vertices)} vertices, {len(head.deltas)} shapes"
 
 
 def check_registration(_: Subject) -> str:
-    """Look the environment up where `gymnasium.make` does, and import its entry points."""
+    """Check that `ESARM-v0` is registered and its entry points can be imported."""
     import gymnasium
     from gymnasium.envs.registration import load_env_creator
 
@@ -79,7 +79,7 @@ def check_registration(_: Subject) -> str:
 
 
 def check_plug_ins(_: Subject) -> str:
-    """Import every reward that an installed package brings."""
+    """Check that every reward plug-in can be imported."""
     from esarm_env.rewards import find_rewards
 
     rewards = find_rewards()
@@ -96,7 +96,7 @@ def check_plug_ins(_: Subject) -> str:
 
 
 def check_rewards(_: Subject) -> str:
-    """Make every reward that needs no argument, and let it score the same animation."""
+    """Check that every reward without arguments can be made and scores an animation."""
     from esarm_env.core.types import Trajectories
     from esarm_env.rewards import find_rewards, resolve_reward
     from esarm_env.task.opening import open_problem
@@ -122,7 +122,7 @@ def check_rewards(_: Subject) -> str:
 
 
 def _requirements(extra: str = "") -> Iterator[Requirement]:
-    """Yield what the package needs, or what the `extra` needs beyond that."""
+    """Yield the requirements of the package, or the additional ones of `extra`."""
     from importlib.metadata import requires
 
     for text in requires(DISTRIBUTION) or []:
@@ -132,7 +132,7 @@ def _requirements(extra: str = "") -> Iterator[Requirement]:
 
 
 def _fault(need: Requirement) -> str | None:
-    """Return what is wrong with an installed package; None if nothing is."""
+    """Return the fault of an installed package, None if it satisfies its requirement."""
     got = _version(need.name)
     if got is None:
         return f"{need.name} must be installed, got none"

@@ -1,4 +1,4 @@
-"""Which checks there are, in the order in which they are run."""
+"""Registry of health checks, in the order in which they are run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seeded episodes, call by call, so that two of them can be compared while they run."""
+"""Seeded random roll-outs as streams of calls, so that two can be compared while they run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STEP_KEYS = ("obs", "reward", "terminated", "truncated", "info")
 
 @dataclass(frozen=True)
 class Call:
-    """One call of `reset` or `step`.
+    """Record of one call of `reset` or `step`.
 
     Attributes:
         name: For messages, such as `step 3 of episode 2`.
@@ -38,7 +38,7 @@ class Call:
 def rollout(
     env: AnyEnv, *, seed: int, options: Mapping[str, Any] | None = None, n_episodes: int = 1
 ) -> Iterator[Call]:
-    """Play episodes with random actions that the seed decides; only the first reset is seeded.
+    """Play episodes with seeded random actions; only the first reset is seeded.
 
     An episode that has not ended after 2,000 steps is left.
     """
@@ -83,7 +83,7 @@ def vector_rollout(
 
 
 def seeded(space: spaces.Space[Any], seed: int) -> spaces.Space[Any]:
-    """Return a copy of `space` that samples what `seed` decides."""
+    """Return a copy of `space`, seeded with `seed`."""
     copied = copy.deepcopy(space)
     copied.seed(seed)
     return copied

@@ -1,4 +1,4 @@
-"""Checks of files: those that ship with the package, and those that the cache keeps.
+"""Storage checks: files that ship with the package, and cached files.
 
 Nothing is deleted here; what can be deleted is named.
 """
@@ -29,7 +29,7 @@ def check_shipped(_: Subject) -> str:
 
 
 def check_cache_folder(_: Subject) -> str:
-    """Find out whether the cache can be written, and what it takes."""
+    """Check that the cache folder is writable, and report its size."""
     folder = cache_dir()
     above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not above.is_dir():
@@ -53,7 +53,7 @@ def check_cache_folder(_: Subject) -> str:
 
 
 def check_drafts(_: Subject) -> str:
-    """Look for what interrupted runs left behind; names of drafts begin with a dot."""
+    """Check for unfinished files of interrupted runs; their names begin with a dot."""
     drafts = list(_drafts(_existing_cache()))
     if not drafts:
         return "none"
@@ -82,12 +82,12 @@ def check_cached_files(_: Subject) -> str:
         return f"{n_files} whole"
     shown = "; ".join(f"{path.relative_to(folder)}: {fault}" for path, fault in damaged[:_SHOWN])
     more = f" and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else ""
-    # A folder of features is the unit that is made anew; a file alone would not be.
+    # A folder of features is recomputed as a whole; a missing file in it would not be.
     gone = " ".join(
         sorted({str(path.parent if path.suffix == ".npy" else path) for path, _ in damaged})
     )
     raise CheckFailed(
-        f"files of {folder} must be whole, got {shown}{more}",
+        f"damaged files in {folder}: {shown}{more}",
         remedy=f"delete {gone}; it is made anew when it is needed",
     )
 
@@ -120,7 +120,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _npy_fault(path: Path) -> str | None:
-    """Return what is wrong with an array file; only its header is read."""
+    """Return the fault of a `.npy` file, read by its header alone; None if it is whole."""
     try:
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)

@@ -1,4 +1,4 @@
-"""Checks of the vector environment: equal to scalar ones, in every autoreset mode."""
+"""Vector environment checks: equality with scalar environments in every autoreset mode."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
 NUM_ENVS, SEED = 3, 11
-# Episodes that end together are scored in one batch: sums of another order, in float32.
+# Batched scoring adds float32 numbers in another order, so scores differ by rounding.
 TOLERANCE = 1e-5
 _SB3_KEYS = ("obs", "rewards", "dones", "infos", "reset_infos", "masks")
 
@@ -30,7 +30,7 @@ def check_vector(mode: AutoresetMode) -> Callable[[Subject], str]:
 
 
 def check_vector_memory(subject: Subject) -> str:
-    """What the vector environment returns must be the caller's alone, as in the scalar one."""
+    """Check that the vector environment returns fresh memory, as the scalar one does."""
     mode = AutoresetMode.SAME_STEP  # the mode whose infos hold most
     with _vector(subject, mode) as env, _vector(subject, mode) as other:
         calls = list(vector_rollout(env, seed=SEED, mode=mode))
@@ -41,7 +41,7 @@ def check_vector_memory(subject: Subject) -> str:
 
 
 def check_sb3_view(subject: Subject) -> str:
-    """The `VecEnv` over the vector environment must equal SB3's own over scalar ones."""
+    """Check that our SB3 `VecEnv` equals SB3's own over scalar environments."""
     from stable_baselines3.common.vec_env import DummyVecEnv
 
     from esarm_env.sb3 import SB3VecEnv

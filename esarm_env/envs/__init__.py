@@ -1,1 +1,10 @@
-"""The Markov decision process: `ESARM-v0` as a scalar and as a native vector environment."""
+"""The Markov decision process `ESARM-v0`, as a scalar and as a native vector environment.
+
+- `scalar`: `SpeechAnimationEnv`, one episode at a time; its docstring defines spaces and reward.
+- `vector`: `SpeechAnimationVectorEnv`, many episodes at once, equal to the scalar one.
+- `episode_rules`: what both share: spaces, choice of utterance, conditions, scoring, action masks.
+- `episode_slots`: the running episodes of the vector environment as arrays.
+- `sampling`: distribution over utterances, and random generators per environment.
+- `options_and_infos`: `reset` options and `infos` of a vector environment, batched.
+- `registration`: the entry points that `gymnasium.make` and `make_vec` call.
+"""

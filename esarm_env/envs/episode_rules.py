@@ -1,4 +1,4 @@
-"""What all episodes of an environment share: which utterance, which condition, what score.
+"""Rules of an episode: spaces, choice of utterance, condition, action masks and terminal score.
 
 The scalar environment and the vector environment hold one `EpisodeRules` each, so that neither can
 drift from the other.
@@ -28,10 +28,10 @@ DEMONSTRATED = "demonstrated"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What finished episodes come to.
+    """Terminal rewards, reward terms and vertex errors of N finished episodes.
 
     Attributes:
-        total: Shape (N,), what the agent is paid.
+        total: Shape (N,), the reward of the last step.
         terms: Score of each reward term, (N,) each, before its weight.
         errors: `lve` and `eve` in mm, (N,) each; empty if not asked for.
     """
@@ -46,11 +46,11 @@ class Outcome:
 
 
 class EpisodeRules:
-    """Which utterances there are, how one is chosen, and what a finished animation is worth.
+    """Spaces, utterance choice, action masks and scoring that both environments share.
 
     Attributes:
         task: Speech, motion and tokens.
-        reward: What the agent is paid.
+        reward: The terminal reward.
         utterances: Indices that episodes draw from, shape (n,), ascending.
         sampler: Draws among them.
         longest: Tokens of the longest utterance that can be chosen.
@@ -203,7 +203,7 @@ def check_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _short_enough(task: AnimationTask, max_duration_s: float | None) -> BoolArray:
-    """Return which utterances of the corpus may be chosen, shape (n_utterances,)."""
+    """Return the mask of utterances within `max_duration_s`, shape (n_utterances,)."""
     if max_duration_s is None:
         return np.ones(len(task.corpus), dtype=np.bool_)
     number = isinstance(max_duration_s, (int, float, np.number))

@@ -1,9 +1,9 @@
-"""Running episodes side by side: the state of the vector environment as arrays, a row each.
+"""State of many running episodes as arrays, one row each, for the vector environment.
 
-Audio of the utterances that many running episodes play, stored once, windows by index.
-
-A vector environment gathers the windows of all its episodes in one go. It cannot hold every
-utterance of a large corpus, and need not: only those being played must be there.
+`EpisodeSlots` holds steps, tokens and conditions. `ChunkTable` holds the audio of the utterances
+being played, each stored once however many episodes play it, so that the windows of all episodes
+are gathered by one indexing operation. It cannot hold every utterance of a large corpus, and need
+not: only those being played must be there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Observation = dict[str, np.ndarray[Any, Any]]
 
 
 class EpisodeSlots:
-    """N running episodes of a task; knows nothing of rewards, seeds or autoreset.
+    """State of N running episodes of a task, without rewards, seeds or autoreset.
 
     Attributes:
         utterance: Shape (N,), index in the corpus.
@@ -36,17 +36,17 @@ class EpisodeSlots:
         self.utterance: IntArray = np.full(n_slots, -1)
         self.step: IntArray = np.zeros(n_slots, dtype=np.int64)
         self.length: IntArray = np.zeros(n_slots, dtype=np.int64)
-        # One place behind the longest: where a token goes that is written after the end.
+        # One column past the longest utterance takes the token written after an episode's end.
         self._tokens: IntArray = np.full((n_slots, longest + 1), -1)
         self._first_place = np.arange(n_slots) * (longest + 1)
-        # The same once more, a row per step, of which the last `per_chunk` are what agents see.
+        # A second copy, a row per step: agents see the last `per_chunk` rows, one contiguous slice.
         self._recent: IntArray = np.full((self._per_chunk + _N_RECENT, n_slots), -1)
         self._now = self._per_chunk  # the row to write to
         self._condition: FloatArray = np.zeros((n_slots, task.condition_dim), dtype=np.float32)
         self._table = ChunkTable(task, n_players=n_slots, longest=longest)
         self._first_window: IntArray = np.zeros(n_slots, dtype=np.int64)
         self._last_window: IntArray = np.zeros(n_slots, dtype=np.int64)
-        # While all slots begin chunks together, what they hear changes only then: see `_hear`.
+        # While all slots begin chunks at the same step, audio changes once a chunk: see `_hear`.
         self._together = False
         self._clock = 0  # steps since all of them began
         self._heard: FloatArray = np.zeros((n_slots, task.window_dim), dtype=np.float32)
@@ -68,8 +68,8 @@ class EpisodeSlots:
         else:
             self._together = self._together and self._clock % self._per_chunk == 0
 
-    def write(self, tokens: IntArray) -> None:
-        """Append a token to every episode; once behind the end does no harm before `begin`."""
+    def append(self, tokens: IntArray) -> None:
+        """Append a token to every episode; one write past an episode's end is allowed."""
         self._tokens.reshape(-1)[self._first_place + self.step] = tokens
         self.step += 1
         self._clock += 1
@@ -85,7 +85,7 @@ class EpisodeSlots:
         return self._recent[self._now - self._per_chunk : self._now]
 
     def observe(self) -> Observation:
-        """Return what all agents see, in fresh arrays."""
+        """Return the batched observation of all episodes, in fresh arrays."""
         return {
             "audio": self._hear(),
             "condition": self._condition.copy(),
@@ -109,7 +109,7 @@ class EpisodeSlots:
         return audio
 
     def observe_ended(self, rows: IntArray) -> list[Observation]:
-        """Return what the agents of `rows` (n,), at their ends, see last, in fresh arrays."""
+        """Return the final observations of the ended episodes `rows` (n,), in fresh arrays."""
         audio = self._table.windows(self._last_window[rows])
         condition, last = self._condition[rows], self._last_tokens.T[rows]
         step, utterance = self.step[rows, None], self.utterance[rows, None]
@@ -119,7 +119,7 @@ class EpisodeSlots:
         ]
 
     def view(self, row: int) -> EpisodeView:
-        """Return the episode in `row` as it is now, for a renderer."""
+        """Return a snapshot of the episode in `row`, for a renderer."""
         return EpisodeView(
             self._task,
             int(self.utterance[row]),
@@ -140,7 +140,7 @@ class EpisodeSlots:
 
 
 class ChunkTable:
-    """Audio chunks of utterances, loaded when they are first played.
+    """Cache of audio chunks by utterance, loaded when first played, indexed by window.
 
     Memory is touched only as utterances come, and at most `N_KEPT` that nobody plays are kept.
     """
@@ -160,7 +160,7 @@ class ChunkTable:
         self._windows = self._view()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the view: a copy of it would be an array of its own."""
+        """Leave out the sliding view, which a pickle would turn into a separate copy."""
         return {key: value for key, value in self.__dict__.items() if key != "_windows"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -168,12 +168,12 @@ class ChunkTable:
         self._windows = self._view()
 
     def _view(self) -> FloatArray:
-        """Return the windows of all places, one after another, (rows, window_dim)."""
+        """Return the sliding windows over all cached chunks, (rows, window_dim)."""
         flat = self._chunks.reshape(-1, self._task.chunk_dim)
         return sliding_windows(flat, context=self._task.context)
 
     def first_windows(self, utterances: IntArray, *, playing: IntArray) -> IntArray:
-        """Return where the windows of `utterances` (n,) begin, shape (n,).
+        """Return the row of the first window of each of `utterances` (n,), shape (n,).
 
         Args:
             utterances: Loaded where they are not there yet.
@@ -203,7 +203,7 @@ class ChunkTable:
         return self._windows[rows]
 
     def _room(self, n: int, playing: IntArray) -> IntArray:
-        """Return `n` places to write to: free ones, else those that nobody plays."""
+        """Return `n` places to write to, evicting utterances that nobody plays where needed."""
         free = np.flatnonzero(self._utterance_at < 0)
         if len(free) < n:
             full = self._utterance_at >= 0

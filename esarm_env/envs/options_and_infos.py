@@ -1,6 +1,6 @@
-"""Arguments of vector environments: how many, and the options of `reset` for each.
+"""Batched `reset` options and `infos` of a vector environment, laid out as Gymnasium documents.
 
-The `infos` of a vector environment, as Gymnasium lays them out, filled many rows at a time.
+`options_of` splits options by environment; `add_infos` fills `infos` for many rows at a time.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from esarm_env.core.errors import InputError
 if TYPE_CHECKING:
     from esarm_env.core.types import BoolArray, IntArray
 
+Infos = dict[str, Any]
+
 
 def check_count(value: Any, *, name: str) -> int:
-    """Return a number of environments.
+    """Return `value` if it is a valid number of environments.
 
     Raises:
         InputError: If it is no integer of at least 1.
@@ -29,7 +31,7 @@ def check_count(value: Any, *, name: str) -> int:
 
 
 def options_of(options: Mapping[str, Any], row: int, *, num_envs: int) -> dict[str, Any]:
-    """Return the options of environment `row`: its own entry of those that come as a sequence.
+    """Return the options of environment `row`; options given as a sequence hold one per row.
 
     Raises:
         InputError: If a sequence does not hold `num_envs` values.
@@ -44,7 +46,7 @@ def options_of(options: Mapping[str, Any], row: int, *, num_envs: int) -> dict[s
 
 
 def check_mask(mask: Any, *, num_envs: int) -> BoolArray:
-    """Return a `reset_mask`, shape (num_envs,); all environments for None.
+    """Return `mask` if it is a valid `reset_mask`, shape (num_envs,); all True for None.
 
     Raises:
         InputError: If it is not a bool array (num_envs,) with at least one True.
@@ -59,9 +61,6 @@ def check_mask(mask: Any, *, num_envs: int) -> BoolArray:
         )
     checked: BoolArray = mask
     return checked
-
-
-Infos = dict[str, Any]
 
 
 def add_infos(infos: Infos, values: Mapping[str, Any], rows: IntArray, *, mask: BoolArray) -> None:
@@ -83,7 +82,7 @@ def add_infos(infos: Infos, values: Mapping[str, Any], rows: IntArray, *, mask: 
         else:
             array = infos.get(key)
             if array is None:
-                # Of objects, `empty` makes None.
+                # For objects, `np.empty` fills with None.
                 make = np.empty if value.dtype == np.object_ else np.zeros
                 array = make((len(mask), *value.shape[1:]), value.dtype)
             array[rows] = value

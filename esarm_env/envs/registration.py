@@ -1,4 +1,4 @@
-"""What `gymnasium.make` and `gymnasium.make_vec` call for `ESARM-v0`."""
+"""Entry points of `ESARM-v0` for `gymnasium.make` and `gymnasium.make_vec`."""
 
 from __future__ import annotations
 

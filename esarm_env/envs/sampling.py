@@ -1,9 +1,8 @@
-"""Which utterance comes next: uniform, weighted, and bucketed by length.
+"""Utterance sampling: uniform, weighted or length-bucketed, with one generator per environment.
 
 A draw is one number in [0, 1) looked up in the cumulative weights, so that the scalar environment
-and the vector environment, which looks up many at once, draw the same utterances.
-
-The random generators of many environments, one each, as scalar environments have them.
+and the vector environment, which looks up many at once, draw the same utterances. The vector
+environment keeps one generator per row (`Generators`), seeded as its scalar twins would be.
 """
 
 from __future__ import annotations
@@ -22,13 +21,14 @@ from esarm_env.core.types import IntArray, Record
 
 DoubleArray = npt.NDArray[np.float64]
 Weights = Mapping[str, float] | Callable[[Record], float]
-_BELOW_ONE = float(np.nextafter(1, 0))  # what the sum of a bucket and a number may round up to 1
+_BELOW_ONE = float(np.nextafter(1, 0))  # upper bound of a draw: bucket + number may round up to 1
 _BUCKET_SEED = 1_905  # of the order in which buckets come, equal in all environments
+Seeds = int | Sequence[int | None] | None
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How episodes choose their utterance.
+    """Distribution over utterances: weights and length buckets.
 
     Attributes:
         weights: None for equal ones; ids to weights (0 for an id that is not named); or a function
@@ -57,7 +57,7 @@ class Sampling:
 
 
 class UtteranceSampler:
-    """Draws utterances as a `Sampling` says, from random numbers that the caller brings."""
+    """Inverse-CDF sampler of utterances, on uniform numbers that the caller draws."""
 
     def __init__(
         self, sampling: Sampling, utterances: IntArray, *, records: tuple[Record, ...]
@@ -78,13 +78,13 @@ class UtteranceSampler:
         weights = _weights_of(sampling.weights, [records[int(i)] for i in self._utterances])
         drawn = weights > 0
         self._utterances = self._utterances[drawn]
-        shares = weights[drawn] / weights.max()  # first, for the sum of huge ones overflows
+        shares = weights[drawn] / weights.max()  # divided first: the sum of huge weights overflows
         self._cumulative = np.cumsum(shares / shares.sum())
-        self._cumulative[-1] = 1.0  # which rounding may miss by a hair, and no number reaches
+        self._cumulative[-1] = 1.0  # exact, as rounding may leave it below a draw
         self._n_buckets = sampling.n_buckets
 
     def draw(self, number: float, episode: int) -> int:
-        """Return the utterance of a random `number` in [0, 1) in an environment's `episode`."""
+        """Return the utterance for a uniform `number` in [0, 1) and an episode counter."""
         if self._n_buckets > 1:
             number = min((self._bucket(episode) + number) / self._n_buckets, _BELOW_ONE)
         return int(self._utterances[self._cumulative.searchsorted(number, side="right")])
@@ -97,7 +97,7 @@ class UtteranceSampler:
         return self._utterances[self._cumulative.searchsorted(numbers, side="right")]
 
     def _bucket(self, episode: int) -> int:
-        """Return the bucket of an environment's `episode`: all of them, shuffled, over and over."""
+        """Return the bucket of an episode number; each lap is a permutation of all buckets."""
         lap, place = divmod(episode, self._n_buckets)
         return _bucket_order(self._n_buckets, lap)[place]
 
@@ -138,14 +138,11 @@ def _weights_of(weights: Weights | None, records: list[Record]) -> DoubleArray:
     return found
 
 
-Seeds = int | Sequence[int | None] | None
-
-
 class Generators:
-    """N generators; one that is used without a seed gets a random one."""
+    """N random generators, created lazily; unseeded ones are seeded from the OS."""
 
     def __init__(self, n: int) -> None:
-        """Make none yet."""
+        """Reserve `n` generators without creating any."""
         self._generators: list[np.random.Generator | None] = [None] * n
         self._seeds = [-1] * n
 
@@ -159,7 +156,7 @@ class Generators:
         return generator
 
     def seed(self, row: int, seed: int | None) -> np.random.Generator:
-        """Make the generator of `row` anew from `seed`, from the system's entropy for None."""
+        """Reseed the generator of `row`; None takes entropy from the OS."""
         generator, self._seeds[row] = seeding.np_random(seed)
         self._generators[row] = generator
         return generator
@@ -175,11 +172,11 @@ class Generators:
         known = self._generators
         return np.array([(known[row] or self[row]).random() for row in rows.tolist()])
 
-    def spread(self, seed: Seeds) -> Sequence[int | None]:
-        """Return a seed for every row: `seed + i` of a number, the given ones of a list.
+    def seeds_of_rows(self, seed: Seeds) -> Sequence[int | None]:
+        """Return one seed per row: `seed + i` for a number, a list as it is.
 
         Raises:
-            InputError: If it is not so, or negative.
+            InputError: If `seed` is neither a number nor a list of `len(self)`, or negative.
         """
         if seed is None:
             return [None] * len(self)

@@ -1,4 +1,4 @@
-"""`ESARM-v0`: one utterance is one episode, one action is one motion token."""
+"""`SpeechAnimationEnv` (`ESARM-v0`): an episode is an utterance, an action is a motion token."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
-    """Animate a face to speech, token by token; a terminal score says how well.
+    """Animate a face to speech, token by token; the reward is a terminal score.
 
     ## Description
     An utterance is drawn, and the agent writes its facial motion as discrete tokens of a VQ motion
@@ -217,7 +217,7 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
         return self._renderer.render(self.episode_view())
 
     def episode_view(self) -> EpisodeView:
-        """Return the episode as it is now, for a renderer.
+        """Return a snapshot of the episode, for a renderer.
 
         Raises:
             gymnasium.error.ResetNeeded: Before the first reset.
@@ -291,7 +291,7 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
         tokens = self._history[self._per_chunk :].copy()
         trajectory = Trajectories(
             np.array([self._utterance]),
-            tokens[None, : self._length].copy(),  # a reward may do what it likes with it
+            tokens[None, : self._length].copy(),  # a copy, which a reward may overwrite
             np.array([self._length]),
             self._condition[None].copy(),
         )
@@ -302,5 +302,5 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
             "utterance_id": self._utterance_id(),
         }
         info |= {name: float(values[0]) for name, values in outcome.errors.items()}
-        self._outcome = dict(info)  # wrappers add to theirs
+        self._outcome = dict(info)  # a copy, as wrappers add keys to the returned one
         return float(outcome.total[0]), info

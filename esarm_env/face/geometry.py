@@ -1,4 +1,4 @@
-"""The rest mesh: a grid of skin with slits for eyes and mouth, and the parts inside them.
+"""Mesh building blocks of the shipped head: vertices with grid coordinates, joins, quads, strips.
 
 Every vertex keeps its grid coordinates, because the shapes need to know which side of a slit it is
 on: closed lips lie on top of each other and only one of them follows the jaw.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Kind(IntEnum):
-    """What a vertex belongs to."""
+    """Anatomical part of a vertex."""
 
     SKIN = 0
     LIP = 1
@@ -39,7 +39,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Anatomy:
-    """A mesh at rest with what the shapes must know of each vertex.
+    """Rest mesh with per-vertex labels that the blendshapes are built from.
 
     Attributes:
         position: Shape (V, 3), in mm.
@@ -56,11 +56,11 @@ class Anatomy:
     faces: IntArray
 
     def mirrored(self) -> Anatomy:
-        """Return the same vertices with x negated; their order stays."""
+        """Return the mesh mirrored in x, vertices in the same order."""
         return replace(self, position=self.position * np.array([-1.0, 1.0, 1.0]))
 
     def of(self, *kinds: Kind) -> BoolArray:
-        """Return which vertices belong to any of `kinds`."""
+        """Return the mask of vertices of any of `kinds`, shape (V,)."""
         return np.asarray(np.isin(self.kind, kinds))
 
 

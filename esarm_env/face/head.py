@@ -1,4 +1,4 @@
-"""A head that 52 coefficients move, and the procedural one that comes with the package."""
+"""`Head`: a blendshape mesh of the 52 ARKit shapes, and the procedural one that ships with us."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from esarm_env.face.skin import build_skin
 
 REQUIRED_REGIONS = ("lips", "eyes", "forehead")
 
-# Below this a bump's far tail only costs time: no screen and no metric shows it.
+# Smaller displacements are set to 0: they cost time and show on no screen and in no metric.
 _SMALLEST_DELTA_MM = 0.01
 
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """A triangle mesh with one displacement field per ARKit shape.
+    """Blendshape mesh: a triangle mesh with one displacement field per ARKit shape.
 
     Attributes:
         vertices: Shape (V, 3), float32, at rest, in mm: x to the subject's left, y up, z forward.
@@ -68,7 +68,7 @@ class Head:
         return np.union1d(self.regions["eyes"], self.regions["forehead"])
 
     def apply(self, motion: npt.ArrayLike) -> FloatArray:
-        """Return the vertices moved by coefficients.
+        """Return the vertices displaced by coefficients (linear blendshapes).
 
         Args:
             motion: Shape (..., 52), alphabetical order.

@@ -1,4 +1,4 @@
-"""Live Link Face recordings (CSV): what Unreal, Blender add-ons and Maya import.
+"""Live Link Face CSV files, read and written: what Unreal, Blender add-ons and Maya import.
 
 63 columns: timecode, number of values, 52 shapes in the app's own order, nine rotations of head and
 eyes. Columns are matched to ours by name; the app's order has right before left in two places.
@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, BoolArray, FloatArray, IntArray
-from esarm_env.face.names import ORDERS, ROTATIONS, convert, place
+from esarm_env.face.names import ORDERS, ROTATIONS, convert, to_arkit_order
 
 HEADER = ("Timecode", "BlendShapeCount", *ORDERS["livelink_csv"], *ROTATIONS)
 RATES_HZ = (30, 60)
@@ -56,7 +56,7 @@ def _timecode(frame: int, rate_hz: int, *, fraction: str) -> str:
 
 
 def _at_rate(motion: FloatArray, rate_hz: int) -> FloatArray:
-    """Return 30 fps motion at 30 or 60 fps, (T, 52) or (2 T - 1, 52), between frames linear."""
+    """Upsample 30 fps motion linearly to 30 or 60 fps, (T, 52) or (2 T - 1, 52)."""
     if rate_hz == FRAME_RATE_HZ:
         return motion
     result = np.empty((2 * len(motion) - 1, motion.shape[1]), dtype=np.float32)
@@ -125,7 +125,7 @@ def write_livelink_csv(
 
 
 def _fault(path: Path, line: int, got: str) -> InputError:
-    """Return the error for a bad line of a recording."""
+    """Build the error for a bad line of a recording."""
     return InputError(f"{path}: must be a Live Link Face recording, got {got} in line {line}")
 
 
@@ -171,7 +171,7 @@ def _row_numbers(row: Row, fault: Callable[[int, str], InputError]) -> list[floa
 
 @dataclass(frozen=True)
 class Recording:
-    """A Live Link Face recording as its file holds it.
+    """Contents of a Live Link Face recording, unchanged.
 
     Attributes:
         frames: Shape (T,), float64, frame numbers from the first row on, ascending, with fractions;
@@ -214,7 +214,7 @@ def read_recording(
     fresh = np.diff(frames, prepend=-1.0) > 0
     kept = [row for row, is_fresh in zip(rows[1:], fresh, strict=True) if is_fresh]
     seen = np.array([not _is_lost(cells) for _, cells in kept])
-    values, captured = _place_rows(
+    values, captured = _rows_in_our_order(
         path, rows[0][0], kept, seen=seen, shapes=shapes, allow_missing=allow_missing
     )
     lines = np.array([line for line, _ in kept], dtype=np.int64)
@@ -246,12 +246,12 @@ def _shape_names(path: Path, rows: Sequence[Row]) -> list[str]:
 
 
 def _is_lost(cells: Sequence[str]) -> bool:
-    """Tell whether a row says that there was no face: no values, or none but zeros."""
+    """Return whether a row marks a lost face: no values, or zeros alone."""
     counted = cells[1].strip() if len(cells) > 1 else ""
     return counted == "0" and not any(cell.strip(" -0.") for cell in cells[2:])
 
 
-def _place_rows(
+def _rows_in_our_order(
     path: Path,
     header_line: int,
     rows: Sequence[Row],
@@ -260,7 +260,7 @@ def _place_rows(
     shapes: Sequence[str],
     allow_missing: bool,
 ) -> tuple[FloatArray, BoolArray]:
-    """Return the values of rows by name, (T, 52), and which of the 52 they have."""
+    """Return the values of rows in our column order, (T, 52), and the mask of shapes present."""
     found = [
         (line, cells[2:]) for (line, cells), is_seen in zip(rows, seen, strict=True) if is_seen
     ]
@@ -271,7 +271,7 @@ def _place_rows(
     if found:
         table[seen] = numbers_of(found, lambda line, got: _fault(path, line, got))
     try:
-        values, captured = place(shapes, table, allow_missing=allow_missing)
+        values, captured = to_arkit_order(shapes, table, allow_missing=allow_missing)
     except InputError as error:
         raise _fault(path, header_line, f"a faulty header ({error})") from error
     return values, captured
@@ -298,7 +298,7 @@ def _frame_numbers(path: Path, rows: Sequence[Row], rate_hz: int | None) -> tupl
 
 
 def _guess_rate(timecodes: Sequence[str]) -> int:
-    """Return what the timecodes count; 30 or 60 if a recording is too short to tell.
+    """Infer the frame rate of timecodes; 30 or 60 if a recording is too short to tell.
 
     From the last frame of a second to the first of the next is a step like any other, so that the
     rate is a step and the difference of their frame numbers.
@@ -359,7 +359,7 @@ def read_livelink_csv(
 
 
 def _evenly(values: FloatArray, frames: DoubleArray, *, n_frames: int) -> FloatArray:
-    """Return values on frames 0 to `n_frames` - 1, the missing ones filled linearly."""
+    """Interpolate values linearly onto frames 0 to `n_frames` - 1."""
     even = np.arange(n_frames)
     if len(frames) == n_frames and np.allclose(even, frames, atol=1e-6):
         return values

@@ -1,4 +1,4 @@
-"""The 52 ARKit blendshapes: one order of our own, and the way to and from everybody else's.
+"""The 52 ARKit blendshape names: our column order, and conversion by name to and from others.
 
 Ours is alphabetical in camelCase. Columns are always matched by name: Live Link Face writes
 `JawRight` before `JawLeft` where Unreal has them the other way round, so a file read by position
@@ -42,7 +42,7 @@ _BROWS_AND_CHEEKS = tuple(
 )
 _UNREAL = _EYES + _JAW_AND_LIPS + _BROWS_AND_CHEEKS
 
-# Angles that stand beside the shapes in Live Link packets and recordings.
+# Rotation columns of Live Link packets and recordings, in addition to the shapes.
 ROTATIONS = tuple(
     f"{part}{angle}"
     for part in ("Head", "LeftEye", "RightEye")
@@ -86,22 +86,22 @@ ORDERS: dict[str, tuple[str, ...]] = {
 }
 
 
-def _folded(name: str) -> str:
-    """Return the name without what spellings differ in: case, spaces and underscores."""
+def _normalised(name: str) -> str:
+    """Normalise a spelling: lower case, without spaces and underscores."""
     return re.sub("[_ ]", "", name).lower()
 
 
 _INDEX = {
-    _folded(spelling): index
+    _normalised(spelling): index
     for index, name in enumerate(ARKIT_NAMES)
     for spelling in (name, _apple_key(name))
 }
-_OTHERS = {_folded(name) for name in NO_SHAPES}
+_NON_SHAPES = {_normalised(name) for name in NO_SHAPES}
 
 
 def _find(name: str) -> int | None:
-    """Return our column for a name in any spelling, None if no shape is called that."""
-    return _INDEX.get(_folded(name))
+    """Look up our column for a name in any spelling; None if it names no shape."""
+    return _INDEX.get(_normalised(name))
 
 
 def index_of(name: str) -> int:
@@ -154,7 +154,7 @@ def convert(values: npt.ArrayLike, *, source: str, target: str) -> FloatArray:
 
 
 def _shapes_in(order: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Return which columns of an order are shapes, and where these stand in ours."""
+    """Return which columns of an order are shapes, and their columns in ours."""
     found = [(column, _find(name)) for column, name in enumerate(order)]
     pairs = [(column, place) for column, place in found if place is not None]
     return [column for column, _ in pairs], [place for _, place in pairs]
@@ -164,12 +164,12 @@ _EACH_ONCE = "each of the 52 ARKit shapes once"
 
 
 def _match(header: Sequence[str], *, allow_others: bool, allow_missing: bool) -> dict[int, int]:
-    """Return our column -> theirs, or tell everything that is wrong with a header at once."""
+    """Map our columns to a header's, or raise one error that lists all its faults."""
     places: dict[int, int] = {}
     unknown, double = [], []
     for column, name in enumerate(header):
         index = _find(name)
-        if index is None and allow_others and _folded(name) in _OTHERS:
+        if index is None and allow_others and _normalised(name) in _NON_SHAPES:
             continue
         if index is None:
             unknown.append(name)
@@ -188,7 +188,7 @@ def _match(header: Sequence[str], *, allow_others: bool, allow_missing: bool) ->
 
 
 def columns_of(header: Sequence[str]) -> IntArray:
-    """Return where each of our 52 columns stands in a table with this header.
+    """Return the permutation that brings a table with this header to our column order.
 
     Args:
         header: Column names in any order and any spelling that `index_of` knows.
@@ -203,10 +203,10 @@ def columns_of(header: Sequence[str]) -> IntArray:
     return np.array([places[index] for index in range(N_CHANNELS)], dtype=np.int64)
 
 
-def place(
+def to_arkit_order(
     header: Sequence[str], values: npt.ArrayLike, *, allow_missing: bool = True
 ) -> tuple[FloatArray, BoolArray]:
-    """Put the columns of a table where we have them.
+    """Reorder the columns of a table by name to ours, and say which of the 52 it has.
 
     Args:
         header: Column names in any order and any spelling that `index_of` knows; rotations and
@@ -243,7 +243,7 @@ def _other_side(name: str) -> str:
     return re.sub("(Left|Right)$", lambda found: swap[found[0]], name)
 
 
-# A face seen in a mirror: `motion[:, MIRROR]`.
+# Permutation that mirrors a face left to right: `motion[:, MIRROR]`.
 MIRROR: IntArray = np.array([index_of(_other_side(name)) for name in ARKIT_NAMES], dtype=np.int64)
 
 # The two streams of the motion tokenizer; together they are all 52.

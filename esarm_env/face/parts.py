@@ -1,4 +1,4 @@
-"""What is not skin: eyeballs, teeth, tongue, brows and ears."""
+"""Meshes of the shipped head other than skin: eyeballs, teeth, tongue, brows and ears."""
 
 from __future__ import annotations
 

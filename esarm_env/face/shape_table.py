@@ -1,4 +1,4 @@
-"""How far, where and in which direction each ARKit shape moves the skin: the calibration table.
+"""Calibration table of the shipped head: size, place and direction of each ARKit shape's motion.
 
 The columns of `TARGETS` follow measurements of a public, artist-made ARKit head; our own shapes are
 scaled to them. A shape of the left side stands for both, its partner is its exact mirror image.
@@ -13,7 +13,7 @@ Vector = tuple[float, float, float]
 
 
 class Target(NamedTuple):
-    """What a shape must measure on the skin at weight 1."""
+    """Target measurement of a shape at weight 1: its largest displacement on the skin."""
 
     max_mm: float
     at: Vector
@@ -24,7 +24,7 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True)
 class Push:
-    """A soft bump of displacement, strongest at one place.
+    """Gaussian displacement field around one point of the skin.
 
     Attributes:
         at: Its centre in x and y, mm.

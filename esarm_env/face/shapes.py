@@ -1,4 +1,4 @@
-"""The 52 ARKit shapes as displacement fields over the rest mesh, scaled to the table.
+"""Blendshapes of the shipped head: 52 displacement fields over the rest mesh, scaled to the table.
 
 Left shapes are built, right ones mirrored; shapes without a side are built symmetric. Skin follows
 soft bumps, the jaw turns about its hinge, lids slide over the eyeballs, eyeballs and teeth stay
@@ -26,7 +26,7 @@ _CORNER_SHARE = 0.38  # of the jaw's path that the corners of the mouth follow
 
 
 def skin_of(anatomy: Anatomy) -> Array:
-    """Return 1 for vertices that stretch with the skin, 0 for rigid parts, shape (V, 1)."""
+    """Return the mask of deformable vertices, 0 for rigid parts, shape (V, 1)."""
     return (~anatomy.of(*_RIGID))[:, None].astype(np.float64)
 
 
@@ -41,7 +41,7 @@ def _lower_side(anatomy: Anatomy, *, corner: float) -> Array:
 
 
 def jaw_weight(anatomy: Anatomy) -> Array:
-    """Return how much each vertex follows the jaw, shape (V,), in [0, 1]."""
+    """Return the jaw's skinning weight of each vertex, shape (V,), in [0, 1]."""
     x, y, z = anatomy.position.T
     across = np.clip(np.abs(x) / surface.MOUTH_HALF_WIDTH, 0.0, 1.0)
     ramp = smoothstep(y, 2.0, -78.0)
@@ -60,7 +60,7 @@ def jaw_weight(anatomy: Anatomy) -> Array:
 
 
 def _push(anatomy: Anatomy, push: Push) -> Array:
-    """Return the displacement (V, 3) of one bump."""
+    """Return the displacement (V, 3) of one Gaussian bump."""
     x, y, z = anatomy.position.T
     far = ((x - push.at[0]) / push.radius[0]) ** 2 + ((y - push.at[1]) / push.radius[1]) ** 2
     weight = np.exp(-0.5 * far) * smoothstep(z, 25.0, 60.0)

@@ -1,4 +1,4 @@
-"""The skin as a grid with three slits: two eyes with lid edges, and a mouth with its cavity."""
+"""Skin mesh of the shipped head: a grid with slits for eyes and mouth, lid edges, mouth cavity."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _CAVITY_END = (0.6, -36.0, 50.0)  # width factor, y, z
 
 
 class _Sheet:
-    """A mesh that grows row by row."""
+    """Mesh builder that grows row by row."""
 
     def __init__(self) -> None:
         self._parts: list[Anatomy] = []
@@ -60,7 +60,7 @@ class _Sheet:
         self._faces.append(faces)
 
     def positions(self, indices: IntArray) -> Array:
-        """Return where some vertices are."""
+        """Return the positions of some vertices."""
         every: Array = np.concatenate([part.position for part in self._parts])
         return every[indices]
 

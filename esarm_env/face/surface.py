@@ -1,4 +1,4 @@
-"""The skin at rest, as formulas: where a point of the head's grid lies in millimetres.
+"""Surface formulas of the shipped head: grid coordinates to the resting skin's position in mm.
 
 A grid point is a column (how far round the head) and a row (its height on the midline). A
 cross-section of the head is a superellipse; nose, lips, sockets and cheeks are added to its depth,
@@ -124,7 +124,7 @@ def _curve(table: Array, column: int, at: Array) -> Array:
 
 
 def _reach(across: Array, exponent: Array | float) -> Array:
-    """Return how far a section reaches at a fraction of its half width, 1 on the midline."""
+    """Return the superellipse profile of a section at a fraction of its half width, 1 at 0."""
     return np.asarray(np.clip(1.0 - np.abs(across) ** exponent, 0.0, 1.0) ** (1.0 / exponent))
 
 
@@ -134,17 +134,17 @@ def half_width(row: Array) -> Array:
 
 
 def eye_profile(across: Array) -> Array:
-    """Return how open the eye is (0 to 1) at `across`, -1 and 1 being its corners."""
+    """Return the relative opening of the eye (0 to 1) at `across`, -1 and 1 at its corners."""
     return np.clip(1.0 - across**2, 0.0, 1.0) ** 0.75
 
 
 def lid_falloff(row: Array) -> Array:
-    """Return how much a row follows the rim of the lid, 1 at the rim."""
+    """Return the weight with which a row follows the rim of the lid, 1 at the rim."""
     return np.asarray(np.exp(-0.5 * ((row - EYE_HEIGHT) / 7.0) ** 2))
 
 
 def eye_across(x: Array) -> Array:
-    """Return where |x| lies across its eye, -1 at the inner and 1 at the outer corner."""
+    """Return the position of |x| across its eye, -1 at the inner and 1 at the outer corner."""
     return (np.abs(x) - EYE_CENTRE[0]) / EYE_HALF_WIDTH
 
 
@@ -156,7 +156,7 @@ def lid_depth(x: Array, y: Array) -> Array:
 
 
 def on_eyeball(x: Array, row: Array) -> Array:
-    """Return how much the skin rests on the eyeball: 1 on the lids, 0 from the socket's edge on."""
+    """Return the weight of the eyeball's depth: 1 on the lids, 0 from the socket's edge on."""
     near = np.hypot(eye_across(x), (row - EYE_HEIGHT) / 9.0)
     return smoothstep(near, 1.35, 0.75)
 
@@ -189,7 +189,7 @@ def _shape_lips(x: Array, y: Array) -> Array:
 
 
 def _lip_bulge(x: Array, y: Array) -> Array:
-    """Return how far the lips stand out."""
+    """Return the depth that the lips add."""
     over = y - lip_line(x)
     body = np.clip(1.0 - (x / (MOUTH_HALF_WIDTH + 1.0)) ** 2, 0.0, 1.0) ** 0.8
     upper = 7.5 * np.exp(-0.5 * ((over - 4.0) / 3.6) ** 2)
@@ -199,7 +199,7 @@ def _lip_bulge(x: Array, y: Array) -> Array:
 
 
 def relief(x: Array, y: Array) -> Array:
-    """Return what nose, lips and the other features add to the depth of the face."""
+    """Return the depth that nose, lips and other features add to the face."""
     nose = _curve(_NOSE, 1, y) * np.exp(-0.5 * np.abs(x / _curve(_NOSE, 2, y)) ** 2.1)
     depth = nose + _lip_bulge(x, y)
     for at_x, at_y, height, width, tall, flat in _BUMPS:
@@ -218,7 +218,7 @@ def is_hair(across: Array, row: Array, *, back: BoolArray) -> BoolArray:
 
 
 def _hair_thickness(position: Array) -> Array:
-    """Return how far the hair stands off the skull, more on top, in mm."""
+    """Return the thickness of the hair, more on top, in mm."""
     _, y, z = position.T
     within = np.maximum(y - 86.0, np.minimum(30.0 - z, y - np.where(z < -20.0, -36.0, 4.0)))
     ear = smoothstep(np.hypot((z + 8.0) / 26.0, (y - 19.0) / 36.0), 1.0, 1.4)

@@ -1,13 +1,16 @@
 """Metrics of facial animation; each figure says which of the field's definitions it follows.
 
-- `vertex_error`: LVE and EVE on coefficients, `mesh_error` on meshes of any topology; `variant` is
-  the choices they make and `presets` what published systems chose.
-- `dynamics`: FDD and jerk.
-- `mouth`: the mouth's opening in mm and its correlation; `closure`: F1 of closures.
-- `lip_sync`: SLCC, from audio and motion alone.
+- `variant`: a metric's exact definition (region, reduction, power, centring, unit) and its label.
+- `presets`: the variants that published systems report as LVE and EVE.
+- `vertex_error`: LVE and EVE on coefficients, and vertex error on meshes of any topology.
+- `dynamics`: upper-face dynamics deviation (FDD) and jerk.
+- `mouth`: lip opening in mm, its correlation, and speech-lip intensity correlation (SLCC).
+- `closure`: F1 of mouth closures.
 - `samples`: diversity, mean and best of several samples.
-- `emotion`: accuracy through a classifier trained on recorded motion.
-- `suite`: everything a prediction and the truth alone can give; `table` prints it.
+- `emotion`: accuracy of an emotion classifier trained on recorded motion.
+- `suite`: all metrics that need the prediction and the ground truth alone.
+- `table`: plain and Markdown tables.
+- `region`, `inputs`: what they share: displacements of a region's vertices, checked batches.
 
 Figures are per utterance, shape (B,), with padding masked by `lengths` and channels a corpus never
 measured by `captured`; what is then not defined is nan.

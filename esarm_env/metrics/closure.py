@@ -1,4 +1,4 @@
-"""Whether the mouth shuts when it must: F1 of closures, on p, b and m or without any alignment.
+"""F1 of mouth closures: on the phones p, b and m, or on every closure without an alignment.
 
 Both work on opening curves in mm (`mouth_opening`), and count; counts of many utterances add up to
 one F1, which a mean of their F1 values is not.
@@ -27,7 +27,7 @@ _MARGIN_S = 1 / FRAME_RATE_HZ  # phone boundaries are no better than that
 
 @dataclass(frozen=True)
 class ClosureCounts:
-    """Closures per utterance: shape (B,), int64 each.
+    """Confusion counts of closures per utterance: shape (B,), int64 each.
 
     Attributes:
         hits: Closed in both.
@@ -68,7 +68,7 @@ def bilabial_closures(
     lengths: npt.ArrayLike | None = None,
     closed_mm: float = CLOSED_MM,
 ) -> ClosureCounts:
-    """Compare closures within the p, b and m of each utterance.
+    """Count true and false closures on the p, b and m of each utterance.
 
     An interval is closed if the opening falls below `closed_mm` anywhere in it or one frame around
     it. Only these intervals are looked at, so a mouth that never opens scores 1: read it beside the
@@ -109,7 +109,7 @@ def closure_events(
     closed_mm: float = CLOSED_MM,
     tolerance_frames: int = TOLERANCE_FRAMES,
 ) -> ClosureCounts:
-    """Compare closures without knowing the phones: whenever the mouth shuts.
+    """Count matched closures of two opening curves, without a phone alignment.
 
     A closure is a run of frames with the opening below `closed_mm`. In order of time each predicted
     run is matched to at most one true run, if they come within `tolerance_frames` of each other; a
@@ -178,7 +178,7 @@ def runs(closed: BoolArray) -> IntArray:
 
 
 def _matches(ours: IntArray, truth: IntArray, tolerance: int) -> int:
-    """Return how many runs can be matched one to one, both lists in order of time."""
+    """Return the size of a one-to-one matching of runs, both lists in order of time."""
     hits = i = j = 0
     while i < len(ours) and j < len(truth):
         if ours[i, 1] + tolerance < truth[j, 0]:

@@ -1,4 +1,4 @@
-"""How a face moves rather than where it is: upper-face dynamics deviation (FDD) and jerk."""
+"""Metrics of motion dynamics: upper-face dynamics deviation (FDD) and jerk."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def face_dynamics_deviation(
     captured: npt.ArrayLike | None = None,
     lengths: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Return how much less a region's activity varies than the truth's (FDD), per utterance.
+    """Return the upper-face dynamics deviation (FDD) of a region, per utterance.
 
     A vertex's activity is the standard deviation over time of its squared distance from the rest
     face; FDD is the mean over the region of the truth's minus the prediction's (CodeTalker, CVPR

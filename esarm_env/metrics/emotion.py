@@ -1,4 +1,4 @@
-"""Does the face show the emotion? A small classifier trained on recorded motion is the judge.
+"""Emotion accuracy, judged by a softmax regression trained on recorded motion.
 
 It sees each channel's mean, deviation and percentiles over the utterance, no order and no audio,
 and is a multinomial logistic regression: convex, so the same data give the same judge. Its own
@@ -34,7 +34,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class EmotionAccuracy:
-    """Shares of utterances whose emotion is recognised.
+    """Classification accuracy on predicted motion, with its ceiling and its floor.
 
     Attributes:
         predicted: Of the predicted motion.

@@ -1,4 +1,4 @@
-"""What every metric on coefficients is given, checked once: motion, lengths, captured channels."""
+"""Checked input batches of the metrics on coefficients: motion, lengths, captured channels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from esarm_env.core.types import N_CHANNELS, BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True)
 class Batch:
-    """Motion with what counts of it.
+    """Padded batch of motion with its lengths and captured channels.
 
     Attributes:
         motion: Shape (B, T, 52), float32.
@@ -45,7 +45,7 @@ class Batch:
         return len(self.motion)
 
     def frames(self, channels: IntArray) -> FloatArray:
-        """Return the frames that count, row after row, shape (N, C)."""
+        """Return the frames within each row's length, concatenated, shape (N, D)."""
         inside = np.arange(self.motion.shape[1]) < self.counts[:, None]  # (B, T)
         counted = self.motion[inside][:, channels]
         if not np.all(np.isfinite(counted)):
@@ -53,7 +53,7 @@ class Batch:
         return counted
 
     def differenced(self, order: int) -> Batch:
-        """Return the `order`-th differences in time; rows too short for one have no frames."""
+        """Return the `order`-th finite differences in time; rows too short have no frames."""
         width = self.motion.shape[1]
         empty = np.zeros((len(self), 0, N_CHANNELS), dtype=np.float32)
         with np.errstate(invalid="ignore"):  # inf - inf past an utterance's end counts for nothing
@@ -86,7 +86,7 @@ def check_one_shape(predicted: npt.NDArray[np.generic], target: npt.NDArray[np.g
 
 
 def frame_counts(lengths: npt.ArrayLike | None, batch: int, frames: int) -> IntArray:
-    """Return how many of `frames` count in each of `batch` rows; all without `lengths`."""
+    """Return the valid frames of each of `batch` rows: `lengths`, checked, or all `frames`."""
     if lengths is None:
         return np.full(batch, frames, dtype=np.int64)
     counts = np.atleast_1d(np.asarray(lengths))
@@ -99,7 +99,7 @@ def frame_counts(lengths: npt.ArrayLike | None, batch: int, frames: int) -> IntA
 
 
 def mean_per_row(values: npt.NDArray[np.float64], counts: IntArray) -> npt.NDArray[np.float64]:
-    """Return the mean of each row of values that stand row after row, shape (B,); nan if empty."""
+    """Return the mean of each row of concatenated values, shape (B,); nan for an empty row."""
     sums = np.zeros(len(counts))
     held = counts > 0
     starts = np.concatenate([[0], np.cumsum(counts[held])[:-1]]).astype(np.int64)

@@ -1,9 +1,8 @@
-"""How far the mouth is open, as a curve in mm, and how well two curves agree.
+"""Lip opening in mm, its correlation with the truth, and speech-lip intensity correlation (SLCC).
 
-Louder speech moves the lips more: SLCC, which needs no ground truth.
-
-Speech-lip intensity correlation (SLCC) after "Perceptually Accurate 3D Talking Head Generation"
-(CVPR 2025): over clips, the correlation of how loud the speech is with how fast the lips move.
+`mouth_opening` is a curve over time, which `closure` and `opening_correlation` compare. SLCC needs
+no ground truth: over clips, the correlation of how loud the speech is with how fast the lips move,
+after "Perceptually Accurate 3D Talking Head Generation" (CVPR 2025).
 """
 
 from __future__ import annotations
@@ -25,9 +24,18 @@ from esarm_env.metrics.variant import Quantity
 if TYPE_CHECKING:
     from esarm_env.face.head import Head
 
+SLCC = Quantity(
+    "SLCC",
+    "Pearson over clips of audio RMS and RMS lip speed, z-scored per speaker",
+    unit="1",
+    better="higher",
+)
+
 _MIDDLE_SHARE = 0.1  # of the lips' width, on each side of their middle
 _N_PAIRS = 3
 _FLAT_MM = 1e-3  # a curve that varies less is the same value with rounding
+# Relative to the mean: loudness or speed that varies less is the same value with rounding.
+_FLAT_SHARE = 1e-6
 
 
 @functools.lru_cache(maxsize=8)
@@ -80,7 +88,7 @@ def mouth_opening(
     head: Head,
     captured: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Return how much further than at rest the lips are apart in the middle.
+    """Return the lip opening: the gap in the middle of the lips, relative to rest.
 
     The mean over `lip_pairs` of how far the upper vertex has risen above the lower one since rest.
     ARKit's rest face has its mouth shut, so 0 is shut and a little below 0 pressed together.
@@ -110,7 +118,7 @@ def mouth_opening(
 
 @functools.lru_cache(maxsize=8)
 def _opening_weights(head: Head) -> npt.NDArray[np.float64]:
-    """Return how far each channel opens the mouth at weight 1, (52,), in mm."""
+    """Return the mouth opening of each channel at weight 1, (52,), in mm."""
     upper, lower = lip_pairs(head)
     rise = head.deltas[:, upper, 1].astype(np.float64) - head.deltas[:, lower, 1]  # (52, P)
     return np.asarray(rise.mean(axis=1))
@@ -170,19 +178,8 @@ def _centred(
     return np.where(inside, held - (held.sum(axis=1) / counts)[:, None], 0.0)
 
 
-SLCC = Quantity(
-    "SLCC",
-    "Pearson over clips of audio RMS and RMS lip speed, z-scored per speaker",
-    unit="1",
-    better="higher",
-)
-
-# Relative to the mean: loudness or speed that varies less is the same value with rounding.
-_FLAT_SHARE = 1e-6
-
-
 def audio_rms(audio: Sequence[npt.ArrayLike]) -> npt.NDArray[np.float64]:
-    """Return how loud each clip is: the root mean square of its samples.
+    """Return the loudness of each clip: the root mean square of its samples.
 
     Args:
         audio: One array of samples per clip, shape (n_samples,), in [-1, 1].
@@ -212,7 +209,7 @@ def lip_speed(
     captured: npt.ArrayLike | None = None,
     lengths: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Return how fast the lips move: root mean square over frames of the mean vertex speed.
+    """Return the lip speed: root mean square over frames of the mean vertex speed.
 
     Args:
         motion: Coefficients, shape (T, 52) or (B, T, 52), alphabetical order, 30 fps.

@@ -1,4 +1,4 @@
-"""What published systems mean by LVE and EVE, by the system's name.
+"""Presets: the variants of LVE and EVE that published systems report, by the system's name.
 
 Even with the variant equal, figures compare only on one head, one set of lip vertices and one data
 set: those of two papers hardly ever do. `Preset.note` tells the trap in each.

@@ -1,9 +1,8 @@
-"""From displacements of vertices to one figure per frame, then per utterance.
+"""Vertex displacements of a region of the head, and their reduction to one figure per frame.
 
-How far a region's vertices are displaced: the one costly step that most metrics share.
-
-A displacement is linear in the coefficients, so errors, velocities and jerks need no mesh: the
-difference of two motions times the region's displacements is the difference of the vertices.
+The one costly step that most metrics share. A displacement is linear in the coefficients, so
+errors, velocities and jerks need no mesh: the difference of two motions times the region's
+displacements is the difference of the vertices.
 """
 
 from __future__ import annotations
@@ -25,56 +24,6 @@ if TYPE_CHECKING:
 
 # Reduction over vertices ("max" or "mean") and power of the distance (1 or 2).
 Kind = tuple[str, int]
-
-
-def reduced_displacements(
-    batch: Batch, region: Region, kinds: Sequence[Kind]
-) -> dict[Kind, npt.NDArray[np.float64]]:
-    """Return per utterance the mean over frames of a region's reduced displacements.
-
-    Args:
-        batch: Differences of two motions, or of neighbouring frames.
-        region: Whose vertices are displaced.
-        kinds: Pairs of reduction ("max" or "mean" over vertices) and power (1 or 2).
-
-    Returns:
-        Shape (B,) for each kind, in mm or mm²; nan where too little of the region is captured or
-        no frame counts.
-    """
-    if not region.measured(batch.captured):
-        return {kind: np.full(len(batch), np.nan) for kind in kinds}
-    per_frame = displacements_per_frame(batch, region, kinds)
-    return {kind: mean_per_row(values, batch.counts) for kind, values in per_frame.items()}
-
-
-def displacements_per_frame(
-    batch: Batch, region: Region, kinds: Sequence[Kind]
-) -> dict[Kind, npt.NDArray[np.float64]]:
-    """Return a region's reduced displacements, shape (N,) for each kind: row after row."""
-    channels = region.used(batch.captured)
-    frames = batch.frames(channels)  # (N, C)
-    per_frame = {kind: np.empty(len(frames)) for kind in kinds}
-    for block, squared in region.squared_displacements(frames, channels):
-        for kind, values in reduce_squared(squared, kinds).items():
-            per_frame[kind][block] = values
-    return per_frame
-
-
-def reduce_squared(
-    squared: FloatArray | npt.NDArray[np.float64], kinds: Sequence[tuple[str, int]]
-) -> dict[tuple[str, int], npt.NDArray[np.float64]]:
-    """Return one error per frame of squared distances (n, R); may overwrite them."""
-    reduced = {}
-    if any(reduce == "max" for reduce, _ in kinds):
-        worst = squared.max(axis=1).astype(np.float64)
-        reduced.update({("max", 1): np.sqrt(worst), ("max", 2): worst})
-    if ("mean", 2) in kinds:
-        reduced["mean", 2] = squared.mean(axis=1, dtype=np.float64)
-    if ("mean", 1) in kinds:
-        reduced["mean", 1] = np.sqrt(squared, out=squared).mean(axis=1, dtype=np.float64)
-    return {kind: reduced[kind] for kind in kinds}
-
-
 # A region is measured if the captured channels make up this share of its squared motion (each
 # channel at weight 1). On the shipped head and on ICT-FaceKit mouth channels make up 5 % and 7 %
 # of the upper face's, mostly by noseSneer; brows alone about half, jawOpen 24 % of the lips'.
@@ -85,7 +34,7 @@ _BLOCK_FLOATS = 4_000_000
 
 @dataclass(frozen=True)
 class Region:
-    """What moves a region of a head.
+    """Linear map from coefficients to the displacements of a region's vertices.
 
     Attributes:
         planes: Shape (52, 3 * R), float32, displacements at weight 1 in mm, x then y then z.
@@ -116,14 +65,14 @@ class Region:
         """Yield the squared length of every vertex's displacement, in blocks of frames.
 
         Args:
-            coefficients: Shape (N, C), the columns of `channels`.
+            coefficients: Shape (N, D), the columns of `channels`.
             channels: As from `used`.
 
         Yields:
             The block's frames and its squares, shape (n, R), in mm²; the array is used again for
             the next block.
         """
-        planes = self.planes[channels]  # (C, 3 * R)
+        planes = self.planes[channels]  # (D, 3 * R)
         n = self.n_vertices
         step = max(1, _BLOCK_FLOATS // max(1, planes.shape[1]))
         memory = np.empty((min(step, len(coefficients)), planes.shape[1]), dtype=np.float32)
@@ -166,3 +115,51 @@ def shares(squares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return each channel's share of a sum, all 0 if the sum is."""
     total = squares.sum()
     return squares / total if total > 0 else np.zeros_like(squares)
+
+
+def reduced_displacements(
+    batch: Batch, region: Region, kinds: Sequence[Kind]
+) -> dict[Kind, npt.NDArray[np.float64]]:
+    """Return the vertex displacement of a region, reduced over vertices, mean over frames.
+
+    Args:
+        batch: Differences of two motions, or of neighbouring frames.
+        region: Whose vertices are displaced.
+        kinds: Pairs of reduction ("max" or "mean" over vertices) and power (1 or 2).
+
+    Returns:
+        Shape (B,) for each kind, in mm or mm²; nan where too little of the region is captured or
+        no frame counts.
+    """
+    if not region.measured(batch.captured):
+        return {kind: np.full(len(batch), np.nan) for kind in kinds}
+    per_frame = displacements_per_frame(batch, region, kinds)
+    return {kind: mean_per_row(values, batch.counts) for kind, values in per_frame.items()}
+
+
+def displacements_per_frame(
+    batch: Batch, region: Region, kinds: Sequence[Kind]
+) -> dict[Kind, npt.NDArray[np.float64]]:
+    """Return a region's reduced displacement in each frame, (N,) per kind, rows concatenated."""
+    channels = region.used(batch.captured)
+    frames = batch.frames(channels)  # (N, D)
+    per_frame = {kind: np.empty(len(frames)) for kind in kinds}
+    for block, squared in region.squared_displacements(frames, channels):
+        for kind, values in reduce_squared(squared, kinds).items():
+            per_frame[kind][block] = values
+    return per_frame
+
+
+def reduce_squared(
+    squared: FloatArray | npt.NDArray[np.float64], kinds: Sequence[tuple[str, int]]
+) -> dict[tuple[str, int], npt.NDArray[np.float64]]:
+    """Reduce squared distances (n, R) over vertices, (n,) per kind; may overwrite them."""
+    reduced = {}
+    if any(reduce == "max" for reduce, _ in kinds):
+        worst = squared.max(axis=1).astype(np.float64)
+        reduced.update({("max", 1): np.sqrt(worst), ("max", 2): worst})
+    if ("mean", 2) in kinds:
+        reduced["mean", 2] = squared.mean(axis=1, dtype=np.float64)
+    if ("mean", 1) in kinds:
+        reduced["mean", 1] = np.sqrt(squared, out=squared).mean(axis=1, dtype=np.float64)
+    return {kind: reduced[kind] for kind in kinds}

@@ -1,4 +1,4 @@
-"""Several animations of one utterance: how unlike they are, and how good the mean and the best.
+"""Metrics over several samples per utterance: diversity, mean and best error, error of the mean.
 
 For systems that sample (after ProbTalk3D, MIG 2024). `sample_errors` gives the error of each, from
 which `mean_of_errors` and `best_of_errors` are drawn; `error_of_mean` averages the motion instead.
@@ -31,7 +31,7 @@ DIVERSITY = Quantity(
 
 
 def samples_quantity(variant: Variant, *, reduction: str, n_samples: int) -> Quantity:
-    """Return what a vertex error of several samples is, for a table.
+    """Return the table column of a vertex error over several samples.
 
     >>> samples_quantity(LVE, reduction="best", n_samples=10).label
     'LVE (best of 10 samples, mean over frames of max over lip vertices, L2, mm)'
@@ -63,7 +63,7 @@ def sample_errors(
     """Return the vertex error of each sample.
 
     Args:
-        samples: Coefficients of K animations of each utterance, shape (K, T, 52) or (B, K, T, 52).
+        samples: Coefficients of A animations of each utterance, shape (A, T, 52) or (B, A, T, 52).
         target: The truth, shape (T, 52) or (B, T, 52).
         head: Whose vertices are compared.
         variant: Which vertex error.
@@ -71,7 +71,7 @@ def sample_errors(
         lengths: Shape (B,), the frames of each utterance that count; all by default.
 
     Returns:
-        Shape (B, K), in the unit of `variant`.
+        Shape (B, A), in the unit of `variant`.
 
     Raises:
         InputError: As `vertex_error` does, or if `samples` and `target` do not fit.
@@ -107,7 +107,7 @@ def error_of_mean(
 
 
 def mean_of_errors(errors: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return what one random sample's error is on average, (B,), of errors (B, K)."""
+    """Return the mean error over samples, (B,), of errors (B, A)."""
     means: npt.NDArray[np.float64] = _errors(errors).mean(axis=1)
     return means
 
@@ -115,26 +115,26 @@ def mean_of_errors(errors: npt.ArrayLike) -> npt.NDArray[np.float64]:
 def best_of_errors(errors: npt.ArrayLike, *, k: int | None = None) -> npt.NDArray[np.float64]:
     """Return the least error of `k` samples, per utterance.
 
-    With `k` below K the mean over all subsets of `k` of the K samples, which does not depend on
-    their order; with all K the plain minimum, ProbTalk3D's CE. It falls with `k`, so figures of
+    With `k` below A the mean over all subsets of `k` of the A samples, which does not depend on
+    their order; with all A the plain minimum, ProbTalk3D's CE. It falls with `k`, so figures of
     different `k` do not compare.
 
     Args:
-        errors: Shape (B, K), from `sample_errors`.
-        k: 1 to K; K by default.
+        errors: Shape (B, A), from `sample_errors`.
+        k: 1 to A; A by default.
 
     Returns:
         Shape (B,), in the unit of `errors`; nan where an error is.
 
     Raises:
-        InputError: If the shape does not fit or `k` is not in 1..K.
+        InputError: If the shape does not fit or `k` is not in 1..A.
     """
     table = _errors(errors)
     n_samples = table.shape[1]
     size = n_samples if k is None else k
     if not 1 <= size <= n_samples:
         raise InputError(f"`k` must be in 1..{n_samples}, got {size}")
-    # The i-th smallest is the least of comb(K - 1 - i, k - 1) of the comb(K, k) subsets.
+    # The i-th smallest is the least of comb(A - 1 - i, k - 1) of the comb(A, k) subsets.
     shares = [
         math.comb(n_samples - 1 - i, size - 1) / math.comb(n_samples, size)
         for i in range(n_samples)
@@ -151,14 +151,14 @@ def diversity(
     captured: npt.ArrayLike | None = None,
     lengths: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Return how unlike the samples of one utterance are.
+    """Return the diversity: the mean vertex distance between samples of one utterance.
 
     Mean over pairs of samples of the mean over frames and vertices of their distance. Without
-    `rng` over all K (K - 1) / 2 pairs; with it over K // 2 disjoint random pairs, which is what
-    ProbTalk3D prints for K = 10 and has the same expectation.
+    `rng` over all A (A - 1) / 2 pairs; with it over A // 2 disjoint random pairs, which is what
+    ProbTalk3D prints for A = 10 and has the same expectation.
 
     Args:
-        samples: Coefficients, shape (K, T, 52) or (B, K, T, 52), K at least 2.
+        samples: Coefficients, shape (A, T, 52) or (B, A, T, 52), A at least 2.
         head: Whose vertices are compared.
         region: "all" as in the paper, or a region of the head, which is faster.
         rng: Draws the pairs, the same for all utterances; None takes all pairs.
@@ -199,7 +199,7 @@ def diversity_of_meshes(
     """Return the diversity of sampled meshes of any topology, shape (B,), in `unit`.
 
     Args:
-        samples: Vertex positions, shape (B, K, T, V, 3), K at least 2.
+        samples: Vertex positions, shape (B, A, T, V, 3), A at least 2.
         vertices: Shape (R,), the indices of the region's vertices.
         mesh_unit: What the positions are in: "mm", "cm", "m" or "norm".
         rng: As for `diversity`.
@@ -211,7 +211,7 @@ def diversity_of_meshes(
     """
     drawn = np.asarray(samples)
     if drawn.ndim != 5:
-        raise InputError(f"`samples` must have shape (B, K, T, V, 3), got {drawn.shape}")
+        raise InputError(f"`samples` must have shape (B, A, T, V, 3), got {drawn.shape}")
 
     def distance(i: int, j: int) -> npt.NDArray[np.float64]:
         return vertex_error_of_meshes(
@@ -247,10 +247,10 @@ def _mean_over(
 
 
 def _samples(samples: npt.ArrayLike) -> npt.NDArray[np.floating]:
-    """Return samples as (B, K, T, 52)."""
+    """Return samples as (B, A, T, 52)."""
     given = np.asarray(samples)
     if given.ndim not in (3, 4) or given.shape[-1] != N_CHANNELS or 0 in given.shape[-3:]:
-        rule = f"(K, T, {N_CHANNELS}) or (B, K, T, {N_CHANNELS}) with K and T at least 1"
+        rule = f"(A, T, {N_CHANNELS}) or (B, A, T, {N_CHANNELS}) with A and T at least 1"
         raise InputError(f"`samples` must have shape {rule}, got {given.shape}")
     return given.reshape(-1, *given.shape[-3:])
 
@@ -262,8 +262,8 @@ def _as_batch(target: npt.ArrayLike) -> npt.NDArray[np.floating]:
 
 
 def _errors(errors: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return errors checked to be (B, K)."""
+    """Return errors checked to be (B, A)."""
     table = np.asarray(errors, dtype=np.float64)
     if table.ndim != 2 or not table.shape[1]:
-        raise InputError(f"`errors` must have shape (B, K) with K at least 1, got {table.shape}")
+        raise InputError(f"`errors` must have shape (B, A) with A at least 1, got {table.shape}")
     return table

@@ -1,4 +1,4 @@
-"""All figures that two motions alone can give, in few passes over the vertices.
+"""Metric suite: all figures of a prediction against the ground truth, computed together.
 
 Vertex errors of one region and centring share their distances. The rest need passes of their own:
 FDD sees each side's displacement from rest, jerk and lip speed its differences in time.
@@ -62,7 +62,7 @@ _BILABIAL = Quantity("bilabial closure F1", f"{_CLOSED} within each p, b and m",
 def quantities(
     variants: Iterable[Variant] = STANDARD_VARIANTS, *, bilabials: bool = False
 ) -> dict[str, Quantity]:
-    """Return what each key of `measure` is: the columns of a `table`.
+    """Return the definition of each key of `measure`, which are the columns of a `table`.
 
     Args:
         variants: As given to `measure`.
@@ -82,7 +82,7 @@ def measure(
     variants: Iterable[Variant] = STANDARD_VARIANTS,
     bilabials: Sequence[npt.ArrayLike] | None = None,
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Return every figure that a prediction and the truth alone can give, per utterance.
+    """Return every metric of a prediction against the ground truth, per utterance.
 
     Args:
         predicted: Coefficients, shape (T, 52) or (B, T, 52), alphabetical order, 30 fps.

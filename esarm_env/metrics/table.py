@@ -1,4 +1,4 @@
-"""Tables in which every quantity says which variant it is, and in which unit."""
+"""Metric tables, plain or Markdown, whose columns name variant and unit of each quantity."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def table(
     style: str = "markdown",
     digits: int = 3,
 ) -> str:
-    """Return figures as text.
+    """Return figures as a table of text.
 
     Markdown has a row for each animation and a column for each quantity; the plain style, for
     terminals, has them the other way round. All figures of a quantity have the same number of

@@ -1,12 +1,9 @@
-"""What a figure is: its name, the variant that was computed and the unit.
-
-Nothing here computes anything; tables take their columns as `Quantity`, so that no figure can be
-printed without saying which of the field's many definitions it follows.
-
-The choices that one name hides: region, reduction, power, centring and unit of a vertex error.
+"""Definition of a metric: `Variant` and `Quantity` (name, variant and unit of a table's column).
 
 Papers print one name for different numbers: CodeTalker squares the distance, FaceFormer does not,
-MeshTalk removes the lips' own translation first, DEEPTalk averages over the vertices.
+MeshTalk removes the lips' own translation first, DEEPTalk averages over the vertices. A `Variant`
+states these choices of a vertex error. Tables take their columns as `Quantity`, so that no figure
+can be printed without its definition. Nothing is computed here.
 """
 
 from __future__ import annotations
@@ -17,11 +14,15 @@ from typing import TypedDict
 from esarm_env.core.errors import InputError
 
 DIRECTIONS = {"lower": "↓", "higher": "↑", "zero": "→0", "none": ""}
+UNITS = ("mm", "m", "norm")  # norm: a data set's own scale, which has no length (BIWI)
+
+_NAMES = {"lips": "LVE", "upper": "EVE", "all": "MVE"}
+_VERTICES = {"lips": "lip", "upper": "eye and forehead", "all": "all"}
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A column of a table.
+    """Name, exact definition, unit and direction of a metric: a column of a table.
 
     Attributes:
         name: Short name, for instance "LVE".
@@ -57,12 +58,6 @@ class Quantity:
         return f"{self.label} {DIRECTIONS[self.better]}".rstrip()
 
 
-UNITS = ("mm", "m", "norm")  # norm: a data set's own scale, which has no length (BIWI)
-
-_NAMES = {"lips": "LVE", "upper": "EVE", "all": "MVE"}
-_VERTICES = {"lips": "lip", "upper": "eye and forehead", "all": "all"}
-
-
 class MeshOptions(TypedDict):
     """The keyword arguments of `vertex_error_of_meshes` that a variant decides."""
 
@@ -80,7 +75,7 @@ class VariantOptions(MeshOptions):
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to reduce vertex distances to a figure; `vertex_error(..., **variant.options)`.
+    """Definition of a vertex error, passed as `vertex_error(..., **variant.options)`.
 
     Attributes:
         region: "lips", "upper" (eyes and forehead), "all" or any region of the head.
@@ -117,7 +112,7 @@ class Variant:
     def mesh_options(self) -> MeshOptions:
         """Return the variant as keyword arguments of `vertex_error_of_meshes`.
 
-        Which vertices are meant by the region is the mesh's affair.
+        The caller names the region's vertices, which differ from mesh to mesh.
         """
         return MeshOptions(reduce=self.reduce, power=self.power, centre=self.centre, unit=self.unit)
 

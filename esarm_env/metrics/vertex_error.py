@@ -1,11 +1,8 @@
-"""Vertex error of meshes of any topology: FLAME, BIWI, MetaHuman, whatever has a lip region.
-
-A mesh does not tell what its numbers mean, so the unit is asked for and never assumed.
-
-Lip and emotional vertex error (LVE, EVE), every choice an argument.
+"""Vertex errors: LVE (lips) and EVE (upper face), on coefficients or on meshes of any topology.
 
 `vertex_error` computes one variant on coefficients, `vertex_errors` any number of them with one
-pass per region and centring. `mesh_error` has the same for meshes of any topology.
+pass per region and centring. `vertex_error_of_meshes` takes meshes (FLAME, BIWI, MetaHuman, ...);
+a mesh does not tell what its numbers mean, so the unit is asked for and never assumed.
 """
 
 from __future__ import annotations
@@ -26,6 +23,7 @@ if TYPE_CHECKING:
     from esarm_env.face.head import Head
 
 _MM = {"mm": 1.0, "cm": 10.0, "m": 1e3}
+_FROM_MM = {"mm": 1.0, "m": 1e-3}
 
 
 def vertex_error_of_meshes(
@@ -114,9 +112,6 @@ def length_scale(mesh_unit: str, unit: str) -> float:
     return 1.0 if unit == "norm" else _MM[mesh_unit] / _MM[unit]
 
 
-_FROM_MM = {"mm": 1.0, "m": 1e-3}
-
-
 def vertex_error(
     predicted: npt.ArrayLike,
     target: npt.ArrayLike,
@@ -130,7 +125,7 @@ def vertex_error(
     lengths: npt.ArrayLike | None = None,
     unit: str = "mm",
 ) -> npt.NDArray[np.float64]:
-    """Return how far a region of the face is from the truth, per utterance.
+    """Return the vertex error of a region against the ground truth, per utterance.
 
     Per frame the maximum or mean over the region's vertices of the distance to the power, then the
     mean over frames. The defaults are FaceFormer's LVE; `PRESETS` names those of other papers.
@@ -172,7 +167,7 @@ def vertex_errors(
     captured: npt.ArrayLike | None = None,
     lengths: npt.ArrayLike | None = None,
 ) -> dict[Variant, npt.NDArray[np.float64]]:
-    """Return several variants at once: distances are computed once per region and centring.
+    """Return several variants of the vertex error, sharing distances per region and centring.
 
     Args:
         predicted: As for `vertex_error`.

@@ -1,9 +1,11 @@
-"""Pictures of episodes: the head with the motion so far and a caption, on one processor core.
+"""Episode rendering on the CPU: the head with the motion so far, a caption, and sound.
 
-- `timing`: which frame of motion is seen after which step, and how late the sound has to be.
-- `text`, `caption`, `scene`: one picture.
-- `view`: what an environment tells; `episode`: what it calls; `window`: the same on the screen.
-- `sound`: the soundtrack of recorded videos.
+- `view`: `EpisodeView`, the snapshot of an episode to draw, and `Timing`, its delay and frame rate.
+- `episode`: `EpisodeRenderer`, which environments call, and `Scene`, a head with a caption.
+- `caption`: layout of utterance, condition, progress and scores around the head.
+- `text`: glyph masks from Pillow's own font.
+- `window`: the pygame window of `render_mode="human"`.
+- `sound`: soundtracks of recorded videos, muxed by ffmpeg.
 """
 
 from esarm_env.rendering.caption import Caption

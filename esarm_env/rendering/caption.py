@@ -1,4 +1,4 @@
-"""What is written round the head: who says what in which emotion, how far it is, and how good.
+"""Caption layout: utterance, condition, text, progress and scores around the head.
 
 Above the head stand the utterance and the condition, below it the text, the step, the time and a
 bar that fills up. At the end a panel with the scores and errors lies over the neck.
@@ -37,7 +37,7 @@ _CARD_COVERS = 0.92
 
 @dataclass(frozen=True)
 class Caption:
-    """What is known of an episode at one step.
+    """Content of a caption: labels, progress and results of an episode at one step.
 
     Attributes:
         utterance_id: Of the corpus.
@@ -84,10 +84,10 @@ class Caption:
 
 
 class CaptionWriter:
-    """Writes captions into pictures of one size."""
+    """Draws captions into pictures of one size."""
 
     def __init__(self, *, height: int, width: int) -> None:
-        """Find room for everything in pictures of `height` by `width` pixels."""
+        """Lay out the caption for pictures of `height` by `width` pixels."""
         self._height, self._width = height, width
         self._unit = min(height, width) / _NORMAL_SIDE
         small, spoken = (text.line_height(self._font(size)) for size in (_SMALL, _SPOKEN))
@@ -98,15 +98,15 @@ class CaptionWriter:
         self.top = self._margin + text.line_height(self._font(_TITLE))
         self.bottom = self._spoken_top - self._gap
 
-    def write(self, picture: Picture, caption: Caption) -> None:
-        """Write `caption` into `picture` (height, width, 3), which is changed in place.
+    def draw(self, picture: Picture, caption: Caption) -> None:
+        """Draw `caption` into `picture` (height, width, 3), in place.
 
         Rows `top` to `bottom` stay free for the head, but for the results at the end.
         """
-        self._write_title(picture, caption)
-        self._write_spoken(picture, caption)
-        self._write_status(picture, caption)
-        self._write_cards(picture, caption.cards)
+        self._draw_title(picture, caption)
+        self._draw_spoken(picture, caption)
+        self._draw_status(picture, caption)
+        self._draw_cards(picture, caption.cards)
 
     def _scaled(self, pixels: int) -> int:
         return max(1, round(pixels * self._unit))
@@ -118,7 +118,7 @@ class CaptionWriter:
     def _inside(self) -> int:
         return self._width - 2 * self._margin
 
-    def _write_title(self, picture: Picture, caption: Caption) -> None:
+    def _draw_title(self, picture: Picture, caption: Caption) -> None:
         """Write the utterance on the left and the condition on the right."""
         size, widest = self._font(_TITLE), round(_CONDITION_SHARE * self._inside)
         condition = text.shortened(caption.condition, size=size, width=widest)
@@ -127,31 +127,31 @@ class CaptionWriter:
         name = text.shortened(name, size=size, width=left, middle=True)
         right = self._width - self._margin
         y = self._margin
-        text.write(picture, name, x=self._margin, y=y, size=size, colour=_INK)
-        text.write(picture, condition, x=right, y=y, size=size, colour=_ACCENT, align="right")
+        text.draw(picture, name, x=self._margin, y=y, size=size, colour=_INK)
+        text.draw(picture, condition, x=right, y=y, size=size, colour=_ACCENT, align="right")
 
-    def _write_spoken(self, picture: Picture, caption: Caption) -> None:
+    def _draw_spoken(self, picture: Picture, caption: Caption) -> None:
         size, middle = self._font(_SPOKEN), self._width // 2
         said = text.legible(caption.text or "")
         lines = text.wrapped(said, size=size, width=self._inside, n_lines=_SPOKEN_LINES)
         y = self._status_top - self._gap - len(lines) * text.line_height(size)
         for line in lines:
-            text.write(picture, line, x=middle, y=y, size=size, colour=_INK, align="centre")
+            text.draw(picture, line, x=middle, y=y, size=size, colour=_INK, align="centre")
             y += text.line_height(size)
 
-    def _write_status(self, picture: Picture, caption: Caption) -> None:
+    def _draw_status(self, picture: Picture, caption: Caption) -> None:
         size, y = self._font(_SMALL), self._status_top
         step = f"step {caption.step} of {caption.n_steps}"
         time = f"{caption.time_s:.2f} / {caption.duration_s:.2f} s"
         right = self._width - self._margin
-        text.write(picture, step, x=self._margin, y=y, size=size, colour=_FAINT)
-        text.write(picture, time, x=right, y=y, size=size, colour=_FAINT, align="right")
+        text.draw(picture, step, x=self._margin, y=y, size=size, colour=_FAINT)
+        text.draw(picture, time, x=right, y=y, size=size, colour=_FAINT, align="right")
         done = round(self._width * caption.step / caption.n_steps)
         picture[self._bar_top :, :done] = _ACCENT
         picture[self._bar_top :, done:] = _TRACK
 
-    def _write_cards(self, picture: Picture, cards: list[tuple[str, str]]) -> None:
-        """Lay a panel with one cell per result over the lowest part of the head's rows."""
+    def _draw_cards(self, picture: Picture, cards: list[tuple[str, str]]) -> None:
+        """Draw a panel with one cell per result over the lowest part of the head's rows."""
         if not cards:
             return
         label, value, pad = self._font(_SMALL), self._font(_VALUE), self._gap
@@ -167,6 +167,6 @@ class CaptionWriter:
             x, y = self._margin + column * cell + cell // 2, top + row * height + pad // 2
             name = text.shortened(name, size=label, width=cell - pad)
             shown = text.shortened(shown, size=value, width=cell - pad)
-            text.write(picture, name, x=x, y=y, size=label, colour=_FAINT, align="centre")
+            text.draw(picture, name, x=x, y=y, size=label, colour=_FAINT, align="centre")
             y += text.line_height(label)
-            text.write(picture, shown, x=x, y=y, size=value, colour=_INK, align="centre")
+            text.draw(picture, shown, x=x, y=y, size=value, colour=_INK, align="centre")

@@ -1,4 +1,7 @@
-"""One picture of an episode: a head with a caption.
+"""Episode renderer: RGB pictures of a head with a caption, as environments return from `render`.
+
+The scalar and the vector environment hold an `EpisodeRenderer` each and give it what they know as
+an `EpisodeView`. Motion is decoded only when a chunk has become complete.
 
 The head is drawn by the package's own rasteriser in numpy (`esarm_env.face.render`). VTK, alone or
 through PyVista, would do it too, but not better here. vtk 9.7.2 is a wheel of 140 MB and brings no
@@ -7,11 +10,6 @@ both are missing the first `Render` is a segmentation fault (tried), which no `e
 With Mesa's EGL and no GPU, a 480x480 picture of this head at 4 samples a pixel took 44 ms on one
 core; numpy took 20 ms. A GPU would be faster, but nobody should need one to look at a face, and
 OpenGL's pictures differ from driver to driver, which ours do not.
-
-The pictures of episodes that an environment hands out.
-
-The scalar and the vector environment hold an `EpisodeRenderer` each and give it what they know as
-an `EpisodeView`. Motion is decoded only when a chunk has become complete.
 """
 
 from __future__ import annotations
@@ -35,11 +33,14 @@ if TYPE_CHECKING:
     from esarm_env.rendering.text import Picture
     from esarm_env.task.animation_task import AnimationTask
 
+RENDER_MODES = ("rgb_array", "human")
 SMALLEST_SIDE = 240  # below this the letters would not be legible
+# Before any motion is known the face is at rest: the neutral pose, not the mean of the corpus.
+_AT_REST = np.zeros(N_CHANNELS, dtype=np.float32)
 
 
 class Scene:
-    """Draws one head with captions at one size; what does not move is worked out once."""
+    """Head renderer with captions, at a fixed size; static parts are computed once."""
 
     def __init__(self, head: Head, *, size: tuple[int, int] = (480, 480), samples: int = 2) -> None:
         """Prepare pictures of `head`.
@@ -80,11 +81,11 @@ class Scene:
         picture = np.empty((*self.size, 3), dtype=np.uint8)
         picture[:] = BACKGROUND
         picture[self._writer.top : self._writer.bottom] = self._head_in(motion)
-        self._writer.write(picture, caption)
+        self._writer.draw(picture, caption)
         return picture
 
     def _head_in(self, motion: npt.ArrayLike) -> Picture:
-        """Return the head's part of the picture; a pose asked for twice is drawn once."""
+        """Return the head's part of the picture; the latest pose is cached."""
         pose = np.array(motion, dtype=np.float32)
         if self._motion is None or not np.array_equal(pose, self._motion):
             self._head = self._renderer.frame(pose)
@@ -92,13 +93,8 @@ class Scene:
         return self._head
 
 
-RENDER_MODES = ("rgb_array", "human")
-# Before any motion is known the face is at rest: the neutral pose, not the mean of the corpus.
-_AT_REST = np.zeros(N_CHANNELS, dtype=np.float32)
-
-
 class EpisodeRenderer:
-    """Draws the episodes of one environment, or of all environments of a vector."""
+    """Renderer of an environment's episode, or of all episodes of a vector environment."""
 
     def __init__(
         self,
@@ -155,11 +151,11 @@ class EpisodeRenderer:
         return self._scene.picture(self._pose(view, view.frame, slot), caption_of(view))
 
     def frames(self, views: Sequence[EpisodeView]) -> tuple[Picture, ...]:
-        """Return one picture per view: what a vector environment renders."""
+        """Return one picture per view, as a vector environment's `render` does."""
         return tuple(self.frame(view, slot=slot) for slot, view in enumerate(views))
 
     def frames_left(self, view: EpisodeView) -> Iterator[Picture]:
-        """Yield the pictures that belong between the last two; none before the episode is over."""
+        """Yield the delayed frames between the last two pictures; none before the episode ends."""
         if not view.is_over:
             return
         n_frames = int(view.task.n_frames[view.utterance])
@@ -174,7 +170,7 @@ class EpisodeRenderer:
             self._window.close()
 
     def _pose(self, view: EpisodeView, frame: int | None, slot: int) -> FloatArray:
-        """Return a frame (52,) of the motion so far."""
+        """Return the coefficients (52,) of a frame of the motion so far."""
         if frame is None:
             return _AT_REST
         key = (view.utterance, view.whole_chunks.tobytes())

@@ -1,4 +1,4 @@
-"""The sound of a recorded video: where each utterance is heard, and ffmpeg to put it in."""
+"""Soundtracks of recorded videos: when each utterance is heard, and muxing by ffmpeg."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BIT_RATE = "96k"
 
 @dataclass(frozen=True)
 class Seen:
-    """What one picture of a video shows.
+    """Content of one video frame: which utterance, at which step.
 
     Attributes:
         picture: Its number in the video, from 0.

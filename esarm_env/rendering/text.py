@@ -1,7 +1,7 @@
-"""Lines of text as masks, in the font that Pillow carries with it: no font of the system is needed.
+"""Text rasteriser: lines of text as masks, in the font that Pillow brings.
 
-That font has the letters of English. Others lose their accents, and a text in another script is
-left out, since a row of empty boxes tells nobody anything.
+No font of the system is needed. That font has the letters of English. Others lose their accents,
+and a text in another script is left out, since a row of empty boxes tells nobody anything.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _UNKNOWN = "?"
 _NO_CHARACTER = "\uffff"  # Unicode promises never to give it a shape
 _LONGEST = 400  # characters; no picture has room for more, and measuring them takes time
 _LEAST_KNOWN = 0.5
-# What Unicode does not take apart by itself.
+# Letters that Unicode normalisation does not decompose.
 _SPELLED = str.maketrans(
     {"\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2014": "-", "\u2212": "-"}
     | {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"}
@@ -58,7 +58,7 @@ def font(size: int) -> ImageFont.FreeTypeFont:
 
 @functools.cache
 def _has(character: str) -> bool:
-    """Tell whether the font has a shape of its own for a character."""
+    """Return whether the font has a glyph for a character."""
     shapes = [bytes(font(16).getmask(one)) for one in (character, _NO_CHARACTER)]
     return character.isspace() or shapes[0] != shapes[1]
 
@@ -87,7 +87,7 @@ def _folded(character: str) -> str:
 
 
 def width_of(text: str, size: int) -> int:
-    """Return how many pixels wide a line is."""
+    """Return the width of a line in pixels."""
     return math.ceil(font(size).getlength(text))
 
 
@@ -129,7 +129,7 @@ def wrapped(text: str, *, size: int, width: int, n_lines: int) -> list[str]:
 
 @functools.lru_cache(maxsize=512)
 def mask(text: str, size: int) -> npt.NDArray[np.float32]:
-    """Return how much ink each pixel of a line has, shape (line height, width), 0..1, read-only."""
+    """Return the coverage mask of a line, shape (line height, width), 0..1, read-only."""
     from PIL import Image, ImageDraw
 
     area = (max(1, width_of(text, size)), line_height(size))
@@ -145,7 +145,7 @@ def line_height(size: int) -> int:
     return sum(font(size).getmetrics())
 
 
-def write(
+def draw(
     picture: Picture,
     text: str,
     *,
@@ -155,7 +155,7 @@ def write(
     colour: Colour,
     align: Literal["left", "centre", "right"] = "left",
 ) -> None:
-    """Write one line into `picture` (H, W, 3), cut off at its borders.
+    """Draw one line into `picture` (H, W, 3), clipped at its borders.
 
     Args:
         picture: Changed in place.
@@ -173,7 +173,7 @@ def write(
 
 
 def blend(picture: Picture, ink: npt.NDArray[np.float32], colour: Colour) -> None:
-    """Cover the top left corner of `picture` (H, W, 3) with `colour`, as far as `ink` (h, w) says.
+    """Alpha-blend `colour` into the top left corner of `picture` (H, W, 3) by mask `ink` (h, w).
 
     The picture is changed in place.
     """

@@ -1,14 +1,13 @@
-"""When a frame of motion is seen: two chunks behind the tokens.
+"""Snapshot of an episode for the renderer (`EpisodeView`), and the delay of its motion (`Timing`).
 
-A chunk has no motion before its last token, and it moves once more when the chunk after it is
-known, because the decoder joins chunks smoothly: shown at once, frames are 1 mm (and up to 8 mm)
-off at the lips, and the face twitches at every chunk; one chunk later they are 0.1 mm off.
+A frame of motion is seen two chunks behind the tokens. A chunk has no motion before its last token,
+and it moves once more when the chunk after it is known, because the decoder joins chunks smoothly:
+shown at once, frames are 1 mm (and up to 8 mm) off at the lips, and the face twitches at every
+chunk; one chunk later they are 0.1 mm off.
 
 A picture is drawn at the reset and after every step. It shows the frame that stands `delay_steps`
 earlier, so that frames follow each other evenly, in real time at `fps` pictures a second; the sound
 has to start as many pictures late to match.
-
-An episode as it is now, for a picture of it: what the environments tell.
 """
 
 from __future__ import annotations
@@ -30,11 +29,12 @@ if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
 
 _CHUNKS_BEHIND = 2
+_ERRORS = ("lve", "eve")
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Steps of an episode, pictures of a video and frames of motion against each other.
+    """Conversion between steps of an episode, pictures of a video and frames of motion.
 
     Attributes:
         tokens_per_chunk: Steps that complete a chunk, at least 1.
@@ -52,7 +52,7 @@ class Timing:
 
     @classmethod
     def of(cls, tokenizer: MotionTokenizer) -> Timing:
-        """Return the timing of what `tokenizer` writes."""
+        """Return the timing of episodes with this `tokenizer`."""
         return cls(tokenizer.tokens_per_chunk, tokenizer.frames_per_chunk)
 
     @property
@@ -63,7 +63,7 @@ class Timing:
 
     @property
     def delay_steps(self) -> int:
-        """Pictures by which motion, and so the sound, is late: 8 by default, 0.27 s."""
+        """Delay of motion and sound in pictures: 8 by default, 0.27 s."""
         return _CHUNKS_BEHIND * self.tokens_per_chunk
 
     def frame_at(self, step: int, *, length: int, n_frames: int) -> int | None:
@@ -81,7 +81,7 @@ class Timing:
         return n_frames - 1 if step >= length else self._frame_behind(step, n_frames)
 
     def frames_left(self, *, length: int, n_frames: int) -> list[int | None]:
-        """Return the frames that the last picture skips, because it shows the end.
+        """Return the delayed frames that the last picture skips, because it shows the end.
 
         Shown between the last two pictures, they let an episode run to its end at an even pace.
 
@@ -104,12 +104,9 @@ class Timing:
         return min(behind, n_frames - 1) if behind >= 0 else None
 
 
-_ERRORS = ("lve", "eve")
-
-
 @dataclass(frozen=True, eq=False)
 class EpisodeView:
-    """All that a picture of an episode needs to know.
+    """Immutable snapshot of an episode, all that a renderer needs.
 
     Attributes:
         task: The task of the environment.
@@ -143,7 +140,7 @@ class EpisodeView:
 
     @property
     def timing(self) -> Timing:
-        """How steps and frames of motion stand to each other."""
+        """The timing of the task's tokenizer."""
         return Timing.of(self.task.tokenizer)
 
     @property
@@ -165,7 +162,7 @@ class EpisodeView:
 
 
 def labels_of(condition: FloatArray, encoder: ConditionEncoder) -> tuple[str, int, str | None]:
-    """Return emotion, intensity and speaker (None: the average) of a condition (C,)."""
+    """Decode a condition (condition_dim,) to emotion, intensity and speaker (None: average)."""
     emotion = EMOTIONS[int(condition[EMOTION_SLICE].argmax())]
     intensity = int(condition[INTENSITY_SLICE].argmax()) + 1
     columns = condition[SPEAKER_START:]
@@ -174,7 +171,7 @@ def labels_of(condition: FloatArray, encoder: ConditionEncoder) -> tuple[str, in
 
 
 def caption_of(view: EpisodeView) -> Caption:
-    """Return what is written round the head of `view`."""
+    """Return the caption of `view`."""
     record = view.task.corpus.records[view.utterance]
     emotion, intensity, speaker = labels_of(view.condition, view.task.conditions)
     frames_seen = record.n_frames if view.is_over else view.frame or 0

@@ -1,4 +1,4 @@
-"""A window on the screen for `render_mode="human"`, with pygame (extra `render`).
+"""Pygame window of `render_mode="human"` (extra `render`).
 
 pygame greets on stdout at its first import; gymnasium, which is imported before, has turned it off.
 """
@@ -22,7 +22,7 @@ _NO_SCREEN = ("dummy", "offscreen")  # drivers of SDL
 
 Tick = Callable[[float], object]
 
-# What pygame 2.6 says of setuptools before 82, and of builds without fast code for this processor.
+# Warnings of pygame 2.6 about setuptools before 82, and about builds without SIMD.
 _NOT_OUR_FAULT = (
     (UserWarning, "pkg_resources is deprecated"),
     (DeprecationWarning, "pkg_resources is deprecated"),
@@ -32,7 +32,7 @@ _NOT_OUR_FAULT = (
 
 
 class Window:
-    """Shows one picture after the other, in real time.
+    """Pygame window that shows pictures in real time.
 
     It opens at the first picture. When the user closes it, it stays closed: the program goes on,
     and further pictures are dropped. pygame has one window per process, so that a second one takes
@@ -70,12 +70,12 @@ class Window:
 
     @property
     def is_closed(self) -> bool:
-        """Whether it will stay off the screen from now on."""
+        """Whether the window was closed for good."""
         return self._is_closed
 
     @property
     def is_open(self) -> bool:
-        """Whether it is on the screen now."""
+        """Whether the window is on the screen now."""
         return self._surface() is not None
 
     def show(self, picture: Picture) -> None:
@@ -97,14 +97,14 @@ class Window:
             self._tick(self._fps)
 
     def close(self) -> None:
-        """Take it off the screen for good; calling again changes nothing."""
+        """Close the window for good; calling again changes nothing."""
         if self.is_open:
             self._pygame.display.quit()
             Window._on_screen = None
         self._is_closed = True
 
     def _surface(self) -> Any:
-        """Return what to draw on, or None if the screen does not belong to this window."""
+        """Return the surface to draw on, or None if another window owns the screen."""
         # pygame hands out one and the same object for all windows, so that others are told by size.
         surface = self._pygame.display.get_surface()
         is_own = surface is not None and surface.get_size() == self._size[::-1]
@@ -127,9 +127,9 @@ class Window:
             self._tick = pygame.time.Clock().tick
 
     def _take_events(self) -> None:
-        """Let the system know that the program is alive, and close where the user asked for it."""
+        """Pump the event queue, and close the window if the user asked for it."""
         if not self.is_open:
-            self._is_closed = True  # somebody else has taken the screen, or given it back
+            self._is_closed = True  # another window has taken or released the screen
         elif self._pygame.event.get(self._pygame.QUIT):
             self.close()
         else:
@@ -138,7 +138,7 @@ class Window:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Drop the warnings of pygame that are not the caller's fault."""
+    """Suppress warnings of pygame that the caller cannot mend."""
     with warnings.catch_warnings():
         for category, message in _NOT_OUR_FAULT:
             warnings.filterwarnings("ignore", message=message, category=category)

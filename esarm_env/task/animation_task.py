@@ -1,13 +1,10 @@
-"""What was last computed from a batch of trajectories, kept as long as that batch lives.
-
-Several reward terms and the metrics of `info` read the same animation; decoding it is half of what
-each of them costs.
-
-The task: a corpus, its features, a tokenizer and a head, answering in batches by index.
+"""`AnimationTask`: data and decoder of the problem, independent of any agent, queried by index.
 
 The environment steps through it one token at a time, trainers take whole utterances from it, and
-rewards read the decoded motion of finished trajectories from it. It is the seam of DESIGN's data
-flow: `agents` sees it through a protocol and imports nothing.
+rewards read the decoded motion of finished trajectories from it. Several reward terms and the
+metrics of `info` read the same animation, and decoding it is half of what each of them costs, so a
+`BatchCache` keeps what was last computed for as long as its batch lives. `agents` sees a task
+through a protocol and imports nothing from here.
 """
 
 from __future__ import annotations
@@ -33,7 +30,7 @@ Value = TypeVar("Value")
 
 
 class BatchCache:
-    """Values by name of the trajectories asked for last; empty again once these are gone.
+    """Cache of size one: values computed from the latest batch, dropped with that batch.
 
     A batch that was written into since counts as another one. Copies and pickles are empty.
     """
@@ -46,7 +43,7 @@ class BatchCache:
     def get(
         self, trajectories: Trajectories, name: str, compute: Callable[[Trajectories], Value]
     ) -> Value:
-        """Return `compute(trajectories)`, computed once; do not write into what is returned."""
+        """Return `compute(trajectories)`, computed once per batch; the result is shared."""
         if not self._holds(trajectories):
             parts = (trajectories.utterance, trajectories.tokens, trajectories.lengths)
             self._read = [part.copy() for part in parts]
@@ -82,7 +79,7 @@ N_KEPT = 4096
 
 @dataclass(frozen=True)
 class AnimationTask:
-    """Everything about speech, motion and tokens that does not depend on who acts.
+    """Corpus, audio features, tokenizer and head of a task, without the agent and the reward.
 
     Attributes:
         corpus: Utterances by index.
@@ -163,7 +160,7 @@ class AnimationTask:
 
     @cached_property
     def fingerprint(self) -> dict[str, str]:
-        """Digests of what an agent's tokens depend on: `tokenizer` and `corpus`."""
+        """Hashes of `tokenizer` and `corpus`, by which saved tokens are matched to a task."""
         return {
             "tokenizer": self.tokenizer.content_hash(),
             "corpus": self.corpus.content_hash,
@@ -214,23 +211,23 @@ class AnimationTask:
         return self._tokens[utterance]
 
     def demonstrations(self, utterances: IntArray) -> IntArray:
-        """Return the recorded motions as tokens, shape (N, L), padded with -1."""
+        """Return the recordings' tokens (ground truth), shape (N, L), padded with -1."""
         return pad_stack([self.recorded_tokens(int(index)) for index in utterances], value=-1)
 
     def recorded(self, utterances: IntArray) -> Trajectories:
-        """Return the recorded motions as trajectories: ground truth through the tokenizer."""
+        """Return the recordings as trajectories: ground truth, encoded by the tokenizer."""
         lengths = self.lengths[utterances]
         tokens = self.demonstrations(utterances)
         return Trajectories(utterances, tokens, lengths, self.condition_of(utterances))
 
     def decode(self, trajectories: Trajectories) -> FloatArray:
-        """Return the motion of `trajectories`, shape (N, T, 52), held still after each end."""
+        """Decode `trajectories` to motion, shape (N, T, 52), the last frame repeated as padding."""
         n_frames = self.n_frames[trajectories.utterance]
         whole = self.decode_chunks(trajectories)
         return pad_stack([m[:n] for m, n in zip(whole, n_frames, strict=True)], edge=True)
 
     def decode_chunks(self, trajectories: Trajectories) -> list[FloatArray]:
-        """Return the motion of each trajectory in whole chunks, each (T_i, 52), fresh arrays.
+        """Decode trajectories to motion, not cut at the last frame, each (T_i, 52), fresh arrays.
 
         Asked again for the same batch, it is copied, not decoded.
         """
@@ -248,11 +245,11 @@ class AnimationTask:
         return rows
 
     def target_motion(self, utterances: IntArray) -> FloatArray:
-        """Return recorded motion, shape (N, T, 52), held still after each end."""
+        """Return the recorded motion, shape (N, T, 52), the last frame repeated as padding."""
         return pad_stack([self.corpus[int(index)].motion for index in utterances], edge=True)
 
     def errors_of_motion(self, motion: FloatArray, utterances: IntArray) -> dict[str, FloatArray]:
-        """Return `lve` and `eve` in mm, each (N,), of motion (N, T, 52) against the recordings."""
+        """Return the vertex errors `lve` and `eve` in mm, each (N,), of motion (N, T, 52)."""
         target = self.target_motion(utterances)
         known: dict[str, Any] = {
             "head": self.head,
@@ -266,7 +263,7 @@ class AnimationTask:
         }
 
     def errors(self, trajectories: Trajectories) -> dict[str, FloatArray]:
-        """Return `lve` and `eve` in mm of finished `trajectories`, each (N,)."""
+        """Return the vertex errors `lve` and `eve` in mm of finished `trajectories`, each (N,)."""
         errors = self._latest.get(trajectories, "errors", self._errors)
         return {name: values.copy() for name, values in errors.items()}
 
@@ -275,7 +272,7 @@ class AnimationTask:
 
 
 def audio_chunks(features: FloatArray, *, frames_per_chunk: int, context: int) -> FloatArray:
-    """Return the features chunk by chunk, with silence on both sides.
+    """Group frame features by chunk, zero-padded by `context` chunks on both sides.
 
     Args:
         features: Shape (T, D); the last frame fills up the last chunk.
@@ -292,7 +289,7 @@ def audio_chunks(features: FloatArray, *, frames_per_chunk: int, context: int) -
 
 
 def sliding_windows(chunks: FloatArray, *, context: int) -> FloatArray:
-    """Return each chunk with its neighbours, as a read-only view.
+    """Return sliding windows over chunks, each chunk with its neighbours, as a read-only view.
 
     Args:
         chunks: Shape (..., context + n_chunks + context, W), contiguous.
@@ -309,7 +306,7 @@ def sliding_windows(chunks: FloatArray, *, context: int) -> FloatArray:
 
 
 def audio_windows(features: FloatArray, *, frames_per_chunk: int, context: int) -> FloatArray:
-    """Return, per chunk, the features of the chunk and `context` chunks on each side.
+    """Return the audio window of each chunk: its features and those of `context` neighbours.
 
     Args:
         features: Shape (T, D); the last frame fills up the last chunk.

@@ -1,4 +1,4 @@
-"""Emotion, intensity and speaker as the vector a policy sees."""
+"""Condition vector of a policy: one-hot emotion, intensity and speaker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Open a task: that of a run folder, of a corpus, or of the files that ship with the package."""
+"""Opening of tasks: from a run folder, a corpus, or the files that ship with the package."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def open_problem(
     task: AnimationTask | None = None,
     corpus: str | None = None,
 ) -> tuple[AnimationTask, Path | None]:
-    """Open the task of an environment, and the run folder whose learned reward scores it.
+    """Resolve an environment's arguments to its task and the run folder of its learned reward.
 
     | given | task | run |
     |---|---|---|
@@ -142,7 +142,7 @@ def need_file(run: Path, name: str) -> Path:
 
 
 def _task_of_corpus(name: str) -> AnimationTask:
-    """Return the task of a corpus that no run folder stands for."""
+    """Open the task of a corpus that has no run folder."""
     corpus = open_corpus(name, verify=True)
     if name in CORPUS_NAMES:
         tokenizer = load_tokenizer(need_file(shipped_run(), TOKENIZER_FILE))
@@ -152,7 +152,7 @@ def _task_of_corpus(name: str) -> AnimationTask:
 
 
 def _own_tokenizer(corpus: Corpus) -> VQMotionTokenizer:
-    """Return a tokenizer that is trained here, in seconds, and cached."""
+    """Train a small tokenizer on `corpus` in seconds, or load it from the cache."""
     config = PriorConfig(epochs=8, steps_per_epoch=20, batch_size=16, hidden=64)
     key = hashlib.sha256(f"{corpus.content_hash}/{config}".encode()).hexdigest()[:24]
     path = cache_dir() / "tokenizers" / f"{key}.safetensors"
@@ -168,7 +168,7 @@ def _own_tokenizer(corpus: Corpus) -> VQMotionTokenizer:
 
 
 def _features(corpus: Corpus, encoder: str) -> FeatureStore:
-    """Return the features of `corpus`; where the cache cannot be written, for this process only."""
+    """Return the features of `corpus`, in a temporary folder if the cache is not writable."""
     made = make_encoder(encoder)
     try:
         return open_features(corpus, made, cache=cache_dir())

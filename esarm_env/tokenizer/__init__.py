@@ -1,4 +1,8 @@
-"""The motion prior: curves to discrete tokens and back (imports torch)."""
+"""The motion prior: a VQ autoencoder between face motion and discrete tokens (imports torch).
+
+- `vq`: the networks: one residual-VQ autoencoder per face stream, and the tokenizer over both.
+- `training`: settings, loss in millimetres, and the resumable training loop.
+"""
 
 from esarm_env.tokenizer.training import PriorConfig, train_tokenizer
 from esarm_env.tokenizer.vq import VQMotionTokenizer, load_tokenizer

@@ -1,4 +1,4 @@
-"""Train the motion prior: a round trip that is small in millimetres on the face.
+"""Training of the motion prior: reconstruction loss in millimetres on the head, AdamW, cosine rate.
 
 Errors of coefficients are weighed by how far they move the head, and the lips and the upper face
 once more by their vertices, because LVE and EVE are measured there.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PriorConfig:
-    """Settings of the motion prior.
+    """Hyperparameters of the motion prior and its training.
 
     Attributes:
         n_tokens: Codes per codebook, the size of the action space.
@@ -66,7 +66,7 @@ class PriorConfig:
 
 
 class TokenizerTrainer:
-    """Trains a `VQMotionTokenizer`, one epoch a call of `advance`."""
+    """Resumable training loop of a `VQMotionTokenizer`; `advance` trains one epoch."""
 
     def __init__(
         self, motions: Sequence[FloatArray], head: Head, *, config: PriorConfig, seed: int
@@ -75,7 +75,7 @@ class TokenizerTrainer:
         self._config = config
         torch.manual_seed(seed)
         self._rng = np.random.default_rng(seed)
-        self._frames, self._starts = _lay_out(motions, config)
+        self._frames, self._starts = _concatenate(motions, config)
         self.tokenizer = VQMotionTokenizer(config.shape)
         self.tokenizer.mean_pose.copy_(torch.from_numpy(np.concatenate(motions).mean(axis=0)))
         self._optimizer = torch.optim.AdamW(
@@ -105,7 +105,7 @@ class TokenizerTrainer:
         return dict(zip(names, (totals / steps).tolist(), strict=True))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything needed to go on after an interruption."""
+        """Return the training state: weights, optimiser, epoch and random generators."""
         return {
             "model": self.tokenizer.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -115,7 +115,7 @@ class TokenizerTrainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Restore the training state that `state_dict` returned."""
         self.tokenizer.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.n_done = state["n_done"]
@@ -143,7 +143,7 @@ class TokenizerTrainer:
 
 
 def squared_mm_metric(head: Head) -> FloatArray:
-    """Return the matrix M, (52, 52), for which e M e weighs a coefficient error e in mm^2.
+    """Return the quadratic form Q, (52, 52): e Q e is the cost of a coefficient error e, in mm^2.
 
     It adds the mean squared error of the lip vertices, that of the upper face, and a small share of
     how far each coefficient moves any vertex at all, so that none is forgotten. As a quadratic
@@ -172,8 +172,8 @@ def train_tokenizer(
     return trainer.tokenizer.eval()
 
 
-def _lay_out(motions: Sequence[FloatArray], config: PriorConfig) -> tuple[Tensor, np.ndarray]:
-    """Return all frames in one tensor, and where a crop may start within one utterance."""
+def _concatenate(motions: Sequence[FloatArray], config: PriorConfig) -> tuple[Tensor, np.ndarray]:
+    """Concatenate motions; return the frames, and the start indices of crops within one motion."""
     width = config.crop_chunks * config.frames_per_chunk
     rows, starts, offset = [], [], 0
     for motion in motions:

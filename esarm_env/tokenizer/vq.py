@@ -1,12 +1,12 @@
-"""One VQ autoencoder over one part of the face: convolutions around a residual quantiser.
+"""Motion tokenizer: residual-VQ autoencoders for mouth and upper face, coarse code first.
 
-Shape letters: B batch, T frames, C chunks, D channels, H hidden, K codes.
+`VQStream` is one autoencoder over one part of the face: convolutions around a residual quantiser.
+`VQMotionTokenizer` turns a chunk of frames into `[mouth coarse, mouth fine, upper coarse, upper
+fine]`. The two streams share one action space `Discrete(n_tokens)`; the slot within the chunk says
+whose codebook a token means. Discretisation after CodeTalker (Xing et al. 2023) and Bailando
+(Siyao et al. 2022).
 
-The VQ motion tokenizer: mouth and upper face in their own codebooks, coarse code first.
-
-A chunk of frames becomes `[mouth coarse, mouth fine, upper coarse, upper fine]`. The two streams
-share one action space `Discrete(n_tokens)`; the slot within the chunk says whose codebook a token
-means. Discretisation after CodeTalker (Xing et al. 2023) and Bailando (Siyao et al. 2022).
+Shape letters: B batch, T frames, C chunks, D channels, H hidden width, L tokens.
 """
 
 from __future__ import annotations
@@ -25,12 +25,16 @@ from esarm_env.core.types import N_CHANNELS, FloatArray, IntArray
 from esarm_env.core.weights import load_module, save_weights
 from esarm_env.face.names import MOUTH_CHANNELS, UPPER_CHANNELS
 
+MOUTH_STREAM, UPPER_STREAM = "mouth", "upper"
+CHANNELS = {MOUTH_STREAM: MOUTH_CHANNELS, UPPER_STREAM: UPPER_CHANNELS}
+
 
 class VQStream(nn.Module):
-    """Motion (B, T, D) to codes (B, C, n_codebooks) and back; T = C * frames_per_chunk.
+    """Residual-VQ autoencoder of one part of the face.
 
-    The decoder sees neighbouring chunks, which is what joins chunks smoothly. Frames past a
-    sequence's end are zeroed after every layer, so that padding never changes the rest.
+    It maps motion (B, T, D) to codes (B, C, n_codebooks) and back, T = C * frames_per_chunk. The
+    decoder sees neighbouring chunks, which joins chunks smoothly. Frames past a sequence's end are
+    zeroed after every layer, so that padding never changes the rest.
     """
 
     def __init__(
@@ -66,14 +70,14 @@ class VQStream(nn.Module):
         self.to_motion = nn.Conv1d(hidden, n_channels, 3, padding=1)
 
     def encode(self, motion: Tensor) -> Tensor:
-        """Return continuous chunk vectors, shape (B, C, code_dim)."""
+        """Encode motion (B, T, D) to latent chunk vectors before quantisation, (B, C, code_dim)."""
         x = functional.gelu(self.encode_frames(motion.transpose(1, 2)))  # (B, H, T)
         x = functional.gelu(self.encode_chunks(x))  # (B, H, C)
         latent: Tensor = self.to_code(x)  # (B, code_dim, C)
         return latent.transpose(1, 2)
 
     def decode(self, latent: Tensor, n_chunks: Tensor | None = None) -> Tensor:
-        """Return motion (B, T, D) from chunk vectors (B, C, code_dim).
+        """Decode chunk vectors (B, C, code_dim) to motion (B, T, D).
 
         Args:
             latent: Quantised chunk vectors.
@@ -95,12 +99,12 @@ class VQStream(nn.Module):
 
     @torch.inference_mode()
     def codes(self, motion: Tensor) -> Tensor:
-        """Return code indices, shape (B, C, n_codebooks)."""
+        """Return the code indices of motion (B, T, D), shape (B, C, n_codebooks)."""
         indices: Tensor = self.quantiser(self.encode(motion))[1]
         return indices
 
     def vectors(self, codes: Tensor) -> Tensor:
-        """Return the chunk vectors (B, C, code_dim) of codes (B, C, n_codebooks)."""
+        """Look codes (B, C, n_codebooks) up; return their chunk vectors (B, C, code_dim)."""
         vectors: Tensor = self.quantiser.get_output_from_indices(codes)
         return vectors
 
@@ -111,13 +115,9 @@ def _mask(n_chunks: Tensor | None, width: int) -> Tensor:
     return (torch.arange(width) < n_chunks[:, None]).float()[:, None]
 
 
-MOUTH_STREAM, UPPER_STREAM = "mouth", "upper"
-CHANNELS = {MOUTH_STREAM: MOUTH_CHANNELS, UPPER_STREAM: UPPER_CHANNELS}
-
-
 @dataclass(frozen=True)
 class TokenizerShape:
-    """Sizes of a tokenizer.
+    """Network sizes of a tokenizer.
 
     Attributes:
         n_tokens: Codes per codebook, the size of the action space.
@@ -141,7 +141,7 @@ class TokenizerShape:
 
 
 class VQMotionTokenizer(nn.Module):
-    """Implements `MotionTokenizer` with one `VQStream` per part of the face."""
+    """Motion tokenizer (`MotionTokenizer`) with one `VQStream` per part of the face."""
 
     mean_pose: Tensor
 
@@ -181,7 +181,7 @@ class VQMotionTokenizer(nn.Module):
 
     @property
     def token_streams(self) -> tuple[str, ...]:
-        """Which stream each token of a chunk belongs to: `mouth` or `upper`."""
+        """Stream of each token of a chunk, shape (tokens_per_chunk,): `mouth` or `upper`."""
         return tuple(name for name in CHANNELS for _ in range(self.shape.codebooks_per_stream))
 
     @property
@@ -199,12 +199,12 @@ class VQMotionTokenizer(nn.Module):
         return torch.cat(books).detach().numpy().astype(np.float32)
 
     def n_chunks(self, n_frames: int) -> int:
-        """Return how many chunks cover `n_frames`."""
+        """Return the number of chunks that cover `n_frames`."""
         return -(-n_frames // self.frames_per_chunk)
 
     @torch.inference_mode()
     def encode(self, motion: FloatArray) -> IntArray:
-        """Turn motion (T, 52) into tokens (n_chunks * tokens_per_chunk,); the last frame pads."""
+        """Encode motion (T, 52) to tokens (n_chunks * tokens_per_chunk,); the last frame pads."""
         if motion.ndim != 2 or motion.shape[1] != N_CHANNELS or len(motion) == 0:
             raise ValueError(f"`motion` must have shape (T, {N_CHANNELS}), got {motion.shape}")
         missing = self.n_chunks(len(motion)) * self.frames_per_chunk - len(motion)
@@ -214,13 +214,13 @@ class VQMotionTokenizer(nn.Module):
         return torch.cat(codes, dim=-1).reshape(-1).numpy()  # (1, C, 4) -> (L,)
 
     def decode(self, tokens: IntArray) -> FloatArray:
-        """Turn tokens (L,) into motion (L / tokens_per_chunk * frames_per_chunk, 52)."""
+        """Decode tokens (L,) to motion (L / tokens_per_chunk * frames_per_chunk, 52)."""
         motion: FloatArray = self.decode_batch(tokens[None], np.array([len(tokens)]))[0]
         return motion
 
     @torch.inference_mode()
     def decode_batch(self, tokens: IntArray, lengths: IntArray) -> FloatArray:
-        """Turn tokens (N, L), padded with -1 after `lengths` (N,), into motion (N, T, 52).
+        """Decode tokens (N, L), padded with -1 after `lengths` (N,), to motion (N, T, 52).
 
         Frames past a row's end are undefined.
 
@@ -249,7 +249,7 @@ class VQMotionTokenizer(nn.Module):
         return motion.clamp(0, 1).numpy()
 
     def reconstruct(self, motion: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the round trip of motion (B, T, 52) with gradients, and the commitment loss."""
+        """Return the differentiable reconstruction of motion (B, T, 52) and the commitment loss."""
         centred = motion - self.mean_pose
         output = torch.zeros_like(motion)
         loss = motion.new_zeros(())

@@ -1,4 +1,11 @@
-"""Wrappers for environments; `esarm_env.wrappers.vector` has twins of those that change spaces."""
+"""Observation wrappers and a video recorder for `ESARM-v0`, in Gymnasium's manner.
+
+- `observation`: the encoder interface that scalar and vector wrappers share.
+- `flat`: `FlatObservation`, one vector for MLPs and DQN.
+- `full_sequence`: `FullSequenceObservation`, the whole state as padded sequences (Markov).
+- `vector`: the same two for vector environments (`esarm_env.wrappers.vector`).
+- `record_video`: `RecordVideo`, Gymnasium's recorder with sound.
+"""
 
 from typing import TYPE_CHECKING
 

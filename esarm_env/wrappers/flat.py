@@ -1,4 +1,4 @@
-"""`FlatObservation`: one vector for networks that take no dictionaries, and for DQN."""
+"""`FlatObservation`: the slim observation as one float32 vector, for MLPs and DQN."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class FlatEncoder(ObservationEncoder[np.ndarray]):
-    """Encodes for `FlatObservation`; keeps no state.
+    """Stateless observation encoder of `FlatObservation`.
 
     Attributes:
         slices: Where each part stands in the vector, by name.
@@ -28,7 +28,7 @@ class FlatEncoder(ObservationEncoder[np.ndarray]):
     """
 
     def __init__(self, task: AnimationTask, slim: spaces.Dict, *, n_envs: int) -> None:
-        """Lay out the vector."""
+        """Compute the slices of the vector and its space."""
         super().__init__(task, slim, n_envs=n_envs)
         sizes = {
             "audio": task.window_dim,
@@ -59,7 +59,7 @@ class FlatEncoder(ObservationEncoder[np.ndarray]):
         flat[:, at["slot"].start : at["last_tokens"].stop] = 0
         here = np.arange(len(step))
         flat[here, at["slot"].start + step % self.per_chunk] = 1
-        # A token that is not written yet is -1: it writes a 0 where code 0 would write its 1.
+        # A missing token (-1) gets an all-zero one-hot.
         flat[here[:, None], self._one_hots + np.maximum(tokens, 0)] = tokens >= 0
         flat[:, at["progress"].start] = step / length
         flat[:, at["remaining"].start] = (length - step) / self.longest
@@ -98,5 +98,5 @@ class FlatObservation(EncodedObservation[np.ndarray]):
 
     @property
     def slices(self) -> dict[str, slice]:
-        """Where each part stands in the vector, by the names of the table."""
+        """Slice of each part in the vector, by the names of the table."""
         return dict(self._encoder.slices)

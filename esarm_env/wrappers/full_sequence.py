@@ -1,4 +1,4 @@
-"""`FullSequenceObservation`: all that the state holds, padded, for stock sequence policies."""
+"""`FullSequenceObservation`: the whole state as padded sequences, for stock sequence policies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class FullSequenceEncoder(ObservationEncoder[Arrays]):
-    """Encodes for `FullSequenceObservation`: remembers audio and tokens of running episodes."""
+    """Stateful observation encoder of `FullSequenceObservation`: keeps audio and past tokens."""
 
     def __init__(self, task: AnimationTask, slim: spaces.Dict, *, n_envs: int) -> None:
         """Make room for the longest utterance in every environment."""
@@ -55,7 +55,7 @@ class FullSequenceEncoder(ObservationEncoder[Arrays]):
         }
 
     def _start(self, row: int, utterance: int) -> None:
-        """Begin an episode: other audio, no tokens."""
+        """Load the audio of a new episode and clear its tokens."""
         chunks = self._task.audio_chunks(np.array([utterance]))[0]  # (n_chunks, chunk_dim)
         self._audio[row] = 0
         self._audio[row, : chunks.size] = chunks.reshape(-1)
@@ -84,24 +84,24 @@ class FullSequenceEncoder(ObservationEncoder[Arrays]):
 class FullSequenceObservation(EncodedObservation[Arrays]):
     """The whole state as padded sequences: Markov, for transformers in stock SB3 and the like.
 
-    `Dict` of `Box`, one axis each, freshly allocated at every step. With L = tokens and
-    M = L / `tokens_per_chunk` = chunks of the longest utterance, D = `chunk_dim` = features of a
-    chunk and C = `condition_dim` (with the shipped task L = 120, M = 30, D = 4 frames of 35 = 140,
-    C = 21: 18 kB an observation):
+    `Dict` of `Box`, one axis each, freshly allocated at every step. With L tokens and
+    C = L / `tokens_per_chunk` chunks of the longest utterance and D = `chunk_dim` features of a
+    chunk (with the shipped task L = 120, C = 30, D = 4 frames of 35 = 140, `condition_dim` = 21:
+    18 kB an observation):
 
     | key | shape, dtype | meaning | low | high |
     |---|---|---|---|---|
-    | `audio` | (M * D,) float32 | features of all chunks in order, then 0 | -8 | 8 |
-    | `audio_mask` | (M,) int8 | 1 for the chunks of this utterance | 0 | 1 |
-    | `condition` | (C,) float32 | one-hots of emotion, intensity, speaker | 0 | 1 |
+    | `audio` | (C * D,) float32 | features of all chunks in order, then 0 | -8 | 8 |
+    | `audio_mask` | (C,) int8 | 1 for the chunks of this utterance | 0 | 1 |
+    | `condition` | (condition_dim,) float32 | one-hots of emotion, intensity, speaker | 0 | 1 |
     | `tokens` | (L,) int64 | tokens written so far, then -1 | -1 | n_tokens - 1 |
     | `tokens_mask` | (L,) int8 | 1 for the tokens written so far | 0 | 1 |
     | `step` | (1,) int64 | number of tokens written so far | 0 | L |
     | `length` | (1,) int64 | tokens of this utterance, where the episode ends | 1 | L |
 
-    `obs["audio"].reshape(M, D)` is one row per chunk and `.reshape(M * 4, 35)` one per frame; it is
+    `obs["audio"].reshape(C, D)` is one row per chunk and `.reshape(C * 4, 35)` one per frame; it is
     flat because Stable-Baselines3 takes an observation of two axes for a mistake. The index of the
-    utterance is left out: it is a name, not a cause, and invites to learn utterances by heart.
+    utterance is left out: it is an identifier, by which a policy could memorise utterances.
 
     The whole audio in each observation costs memory: to train at scale, look whole utterances up by
     the slim observation's `utterance` instead.

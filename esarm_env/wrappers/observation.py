@@ -1,4 +1,4 @@
-"""From the slim observation to another one: what the scalar and the vector wrappers share.
+"""Observation encoders: the interface from slim observations that scalar and vector wrappers share.
 
 An encoder reads nothing but the stream of slim observations and the task behind it, many
 environments at once; a scalar wrapper is the case of one. So it also works over environments that
@@ -18,7 +18,7 @@ from gymnasium.utils import RecordConstructorArgs
 
 from esarm_env.core.errors import InputError
 
-if TYPE_CHECKING:  # a task brings the tokenizer and the head along; who has an env has both
+if TYPE_CHECKING:  # importing a task imports tokenizer and head
     from esarm_env.core.types import IntArray
     from esarm_env.task.animation_task import AnimationTask
 
@@ -28,7 +28,7 @@ Encoded = TypeVar("Encoded", np.ndarray, dict[str, np.ndarray])
 
 
 class ObservationEncoder(ABC, Generic[Encoded]):
-    """Turns batches of slim observations into another kind of observation.
+    """Base class of encoders from batches of slim observations to another observation.
 
     Attributes:
         space: Of one encoded observation, without the axis of environments.
@@ -64,7 +64,7 @@ class ObservationEncoder(ABC, Generic[Encoded]):
 class EncodedObservation(
     gymnasium.ObservationWrapper[Encoded, np.int64, dict[str, np.ndarray]], RecordConstructorArgs
 ):
-    """Base of the scalar wrappers: encodes the observations of one environment."""
+    """Base class of the scalar observation wrappers."""
 
     encoder_class: ClassVar[type[ObservationEncoder[Any]]]
 
@@ -86,7 +86,7 @@ class EncodedObservation(
 
 
 def check_slim(space: spaces.Space[Any]) -> spaces.Dict:
-    """Return `space`, the observation space of one environment.
+    """Return `space` if it is the slim observation space of one environment.
 
     Raises:
         InputError: If it is not that of the slim observation.

@@ -1,4 +1,4 @@
-"""Videos of episodes with their sound."""
+"""`RecordVideo`: Gymnasium's episode recorder with the utterances' sound."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _HOLD_S = 1.0
 
 
 class _ShowsEpisodes(Protocol):
-    """An environment that tells what its pictures show."""
+    """Protocol of an environment that gives snapshots of its episode to a renderer."""
 
     def episode_view(self) -> EpisodeView:
-        """Return the episode as it is now."""
+        """Return a snapshot of the episode."""
 
 
 class RecordVideo(gymnasium.wrappers.RecordVideo[ObsType, ActType]):
-    """Gymnasium's `RecordVideo`, and the utterances are heard in the videos.
+    """Gymnasium's `RecordVideo` with the sound of the utterances.
 
     Arguments, triggers, file names and pictures are those of `gymnasium.wrappers.RecordVideo`. Each
     utterance is heard from the moment when its motion is first seen, `Timing.delay_steps` pictures
@@ -59,7 +59,7 @@ class RecordVideo(gymnasium.wrappers.RecordVideo[ObsType, ActType]):
             InputError: If `env` is another environment.
             MissingExtraError: If moviepy is not installed.
         """
-        self.recorded_frames: list[Any] = []  # asked for when it is deleted, even half built
+        self.recorded_frames: list[Any] = []  # `__del__` reads it, even if `__init__` failed
         if not hasattr(env.unwrapped, "episode_view"):
             raise InputError(
                 f"`env` must be a speech animation environment, got {env.unwrapped}; "
@@ -73,7 +73,7 @@ class RecordVideo(gymnasium.wrappers.RecordVideo[ObsType, ActType]):
         self._seen: list[Seen] = []
 
     def _capture_frame(self) -> None:
-        """Draw a picture, and note what it shows."""
+        """Render a frame, and note which utterance and step it shows."""
         number = len(self.recorded_frames)
         cast(Any, super())._capture_frame()
         if len(self.recorded_frames) > number:
@@ -84,7 +84,7 @@ class RecordVideo(gymnasium.wrappers.RecordVideo[ObsType, ActType]):
                 self._run_on(view)
 
     def _run_on(self, view: EpisodeView) -> None:
-        """Put in the frames that the last picture skips, and hold it; altered pictures stay."""
+        """Append the frames that the delay held back, then hold the last; altered frames stay."""
         last = self.recorded_frames.pop()
         renderer = EpisodeRenderer(view.task)
         if np.array_equal(renderer.frame(view), last):

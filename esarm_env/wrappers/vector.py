@@ -1,4 +1,4 @@
-"""The observation wrappers for vector environments, in all three autoreset modes."""
+"""Vector observation wrappers: twins of the scalar ones, for all three autoreset modes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ else:  # older versions of gymnasium have no type parameters here
 
 
 class EncodedVectorObservation(AnyVectorWrapper):
-    """Base of the vector wrappers: encodes the observations of all environments at once.
+    """Base class of the vector observation wrappers.
 
     Over an `AsyncVectorEnv`, which has no task of its own, a copy of the task is fetched from every
     worker; wrapping each of its environments with the scalar twin avoids that.
@@ -77,7 +77,7 @@ class FlatObservation(EncodedVectorObservation):
 
     @property
     def slices(self) -> dict[str, slice]:
-        """Where each part stands in a row, by name."""
+        """Slice of each part in a row, by name."""
         return dict(self._encoder.slices)
 
 

@@ -1,4 +1,11 @@
-"""Video in, blendshape tracks out: MediaPipe's Face Landmarker over a file or a dataset tree."""
+"""Video capture: blendshape tracks from video by MediaPipe's Face Landmarker.
+
+- `faces`: the tracker interface, and the quality of a tracked frame.
+- `landmarker`: MediaPipe as a tracker.
+- `video`: one video to one CSV file.
+- `tree`: a folder of videos to a tree of CSV files.
+- `pool`, `worker`: worker processes, replaced when they die.
+"""
 
 from esarm_env.corpus.capture.tree import CaptureReport, capture_tree
 from esarm_env.corpus.capture.video import HEADER, CaptureSummary, capture_video

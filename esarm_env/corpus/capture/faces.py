@@ -1,11 +1,8 @@
-"""What a tracker sees in one picture, and what stands for any tracker in the rest of the package.
+"""Face tracker interface, and a tracking quality per frame from 0 to 1.
 
-MediaPipe is one; tests bring their own.
-
-How far a captured frame can be trusted, as one number from 0 to 1.
-
-MediaPipe keeps its confidences to itself, so this is derived from what it returns. For a frame
-without a face it is 0, otherwise the product of four factors, each in [0, 1]:
+`FaceTracker` stands for any tracker in the rest of the package: MediaPipe is one; tests bring their
+own. MediaPipe keeps its confidences to itself, so the quality is derived from what it returns. For
+a frame without a face it is 0, otherwise the product of four factors, each in [0, 1]:
 
 - size: height of the face in pixels over 128, at most 1: half of what the landmark model looks at
   (256 x 256). One portrait, shrunk from 216 pixels to 108, moved its blendshapes by 0.003 on
@@ -44,11 +41,16 @@ if TYPE_CHECKING:
 MEASURED_NAMES: tuple[str, ...] = tuple(name for name in ARKIT_NAMES if name != "tongueOut")
 
 Picture = npt.NDArray[np.uint8]
+FULL_SIZE_PX = 128.0
+STEADY_DISTANCE = 0.05  # heights of the face
+BESIDE_A_LOSS = 0.5
+# Of the canonical face mesh: forehead, bridge and tip of the nose, eye corners, temples.
+STEADY_POINTS = (10, 168, 6, 197, 1, 33, 133, 362, 263, 127, 356)
 
 
 @dataclass(frozen=True)
 class Face:
-    """One face in one picture.
+    """Tracking result of one frame: blendshapes, landmarks and head rotation.
 
     Attributes:
         values: Shape (51,), float32 in [0, 1], in the order of `MEASURED_NAMES`.
@@ -64,34 +66,29 @@ class Face:
 
 
 class FaceTracker(Protocol):
-    """Follows one face through the pictures of one video."""
+    """Protocol of a tracker that follows one face through a video."""
 
     def track(self, picture: Picture, time_ms: int) -> Face | None:
         """Return the face in an RGB picture (H, W, 3); times strictly ascend."""
 
 
 class TrackerOpener(Protocol):
-    """Opens a fresh tracker for every video, so that nothing of the last one stays."""
+    """Protocol of a tracker factory, called once per video so that no state carries over."""
 
     def __call__(self, model: Path, /) -> AbstractContextManager[FaceTracker]:
         """Open a tracker with the weights in `model`."""
 
 
-FULL_SIZE_PX = 128.0
-STEADY_DISTANCE = 0.05  # heights of the face
-BESIDE_A_LOSS = 0.5
-# Of the canonical face mesh: forehead, bridge and tip of the nose, eye corners, temples.
-STEADY_POINTS = (10, 168, 6, 197, 1, 33, 133, 362, 263, 127, 356)
-
-
 @dataclass(frozen=True)
-class Glance:
-    """What is kept of a face until its neighbours are known (all landmarks would fill the memory).
+class FaceSummary:
+    """Per-frame summary of a face that the quality is computed from.
+
+    Keeping all landmarks until the neighbouring frames are known would fill the memory.
 
     Attributes:
         still: Size, frontality and visibility multiplied: all that one picture tells.
         height: Of the face, in pixels.
-        points: Shape (K, 2), float32, the `STEADY_POINTS` in pixels.
+        points: Shape (P, 2), float32, the `STEADY_POINTS` in pixels.
     """
 
     still: float
@@ -99,29 +96,29 @@ class Glance:
     points: FloatArray
 
 
-def glance_at(face: Face, *, width: int, height: int) -> Glance:
-    """Judge a face in a picture of `width` x `height` pixels."""
+def summarise_face(face: Face, *, width: int, height: int) -> FaceSummary:
+    """Summarise a tracked face in a picture of `width` x `height` pixels."""
     x, y = face.landmarks.T
     face_height = float(np.ptp(y))
     forward = face.rotation[:, 2]
     cosine = float(forward[2] / max(np.linalg.norm(forward), 1e-9))
     inside = (x >= 0) & (x <= width) & (y >= 0) & (y <= height)
     still = min(1.0, face_height / FULL_SIZE_PX) * min(1.0, max(0.0, cosine)) * inside.mean()
-    return Glance(float(still), face_height, face.landmarks[list(STEADY_POINTS)])
+    return FaceSummary(float(still), face_height, face.landmarks[list(STEADY_POINTS)])
 
 
-def track_quality(glances: Sequence[Glance | None], time_s: np.ndarray) -> FloatArray:
-    """Return the quality of every frame of a video.
+def track_quality(summaries: Sequence[FaceSummary | None], time_s: np.ndarray) -> FloatArray:
+    """Return the tracking quality of every frame of a video.
 
     Args:
-        glances: One per frame, None where there is no face.
+        summaries: One per frame, None where there is no face.
         time_s: Shape (T,), strictly ascending.
 
     Returns:
         Shape (T,), float32, in [0, 1].
     """
-    nothing = Glance(0.0, 1.0, np.zeros((len(STEADY_POINTS), 2), dtype=np.float32))
-    filled = [glance or nothing for glance in glances]
+    nothing = FaceSummary(0.0, 1.0, np.zeros((len(STEADY_POINTS), 2), dtype=np.float32))
+    filled = [glance or nothing for glance in summaries]
     if len(filled) == 0:
         return np.zeros(0, dtype=np.float32)
     still = np.array([glance.still for glance in filled])
@@ -129,7 +126,7 @@ def track_quality(glances: Sequence[Glance | None], time_s: np.ndarray) -> Float
         np.stack([glance.points for glance in filled]),
         np.array([glance.height for glance in filled]),
         time_s,
-        found=np.array([glance is not None for glance in glances]),
+        found=np.array([glance is not None for glance in summaries]),
     )
     quality: FloatArray = (still * steady).astype(np.float32)
     return quality
@@ -138,10 +135,10 @@ def track_quality(glances: Sequence[Glance | None], time_s: np.ndarray) -> Float
 def steadiness(
     points: FloatArray, heights: np.ndarray, time_s: np.ndarray, *, found: BoolArray
 ) -> np.ndarray:
-    """Return how smoothly the face was followed, as the module's text says.
+    """Return the steadiness factor of each frame (see the module).
 
     Args:
-        points: Shape (T, K, 2), pixels; anything where the face is lost.
+        points: Shape (T, P, 2), pixels; anything where the face is lost.
         heights: Shape (T,), pixels, above 0.
         time_s: Shape (T,), strictly ascending.
         found: Shape (T,), whether there is a face.
@@ -151,7 +148,7 @@ def steadiness(
     """
     result = np.ones(len(points))
     if len(points) > 2:
-        before, here, after = points[:-2], points[1:-1], points[2:]  # (T - 2, K, 2)
+        before, here, after = points[:-2], points[1:-1], points[2:]  # (T - 2, P, 2)
         share = (time_s[1:-1] - time_s[:-2]) / (time_s[2:] - time_s[:-2])  # (T - 2,)
         halfway = before + share[:, None, None] * (after - before)
         distance = np.linalg.norm(here - halfway, axis=2).mean(axis=1)  # (T - 2,)

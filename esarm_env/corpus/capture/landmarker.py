@@ -28,7 +28,7 @@ _REMEDY = (
 
 
 def check_model(model: Path) -> None:
-    """Check that `model` is a Face Landmarker with blendshapes, as far as its list of parts tells.
+    """Check by its list of parts that `model` is a Face Landmarker with blendshapes.
 
     Raises:
         InputError: If it is missing, no `.task` file, or one of another task.
@@ -96,7 +96,7 @@ def open_landmarker(model: Path, /) -> Iterator[FaceTracker]:
 
 
 class _Landmarker:
-    """Calls MediaPipe and turns its lists of objects into arrays."""
+    """Adapter from MediaPipe's result objects to arrays."""
 
     def __init__(self, landmarker: Any, mediapipe: Any) -> None:
         self._landmarker = landmarker
@@ -119,7 +119,7 @@ class _Landmarker:
 
 
 def _by_name(scores: dict[str, float]) -> np.ndarray:
-    """Return the 51 scores in our order; MediaPipe's has `_neutral` first."""
+    """Reorder MediaPipe's 52 scores, `_neutral` first, to our 51."""
     missing = [name for name in MEASURED_NAMES if name not in scores]
     if missing:
         raise InputError(f"`model` must measure the 51 ARKit shapes, got none of {missing}")

@@ -1,4 +1,4 @@
-"""Worker processes that take jobs from one queue, and are replaced when they die."""
+"""Process pool over a job queue whose workers are replaced when they crash."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Answer = dict[str, Any]
 def run_jobs(
     command: Sequence[str], jobs: Sequence[Job], *, n_workers: int
 ) -> Generator[tuple[Job, Answer], None, None]:
-    """Do `jobs` in worker processes and yield each with its answer, in the order they finish.
+    """Run `jobs` in worker processes; yield each with its answer, in the order they finish.
 
     A worker that dies costs the job it was doing, whose answer is then `{"fault": ...}`. Closing
     the iterator ends all workers.
@@ -82,17 +82,17 @@ def _work(
 
 
 class _Worker:
-    """A process that is started for its first job, and again for the job after its death."""
+    """Worker process, started lazily and restarted after a crash."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = list(command)
         self._process: subprocess.Popen[str] | None = None
         self._words: IO[bytes] | None = None
         self._closed = False
-        self._lock = threading.Lock()  # `close` comes from another thread than the rest
+        self._lock = threading.Lock()  # `close` is called from another thread
 
     def ask(self, job: Job) -> Answer:
-        """Return the answer to `job`; a fault if the process dies over it."""
+        """Send `job` and return its answer, a fault if the process dies."""
         process = self._process or self._start()
         answer = _exchange(process, job)
         if answer is None:
@@ -100,14 +100,14 @@ class _Worker:
         return answer
 
     def close(self) -> None:
-        """End the process for good, whatever it does; `ask` returns or raises."""
+        """Kill the process for good; a pending `ask` returns or raises."""
         with self._lock:
             self._closed = True
             if self._process is not None:
                 self._process.kill()
 
     def release(self) -> None:
-        """Give back what the process holds."""
+        """Release the process's files."""
         self.close()
         if self._process is not None:
             self._bury(self._process)
@@ -136,7 +136,7 @@ class _Worker:
         return process
 
     def _bury(self, process: subprocess.Popen[str]) -> str:
-        """Close a dead process's files and forget it; return how it ended."""
+        """Close a dead process's files; return how it ended."""
         status = process.wait()
         self._process = None
         assert self._words is not None, "a process that was started has a file for its words"
@@ -145,7 +145,7 @@ class _Worker:
             said = words.read().decode(errors="replace")[-_SAID:].split()
         for pipe in (process.stdin, process.stdout):
             assert pipe is not None, "input and output must be pipes"
-            with contextlib.suppress(BrokenPipeError):  # a job it no longer heard
+            with contextlib.suppress(BrokenPipeError):  # the process died before it read the job
                 pipe.close()
         how = f"signal {-status}" if status < 0 else f"status {status}"
         return f"{how}, last words: {' '.join(said) or 'none'}"

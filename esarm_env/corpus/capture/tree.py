@@ -1,4 +1,4 @@
-"""A whole dataset of videos to a tree of CSV files; what is there already is not made again."""
+"""Batch capture: a folder of videos to a tree of CSV files; existing files are skipped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WORKER = (sys.executable, "-m", "esarm_env.corpus.capture.worker")
 
 @dataclass
 class CaptureReport:
-    """What became of a tree of videos.
+    """Report on the capture of a folder of videos.
 
     Attributes:
         captured: Summaries by target, of the videos captured now.
@@ -65,7 +65,7 @@ def capture_tree(
     progress: bool = True,
     worker: Sequence[str] = WORKER,
 ) -> CaptureReport:
-    """Capture every video below `source` into a CSV of the same relative path (see `table.py`).
+    """Capture every video below `source` into a CSV of the same relative path (see `video`).
 
     Interrupt it at any time and call it again: a CSV that is there, and not older than its video,
     is kept. A video that cannot be captured is listed in the report and costs no other.
@@ -132,7 +132,7 @@ def find_videos(folder: Path, match: str = "*") -> list[Path]:
 
 
 def _plan(source: Path, output: Path | None, match: str, report: CaptureReport) -> dict[Path, Path]:
-    """Return the video of each CSV to be; two of one name are a fault of the second."""
+    """Map each target CSV to its video; a second video of one name is a fault."""
     if source.is_file():
         return {output or source.with_suffix(".csv"): source}
     folder = output or source / DEFAULT_FOLDER
@@ -150,7 +150,7 @@ def _plan(source: Path, output: Path | None, match: str, report: CaptureReport) 
 
 
 def _jobs(targets: dict[Path, Path], report: CaptureReport, *, overwrite: bool) -> list[Job]:
-    """Return what is to do, and count what is done."""
+    """Return the remaining jobs, and count the finished ones."""
     jobs = []
     for target, video in targets.items():
         if not overwrite and target.is_file():

@@ -1,13 +1,10 @@
-"""The file a capture writes: a CSV with one row per video frame.
+"""Capture of one video to one CSV file: decode frames, track the face, rate the quality, write.
 
-`time_s,quality,browDownLeft,...`: 53 columns, the shapes in alphabetical order without `tongueOut`,
-which is not measured. `time_s` counts from the first sample of the video's own sound track (from
-the first frame where there is none), so the first one is often 0 but may lie a little beside it,
-below zero too. A frame without a face has quality 0 and empty cells. Quality: see `quality.py`.
-
-The pictures of a video, upright, each with the time at which it is shown.
-
-One video to one CSV: decode, track, judge, write.
+The file has one row per video frame, `time_s,quality,browDownLeft,...`: 53 columns, the shapes in
+alphabetical order without `tongueOut`, which is not measured. `time_s` counts from the first sample
+of the video's own sound track (from the first frame where there is none), so the first one is often
+0 but may lie a little beside it, below zero too. A frame without a face has quality 0 and empty
+cells. Quality: see `faces`.
 """
 
 from __future__ import annotations
@@ -24,11 +21,11 @@ from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
 from esarm_env.corpus.capture.faces import (
     MEASURED_NAMES,
+    FaceSummary,
     FaceTracker,
-    Glance,
     Picture,
     TrackerOpener,
-    glance_at,
+    summarise_face,
     track_quality,
 )
 from esarm_env.corpus.capture.landmarker import EXTRA, open_landmarker
@@ -37,11 +34,13 @@ if TYPE_CHECKING:
     from esarm_env.core.types import BoolArray, FloatArray
 
 HEADER: tuple[str, ...] = ("time_s", "quality", *MEASURED_NAMES)
+_FALLBACK_RATE_HZ = 25.0
+_NO_VALUES: FloatArray = np.zeros(len(MEASURED_NAMES), dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class CapturedTrack:
-    """What was captured from one video.
+    """Time, quality and blendshapes of every frame of a video.
 
     Attributes:
         time_s: Shape (T,), float64, strictly ascending.
@@ -57,7 +56,7 @@ class CapturedTrack:
 
 
 def write_track(path: Path, track: CapturedTrack) -> None:
-    """Write `track` to `path` at once: no reader ever sees half of it.
+    """Write `track` to `path` atomically.
 
     Raises:
         InputError: If the file cannot be written.
@@ -77,11 +76,8 @@ def write_track(path: Path, track: CapturedTrack) -> None:
         raise InputError(f"{path}: must be a file in a writable folder, got {reason}") from error
 
 
-_FALLBACK_RATE_HZ = 25.0
-
-
 def read_pictures(video: Path) -> Iterator[tuple[float, Picture]]:
-    """Yield every frame of the first video track.
+    """Decode the first video track; yield time and RGB picture of every frame.
 
     Times are the file's own, so a variable frame rate stays one. Zero is the first sample of the
     sound track (as `read_audio` gives it) where there is one, else the first frame: the first time
@@ -127,12 +123,9 @@ def _upright(frame: Any) -> Picture:
     return np.rot90(picture, quarter_turns)
 
 
-_NO_VALUES: FloatArray = np.zeros(len(MEASURED_NAMES), dtype=np.float32)
-
-
 @dataclass(frozen=True)
 class CaptureSummary:
-    """What became of one video.
+    """Report on the capture of one video.
 
     Attributes:
         n_frames: Frames of the video.
@@ -152,7 +145,7 @@ def capture_video(
     model: str | Path,
     open_tracker: TrackerOpener = open_landmarker,
 ) -> CaptureSummary:
-    """Capture the face of `video` and write its blendshapes to `target` (see `table.py`).
+    """Capture the face of `video` and write its blendshapes to `target` (see the module).
 
     Args:
         video: A file with a video track, any frame rate, rotation and size.
@@ -178,7 +171,7 @@ def capture_video(
 
 
 def track_face(pictures: Iterable[tuple[float, Picture]], tracker: FaceTracker) -> CapturedTrack:
-    """Follow the face through the pictures and judge every frame.
+    """Track the face through the pictures and rate every frame.
 
     Args:
         pictures: Seconds, strictly ascending, and RGB pictures (H, W, 3).
@@ -186,7 +179,7 @@ def track_face(pictures: Iterable[tuple[float, Picture]], tracker: FaceTracker) 
     """
     times: list[float] = []
     values: list[FloatArray] = []
-    glances: list[Glance | None] = []
+    summaries: list[FaceSummary | None] = []
     time_ms = -1
     for time_s, picture in pictures:
         times.append(time_s)
@@ -195,11 +188,11 @@ def track_face(pictures: Iterable[tuple[float, Picture]], tracker: FaceTracker) 
         face = tracker.track(picture, time_ms)
         height, width = picture.shape[:2]
         values.append(_NO_VALUES if face is None else face.values)
-        glances.append(None if face is None else glance_at(face, width=width, height=height))
+        summaries.append(None if face is None else summarise_face(face, width=width, height=height))
     time_axis = np.array(times, dtype=np.float64)
     return CapturedTrack(
         time_s=time_axis,
-        quality=track_quality(glances, time_axis),
+        quality=track_quality(summaries, time_axis),
         values=np.array(values, dtype=np.float32).reshape(-1, len(MEASURED_NAMES)),
-        found=np.array([glance is not None for glance in glances], dtype=np.bool_),
+        found=np.array([glance is not None for glance in summaries], dtype=np.bool_),
     )

@@ -1,4 +1,4 @@
-"""A worker process: captures one video after the other, told on standard input.
+"""Worker process that captures videos named on standard input, one after the other.
 
 Started as `python -m`, not by `multiprocessing`: that would run the caller's script a second time
 wherever it has no `if __name__ == "__main__"`. MediaPipe is C++ and ends its process on some bad
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
 def serve(
     orders: TextIO, answers: TextIO, *, capture: Callable[[Path, Path], CaptureSummary]
 ) -> None:
-    """Answer every line of `orders`; an error is an answer too."""
+    """Answer every line of `orders`; errors are sent as answers."""
     for line in orders:
         order = json.loads(line)
         try:
@@ -56,7 +56,7 @@ def serve(
 
 
 def readiness(model: Path) -> dict[str, str]:
-    """Return an empty answer if videos can be captured with `model`, else what is in the way."""
+    """Return an empty answer if `model` can be used, else the reason."""
     for package in PACKAGES:
         if find_spec(package) is None:
             return {"missing": package}

@@ -1,4 +1,7 @@
-"""A corpus of a few megabytes: speech as Opus, curves in 255 steps, one JSON index.
+"""Compact corpus format, a few megabytes: speech as Opus, curves in 255 steps, one JSON index.
+
+- `corpus`: reader (`CompactCorpus`), writer (`write_compact`) and the packing of curves.
+- `speech`: reproducible Ogg Opus encoding.
 
 | file | holds |
 |---|---|

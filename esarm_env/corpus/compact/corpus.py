@@ -1,8 +1,7 @@
-"""Curves in 255 steps: each frame's step from the frame before, which compresses to a quarter.
+"""Compact corpus: reader, writer, and delta-coded 8-bit curves.
 
-Read a compact corpus: its index at once, speech and curves when they are asked for.
-
-Cut a compact corpus out of another one.
+The index is read at once, speech and curves when they are asked for. Curves are stored in 255
+levels as each frame's difference from the frame before, which compresses to a quarter.
 """
 
 from __future__ import annotations
@@ -36,10 +35,15 @@ from esarm_env.corpus.splits import SPLITS, check_split, parallel_groups
 LEVELS = 255  # rounding is at most 1 / 510: for the jaw, which moves the lips most, 0.06 mm
 
 Steps = npt.NDArray[np.uint8]
+FORMAT = 1
+INDEX_FILE, SPEECH_FILE, MOTION_FILE = "corpus.json", "speech.opus", "motion.npz"
+_AUDIO_SCALE = np.float32(32_768)
+_DATA_FILES = (SPEECH_FILE, MOTION_FILE)
+_LABELS = ("id", "speaker", "emotion", "intensity", "text", "n_frames")
 
 
 def pack_motion(motions: Sequence[FloatArray]) -> Steps:
-    """Return `motions`, each (T_i, 52) in [0, 1], as one array of steps, shape (52, sum T_i).
+    """Quantise and delta-code `motions`, each (T_i, 52) in [0, 1], to shape (52, sum T_i).
 
     The first step of each starts from 0. Steps wrap round at 256, so that they fit into a byte.
     """
@@ -49,18 +53,13 @@ def pack_motion(motions: Sequence[FloatArray]) -> Steps:
 
 
 def unpack_motion(steps: Steps) -> FloatArray:
-    """Return the motion (T, 52) of one utterance's `steps` (52, T)."""
+    """Decode one utterance's `steps` (52, T) to motion (T, 52)."""
     levels = np.cumsum(steps, axis=1, dtype=np.uint8)  # (52, T)
     return levels.T.astype(np.float32) / np.float32(LEVELS)
 
 
-FORMAT = 1
-INDEX_FILE, SPEECH_FILE, MOTION_FILE = "corpus.json", "speech.opus", "motion.npz"
-_AUDIO_SCALE = np.float32(32_768)
-
-
 class CompactCorpus:
-    """A corpus as `write_compact` leaves it; implements `Corpus`.
+    """Reader of a compact corpus, read lazily; implements `Corpus`.
 
     Decoded speech stays in memory, 32 kB a second, because metrics and trainers come back to the
     same utterances. Pickles as its folder, so that it can be handed to other processes.
@@ -164,7 +163,7 @@ class CompactCorpus:
             raise _damaged(self.folder / MOTION_FILE, error) from error
 
     def _checked(self, file: str) -> bytes:
-        """Return the content of a data file, which must be the one the index was written for."""
+        """Read a data file and verify it against the hash in the index."""
         path = self.folder / file
         try:
             content = path.read_bytes()
@@ -176,7 +175,7 @@ class CompactCorpus:
         return content
 
     def _samples(self, index: int) -> npt.NDArray[np.int16]:
-        """Return the decoded samples (n_samples,) of an utterance; do not write."""
+        """Return the decoded samples (n_samples,) of an utterance, shared with the cache."""
         if index not in self._decoded:
             begin, end = self._bytes[index], self._bytes[index + 1]
             try:
@@ -196,10 +195,6 @@ class CompactCorpus:
         return self._decoded[index]
 
 
-_DATA_FILES = (SPEECH_FILE, MOTION_FILE)
-_LABELS = ("id", "speaker", "emotion", "intensity", "text", "n_frames")
-
-
 def _damaged(path: Path, reason: object) -> InputError:
     return InputError(
         f"{path}: must be a whole file of a compact corpus, got {reason}; install the package again"
@@ -214,7 +209,7 @@ def write_compact(
     name: str,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write `utterances` of `corpus` as a compact corpus; equal input, equal bytes.
+    """Write `utterances` of `corpus` as a compact corpus, byte for byte reproducible.
 
     Args:
         corpus: Where they are from; their splits are kept.

@@ -1,4 +1,10 @@
-"""How people's folders are laid out: who finds the takes of MEAD, RAVDESS, 3D-ETF, BEAT, ..."""
+"""Corpus layouts: rules by which files of a folder become takes with labels.
+
+- `registry`: the layouts by name, and recognition of a folder's layout.
+- `mead`, `ravdess`, `etf` (3D-ETF), `beat`, `livelink`: published corpora and the app's folders.
+- `generic`: any folder with `audio/` and `blendshape/`.
+- `tree`: one walk over a folder; `pairing`: files to takes; `metadata`: labels from `metadata.csv`.
+"""
 
 from esarm_env.corpus.layouts.pairing import Found
 from esarm_env.corpus.layouts.registry import LAYOUTS, Layout, find_takes

@@ -1,4 +1,4 @@
-"""BEAT (Liu et al. 2022): `N_NAME_TYPE_FIRST_LAST.wav` with the face in the `.json` beside it.
+"""BEAT layout (Liu et al. 2022): `N_NAME_TYPE_FIRST_LAST.wav` and a `.json` of curves.
 
 N and NAME are the speaker, TYPE the language and whether it is speech (even) or conversation (odd),
 FIRST to LAST the sequences held. Speech of one number is read from one script by every speaker.
@@ -42,12 +42,12 @@ _SHORT_NEUTRAL = {"test": range(1, 5), "validation": range(5, 9), "train": range
 
 
 def recognises_beat(tree: Tree) -> bool:
-    """Return whether a sound file is called as BEAT's are."""
+    """Return whether a sound file is named as BEAT's are."""
     return any(file.is_media and _NAME.fullmatch(file.stem) for file in tree.files)
 
 
 def describe_beat(tree: Tree) -> Describe:
-    """Return what tells of a file of `tree` which take it belongs to, wherever it lies."""
+    """Return the function that assigns files of `tree`, wherever they lie, to takes."""
     del tree
 
     def describe(file: File) -> Part | Fault | None:
@@ -64,7 +64,7 @@ def describe_beat(tree: Tree) -> Describe:
 
 
 def beat_take(stem: str) -> Take | str | None:
-    """Return the take a file name stands for, what is wrong with it, or None if it is none."""
+    """Parse a file name to a take, to a fault, or to None if it is not BEAT's."""
     name = _NAME.fullmatch(stem)
     if name is None:
         return None

@@ -1,4 +1,4 @@
-"""3D-ETF (Peng et al. 2023): `audio/NAME.wav` beside `blendshape/NAME.npy`, 30 fps.
+"""3D-ETF layout (Peng et al. 2023): `audio/NAME.wav` beside `blendshape/NAME.npy`, 30 fps.
 
 The corpus has two such pairs of folders, `RAVDESS` and `HDTF`; one alone is read as well. Names of
 RAVDESS are codes that tell the labels. Names of HDTF end in a number, before which the speaker
@@ -31,7 +31,7 @@ def recognises_etf(tree: Tree) -> bool:
 
 
 def describe_etf(tree: Tree) -> Describe:
-    """Return what tells of a file of `tree` which take it belongs to."""
+    """Return the function that assigns files of `tree` to takes."""
     del tree
 
     def describe(file: File) -> Part | Fault | None:
@@ -60,7 +60,7 @@ def _is_below_blendshape(file: File) -> bool:
 
 
 def _take(folders: tuple[str, ...], stem: str) -> Take | str:
-    """Return the take with `stem` in the part of the corpus that `folders` are."""
+    """Build the take called `stem` in the part of the corpus that `folders` name."""
     take_id = "/".join((*folders, stem))
     coded = ravdess_take(stem)
     if isinstance(coded, str):

@@ -1,4 +1,4 @@
-"""Any folder with `audio/` and `blendshape/` below which files of one take have one name.
+"""Generic layout: `audio/` and `blendshape/`, in which the files of a take have one name.
 
 Names may have folders: `audio/ANNA/one.wav` belongs to `blendshape/ANNA/one.csv`, and its speaker
 is ANNA. Folders `ID/EMOTION/level_K/NNN` (as in EMOTE's trees) tell emotion and intensity as well.
@@ -31,7 +31,7 @@ def recognises_generic(tree: Tree) -> bool:
 
 
 def describe_generic(tree: Tree) -> Describe:
-    """Return what tells of a file of `tree` which take it belongs to."""
+    """Return the function that assigns files of `tree` to takes."""
     media, motion = _media_ids(tree), _motion_ids(tree)
 
     def describe(file: File) -> Part | Fault | None:
@@ -72,7 +72,7 @@ def _motion_ids(tree: Tree) -> set[str]:
 
 
 def _take(tree: Tree, file: File, take_id: str) -> Take | str:
-    """Return the take that the folders below `audio`, `blendshape` or the corpus describe."""
+    """Build a take from the folders below `audio`, `blendshape` or the corpus."""
     places = [i for i, folder in enumerate(file.folders) if folder.lower() in _FOLDERS]
     above = file.folders[: places[0]] if places else ()
     below = file.folders[places[-1] + 1 :] if places else file.folders

@@ -1,4 +1,4 @@
-"""Recordings of the app Live Link Face: a CSV file of curves with a video or sound.
+"""Live Link Face layout: the app's take folders, a CSV file of curves with a video or sound.
 
 The app writes a folder `DATE_SLATE_TAKE` with `SLATE_TAKE_DEVICE.mov` and the curves as
 `..._cal.csv` (against the actor's own neutral face) and `..._raw.csv`, older versions one plain
@@ -40,7 +40,7 @@ def recognises_livelink(tree: Tree) -> bool:
 
 
 def describe_livelink(tree: Tree) -> Describe:
-    """Return what tells of a file of `tree` which recording it belongs to."""
+    """Return the function that assigns files of `tree` to recordings."""
     only = _only_media(tree)
 
     def describe(file: File) -> Part | None:

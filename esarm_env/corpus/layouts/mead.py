@@ -1,4 +1,4 @@
-"""MEAD (Wang et al. 2020): emotions at three levels, seven cameras, one folder per identity.
+"""MEAD layout (Wang et al. 2020): emotions at three levels, seven cameras, one folder per identity.
 
 `ID/audio/EMOTION/level_K/NNN.m4a` and `ID/video/VIEW/EMOTION/level_K/NNN.mp4`; only the front view
 is used. Captured motion lies under a folder `blendshape` at any depth or beside the recording. As
@@ -41,8 +41,8 @@ _SPLITS = {identity: split for split, names in _IDENTITIES.items() for identity 
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """What the folders of a file tell; `view` is None where there is none."""
+class _FolderLabels:
+    """Labels in the folder names of a file; `view` is None where there is none."""
 
     speaker: str
     view: str | None
@@ -51,7 +51,7 @@ class _Place:
 
 
 def mead_take(take_id: str, *, speaker: str, emotion: str, level: str, number: str) -> Take | str:
-    """Return the take that MEAD's folder names describe, or what is wrong with them.
+    """Parse MEAD's folder names to a take, or to a fault.
 
     Args:
         take_id: Id of the take.
@@ -79,20 +79,20 @@ def mead_take(take_id: str, *, speaker: str, emotion: str, level: str, number: s
 
 
 def is_level(folder: str) -> bool:
-    """Return whether `folder` is called as MEAD's levels are."""
+    """Return whether `folder` is named as MEAD's levels are."""
     return _LEVEL.fullmatch(folder) is not None
 
 
 def recognises_mead(tree: Tree) -> bool:
-    """Return whether a file lies as MEAD's do."""
-    return any(_place(file, tree) is not None for file in tree.files if file.is_media)
+    """Return whether a file's folders are those of MEAD."""
+    return any(_folder_labels(file, tree) is not None for file in tree.files if file.is_media)
 
 
 def describe_mead(tree: Tree) -> Describe:
-    """Return what tells of a file of `tree` which take of MEAD it belongs to."""
+    """Return the function that assigns files of `tree` to MEAD's takes."""
 
     def describe(file: File) -> Part | Fault | None:
-        place = _place(file, tree)
+        place = _folder_labels(file, tree)
         if place is None:
             return None
         take = mead_take(
@@ -113,8 +113,8 @@ def describe_mead(tree: Tree) -> Describe:
     return describe
 
 
-def _place(file: File, tree: Tree) -> _Place | None:
-    """Return what the folders tell; None if they are not MEAD's.
+def _folder_labels(file: File, tree: Tree) -> _FolderLabels | None:
+    """Parse the folders of a file; None if they are not MEAD's.
 
     The id made of it has neither view nor kind, so that a clip keeps it when the sound is added
     to a tree of videos.
@@ -132,7 +132,7 @@ def _place(file: File, tree: Tree) -> _Place | None:
     # Someone who has one identity opens its own folder.
     names = above or [tree.name]
     speaker = next((name for name in reversed(names) if _IDENTITY.fullmatch(name)), names[-1])
-    return _Place(speaker, view, file.folders[-2].lower(), file.folders[-1].lower())
+    return _FolderLabels(speaker, view, file.folders[-2].lower(), file.folders[-1].lower())
 
 
 def _sentence(emotion: str, number: str) -> str | None:

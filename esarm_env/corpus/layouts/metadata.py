@@ -1,6 +1,6 @@
-"""Other people's names of emotions.
+"""Label tables: emotion names of other corpora, and `metadata.csv` in a corpus folder.
 
-A table `metadata.csv` in a corpus folder that tells what names and folders do not.
+The table adds the labels that file names and folders do not tell.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from esarm_env.corpus.takes import Fault, Take
 if TYPE_CHECKING:
     from esarm_env.corpus.layouts.tree import Tree
 
-# What an emotional take has whose corpus does not grade; as RAVDESS's "normal".
+# Intensity of an emotional take whose corpus has no levels; RAVDESS's "normal".
 UNSTATED_INTENSITY = 2
 
 _ALIASES = {
@@ -32,10 +32,14 @@ _ALIASES = {
     "sadness": "sad",
     "surprise": "surprised",
 }
+FILE = "metadata.csv"
+COLUMNS = ("id", "file", "speaker", "emotion", "intensity", "text", "split")
+_SHOWN = 8  # problems of a table in one error
+_SPLIT_ALIASES = {"val": "validation", "valid": "validation", "dev": "validation"}
 
 
 def emotion_of(name: str) -> str | None:
-    """Return the one of `EMOTIONS` that `name` means in any case or usual form, or None.
+    """Normalise an emotion's name to one of `EMOTIONS`, None if it is unknown.
 
     >>> emotion_of("Anger")
     'angry'
@@ -46,19 +50,12 @@ def emotion_of(name: str) -> str | None:
 
 
 def unstated_intensity(emotion: str) -> int:
-    """Return the intensity of a take whose corpus does not tell it."""
+    """Return the default intensity of a take whose corpus has no levels."""
     return 1 if emotion == "neutral" else UNSTATED_INTENSITY
 
 
-FILE = "metadata.csv"
-COLUMNS = ("id", "file", "speaker", "emotion", "intensity", "text", "split")
-
-_SHOWN = 8  # problems of a table in one error
-_SPLIT_ALIASES = {"val": "validation", "valid": "validation", "dev": "validation"}
-
-
 def apply_metadata(tree: Tree, found: Found) -> Found:
-    """Return `found` with the labels that `metadata.csv` gives; an empty cell changes nothing.
+    """Apply the labels of `metadata.csv` to `found`; an empty cell changes nothing.
 
     A row names its take by `id`, or by `file`: the path of its sound or motion, with or without
     suffix. A row that names no take is listed among the faults.

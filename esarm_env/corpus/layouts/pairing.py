@@ -1,4 +1,4 @@
-"""From files to takes: what belongs together, which of several is used, what is left out.
+"""Pairing of files to takes: what belongs together, which of several files is used.
 
 A layout only says of each file which take it belongs to and as what. The rules are the same for
 all layouts: sound without motion is left out unless nothing has motion, motion without sound is
@@ -27,7 +27,7 @@ _OFTEN_SOMETHING_ELSE = frozenset({".csv", ".json"})
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file as part of a take.
+    """Role of a file in a take.
 
     Attributes:
         take: The take, as the file's place and name tell it, without its files.
@@ -42,13 +42,13 @@ class Part:
     rank: int = 0
 
 
-# None: the file is nothing that the layout knows.
+# Maps a file to its part; None for a file that the layout does not know.
 Describe = Callable[[File], Part | Fault | None]
 
 
 @dataclass(frozen=True)
 class Found:
-    """The takes of a folder.
+    """Takes of a folder, and what was left out.
 
     Attributes:
         layout: Name of the layout.
@@ -62,7 +62,7 @@ class Found:
 
 
 def pair_files(tree: Tree, describe: Describe, *, layout: str) -> Found:
-    """Put the files of `tree` together to takes, as `describe` sees them."""
+    """Group the files of `tree` to takes, as `describe` assigns them."""
     takes: dict[str, Take] = {}
     candidates: dict[str, list[tuple[Part, File]]] = defaultdict(list)
     strays: Counter[str] = Counter()
@@ -86,7 +86,7 @@ def pair_files(tree: Tree, describe: Describe, *, layout: str) -> Found:
 
 
 def _stray(source: str, count: int, layout: str) -> Fault:
-    """Return one fault for all files of a top folder that mean nothing to the layout."""
+    """Summarise the files of a top folder that the layout does not know in one fault."""
     if not source.endswith("/"):
         return Fault(source, f"does not fit `{layout}`")
     return Fault(source, f"holds {count} sound, video or motion files that do not fit `{layout}`")

@@ -1,4 +1,4 @@
-"""RAVDESS (Livingstone and Russo 2018): everything is in the name, `MM-VV-EE-II-SS-RR-AA`.
+"""RAVDESS layout (Livingstone and Russo 2018): labels by file name, `MM-VV-EE-II-SS-RR-AA`.
 
 Modality, vocal channel, emotion, intensity, statement, repetition, actor. One performance exists
 as sound with video (01), video alone (02) and sound alone (03): they are one take, whose id has no
@@ -36,7 +36,7 @@ _MOTION_RANKS = {"01": 0, "03": 1, "02": 2}
 
 
 def ravdess_take(stem: str) -> Take | str | None:
-    """Return the take a file name stands for, what is wrong with it, or None if it is no code."""
+    """Parse a file name to a take, to a fault, or to None if it is not RAVDESS's code."""
     code = _CODE.fullmatch(stem)
     if code is None:
         return None
@@ -66,13 +66,13 @@ def ravdess_take(stem: str) -> Take | str | None:
 
 
 def recognises_ravdess(tree: Tree) -> bool:
-    """Return whether a sound or video is called as RAVDESS's are."""
+    """Return whether a sound or video is named as RAVDESS's are."""
     return any(file.is_media and _CODE.fullmatch(file.stem) for file in tree.files)
 
 
 def describe_ravdess(tree: Tree) -> Describe:
-    """Return what tells of a file of `tree` which performance it is, wherever it lies."""
-    del tree  # the name says it all
+    """Return the function that assigns files of `tree`, wherever they lie, to performances."""
+    del tree  # the file name alone decides
 
     def describe(file: File) -> Part | Fault | None:
         take = ravdess_take(file.stem)

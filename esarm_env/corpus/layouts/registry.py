@@ -1,4 +1,4 @@
-"""The layouts by name, and the choice among them."""
+"""Registry of corpus layouts, and recognition of a folder's layout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHOWN_ENTRIES = 8
 
 @dataclass(frozen=True)
 class Layout:
-    """How a corpus lies in its folder.
+    """A corpus layout: its name, its recogniser and its file rules.
 
     Attributes:
         name: What a user calls it.
@@ -135,7 +135,7 @@ def find_takes(folder: Path, layout: str = AUTO) -> Found:
 
 
 def _not_recognised(tree: Tree, candidates: list[Layout]) -> str:
-    """Say what was expected and what there is instead."""
+    """Build the error for a folder of no known layout."""
     shown = ", ".join(tree.entries[:_SHOWN_ENTRIES]) or "nothing"
     n_more = len(tree.entries) - _SHOWN_ENTRIES
     more = f" and {n_more} more" if n_more > 0 else ""

@@ -1,4 +1,4 @@
-"""One walk through a folder that all layouts share; nothing but names is read."""
+"""Directory scan shared by all layouts: one walk by names, no file is read."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class File:
 
 @dataclass(frozen=True)
 class Tree:
-    """What a folder holds.
+    """Sound, video and motion files of a folder.
 
     Attributes:
         folder: The folder.
@@ -94,7 +94,7 @@ def scan_tree(folder: Path) -> Tree:
             faults.append(Fault("/".join(folders) or ".", f"cannot be read ({error.strerror})"))
             continue
         for entry in [entry for entry in inside if not is_unicode(entry.name)]:
-            # Neither printed nor written to JSON or CSV without an error, so it is told in escapes.
+            # Cannot be printed or written to JSON or CSV without an error, so it is shown escaped.
             inside.remove(entry)
             name = os.fsencode("/".join((*folders, entry.name))).decode(errors="backslashreplace")
             faults.append(Fault(name, "has a name that is not UTF-8; rename it"))

@@ -1,4 +1,10 @@
-"""Motion files of every format, read by name, checked, and brought to 30 fps.
+"""Motion file readers: every format by column name, validated, and resampled to 30 fps.
+
+- `reader`: `read_track` and `measure_track`, by suffix.
+- `text_files` (CSV, JSON), `array_files` (`.npy`, `.npz`): the formats.
+- `track`: `MotionTrack`, curves at the file's own rate, and its time axis.
+- `validation`: range of coefficients, and gaps where the tracker lost the face.
+- `resampling`: low-pass interpolation to 30 fps.
 
 `read_track` -> `fill_gaps` -> `check_values` -> `at_frame_rate`; `measure_track` tells
 beforehand how long a file is and, where its format allows, whether it is whole.

@@ -1,4 +1,4 @@
-"""Motion in NumPy's files: `.npy`, one array, and `.npz`, an array with names, time and quality."""
+"""NumPy motion readers: `.npy`, one array, and `.npz`, an array with names, time and quality."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def read_npz(path: Path) -> MotionTrack:
 
 @contextmanager
 def _told(path: Path, rule: str) -> Iterator[None]:
-    """Turn what NumPy and zipfile raise on a damaged file into our error."""
+    """Turn NumPy's and zipfile's errors about a damaged file into an `InputError`."""
     try:
         yield
     except InputError:

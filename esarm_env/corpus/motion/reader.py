@@ -1,4 +1,4 @@
-"""One door to motion files of every format."""
+"""`read_track`: motion files of every format, by suffix."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read_track(path: Path) -> MotionTrack:
 
 
 def measure_track(path: Path) -> Extent:
-    """Return how long a motion file is, as cheaply as its format allows.
+    """Return the extent of a motion file, from its header where the format allows.
 
     `.npy` and `.npz`: headers, times and sizes, which tell a truncated file without reading it.
     `.csv`: lines, first and last time. `.json`: read as a whole.
@@ -55,7 +55,7 @@ def measure_track(path: Path) -> Extent:
 
 
 def _suffix(path: Path) -> str:
-    """Return the suffix of a file that is there, has one we know, and is not empty."""
+    """Return the suffix of a file, checked to exist, to be known and not empty."""
     suffix = path.suffix.lower()
     if suffix not in _READERS:
         raise InputError(f"{path}: must end in {', '.join(MOTION_SUFFIXES)}, got {suffix!r}")

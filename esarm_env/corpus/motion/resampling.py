@@ -1,4 +1,4 @@
-"""Motion of any frame rate, regular or not, brought to 30 fps without aliasing or shift.
+"""Resampling of motion from any frame rate, regular or not, to 30 fps: no aliasing, no shift.
 
 Convolution with a windowed sinc (Smith, "Digital Audio Resampling", CCRMA), evaluated where each
 30 fps frame stands, so that no rate needs to be a ratio of another and no error builds up. From 60
@@ -59,7 +59,7 @@ def at_frame_rate(
 
 
 def interpolate(values: FloatArray, positions: DoubleArray, *, cutoff: float) -> FloatArray:
-    """Return curves between their frames, low-passed, by a sinc under a Hann window.
+    """Interpolate curves between their frames by a Hann-windowed sinc low-pass.
 
     The weights of each position are scaled to sum to 1, so that constants stay what they are. Past
     the ends the curves go on turned about their last point, so that a ramp stays a ramp.
@@ -88,7 +88,7 @@ def interpolate(values: FloatArray, positions: DoubleArray, *, cutoff: float) ->
 
 
 def _extend(values: FloatArray, reach: int) -> FloatArray:
-    """Return curves that go on by `reach` frames at both ends, turned about their end points."""
+    """Pad curves by `reach` frames at both ends, by odd reflection."""
     if len(values) == 1:
         return np.repeat(values, 2 * reach + 1, axis=0)
     return np.pad(values, ((reach, reach), (0, 0)), mode="reflect", reflect_type="odd")
@@ -126,7 +126,7 @@ def _on_grid(values: FloatArray, time_s: DoubleArray) -> tuple[FloatArray, float
 
 
 def _cutoff_hz(rate_hz: float) -> float:
-    """Return where the low-pass halves the amplitude of motion at this rate.
+    """Return the cutoff frequency of the low-pass (half amplitude) at this rate.
 
     Up to 30 fps there is nothing to remove. A little above, only what would fold is: at 30.2 fps
     that is 14.9 to 15.1 Hz, and a filter made for 60 fps would blur every blink for it.

@@ -1,6 +1,7 @@
-"""Motion in CSV files: Live Link Face recordings, our own captures, and tables with ARKit names.
+"""CSV and JSON motion readers.
 
-Motion in JSON files: frames of weights (BEAT, LAM) or one matrix (Audio2Face).
+CSV: Live Link Face recordings, our own captures, and tables with ARKit names. JSON: frames of
+weights (BEAT, LAM) or one matrix (Audio2Face).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from esarm_env.corpus.motion.track import (
 )
 from esarm_env.face.livelink import Row, measure_recording, numbers_of, read_recording, read_rows
 
-# Columns of time and what makes them seconds.
+# Names of the time column, and the factor to seconds.
 TIME_COLUMNS = {
     "time_s": 1.0,
     "time": 1.0,
@@ -33,7 +34,7 @@ TIME_COLUMNS = {
     "timestamp_ms": 1e-3,
 }
 QUALITY_COLUMN = "quality"
-# Beside rotations and `_neutral`, which `names.place` leaves out.
+# In addition to rotations and `_neutral`, which `to_arkit_order` leaves out.
 _IGNORED = ("frame", "blendshapecount")
 
 
@@ -158,7 +159,7 @@ def read_json(path: Path) -> MotionTrack:
 
 
 def measure_json(path: Path) -> Extent:
-    """Return the extent of a JSON file; this format tells it only to whom reads it all.
+    """Return the extent of a JSON file, for which it is read whole.
 
     Raises:
         InputError: As `read_json`.

@@ -1,6 +1,7 @@
-"""Face motion as a file holds it: by name, at its own frame rate, before anything is changed.
+"""`MotionTrack`: blendshape curves as a file holds them, at its own frame rate, and its time axis.
 
-When each frame of a motion file was taken, as far as its file can be believed.
+Columns are matched by name. Time stamps are believed as far as they are consistent: ascending, of a
+plausible rate, and near the rate that the file states.
 """
 
 from __future__ import annotations
@@ -14,12 +15,20 @@ import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import N_CHANNELS, BoolArray, FloatArray
-from esarm_env.face.names import ARKIT_NAMES, ORDERS, place
+from esarm_env.face.names import ARKIT_NAMES, ORDERS, to_arkit_order
+
+# No face tracker is slower or faster: what lies outside is in milliseconds, or no rate at all.
+SLOWEST_HZ, FASTEST_HZ = 5.0, 500.0
+# 30 and 29.97 fps are 0.1 % apart, 25 and 24 fps 4 %: only the second is a wrong header.
+RATE_TOLERANCE = 0.01
+# A recording starts at 0 or a little beside it, as its sound does; any other clock far from it.
+FARTHEST_START_S = 1.0
+DoubleArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How long a motion file is, told without reading its motion.
+    """Number of frames, rate and start of a motion file, from its header.
 
     Attributes:
         n_frames: Number of frames in the file.
@@ -34,7 +43,7 @@ class Extent:
 
     @classmethod
     def of_times(cls, n_frames: int, first_s: float, last_s: float) -> Extent:
-        """Return the extent of frames of which the first and the last have these times."""
+        """Return the extent of `n_frames` frames between these times."""
         if n_frames < 2 or not last_s > first_s:
             return cls(n_frames, None)
         start_s = float(start_of(first_s))
@@ -88,7 +97,7 @@ class MotionTrack:
 
 
 def order_of_width(source: str | Path, n_columns: int) -> tuple[str, ...]:
-    """Return the names of a table without a header.
+    """Return the column names of a table without a header, by its width.
 
     Raises:
         InputError: If it has not 52 columns, nor 51 as without `tongueOut`.
@@ -103,13 +112,13 @@ def order_of_width(source: str | Path, n_columns: int) -> tuple[str, ...]:
 
 
 def check_names(source: str | Path, names: Sequence[str]) -> None:
-    """Refuse names of which some are no shape or rotation, or name the same shape twice.
+    """Raise an error for column names that are unknown or name a shape twice.
 
     Raises:
         InputError: The message lists all of them.
     """
     try:
-        place(names, np.zeros(len(names)))
+        to_arkit_order(names, np.zeros(len(names)))
     except InputError as error:
         raise InputError(
             f"{source}: must have a header we know, got a faulty one ({error})"
@@ -124,7 +133,7 @@ def track_of_table(
     time_s: DoubleArray | None = None,
     quality: FloatArray | None = None,
 ) -> MotionTrack:
-    """Return the track of a table with named columns; frames of quality 0 become NaN.
+    """Build a track from a table with named columns; frames of quality 0 become NaN.
 
     Args:
         source: The file, for messages.
@@ -138,7 +147,7 @@ def track_of_table(
             quality is not in [0, 1].
     """
     check_names(source, names)
-    values, captured = place(names, table)
+    values, captured = to_arkit_order(names, table)
     if not len(values):
         raise InputError(f"{source}: must hold at least one frame, got none")
     if quality is not None:
@@ -149,16 +158,6 @@ def track_of_table(
             )
         values[np.ix_(quality == 0, captured)] = np.nan
     return MotionTrack(values, captured, time_s, quality)
-
-
-# No face tracker is slower or faster: what lies outside is in milliseconds, or no rate at all.
-SLOWEST_HZ, FASTEST_HZ = 5.0, 500.0
-# 30 and 29.97 fps are 0.1 % apart, 25 and 24 fps 4 %: only the second is a wrong header.
-RATE_TOLERANCE = 0.01
-# A recording starts at 0 or a little beside it, as its sound does; any other clock far from it.
-FARTHEST_START_S = 1.0
-
-DoubleArray = npt.NDArray[np.float64]
 
 
 def rate_of(time_s: DoubleArray) -> float | None:
@@ -199,7 +198,7 @@ def regular_times(n_frames: int, rate_hz: float) -> DoubleArray:
 def check_times(
     source: str | Path, times: npt.ArrayLike, *, claimed_hz: float | None = None
 ) -> DoubleArray:
-    """Return the times of frames in seconds, counted from the start of the recording.
+    """Validate time stamps; return the times in seconds from the start of the recording.
 
     A first frame within `FARTHEST_START_S` of 0, before or after, keeps its time, so that motion
     stays with its sound; any other start is a clock's, and is taken off.
@@ -237,5 +236,5 @@ def check_times(
 
 
 def start_of(first_s: float) -> float:
-    """Return when a recording starts whose first frame bears this time; a clock's counts as 0."""
+    """Return the start time of a recording by its first frame; the time of a clock counts as 0."""
     return first_s if abs(first_s) < FARTHEST_START_S else 0.0

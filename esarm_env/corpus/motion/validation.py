@@ -1,6 +1,6 @@
-"""Whether a motion file holds blendshape coefficients of the right size.
+"""Validation of motion: coefficients in [0, 1], and gaps where the tracker lost the face.
 
-Where a tracker lost the face for a moment: filled if short, refused if long.
+Short gaps are filled, long ones are refused.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ _SILENT = 1e-4
 PERCENT = 100.0
 _LEAST_PERCENT = 10.0  # some channel of speech reaches a tenth
 _TOLD_CHANNELS, _TOLD_FRAMES = 6, 4
+# Linear interpolation may bridge a vowel; over a syllable (0.2 to 0.3 s) it would erase speech.
+LONGEST_GAP_S = 0.25
+_TOLD = 5
 
 
 def check_values(track: MotionTrack, source: str | Path) -> tuple[list[str], FloatArray]:
-    """Return what was noticed, and the coefficients clipped to [0, 1].
+    """Validate coefficients; return notes, and the coefficients clipped to [0, 1].
 
     Args:
         track: Its gaps filled (`fill_gaps`).
@@ -70,7 +73,7 @@ def check_values(track: MotionTrack, source: str | Path) -> tuple[list[str], Flo
 
 
 def _is_percent(values: FloatArray) -> bool:
-    """Tell whether values are 0 to 100: most channels that move at all go far beyond 1."""
+    """Return whether values are percentages: most channels that move go far beyond 1."""
     peaks = values.max(axis=0)
     if not _LEAST_PERCENT <= peaks.max() <= (1 + TOLERANCE) * PERCENT:
         return False
@@ -81,7 +84,7 @@ def _is_percent(values: FloatArray) -> bool:
 
 
 def _where(marked: BoolArray) -> str:
-    """Return `jawOpen (frames 3-5, 9), ...` for marked values of shape (T, 52)."""
+    """Format marked values of shape (T, 52) as `jawOpen (frames 3-5, 9), ...`."""
     channels = np.flatnonzero(marked.any(axis=0))
     told = [
         f"{ARKIT_NAMES[channel]} ({_runs(np.flatnonzero(marked[:, channel]).tolist())})"
@@ -93,7 +96,7 @@ def _where(marked: BoolArray) -> str:
 
 
 def _runs(frames: list[int]) -> str:
-    """Return `frames 3-5, 9` for ascending frame numbers."""
+    """Format ascending frame numbers as `frames 3-5, 9`."""
     runs: list[list[int]] = []
     for frame in frames:
         if runs and frame == runs[-1][1] + 1:
@@ -105,11 +108,6 @@ def _runs(frames: list[int]) -> str:
     return f"frame{'s' if len(frames) > 1 else ''} {', '.join(told)}{more}"
 
 
-# A straight line is no worse than a guess for a vowel, and wrong for a syllable (0.2 to 0.3 s).
-LONGEST_GAP_S = 0.25
-_TOLD = 5
-
-
 def fill_gaps(
     track: MotionTrack,
     source: str | Path,
@@ -117,7 +115,7 @@ def fill_gaps(
     longest_s: float = LONGEST_GAP_S,
     rate_hz: float | None = None,
 ) -> MotionTrack:
-    """Return the track with lost frames filled: linearly, at the ends with the nearest frame.
+    """Fill lost frames by linear interpolation, at the ends by the nearest frame.
 
     Filled frames have quality 0 and finite values, which nothing else has.
 
@@ -138,7 +136,10 @@ def fill_gaps(
         return track
     if time_s is None:
         if rate_hz is None:
-            raise InputError(f"{source}: must tell its frame rate to fill lost frames, got none")
+            raise InputError(
+                f"{source}: states no frame rate, which filling lost frames needs; "
+                "add times or a rate to the file"
+            )
         time_s = regular_times(len(track.values), rate_hz)
     _check_gaps(source, time_s, lost, longest_s=longest_s)
     if not lost.any():
@@ -156,10 +157,10 @@ def fill_gaps(
 def _check_gaps(
     source: str | Path, time_s: DoubleArray, lost: BoolArray, *, longest_s: float
 ) -> None:
-    """Refuse a track without a face for longer than `longest_s`."""
+    """Raise an error if the face is lost for longer than `longest_s`."""
     if lost.all():
         raise InputError(f"{source}: must show a face, got none in {len(lost)} frames")
-    start_s = min(0.0, time_s[0])  # a face that comes late was lost before
+    start_s = min(0.0, time_s[0])  # a face that appears late was lost before
     seen_s = np.concatenate([[start_s], time_s[~lost], time_s[-1:]])
     gaps = np.flatnonzero(np.diff(seen_s) > longest_s)
     if len(gaps):

@@ -1,4 +1,10 @@
-"""How real a corpus looks, in figures: describe one, compare it with a captured one, print both."""
+"""Realism of a corpus: its statistics against those of a captured one.
+
+- `signals`: loudness, smoothing and turning points of curves.
+- `measures`: statistics of one utterance, poolable over any set of utterances.
+- `description`: statistics of a corpus, their range over takes and bootstrap errors.
+- `comparison`: a generated corpus against a captured one, with published human ranges.
+"""
 
 from esarm_env.corpus.realism.comparison import (
     Comparison,

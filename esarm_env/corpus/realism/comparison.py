@@ -1,8 +1,7 @@
-"""Human figures from the literature, for what a captured corpus did not measure.
+"""Comparison of a generated corpus with a captured one: which statistics lie in the real range.
 
-A made corpus beside a captured one: which of its figures lie in the range of real takes.
-
-Print a comparison: a table on the terminal, or Markdown.
+Ranges come from real takes, or from the literature for what the captured corpus did not measure.
+The result prints as a table on the terminal or as Markdown.
 """
 
 from __future__ import annotations
@@ -20,17 +19,22 @@ if TYPE_CHECKING:
 
     from esarm_env.core.types import Corpus
 
+TOLERANCE_ERRORS = 2.0
+FROM_TAKES = "takes"
+_COLUMNS = ("figure", "synthetic", "real", "range", "verdict")
+_COLOURS = {"inside": "green", "near": "yellow", "outside": "red", "n/a": "dim"}
+
 
 @dataclass(frozen=True)
 class Published:
-    """A range and who found it."""
+    """Published human range of a statistic, with its source."""
 
     low: float
     high: float
     source: str
 
 
-# No rate of brow raises and no size of gaze shifts stands here: we know of no figure that fits.
+# Rates of brow raises and sizes of gaze shifts are missing: we know of no published figure.
 PUBLISHED: Mapping[str, Published] = {
     "blinks: rate (1/min)": Published(
         10.5, 32.5, "95 % of adults in conversation: Doughty 2001, Optom Vis Sci 78:712"
@@ -44,13 +48,9 @@ PUBLISHED: Mapping[str, Published] = {
 }
 
 
-TOLERANCE_ERRORS = 2.0
-FROM_TAKES = "takes"
-
-
 @dataclass(frozen=True)
 class Row:
-    """One figure of both corpora.
+    """One statistic of both corpora with its verdict.
 
     Attributes:
         figure: Its name.
@@ -74,7 +74,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two corpora side by side.
+    """Comparison table of two corpora.
 
     Attributes:
         synthetic: Description of the corpus under test.
@@ -108,7 +108,7 @@ class Comparison:
 
 
 def compare(synthetic: Description, real: Description) -> Comparison:
-    """Set two descriptions side by side.
+    """Compare two descriptions.
 
     The range of a figure goes from the least to the greatest of the real corpus's groups and of all
     of them together. Where the real corpus did not measure a figure, the range is the published
@@ -154,16 +154,12 @@ def _verdict(value: float, low: float, high: float, *, tolerance: float) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return `value` as JSON can hold it."""
+    """Convert nan to None, for JSON."""
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-_COLUMNS = ("figure", "synthetic", "real", "range", "verdict")
-_COLOURS = {"inside": "green", "near": "yellow", "outside": "red", "n/a": "dim"}
-
-
 def comparison_markdown(comparison: Comparison) -> str:
-    """Return the comparison as Markdown: what was compared, one line per figure, the count."""
+    """Format the comparison as Markdown: corpora, one line per statistic, count of verdicts."""
     lines = [f"| {' | '.join(_COLUMNS)} |", "|---|--:|--:|--:|---|"]
     lines += [f"| {' | '.join(_cells(row))} |" for row in _shown(comparison)]
     notes = [f"- {note}" for note in _notes(comparison)]
@@ -202,7 +198,7 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
 
 
 def summary(comparison: Comparison) -> str:
-    """Return how many figures lie in their range, and what the verdicts mean."""
+    """Summarise how many statistics lie in range, and what the verdicts mean."""
     inside, near, outside = (comparison.count(v) for v in ("inside", "near", "outside"))
     return (
         f"{inside} of {inside + near + outside} figures inside the range, {near} near it "
@@ -224,7 +220,7 @@ def _told(description: Description) -> str:
 
 
 def _notes(comparison: Comparison) -> list[str]:
-    """Return where the ranges are from that the real takes do not give."""
+    """List the sources of published ranges."""
     return [
         f"{row.figure}: {row.source}"
         for row in _shown(comparison)
@@ -233,7 +229,7 @@ def _notes(comparison: Comparison) -> list[str]:
 
 
 def _shown(comparison: Comparison) -> Iterator[Row]:
-    """Yield the rows that say something: no channel that one side never measured."""
+    """Yield the rows of channels that both sides measured."""
     for row in comparison.rows:
         whole_corpus = row.figure.split(":")[0] not in ARKIT_NAMES
         if not math.isnan(row.synthetic) and (whole_corpus or not math.isnan(row.real)):

@@ -1,6 +1,6 @@
-"""How well the emotions of a corpus can be told apart from a still face, across speakers.
+"""Statistics of one corpus: pooled values, their range over takes, and bootstrap standard errors.
 
-One corpus in figures: their pooled values, their range over takes, and how sure they are.
+`separability` is the accuracy of a linear classifier of emotions from mean faces, across speakers.
 """
 
 from __future__ import annotations
@@ -38,10 +38,12 @@ if TYPE_CHECKING:
 _MOST_FOLDS = 6
 _RIDGE = 0.1  # of the mean variance; a channel that hardly moves must not be blown up
 _FEWEST_PER_CLASS = 4
+LONG_TAKE_S = 30.0  # a take of this length is a group of its own
+_N_RESAMPLES = 20
 
 
 def separability(faces: Curve, emotions: list[str], speakers: list[str]) -> tuple[float, float]:
-    """Return how often a linear classifier names the emotion of a speaker it has not seen.
+    """Return the accuracy of a linear emotion classifier on held-out speakers, and chance.
 
     Linear discriminant analysis with equal priors on the mean face of each utterance, its pooled
     covariance shrunk towards the diagonal; speakers are divided into up to six folds.
@@ -77,24 +79,20 @@ def separability(faces: Curve, emotions: list[str], speakers: list[str]) -> tupl
 
 
 def _classify(train: Curve, label: IntArray, test: Curve) -> IntArray:
-    """Return the class of the nearest mean, distances measured by the spread within classes."""
+    """Classify by linear discriminant analysis: nearest class mean in Mahalanobis distance."""
     classes = np.unique(label)
-    means = np.stack([train[label == k].mean(axis=0) for k in classes])  # (K, D)
+    means = np.stack([train[label == k].mean(axis=0) for k in classes])  # (n_classes, D)
     within = train - means[np.searchsorted(classes, label)]
     covariance = within.T @ within / len(train)
     covariance += np.eye(len(covariance)) * (_RIDGE * np.trace(covariance) / len(covariance) + 1e-9)
-    weights = np.linalg.solve(covariance, means.T)  # (D, K)
+    weights = np.linalg.solve(covariance, means.T)  # (D, n_classes)
     offset = 0.5 * (means.T * weights).sum(axis=0)
     return np.asarray(classes[(test @ weights - offset).argmax(axis=1)])
 
 
-LONG_TAKE_S = 30.0  # from here on a take says enough about itself to stand for itself
-_N_RESAMPLES = 20
-
-
 @dataclass(frozen=True)
 class Figure:
-    """One figure of a corpus; nan where it is undefined.
+    """One statistic of a corpus with range and standard error; nan where undefined.
 
     Attributes:
         value: Over all utterances that were looked at.
@@ -111,7 +109,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Description:
-    """A corpus in figures; see `describe`.
+    """Statistics of a corpus; see `describe`.
 
     Attributes:
         corpus: Its name.
@@ -133,7 +131,7 @@ class Description:
 def describe(
     corpus: Corpus, *, sample: int = 400, seed: int = 0, emotions: Sequence[str] | None = None
 ) -> Description:
-    """Measure a corpus.
+    """Compute the statistics of a corpus.
 
     Levels and speeds are those while speech is heard (short pauses included), so that a corpus
     with long silences is not a still one. Ranges go over takes, or over speakers where takes are
@@ -180,7 +178,7 @@ def describe(
 
 
 def group_names(records: Sequence[Record]) -> list[str]:
-    """Return the group of each record: its take if takes are long, else its speaker.
+    """Return the resampling group of each record: its take if long, else its speaker.
 
     Pieces of one take share their id up to the last `-`. Takes count as long if half of them last
     30 s or more; shorter ones would differ by what is said in them.
@@ -206,7 +204,7 @@ def _draw(pool: IntArray, n: int, rng: np.random.Generator) -> IntArray:
 def _ranges(
     measured: list[Measured], groups: list[str], rng: np.random.Generator
 ) -> tuple[dict[str, Figure], tuple[str, ...]]:
-    """Return the figures with their ranges over `groups`, and the groups' names."""
+    """Return the statistics with their ranges over `groups`, and the groups' names."""
     names = sorted(set(groups))
     pooled = figures_of(measured)
     values, errors = [], []
@@ -214,7 +212,7 @@ def _ranges(
         members = [m for m, group in zip(measured, groups, strict=True) if group == name]
         values.append(figures_of(members))
         errors.append(_resampled_error(members, rng))
-    # Groups around unlike means spread further together than any of them alone.
+    # The pooled value is part of the range: groups with unlike means vary more together than alone.
     low, high = _extremes(np.stack([pooled, *values]))
     error = _median(np.stack(errors))
     columns = zip(FIGURES, pooled, low, high, error, strict=True)
@@ -222,7 +220,7 @@ def _ranges(
 
 
 def _resampled_error(members: list[Measured], rng: np.random.Generator) -> Curve:
-    """Return the bootstrap standard error of each figure over utterances, shape (F,)."""
+    """Return the bootstrap standard error over utterances, shape (n_statistics,)."""
     rows = [
         figures_of([members[int(i)] for i in rng.integers(len(members), size=len(members))])
         for _ in range(_N_RESAMPLES)
@@ -231,7 +229,7 @@ def _resampled_error(members: list[Measured], rng: np.random.Generator) -> Curve
 
 
 def _extremes(values: Curve) -> tuple[Curve, Curve]:
-    """Return least and greatest of each column (G, F), nan left out."""
+    """Return least and greatest of each column (n_groups, n_statistics), nan left out."""
     known = ~np.isnan(values)
     low = np.where(known, values, np.inf).min(axis=0)
     high = np.where(known, values, -np.inf).max(axis=0)
@@ -240,14 +238,14 @@ def _extremes(values: Curve) -> tuple[Curve, Curve]:
 
 
 def _median(values: Curve) -> Curve:
-    """Return the median of each column (G, F), nan left out."""
+    """Return the median of each column (n_groups, n_statistics), nan left out."""
     return np.array(
         [np.median(v[~np.isnan(v)]) if (~np.isnan(v)).any() else np.nan for v in values.T]
     )
 
 
 def _hide_uncaptured(figures: dict[str, Figure], captured: BoolArray) -> None:
-    """Blank in place what rests on channels that the corpus never measured."""
+    """Set statistics of uncaptured channels to nan, in place."""
     for name, kept in zip(ARKIT_NAMES, captured, strict=True):
         if not kept:
             _blank(figures, (n for n in FIGURES if n.startswith(f"{name}:")))

@@ -1,6 +1,7 @@
-"""What one utterance contributes: sums and lists that add up over any set of utterances.
+"""Motion statistics: per-utterance measurements that pool over any set of utterances.
 
-From the measurements of some utterances to named figures, undefined ones as nan.
+`measure` gives the sums and lists of one utterance, `figures_of` pools them into the named
+statistics `FIGURES`; undefined ones are nan.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _GAZE_LEAST = 0.03
 
 @dataclass(frozen=True)
 class Measured:
-    """The measurements of one utterance.
+    """Poolable measurements of one utterance.
 
     Attributes:
         record: Of the utterance.
@@ -96,7 +97,7 @@ def _band_power(steps: Curve) -> Curve:
 
 
 def _closures(motion: FloatArray) -> Curve:
-    """Return for each minimum of the lips' opening how far it closes them, shape (n,).
+    """Return the depth of each lip closure, shape (n,): one per minimum of the opening.
 
     Opening is `jawOpen - mouthClose` (with ARKit the lips meet where the two are equal). A minimum
     counts if the opening turns by 0.05 on both sides; 1 means shut, 0 as open as the lower of the
@@ -112,7 +113,7 @@ def _closures(motion: FloatArray) -> Curve:
 
 
 def _blinks(motion: FloatArray) -> tuple[int, Curve]:
-    """Return how often the lids fall, and how long whole blinks are over half closed, seconds."""
+    """Return the number of blinks, and the durations of complete ones in seconds."""
     lids = motion[:, [index_of("eyeBlinkLeft"), index_of("eyeBlinkRight")]].mean(axis=1)
     closed = runs(lids > _LID_CLOSED)
     fallen = closed[closed[:, 0] > 0]
@@ -121,7 +122,7 @@ def _blinks(motion: FloatArray) -> tuple[int, Curve]:
 
 
 def _brow_raises(motion: FloatArray) -> int:
-    """Return how often the brows (inner, and mean of the outer ones) rise by 0.06 or more."""
+    """Count brow raises (inner, and mean of the outer ones) of 0.06 or more."""
     outer = motion[:, [index_of("browOuterUpLeft"), index_of("browOuterUpRight")]].mean(axis=1)
     height = (0.5 * (motion[:, index_of("browInnerUp")] + outer)).astype(np.float64)
     _, is_minimum = turning_points(height, least=_BROW_TURN)
@@ -129,7 +130,7 @@ def _brow_raises(motion: FloatArray) -> int:
 
 
 def _gaze_shifts(motion: FloatArray) -> Curve:
-    """Return the size of each quick shift of gaze, shape (k,), in coefficients."""
+    """Return the size of each saccade, shape (k,), in coefficients."""
     look = {
         name: motion[:, index_of(f"eyeLook{name}")].astype(np.float64)
         for name in ("OutLeft", "InLeft", "OutRight", "InRight", "UpLeft", "UpRight")
@@ -165,7 +166,7 @@ CORPUS_FIGURES = (
     "gaze shifts: rate (1/min)",
     "gaze shifts: size",
 )
-# What a figure of the whole corpus is measured on; without it the figure is undefined.
+# Channels that a corpus statistic needs; without them it is undefined.
 CORPUS_CHANNELS: dict[str, tuple[str, ...]] = {
     "loudness": ("jawOpen",),
     "closures": ("jawOpen",),
@@ -181,7 +182,7 @@ _LAGS = range(-6, 7)
 
 
 def figures_of(measured: Sequence[Measured]) -> Curve:
-    """Return the figures named in `FIGURES`, shape (F,), of at least one utterance, pooled."""
+    """Pool measurements to the statistics named in `FIGURES`, shape (n_statistics,)."""
     return np.concatenate([_corpus_figures(measured), _channel_figures(measured).T.reshape(-1)])
 
 
@@ -240,7 +241,7 @@ def _loudness_to_jaw(measured: Sequence[Measured]) -> tuple[float, float]:
 
 
 def _shifted(first: Curve, second: Curve, lag: int) -> tuple[Curve, Curve]:
-    """Return `first` at t beside `second` at t + `lag`, wherever both are known."""
+    """Return the overlapping parts of `first` at t and `second` at t + `lag`."""
     n = max(0, len(first) - abs(lag))
     return first[max(0, -lag) :][:n], second[max(0, lag) :][:n]
 

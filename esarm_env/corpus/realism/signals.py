@@ -1,4 +1,4 @@
-"""Small tools on curves at 30 fps: loudness, smoothing, turning points."""
+"""Signal functions for curves at 30 fps: loudness, smoothing, turning points."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def smooth(values: Curve) -> Curve:
 
 
 def speech_frames(loudness: Curve) -> BoolArray:
-    """Return which frames belong to speech, shape (T,): loud ones and short pauses between."""
+    """Return the speech mask, shape (T,): loud frames and short pauses between them."""
     loud = loudness > np.percentile(loudness, 95) - _SPEECH_DB
     reach = round(_SPEECH_REACH_S * FRAME_RATE_HZ)
     near = np.convolve(loud, np.ones(2 * reach + 1))[reach : reach + len(loud)]
@@ -49,7 +49,7 @@ def speech_frames(loudness: Curve) -> BoolArray:
 
 
 def turning_points(values: Curve, *, least: float) -> tuple[IntArray, BoolArray]:
-    """Return where `values` turns for at least `least`: maxima and minima, one after the other.
+    """Return alternating maxima and minima of `values` that differ by at least `least`.
 
     Args:
         values: Shape (T,).

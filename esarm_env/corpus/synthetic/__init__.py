@@ -1,4 +1,12 @@
-"""A corpus that needs no download: speech by espeak-ng, faces by an articulatory rule model."""
+"""Synthetic corpus without a download: speech by espeak-ng, faces by an articulatory rule model.
+
+- `corpus`: `open_synthetic` and the parallel generator; `worker`: the process that makes a shard.
+- `design`: speakers x sentences x emotions and their splits; `sentences`: the text.
+- `espeak`: text-to-speech with phoneme times.
+- `speakers`: voice and style of each speaker.
+- `motion`: the rule model: `mouth` (visemes), `upper_face` (emotion, blinks, gaze), `curves`.
+- `rules`: its tables of numbers.
+"""
 
 from esarm_env.corpus.synthetic.corpus import SyntheticCorpus, open_synthetic
 from esarm_env.corpus.synthetic.design import SyntheticDesign, synthetic_design

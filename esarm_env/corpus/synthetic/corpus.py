@@ -1,6 +1,6 @@
-"""Make a corpus folder: worker processes write shards, this side joins them and counts along.
+"""`SyntheticCorpus`: generated once by worker processes, then read from memory-mapped files.
 
-The synthetic corpus as a `Corpus`: made once, then read from memory-mapped files.
+Workers write shards; this side joins them and counts along.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _run_workers(design: SyntheticDesign, shards: list[Path], *, progress: bool)
 
 
 def _count_along(read_end: int, design: SyntheticDesign, *, show: bool) -> None:
-    """Advance a bar by one for every byte, until the last worker closes its end of the pipe."""
+    """Advance a progress bar by one per byte, until the last worker closes the pipe."""
     with open_progress(show=show) as bar:
         task = bar.add_task(f"Making {design.name}", total=design.size)
         while finished := os.read(read_end, 4096):
@@ -230,7 +230,7 @@ def open_synthetic(
     n_workers: int | None = None,
     progress: bool = True,
 ) -> SyntheticCorpus:
-    """Open a synthetic corpus, made on first use and kept in `cache_dir`.
+    """Open a synthetic corpus, generated on first use and kept in `cache_dir`.
 
     Args:
         name: `synthetic-mead` or `synthetic-ravdess`.
@@ -255,6 +255,6 @@ def open_synthetic(
 
 
 def _key(design: SyntheticDesign) -> str:
-    """Hash all that decides what the corpus holds."""
+    """Return the cache key: a hash of all that decides the corpus's content."""
     parts = [asdict(design), RULES_VERSION, espeak_version()]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

@@ -1,6 +1,4 @@
-"""Two shapes that all curves are made of: a Gaussian's smoothness and half a cosine.
-
-What can be heard: loudness and pitch of the finished audio at the frames of the motion.
+"""Curve primitives of the rule model: Gaussian smoothing, cosine easing, prosody of the audio.
 
 The face follows the samples themselves, not espeak's settings, so that whatever moves with
 prosody can be predicted from the audio.
@@ -14,6 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, BoolArray, FloatArray, n_frames_of
+
+_WINDOW = 1024  # 64 ms: three periods of a 50 Hz voice
+_LOWEST_HZ, _HIGHEST_HZ = 60.0, 420.0
+_VOICED_ABOVE = 0.5  # of the autocorrelation at lag 0
+_SPEECH_RANGE_DB = 30.0
 
 
 def smooth(values: FloatArray, sigma: float) -> FloatArray:
@@ -29,19 +32,13 @@ def smooth(values: FloatArray, sigma: float) -> FloatArray:
 
 
 def ease(phase: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Go from 0 to 1 over `phase` 0..1 like half a cosine."""
+    """Cosine easing from 0 to 1 over `phase` 0..1."""
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(phase, 0, 1)))
-
-
-_WINDOW = 1024  # 64 ms: three periods of a 50 Hz voice
-_LOWEST_HZ, _HIGHEST_HZ = 60.0, 420.0
-_VOICED_ABOVE = 0.5  # of the autocorrelation at lag 0
-_SPEECH_RANGE_DB = 30.0
 
 
 @dataclass(frozen=True)
 class Prosody:
-    """Per frame, each of shape (T,).
+    """Loudness and pitch accent per frame, each of shape (T,).
 
     Attributes:
         loudness: 0 in silence, 1 at the utterance's loud parts.
@@ -53,7 +50,7 @@ class Prosody:
 
 
 def measure_prosody(audio: FloatArray) -> Prosody:
-    """Measure `audio`, shape (n_samples,), 16 kHz."""
+    """Measure loudness and pitch of `audio`, shape (n_samples,), 16 kHz."""
     n_frames = n_frames_of(len(audio))
     centres = np.round(np.arange(n_frames) * SAMPLE_RATE_HZ / FRAME_RATE_HZ).astype(np.int64)
     padded = np.pad(audio.astype(np.float64), (_WINDOW // 2, _WINDOW))

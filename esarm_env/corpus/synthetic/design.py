@@ -1,9 +1,8 @@
-"""What a synthetic corpus is made of: speakers x sentences x emotions, divided into splits.
+"""Design of a synthetic corpus: speakers x sentences x emotions, splits, list of utterances.
 
 `synthetic-mead` mirrors MEAD (parallel sentences, 7 emotions at 3 intensities and neutral),
-`synthetic-ravdess` mirrors RAVDESS (2 sentences, 8 emotions, 24 speakers, 2 repetitions).
-
-Which utterances of a design a corpus of its size holds: a balanced choice from the full grid.
+`synthetic-ravdess` mirrors RAVDESS (2 sentences, 8 emotions, 24 speakers, 2 repetitions). A corpus
+smaller than the full grid is a balanced choice from it.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ SMALLEST_SIZE = 8
 
 @dataclass(frozen=True)
 class SyntheticDesign:
-    """The plan of a corpus; everything in it depends on these values alone.
+    """Configuration that fully determines a synthetic corpus.
 
     Train holds training speakers saying training sentences. Validation and test hold sentences
     that train never has; test says one half of its own with training speakers and the other with
@@ -84,7 +83,7 @@ class SyntheticDesign:
         return sum(block.n_groups for block in self.blocks()) * self.n_ways
 
     def blocks(self) -> tuple[Block, ...]:
-        """Return the rectangles of speakers x sentences that make up the splits."""
+        """Return the blocks of speakers x sentences that make up the splits."""
         speakers = _cut(self.n_speakers, self.n_train_speakers, self.n_validation_speakers)
         sentences = _cut(self.n_sentences, self.n_train_sentences, self.n_validation_sentences)
         if not self.split_sentences:
@@ -104,7 +103,7 @@ class SyntheticDesign:
 
 @dataclass(frozen=True)
 class Block:
-    """Part of a split: every one of `speakers` may say every one of `sentences`."""
+    """Block of a split: the grid of `speakers` x `sentences`."""
 
     split: str
     speakers: range
@@ -186,7 +185,7 @@ _DESIGNS = {
 
 @dataclass(frozen=True)
 class PlannedUtterance:
-    """One line of the plan; `speaker` and `sentence` are indices into the design."""
+    """One planned utterance; `speaker` and `sentence` are indices into the design."""
 
     split: str
     speaker: int
@@ -250,7 +249,7 @@ def _fill(
 
 
 def _ways(design: SyntheticDesign, offset: int, turn: int) -> Iterator[tuple[str, int, int]]:
-    """Yield (emotion, intensity, repetition): each emotion once, then each again stronger.
+    """Yield (emotion, intensity, repetition), cycling through emotions before intensities.
 
     `offset` rotates the emotions, `turn` and the emotion's place the intensity that comes first.
     """
@@ -267,7 +266,7 @@ def _ways(design: SyntheticDesign, offset: int, turn: int) -> Iterator[tuple[str
 
 
 def _quotas(design: SyntheticDesign, blocks: tuple[Block, ...]) -> list[int]:
-    """Share `design.size` out; what does not fit into a block goes to the emptiest other one."""
+    """Distribute `design.size` over blocks; overflow goes to the emptiest other block."""
     room = [block.n_groups * design.n_ways for block in blocks]
     quotas = [
         min(max(1, round(block.share * design.size)), limit)

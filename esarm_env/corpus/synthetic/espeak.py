@@ -1,4 +1,4 @@
-"""Speech for the synthetic corpus: text in, 16 kHz samples and phoneme times out (espeak-ng).
+"""Text-to-speech by espeak-ng: text in, 16 kHz samples and phoneme times out.
 
 A thin ctypes binding. The library is GPL, optional, and loaded only inside `Espeak`, which the
 worker processes alone create.
@@ -33,7 +33,7 @@ _CHARS_UTF8 = 1
 
 @dataclass(frozen=True)
 class VoiceSettings:
-    """How espeak-ng is to speak.
+    """Voice settings of espeak-ng.
 
     Attributes:
         voice: Language and variant, such as `en-us+f2`.
@@ -113,7 +113,7 @@ def espeak_version() -> str:
 
 
 def synthesise(text: str, settings: VoiceSettings) -> tuple[FloatArray, list[Phoneme]]:
-    """Speak `text`; the result depends on the arguments alone.
+    """Synthesise `text`; the result depends on the arguments alone.
 
     Args:
         text: English.
@@ -191,7 +191,7 @@ def _collect(
 
 
 def _phonemes(marks: list[tuple[str, int]], n_samples: int) -> list[Phoneme]:
-    """Turn start marks into intervals; each phoneme lasts until the next one starts."""
+    """Convert start marks to intervals; each phoneme lasts until the next one starts."""
     ends = [start for _, start in marks[1:]] + [n_samples]
     return [
         Phoneme(ipa, start / ESPEAK_RATE_HZ, end / ESPEAK_RATE_HZ)

@@ -1,4 +1,4 @@
-"""From sounds, prosody, emotion and speaker to 52 curves: the whole rule model in one place."""
+"""`face_motion`: the rule model, from phonemes, prosody, emotion and speaker to 52 curves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def face_motion(
     style: SpeakerStyle,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Move the face of one utterance.
+    """Generate the face motion of one utterance.
 
     Args:
         audio: Shape (n_samples,), 16 kHz; its loudness and pitch drive jaw and brows.
@@ -54,7 +54,7 @@ def face_motion(
     emotional = upper_face.emotional_face(
         emotion, strength, prosody=prosody, speech_s=speech_s, style=style
     )
-    motion = speech + _yield_to(speech, emotional)
+    motion = speech + _attenuate_lips(speech, emotional)
     motion += upper_face.prosodic_face(prosody, style, rng) + upper_face.resting_face(style)
     motion = _with_noise(motion * upper_face.asymmetry_gain(style), rng)
     motion += style.lip_gain * mouth.contact_face(phonemes, n_frames)
@@ -68,7 +68,7 @@ def face_motion(
 def _speech(
     phonemes: Sequence[Phoneme], prosody: Prosody, *, effort: float, style: SpeakerStyle
 ) -> FloatArray:
-    """Return the speaking mouth as this speaker moves it, as wide as the voice is loud (T, 52)."""
+    """Return the speech motion (T, 52), scaled by the speaker's style and the loudness."""
     loudness = prosody.loudness
     speech = mouth.speaking_mouth(mouth.segments_of(phonemes), len(loudness), effort=effort)
     speech *= style.lip_gain
@@ -81,8 +81,8 @@ def _speech(
     return speech
 
 
-def _yield_to(speech: FloatArray, emotional: FloatArray) -> FloatArray:
-    """Return `emotional` with its lips giving way where sounds need them (rounding)."""
+def _attenuate_lips(speech: FloatArray, emotional: FloatArray) -> FloatArray:
+    """Attenuate the lip channels of `emotional` where sounds need the lips (rounding)."""
     rounding = speech[:, index_of("mouthPucker")] + speech[:, index_of("mouthFunnel")]
     room = 1 - 0.6 * np.clip(rounding, 0, 1)
     corners = [i for i, name in enumerate(ARKIT_NAMES) if name.startswith(("mouthS", "mouthD"))]
@@ -91,7 +91,7 @@ def _yield_to(speech: FloatArray, emotional: FloatArray) -> FloatArray:
 
 
 def _with_noise(motion: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Add what nobody can predict, in proportion to the channel: slow drift, and jitter."""
+    """Add noise in proportion to each channel: slow drift and jitter."""
     sigma = rules.NOISE_TIME_S * FRAME_RATE_HZ
     n_frames = len(motion)
     white = rng.standard_normal((n_frames + _NOISE_MARGIN, N_CHANNELS)).astype(np.float32)
@@ -107,7 +107,7 @@ def _with_noise(motion: FloatArray, rng: np.random.Generator) -> FloatArray:
 
 
 def _below_one(motion: FloatArray) -> FloatArray:
-    """Bend values above about 0.7 so that they approach 1; a hard limit would leave corners."""
+    """Soft-clip values above about 0.7 towards 1; a hard limit would leave corners."""
     above = np.maximum(motion, 0)
     return np.asarray(above / (1 + above**4) ** 0.25, dtype=np.float32)
 

@@ -1,10 +1,9 @@
-"""The speaking mouth: visemes blended by dominance; `contact` shuts the lips.
+"""Speech motion of the mouth: visemes blended by dominance functions, and lip contacts.
 
 Coarticulation after Cohen and Massaro 1993 ("Modeling coarticulation in synthetic visual
 speech"): every sound pulls each channel to its own target, with a dominance that falls off with
-the distance in time, and the channel is their weighted mean.
-
-Lips that touch: shut for p, b and m, the lower one at the teeth for f and v.
+the distance in time, and the channel is their weighted mean. Contacts then close the lips for p, b
+and m, and lay the lower one at the teeth for f and v.
 """
 
 from __future__ import annotations
@@ -32,6 +31,10 @@ _JAW = index_of("jawOpen")
 SLOW_LIPS = [index_of(name) for name in ARKIT_NAMES if name.startswith(rules.SLOW_LIPS)]
 _CLASS_OF = {sound: name for name, sounds in rules.SOUNDS.items() for sound in sounds}
 _CLASSES = list(rules.VISEMES)
+_VOWELS = frozenset("".join(rules.SOUNDS[name] for name in rules.VOWEL_CLASSES))
+# Channels that are 0 while the lips are closed.
+_OPENINGS = [index_of(n) for n in ARKIT_NAMES if n.startswith(("mouthUpperUp", "mouthLowerDown"))]
+_OPENINGS += [index_of("mouthFunnel"), index_of("tongueOut")]
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def segments_of(phonemes: Sequence[Phoneme]) -> Segments:
 
 
 def speaking_mouth(segments: Segments, n_frames: int, *, effort: float) -> FloatArray:
-    """Blend the visemes into motion, lips not yet touching.
+    """Blend visemes into motion (T, 52), before lip contacts.
 
     Args:
         segments: The sounds, times from the first frame.
@@ -116,15 +119,9 @@ def _viseme_tables() -> tuple[npt.NDArray[np.float64], ...]:
     return poses, jaw, lips
 
 
-_VOWELS = frozenset("".join(rules.SOUNDS[name] for name in rules.VOWEL_CLASSES))
-# What closed lips leave no room for.
-_OPENINGS = [index_of(n) for n in ARKIT_NAMES if n.startswith(("mouthUpperUp", "mouthLowerDown"))]
-_OPENINGS += [index_of("mouthFunnel"), index_of("tongueOut")]
-
-
 @dataclass(frozen=True)
-class Touch:
-    """One contact of an utterance: its rule, its times, and the share of its look."""
+class LipContact:
+    """Lip contact of an utterance: its rule, its interval and its gain."""
 
     contact: rules.Contact
     begin_s: float
@@ -132,8 +129,8 @@ class Touch:
     gain: float
 
 
-def touches(phonemes: Sequence[Phoneme]) -> Iterator[Touch]:
-    """Yield the contacts of an utterance; a short one is widened to both sides."""
+def lip_contacts(phonemes: Sequence[Phoneme]) -> Iterator[LipContact]:
+    """Yield the lip contacts of an utterance; short ones are widened to both sides."""
     for index, phoneme in enumerate(phonemes):
         contact = rules.CONTACTS.get(phoneme.ipa.strip(STRESS_MARKS)[:1])
         if contact is None:
@@ -142,7 +139,7 @@ def touches(phonemes: Sequence[Phoneme]) -> Iterator[Touch]:
         end_s = (phoneme.end_s if contact.from_end else phoneme.start_s) + contact.end_s
         missing_s = max(0.0, rules.CONTACT_SHORTEST_S - (end_s - begin_s))
         gain = 1.0 if _stress_follows(phonemes[index + 1 :]) else contact.unstressed
-        yield Touch(contact, begin_s - missing_s / 2, end_s + missing_s / 2, gain)
+        yield LipContact(contact, begin_s - missing_s / 2, end_s + missing_s / 2, gain)
 
 
 def _stress_follows(phonemes: Sequence[Phoneme]) -> bool:
@@ -154,9 +151,9 @@ def _stress_follows(phonemes: Sequence[Phoneme]) -> bool:
 
 
 def lip_closure(phonemes: Sequence[Phoneme], n_frames: int) -> FloatArray:
-    """Return how far the lips are shut, shape (T,): 1 throughout each p, b and m."""
+    """Return the lip closure, shape (T,): 1 throughout each p, b and m."""
     closure = np.zeros(n_frames)
-    for touch in touches(phonemes):
+    for touch in lip_contacts(phonemes):
         if touch.contact.shuts:
             curve = _plateau(n_frames, touch.begin_s, touch.end_s, rules.CLOSURE_RAMP_S)
             closure = np.maximum(closure, curve)
@@ -166,7 +163,7 @@ def lip_closure(phonemes: Sequence[Phoneme], n_frames: int) -> FloatArray:
 def contact_face(phonemes: Sequence[Phoneme], n_frames: int) -> FloatArray:
     """Return lips pressed and rolled while they touch, shape (T, 52)."""
     motion = np.zeros((n_frames, N_CHANNELS))
-    for touch in touches(phonemes):
+    for touch in lip_contacts(phonemes):
         # Strongest in the middle half only: lips meet before they press.
         quarter_s = 0.25 * (touch.end_s - touch.begin_s)
         inner = (touch.begin_s + quarter_s, touch.end_s - quarter_s)
@@ -178,7 +175,7 @@ def contact_face(phonemes: Sequence[Phoneme], n_frames: int) -> FloatArray:
 
 
 def shut_lips(motion: FloatArray, closure: FloatArray) -> None:
-    """Close the mouth in place where `closure` says so.
+    """Apply lip closure to motion, in place.
 
     The jaw itself rises most of the way, and `mouthClose` brings the lips together over what is
     left: with ARKit they meet where it equals `jawOpen`.
@@ -190,7 +187,7 @@ def shut_lips(motion: FloatArray, closure: FloatArray) -> None:
 
 
 def _plateau(n_frames: int, begin_s: float, end_s: float, ramp_s: float) -> npt.NDArray[np.float64]:
-    """Return 1 from `begin_s` to `end_s`, half a cosine down to 0 on either side, shape (T,)."""
+    """Return a raised-cosine window, shape (T,): 1 from `begin_s` to `end_s`, eased to 0."""
     time_s = np.arange(n_frames) / FRAME_RATE_HZ
     outside_s = np.maximum(np.maximum(begin_s - time_s, time_s - end_s), 0)
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(1 - outside_s / ramp_s, 0, 1)))

@@ -1,4 +1,4 @@
-"""What the synthetic speakers say: short, phonetically varied, rich in visible lip shapes."""
+"""Sentences of the synthetic speakers: short, phonetically varied, rich in visible lip shapes."""
 
 RAVDESS_SENTENCES = (
     "Kids are talking by the door.",

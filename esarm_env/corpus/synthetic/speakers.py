@@ -1,4 +1,4 @@
-"""Who speaks: the voice and the habits of the face of each synthetic speaker."""
+"""Synthetic speakers: voice and facial style of each, drawn from the rules' ranges."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class SpeakerStyle:
-    """One speaker; ranges and units are those of `rules`.
+    """Style of one speaker; ranges and units are those of `rules`.
 
     Attributes:
         voice: espeak-ng voice and variant.
@@ -57,7 +57,7 @@ class SpeakerStyle:
 
 
 def generator_of(seed: int, *keys: str | int) -> np.random.Generator:
-    """Return a generator that depends on `seed` and all `keys`, and on nothing else."""
+    """Return a random generator seeded by `seed` and all `keys`."""
     words = [zlib.crc32(str(key).encode()) for key in keys]
     return np.random.default_rng([seed, *words])
 

@@ -1,6 +1,6 @@
-"""The face that feels: emotion, and brows that mark accents; neither the sounds nor the eyes.
+"""Emotion and upper face: action units over time, brows on accents, blinks and gaze.
 
-Lids that blink and eyes that wander: what follows from neither sound nor feeling.
+Blinks and gaze follow from neither the sounds nor the emotion.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def prosodic_face(prosody: Prosody, style: SpeakerStyle, rng: np.random.Generato
 
 
 def resting_face(style: SpeakerStyle) -> FloatArray:
-    """Return the face the speaker falls back to, shape (52,)."""
+    """Return the speaker's neutral pose, shape (52,)."""
     rest = np.zeros(N_CHANNELS, np.float32)
     for name, value in zip(rules.SPEAKER_NEUTRAL, style.neutral, strict=True):
         rest[channels_of(name)] = value
@@ -86,7 +86,7 @@ def resting_face(style: SpeakerStyle) -> FloatArray:
 
 
 def asymmetry_gain(style: SpeakerStyle) -> FloatArray:
-    """Return a factor for each channel, shape (52,): one side stronger, the other weaker."""
+    """Return the left-right asymmetry gain of each channel, shape (52,)."""
     gain = np.ones(N_CHANNELS, np.float32)
     for name in ARKIT_NAMES:
         if name.endswith(_SIDES) and not name.startswith("eyeLook"):
@@ -98,7 +98,7 @@ def asymmetry_gain(style: SpeakerStyle) -> FloatArray:
 def _as_performed(
     accent: npt.NDArray[np.float64], rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
-    """Vary each accent (a stretch above 0) by itself, and miss a few."""
+    """Scale each accent (a stretch above 0) at random, and drop a few."""
     edges = np.diff(np.concatenate([[False], accent > 0]).astype(np.int8)) > 0
     number = np.cumsum(edges)  # of the accent a frame belongs to, counted from 1
     gain = rng.uniform(*rules.ACCENT_GAIN, number[-1] + 1)
@@ -121,7 +121,7 @@ def _lone_raises(n_frames: int, rng: np.random.Generator) -> npt.NDArray[np.floa
 
 
 def _without_declination(prosody: Prosody) -> npt.NDArray[np.float64]:
-    """Return the pitch above its own falling line, or only the first accent would raise a brow."""
+    """Remove the pitch's linear declination, or only the first accent would raise a brow."""
     where = np.arange(len(prosody.accent), dtype=np.float64)
     if len(where) < 2:
         return np.zeros(len(where))
@@ -158,7 +158,7 @@ def blinks(
 
 
 def close_lids(motion: FloatArray, lids: FloatArray) -> None:
-    """Blink in place: closing lids override wide and squinting eyes."""
+    """Apply blinks in place: closing lids override wide and squinting eyes."""
     for name in ("eyeBlinkLeft", "eyeBlinkRight"):
         motion[:, index_of(name)] += lids
     for name in ("eyeWideLeft", "eyeWideRight", "eyeSquintLeft", "eyeSquintRight"):
@@ -166,7 +166,7 @@ def close_lids(motion: FloatArray, lids: FloatArray) -> None:
 
 
 def gaze(n_frames: int, rng: np.random.Generator) -> FloatArray:
-    """Return looks at the listener and away, joined by saccades, as `eyeLook` channels (T, 52)."""
+    """Return gaze at the listener and away, joined by saccades, as `eyeLook` channels (T, 52)."""
     starts_s, targets = _fixations(n_frames / FRAME_RATE_HZ, rng)
     time_s = np.arange(n_frames) / FRAME_RATE_HZ
     steps = ease((time_s[:, None] - starts_s[1:]) / rules.GAZE_SACCADE_S)  # (T, fixations - 1)
@@ -188,7 +188,7 @@ def gaze(n_frames: int, rng: np.random.Generator) -> FloatArray:
 def _fixations(
     duration_s: float, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return when each fixation starts, (n,), and where it looks, (n, 2): to the left, up."""
+    """Draw gaze fixations: start times (n,) and directions (n, 2), to the left and up."""
     at_listener_s, away_s = rules.GAZE_AT_LISTENER_S, rules.GAZE_AWAY_S
     starts_s: list[float] = []
     targets: list[npt.NDArray[np.float64]] = []

@@ -1,9 +1,8 @@
-"""One line of the plan becomes one utterance: voice, audio, motion.
+"""Worker process that makes one shard of a synthetic corpus, and the generator of one utterance.
 
-A worker process: makes one shard of a corpus, one byte on its output per finished utterance.
-
-Started as `python -m`, not by `multiprocessing`: that would run the caller's script a second time
-wherever it has no `if __name__ == "__main__"`. It also keeps espeak-ng out of the caller.
+It writes one byte to its output per finished utterance. Started as `python -m`, not by
+`multiprocessing`: that would run the caller's script a second time wherever it has no
+`if __name__ == "__main__"`. It also keeps espeak-ng out of the caller.
 """
 
 from __future__ import annotations
@@ -29,12 +28,15 @@ from esarm_env.corpus.synthetic.speakers import SpeakerStyle, generator_of, spea
 
 _PEAK = 0.95
 _QUIET = 0.02  # of the peak: below it a sample counts as silence when levels are measured
+AUDIO_FILE, MOTION_FILE, LENGTHS_FILE = "audio.int16", "motion.float16", "lengths.json"
+AUDIO_TYPE, MOTION_TYPE = np.dtype("<i2"), np.dtype("<f2")
+AUDIO_SCALE = 32_767
 
 
 def make_utterance(
     design: SyntheticDesign, planned: PlannedUtterance
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the audio (n_samples,) and the motion (T, 52) of one line of the plan.
+    """Generate the audio (n_samples,) and the motion (T, 52) of one planned utterance.
 
     They depend on the design's seed and the line alone, not on its place, the corpus's size or
     what was made before.
@@ -49,7 +51,7 @@ def make_utterance(
     speech, phonemes = synthesise(text, settings)
     speech = _tilted(speech, change.tilt * heard)
     level_db = style.level_db + change.level_db * heard + rng.uniform(-0.7, 0.7)
-    audio, phonemes = _staged(_at_level(speech, level_db), phonemes, rng)
+    audio, phonemes = _with_room_noise(_at_level(speech, level_db), phonemes, rng)
     motion = face_motion(
         audio,
         phonemes,
@@ -62,7 +64,7 @@ def make_utterance(
 
 
 def _strengths(emotion: str, intensity: int, rng: np.random.Generator) -> tuple[float, float]:
-    """Draw how strongly the emotion is heard and seen; mostly alike, 1 for full intensity."""
+    """Draw the emotion's strength in voice and face; correlated, 1 for full intensity."""
     spreads = (rules.STRENGTH_SPREAD, rules.STRENGTH_UNHEARD_SPREAD)
     shared, unheard = np.exp(rng.normal(0, spreads))
     full = 0.0 if emotion == "neutral" else rules.INTENSITY_GAIN[intensity]
@@ -91,7 +93,7 @@ def voice_settings(
 
 
 def _tilted(audio: FloatArray, tilt: float) -> FloatArray:
-    """Brighten (above 0) or darken (below 0) by a first-order filter, -1..1."""
+    """Tilt the spectrum by a first-order filter, -1 (darker) to 1 (brighter)."""
     previous = np.concatenate([audio[:1], audio[:-1]])
     return np.asarray(audio - 0.7 * tilt * previous, dtype=np.float32)
 
@@ -105,10 +107,10 @@ def _at_level(audio: FloatArray, level_db: float) -> FloatArray:
     return np.asarray(audio * (gain * min(1.0, _PEAK / loudest)), dtype=np.float32)
 
 
-def _staged(
+def _with_room_noise(
     audio: FloatArray, phonemes: list[Phoneme], rng: np.random.Generator
 ) -> tuple[FloatArray, list[Phoneme]]:
-    """Put silence around the speech and a quiet room under it; shift the times with it."""
+    """Pad the speech with silence, add room noise, and shift the phoneme times."""
     n_before = int(rng.uniform(*rules.SILENCE_BEFORE_S) * SAMPLE_RATE_HZ)
     n_after = int(rng.uniform(*rules.SILENCE_AFTER_S) * SAMPLE_RATE_HZ)
     audio = np.pad(audio, (n_before, n_after))
@@ -124,18 +126,13 @@ def _staged(
     return np.clip(audio + room, -1, 1).astype(np.float32), shifted
 
 
-AUDIO_FILE, MOTION_FILE, LENGTHS_FILE = "audio.int16", "motion.float16", "lengths.json"
-AUDIO_TYPE, MOTION_TYPE = np.dtype("<i2"), np.dtype("<f2")
-AUDIO_SCALE = 32_767
-
-
 def shard_range(n_utterances: int, *, shard: int, n_shards: int) -> range:
     """Return the lines of the plan that shard number `shard` makes, in order."""
     return range(n_utterances * shard // n_shards, n_utterances * (shard + 1) // n_shards)
 
 
 def main(arguments: list[str]) -> None:
-    """Make a shard: name, size, seed, shard, n_shards, folder."""
+    """Make a shard; arguments are name, size, seed, shard, n_shards, folder."""
     name, size, seed, shard, n_shards = arguments[0], *map(int, arguments[1:5])
     folder = Path(arguments[5])
     design = synthetic_design(name, size=size, seed=seed)

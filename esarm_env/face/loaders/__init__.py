@@ -1,12 +1,12 @@
-"""Other heads as ours: FLAME, ICT-FaceKit, glTF.
+"""Loaders of other heads (FLAME, ICT-FaceKit, glTF) as our `Head`.
 
 - `opening`: `open_head` by name or path.
-- `gltf` (`gltf_arrays`, `gltf_scene`), `ict`, `flame` (`flame_model`, `flame_map`): the kinds.
-- `shape_names`, `targets`: targets named like ARKit's become our 52 fields, then a head.
-- `alignment` (`landmarks`, `similarity`, `surfaces`): our own head laid on another, which gives it
-  our regions, and FLAME our fields.
-- `array_files`, `plain_pickle`, `regions`: files of the user's, read without running them.
-- `messages`: other libraries' errors in messages of ours.
+- `flame`: FLAME with a map fitted from ARKit coefficients to its expression and jaw.
+- `ict`: ICT-FaceKit; `gltf`: any file with ARKit morph targets (`gltf_arrays` reads its accessors).
+- `targets`: morph targets matched by name to our 52 fields, regions, and checks of the result.
+- `alignment`: registration of our head to another mesh, to carry regions and fields over.
+- `surfaces`: normals, areas, skin and landmarks of a mesh, which registration needs.
+- `array_files`, `plain_pickle`: `.npz` and `.pkl` files read without running code in them.
 """
 
 from esarm_env.face.loaders.flame import FlameMap, load_flame

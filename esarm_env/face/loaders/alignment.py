@@ -1,15 +1,11 @@
-"""Scale, rotation and shift that lay one set of points on another.
+"""Mesh registration of our head to another mesh, to carry regions and blendshapes over.
 
-Umeyama, "Least-squares estimation of transformation parameters between two point patterns",
-IEEE PAMI 13(4), 1991.
-
-Our own head laid on another one, so that regions and displacement fields can be carried over.
-
-First a similarity brings the target into our millimetres, then a smooth warp moves our face onto
-the target's, from coarse to fine: points seek the nearest target point with a like normal, a sum of
-Gaussians follows them (the idea of Amberg et al. 2007, "Optimal step nonrigid ICP algorithms for
-surface registration", with the smoothness of Myronenko and Song 2010, arXiv:0905.2635). Like
-normals are what tells the upper lip from the lower one where they touch.
+First a similarity (Umeyama, "Least-squares estimation of transformation parameters between two
+point patterns", IEEE PAMI 13(4), 1991) brings the target into our millimetres, then a smooth warp
+moves our face onto the target's, from coarse to fine: points seek the nearest target point with a
+like normal, a sum of Gaussians follows them (the idea of Amberg et al. 2007, "Optimal step nonrigid
+ICP algorithms for surface registration", with the smoothness of Myronenko and Song 2010,
+arXiv:0905.2635). Like normals are what tells the upper lip from the lower one where they touch.
 """
 
 from __future__ import annotations
@@ -26,10 +22,33 @@ from esarm_env.face.loaders.surfaces import Landmarks, Points, Surface, build_su
 if TYPE_CHECKING:
     from esarm_env.core.types import IntArray
 
+# Hidden behind the lips or sticking out: no other head has them at the same place.
+_HIDDEN = ("mouth_inside", "lashes", "nostrils")
+_FACE_MOVES_MM = 0.5
+_N_FACE_POINTS = 1200
+_N_CENTRES = 200
+
+# An opposite normal counts as much as a point twice this far away.
+_NORMAL_MM = 12.0
+_LEAST_COSINE = 0.3
+# Matches lose weight with distance; half at this one.
+_FAR_MM = 8.0
+_RIGID_STEPS = 15
+# Width of the Gaussians in mm, and how much their smoothness counts; narrower ones would close the
+# eyes, whose lids then run to the nearest point of the other lid.
+_STAGES = ((60.0, 1.0), (40.0, 0.5), (25.0, 0.2))
+# Weight of an eye's landmark, in matched points.
+_EYE_TRUST = 100.0
+_STEPS_PER_STAGE = 5
+
+_N_NEIGHBOURS = 4
+# Beyond it a target vertex has no counterpart: shoulders, hair, a hat.
+TRUSTED_MM = 15.0
+
 
 @dataclass(frozen=True, eq=False)
 class Similarity:
-    """The map `scale * rotation @ point + shift`.
+    """Similarity transform: `scale * rotation @ point + shift`.
 
     Attributes:
         scale: Above 0.
@@ -42,22 +61,22 @@ class Similarity:
     shift: Points
 
     def of_points(self, points: Points) -> Points:
-        """Return points (..., 3) moved."""
+        """Transform points (..., 3)."""
         return np.asarray(self.scale * points @ self.rotation.T + self.shift)
 
     def of_normals(self, normals: Points) -> Points:
-        """Return directions (..., 3) turned."""
+        """Rotate directions (..., 3)."""
         return np.asarray(normals @ self.rotation.T)
 
     def fields_back(self, fields: Points) -> Points:
-        """Return displacements (..., 3) of the moved points as those of the points before."""
+        """Apply the inverse transform to displacements (..., 3)."""
         return np.asarray(fields @ self.rotation / self.scale)
 
 
 def fit_similarity(
     points: Points, targets: Points, weights: npt.NDArray[np.float64] | None = None
 ) -> Similarity:
-    """Return the similarity with the least squared distance from `points` to `targets`.
+    """Fit the least-squares similarity transform from `points` to `targets` (Umeyama 1991).
 
     Args:
         points: Shape (N, 3), N at least 3 and not on one line.
@@ -75,33 +94,9 @@ def fit_similarity(
     return Similarity(scale, rotation, target_middle - scale * rotation @ middle)
 
 
-# Hidden behind the lips or sticking out: no other head has them at the same place.
-_HIDDEN = ("mouth_inside", "lashes", "nostrils")
-_FACE_MOVES_MM = 0.5
-_N_FACE_POINTS = 1200
-_N_CENTRES = 200
-
-# An opposite normal counts as much as a point twice this far away.
-_NORMAL_MM = 12.0
-_LEAST_COSINE = 0.3
-# Farther points are believed less; half at this distance.
-_FAR_MM = 8.0
-_RIGID_STEPS = 15
-# Width of the Gaussians in mm, and how much their smoothness counts; narrower ones would close the
-# eyes, whose lids then run to the nearest point of the other lid.
-_STAGES = ((60.0, 1.0), (40.0, 0.5), (25.0, 0.2))
-# How many points an eye weighs.
-_EYE_TRUST = 100.0
-_STEPS_PER_STAGE = 5
-
-_N_NEIGHBOURS = 4
-# Beyond it a target vertex has no counterpart: shoulders, hair, a hat.
-TRUSTED_MM = 15.0
-
-
 @dataclass(frozen=True, eq=False)
 class Correspondence:
-    """Where each target vertex lies on our own head.
+    """Dense correspondence from a target mesh to our head.
 
     Attributes:
         head: Our own head.
@@ -120,7 +115,7 @@ class Correspondence:
     distance_mm: npt.NDArray[np.float64]
 
     def regions(self) -> dict[str, IntArray]:
-        """Return the required regions: skin vertices that lie mostly in ours, not far from it."""
+        """Transfer the required regions to the target's skin."""
         near = self.surface.skin & (self.distance_mm < TRUSTED_MM)
         found = {}
         for name in REQUIRED_REGIONS:
@@ -131,7 +126,7 @@ class Correspondence:
         return found
 
     def fields(self) -> Points:
-        """Return our 52 displacement fields on the target, (52, V, 3), in its unit; skin only."""
+        """Transfer our 52 displacement fields to the target's skin, (52, V, 3), in its unit."""
         ours = self.head.deltas.astype(np.float64)
         carried = np.zeros((len(ours), len(self.neighbours), 3))
         for k in range(self.neighbours.shape[1]):
@@ -140,7 +135,7 @@ class Correspondence:
 
 
 def align(head: Head, target: Surface, landmarks: Landmarks) -> Correspondence:
-    """Lay `head` on `target`.
+    """Register `head` to `target`.
 
     Args:
         head: Our own head.
@@ -175,12 +170,12 @@ def _face_points(head: Head, ours: Surface) -> IntArray:
     dense = np.zeros(head.n_vertices, np.bool_)
     dense[head.regions["lips"]] = dense[head.regions["eyes"]] = True
     rest = np.flatnonzero(seen & ~dense)
-    even = rest[_spread(ours.points[rest], min(len(rest), _N_FACE_POINTS // 2))]
+    even = rest[_farthest_points(ours.points[rest], min(len(rest), _N_FACE_POINTS // 2))]
     return np.union1d(np.flatnonzero(seen & dense), even).astype(np.int64)
 
 
-def _spread(points: Points, count: int) -> IntArray:
-    """Return `count` of the points, each the farthest from those before it."""
+def _farthest_points(points: Points, count: int) -> IntArray:
+    """Sample `count` points by farthest-point sampling; return their indices."""
     chosen = np.zeros(count, np.int64)
     nearest = np.linalg.norm(points - points[0], axis=1)
     for place in range(1, count):
@@ -191,20 +186,20 @@ def _spread(points: Points, count: int) -> IntArray:
 
 
 def _features(points: Points, normals: Points) -> Points:
-    """Return points (N, 6) whose distance also tells how unlike the normals are."""
+    """Concatenate points and scaled normals, (N, 6), for nearest-neighbour search."""
     return np.hstack([points, _NORMAL_MM * normals])
 
 
 def _trust(
     distance: npt.NDArray[np.float64], normals: Points, found: Points
 ) -> npt.NDArray[np.float64]:
-    """Return how far to believe each pair, (N,): near ones with like normals."""
+    """Return the weight of each match, (N,): high for near points with like normals."""
     like = np.einsum("nk,nk->n", normals, found) > _LEAST_COSINE
     return np.asarray(like / (1 + np.square(distance / _FAR_MM)))
 
 
 def _refine(ours: Surface, face: IntArray, target: Surface, start: Similarity) -> Similarity:
-    """Improve the first guess by nearest points."""
+    """Refine a similarity transform by iterative closest points."""
     from scipy.spatial import cKDTree
 
     points, normals = ours.points[face], ours.normals[face]
@@ -222,7 +217,7 @@ def _refine(ours: Surface, face: IntArray, target: Surface, start: Similarity) -
 
 
 def _gaussians(points: Points, centres: Points, width_mm: float) -> Points:
-    """Return the value of each centre's Gaussian at each point, (N, M)."""
+    """Return the Gaussian kernel matrix of points and centres, (N, n_centres)."""
     squared = np.square(points[:, None] - centres).sum(axis=-1)
     return np.asarray(np.exp(squared / (-2 * width_mm**2)))
 
@@ -234,17 +229,17 @@ def _warp(
     goal_normals: Points,
     eyes: tuple[Points, Points],
 ) -> Points:
-    """Return all our points (V, 3) after the face has been moved smoothly onto the goal."""
+    """Warp all our points (V, 3) by a smooth deformation that brings the face onto the goal."""
     from scipy.spatial import cKDTree
 
     tree = cKDTree(_features(goal, goal_normals))
     rest = ours.points[face]
-    centres = rest[_spread(rest, min(len(rest), _N_CENTRES))]
+    centres = rest[_farthest_points(rest, min(len(rest), _N_CENTRES))]
     moved, normals = ours.points.copy(), ours.normals[face]
     eye, eye_goal = eyes
     for width_mm, stiffness in _STAGES:
-        eye_basis = _gaussians(eyes[0], centres, width_mm)  # (2, M)
-        basis = _gaussians(rest, centres, width_mm)  # (N, M)
+        eye_basis = _gaussians(eyes[0], centres, width_mm)  # (2, n_centres)
+        basis = _gaussians(rest, centres, width_mm)  # (N, n_centres)
         smooth = stiffness * len(rest) / len(centres) * _gaussians(centres, centres, width_mm)
         smooth += 1e-6 * np.eye(len(centres))
         begin = current = moved[face]
@@ -255,7 +250,7 @@ def _warp(
             pull = basis.T @ (trust[:, None] * (goal[nearest] - begin))
             system += _EYE_TRUST * eye_basis.T @ eye_basis
             pull += _EYE_TRUST * eye_basis.T @ (eye_goal - eye)
-            steps = np.linalg.solve(system, pull)  # (M, 3)
+            steps = np.linalg.solve(system, pull)  # (n_centres, 3)
             current = begin + basis @ steps
         moved += _gaussians(ours.points, centres, width_mm) @ steps
         eye = eye + eye_basis @ steps
@@ -265,12 +260,12 @@ def _warp(
 def _neighbours(
     points: Points, normals: Points, queries: Points, query_normals: Points
 ) -> tuple[IntArray, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the nearest `points` of each query (N, 4), their shares and the distance (N,)."""
+    """Return the 4 nearest `points` of each query (N, 4), weights and distance (N,)."""
     from scipy.spatial import cKDTree
 
     tree = cKDTree(_features(points, normals))
     distance, nearest = tree.query(_features(queries, query_normals), k=_N_NEIGHBOURS)
-    # A vertex right on one of ours takes all from it; 1e-3 mm keeps the division finite.
+    # A vertex right on one of ours copies it; 1e-3 mm keeps the division finite.
     closeness = 1 / np.square(np.maximum(distance, 1e-3))
     weights = closeness / closeness.sum(axis=1, keepdims=True)
     apart = np.linalg.norm((weights[..., None] * points[nearest]).sum(axis=1) - queries, axis=1)

@@ -1,4 +1,4 @@
-"""Named arrays from `.npz` and `.pkl` files, and the checks each of them needs."""
+"""Readers of named arrays in `.npz` and `.pkl` files, with checks of shape and type."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def stored_names(path: Path) -> list[str]:
-    """Return the names of the arrays in a `.npz` file without reading them.
+    """List the array names of a `.npz` file without reading the arrays.
 
     Raises:
         InputError: If the file is damaged.
@@ -30,7 +30,7 @@ def stored_names(path: Path) -> list[str]:
 
 
 def read_arrays(path: Path) -> dict[str, AnyArray]:
-    """Return the arrays of a `.npz` or `.pkl` file by name; nothing in it is executed.
+    """Read the arrays of a `.npz` or `.pkl` file by name; no code in it is executed.
 
     Raises:
         InputError: If the file is damaged or of another kind.
@@ -52,7 +52,7 @@ def read_arrays(path: Path) -> dict[str, AnyArray]:
 
 
 def need(arrays: Mapping[str, AnyArray], names: Iterable[str], *, path: Path) -> None:
-    """Refuse a file that lacks one of these arrays."""
+    """Raise an error if a file lacks one of these arrays."""
     missing = [name for name in names if name not in arrays]
     if missing:
         got = f"none called {', '.join(missing)} (only {', '.join(sorted(arrays)) or 'nothing'})"
@@ -60,7 +60,7 @@ def need(arrays: Mapping[str, AnyArray], names: Iterable[str], *, path: Path) ->
 
 
 def as_points(array: AnyArray, shape: tuple[int | None, ...], *, name: str, path: Path) -> Points:
-    """Return finite numbers of the given shape as float64; None stands for any length."""
+    """Validate an array of finite numbers; `shape` has None for any length; return float64."""
     fits = len(array.shape) == len(shape) and all(
         wanted in (None, got) for wanted, got in zip(shape, array.shape, strict=True)
     )
@@ -75,7 +75,7 @@ def as_points(array: AnyArray, shape: tuple[int | None, ...], *, name: str, path
 
 
 def as_faces(array: AnyArray, n_vertices: int, *, name: str, path: Path) -> Faces:
-    """Return triangles of existing vertices as int32."""
+    """Validate triangle indices; return int32."""
     if array.ndim != 2 or array.shape[1] != 3 or array.dtype.kind not in "iu" or not len(array):
         got = f"{array.dtype} {array.shape}"
         raise InputError(f"{path}: `{name}` must be integers of shape (F, 3), got {got}")

@@ -1,16 +1,12 @@
-"""FLAME's expression components and jaw, from the user's own file.
+"""FLAME loader: FLAME as a `Head`, and a map from ARKit coefficients to its expression and jaw.
 
 Li et al. 2017, "Learning a model of facial shape and expression from 4D scans", ACM TOG 36(6). The
-files are FLAME's, under its licence, and are never part of this package.
+files are FLAME's, under its licence, and are never part of this package; the user brings one.
 
-From 52 ARKit coefficients to FLAME's expression and jaw, fitted to the file at hand.
-
-No such map is published with FLAME. Here our own head is laid on FLAME's, its 52 displacement
-fields are carried over, and each is fitted by ridge regression with what FLAME can do: expression
-components and a jaw rotation. FLAME has no lids of their own and the fit says so: `residual` of the
-blinks is high.
-
-FLAME as one of our heads: our 52 shapes as far as FLAME can follow them.
+No map from ARKit to FLAME is published with it. Here our own head is registered to FLAME's, its 52
+displacement fields are carried over, and each is fitted by ridge regression with what FLAME can do:
+expression components and a jaw rotation. FLAME has no lids of their own and the fit says so:
+`residual` of the blinks is high. The head's shapes are ours as far as FLAME can follow them.
 """
 
 from __future__ import annotations
@@ -38,10 +34,19 @@ _N_JOINTS, _JAW = 5, 2
 # first 100 and 50 that smaller files keep.
 _N_SHAPES = {400: 300, 150: 100}
 
+_MM_PER_M = 1000.0
+# Prior of one standard deviation per expression component against carried fields that are wrong by
+# about 0.4 mm on average over the head, in some 400 independent places.
+_RIDGE_MM2 = 0.4**2 / 400
+# A jaw opens by about 0.3 radians.
+_JAW_SD = 0.3
+_STEPS = 6
+_DIFFERENCE = 1e-5
+
 
 @dataclass(frozen=True, eq=False)
 class FlameModel:
-    """What moves FLAME's mean face.
+    """FLAME's template with its expression components and jaw skinning.
 
     Attributes:
         template: Shape (V, 3), in m, y up, z forward.
@@ -97,7 +102,7 @@ def read_flame(path: Path) -> FlameModel:
 
 
 def _jaw_fields(arms: Points, weights: Points, posedirs: Points) -> Points:
-    """Return the displacement by each element of R - 1.
+    """Return the jaw's displacement fields, (V, 3, 9), one per element of R - 1.
 
     Skinning moves a vertex by weight * (R - 1) @ arm. The root has no pose correctives, so that the
     jaw's are the second nine.
@@ -118,19 +123,9 @@ def rotation_matrix(vector: Points) -> Points:
     return np.asarray(np.eye(3) + sine * cross + cosine * cross @ cross)
 
 
-_MM_PER_M = 1000.0
-# Prior of one standard deviation per expression component against carried fields that are wrong by
-# about 0.4 mm on average over the head, in some 400 independent places.
-_RIDGE_MM2 = 0.4**2 / 400
-# A jaw opens by about 0.3 radians.
-_JAW_SD = 0.3
-_STEPS = 6
-_DIFFERENCE = 1e-5
-
-
 @dataclass(frozen=True, eq=False)
 class FlameMap:
-    """ARKit coefficients as FLAME parameters.
+    """Linear map from ARKit coefficients to FLAME parameters.
 
     Attributes:
         coefficients: Shape (52, E + 3), float32: expression, in FLAME's standard deviations, then
@@ -151,7 +146,7 @@ class FlameMap:
             raise InputError(f"`residual` must have shape (52,), got {self.residual.shape}")
 
     def to_flame(self, motion: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Return motion as FLAME parameters.
+        """Convert motion to FLAME parameters.
 
         FLAME turns its jaw on an arc where a head's displacements run straight: played by FLAME, a
         jaw opened halfway is up to about 2 mm from `Head.apply`, a closed or fully open one is not.
@@ -176,7 +171,7 @@ class FlameMap:
 def fit_flame_map(
     model: FlameModel, fields: Points, weights: npt.NDArray[np.float64]
 ) -> tuple[FlameMap, Points]:
-    """Fit each field with FLAME's expression components and jaw.
+    """Fit FLAME's expression components and jaw to each displacement field.
 
     Ridge regression for the expression, Gauss-Newton steps for the jaw's rotation vector. All sums
     over vertices are taken once, as the displacement is linear in the expression and in R - 1.
@@ -208,13 +203,13 @@ def fit_flame_map(
 
 
 def _elements(parameters: Points, n_expressions: int) -> Points:
-    """Return expression and jaw vector (E + 3,) as expression and R - 1 (E + 9,)."""
+    """Expand expression and jaw vector (E + 3,) to expression and R - 1 (E + 9,)."""
     turn = rotation_matrix(parameters[n_expressions:]) - np.eye(3)
     return np.concatenate([parameters[:n_expressions], turn.ravel()])
 
 
 def _fit_one(gram: Points, pull: Points, n_expressions: int) -> Points:
-    """Return the parameters (E + 3,) of one field.
+    """Fit the parameters (E + 3,) of one field by Gauss-Newton steps.
 
     Args:
         gram: Shape (E + 9, E + 9), products of the basis fields in mm².

@@ -1,11 +1,8 @@
-"""Where the meshes of a glTF file stand: nodes with their transforms, and skins.
+"""glTF loader: any `.glb` or `.gltf` with ARKit-named morph targets as one `Head`.
 
-glTF 2.0 specification, sections 3.5 and 3.7.3.
-
-Any `.glb` or `.gltf` whose morph targets bear ARKit's names.
-
-Read with pygltflib, which knows morph targets (trimesh drops them). glTF has +y up, the face
-towards +z, so that +x is the subject's left, and metres: ours but for the unit.
+Read with pygltflib, which knows morph targets (trimesh drops them). Meshes are placed in the world
+by their nodes' transforms and skins (glTF 2.0 specification, sections 3.5 and 3.7.3). glTF has +y
+up, the face towards +z, so that +x is the subject's left, and metres: ours but for the unit.
 """
 
 from __future__ import annotations
@@ -25,9 +22,16 @@ from esarm_env.face.loaders.targets import build_head, collect_fields, need_all_
 if TYPE_CHECKING:
     from esarm_env.face.head import Head
 
+_MM_PER_M = 1000.0
+_TRIANGLES = 4
+_DRACO = "KHR_draco_mesh_compression"
+
+# Vertices, faces, fields, and which shapes are there.
+_Part = tuple[Points, Faces, FloatArray, BoolArray]
+
 
 def world_matrices(document: Any) -> dict[int, Points]:
-    """Return the matrix (4, 4) from each node of the scene to the world, by node.
+    """Return the world transform (4, 4) of each node of the scene.
 
     Raises:
         ValueError: If the nodes form no tree.
@@ -50,7 +54,7 @@ def world_matrices(document: Any) -> dict[int, Points]:
 
 
 def _local_matrix(node: Any) -> Points:
-    """Return a node's own matrix: given by columns, or as shift, rotation and scale."""
+    """Return a node's local transform: a matrix by columns, or shift, rotation and scale."""
     if node.matrix:
         return np.asarray(node.matrix, np.float64).reshape(4, 4).T
     matrix = np.eye(4)
@@ -74,7 +78,7 @@ def mesh_nodes(document: Any, matrices: dict[int, Points]) -> Iterator[tuple[Any
 def vertex_matrices(
     primitive: Any, skin: Any, node_matrix: Points, *, joints: dict[int, Points], arrays: GltfArrays
 ) -> Points:
-    """Return the matrix of each vertex to the world, (4, 4) for all or (V, 4, 4).
+    """Return the world transform of all vertices, (4, 4), or of each under skinning, (V, 4, 4).
 
     A skin replaces its node's transform by a blend of its joints', in the pose of the file.
     """
@@ -89,14 +93,6 @@ def vertex_matrices(
     weights = arrays.floats(attributes.WEIGHTS_0, 4)
     weights = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
     return np.asarray(np.einsum("vj,vjab->vab", weights, moved[bound]))
-
-
-_MM_PER_M = 1000.0
-_TRIANGLES = 4
-_DRACO = "KHR_draco_mesh_compression"
-
-# Vertices, faces, fields, and which shapes are there.
-_Part = tuple[Points, Faces, FloatArray, BoolArray]
 
 
 def load_gltf(path: Path, *, regions: Path | None = None) -> Head:
@@ -114,7 +110,7 @@ def load_gltf(path: Path, *, regions: Path | None = None) -> Head:
     document = _open(path)
     try:
         parts = _parts(document)
-    # Which exception a contradictory document ends in depends on where it contradicts itself.
+    # A contradictory document may raise any exception, depending on where it contradicts itself.
     except Exception as error:
         raise InputError(f"{path}: must be a sound glTF file, got {one_line(error)}") from error
     if not parts:
@@ -129,7 +125,7 @@ def load_gltf(path: Path, *, regions: Path | None = None) -> Head:
 
 
 def _open(path: Path) -> Any:
-    """Return the document."""
+    """Parse the file to a pygltflib document."""
     try:
         from pygltflib import GLTF2
     except ImportError as error:
@@ -160,7 +156,7 @@ def _parts(document: Any) -> list[_Part]:
 
 
 def _target_names(mesh: Any, primitive: Any) -> list[str]:
-    """Return the names of a primitive's targets, none if the file does not tell."""
+    """Return the names of a primitive's morph targets, empty if the file has none."""
     for owner in (mesh, primitive):
         names = (owner.extras or {}).get("targetNames") or []
         if names and len(names) == len(primitive.targets or []):
@@ -169,7 +165,7 @@ def _target_names(mesh: Any, primitive: Any) -> list[str]:
 
 
 def _part(primitive: Any, names: list[str], *, to_world: Points, arrays: GltfArrays) -> _Part:
-    """Return one primitive."""
+    """Read one primitive in the world's millimetres."""
     if _DRACO in (primitive.extensions or {}):
         raise ValueError("Draco-compressed meshes; save the file uncompressed")
     if primitive.mode not in (None, _TRIANGLES):
@@ -188,7 +184,7 @@ def _part(primitive: Any, names: list[str], *, to_world: Points, arrays: GltfArr
 
 
 def _triangles(primitive: Any, turn: Points, n_vertices: int, arrays: GltfArrays) -> Faces:
-    """Return a primitive's triangles, turned round where a transform mirrors them."""
+    """Return a primitive's triangles, with flipped winding where a transform mirrors them."""
     if primitive.indices is None:
         corners = np.arange(n_vertices)
     else:

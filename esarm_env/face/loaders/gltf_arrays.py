@@ -1,4 +1,4 @@
-"""The numbers of a glTF file: accessors with strides, sparse values and normalised integers.
+"""glTF accessor reader: strides, sparse values and normalised integers to arrays.
 
 glTF 2.0 specification, section 3.6.2. pygltflib reads the document and its buffers but leaves the
 accessors to its user.
@@ -20,7 +20,7 @@ _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 
 
 class GltfArrays:
-    """Reads the accessors of one document.
+    """Accessor reader of one glTF document.
 
     Its methods raise `ValueError` where the document contradicts itself.
     """
@@ -104,7 +104,7 @@ class GltfArrays:
 
 
 def _item(items: list[Any], index: int | None, kind: str) -> Any:
-    """Return an item of the document."""
+    """Return an item of a list of the document, with a check of its index."""
     if index is None or not 0 <= index < len(items):
         raise ValueError(f"no {kind} {index}")
     return items[index]

@@ -1,4 +1,4 @@
-"""ICT-FaceKit (MIT): the repository's folder, or its face with all shapes in one `.npz`.
+"""ICT-FaceKit loader (MIT): the repository's folder, or its face with all shapes in one `.npz`.
 
 Li et al. 2020, "Learning Formation of Physically-Based Face Attributes", arXiv:2004.03458. Files
 and axes as in github.com/ICT-VGL/ICT-FaceKit: centimetres, y up, z forward, x to the left.

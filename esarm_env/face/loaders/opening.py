@@ -1,4 +1,4 @@
-"""Open a head by name or path."""
+"""`open_head`: any supported head by name or path."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def open_head(
 
 
 def _open_arrays(source: Path, regions: Path | None) -> Head:
-    """Open a `.npz` file by what it holds."""
+    """Open a `.npz` file as the kind of head that its array names say."""
     names = stored_names(source)
     if "v_template" in names:
         return load_flame(source, regions=regions)[0]
@@ -74,7 +74,7 @@ def _open_arrays(source: Path, regions: Path | None) -> Head:
 
 
 def _described(source: Path) -> str:
-    """Return what stands at a path that cannot be opened."""
+    """Describe a path that cannot be opened, for the message."""
     if source.is_dir():
         return f"the folder {source} without {NEUTRAL_FILE}"
     return f"the file {source}" if source.exists() else f"{source}, which does not exist"

@@ -1,4 +1,4 @@
-"""Arrays out of a pickle, without running anything the pickle names.
+"""Safe pickle reader: arrays out of a `.pkl` file, without executing anything it names.
 
 FLAME comes as a Python 2 pickle of chumpy objects and scipy matrices. Here each class it may name
 is a stand-in that only keeps what it is given, so neither package is needed and a file from
@@ -23,15 +23,15 @@ _LARGEST_DENSE = 100_000_000
 
 
 class _Unchanging(type):
-    """Keeps the stand-ins as they are: a pickle may set attributes of whatever it names."""
+    """Metaclass that makes stand-in classes immutable, as a pickle may set their attributes."""
 
     def __setattr__(cls, name: str, value: Any) -> None:
-        """Refuse, as the next file would be read with the changed class."""
+        """Refuse: the next file would be read with the changed class."""
         raise pickle.UnpicklingError(f"a change of {cls.__name__}.{name}, which no array needs")
 
 
 class _Kept(metaclass=_Unchanging):
-    """Keeps the attributes a pickle gives it; base of the stand-ins."""
+    """Base class of the stand-ins: stores the attributes a pickle sets."""
 
     def __init__(self, *args: Any) -> None:
         """Keep the arguments."""
@@ -47,7 +47,7 @@ class _Dtype(_Kept):
         self.order = {"|": "="}.get(state[1], state[1])
 
     def real(self) -> np.dtype[Any]:
-        """Return numpy's own, numbers only: objects in a raw buffer would be pointers."""
+        """Return the numpy dtype, numeric only: objects in a raw buffer would be pointers."""
         found: np.dtype[Any] = np.dtype(self.args[0]).newbyteorder(self.order)
         if found.kind not in "biuf":
             raise TypeError(f"an array of {found}")
@@ -83,7 +83,7 @@ class _Chumpy(_Kept):
     preferred_shape: tuple[int, ...]
 
     def array(self) -> AnyArray:
-        """Return what the expression holds."""
+        """Evaluate the expression to an array."""
         if "x" in self.__dict__:
             return _plain(self.x)
         chosen = _plain(self.a).ravel()[_plain(self.idxs)]
@@ -177,10 +177,10 @@ _SCIPY = {"csc_matrix": _Columns, "csc_array": _Columns, "csr_matrix": _Rows, "c
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows the stand-ins and nothing else."""
+    """Unpickler that resolves the stand-ins and refuses every other class."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return the stand-in."""
+        """Return the stand-in of a class; refuse unknown ones."""
         module = _PYTHON_2.get(module, module)
         package = module.partition(".")[0]
         if (module, name) in _FUNCTIONS:
@@ -208,7 +208,7 @@ def read_pickled_arrays(path: Path) -> dict[str, AnyArray]:
     try:
         with path.open("rb") as file:
             content = _Unpickler(file, encoding="latin1").load()
-    # A damaged pickle raises whatever its last readable opcode stumbles over.
+    # A damaged pickle may raise any exception, depending on its last readable opcode.
     except Exception as error:
         raise InputError(f"{rule}, got {one_line(error)}") from error
     if not isinstance(content, dict):
@@ -217,7 +217,7 @@ def read_pickled_arrays(path: Path) -> dict[str, AnyArray]:
     for key, value in content.items():
         try:
             arrays[str(key)] = _plain(value)
-        # What cannot be rebuilt is missed where it is needed, by its name.
+        # An array that cannot be rebuilt is left out; whoever needs it names it in an error.
         except Exception:
             continue
     return arrays

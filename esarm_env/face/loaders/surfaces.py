@@ -1,6 +1,6 @@
-"""What alignment needs to know of a mesh: normals, areas, and which part of it is the skin.
+"""Mesh properties for registration: normals, areas, the skin, and landmarks shared by two heads.
 
-The few places that can be found on two heads before any vertex is compared.
+Landmarks are the few places that can be found on two heads before any vertex is compared.
 """
 
 from __future__ import annotations
@@ -24,10 +24,15 @@ Faces = npt.NDArray[np.int32]
 # texture seams, which would leave the skin in pieces.
 _WELD_SHARE = 1e-5
 
+_UP = np.array([0.0, 1.0, 0.0])
+_BLINKS = ("eyeBlinkLeft", "eyeBlinkRight")
+# Fewer leave the similarity to the shapes that differ most between heads.
+_LEAST_SHARED = 10
+
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """A mesh seen by alignment.
+    """Mesh with vertex normals, vertex areas and a skin mask.
 
     Attributes:
         points: Shape (V, 3), in any unit.
@@ -44,7 +49,7 @@ class Surface:
 
 
 def build_surface(vertices: npt.NDArray[np.floating], faces: Faces) -> Surface:
-    """Return the surface of a triangle mesh.
+    """Compute normals, areas and skin mask of a triangle mesh.
 
     Args:
         vertices: Shape (V, 3), in any unit.
@@ -70,7 +75,7 @@ def build_surface(vertices: npt.NDArray[np.floating], faces: Faces) -> Surface:
 
 
 def _part_of_each_vertex(points: Points, faces: Faces) -> npt.NDArray[np.int64]:
-    """Return the number of each vertex's connected part, shape (V,), seams welded."""
+    """Return the connected component of each vertex, shape (V,), with texture seams welded."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -83,15 +88,9 @@ def _part_of_each_vertex(points: Points, faces: Faces) -> npt.NDArray[np.int64]:
     return parts[welded]
 
 
-_UP = np.array([0.0, 1.0, 0.0])
-_BLINKS = ("eyeBlinkLeft", "eyeBlinkRight")
-# With fewer the similarity rests on the shapes that two heads move least alike.
-_LEAST_SHARED = 10
-
-
 @dataclass(frozen=True, eq=False)
 class Landmarks:
-    """The same places on our own head and on another.
+    """Corresponding points on our head and on another.
 
     Attributes:
         ours: Shape (N, 3), N at least 3 and not on one line, in mm; the first two belong to the
@@ -104,7 +103,7 @@ class Landmarks:
 
 
 def shared_landmarks(head: Head, target: Surface, deltas: FloatArray) -> Landmarks | None:
-    """Return where each of the 52 shapes moves the skin most, on both heads.
+    """Return landmarks at the centres of motion of the 52 shapes, on both heads.
 
     Args:
         head: Our own head.
@@ -126,7 +125,7 @@ def shared_landmarks(head: Head, target: Surface, deltas: FloatArray) -> Landmar
 
 
 def _field_centres(surface: Surface, deltas: FloatArray) -> tuple[Points, BoolArray]:
-    """Return the centre of each field's energy on the skin, (52, 3), and where there is any."""
+    """Return the centroid of each field's energy on the skin, (52, 3), and which have any."""
     energy = np.square(deltas, dtype=np.float64).sum(axis=-1) * (surface.areas * surface.skin)
     total = energy.sum(axis=1)
     moves = total > 0

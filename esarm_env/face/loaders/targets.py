@@ -1,8 +1,7 @@
-"""Regions of a head from a file of the user's, such as FLAME's published masks.
+"""Heads from meshes with ARKit morph targets: targets matched by name, regions, and checks.
 
-Somebody else's morph targets as our 52 fields, matched by name.
-
-A head from a mesh that brings its own ARKit targets (ICT-FaceKit, glTF).
+Targets (ICT-FaceKit, glTF) become our 52 fields. Regions come from a file of the user's, such as
+FLAME's published masks, or from our own head registered to the mesh.
 """
 
 from __future__ import annotations
@@ -22,8 +21,14 @@ from esarm_env.face.loaders.array_files import need, read_arrays
 from esarm_env.face.loaders.surfaces import Faces, Points, Surface, build_surface, shared_landmarks
 from esarm_env.face.names import ARKIT_NAMES, index_of
 
-# FLAME_masks.pkl has its own word.
+# FLAME_masks.pkl calls the region differently.
 _OTHER_NAMES = {"eye_region": "eyes"}
+# Most heads have no tongue; ICT-FaceKit's has one that no shape moves.
+OPTIONAL_SHAPES = ("tongueOut",)
+# An avatar may be a child or a cartoon, but a head in cm or m is ten or a thousand times off.
+_SIZES = (0.4, 2.5)
+_LARGEST_TURN_DEG = 30.0
+_LEAST_MOTION_MM = 0.1
 
 
 def read_regions(path: Path, n_vertices: int) -> dict[str, IntArray]:
@@ -50,10 +55,6 @@ def read_regions(path: Path, n_vertices: int) -> dict[str, IntArray]:
     return {name: np.unique(array).astype(np.int64) for name, array in named.items()}
 
 
-# Most heads have no tongue; ICT-FaceKit's has one that no shape moves.
-OPTIONAL_SHAPES = ("tongueOut",)
-
-
 def _index(name: str) -> int | None:
     """Return the column of the shape called `name`, None if no shape is."""
     try:
@@ -63,7 +64,7 @@ def _index(name: str) -> int | None:
 
 
 def shape_of(name: str) -> tuple[int, str] | None:
-    """Return the column a target belongs to and which half of it it is: "", "L" or "R".
+    """Parse a target's name to our column and its half: "" (whole), "L" or "R".
 
     A path before the name, as in `head.eyeBlink_L`, does not count. `browInnerUp_L` is half of
     `browInnerUp`, as ICT-FaceKit splits it; `mouthLeft` is whole.
@@ -80,7 +81,7 @@ def shape_of(name: str) -> tuple[int, str] | None:
 def collect_fields(
     names: Sequence[str], fields: npt.NDArray[np.floating]
 ) -> tuple[FloatArray, BoolArray]:
-    """Return targets as our fields; the halves of a shape are added, unknown names left out.
+    """Collect targets into our 52 fields; halves of a shape are added, unknown names skipped.
 
     Args:
         names: The targets' names, in any of our three spellings.
@@ -114,7 +115,7 @@ def collect_fields(
 
 
 def need_all_shapes(found: BoolArray, *, source: str) -> None:
-    """Refuse a head without all shapes (`OPTIONAL_SHAPES` apart), naming every missing one.
+    """Raise an error that names every missing shape (`OPTIONAL_SHAPES` apart).
 
     Args:
         found: Shape (52,).
@@ -131,12 +132,6 @@ def need_all_shapes(found: BoolArray, *, source: str) -> None:
         )
 
 
-# An avatar may be a child or a cartoon, but a head in cm or m is ten or a thousand times off.
-_SIZES = (0.4, 2.5)
-_LARGEST_TURN_DEG = 30.0
-_LEAST_MOTION_MM = 0.1
-
-
 def build_head(
     vertices_mm: Points,
     faces: Faces,
@@ -145,7 +140,7 @@ def build_head(
     regions: Path | None,
     source: Path,
 ) -> Head:
-    """Return the head; regions come from a file or from our own head laid on it.
+    """Build a head; regions come from a file, or from our own head registered to it.
 
     Args:
         vertices_mm: Shape (V, 3), x to the subject's left, y up, z forward.
@@ -168,7 +163,7 @@ def build_head(
 
 
 def _check_motion(surface: Surface, deltas_mm: FloatArray, *, source: Path) -> None:
-    """Refuse shapes that leave the skin alone: they are as good as missing, and errors would be 0.
+    """Raise an error for shapes that do not move the skin, whose errors would always be 0.
 
     Teeth may move without it, eyes turn without it, and the tongue lies behind it.
     """
@@ -185,7 +180,7 @@ def _check_motion(surface: Surface, deltas_mm: FloatArray, *, source: Path) -> N
 def _carried_regions(
     surface: Surface, deltas_mm: FloatArray, *, source: Path
 ) -> dict[str, IntArray]:
-    """Return our own head's regions on the mesh."""
+    """Transfer our own head's regions to the mesh by registration."""
     check_winding(surface, source=source)
     landmarks = shared_landmarks(load_head(), surface, deltas_mm)
     if landmarks is None:
@@ -200,7 +195,7 @@ def _carried_regions(
 
 
 def check_winding(surface: Surface, *, source: Path) -> None:
-    """Refuse a skin that is inside out: alignment goes by normals and would find other regions.
+    """Raise an error for inward-facing triangles, by whose normals registration would fail.
 
     Args:
         surface: The head's surface; open at the neck, or even a mask, as the sign will do.
@@ -217,7 +212,7 @@ def check_winding(surface: Surface, *, source: Path) -> None:
 
 
 def check_placing(found: Correspondence, *, source: Path, mm_per_unit: float = 1.0) -> None:
-    """Refuse a head of another size or direction than heads have, or without a region.
+    """Raise an error if a registered head has an implausible size or direction, or no region.
 
     Args:
         found: Our own head laid on it.

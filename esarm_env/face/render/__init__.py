@@ -1,8 +1,9 @@
-"""Pictures of a head, without a GPU: camera, depth buffer, paint, light.
+"""Software renderer of heads in numpy: no GPU, no OpenGL.
 
-`render` draws one picture, `Renderer` many of the same head. `camera` projects, `paint` says what
-colour each region of a head has, `shade` how light falls on it, `raster` which triangle a pixel
-shows, and `develop` makes the picture of it.
+- `renderer`: `render` draws one picture, `Renderer` many of the same head.
+- `camera`: views and perspective projection.
+- `shading`: colours of the head's regions, vertex normals, lights.
+- `raster`: depth buffer, attribute interpolation, anti-aliasing.
 """
 
 from esarm_env.face.render.camera import FRONT, PROFILE, THREE_QUARTER, View

@@ -1,4 +1,4 @@
-"""Where the camera stands, and from millimetres to pixels."""
+"""Camera: view angles, and perspective projection from millimetres to pixels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MARGIN = 0.97
 
 @dataclass(frozen=True)
 class View:
-    """From where a head is seen.
+    """Camera angles and zoom.
 
     The head's size is the diameter of the sphere round it; that just fits, so that a turning head
     keeps its size.
@@ -74,7 +74,7 @@ PROFILE = View(yaw_deg=90.0, zoom=1.12)
 
 
 class Camera:
-    """A perspective camera fixed on a head at rest, so that motion never makes it pump."""
+    """Perspective camera fitted to the head at rest, so that motion never changes the framing."""
 
     def __init__(self, vertices: FloatArray, view: View, *, width: int, height: int) -> None:
         """Look at the middle of `vertices` (V, 3) so that they fit into `width` by `height`."""
@@ -90,7 +90,7 @@ class Camera:
         self._focal = _MARGIN * view.zoom * min(width, height) * outline
 
     def project(self, vertices: FloatArray) -> Array:
-        """Return where vertices fall in the picture.
+        """Project vertices to the picture.
 
         Args:
             vertices: Shape (V, 3), in the head's frame.

@@ -1,14 +1,12 @@
-"""Which triangle each pixel shows: a depth buffer filled span by span, without a Python loop.
+"""Rasteriser: a depth buffer of face ids, and the anti-aliased image resolved from it.
 
 A triangle covers a pixel if it covers the pixel's centre; centres on an edge belong to the triangle
 right of it or below it, so that neighbours neither overlap nor leave holes (the fill rule of
 Direct3D and OpenGL). Each triangle is cut into spans, one per pixel row, and all spans of all
-triangles are written at once.
+triangles are written at once, without a Python loop.
 
-From which face each sample shows to the finished picture.
-
-Colours run evenly over a face. Eyes also get a small highlight, worked out per sample because it is
-smaller than a face.
+`resolve_samples` turns the face id of each sample into the image. Colours run linearly over a face.
+Eyes also get a small specular highlight, computed per sample because it is smaller than a face.
 """
 
 from __future__ import annotations
@@ -22,6 +20,8 @@ if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray, IntArray
 
 Array = npt.NDArray[np.float64]
+Image = npt.NDArray[np.uint8]
+_Numbers = npt.NDArray[np.number]
 
 NO_FACE = -1
 
@@ -29,25 +29,30 @@ NO_FACE = -1
 _FACE_BITS = 24
 _DEPTH_STEPS = 2.0 ** (62 - _FACE_BITS)
 _PIECE = 1024  # faces drawn at a time
+_BAND = 32  # rows resolved at a time, so that their data fit the CPU's cache
+# Half vector between the camera and a lamp above it, about which a wet eye mirrors the lamp.
+_GLINT = np.array([0.0, 0.2, 0.98], dtype=np.float32)
+_GLINT_START, _GLINT_FULL = 0.9905, 0.9955  # cosines of the angle off the glint
+_GLINT_BRIGHTNESS = 230.0
 
 
-def facing(points: Array, faces: npt.NDArray[np.int32]) -> IntArray:
-    """Return which faces are turned to the camera, counter-clockwise before y was flipped."""
+def front_faces(points: Array, faces: npt.NDArray[np.int32]) -> IntArray:
+    """Back-face culling: return the faces turned to the camera, counter-clockwise with y up."""
     x, y = points[:, 0][faces].T, points[:, 1][faces].T
     doubled = (x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0])
     return np.flatnonzero(doubled < 0.0)
 
 
 def planes(points: Array, faces: npt.NDArray[np.int32], values: Array) -> Array:
-    """Return how values at the corners run over the picture: a constant, and a slope in x and y.
+    """Return the interpolation planes of corner attributes: value at (0, 0), slopes in x and y.
 
     Args:
         points: Shape (V, 2 or more), x and y in pixels.
         faces: Shape (F, 3), none of them without area.
-        values: Shape (F, 3, C), one per corner.
+        values: Shape (F, 3, D), one per corner.
 
     Returns:
-        Shape (F, 3, C): value at pixel (0, 0), its change per column and per row.
+        Shape (F, 3, D): value at pixel (0, 0), its change per column and per row.
     """
     x, y = points[:, 0][faces] - 0.5, points[:, 1][faces] - 0.5  # centres at whole numbers
     x1, y1 = x[:, 1] - x[:, 0], y[:, 1] - y[:, 0]
@@ -61,7 +66,7 @@ def planes(points: Array, faces: npt.NDArray[np.int32], values: Array) -> Array:
 
 
 def _rows(top: IntArray, bottom: IntArray) -> tuple[IntArray, IntArray]:
-    """Return for ranges top..bottom-1 every (number of the range, value) in them."""
+    """Expand ranges top..bottom-1 to arrays of range number and value."""
     counts = np.maximum(bottom - top, 0)
     owner = np.repeat(np.arange(len(counts)), counts)
     shift = top - (np.cumsum(counts) - counts)
@@ -69,7 +74,7 @@ def _rows(top: IntArray, bottom: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def _spans(x: Array, y: Array, *, width: int, height: int) -> tuple[IntArray, ...]:
-    """Return number of the triangle, row, first column and column after the last of every span.
+    """Cut triangles into spans: arrays of triangle, row, first column, column after the last.
 
     Args:
         x: Shape (F, 3), of the corners, centres of pixels at whole numbers.
@@ -82,7 +87,7 @@ def _spans(x: Array, y: Array, *, width: int, height: int) -> tuple[IntArray, ..
     owner, row = _rows(top, bottom)
     left, right = np.full(len(row), -np.inf), np.full(len(row), np.inf)
     for start, end in ((0, 1), (1, 2), (2, 0)):
-        # Written so that the edge's other triangle computes the very same number.
+        # Symmetric in the edge's ends, so that both its triangles compute the very same number.
         down = y[:, start] - y[:, end]
         over = x[:, end] - x[:, start]
         cross = x[:, start] * y[:, end] - x[:, end] * y[:, start]
@@ -100,7 +105,7 @@ def _spans(x: Array, y: Array, *, width: int, height: int) -> tuple[IntArray, ..
 def nearest_faces(
     points: Array, faces: npt.NDArray[np.int32], *, width: int, height: int
 ) -> IntArray:
-    """Return which face each pixel shows.
+    """Fill a depth buffer and return the face id of each pixel.
 
     Args:
         points: Shape (V, 3): x and y in pixels, y down, and nearness, the larger the nearer.
@@ -120,7 +125,7 @@ def nearest_faces(
     depth = (near - low) / max(high - low, 1e-300) * 0.98 + 0.01  # room for rounding outside 0..1
     plane = planes(points, faces, depth[faces][..., None])[:, :, 0] * _DEPTH_STEPS  # (F, 3)
     x, y = points[:, 0][faces] - 0.5, points[:, 1][faces] - 0.5
-    # In pieces that fit the cache: fresh memory for everything at once costs more than the work.
+    # In pieces that fit the CPU's cache: allocating everything at once takes longer than drawing.
     for begin in range(0, len(faces), _PIECE):
         part = slice(begin, begin + _PIECE)
         _draw(buffer, x[part], y[part], plane[part], first_face=begin)
@@ -131,7 +136,7 @@ def nearest_faces(
 
 
 def _draw(buffer: IntArray, x: Array, y: Array, plane: Array, *, first_face: int) -> None:
-    """Write faces into the depth buffer where they are nearer than what it holds.
+    """Depth-test faces into the buffer.
 
     Args:
         buffer: Shape (height, width), depth and face in one number; changed in place.
@@ -154,18 +159,8 @@ def _draw(buffer: IntArray, x: Array, y: Array, plane: Array, *, first_face: int
     np.maximum.at(buffer.reshape(-1), pixel, key)
 
 
-Image = npt.NDArray[np.uint8]
-_Numbers = npt.NDArray[np.number]
-
-_BAND = 32  # rows finished at a time, so that what they need stays in the cache
-# Halfway between the camera and a lamp above it, where a wet eye mirrors the lamp.
-_GLINT = np.array([0.0, 0.2, 0.98], dtype=np.float32)
-_GLINT_START, _GLINT_FULL = 0.9905, 0.9955  # cosines of the angle off the glint
-_GLINT_BRIGHTNESS = 230.0
-
-
-class Surface(NamedTuple):
-    """What the visible faces look like; planes as `raster.planes` returns them.
+class FaceShading(NamedTuple):
+    """Interpolation planes of the visible faces' colours and eye normals, see `planes`.
 
     Attributes:
         colours: Shape (F, 3, 3), sRGB in 0..255.
@@ -179,17 +174,17 @@ class Surface(NamedTuple):
 
 
 def _at(table: FloatArray, face: IntArray, x: FloatArray, y: FloatArray) -> FloatArray:
-    """Return planes' values at samples (n,), shape (n, 3)."""
+    """Evaluate interpolation planes at samples (n,), shape (n, 3)."""
     plane = table.take(face, axis=0)
     return np.asarray(plane[:, 0] + plane[:, 1] * x[:, None] + plane[:, 2] * y[:, None])
 
 
-def _colours(surface: Surface, face: IntArray, x: FloatArray, y: FloatArray) -> FloatArray:
-    """Return the colours of faces at samples (n,), shape (n, 3)."""
-    colours = _at(surface.colours, face, x, y)
-    row = surface.wet[face]
+def _colours(shading: FaceShading, face: IntArray, x: FloatArray, y: FloatArray) -> FloatArray:
+    """Return the shaded colours at samples (n,), shape (n, 3)."""
+    colours = _at(shading.colours, face, x, y)
+    row = shading.wet[face]
     wet = np.flatnonzero(row >= 0)
-    normals = _at(surface.normals, row[wet], x[wet], y[wet])
+    normals = _at(shading.normals, row[wet], x[wet], y[wet])
     towards = normals @ _GLINT / np.maximum(np.linalg.norm(normals, axis=1), 1e-6)
     share = np.clip((towards - _GLINT_START) / (_GLINT_FULL - _GLINT_START), 0.0, 1.0)
     colours[wet] += _GLINT_BRIGHTNESS * share[:, None]
@@ -197,9 +192,9 @@ def _colours(surface: Surface, face: IntArray, x: FloatArray, y: FloatArray) -> 
 
 
 def _mean_of_samples(
-    shown: IntArray, surface: Surface, *, top: int, background: FloatArray, samples: int
+    shown: IntArray, shading: FaceShading, *, top: int, background: FloatArray, samples: int
 ) -> FloatArray:
-    """Return the colours of some rows of the picture, the first of which is `top`.
+    """Average the samples of some rows of the picture, the first of which is `top`.
 
     Where all samples of a pixel show one face its colour in the middle is their mean.
     """
@@ -211,7 +206,7 @@ def _mean_of_samples(
         row, column = np.divmod(pixel, width)
         x = (column * samples + right).astype(np.float32)
         y = ((row + top) * samples + down).astype(np.float32)
-        return _colours(surface, face, x, y)
+        return _colours(shading, face, x, y)
 
     same = (grid == grid[0]).all(axis=0)
     mean = np.tile(background, (len(same), 1))
@@ -227,12 +222,14 @@ def _mean_of_samples(
     return mean
 
 
-def develop(shown: IntArray, surface: Surface, *, background: FloatArray, samples: int) -> Image:
-    """Return the picture, each pixel the mean of its samples.
+def resolve_samples(
+    shown: IntArray, shading: FaceShading, *, background: FloatArray, samples: int
+) -> Image:
+    """Resolve per-sample face ids into the anti-aliased image.
 
     Args:
         shown: Shape (height * samples, width * samples), the face each sample shows or `NO_FACE`.
-        surface: What the faces look like.
+        shading: Colours and highlights of the faces.
         background: Shape (3,), float32, sRGB in 0..255.
         samples: Per pixel along each axis.
 
@@ -243,6 +240,6 @@ def develop(shown: IntArray, surface: Surface, *, background: FloatArray, sample
     image = np.empty((height, width, 3), dtype=np.uint8)
     for top in range(0, height, _BAND):
         band = shown[top * samples : (top + _BAND) * samples]
-        mean = _mean_of_samples(band, surface, top=top, background=background, samples=samples)
+        mean = _mean_of_samples(band, shading, top=top, background=background, samples=samples)
         image[top : top + _BAND] = np.rint(mean).reshape(-1, width, 3)
     return image

@@ -1,4 +1,4 @@
-"""Motion to pictures, with numpy alone."""
+"""`Renderer`: coefficients to RGB pictures of a head, with numpy alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ import numpy.typing as npt
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import N_CHANNELS, BoolArray
 from esarm_env.face.render.camera import FRONT, Camera, View
-from esarm_env.face.render.raster import Image, Surface, develop, facing, nearest_faces, planes
+from esarm_env.face.render.raster import (
+    FaceShading,
+    Image,
+    front_faces,
+    nearest_faces,
+    planes,
+    resolve_samples,
+)
 from esarm_env.face.render.shading import Mesh, Palette, corner_albedo, light, part_of, to_srgb
 
 if TYPE_CHECKING:
@@ -18,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Renderer:
-    """Draws one head, from one side, at one size; what does not move is worked out once."""
+    """Renderer of one head from one view at one size; static parts are computed once."""
 
     def __init__(
         self,
@@ -78,21 +85,21 @@ class Renderer:
             raise InputError("`motion` must be finite, got nan or infinity")
         vertices = self._head.apply(weights)
         points = self._camera.project(vertices)
-        front = facing(points, self._head.faces)
+        front = front_faces(points, self._head.faces)
         faces = self._head.faces[front]
         shown = nearest_faces(points, faces, width=self._width, height=self._height)
         normals = self._mesh.normals(vertices)
         seen_normals = normals @ self._camera.rotation.T
-        bright = light(seen_normals, self._mesh.hollows(vertices, normals))
+        bright = light(seen_normals, self._mesh.mean_curvature(vertices, normals))
         colours = to_srgb(self._albedo[front] * bright[faces])  # (F, 3, 3)
         is_wet = self._is_wet[front]
         wet_faces = faces[is_wet]
-        surface = Surface(
+        shading = FaceShading(
             planes(points, faces, colours).astype(np.float32),
             np.where(is_wet, np.cumsum(is_wet) - 1, -1),
             planes(points, wet_faces, seen_normals[wet_faces]).astype(np.float32),
         )
-        return develop(shown, surface, background=self._background, samples=self._samples)
+        return resolve_samples(shown, shading, background=self._background, samples=self._samples)
 
 
 def render(

@@ -1,10 +1,8 @@
-"""What colour each part of a head has, before light falls on it.
+"""Shading of a head: colours (albedo) of its regions, vertex normals, curvature and lights.
 
 Parts are the head's regions, by name; a part the head does not have is skin. Parts that are meshes
 of their own have hard edges (a face is painted where all three of its vertices belong to the part),
 the others fade into the skin over one triangle.
-
-Light: normals of a moved mesh and how bright they make its vertices.
 
 Two lights that stand with the camera, both on its vertical plane so that a symmetric face gives a
 symmetric picture, and a sky over a darker ground. The red part of the light reaches farther round
@@ -32,11 +30,17 @@ _SOFT_PARTS = ("hair", "nostrils", "lashes", "mouth_inside", "lips")
 _HARD_PARTS = ("teeth", "tongue", "brows", "eyeballs", "iris", "pupils")
 # Light hardly reaches what lies behind the lips; the share that reaches the very back.
 _DEEP_PARTS = {"mouth_inside": 0.2, "teeth": 0.15, "tongue": 0.15}
+_KEY = np.array([0.0, 0.62, 0.785])
+_KEY_STRENGTH = 0.86
+_WRAP = np.array([0.42, 0.26, 0.18])  # how far round an edge red, green and blue light reaches
+_SKY = np.array([0.34, 0.35, 0.38])
+_GROUND = np.array([0.15, 0.12, 0.11])
+_HOLLOW_MM = 2.2  # how much a curvature of 1 / mm takes from the light
 
 
 @dataclass(frozen=True)
 class Palette:
-    """The colours of a picture, each three whole numbers 0..255 (sRGB).
+    """Colours of background and regions, each three whole numbers 0..255 (sRGB).
 
     The fields after `skin` are named as the regions they paint.
     """
@@ -66,24 +70,24 @@ class Palette:
 
 
 def to_linear(colour: Colour) -> Array:
-    """Return an sRGB colour as amounts of light, shape (3,), in 0..1 (gamma 2.2)."""
+    """Convert an sRGB colour to linear RGB, shape (3,), in 0..1 (gamma 2.2)."""
     return np.asarray((np.asarray(colour) / 255.0) ** 2.2)
 
 
 def to_srgb(light: Array) -> Array:
-    """Return amounts of light as sRGB values in 0..255; what is brighter than white is white."""
+    """Convert linear RGB to sRGB values in 0..255, clipped at white."""
     return np.asarray(255.0 * np.clip(light, 0.0, 1.0) ** (1.0 / 2.2))
 
 
 def part_of(head: Head, name: str) -> BoolArray:
-    """Return which vertices belong to a part, shape (V,); none if the head does not have it."""
+    """Return the vertex mask of a part, shape (V,); all False if the head does not have it."""
     mask = np.zeros(head.n_vertices, dtype=np.bool_)
     mask[head.regions.get(name, [])] = True
     return mask
 
 
 def _depth_shade(head: Head) -> Array:
-    """Return how much light reaches each vertex inside the mouth, 1 elsewhere, shape (V,)."""
+    """Return the ambient occlusion inside the mouth per vertex, 1 elsewhere, shape (V,)."""
     shade = np.ones(head.n_vertices)
     lips = part_of(head, "lips")
     for name, share in _DEEP_PARTS.items():
@@ -96,7 +100,7 @@ def _depth_shade(head: Head) -> Array:
 
 
 def corner_albedo(head: Head, palette: Palette) -> Array:
-    """Return the share of light that each corner of each face gives back, shape (F, 3, 3)."""
+    """Return the albedo (linear RGB) of each corner of each face, shape (F, 3, 3)."""
     soft = np.tile(to_linear(palette.skin), (head.n_vertices, 1))
     for name in _SOFT_PARTS:
         soft[part_of(head, name)] = to_linear(getattr(palette, name))
@@ -107,16 +111,8 @@ def corner_albedo(head: Head, palette: Palette) -> Array:
     return np.asarray(albedo * _depth_shade(head)[head.faces][..., None])
 
 
-_KEY = np.array([0.0, 0.62, 0.785])
-_KEY_STRENGTH = 0.86
-_WRAP = np.array([0.42, 0.26, 0.18])  # how far round an edge red, green and blue light reaches
-_SKY = np.array([0.34, 0.35, 0.38])
-_GROUND = np.array([0.15, 0.12, 0.11])
-_HOLLOW_MM = 2.2  # how much a curvature of 1 / mm takes from the light
-
-
 class Mesh:
-    """What normals and hollows need to know of the faces, worked out once."""
+    """Mesh topology for normals and curvature, computed once."""
 
     def __init__(self, faces: npt.NDArray[np.int32], n_vertices: int) -> None:
         """Sort the corners of `faces` (F, 3) by vertex."""
@@ -150,7 +146,7 @@ class Mesh:
         length = np.sqrt(np.einsum("vk,vk->v", total, total))
         return np.asarray(total / np.maximum(length, 1e-20)[:, None])
 
-    def hollows(self, vertices: FloatArray, normals: FloatArray) -> FloatArray:
+    def mean_curvature(self, vertices: FloatArray, normals: FloatArray) -> FloatArray:
         """Return the mean curvature at each vertex, shape (V,), in 1 / mm.
 
         Above 0 in hollows, below 0 on ridges: the mean over the edges at a vertex of the height of
@@ -166,16 +162,16 @@ class Mesh:
         return out
 
 
-def light(normals: Array, hollows: FloatArray) -> Array:
-    """Return how much red, green and blue light each vertex gets, shape (V, 3).
+def light(normals: Array, curvature: FloatArray) -> Array:
+    """Return the light (linear RGB) at each vertex, shape (V, 3).
 
     Args:
         normals: Shape (V, 3), in the camera's frame (right, up, backward).
-        hollows: Shape (V,), as `Mesh.hollows` gives them.
+        curvature: Shape (V,), as from `Mesh.mean_curvature`.
     """
     towards = (normals @ _KEY)[:, None]
     key = _KEY_STRENGTH * np.clip((towards + _WRAP) / (1.0 + _WRAP), 0.0, None)
     up = 0.5 + 0.5 * normals[:, 1:2]
     ambient = _GROUND + (_SKY - _GROUND) * up
-    cavity = np.clip(1.0 - _HOLLOW_MM * hollows, 0.6, 1.12)[:, None]
+    cavity = np.clip(1.0 - _HOLLOW_MM * curvature, 0.6, 1.12)[:, None]
     return np.asarray((key + ambient) * cavity)

@@ -11,7 +11,7 @@ from esarm_env.corpus.synthetic.curves import measure_prosody, smooth
 from esarm_env.corpus.synthetic.design import PlannedUtterance
 from esarm_env.corpus.synthetic.espeak import Phoneme, VoiceSettings, synthesise
 from esarm_env.corpus.synthetic.motion import face_motion
-from esarm_env.corpus.synthetic.mouth import channels_of, contact_face, touches
+from esarm_env.corpus.synthetic.mouth import channels_of, contact_face, lip_contacts
 from esarm_env.corpus.synthetic.sentences import MEAD_SENTENCES
 from esarm_env.corpus.synthetic.speakers import speaker_style
 from esarm_env.corpus.synthetic.worker import make_utterance
@@ -61,7 +61,7 @@ def test_lips_shut_for_each_p_b_m(emotion: str) -> None:
     for text in ("Bob moved the purple boat.", "Mom, have you fed my big baboon a pie?"):
         _, phonemes, motion = spoken(text, emotion)
         gap = aperture(motion)
-        for touch in touches(phonemes):
+        for touch in lip_contacts(phonemes):
             if not touch.contact.shuts or touch.begin_s < 0.1:
                 continue  # the take starts in the middle of an initial one
             frames = slice(math.ceil(touch.begin_s * 30), math.floor(touch.end_s * 30) + 1)
@@ -79,7 +79,7 @@ def test_lips_are_shut_while_the_sound_is(rate_wpm: int) -> None:
     n_closures = 0
     for text in ("A happy baby.", "The robber ate a ripe apple.", "My mama saw a camel."):
         audio, phonemes = synthesise(text, VoiceSettings("en-us+m3", rate_wpm=rate_wpm))
-        for touch in touches(phonemes):
+        for touch in lip_contacts(phonemes):
             middle_s = 0.5 * (touch.begin_s + touch.end_s)
             if not touch.contact.shuts or middle_s < 0.15 or middle_s > len(audio) / 16_000 - 0.15:
                 continue
@@ -106,7 +106,7 @@ def test_only_stressed_lips_press() -> None:
 
 def test_short_contacts_are_widened() -> None:
     """A closure of 40 ms may fall between two frames and be seen in neither."""
-    (touch,) = touches([Phoneme("p", 1.0, 1.04)])
+    (touch,) = lip_contacts([Phoneme("p", 1.0, 1.04)])
     assert touch.end_s - touch.begin_s == pytest.approx(rules.CONTACT_SHORTEST_S), "too short"
     assert 0.5 * (touch.begin_s + touch.end_s) == pytest.approx(1.0 - 0.048 / 2), "off its middle"
 

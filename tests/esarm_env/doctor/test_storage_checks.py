@@ -147,9 +147,7 @@ def test_features_cut_short_are_found(own_cache: Path, length: int, message: str
     path.write_bytes({-1: content[:-1], 1: content + b"x"}.get(length, kept))
     result = look("cached arrays")
     assert result.status == "FAIL"
-    assert result.text == (
-        f"files of {own_cache} must be whole, got features/ab12/features.npy: {message}"
-    )
+    assert result.text == (f"damaged files in {own_cache}: features/ab12/features.npy: {message}")
     assert result.remedy == f"delete {path.parent}; it is made anew when it is needed"
     assert path.exists()
 

@@ -189,7 +189,7 @@ def test_deferred_infos_lack_the_scores(tiny_task: AnimationTask) -> None:
 def test_finished_episodes_are_scored_once(tiny_task: AnimationTask) -> None:
     """Handed out twice, an episode would count twice in an update."""
     env = SpeechAnimationVectorEnv(2, task=tiny_task, reward=OneTrap(), defer_rewards=True)
-    empty = "`score_finished` must follow the end of an episode, got none"
+    empty = "no episode has ended since the last call of `score_finished` or `reset`; call `step`"
     with pytest.raises(RuntimeError, match=re.escape(empty)):
         env.score_finished()
     env.reset(options={"utterance": [2, 0]})  # 24 and 36 steps
@@ -224,7 +224,10 @@ def test_scores_that_are_not_deferred_cannot_be_asked_for(tiny_task: AnimationTa
     env = SpeechAnimationVectorEnv(2, task=tiny_task, reward=OneTrap())
     env.reset(options={"utterance": 2})
     roll_out(env, 24)
-    message = "`score_finished` must have `defer_rewards=True`, got False"
+    message = (
+        "`score_finished` needs an environment made with `defer_rewards=True`, "
+        "this one was made with False"
+    )
     with pytest.raises(RuntimeError, match=re.escape(message)):
         env.score_finished()
 

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+import esarm_env.face
 from esarm_env.core.errors import InputError
 from esarm_env.face import (
     ARKIT_NAMES,
@@ -18,7 +19,7 @@ from esarm_env.face import (
     convert,
     index_of,
 )
-from esarm_env.face.names import ROTATIONS, place
+from esarm_env.face.names import ROTATIONS, to_arkit_order
 
 # Our columns in the order of Unreal's `EARFaceBlendShape` and of the app's CSV, from recordings.
 _UNREAL = """8 10 12 14 16 18 20 9 11 13 15 17 19 21 22 23 25 24 26 31 37 32 38 43 44 29 30 27 28 45
@@ -146,7 +147,7 @@ def test_a_header_is_told_all_its_faults_at_once() -> None:
 def test_a_table_of_some_shapes_is_placed_by_name() -> None:
     """A mouth tracker has 14 columns in an order of its own."""
     header = ["HeadYaw", "MouthClose", "_neutral", "jawOpen", "browDown_L"]
-    values, captured = place(header, np.arange(10).reshape(2, 5) + 1)
+    values, captured = to_arkit_order(header, np.arange(10).reshape(2, 5) + 1)
     assert np.flatnonzero(captured).tolist() == [0, 24, 26]
     assert values.dtype == np.float32
     assert values[:, [0, 24, 26]].tolist() == [[5, 4, 2], [10, 9, 7]]
@@ -157,7 +158,7 @@ def test_a_table_of_some_shapes_is_placed_by_name() -> None:
 def test_placing_by_name_equals_converting(order: str) -> None:
     """Two ways to the same columns must not drift apart."""
     values = np.random.default_rng(0).random((3, len(ORDERS[order])), dtype=np.float32)
-    placed, captured = place(ORDERS[order], values)
+    placed, captured = to_arkit_order(ORDERS[order], values)
     expected = convert(values, source=order, target="alphabetical")
     np.testing.assert_array_equal(placed, expected)
     assert captured.sum() == (51 if order in ("beat", "mediapipe") else 52)
@@ -181,7 +182,7 @@ def test_a_table_with_faulty_names_is_told_all_of_them(
 ) -> None:
     """One fault per run takes as many runs as there are faults."""
     with pytest.raises(InputError, match=re.escape(message)):
-        place(header, np.zeros(len(header)), allow_missing=allow_missing)
+        to_arkit_order(header, np.zeros(len(header)), allow_missing=allow_missing)
 
 
 @pytest.mark.parametrize("values", [np.zeros((2, 3)), np.zeros(())])
@@ -189,7 +190,7 @@ def test_a_table_that_is_wider_than_its_header_is_refused(values: np.ndarray) ->
     """A shifted table has all names and none of them right."""
     message = f"`values` must have 2 columns as `header` has, got shape {values.shape}"
     with pytest.raises(InputError, match=re.escape(message)):
-        place(["jawOpen", "mouthClose"], values)
+        to_arkit_order(["jawOpen", "mouthClose"], values)
 
 
 def test_rotations_are_no_shapes_where_all_52_are_asked_for() -> None:
@@ -213,3 +214,13 @@ def test_convert_refuses_what_it_cannot_match(
     """A silent guess would put curves on the wrong shapes."""
     with pytest.raises(InputError, match=re.escape(message)):
         convert(values, source=source, target=target)
+
+
+def test_the_old_name_of_to_arkit_order_still_works_and_warns() -> None:
+    """Scripts that import `place` would break at once instead of being told the new name."""
+    message = "`esarm_env.face.place` is deprecated; use `to_arkit_order`"
+    with pytest.warns(DeprecationWarning, match=re.escape(message)):
+        old = esarm_env.face.place  # type: ignore[attr-defined]
+    assert old is to_arkit_order
+    with pytest.raises(AttributeError, match="has no attribute 'spread'"):
+        esarm_env.face.spread  # type: ignore[attr-defined]  # noqa: B018

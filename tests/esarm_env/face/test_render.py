@@ -250,9 +250,9 @@ def test_normals_and_curvature_of_a_sphere_are_known(uneven: bool) -> None:
     normals = mesh.normals(vertices)
     inner = slice(24, -24)
     np.testing.assert_allclose(normals[inner], vertices[inner], atol=0.01)
-    curvature = mesh.hollows(3.0 * vertices, mesh.normals(3.0 * vertices))
+    curvature = mesh.mean_curvature(3.0 * vertices, mesh.normals(3.0 * vertices))
     np.testing.assert_allclose(curvature[inner], -1.0 / 3.0, atol=0.01)
-    np.testing.assert_allclose(mesh.hollows(vertices, -normals)[inner], 1.0, atol=0.03)
+    np.testing.assert_allclose(mesh.mean_curvature(vertices, -normals)[inner], 1.0, atol=0.03)
 
 
 def test_vertices_of_no_face_have_no_normal() -> None:
@@ -261,7 +261,7 @@ def test_vertices_of_no_face_have_no_normal() -> None:
     mesh = Mesh(np.array([[0, 1, 2]], np.int32), 4)
     normals = mesh.normals(vertices)
     np.testing.assert_allclose(normals, [[0, 0, 1]] * 3 + [[0, 0, 0]])
-    np.testing.assert_array_equal(mesh.hollows(vertices, normals), np.zeros(4))
+    np.testing.assert_array_equal(mesh.mean_curvature(vertices, normals), np.zeros(4))
 
 
 def test_light_comes_from_above_and_leaves_hollows_dark() -> None:

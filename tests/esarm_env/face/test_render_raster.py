@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from esarm_env.face.render.raster import NO_FACE, facing, nearest_faces, planes
+from esarm_env.face.render.raster import NO_FACE, front_faces, nearest_faces, planes
 
 
 def _slow(points: np.ndarray, faces: np.ndarray, *, width: int, height: int) -> np.ndarray:
@@ -31,7 +31,7 @@ def _random_mesh(seed: int, n_faces: int = 40) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     points = rng.uniform([-8, -8, 0.8], [32, 28, 1.2], size=(3 * n_faces, 3))
     faces = np.arange(3 * n_faces, dtype=np.int32).reshape(-1, 3)
-    return points, faces[facing(points, faces)]
+    return points, faces[front_faces(points, faces)]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -95,7 +95,7 @@ def test_faces_seen_from_behind_or_edge_on_are_left_out() -> None:
     """Inner sides would cover the lips from behind."""
     points = np.array([[0, 0, 1.0], [8, 0, 1.0], [0, 8, 1.0], [4, 0, 1.0]])
     faces = np.array([[1, 0, 2], [0, 1, 2], [0, 1, 3]], dtype=np.int32)
-    np.testing.assert_array_equal(facing(points, faces), [0])
+    np.testing.assert_array_equal(front_faces(points, faces), [0])
 
 
 def test_planes_give_the_corners_their_values() -> None:

@@ -140,20 +140,20 @@ def test_the_best_of_more_than_there_are_is_refused(k: int) -> None:
 
 def test_errors_without_an_axis_of_samples_are_refused() -> None:
     """The mean of (B,) would be one figure for all utterances."""
-    message = "`errors` must have shape (B, K) with K at least 1, got (3,)"
+    message = "`errors` must have shape (B, A) with A at least 1, got (3,)"
     with pytest.raises(InputError, match=re.escape(message)):
         mean_of_errors(np.zeros(3))
 
 
 def test_samples_that_do_not_fit_are_refused(toy: Head) -> None:
     """One animation given in place of several has an axis too few."""
-    rule = "`samples` must have shape (K, T, 52) or (B, K, T, 52) with K and T at least 1"
+    rule = "`samples` must have shape (A, T, 52) or (B, A, T, 52) with A and T at least 1"
     for samples in (np.zeros((4, 52)), np.zeros((0, 4, 52)), np.zeros((2, 3, 0, 52))):
         with pytest.raises(InputError, match=re.escape(f"{rule}, got {samples.shape}")):
             diversity(samples, head=toy)
     with pytest.raises(InputError, match="must hold at least 2 of each utterance, got 1"):
         diversity(np.zeros((1, 4, 52)), head=toy)
-    with pytest.raises(InputError, match=re.escape("(B, K, T, V, 3), got (2, 3, 4, 3)")):
+    with pytest.raises(InputError, match=re.escape("(B, A, T, V, 3), got (2, 3, 4, 3)")):
         diversity_of_meshes(np.zeros((2, 3, 4, 3)), vertices=[0], mesh_unit="mm")
     with pytest.raises(InputError, match="must have one shape"):
         sample_errors(np.zeros((2, 4, 52)), np.zeros((5, 52)), head=toy)

@@ -26,7 +26,7 @@ _SIZES = [(480, 480), (240, 240), (240, 640), (720, 300)]
 
 def _written(caption: Caption, size: tuple[int, int] = (480, 480)) -> np.ndarray:
     picture = np.full((*size, 3), BACKGROUND, dtype=np.uint8)
-    CaptionWriter(height=size[0], width=size[1]).write(picture, caption)
+    CaptionWriter(height=size[0], width=size[1]).draw(picture, caption)
     return picture
 
 

@@ -83,7 +83,7 @@ def test_a_word_wider_than_the_line_is_shortened() -> None:
 def test_a_line_is_cut_off_at_the_borders(x: int, y: int) -> None:
     """A negative index would write on the other side of the picture."""
     picture = np.full((50, 100, 3), 200, dtype=np.uint8)
-    text.write(picture, "Hello", x=x, y=y, size=16, colour=(0, 0, 0))
+    text.draw(picture, "Hello", x=x, y=y, size=16, colour=(0, 0, 0))
     inked = np.argwhere((picture != 200).any(axis=2))
     height, width = text.line_height(16), text.width_of("Hello", 16)
     for row, column in inked:
@@ -98,7 +98,7 @@ def test_lines_stand_where_they_are_aligned(align: str, first: int) -> None:
     picture = np.zeros((30, 120, 3), dtype=np.uint8)
     width = text.width_of("HHH", 16)
     x = {"left": 50, "centre": 30 + width // 2, "right": 10 + width}[align]
-    text.write(picture, "HHH", x=x, y=2, size=16, colour=(255, 255, 255), align=align)  # type: ignore[arg-type]
+    text.draw(picture, "HHH", x=x, y=2, size=16, colour=(255, 255, 255), align=align)  # type: ignore[arg-type]
     columns = np.flatnonzero(picture.any(axis=(0, 2)))
     assert columns[0] == pytest.approx(first, abs=2), "the side bearing of H"
 

@@ -1,8 +1,10 @@
-"""The tables of the rule model: what each sound, emotion and speaker does to face and voice.
+"""Tables of the rule model: what each sound, emotion and speaker does to face and voice.
 
-Numbers only, no code that moves. `sounds` is the speaking mouth, `emotion` the action units,
-`upper` brows, blinks, gaze and noise, `voice` the voice, `speakers` how people differ. Every table
-says where its numbers are from.
+Numbers only, no code. Every table says where its numbers are from.
+
+- `sounds`: visemes and lip contacts.
+- `expression`: action units of emotions, brows, blinks, gaze and noise.
+- `speakers`: ranges of speaker styles, the emotional voice, the version of the rules.
 """
 
 from esarm_env.corpus.synthetic.rules.expression import (

@@ -1,10 +1,9 @@
-"""What each emotion does to the face: action units, their strength, and when they come.
+"""Facial expression tables: action units of each emotion, brows, blinks, gaze and noise.
 
 Which action units belong to an emotion is from EMFACS (Friesen and Ekman 1983) and from Ekman and
 Friesen 1975 ("Unmasking the Face"); every strength is chosen by eye on a rendered head. ARKit's
-names for the units follow its documentation.
-
-Brows that mark accents, blinks, gaze, and noise: what moves whatever is felt.
+names for the units follow its documentation. Brows that mark accents, blinks, gaze and noise do not
+depend on the emotion.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ EMFACS, UNMASKING, BY_EYE = "EMFACS", "Unmasking the Face", "chosen by eye"
 
 @dataclass(frozen=True)
 class Unit:
-    """One action unit of an expression.
+    """FACS action unit of an expression, as an ARKit channel.
 
     Attributes:
         au: Number in the Facial Action Coding System; 0 for what it does not number.
@@ -105,7 +104,7 @@ EMOTION_FACE: Mapping[str, tuple[Unit, ...]] = {
 
 # All below is chosen by eye, so that emotions overlap a little without being confused.
 INTENSITY_GAIN: Mapping[int, float] = {1: 0.4, 2: 0.7, 3: 1.0}
-# How strongly an utterance is played: one factor for face and voice, and one for the face alone.
+# Strength of an utterance's emotion: one factor for face and voice, and one for the face alone.
 STRENGTH_SPREAD = 0.09  # standard deviation of the logarithm
 STRENGTH_UNHEARD_SPREAD = 0.04
 STRENGTH_LIMITS = (0.7, 1.4)
@@ -175,7 +174,7 @@ GAZE_UP_DOWN_SHARE = 0.6  # by eye: eyes turn more to the sides
 GAZE_AT_LISTENER_STD = 0.012
 GAZE_SACCADE_S = 0.06  # by eye; two frames
 
-# ---- What nobody can predict -------------------------------------------------------------------
+# ---- Noise -------------------------------------------------------------------------------------
 
 NOISE_SHARE = 0.05  # of the channel's value; by eye
 NOISE_FLOOR: Mapping[str, float] = {"brow": 0.005, "eyeSquint": 0.004, "cheekSquint": 0.003}

@@ -1,4 +1,4 @@
-"""What each sound does to the mouth.
+"""Phoneme tables: visemes, dominances and lip contacts of each class of sounds.
 
 Unless a line says otherwise, the numbers are fitted by hand to captured takes of one speaker's
 neutral speech: mean, spread, speed and spectrum of each channel, closures, and the correlation of
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Viseme:
-    """The mouth of one class of sounds.
+    """Viseme: target pose and dominance of one class of sounds.
 
     Attributes:
         pose: Coefficients at the sound's centre, normal effort.
@@ -129,7 +129,7 @@ VOWEL_CLASSES = frozenset(list(SOUNDS)[list(SOUNDS).index("close_front") :])
 
 @dataclass(frozen=True)
 class Contact:
-    """When the lips touch for a sound, and how hard.
+    """Lip contact rule of a class of sounds: its times and its strength.
 
     Attributes:
         begin_s: When the contact begins, from the start that espeak marks.

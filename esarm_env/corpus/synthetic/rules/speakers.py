@@ -1,10 +1,8 @@
-"""The version of the rules; part of the key of every cached corpus.
+"""Speaker and voice tables: ranges of speaker styles, emotions in the voice, room noise.
 
-How speakers differ: every range is drawn from once per speaker, evenly.
-
-The ranges are chosen by eye and ear, so that speakers differ as colleagues do.
-
-What each emotion does to the voice, and the room it is heard in.
+Speakers differ: every range is drawn from once per speaker, evenly. The ranges are chosen by eye
+and ear, so that speakers differ as colleagues do. `RULES_VERSION` is part of the key of every
+cached corpus.
 """
 
 from __future__ import annotations
@@ -48,7 +46,7 @@ SPEAKER_NEUTRAL: Mapping[str, float] = {
 
 @dataclass(frozen=True)
 class VoiceChange:
-    """What an emotion does to the voice at full intensity; 0 leaves it as it is.
+    """Change of the voice by an emotion at full intensity; 0 is no change.
 
     Attributes:
         pitch: Added to espeak's pitch (0-99 scale, 50 = normal).

@@ -8,7 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from esarm_env.corpus.capture.faces import STEADY_POINTS, Face, glance_at, steadiness, track_quality
+from esarm_env.corpus.capture.faces import (
+    STEADY_POINTS,
+    Face,
+    steadiness,
+    summarise_face,
+    track_quality,
+)
 
 MakeFace = Callable[..., Face]
 SIZE = {"width": 640, "height": 480}
@@ -35,7 +41,7 @@ def test_size_and_frontality_are_multiplied(
     make_face: MakeFace, face: dict[str, float], expected: float
 ) -> None:
     """A profile of twenty pixels would train the policy as well as a close-up."""
-    assert glance_at(make_face(**face), **SIZE).still == pytest.approx(expected, abs=1e-3)
+    assert summarise_face(make_face(**face), **SIZE).still == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize("at", [(0, 240), (640, 240), (320, 0), (320, 480)])
@@ -43,25 +49,25 @@ def test_half_a_face_outside_the_picture_halves_the_quality(
     make_face: MakeFace, at: tuple[float, float]
 ) -> None:
     """MediaPipe invents the half that nobody sees."""
-    assert glance_at(make_face(at=at), **SIZE).still == pytest.approx(0.5)
+    assert summarise_face(make_face(at=at), **SIZE).still == pytest.approx(0.5)
 
 
 def test_tilting_the_head_costs_nothing(make_face: MakeFace) -> None:
     """The landmark model turns the face upright itself."""
     roll = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]], np.float32)
-    assert glance_at(replace(make_face(), rotation=roll), **SIZE).still == pytest.approx(1)
+    assert summarise_face(replace(make_face(), rotation=roll), **SIZE).still == pytest.approx(1)
 
 
 def test_a_scaled_rotation_counts_by_its_direction(make_face: MakeFace) -> None:
     """MediaPipe's matrix may carry the scale of the face."""
     face = make_face(yaw=60)
     doubled = replace(face, rotation=2 * face.rotation)
-    assert glance_at(doubled, **SIZE).still == pytest.approx(0.5, abs=1e-3)
+    assert summarise_face(doubled, **SIZE).still == pytest.approx(0.5, abs=1e-3)
 
 
 def moved(face: Face, shifts: list[tuple[float, float]], time_s: np.ndarray) -> np.ndarray:
     faces = [replace(face, landmarks=face.landmarks + np.float32(shift)) for shift in shifts]
-    return track_quality([glance_at(each, **SIZE) for each in faces], time_s)
+    return track_quality([summarise_face(each, **SIZE) for each in faces], time_s)
 
 
 def test_a_face_that_moves_evenly_is_steady(make_face: MakeFace) -> None:
@@ -89,7 +95,7 @@ def test_a_brisk_nod_passes_and_a_lost_track_does_not(make_face: MakeFace) -> No
 
 def test_lost_frames_have_no_quality_and_halve_their_neighbours(make_face: MakeFace) -> None:
     """An average over a video would hide that its face was gone for half of it."""
-    seen = glance_at(make_face(), **SIZE)
+    seen = summarise_face(make_face(), **SIZE)
     quality = track_quality([seen, seen, None, seen, seen, seen, None], evenly(7))
     np.testing.assert_allclose(quality, [1, 0.5, 0, 0.5, 1, 0.5, 0], atol=1e-4)
     assert quality.dtype == np.float32
@@ -98,7 +104,7 @@ def test_lost_frames_have_no_quality_and_halve_their_neighbours(make_face: MakeF
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_short_videos_have_a_quality(make_face: MakeFace, n: int) -> None:
     """There is no frame before or after to compare with."""
-    quality = track_quality([glance_at(make_face(), **SIZE)] * n, evenly(n))
+    quality = track_quality([summarise_face(make_face(), **SIZE)] * n, evenly(n))
     np.testing.assert_allclose(quality, np.ones(n), atol=1e-4)
 
 
