@@ -10,7 +10,7 @@ from agents.rollout.decoding import Decoding
 from agents.weights import load_policy
 from esarm_env.audio import read_audio
 from esarm_env.core.errors import InputError
-from esarm_env.core.run_layout import CLONE_FILE, improved_policies, is_finished
+from esarm_env.core.run_layout import CLONE_FILE, improved_policies, is_finished, need_file
 from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray
 from esarm_env.face.exporters import exporter_for
 from esarm_env.task.recording import AnimationCondition, SpeechReader

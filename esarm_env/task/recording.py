@@ -16,11 +16,12 @@ import numpy as np
 from esarm_env.audio import cut_at_pauses, read_audio
 from esarm_env.audio.features import make_encoder
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import TOKENIZER_FILE, need_file
 from esarm_env.core.shipped import shipped_run
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray
 from esarm_env.task.animation_task import CONTEXT_CHUNKS, audio_windows, pad_stack
 from esarm_env.task.conditions import ConditionEncoder
-from esarm_env.task.opening import TOKENIZER_FILE, need_file, read_corpus_file
+from esarm_env.task.opening import read_corpus_file
 from esarm_env.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:

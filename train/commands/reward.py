@@ -74,7 +74,7 @@ def command_reward_report(
     )
     report = write_reward_report(found, output or opened.path / REWARD_REPORT_FOLDER)
     for line in verdicts(found):
-        print(f"{line.verdict}: {line.asked}: {line.measured}")
+        print(f"{line.criterion}: {line.measured} (met: {line.met})")
     print(f"report: {report}")
     write_json(figures_of(found), json)
 

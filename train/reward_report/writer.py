@@ -68,10 +68,14 @@ def figures_of(found: Findings) -> dict[str, Any]:
 
 
 def verdict_table(lines: list[Verdict]) -> str:
-    """Return asked, measured and verdict as a table."""
-    rows = ["| asked | measured | verdict |", "|---|---|---|"]
-    rows += [f"| {line.asked} | {line.measured} | **{line.verdict}** |" for line in lines]
-    return "\n".join(rows)
+    """Return criteria, what was measured and whether they are met as a table; then the reasons."""
+    rows = ["| criterion | measured | met |", "|---|---|---|"]
+    rows += [f"| {line.criterion} | {line.measured} | **{line.met}** |" for line in lines]
+    reasons: dict[str, str] = {}  # the first line of several that share one
+    for line in lines:
+        reasons.setdefault(line.reason, line.criterion)
+    told = [f"- {criterion}: {reason}" for reason, criterion in reasons.items() if reason]
+    return "\n".join([*rows, "", "Why these criteria:", "", *told])
 
 
 def _head(found: Findings) -> str:
@@ -91,8 +95,8 @@ def _head(found: Findings) -> str:
             f"{splits}, none of them seen in training: {groups}. {facts['animations']} animations; "
             f"one training seed ({facts['seed']}). Brackets are {100 * facts['confidence']:g} % "
             f"bootstrap intervals ({facts['resamples']} resamples), utterances drawn as wholes; "
-            "they do not cover other training seeds. `Reached` and `missed` mean that the whole "
-            "interval is on one side of the bar.",
+            "they do not cover other training seeds. A criterion is met, or not, where the "
+            "whole interval is on one side of its bound.",
             "",
             f"- {variant_label('lips')}",
             f"- {variant_label('upper')}",
