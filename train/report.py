@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from esarm_env.core.cache import new_file
+from esarm_env.core.intervals import Interval
 from esarm_env.metrics import table, variant_label
 from train.plots import plot_improvement, plot_training, read_rows
 from train.rounds.folders import open_rounds
 from train.rounds.rounds import MANNERS, round_figures
 from train.run.run_folder import STAGES, RunFolder
 from train.stages.evaluate import measured_quantities
-from train.statistics import Interval
 
 ARROWS = {"lve": "LVE (mm) ↓", "eve": "EVE (mm) ↓", "score": "learned score"}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from reward.report.resampling import Triple
+    from esarm_env.core.intervals import Triple
 
 REACHED, MISSED, UNANSWERED = "reached", "missed", "not measured"
 MEAN_REACHED, MEAN_MISSED = "reached by the mean alone", "missed by the mean, not its interval"

@@ -14,9 +14,8 @@ from train.overoptimise.curve import ERRORS, Curve, OveroptimiseConfig
 from train.policies import animate_utterances
 
 if TYPE_CHECKING:
-    from agents.monitoring.paired import DoubleArray
     from agents.network.transformer import MotionTransformer
-    from esarm_env.core.types import FloatArray, IntArray, RewardFunction
+    from esarm_env.core.types import DoubleArray, FloatArray, IntArray, RewardFunction
     from esarm_env.task.animation_task import AnimationTask
 
 

@@ -19,8 +19,7 @@ from train.reward_report.inputs import ALL, ReportInputs
 from train.reward_report.scorers import CEILING, REWARD, ReportScorers
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import FloatArray, IntArray
-    from reward.report.resampling import DoubleArray
+    from esarm_env.core.types import DoubleArray, FloatArray, IntArray
 
 TOTAL, OWN = "total score", "own head"
 BAND, LEVELS = "clone samples", "noise levels"

@@ -15,6 +15,7 @@ import numpy as np
 
 from agents.baselines import MeanFace
 from agents.rollout.decoding import Decoding
+from esarm_env.core.intervals import bootstrap_mean
 from esarm_env.core.types import FloatArray, IntArray, Record, Trajectories
 from esarm_env.face.loaders import OWN_HEAD, open_head
 from esarm_env.metrics import EMOTION_ACCURACY, EmotionClassifier, Quantity, measure, quantities
@@ -26,7 +27,6 @@ from reward.rank_measures import pair_accuracy
 from train.policies import POLICY_FILE, animate_utterances, load_policy
 from train.run.loop import progress_track, write_rows
 from train.stages.demonstrate import DEMONSTRATIONS_FILE
-from train.statistics import bootstrap_mean
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
