@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.cache import new_file
+from esarm_env.core.intervals import Interval
 from esarm_env.core.run_layout import (
     IMPROVEMENT_PICTURE,
     METRICS_FILE,
@@ -20,7 +21,6 @@ from train.rounds.folders import open_rounds
 from train.rounds.rounds import round_figures
 from train.rows import DECODINGS, TOKENIZER, Row, greedy, noisy, rows_from_json
 from train.stages.evaluate import measured_quantities
-from train.statistics import Interval
 
 if TYPE_CHECKING:
     from train.run.run_folder import RunFolder

@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import BoolArray, FloatArray, IntArray, Trajectories
+from esarm_env.core.types import BoolArray, DoubleArray, FloatArray, IntArray, Trajectories
 from esarm_env.envs.episode_rules import EpisodeRules, Outcome, check_mapping, check_options
 from esarm_env.envs.episode_slots import EpisodeSlots, Observation
 from esarm_env.envs.options_and_infos import Infos, add_infos, check_count, check_mask, options_of
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from esarm_env.rendering.text import Picture
     from esarm_env.task.animation_task import AnimationTask
 
-DoubleArray = npt.NDArray[np.float64]
 RGB_ARRAY = "rgb_array"
 
 

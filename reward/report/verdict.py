@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from reward.report.resampling import Triple
+    from esarm_env.core.intervals import Triple
 
 MET, UNMET, UNANSWERED = "yes", "no", "not measured"
 MEAN_MET, MEAN_UNMET = "by the mean alone", "not by the mean, perhaps by its interval"

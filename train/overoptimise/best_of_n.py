@@ -14,9 +14,8 @@ from reward.report import best_of_n
 from train.overoptimise.curve import ERRORS, Curve, OveroptimiseConfig
 
 if TYPE_CHECKING:
-    from agents.monitoring.paired import DoubleArray
     from agents.network.transformer import MotionTransformer
-    from esarm_env.core.types import FloatArray, IntArray, RewardFunction
+    from esarm_env.core.types import DoubleArray, FloatArray, IntArray, RewardFunction
     from esarm_env.task.animation_task import AnimationTask
 
 

@@ -20,9 +20,8 @@ from train.run.warm_start import WarmStarted
 
 if TYPE_CHECKING:
     from agents.common.sequence_algorithm import SequenceAlgorithm
-    from agents.monitoring.paired import DoubleArray
     from agents.network.transformer import MotionTransformer
-    from esarm_env.core.types import FloatArray, IntArray, Trajectories
+    from esarm_env.core.types import DoubleArray, FloatArray, IntArray, Trajectories
     from esarm_env.envs.scalar import SpeechAnimationEnv
 
 _ROWS_AT_ONCE = 64

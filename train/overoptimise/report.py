@@ -20,7 +20,7 @@ from train.run.loop import write_rows
 from train.run.run_folder import RunFolder, without_nan
 
 if TYPE_CHECKING:
-    from agents.monitoring.paired import Change
+    from esarm_env.core.intervals import Change
     from train.overoptimise.measurement import Measured
 
 NAME = OVEROPTIMISE_FOLDER  # of the results, with a suffix each

@@ -19,8 +19,7 @@ from reward.report import STREAM_OF_ERROR, UNKNOWN, Triple, best_of_n, kendall_t
 from train.reward_report.inputs import ALL, CEILING, REWARD, ReportInputs, ReportScorers
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import FloatArray, IntArray
-    from reward.report.resampling import DoubleArray
+    from esarm_env.core.types import DoubleArray, FloatArray, IntArray
 
 TOTAL, OWN = "total score", "own head"
 BAND, LEVELS = "clone samples", "noise levels"

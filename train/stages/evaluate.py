@@ -17,6 +17,7 @@ from agents.baselines import MeanFace
 from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
 from agents.weights import load_policy
+from esarm_env.core.intervals import bootstrap_mean
 from esarm_env.core.run_layout import DEMONSTRATIONS_FILE, PER_UTTERANCE_FILE, POLICY_FILE
 from esarm_env.core.types import FloatArray, IntArray, Record, Trajectories
 from esarm_env.face.loaders import OWN_HEAD, open_head
@@ -37,7 +38,6 @@ from train.rows import (
     sampled,
 )
 from train.run.loop import progress_track, write_rows
-from train.statistics import bootstrap_mean
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
