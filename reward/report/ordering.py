@@ -128,7 +128,7 @@ class PairTable:
         if not wanted.any():
             return None
         places = self.utterance[wanted]
-        shares = [
+        shares: list[dict[str, Triple]] = [
             {n: self._resampler.mean(votes[wanted], places) for n, votes in group.items()}
             for group in (self._right, self._confirmed)
         ]

@@ -79,7 +79,7 @@ def correlations(study: ReportInputs, where: str, *, group: str = ALL) -> Correl
         }
         for measure, function in _MEASURES.items()
     }
-    means = {
+    means: dict[str, ByScorer] = {
         measure: _nested({key: study.resampler.mean(v, places) for key, v in values.items()})
         for measure, values in each.items()
     }

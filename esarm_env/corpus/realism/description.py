@@ -212,19 +212,21 @@ def _ranges(
     for name in names:
         members = [m for m, group in zip(measured, groups, strict=True) if group == name]
         values.append(figures_of(members))
-        errors.append(
-            bootstrap_error(
-                lambda rows, members=members: figures_of([members[int(i)] for i in rows]),
-                len(members),
-                resamples=_N_RESAMPLES,
-                rng=rng,
-            )
-        )
+        errors.append(_error_of(members, rng))
     # The pooled value is part of the range: groups with unlike means vary more together than alone.
     low, high = _extremes(np.stack([pooled, *values]))
     error = _median(np.stack(errors))
     columns = zip(FIGURES, pooled, low, high, error, strict=True)
     return {name: Figure(*map(float, rest)) for name, *rest in columns}, tuple(names)
+
+
+def _error_of(members: list[Measured], rng: np.random.Generator) -> Curve:
+    """Return the bootstrap standard error over utterances, shape (n_statistics,)."""
+
+    def figures(rows: IntArray) -> Curve:
+        return figures_of([members[int(i)] for i in rows])
+
+    return bootstrap_error(figures, len(members), resamples=_N_RESAMPLES, rng=rng)
 
 
 def _extremes(values: Curve) -> tuple[Curve, Curve]:
