@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from esarm_env.core.errors import InputError, MissingExtraError
 from esarm_env.core.plugins import Check, Plugin, PluginRegistry, unknown_name
+from esarm_env.core.run_layout import REWARD_FILE
 from esarm_env.core.types import RewardFunction
 from esarm_env.rewards.combined import CombinedReward, RewardTerm
 from esarm_env.rewards.validation import RewardError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
 
 REWARD_GROUP = "esarm.rewards"
-REWARD_FILE = "reward/reward.safetensors"
 WITH_MODEL, WITHOUT_MODEL = "learned", "accuracy"
 
 # Called as `factory(task, run)`, or with `argument=` where `NAME:ARGUMENT` was asked for.

@@ -221,7 +221,8 @@ def test_a_suffix_that_cannot_be_written_is_refused_before_any_work(
     monkeypatch.setattr("train.animate.read_audio", read)
     command = ["animate", speech_file, "-o", tmp_path / name, "--run", finished_run]
     line = refused(command, capsys)
-    assert line == f"esarm: `output` must end in .csv (Live Link Face), got {name!r}"
+    rule = "the suffix of the output must be one of those that exporters write: .csv (livelink)"
+    assert line == f"esarm: {rule}, got {str(tmp_path / name)!r}"
     assert not (tmp_path / name).exists()
 
 

@@ -147,8 +147,9 @@ def value_of(config, key):
 def test_an_old_key_works_and_warns(old, new, value, tmp_path):
     """From the command line and from a file that somebody wrote, also both together."""
     rule = f"`{old}` is deprecated and goes with the next version; use `{new}`"
+    recipe = ["recipe=paper"] if old.startswith("reward.") else []
     with pytest.warns(DeprecationWarning, match=re.escape(rule)):
-        config = make_config(preset="demo", overrides=[f"{old}={value}"])
+        config = make_config(preset="demo", overrides=[*recipe, f"{old}={value}"])
     assert value_of(config, new) == value
     section, name = old.split(".")
     (tmp_path / "own.yaml").write_text(f"{section}:\n  {name}: {value}\n")
@@ -157,7 +158,9 @@ def test_an_old_key_works_and_warns(old, new, value, tmp_path):
     assert value_of(config, new) == value
     with pytest.warns(DeprecationWarning, match=re.escape(rule)):
         config = make_config(
-            preset="demo", file=tmp_path / "own.yaml", overrides=[f"{new}={2 * value}"]
+            preset="demo",
+            file=tmp_path / "own.yaml",
+            overrides=[*recipe, f"{new}={2 * value}"],
         )
     assert value_of(config, new) == 2 * value
 

@@ -98,7 +98,7 @@ def test_a_setting_out_of_range_is_named_in_full(overrides: list[str], message: 
         ["demonstrate.train_utterances=0", "consensus.train_utterances=0", "corpus.size=0"],
         ["consensus.damages=0", "consensus.others_per_update=0", "consensus.strengths=[1]"],
         ["clone.dropout=0", "clone.label_smoothing=0", "clone.token_noise=1"],
-        ["improve.kl_coef=0", "improve.kl_target=0", "improve.value_warmup=0"],
+        ["improve.kl_coef=0", "improve.reference_kl_target=0", "improve.value_warmup=0"],
         ["improve.n_episodes=4", "improve.samples_per_utterance=4"],
         ["improve.samples_per_utterance=1", "improve.n_episodes=1", "improve.reward=jerk"],
         ["improve.reward=learned:runs/other", "improve.algorithms=[reinforce]"],
