@@ -45,7 +45,7 @@ install: $(STAMP)
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-		--editable '.[synthetic,video,heads,peers,contrib,render,record,tensorboard,dev]'
+		--editable '.[wavlm,plots,progress,synthetic,video,heads,peers,contrib,render,record,tensorboard,dev]'
 	touch $(STAMP)
 
 clean:

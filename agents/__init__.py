@@ -1,6 +1,7 @@
 """Who acts: the transformer policy, behaviour cloning, sequence trainers, baselines.
 
-Nothing of ours is imported here: agents see the environment through `agents.protocols`.
+Of ours only `esarm_env.core` is imported here: agents see the environment through
+`agents.protocols`.
 """
 
 from agents.cloning import BehaviourCloning, CloneConfig, CloneTrainer, Demonstrations
@@ -13,14 +14,21 @@ from agents.network.session import PolicySession
 from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.policy import MotionPolicy
 from agents.ppo import SequencePPO
+from agents.registry import register_algorithm
 from agents.reinforce import SequenceReinforce
+from agents.rollout.animation import animate, animate_utterances, roll_out_with
 from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
+from agents.rollout.decoding import Decoding
 from agents.stock import TransformerActorCriticPolicy, policy_kwargs_of
+from agents.weights import load_policy, save_policy
+from esarm_env.core.run_layout import POLICY_FILE
 
 __all__ = [
+    "POLICY_FILE",
     "BehaviourCloning",
     "CloneConfig",
     "CloneTrainer",
+    "Decoding",
     "Demonstrations",
     "EpisodeBatch",
     "EpisodeBuffer",
@@ -37,5 +45,11 @@ __all__ = [
     "SequenceReinforce",
     "TrainingFault",
     "TransformerActorCriticPolicy",
+    "animate",
+    "animate_utterances",
+    "load_policy",
     "policy_kwargs_of",
+    "register_algorithm",
+    "roll_out_with",
+    "save_policy",
 ]

@@ -14,6 +14,7 @@ from torch.distributions import Categorical, Distribution
 
 from agents.network.session import PolicySession
 from agents.network.transformer import MotionTransformer, PolicyConfig
+from esarm_env.core.errors import InputError
 
 
 class MotionPolicy(BasePolicy):
@@ -86,9 +87,13 @@ class MotionPolicy(BasePolicy):
 
         Args:
             observation: One observation or a batch, as the environment gave it.
-            state: What the call before returned; None at the start.
-            episode_start: Shape (n_envs,), rows that begin an episode.
+            state: What the call before returned: it holds the tokens so far. None at the start.
+            episode_start: Shape (n_envs,), rows that begin an episode; those at step 0 do anyway.
             deterministic: Take the most likely token instead of sampling.
+
+        Raises:
+            InputError: If `state` is left out or stale: it is not at the step that `observation`
+                says, or has another number of rows.
         """
         assert isinstance(observation, dict), "ESARM-v0 observes a Dict"
         self.set_training_mode(False)
@@ -99,8 +104,7 @@ class MotionPolicy(BasePolicy):
         }
         n_rows = len(obs["step"])
         session = state[0] if state is not None else self._new_session(n_rows)
-        if episode_start is not None and state is not None:
-            session.reset(torch.as_tensor(np.atleast_1d(episode_start), dtype=torch.bool))
+        _bring_to(session, obs["step"][:, 0], episode_start, was_given=state is not None)
         with torch.no_grad():
             chunk = self.transformer.conditioning(obs["audio"][:, None], obs["condition"])[:, 0]
             logits, _ = session.step(chunk, obs["last_tokens"][:, -1].long())
@@ -113,6 +117,44 @@ class MotionPolicy(BasePolicy):
 
     def _new_session(self, n_rows: int) -> PolicySession:
         return PolicySession(self.transformer, n_rows=n_rows, max_length=self.max_length)
+
+
+def _bring_to(
+    session: PolicySession, step: Tensor, episode_start: np.ndarray | None, *, was_given: bool
+) -> None:
+    """Start the rows of `session` anew that begin an episode, and check that all are at `step`.
+
+    Args:
+        session: What is known of the past.
+        step: Shape (n_rows,), tokens written so far, by the observation.
+        episode_start: Shape (n_rows,), or None.
+        was_given: Whether the session is a state that came from the caller.
+
+    Raises:
+        InputError: If one is not; without its past, a policy acts as if every token were the first.
+    """
+    if len(session.positions) != len(step):
+        raise InputError(
+            f"`state` must have a row per observation ({len(step)}), got {len(session.positions)}; "
+            "pass None where the number of environments changes, all at step 0"
+        )
+    start = step == 0
+    # `evaluate_policy` goes on calling rows it has counted enough of as if they all began.
+    if was_given and episode_start is not None:
+        start = start | torch.as_tensor(np.atleast_1d(episode_start)).bool().to(step.device)
+    if was_given and bool(start.any()):
+        session.reset(start)
+    behind = (session.positions != step) & ~start
+    if bool(behind.any()):
+        row = int(behind.nonzero()[0])
+        got = f"one at step {int(session.positions[row])}" if was_given else "None"
+        raise InputError(
+            f"`state` must be at step {step[row].item():g} as the observation is (row {row}), got "
+            f"{got}; it holds the tokens so far, without which no token can be chosen: start with "
+            "None at step 0, then pass back what the call before returned "
+            "(`action, state = model.predict(obs, state)`); stock policies on `full_sequence` "
+            "observations need no state"
+        )
 
 
 def _width(space: spaces.Space[Any]) -> int:

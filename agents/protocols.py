@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -46,6 +47,16 @@ class SequenceTask(SpeechTask, Protocol):
 
     def demonstrations(self, utterances: IntArray) -> IntArray:
         """Return recorded motions as tokens, shape (N, L), padded with -1."""
+
+
+class RecordedSpeech(SpeechTask, Protocol):
+    """A recording cut into pieces, its utterances, as `esarm_env.open_speech` gives it."""
+
+    def condition_of(self, utterances: IntArray) -> FloatArray:
+        """Return the condition of each piece, shape (N, condition_dim)."""
+
+    def join(self, tokens: Sequence[IntArray]) -> FloatArray:
+        """Return the motion (T, 52) of the whole recording from the tokens of every piece."""
 
 
 class ScoreFunction(Protocol):

@@ -1,7 +1,11 @@
 """Speech-driven facial animation as a Gymnasium environment: importing this registers `ESARM-v0`.
 
-Importing stays cheap: torch and librosa are loaded when an environment is made.
+Importing stays cheap: torch and librosa are loaded when an environment is made, and so are the
+names of `_HOMES` when they are first used.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
@@ -17,19 +21,61 @@ from esarm_env.core.types import (
     Utterance,
 )
 
+if TYPE_CHECKING:
+    from esarm_env.corpus import open_corpus
+    from esarm_env.corpus.layouts.registry import register_layout
+    from esarm_env.envs.sampling import Sampling
+    from esarm_env.envs.scalar import SpeechAnimationEnv
+    from esarm_env.envs.vector import SpeechAnimationVectorEnv
+    from esarm_env.evaluation import Evaluation, evaluate, make_evaluation_env
+    from esarm_env.face.exporters import register_exporter
+    from esarm_env.rewards.registry import register_reward
+    from esarm_env.sb3 import make_sb3_vec_env
+    from esarm_env.task.opening import open_task
+    from esarm_env.task.recording import open_speech
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Evaluation": "evaluation",
+    "Sampling": "envs.sampling",
+    "SpeechAnimationEnv": "envs.scalar",
+    "SpeechAnimationVectorEnv": "envs.vector",
+    "evaluate": "evaluation",
+    "make_evaluation_env": "evaluation",
+    "make_sb3_vec_env": "sb3",
+    "open_corpus": "corpus",
+    "open_speech": "task.recording",
+    "open_task": "task.opening",
+    "register_exporter": "face.exporters",
+    "register_layout": "corpus.layouts.registry",
+    "register_reward": "rewards.registry",
+}
 
 __all__ = [
     "EMOTIONS",
     "Animator",
     "Corpus",
+    "Evaluation",
     "InputError",
     "MissingExtraError",
     "MotionTokenizer",
     "Record",
     "RewardFunction",
+    "Sampling",
+    "SpeechAnimationEnv",
+    "SpeechAnimationVectorEnv",
     "Trajectories",
     "Utterance",
+    "evaluate",
+    "make_evaluation_env",
+    "make_sb3_vec_env",
+    "open_corpus",
+    "open_speech",
+    "open_task",
+    "register_exporter",
+    "register_layout",
+    "register_reward",
 ]
 
 gymnasium.register(
@@ -37,3 +83,15 @@ gymnasium.register(
     entry_point="esarm_env.envs.registration:make_env",
     vector_entry_point="esarm_env.envs.registration:make_vector_env",
 )
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'esarm_env' has no attribute {name!r}")
+    found = getattr(import_module(f"esarm_env.{_HOMES[name]}"), name)
+    globals()[name] = found  # asked for once
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

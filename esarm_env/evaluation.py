@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 
@@ -21,9 +20,7 @@ from esarm_env.envs.registration import make_vector_env
 from esarm_env.envs.vector import SpeechAnimationVectorEnv
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import BoolArray, IntArray
-
-DoubleArray = npt.NDArray[np.float64]
+    from esarm_env.core.types import BoolArray, DoubleArray, IntArray
 
 
 class Act(Protocol):

@@ -6,21 +6,22 @@ import gymnasium
 import numpy as np
 import torch
 import tyro
-from gymnasium.spaces import flatdim
 from torch.distributions import Categorical
 from torch.nn import Linear, Sequential, Tanh
 
-from esarm_env.evaluation import Evaluation, evaluate, make_evaluation_env
+from esarm_env import Evaluation, evaluate, make_evaluation_env
 
 
-def main(timesteps: int = 200_000, *, seed: int = 0, **env_kwargs: Any) -> tuple[Evaluation, ...]:
+def main(
+    timesteps: int = 200_000, *, reward: str = "learned", seed: int = 0, **env_kwargs: Any
+) -> tuple[Evaluation, Evaluation]:
     """Train for `timesteps` tokens; evaluate on validation utterances before and after."""
+    env_kwargs |= {"observation": "flat", "reward": reward}
+    held_out = make_evaluation_env(**env_kwargs)
+    envs: Any = gymnasium.make_vec("ESARM-v0", 64, metrics=False, **env_kwargs)
+    n_in, n_tokens = envs.single_observation_space.shape[0], envs.single_action_space.n
     torch.manual_seed(seed)
-    held_out = make_evaluation_env(observation="flat", **env_kwargs)
-    envs = gymnasium.make_vec("ESARM-v0", 64, observation="flat", metrics=False, **env_kwargs)
-    n_inputs, n_tokens = flatdim(envs.single_observation_space), flatdim(envs.single_action_space)
-    actor = Sequential(Linear(n_inputs, 512), Tanh(), Linear(512, n_tokens))
-    critic = Sequential(Linear(n_inputs, 512), Tanh(), Linear(512, 1))
+    actor, critic = (Sequential(Linear(n_in, 512), Tanh(), Linear(512, n)) for n in (n_tokens, 1))
     optimizer = torch.optim.Adam([*actor.parameters(), *critic.parameters()], lr=2e-3)
 
     def act(obs: np.ndarray, *_: Any) -> tuple[np.ndarray, None]:
@@ -34,8 +35,8 @@ def main(timesteps: int = 200_000, *, seed: int = 0, **env_kwargs: Any) -> tuple
         while going.any():
             action, _ = act(obs)
             steps.append((obs[going], action[going], going.nonzero()[0]))
-            obs, reward, terminated, _, _ = envs.step(action)
-            score, going = score + reward * going, going & ~terminated
+            obs, paid, terminated, _, _ = envs.step(action)
+            score, going = score + paid * going, going & ~terminated
         b_obs, b_action, b_env = (torch.tensor(np.concatenate(b)) for b in zip(*steps, strict=True))
         b_return = torch.tensor(score, dtype=torch.float32)[b_env]
         with torch.no_grad():
@@ -51,8 +52,7 @@ def main(timesteps: int = 200_000, *, seed: int = 0, **env_kwargs: Any) -> tuple
             (error.square().mean() - gain.mean()).backward()
             optimizer.step()
         n_steps += len(b_obs)
-    after = evaluate(act, held_out)
-    print(before.compare(after))
+    print(before.compare(after := evaluate(act, held_out)))
     return before, after
 
 

@@ -13,13 +13,15 @@ from torchrl.modules import ProbabilisticActor, ValueOperator
 from torchrl.objectives import ClipPPOLoss
 from torchrl.objectives.value import GAE
 
-from esarm_env.evaluation import Evaluation, evaluate, make_evaluation_env
+from esarm_env import Evaluation, evaluate, make_evaluation_env
 
 
-def main(timesteps: int = 51_200, *, seed: int = 0, **env_kwargs: Any) -> tuple[Evaluation, ...]:
+def main(
+    timesteps: int = 51_200, *, reward: str = "learned", seed: int = 0, **env_kwargs: Any
+) -> tuple[Evaluation, Evaluation]:
     """Train for `timesteps` tokens; evaluate on validation utterances before and after."""
     torch.manual_seed(seed)
-    env_kwargs["observation"] = "flat"
+    env_kwargs |= {"observation": "flat", "reward": reward}
     held_out = make_evaluation_env(**env_kwargs)
     env = GymEnv("ESARM-v0", categorical_action_encoding=True, metrics=False, **env_kwargs)
     env.set_seed(seed)

@@ -6,6 +6,8 @@ Names are imported when they are first used: listing the rewards needs no torch.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from esarm_env.core.deprecation import moved
+
 if TYPE_CHECKING:
     from reward.demonstrations import RankedDemonstrations, load_demonstrations
     from reward.demonstrations.order import SoftLabels
@@ -79,7 +81,10 @@ __all__ = [
 ]
 
 
+_old_name = moved(__name__, {"Demonstrations": "reward:RankedDemonstrations"})
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'reward' has no attribute {name!r}")
+        return _old_name(name)
     return getattr(import_module(f"reward.{_HOMES[name]}"), name)

@@ -1,7 +1,12 @@
-"""The pairwise ranking loss of the paper's Eq. 1, and how often a score ranks pairs right."""
+"""How scores order animations: the ranking loss, pair accuracy, rank correlations, agreement.
+
+The loss is the paper's Eq. 1. Correlations are taken within each utterance, many at once; that of
+an ensemble's members tells where the reward is guessing.
+"""
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import FloatArray, IntArray
+    from esarm_env.core.types import DoubleArray, FloatArray, IntArray
 
 
 def ranking_loss(scores: Tensor, noise: Tensor) -> Tensor:
@@ -64,22 +69,94 @@ def pair_accuracy(
     return np.array(shares, dtype=np.float32)
 
 
-def rank_correlation(scores: FloatArray, targets: FloatArray) -> FloatArray:
-    """Return Spearman's rank correlation within each row; ties get their mean rank.
+def spearman_rho(
+    a: FloatArray | DoubleArray, b: FloatArray | DoubleArray, *, undefined: float = float("nan")
+) -> DoubleArray:
+    """Return Spearman's rho of each row: Pearson's correlation of the ranks, ties sharing theirs.
 
     Args:
-        scores: Shape (N, K), K animations of each of N utterances.
-        targets: Shape (N, K).
+        a: Shape (U, K).
+        b: Shape (U, K).
+        undefined: What stands for rows in which all are equal, or one is nan: nan leaves them out
+            of a mean that looks, 0 counts a score that cannot tell as one that knows nothing.
 
     Returns:
-        Shape (N,), 0 where all scores or all targets of a row are equal.
+        Shape (U,), in [-1, 1] or `undefined`.
+
+    Raises:
+        ValueError: If the shapes differ.
     """
     from scipy.stats import rankdata
 
-    first, second = (rankdata(values, axis=1) for values in (scores, targets))
-    first -= first.mean(axis=1, keepdims=True)
-    second -= second.mean(axis=1, keepdims=True)
-    size = np.sqrt(np.square(first).sum(axis=1) * np.square(second).sum(axis=1))
-    product = (first * second).sum(axis=1)
-    found = np.divide(product, size, out=np.zeros_like(product), where=size > 0)
-    return np.asarray(found, dtype=np.float32)
+    _check(a, b)
+    ranks = [rankdata(x, axis=1).astype(np.float64) for x in (a, b)]
+    centred = [rank - rank.mean(axis=1, keepdims=True) for rank in ranks]
+    below = np.sqrt(np.square(centred[0]).sum(1) * np.square(centred[1]).sum(1))
+    rho = _divided((centred[0] * centred[1]).sum(1), below, a, b)
+    return np.where(np.isnan(rho), undefined, rho)
+
+
+def kendall_tau_b(a: FloatArray | DoubleArray, b: FloatArray | DoubleArray) -> DoubleArray:
+    """Return Kendall's tau-b of each row (Kendall 1945).
+
+    `(concordant - discordant) / sqrt(pairs untied in a * pairs untied in b)`.
+
+    Args:
+        a: Shape (U, K).
+        b: Shape (U, K).
+
+    Returns:
+        Shape (U,), in [-1, 1]; nan where all of a row are equal, or one is nan.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    _check(a, b)
+    first, second = np.triu_indices(a.shape[1], 1)
+    signs = [np.sign(x[:, first].astype(np.float64) - x[:, second]) for x in (a, b)]  # (U, pairs)
+    below = np.sqrt(np.abs(signs[0]).sum(1) * np.abs(signs[1]).sum(1))
+    return _divided((signs[0] * signs[1]).sum(1), below, a, b)
+
+
+def _check(a: FloatArray | DoubleArray, b: FloatArray | DoubleArray) -> None:
+    if a.shape != b.shape or a.ndim != 2:
+        raise ValueError(f"`a` and `b` must have one shape (U, K), got {a.shape} and {b.shape}")
+
+
+def _divided(
+    above: DoubleArray,
+    below: DoubleArray,
+    a: FloatArray | DoubleArray,
+    b: FloatArray | DoubleArray,
+) -> DoubleArray:
+    unknown = np.isnan(a).any(1) | np.isnan(b).any(1) | ~(below > 0)
+    result: DoubleArray = np.where(unknown, np.nan, above / np.where(unknown, 1, below))
+    return result
+
+
+def rank_agreement(members: FloatArray) -> DoubleArray:
+    """Return the mean of Spearman's rho over all pairs of members, utterance by utterance.
+
+    Args:
+        members: Shape (M, U, K), the scores that M members give to K animations of U utterances.
+
+    Returns:
+        Shape (U,); nan where no pair of members has an order to compare.
+
+    Raises:
+        ValueError: If there are less than two members.
+    """
+    if members.ndim != 3 or len(members) < 2:
+        raise ValueError(f"`members` must have shape (M > 1, U, K), got {members.shape}")
+    pairs = np.stack([spearman_rho(a, b) for a, b in combinations(members, 2)])  # (pairs, U)
+    known = ~np.isnan(pairs)
+    count = known.sum(0)
+    total = np.where(known, pairs, 0).sum(0)
+    mean: DoubleArray = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return mean
+
+
+def member_spread(members: FloatArray) -> DoubleArray:
+    """Return the deviation of the members' scores (M, N) for each animation, shape (N,)."""
+    spread: DoubleArray = members.astype(np.float64).std(axis=0)
+    return spread

@@ -6,6 +6,7 @@ The corpus is made by hand, in memory: sums of sines for voices, smooth random c
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -51,6 +52,7 @@ _SPLITS = {"train": range(8), "validation": (8, 9), "test": (10, 11)}
 _PITCH_HZ = {"anna": 210.0, "ben": 115.0, "cleo": 180.0, "dora": 240.0}
 
 MakeCorpus = Callable[..., Corpus]
+MakePackage = Callable[..., None]
 
 
 class HandMadeCorpus:
@@ -179,7 +181,7 @@ def tiny_tokenizer(tiny_motions: list[FloatArray]) -> VQMotionTokenizer:
         code_dim=8,
         epochs=4,
         steps_per_epoch=25,
-        batch_size=16,
+        batch_crops=16,
         crop_chunks=5,
     )
     return train_tokenizer(tiny_motions, load_head(), config=config, seed=0)
@@ -198,3 +200,39 @@ def tiny_task(
     """Return the task of `tiny_corpus`: 16 actions, 20 to 48 steps an episode."""
     conditions = ConditionEncoder(("anna", "ben", "cleo"))
     return AnimationTask(tiny_corpus, tiny_features, tiny_tokenizer, load_head(), conditions)
+
+
+@pytest.fixture
+def make_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakePackage]:
+    """Return a function that installs a package of one module, as pip would write it to disk.
+
+    `make(name, source, group="esarm.rewards", **plug_ins)`: each plug-in is
+    `name="object of the module"`; `_` in a name stands for `-`.
+    """
+    made: list[str] = []
+
+    def make(
+        package: str,
+        source: str,
+        *,
+        version: str = "1.2",
+        group: str = "esarm.rewards",
+        **plug_ins: str,
+    ) -> None:
+        folder = tmp_path / package
+        info = folder / f"{package}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (folder / f"{package}.py").write_text(source)
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
+        )
+        lines = [
+            f"{name.replace('_', '-')} = {package}:{target}" for name, target in plug_ins.items()
+        ]
+        (info / "entry_points.txt").write_text(f"[{group}]\n" + "\n".join(lines) + "\n")
+        monkeypatch.syspath_prepend(str(folder))
+        made.append(package)
+
+    yield make
+    for package in made:
+        sys.modules.pop(package, None)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import CLONE_FILE, need_file
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
     from esarm_env.core.types import FloatArray, IntArray, Trajectories
     from esarm_env.task.animation_task import AnimationTask
 
-CLONE_FILE = "clone/policy.safetensors"
 BATCH_SIZE = 64
 
 
@@ -84,8 +84,7 @@ class LikelihoodReward:
 
 def open_likelihood(task: AnimationTask, run: Path | None, argument: str = "") -> LikelihoodReward:
     """Mean log-likelihood per token of the run's clone, or `likelihood:PATH` (run or weights)."""
-    from esarm_env.task.opening import need_file
-    from train.policies import load_policy
+    from agents.weights import load_policy
 
     if not argument and run is None:
         raise InputError(

@@ -1,29 +1,35 @@
-"""The report's pictures: learning curves, proxy beside gold."""
+"""Pictures of curves: training, proxy beside gold, both over the divergence from the clone."""
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
+import numpy as np
 
 from esarm_env.core.cache import new_file
+from train.pictures import missing_matplotlib
+
+try:
+    import matplotlib.pyplot as plt
+except ImportError as error:
+    raise missing_matplotlib() from error
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from train.overoptimise.findings import Point
+
+plt.switch_backend("Agg")  # into files, never on a screen
 
 Rows = list[dict[str, float]]
 BLUE, ORANGE, GREEN = "#2b6cb0", "#dd6b20", "#2f855a"
-
-
-def read_rows(path: Path) -> Rows:
-    """Return the rows of a `metrics.csv`; empty cells are left out."""
-    with path.open(newline="") as file:
-        return [
-            {key: float(value) for key, value in row.items() if value != ""}
-            for row in csv.DictReader(file)
-        ]
+PANELS = {
+    "proxy": "proxy: score",
+    "lve": "gold: LVE (mm), lower is better",
+    "eve": "gold: EVE (mm), lower is better",
+}
 
 
 def plot_improvement(curves: dict[str, Rows], target: Path) -> None:
@@ -61,6 +67,50 @@ def plot_training(curves: dict[str, tuple[Rows, tuple[str, ...]]], target: Path)
         axis.grid(alpha=0.3)
         axis.legend(frameon=False, fontsize="small")
     _save(figure, target)
+
+
+def plot_overoptimisation(
+    rl: Mapping[float, list[Point]], best_of_n: list[Point], target: Path, *, title: str
+) -> None:
+    """Draw changes from the clone, one colour per strength, best-of-n dashed.
+
+    Over the square root of the divergence, as in Gao et al. 2022, figures 1 and 2.
+
+    Args:
+        rl: Points by KL strength.
+        best_of_n: Points.
+        target: PNG to write.
+        title: Above all panels.
+    """
+    figure, axes = plt.subplots(
+        1, len(PANELS), figsize=(4.3 * len(PANELS), 4.1), layout="constrained"
+    )
+    shades = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(rl)))
+    for axis, (name, label) in zip(axes, PANELS.items(), strict=True):
+        for (kl_coef, points), shade in zip(sorted(rl.items()), shades, strict=True):
+            _band(axis, points, name, color=shade, style="-", label=f"PPO, KL {kl_coef:g}")
+        _band(axis, best_of_n, name, color="black", style="--", label="best of n")
+        axis.axhline(0, color="gray", lw=0.8)
+        axis.set(title=label, xlabel="√ nats per utterance from the clone")
+        axis.set_ylabel("change from the clone")
+        axis.grid(alpha=0.3)
+    axes[0].legend(frameon=False, fontsize="small")
+    figure.suptitle(title)
+    _save(figure, target)
+
+
+def _band(
+    axis: Axes, points: list[Point], name: str, *, color: Any, style: str, label: str
+) -> None:
+    changes = [point.changes[name] for point in points]
+    if not all(np.isfinite(change.mean) for change in changes):
+        axis.text(0.5, 0.5, "not captured", transform=axis.transAxes, ha="center")
+        return
+    x = np.sqrt([point.nats_per_utterance for point in points])
+    means = [change.mean for change in changes]
+    axis.plot(x, means, style, color=color, marker="o", markersize=3.5, lw=1.6, label=label)
+    low, high = [change.low for change in changes], [change.high for change in changes]
+    axis.fill_between(x, low, high, color=color, alpha=0.12, lw=0)
 
 
 def _line(

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.cache import new_file
+from esarm_env.core.intervals import Interval
+from esarm_env.core.run_layout import (
+    IMPROVEMENT_PICTURE,
+    METRICS_FILE,
+    REPORT_FILE,
+    STAGES,
+    TRAINING_PICTURE,
+)
 from esarm_env.metrics import table, variant_label
-from train.plots import plot_improvement, plot_training, read_rows
+from train.pictures import draw_or_explain
 from train.rounds.folders import open_rounds
-from train.rounds.rounds import MANNERS, round_figures
-from train.run.run_folder import STAGES, RunFolder
+from train.rounds.rounds import round_figures
+from train.rows import DECODINGS, TOKENIZER, Row, greedy, noisy, rows_from_json
 from train.stages.evaluate import measured_quantities
-from train.statistics import Interval
+
+if TYPE_CHECKING:
+    from train.run.run_folder import RunFolder
 
 ARROWS = {"lve": "LVE (mm) ↓", "eve": "EVE (mm) ↓", "score": "learned score"}
 
@@ -30,25 +41,6 @@ _REFERENCES = {
 
 def write_report(run: RunFolder) -> Path:
     """Write `report.md` and its pictures into the run folder; return its path."""
-    curves = {
-        name: read_rows(run.stage("improve") / name / "metrics.csv")
-        for name in run.config.improve.algorithms
-    }
-    plot_improvement(curves, run.path / "improvement.png")
-    plot_training(
-        {
-            "motion prior": (read_rows(run.stage("prior") / "metrics.csv"), ("loss",)),
-            "behaviour cloning": (
-                read_rows(run.stage("clone") / "metrics.csv"),
-                ("train_loss", "validation_loss"),
-            ),
-            "reward model": (
-                read_rows(run.stage("reward") / "metrics.csv"),
-                ("loss", *_WATCHED[run.config.recipe]),
-            ),
-        },
-        run.path / "training.png",
-    )
     results = run.summary("evaluate")
     sections = [
         _head(run, results),
@@ -62,10 +54,45 @@ def write_report(run: RunFolder) -> Path:
         _curves_section(),
         _times(run),
     ]
-    path = run.path / "report.md"
+    path = run.path / REPORT_FILE
+    text = draw_or_explain("\n\n".join(sections) + "\n", lambda: _draw(run))
     with new_file(path) as draft:
-        draft.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+        draft.write_text(text, encoding="utf-8")
     return path
+
+
+def _draw(run: RunFolder) -> None:
+    """Write the pictures of the page."""
+    from train.plots import plot_improvement, plot_training
+
+    curves = {
+        name: _read_rows(run.stage("improve") / name / METRICS_FILE)
+        for name in run.config.improve.algorithms
+    }
+    plot_improvement(curves, run.path / IMPROVEMENT_PICTURE)
+    plot_training(
+        {
+            "motion prior": (_read_rows(run.stage("prior") / METRICS_FILE), ("loss",)),
+            "behaviour cloning": (
+                _read_rows(run.stage("clone") / METRICS_FILE),
+                ("train_loss", "validation_loss"),
+            ),
+            "reward model": (
+                _read_rows(run.stage("reward") / METRICS_FILE),
+                ("loss", *_WATCHED[run.config.recipe]),
+            ),
+        },
+        run.path / TRAINING_PICTURE,
+    )
+
+
+def _read_rows(path: Path) -> list[dict[str, float]]:
+    """Return the rows of a `metrics.csv`; empty cells are left out."""
+    with path.open(newline="") as file:
+        return [
+            {key: float(value) for key, value in row.items() if value != ""}
+            for row in csv.DictReader(file)
+        ]
 
 
 def _head(run: RunFolder, results: dict[str, Any]) -> str:
@@ -92,7 +119,8 @@ def _head(run: RunFolder, results: dict[str, Any]) -> str:
 
 def _main_table(results: dict[str, Any]) -> str:
     lines = ["## Results", "", _header("animation")]
-    lines += [_row(label, figures) for label, figures in results["rows"].items()]
+    rows = rows_from_json(results["rows"])
+    lines += [_row(row.label, figures) for row, figures in rows.items()]
     return "\n".join(lines)
 
 
@@ -105,8 +133,9 @@ def _against_clone(results: dict[str, Any]) -> str:
         "",
         _header("difference"),
     ]
-    lines += [_row(label, figures) for label, figures in results["against_clone"].items()]
-    return "\n".join([*lines, "", *_verdicts(results["against_clone"])])
+    differences = rows_from_json(results["against_clone"])
+    lines += [_row(row.label, figures) for row, figures in differences.items()]
+    return "\n".join([*lines, "", *_verdicts(differences)])
 
 
 def _rounds_section(run: RunFolder) -> list[str]:
@@ -129,15 +158,15 @@ def _rounds_section(run: RunFolder) -> list[str]:
     for number, (current, figures) in enumerate(zip(rounds, round_figures(rounds), strict=True), 1):
         found = current.summary("demonstrate").get("suspicious")
         share = "" if found is None else f"{100 * found['hacked'] / found['samples']:.0f} %"
-        for manner in MANNERS:
-            lines.append(_row(f"{number}, {manner}", figures[manner]) + f" {share} |")
+        for decoding in DECODINGS:
+            lines.append(_row(f"{number}, {decoding}", figures[decoding]) + f" {share} |")
     return ["\n".join(lines)]
 
 
-def _verdicts(differences: dict[str, Any]) -> list[str]:
+def _verdicts(differences: dict[Row, Any]) -> list[str]:
     """Say in words which errors changed beyond their interval."""
     lines = []
-    for label, figures in differences.items():
+    for row, figures in differences.items():
         said = []
         for name in ("lve", "eve"):
             _, low, high = figures[name]
@@ -146,15 +175,16 @@ def _verdicts(differences: dict[str, Any]) -> list[str]:
             change = "better" if high < 0 else "worse" if low > 0 else "not clearly changed"
             said.append(f"{name.upper()} {change}")
         score = figures["score"][0]
-        lines.append(f"- {label}: score {score:+.2f}; {', '.join(said)}.")
+        lines.append(f"- {row.label}: score {score:+.2f}; {', '.join(said)}.")
     return lines
 
 
 def _noise_table(run: RunFolder, results: dict[str, Any]) -> str:
     lines = ["## Impact of the noise level (form of the paper's Table II)", ""]
     lines += ["| ε | LVE (mm) | EVE (mm) |", "|---|---|---|"]
+    rows = rows_from_json(results["rows"])
     for level in run.config.demonstrate.epsilons:
-        figures = results["rows"][f"clone, epsilon {level:g}"]
+        figures = rows[noisy("clone", level)]
         lines.append(f"| {level:.2f} | {_cell(figures['lve'])} | {_cell(figures['eve'])} |")
     return "\n".join(lines)
 
@@ -172,13 +202,13 @@ def _reward_section(results: dict[str, Any]) -> str:
     for gap, figures in results["pair_accuracy"].items():
         share, low, high = (100 * value for value in figures)
         lines.append(f"| {gap} | {share:.1f} % [{low:.1f}, {high:.1f}] |")
-    return "\n".join([*lines, "", _ground_truth_verdict(results["rows"])])
+    return "\n".join([*lines, "", _ground_truth_verdict(rows_from_json(results["rows"]))])
 
 
-def _ground_truth_verdict(rows: dict[str, Any]) -> str:
+def _ground_truth_verdict(rows: dict[Row, Any]) -> str:
     """Say whether the score knows recordings to be better than the policy that it was made from."""
-    truth = rows["ground truth through the tokenizer"]["score"][0]
-    clone = rows["clone, greedy"]["score"][0]
+    truth = rows[Row(TOKENIZER)]["score"][0]
+    clone = rows[greedy("clone")]["score"][0]
     if truth > clone:
         return (
             f"Recordings score {truth:.2f}, above the greedy clone's {clone:.2f}, as they should."
@@ -198,8 +228,10 @@ def _speaker_section(results: dict[str, Any]) -> str:
 
 def _measures_section(results: dict[str, Any]) -> str:
     rows = {
-        label: {key: None if None in triple else tuple(triple) for key, triple in figures.items()}
-        for label, figures in results["measures"].items()
+        row.short_label: {
+            key: None if None in triple else tuple(triple) for key, triple in figures.items()
+        }
+        for row, figures in rows_from_json(results["measures"]).items()
     }
     return "\n".join(
         [
@@ -216,8 +248,8 @@ def _measures_section(results: dict[str, Any]) -> str:
 
 def _curves_section() -> str:
     return (
-        "## Curves\n\n![Learned score beside true errors](improvement.png)\n\n"
-        "![Training of the stages](training.png)"
+        f"## Curves\n\n![Learned score beside true errors]({IMPROVEMENT_PICTURE})\n\n"
+        f"![Training of the stages]({TRAINING_PICTURE})"
     )
 
 

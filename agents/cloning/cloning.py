@@ -26,6 +26,7 @@ from agents.common.checks import check_env
 from agents.faults import TrainingFault, where_to_go_on
 from agents.policy import MotionPolicy
 from agents.protocols import SequenceTask, find_in_env
+from esarm_env.core.deprecation import renamed_arguments
 
 
 class BehaviourCloning(CheckedAlgorithm):
@@ -34,6 +35,7 @@ class BehaviourCloning(CheckedAlgorithm):
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MotionPolicy": MotionPolicy}
     policy: MotionPolicy
 
+    @renamed_arguments(batch_size="batch_sequences")
     def __init__(
         self,
         policy: str | type[MotionPolicy],
@@ -42,7 +44,7 @@ class BehaviourCloning(CheckedAlgorithm):
         demonstrations: Demonstrations | None = None,
         validation: Demonstrations | None = None,
         learning_rate: float = 1.5e-3,
-        batch_size: int = 8,
+        batch_sequences: int = 8,
         n_epochs: int = 12,
         patience: int = 4,
         weight_decay: float = 0.05,
@@ -66,7 +68,7 @@ class BehaviourCloning(CheckedAlgorithm):
             validation: What chooses when to stop; by default a tenth of the utterances that were
                 to be cloned.
             learning_rate: Highest value; warmed up over an epoch, then falling to 2 % of it.
-            batch_size: Sequences per update.
+            batch_sequences: Sequences per update.
             n_epochs: At most this many passes over the demonstrations.
             patience: Stop after this many epochs without a better validation loss.
             weight_decay: Of AdamW.
@@ -87,7 +89,7 @@ class BehaviourCloning(CheckedAlgorithm):
         self.config = CloneConfig(
             epochs=n_epochs,
             patience=patience,
-            batch_size=batch_size,
+            batch_sequences=batch_sequences,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
             label_smoothing=label_smoothing,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from esarm_env.core.deprecation import renamed_fields
 
+
+@renamed_fields(batch_size="batch_sequences")
 @dataclass(frozen=True)
 class CloneConfig:
     """Settings of behaviour cloning.
@@ -16,7 +19,7 @@ class CloneConfig:
         dropout: Only while cloning.
         epochs: At most this many passes over the training utterances.
         patience: Stop after this many epochs without a better validation loss.
-        batch_size: Utterances per update.
+        batch_sequences: Demonstrated sequences per update.
         learning_rate: Highest value; warmed up over the first epoch, then falling to 2 % of it.
         weight_decay: Of AdamW.
         label_smoothing: Share of probability spread over all tokens.
@@ -33,7 +36,7 @@ class CloneConfig:
     dropout: float = 0.15
     epochs: int = 12
     patience: int = 4
-    batch_size: int = 8
+    batch_sequences: int = 8
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     label_smoothing: float = 0.05

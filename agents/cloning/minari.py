@@ -16,6 +16,7 @@ import numpy as np
 from gymnasium import spaces
 
 from agents.cloning.demonstrations import Demonstrations
+from esarm_env.core.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from minari import MinariDataset
@@ -128,8 +129,6 @@ def _minari() -> ModuleType:
     try:
         import minari
     except ImportError as error:
-        from esarm_env.core.errors import MissingExtraError
-
         purpose = "writing Minari data sets"
         raise MissingExtraError("minari", extra="minari", purpose=purpose) from error
     module: ModuleType = minari

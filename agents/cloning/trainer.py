@@ -200,7 +200,9 @@ class CloneTrainer:
 
     def _train_epoch(self) -> dict[str, float]:
         self.model.train()
-        batches = length_buckets(self._train.lengths, size=self._config.batch_size, rng=self._rng)
+        batches = length_buckets(
+            self._train.lengths, size=self._config.batch_sequences, rng=self._rng
+        )
         losses, shares = [], []
         for number, rows in enumerate(batches):
             self._set_rate(self.n_done + number / len(batches))
@@ -250,7 +252,7 @@ class CloneTrainer:
     def _validate(self) -> tuple[float, float]:
         self.model.eval()
         losses, hits, weights = [], [], []
-        size = self._config.batch_size
+        size = self._config.batch_sequences
         for begin in range(0, len(self._validation), size):
             rows = np.arange(begin, min(begin + size, len(self._validation)))
             windows, condition, tokens = self._read(self._validation.rows(rows))

@@ -15,13 +15,14 @@ from __future__ import annotations
 import io
 import pathlib
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ProgressBarCallback
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 
 from agents.protocols import find_in_env
+from esarm_env.core.deprecation import renamed_keys
 
 
 class TokenProgressBar(ProgressBarCallback):
@@ -83,10 +84,12 @@ class CheckedAlgorithm(BaseAlgorithm):
     """What sequence algorithms and cloning share beside their networks.
 
     Attributes:
+        renamed_settings: New name of each setting by its old one, which `load` takes, too.
         task_fingerprint: Of the task that the agent was trained on; None takes any.
         last_checkpoint: File that it was last saved to or loaded from; None if there is none.
     """
 
+    renamed_settings: ClassVar[dict[str, str]] = {}
     task_fingerprint: Fingerprint | None = None
     last_checkpoint: str | None = None
 
@@ -109,12 +112,16 @@ class CheckedAlgorithm(BaseAlgorithm):
         Raises:
             ValueError: If `env` has other spaces, another tokenizer or another corpus.
         """
+        kwargs = renamed_keys(kwargs, cls.renamed_settings)
         try:
             loaded = super().load(path, env, *args, **kwargs)
         except ValueError as error:
             if _SB3_MISMATCH not in str(error):
                 raise
             raise ValueError(f"{_OTHER_SPACES}, got: {error}") from error
+        # What was saved under old names is over what was asked for under new ones.
+        changed = {name: kwargs[name] for name in cls.renamed_settings.values() if name in kwargs}
+        loaded.__dict__.update(changed)
         loaded._note_checkpoint(path)
         return loaded
 

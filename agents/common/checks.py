@@ -122,21 +122,21 @@ def check_temperature(temperature: float) -> None:
 
 
 def check_divergence(
-    *, kl_coef: float, kl_target: float | None, target_kl: float | None, loss_mean: str
+    *, kl_coef: float, reference_kl_target: float | None, target_kl: float | None, loss_mean: str
 ) -> None:
     """Check what holds the policy near its reference and near its last self, and the loss's mean.
 
     Raises:
-        ValueError: If one is out of range, or `kl_target` would adapt a coefficient of 0.
+        ValueError: If one is out of range, or `reference_kl_target` would adapt a coefficient of 0.
     """
     if not kl_coef >= 0:
         raise ValueError(f"`kl_coef` must be at least 0, got {kl_coef}")
-    for name, value in (("kl_target", kl_target), ("target_kl", target_kl)):
+    for name, value in (("reference_kl_target", reference_kl_target), ("target_kl", target_kl)):
         if value is not None and not value > 0:
             raise ValueError(f"`{name}` must be above 0 or None, got {value}")
-    if kl_target is not None and kl_coef == 0:
+    if reference_kl_target is not None and kl_coef == 0:
         raise ValueError(
-            f"`kl_coef` must be above 0 where `kl_target` adapts it, got {kl_coef}: "
+            f"`kl_coef` must be above 0 where `reference_kl_target` adapts it, got {kl_coef}: "
             "a product with 0 stays 0"
         )
     if loss_mean not in LOSS_MEANS:

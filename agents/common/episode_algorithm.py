@@ -2,13 +2,20 @@
 
 Roll-outs go through the KV cache, and episodes are scored in one batch when they end. What differs
 from SB3's manners: `num_timesteps` counts tokens, and a roll-out ends with the last token of
-`n_episodes` episodes. `callback.on_step()` is called once per token column, after the episodes are
-written, with all their results in place.
+`n_episodes` episodes.
+
+Callbacks are called after the episodes are written, as if the environments had played them just
+now: `on_step()` once per step of the `VecEnv`, which is one token in each environment, with
+`rewards`, `dones` and `infos` among the `locals`, and all episodes as `batch`. With one environment
+a call is a token, so `EvalCallback(eval_freq=5_000)` evaluates every 5,000 tokens and
+`CheckpointCallback(save_freq=5_000)` saves as often; with more, divide by their number, as with
+every algorithm of SB3.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -17,7 +24,7 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TensorDict
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
@@ -30,8 +37,14 @@ from agents.policy import MotionPolicy
 from agents.protocols import SequenceTask, find_in_env
 from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
 from agents.rollout.decoding import Decoding
-from agents.rollout.episodes import draw_utterances, write_episodes
-from agents.rollout.generation import occurrence_numbers, sequence_seeds
+from agents.rollout.episodes import (
+    draw_utterances,
+    episode_info,
+    vec_env_steps,
+    write_episodes,
+)
+from agents.weights import check_fits
+from esarm_env.core.seeds import occurrence_numbers, sequence_seeds
 
 if TYPE_CHECKING:
     from agents.common.update import Forward
@@ -46,6 +59,7 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MotionPolicy": MotionPolicy}
     policy: MotionPolicy  # type: ignore[assignment]
     rollout_buffer: EpisodeBuffer | None  # type: ignore[assignment]
+    _has_random_reference = False  # of a fresh algorithm, until `warm_start`
 
     def __init__(
         self,
@@ -80,6 +94,7 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
         self._compiled: Forward | None = None
         self.n_iterations = 0
         self._untrained_timesteps = 0
+        self._has_random_reference = True
         super().__init__(
             policy,  # type: ignore[arg-type]
             env,
@@ -149,12 +164,36 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
             total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar
         )
 
-    def warm_start(self, weights: dict[str, Tensor]) -> None:
-        """Start from cloned `weights`, and keep a frozen copy as the reference of the KL term."""
+    def warm_start(self, clone: MotionTransformer | Mapping[str, Tensor]) -> None:
+        """Start from a cloned network, and keep a frozen copy as the reference of the KL term.
+
+        Args:
+            clone: The network, or its weights by name.
+
+        Raises:
+            InputError: If it has other sizes than the policy; the message names them.
+        """
+        check_fits(clone, self.model)
+        weights = clone.state_dict() if isinstance(clone, MotionTransformer) else dict(clone)
         self.model.load_state_dict(weights)
         self.reference.load_state_dict(weights)
+        self._has_random_reference = False
+
+    def set_parameters(
+        self,
+        load_path_or_dict: str | TensorDict,
+        exact_match: bool = True,
+        device: torch.device | str = "auto",
+    ) -> None:
+        """As Stable-Baselines3's; they hold the reference of the KL term, too."""
+        super().set_parameters(load_path_or_dict, exact_match, device)
+        self._has_random_reference = False
 
     def _setup_model(self) -> None:
+        # Of a file that an older version saved.
+        for old, new in self.renamed_settings.items():
+            if old in self.__dict__:
+                self.__dict__[new] = self.__dict__.pop(old)
         self._setup_lr_schedule()
         self.acceleration.check_for(self.device)
         self._check_env()
@@ -221,10 +260,11 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
         except TrainingFault as fault:
             raise self._located(fault) from fault
         self.rollout_buffer = EpisodeBuffer.pack(batch)
-        for active in batch.inside.sum(axis=0):
-            self.num_timesteps += int(active)
-            self._untrained_timesteps += int(active)
-            callback.update_locals(locals())
+        callback.update_locals({"self": self, "env": env, "batch": batch})
+        for rewards, dones, infos in vec_env_steps(batch, n_envs=env.num_envs):
+            self.num_timesteps += len(dones)
+            self._untrained_timesteps += len(dones)
+            callback.update_locals({"rewards": rewards, "dones": dones, "infos": infos})
             if not callback.on_step():
                 return False
         self._note_episodes(batch)
@@ -245,7 +285,7 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
         drawn = draw_utterances(find_in_env(self.env, "utterances"), size=wanted, rng=rng)
         utterances = np.repeat(drawn, self.samples_per_utterance)
         seeds = sequence_seeds(
-            run=self.seed,
+            run_seed=self.seed,
             iteration=self.n_iterations,
             utterances=utterances,
             samples=occurrence_numbers(utterances),
@@ -270,5 +310,4 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
 
     def _note_episodes(self, batch: EpisodeBatch) -> None:
         assert self.ep_info_buffer is not None, "made by learn"
-        for score, length in zip(batch.scores.tolist(), batch.lengths.tolist(), strict=True):
-            self.ep_info_buffer.append({"r": score, "l": length, "t": 0.0})
+        self.ep_info_buffer.extend(episode_info(batch, number) for number in range(len(batch)))

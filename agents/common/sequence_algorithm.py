@@ -6,13 +6,16 @@ says what its advantages are and what its policy loss is.
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 
@@ -35,10 +38,17 @@ from agents.common.update import (
 )
 from agents.faults import TrainingFault, names_of
 from agents.network.acceleration import PLAIN, Acceleration
+from agents.network.transformer import MotionTransformer
+from agents.weights import TASK_SIZES, load_policy, network_sizes
+from esarm_env.core.deprecation import renamed_arguments, renamed_attribute
+from esarm_env.core.errors import InputError
 
 if TYPE_CHECKING:
     from agents.policy import MotionPolicy
     from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
+
+RENAMED = {"batch_size": "batch_tokens", "kl_target": "reference_kl_target"}
+Self = TypeVar("Self", bound="SequenceAlgorithm")
 
 
 class SequenceAlgorithm(EpisodeAlgorithm):
@@ -59,17 +69,18 @@ class SequenceAlgorithm(EpisodeAlgorithm):
     Attributes:
         scale_advantages: Whether advantages are divided by their root mean square before an update;
             set False where `compute_advantages` gives them their scale.
+        fixed_settings: Arguments of this class that a subclass sets itself, and does not take.
         rollout_buffer: The episodes of the last roll-out, or None; `batch` is a padded copy.
         reference: The frozen network of the divergence term.
         n_iterations: Iterations trained so far.
-        kl_coef: The coefficient in force; `kl_target` changes it after every iteration.
+        kl_coef: The coefficient in force; `reference_kl_target` changes it after every iteration.
 
     Args:
         policy: `"MotionPolicy"` or a subclass of it.
         env: `ESARM-v0`, wrapped or vectorised in this process.
         learning_rate: Of AdamW; a schedule gets the remaining progress (1 to 0).
         n_episodes: Episodes per iteration.
-        batch_size: Tokens per minibatch: a minibatch holds whole episodes of similar length, and
+        batch_tokens: Tokens per minibatch: a minibatch holds whole episodes of similar length, and
             their number times the longest is at most this (an episode that is longer is a
             minibatch of its own). None puts all episodes into one.
         n_epochs: Passes over an iteration's episodes.
@@ -80,8 +91,8 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         max_grad_norm: Gradients are clipped to this norm.
         kl_coef: Weight of the mean divergence per token from the reference (warm start); 0 also
             saves the reference's forward pass, and leaves `train/kl` out of the log.
-        kl_target: Divergence per token, in nats, that `kl_coef` is adapted to; None keeps it fixed.
-            See `adapted_kl_coef`.
+        reference_kl_target: Divergence per token from the reference, in nats, that `kl_coef` is
+            adapted to; None keeps it fixed. See `adapted_kl_coef`.
         target_kl: Where a minibatch's `approx_kl` from the policy that wrote the episodes is over
             1.5 times this, the rest of the iteration's minibatches is skipped; None skips none.
         loss_mean: `"token"` or `"sequence"`, how all losses are averaged; see `mean_of_tokens`.
@@ -105,7 +116,13 @@ class SequenceAlgorithm(EpisodeAlgorithm):
     """
 
     scale_advantages: ClassVar[bool] = True
+    fixed_settings: ClassVar[frozenset[str]] = frozenset()
+    renamed_settings: ClassVar[dict[str, str]] = RENAMED
 
+    batch_size = renamed_attribute("batch_size", "batch_tokens")
+    kl_target = renamed_attribute("kl_target", "reference_kl_target")
+
+    @renamed_arguments(**RENAMED)
     def __init__(
         self,
         policy: str | type[MotionPolicy],
@@ -113,7 +130,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         *,
         learning_rate: float | Schedule = 1e-4,
         n_episodes: int = 64,
-        batch_size: int | None = 2048,
+        batch_tokens: int | None = 2048,
         n_epochs: int = 1,
         gamma: float = 1.0,
         gae_lambda: float = 1.0,
@@ -121,7 +138,7 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         vf_coef: float = 0.5,
         max_grad_norm: float = 1.0,
         kl_coef: float = 0.3,
-        kl_target: float | None = None,
+        reference_kl_target: float | None = None,
         target_kl: float | None = None,
         loss_mean: str = "token",
         samples_per_utterance: int = 4,
@@ -138,14 +155,18 @@ class SequenceAlgorithm(EpisodeAlgorithm):
     ) -> None:
         """Set up the policy and, if `env` is given, find its task and its score function."""
         check_episodes(n_episodes=n_episodes, samples_per_utterance=samples_per_utterance)
-        check_counts(n_epochs=n_epochs, batch_size=1 if batch_size is None else batch_size)
+        check_counts(n_epochs=n_epochs, batch_tokens=1 if batch_tokens is None else batch_tokens)
         check_temperature(temperature)
         check_shares(gamma=gamma, gae_lambda=gae_lambda)
         check_divergence(
-            kl_coef=kl_coef, kl_target=kl_target, target_kl=target_kl, loss_mean=loss_mean
+            kl_coef=kl_coef,
+            reference_kl_target=reference_kl_target,
+            target_kl=target_kl,
+            loss_mean=loss_mean,
         )
-        self.batch_size, self.n_epochs, self.loss_mean = batch_size, n_epochs, loss_mean
-        self.kl_coef, self.kl_target, self.target_kl = kl_coef, kl_target, target_kl
+        self.batch_tokens, self.n_epochs, self.loss_mean = batch_tokens, n_epochs, loss_mean
+        self.kl_coef, self.target_kl = kl_coef, target_kl
+        self.reference_kl_target = reference_kl_target
         super().__init__(
             policy,
             env,
@@ -168,6 +189,44 @@ class SequenceAlgorithm(EpisodeAlgorithm):
             device=device,
             _init_setup_model=_init_setup_model,
         )
+
+    @classmethod
+    def from_clone(
+        cls: type[Self],
+        clone: MotionTransformer | str | Path | None,
+        env: GymEnv | str,
+        *,
+        policy: str | type[MotionPolicy] = "MotionPolicy",
+        policy_kwargs: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> Self:
+        """Return an algorithm that starts from a cloned network and takes over all its sizes.
+
+        Args:
+            clone: A network; a policy file or a run folder (see `load_policy`); `"shipped"` or None
+                for the clone that ships with the package.
+            env: As of the class.
+            policy: As of the class.
+            policy_kwargs: As of the class, without `network`.
+            **settings: All others of the class.
+
+        Raises:
+            InputError: If `policy_kwargs` has sizes of its own, or the clone was made for another
+                tokenizer, corpus or observation than those of `env`.
+        """
+        given = dict(policy_kwargs or {})
+        if "network" in given:
+            raise InputError(
+                "`policy_kwargs` must leave `network` out beside a clone, which has sizes of its "
+                f"own, got {given['network']!r}"
+            )
+        network = clone if isinstance(clone, MotionTransformer) else load_policy(clone)
+        sizes = {k: v for k, v in network_sizes(network).items() if k not in TASK_SIZES}
+        # Dropout is for cloning; without it a policy that is saved says so.
+        given["network"] = {**sizes, "dropout": 0.0}
+        made = cls(policy, env, policy_kwargs=given, **settings)
+        made.warm_start(network)
+        return made
 
     def compute_advantages(self, batch: EpisodeBatch) -> EpisodeBatch:
         """Return `batch` with `advantages` and `returns`; see `EpisodeAlgorithm`.
@@ -211,17 +270,29 @@ class SequenceAlgorithm(EpisodeAlgorithm):
                 break
         means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
         self._log(means, rows)
-        if self.kl_target is not None and not self.is_warming_up:
-            self.kl_coef = adapted_kl_coef(self.kl_coef, kl=means["kl"], kl_target=self.kl_target)
+        target = self.reference_kl_target
+        if target is not None and not self.is_warming_up:
+            self.kl_coef = adapted_kl_coef(self.kl_coef, kl=means["kl"], target=target)
         self.n_iterations += 1
         self._n_updates = self.n_iterations
         self._untrained_timesteps = 0
+
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        if self.kl_coef > 0 and self._has_random_reference:
+            warnings.warn(
+                f"`kl_coef` is {self.kl_coef} and nothing was cloned: the divergence is that from "
+                "the random weights the policy began with; make the algorithm with `from_clone`, "
+                "call `warm_start`, or set `kl_coef=0`",
+                stacklevel=4,
+            )
+            self._has_random_reference = False  # said once
+        return super()._setup_learn(*args, **kwargs)
 
     def _minibatches(
         self, buffer: EpisodeBuffer, rng: np.random.Generator
     ) -> Iterator[EpisodeBatch]:
         for _ in range(self.n_epochs):
-            yield from buffer.minibatches(self.batch_size, rng=rng)
+            yield from buffer.minibatches(self.batch_tokens, rng=rng)
 
     def _log(self, means: dict[str, float], rows: list[dict[str, float]]) -> None:
         assert self.rollout_buffer is not None, "`train` has updated on it"

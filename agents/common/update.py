@@ -191,7 +191,7 @@ def has_moved_too_far(approx_kl: float, target_kl: float | None) -> bool:
     return target_kl is not None and approx_kl > EARLY_STOP_FACTOR * target_kl
 
 
-def adapted_kl_coef(kl_coef: float, *, kl: float, kl_target: float) -> float:
+def adapted_kl_coef(kl_coef: float, *, kl: float, target: float) -> float:
     """Return the next iteration's coefficient of the divergence from the reference.
 
     Proportional controller in log space (Ziegler et al. 2019, arXiv:1909.08593, section 2.2, with
@@ -201,7 +201,7 @@ def adapted_kl_coef(kl_coef: float, *, kl: float, kl_target: float) -> float:
     Args:
         kl_coef: Coefficient of the iteration that is over.
         kl: Its mean divergence per token, in nats.
-        kl_target: The divergence to hold, above 0.
+        target: The divergence to hold, above 0.
     """
-    error = float(np.clip(kl / kl_target - 1, -KL_ERROR_LIMIT, KL_ERROR_LIMIT))
+    error = float(np.clip(kl / target - 1, -KL_ERROR_LIMIT, KL_ERROR_LIMIT))
     return kl_coef * (1 + KL_ADAPTATION * error)

@@ -28,6 +28,7 @@ class SequenceGRPO(SequenceAlgorithm):
     """
 
     scale_advantages: ClassVar[bool] = False  # the group's deviation is their scale
+    fixed_settings: ClassVar[frozenset[str]] = frozenset({"vf_coef", "gamma", "gae_lambda"})
 
     def __init__(
         self,

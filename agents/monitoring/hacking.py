@@ -18,7 +18,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.common.checks import check_counts
 from agents.monitoring.held_out import HeldOut, Measurement
-from agents.monitoring.paired import Change, check_confidence, paired_change
+from esarm_env.core.intervals import Change, check_confidence, paired_change
 
 ACTIONS = ("warn", "stop")
 

@@ -15,7 +15,7 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 if TYPE_CHECKING:
-    from agents.monitoring.paired import DoubleArray
+    from esarm_env.core.types import DoubleArray
 
 Write = Callable[[BaseAlgorithm], Any]
 Score = Callable[[Any], npt.ArrayLike]

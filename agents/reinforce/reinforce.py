@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from stable_baselines3.common.type_aliases import GymEnv
@@ -14,7 +14,7 @@ from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.common.update import to_tensor_like
 from agents.rollout.decoding import Decoding
 from agents.rollout.episodes import write_episodes
-from agents.rollout.generation import sequence_seeds
+from esarm_env.core.seeds import sequence_seeds
 
 if TYPE_CHECKING:
     from agents.policy import MotionPolicy
@@ -28,6 +28,10 @@ WHOLE = ""  # not None: saved as JSON, keys must be strings
 
 class SequenceReinforce(SequenceAlgorithm):
     """REINFORCE: one pass over the episodes, no value head; see `SequenceAlgorithm`."""
+
+    fixed_settings: ClassVar[frozenset[str]] = frozenset(
+        {"batch_tokens", "n_epochs", "vf_coef", "target_kl"}
+    )
 
     def __init__(
         self,
@@ -55,7 +59,7 @@ class SequenceReinforce(SequenceAlgorithm):
                 `leave_one_out`: the mean of the other samples of the same utterance (RLOO), which
                 takes out how hard an utterance is, as `greedy` does.
             n_episodes: Episodes per iteration, all in one step.
-            **kwargs: Of `SequenceAlgorithm`, without `batch_size`, `n_epochs`, `vf_coef` and
+            **kwargs: Of `SequenceAlgorithm`, without `batch_tokens`, `n_epochs`, `vf_coef` and
                 `target_kl`, which one step without a value head has no use for.
 
         Raises:
@@ -70,7 +74,7 @@ class SequenceReinforce(SequenceAlgorithm):
             policy,
             env,
             n_episodes=n_episodes,
-            batch_size=None,
+            batch_tokens=None,
             n_epochs=1,
             vf_coef=0.0,
             target_kl=None,
@@ -119,9 +123,7 @@ class SequenceReinforce(SequenceAlgorithm):
     def _greedy_scores(self, batch: EpisodeBatch) -> FloatArray:
         utterances, member_of = np.unique(batch.utterances, return_inverse=True)
         # Greedy tokens need no random numbers; the seeds only have to be there.
-        unused = sequence_seeds(
-            run=0, iteration=0, utterances=utterances, samples=np.zeros_like(utterances)
-        )
+        unused = sequence_seeds(run_seed=0, iteration=0, utterances=utterances, samples=0)
         greedy = write_episodes(
             self.model,
             self.env,

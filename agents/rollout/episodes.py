@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
@@ -23,6 +24,7 @@ from agents.rollout.generation import generate
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
     from agents.rollout.decoding import Decoding
+    from esarm_env.core.types import BoolArray
 
 
 def draw_utterances(pool: IntArray, *, size: int, rng: np.random.Generator) -> IntArray:
@@ -47,7 +49,7 @@ def write_episodes(
         env: Offers `sequence_task` and `score_tokens`, or `score_streams`.
         utterances: Shape (N,), indices; repeats are allowed.
         decoding: How tokens are chosen.
-        seeds: Shape (N, n), from `sequence_seeds`.
+        seeds: Shape (N, n), from `esarm_env.core.seeds.sequence_seeds`.
         by_stream: Whether to ask for a score per stream; their sum is the score.
         acceleration: What may be traded for speed.
 
@@ -88,6 +90,43 @@ def write_episodes(
         returns=empty,
         stream_scores=streams,
     )
+
+
+def vec_env_steps(
+    batch: EpisodeBatch, *, n_envs: int
+) -> Iterator[tuple[FloatArray, BoolArray, list[dict[str, Any]]]]:
+    """Yield rewards, dones and infos as an SB3 `VecEnv` that played `batch` would have given them.
+
+    Environment `i` plays the episodes `i`, `i + n_envs`, ... one after the other, a token a step.
+    An `info` at the end of an episode has `episode` (return `r`, length `l`), as of SB3's
+    `Monitor`, and `utterance`, its index. Environments that are through drop out: the last steps
+    have fewer rows.
+
+    Args:
+        batch: Finished, scored episodes.
+        n_envs: At least 1, at most the number of episodes.
+    """
+    ends = [np.cumsum(batch.lengths[env::n_envs]) for env in range(n_envs)]
+    episodes = list(range(n_envs))  # which each environment plays
+    for step in range(1, 1 + max(int(each[-1]) for each in ends)):
+        rows = [env for env in range(n_envs) if step <= ends[env][-1]]
+        rewards, dones = np.zeros(len(rows), dtype=np.float32), np.zeros(len(rows), dtype=np.bool_)
+        infos: list[dict[str, Any]] = [{} for _ in rows]
+        for row, env in enumerate(rows):
+            number = episodes[env]
+            if step == ends[env][number // n_envs]:
+                rewards[row], dones[row] = batch.scores[number], True
+                infos[row] = {
+                    "episode": episode_info(batch, number),
+                    "utterance": int(batch.utterances[number]),
+                }
+                episodes[env] += n_envs
+        yield rewards, dones, infos
+
+
+def episode_info(batch: EpisodeBatch, number: int) -> dict[str, float]:
+    """Return return and length of an episode of `batch` as SB3's `Monitor` notes them."""
+    return {"r": float(batch.scores[number]), "l": int(batch.lengths[number]), "t": 0.0}
 
 
 def _score(

@@ -164,24 +164,6 @@ class Rollout:
     lengths: IntArray
 
 
-def sequence_seeds(
-    *, run: int, iteration: int, utterances: IntArray, samples: IntArray
-) -> IntArray:
-    """Return one seed per sequence, shape (N, 4), from what the sequence is and not its batch."""
-    n = len(utterances)
-    return np.stack([np.full(n, run), np.full(n, iteration), utterances, samples], axis=1)
-
-
-def occurrence_numbers(values: IntArray) -> IntArray:
-    """Return how often each of `values` (N,) has come before, so that repeats can differ."""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    first = np.searchsorted(ordered, ordered, side="left")
-    numbers = np.empty(len(values), dtype=np.int64)
-    numbers[order] = np.arange(len(values)) - first
-    return numbers
-
-
 def generate(
     model: MotionTransformer,
     task: SpeechTask,
@@ -204,7 +186,7 @@ def generate(
         utterances: Shape (N,), indices; repeats are allowed.
         condition: Shape (N, condition_dim).
         decoding: How tokens are chosen.
-        seeds: Shape (N, n), from `sequence_seeds`.
+        seeds: Shape (N, n), from `esarm_env.core.seeds.sequence_seeds`.
         batch_size: Rows that are stepped together; by default what suits the device.
         acceleration: What may be traded for speed.
     """

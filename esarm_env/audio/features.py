@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from esarm_env.core.errors import InputError
+from esarm_env.core.errors import InputError, MissingExtraError
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray, n_frames_of
 
 VOICED_CORRELATION = 0.6  # noise reaches 0.5 by chance at the best of all lags, vowels pass 0.8
@@ -136,8 +136,12 @@ class WavLM:
 
     @cached_property
     def _model(self) -> Any:
-        from transformers import WavLMModel
-
+        try:
+            from transformers import WavLMModel
+        except ImportError as error:
+            raise MissingExtraError(
+                "transformers", extra="wavlm", purpose="The encoder `wavlm`"
+            ) from error
         try:
             model: Any = WavLMModel.from_pretrained(self.weights)
             return model.eval()

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import track
 
 from esarm_env.core.cache import new_folder
+from esarm_env.core.progress import track
 
 if TYPE_CHECKING:
     from esarm_env.audio.features import AudioEncoder
@@ -74,9 +73,7 @@ def _compute(corpus: Corpus, encoder: AudioEncoder, path: Path, *, progress: boo
     shape = (total, encoder.dim)
     values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
     begin = 0
-    console = Console(stderr=True)
-    indices = track(range(len(corpus)), "Audio features", disable=not progress, console=console)
-    for index in indices:
+    for index in track(range(len(corpus)), "Audio features", show=progress):
         features = encoder.encode(corpus[index].audio)
         n_frames = corpus.records[index].n_frames
         # Motion may be a frame or two longer or shorter than its audio: its length decides.

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import safetensors
-import safetensors.torch
-from torch import Tensor, nn
 
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
 
-Module = TypeVar("Module", bound=nn.Module)
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Module = TypeVar("Module", bound="nn.Module")
 KEY = "esarm"  # one metadata entry: the library writes several in no fixed order
 
 
@@ -27,10 +28,12 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], *, kind: str, **size
         kind: What it is, for instance `policy`; `load_module` checks it.
         sizes: Plain values, handed to the builder when loading.
     """
+    from safetensors.torch import save_file
+
     metadata = {KEY: json.dumps({"kind": kind, **sizes}, sort_keys=True)}
     tensors = {name: value.contiguous() for name, value in weights.items()}
     with new_file(path) as draft:
-        safetensors.torch.save_file(tensors, draft, metadata)
+        save_file(tensors, draft, metadata)
 
 
 def kind_of(path: Path) -> str | None:

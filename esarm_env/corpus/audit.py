@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
+from esarm_env.core.progress import track
 from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, BoolArray
 from esarm_env.corpus.folder import STILL_RANGE, FolderCorpus
 from esarm_env.corpus.offsets import SyncEstimate, estimate_offset, read_offsets, write_offsets
@@ -135,12 +134,7 @@ class Audit:
 
 def audit(corpus: FolderCorpus, *, progress: bool = True) -> Audit:
     """Audit every take of a corpus that was opened with `verify=True`."""
-    numbers = track(
-        range(len(corpus.takes)),
-        "Looking at takes",
-        console=Console(stderr=True),
-        disable=not progress,
-    )
+    numbers = track(range(len(corpus.takes)), "Looking at takes", show=progress)
     return Audit(corpus, tuple(_audit_take(corpus, number) for number in numbers))
 
 

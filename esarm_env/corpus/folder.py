@@ -28,7 +28,7 @@ from esarm_env.core.types import (
     Utterance,
 )
 from esarm_env.corpus.alignment import AlignedTake, read_aligned
-from esarm_env.corpus.layouts import find_takes
+from esarm_env.corpus.layouts.registry import find_takes
 from esarm_env.corpus.offsets import read_offsets
 from esarm_env.corpus.splits import SPLITS, check_split, choose_splits, parallel_groups
 from esarm_env.corpus.survey import TakeIndex, digest_of, survey

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from esarm_env.core.cache import cache_dir
 from esarm_env.core.errors import InputError
 from esarm_env.core.shipped import MINI_CORPUS, shipped_corpus
-from esarm_env.corpus.folder import FolderCorpus
 
 if TYPE_CHECKING:
     from esarm_env.core.types import Corpus
@@ -33,7 +32,8 @@ def open_corpus(
             a folder in one of the layouts of `esarm_env.corpus.layouts`.
         size: Number of utterances of a generated corpus; None means all.
         seed: Of a generated corpus.
-        layout: Of a folder: `mead`, `ravdess`, `3d-etf`, `beat`, `livelink`, `generic`, or `auto`.
+        layout: Of a folder: `mead`, `ravdess`, `3d-etf`, `beat`, `livelink`, `generic`, one of
+            another package, or `auto`.
         verify: Of a folder: read every take that was not read before, and leave out those whose
             content cannot be used.
 
@@ -53,6 +53,8 @@ def open_corpus(
         raise InputError(
             f"`corpus` must be {', '.join(CORPUS_NAMES)} or a folder of recordings, got {name!r}"
         )
+    from esarm_env.corpus.folder import FolderCorpus
+
     return FolderCorpus(name, layout=layout, verify=verify)
 
 

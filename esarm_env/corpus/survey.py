@@ -17,13 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from esarm_env.audio.loading import measure_audio, read_audio
 from esarm_env.audio.pauses import cut_at_pauses
 from esarm_env.core.cache import cache_dir, new_file
 from esarm_env.core.errors import InputError
+from esarm_env.core.progress import track
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from esarm_env.corpus.alignment import (
     LONGEST_TAKE_S,
@@ -196,8 +195,7 @@ def _look(
     takes: Sequence[Take], index: TakeIndex, text: str, look: Callable[[Take, Entry], None]
 ) -> None:
     """Call `look` for each take; an `InputError` becomes the take's fault."""
-    console = Console(stderr=True)
-    for take in track(takes, text, console=console, disable=len(takes) < _BAR_FROM):
+    for take in track(takes, text, show=len(takes) >= _BAR_FROM):
         entry = index.entries[take.id]
         try:
             look(take, entry)

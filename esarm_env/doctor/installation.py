@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from esarm_env.doctor.check import DEFAULT_ENV, CheckFailed, Subject
-
-if TYPE_CHECKING:
-    from packaging.requirements import Requirement
+from esarm_env.doctor.requirements import Requirement, is_within
 
 DISTRIBUTION = "esarm"
 SHOWN = ("torch", "gymnasium", "stable-baselines3", "numpy", "transformers")
@@ -21,11 +18,9 @@ def check_python(_: Subject) -> str:
     """Compare the running Python with `Requires-Python` of the installed package."""
     from importlib.metadata import metadata
 
-    from packaging.specifiers import SpecifierSet
-
     version = platform.python_version()
     wanted = metadata(DISTRIBUTION)["Requires-Python"]
-    if not SpecifierSet(wanted).contains(version, prereleases=True):
+    if not is_within(version, wanted):
         raise CheckFailed(f"Python must be {wanted}, got {version}")
     return version
 
@@ -35,9 +30,7 @@ def check_packages(_: Subject) -> str:
     faults = [fault for need in _requirements() if (fault := _fault(need))]
     if faults:
         raise CheckFailed(", ".join(faults))
-    from importlib.metadata import version
-
-    return ", ".join(f"{name} {version(name)}" for name in SHOWN)
+    return ", ".join(f"{name} {got}" for name in SHOWN if (got := _version(name)))
 
 
 def check_extras(_: Subject) -> str:
@@ -132,26 +125,27 @@ def _requirements(extra: str = "") -> Iterator[Requirement]:
     """Yield the requirements of the package, or the additional ones of `extra`."""
     from importlib.metadata import requires
 
-    from packaging.requirements import Requirement
-
     for text in requires(DISTRIBUTION) or []:
-        need = Requirement(text)
-        always = need.marker is None or need.marker.evaluate({"extra": ""})
-        if extra:
-            if not always and need.marker is not None and need.marker.evaluate({"extra": extra}):
-                yield need
-        elif always:
+        need = Requirement.parse(text)
+        if need.extra == extra:
             yield need
 
 
 def _fault(need: Requirement) -> str | None:
     """Return the fault of an installed package, None if it satisfies its requirement."""
+    got = _version(need.name)
+    if got is None:
+        return f"{need.name} must be installed, got none"
+    if is_within(got, need.range):
+        return None
+    return f"{need.name} must be {need.range}, got {got}"
+
+
+def _version(name: str) -> str | None:
+    """Return the version of an installed package; None if it is not."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        got = version(need.name)
+        return version(name)
     except PackageNotFoundError:
-        return f"{need.name} must be installed, got none"
-    if need.specifier.contains(got, prereleases=True):
         return None
-    return f"{need.name} must be {need.specifier}, got {got}"

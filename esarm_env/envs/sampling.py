@@ -17,9 +17,8 @@ import numpy.typing as npt
 from gymnasium.utils import seeding
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import IntArray, Record
+from esarm_env.core.types import DoubleArray, IntArray, Record
 
-DoubleArray = npt.NDArray[np.float64]
 Weights = Mapping[str, float] | Callable[[Record], float]
 _BELOW_ONE = float(np.nextafter(1, 0))  # upper bound of a draw: bucket + number may round up to 1
 _BUCKET_SEED = 1_905  # of the order in which buckets come, equal in all environments

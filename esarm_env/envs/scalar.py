@@ -197,10 +197,17 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
         return self._observe(), {"utterance_id": self._utterance_id()}
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Write one token."""
+        """Write one token.
+
+        Raises:
+            InputError: If `action` is no token.
+            gymnasium.error.ResetNeeded: Before the first reset, and after the last token.
+        """
         if self._step >= self._length:
             state = "ended" if self._length else "not begun"
-            raise RuntimeError(f"`step` must follow `reset`, got an episode that has {state}")
+            raise gymnasium.error.ResetNeeded(
+                f"`step` must follow `reset`, got an episode that has {state}"
+            )
         self._history[self._per_chunk + self._step] = self._checked(action)
         self._step += 1
         terminated = self._step == self._length

@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import BoolArray, FloatArray, IntArray, Trajectories
+from esarm_env.core.types import BoolArray, DoubleArray, FloatArray, IntArray, Trajectories
 from esarm_env.envs.episode_rules import EpisodeRules, Outcome, check_mapping, check_options
 from esarm_env.envs.episode_slots import EpisodeSlots, Observation
 from esarm_env.envs.options_and_infos import Infos, add_infos, check_count, check_mask, options_of
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from esarm_env.rendering.text import Picture
     from esarm_env.task.animation_task import AnimationTask
 
-DoubleArray = npt.NDArray[np.float64]
 RGB_ARRAY = "rgb_array"
 
 
@@ -157,7 +156,9 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
         mask = check_mask(given.pop("reset_mask", None), num_envs=self.num_envs)
         given = check_options(given)
         if not self._ready and not mask.all():
-            raise RuntimeError("`reset_mask` must follow a reset of all environments, got none")
+            raise gymnasium.error.ResetNeeded(
+                "`reset_mask` must follow a reset of all environments, got none"
+            )
         rows = mask.nonzero()[0]
         # First: what is refused leaves the episodes as they were.
         seeds = self._generators.seeds_of_rows(seed)
@@ -178,11 +179,17 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
     def step(
         self, actions: IntArray
     ) -> tuple[Observation, DoubleArray, BoolArray, BoolArray, Infos]:
-        """Write one token in every environment, shape (num_envs,)."""
+        """Write one token in every environment, shape (num_envs,).
+
+        Raises:
+            InputError: If `actions` are no tokens.
+            gymnasium.error.ResetNeeded: Before the first reset, after a step that failed, and,
+                with the autoreset mode `Disabled`, while an episode that ended waits for one.
+        """
         tokens = self._checked(actions)
         late = self._waiting.nonzero()[0]
         if len(late) and self.autoreset_mode is AutoresetMode.DISABLED:
-            raise RuntimeError(
+            raise gymnasium.error.ResetNeeded(
                 "`step` must follow `reset` of the environments that ended, got "
                 f"{len(late)} that have, the first is {late[0]}; "
                 "reset them with `options={'reset_mask': ...}`"
@@ -304,7 +311,7 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
     def _checked(self, actions: Any) -> IntArray:
         """Return `actions` as an array (num_envs,) of tokens."""
         if not self._ready:
-            raise RuntimeError(
+            raise gymnasium.error.ResetNeeded(
                 "`step` must follow `reset`, got environments that have not begun, "
                 "or whose last step failed"
             )

@@ -7,6 +7,7 @@
 - `loaders`: FLAME, ICT-FaceKit and glTF heads.
 - `render`: software rasteriser, numpy alone.
 - `livelink`: Live Link Face CSV, read and written.
+- `exporters`: writers of motion files, chosen by suffix.
 """
 
 import warnings

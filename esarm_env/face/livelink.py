@@ -20,7 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, BoolArray, FloatArray, IntArray
+from esarm_env.core.types import (
+    FRAME_RATE_HZ,
+    N_CHANNELS,
+    BoolArray,
+    DoubleArray,
+    FloatArray,
+    IntArray,
+)
 from esarm_env.face.names import ORDERS, ROTATIONS, convert, to_arkit_order
 
 HEADER = ("Timecode", "BlendShapeCount", *ORDERS["livelink_csv"], *ROTATIONS)
@@ -28,7 +35,6 @@ RATES_HZ = (30, 60)
 TIMECODE_RATES_HZ = (24, 25, 30, 50, 60)
 
 Row = tuple[int, list[str]]
-DoubleArray = npt.NDArray[np.float64]
 
 _TIMECODE = re.compile(r"(\d{1,2}):(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,3}))?")
 _LONGEST_GAP_S = 2.0

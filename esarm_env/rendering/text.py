@@ -10,13 +10,15 @@ import bisect
 import functools
 import math
 import unicodedata
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
 
-from esarm_env.core.errors import InputError
+from esarm_env.core.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from PIL import ImageFont
 
 Picture = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -39,7 +41,12 @@ def font(size: int) -> ImageFont.FreeTypeFont:
 
     Raises:
         InputError: If Pillow was built without FreeType.
+        MissingExtraError: If Pillow is not installed.
     """
+    try:
+        from PIL import ImageFont
+    except ImportError as error:
+        raise MissingExtraError("pillow", extra="render", purpose="`render_mode`") from error
     loaded = ImageFont.load_default(size)
     if not isinstance(loaded, ImageFont.FreeTypeFont):
         raise InputError(
@@ -123,6 +130,8 @@ def wrapped(text: str, *, size: int, width: int, n_lines: int) -> list[str]:
 @functools.lru_cache(maxsize=512)
 def mask(text: str, size: int) -> npt.NDArray[np.float32]:
     """Return the coverage mask of a line, shape (line height, width), 0..1, read-only."""
+    from PIL import Image, ImageDraw
+
     area = (max(1, width_of(text, size)), line_height(size))
     image = Image.new("L", area)
     ImageDraw.Draw(image).text((0, 0), text, fill=255, font=font(size))

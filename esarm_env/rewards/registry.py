@@ -1,85 +1,57 @@
-"""Which rewards there are: those that installed packages bring, and those registered here.
+"""Rewards by name: what packages bring or this process registers, and the choice among them.
 
-Finding them imports none of the packages; only asking for more than name and package does.
+From what a user wrote (a name, an object, weights by name) to the reward an environment pays.
+Finding rewards imports none of the packages; only asking for more than name and package does.
 """
 
 from __future__ import annotations
 
 import inspect
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from esarm_env.core.errors import InputError
+from esarm_env.core.errors import InputError, MissingExtraError
+from esarm_env.core.plugins import Check, Plugin, PluginRegistry, unknown_name
+from esarm_env.core.run_layout import REWARD_FILE
 from esarm_env.core.types import RewardFunction
+from esarm_env.rewards.combined import CombinedReward, RewardTerm
+from esarm_env.rewards.validation import RewardError
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+    from esarm_env.task.animation_task import AnimationTask
 
 REWARD_GROUP = "esarm.rewards"
-THIS_PROCESS = "this process"
+WITH_MODEL, WITHOUT_MODEL = "learned", "accuracy"
 
 # Called as `factory(task, run)`, or with `argument=` where `NAME:ARGUMENT` was asked for.
 RewardFactory = Callable[..., RewardFunction]
+RewardChoice = str | RewardFunction | Mapping[str, float] | None
 
-_registered: dict[str, RewardFactory] = {}
+
+def _check_factory(value: object) -> RewardFactory:
+    if not callable(value):
+        raise TypeError(f"its entry point is a {type(value).__name__}, not a factory")
+    factory: RewardFactory = value
+    return factory
+
+
+REWARDS: PluginRegistry[RewardFactory] = PluginRegistry(
+    "reward", REWARD_GROUP, check=_check_factory
+)
 
 
 @dataclass(frozen=True)
-class InstalledReward:
-    """A reward that can be asked for by name.
+class InstalledReward(Plugin[RewardFactory]):
+    """A reward that can be asked for by name; see `Plugin` for what is not said here."""
 
-    All but `name` and `package` import the package that brings it. One that cannot be imported is
-    listed like the others; its `error` says why, and only `load` raises.
-
-    Attributes:
-        name: What to ask for.
-        package: The distribution that brings it, with version; "this process" if it came from
-            `register_reward`.
-    """
-
-    name: str
-    package: str
-    _source: Callable[[], Any] = field(repr=False, compare=False)
-
-    @cached_property
-    def _loaded(self) -> RewardFactory | Exception:
-        try:
-            found = self._source()
-            if not callable(found):
-                raise TypeError(f"its entry point is a {type(found).__name__}, not a factory")
-        except Exception as error:  # an import runs anything
-            return error
-        factory: RewardFactory = found
-        return factory
-
-    def load(self) -> RewardFactory:
-        """Return the factory.
-
-        Raises:
-            InputError: If the package that brings it cannot be imported, or two bring the name.
-        """
-        if isinstance(self._loaded, Exception):
-            raise InputError(
-                f"reward {self.name!r} must be importable, got {self.error}; "
-                f"mend or uninstall {self.package}"
-            ) from self._loaded
-        return self._loaded
+    check: Check[RewardFactory] = field(default=_check_factory, repr=False, compare=False)
+    kind: str = "reward"
 
     @property
-    def error(self) -> str | None:
-        """Why it cannot be loaded; None if it can."""
-        if isinstance(self._loaded, Exception):
-            return f"{type(self._loaded).__name__}: {self._loaded}"
-        return None
-
-    @property
-    def description(self) -> str:
-        """First line of the factory's docstring; empty without one."""
-        text = None if isinstance(self._loaded, Exception) else inspect.getdoc(self._loaded)
-        return text.splitlines()[0] if text else ""
+    def _factory(self) -> RewardFactory | None:
+        return None if self.error is not None else self.load()
 
     @property
     def needs_ground_truth(self) -> bool | None:
@@ -88,21 +60,21 @@ class InstalledReward:
         It shows where the factory is the reward's class, or is annotated to return one, and the
         class says so.
         """
-        made: Any = self._loaded
+        made: Any = self._factory
         if not inspect.isclass(made):
             made = getattr(made, "__annotations__", {}).get("return")
         if isinstance(made, str):  # as under `from __future__ import annotations`
-            made = getattr(self._loaded, "__globals__", {}).get(made)
+            made = getattr(self._factory, "__globals__", {}).get(made)
         needs = getattr(made, "needs_ground_truth", None)
         return needs if isinstance(needs, bool) else None
 
     @property
     def argument(self) -> Literal["none", "optional", "required"]:
         """Whether the name may or must be followed by `:ARGUMENT`."""
-        if isinstance(self._loaded, Exception):
+        if self._factory is None:
             return "none"
         try:
-            parameters = inspect.signature(self._loaded).parameters
+            parameters = inspect.signature(self._factory).parameters
         except (TypeError, ValueError):  # as of functions written in C
             return "none"
         if "argument" in parameters:
@@ -134,50 +106,114 @@ def register_reward(name: str, factory: RewardFactory, *, replace: bool = False)
     Raises:
         InputError: If the name is taken or cannot be one, or the factory cannot be called.
     """
-    if not isinstance(name, str) or not re.fullmatch(r"[^\s:]+", name):
-        raise InputError(f"`name` must be a text without spaces and colons, got {name!r}")
     if not callable(factory):
         raise InputError(
             f"`factory` must be callable with (task, run), got {type(factory).__name__}; "
             "a finished reward needs no name: hand it over as `reward`"
         )
-    known = find_rewards()
-    if name in known and not replace:
-        raise InputError(
-            f"`name` must be free, got {name!r}, brought by {known[name].package}; "
-            "choose another, or take it over with `replace=True`"
-        )
-    _registered[name] = factory
+    REWARDS.register(name, factory, replace=replace)
 
 
 def reward_names() -> tuple[str, ...]:
     """Return the names that can be asked for, sorted; imports nothing."""
-    return tuple(find_rewards())
+    return REWARDS.names()
 
 
 def find_rewards() -> dict[str, InstalledReward]:
     """Return what can be asked for by name, sorted by it; imports nothing."""
-    from importlib.metadata import entry_points  # gymnasium does without it when imported
-
-    points: dict[str, list[EntryPoint]] = {}
-    for point in entry_points(group=REWARD_GROUP):
-        points.setdefault(point.name, []).append(point)
-    found = {name: _brought(name, same) for name, same in points.items()}
-    for name in _registered:
-        found[name] = InstalledReward(name, THIS_PROCESS, partial(_registered.get, name))
-    return dict(sorted(found.items()))
+    return {
+        name: InstalledReward(name, plugin.package, plugin.source)
+        for name, plugin in REWARDS.find().items()
+    }
 
 
-def _brought(name: str, points: list[EntryPoint]) -> InstalledReward:
-    """Return what packages bring under one name; with two of them, which it is would be chance."""
-    package = " and ".join(
-        f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"
-        for point in points
-    )
+def resolve_reward(
+    reward: RewardChoice, task: AnimationTask, run: str | Path | None
+) -> CombinedReward:
+    """Return the reward that `reward` stands for, as a weighted sum of one or more terms.
 
-    def source() -> Any:
-        if len(points) > 1:
-            raise LookupError(f"the name is brought {len(points)} times")
-        return points[0].load()
+    Args:
+        reward: One of
+            - a registered name, such as `learned`;
+            - `NAME:ARGUMENT`, such as `learned:runs/demo`, where the factory takes an argument;
+            - an object with `score` and `needs_ground_truth`; its term is called by its attribute
+              `name`, or without one by its class;
+            - a mapping of names, with or without argument, to weights;
+            - None: `learned` where `run` holds a reward model, else `accuracy`.
+        task: What the animations belong to, handed to the factories.
+        run: Likewise; None without a run folder.
 
-    return InstalledReward(name, package, source)
+    Raises:
+        InputError: If a name is unknown, a weight is not finite, an object cannot score, or a
+            factory refuses what it is given.
+        RewardError: If a factory fails.
+    """
+    if isinstance(reward, CombinedReward):
+        return reward
+    folder = None if run is None else Path(run)
+    if reward is None:
+        trained = folder is not None and (folder / REWARD_FILE).is_file()
+        reward = WITH_MODEL if trained else WITHOUT_MODEL
+    if isinstance(reward, str):
+        reward = {reward: 1.0}
+    if not isinstance(reward, Mapping):
+        rule = "`reward` must be a name, a mapping of names to weights, or an object"
+        term = RewardTerm(_own_name(reward), 1.0, _scoring(reward, rule))
+        return CombinedReward(task.corpus, [term])
+    if not reward:
+        raise InputError(f"`reward` must hold at least one term, got {reward!r}")
+    known = find_rewards()
+    terms = []
+    for text, weight in reward.items():
+        if not isinstance(text, str):
+            raise InputError(
+                f"`reward` must map names to weights, got {text!r} for a name; "
+                "name yours with `esarm_env.rewards.register_reward`"
+            )
+        terms.append(RewardTerm(text, weight, _make(text, known, task, folder)))
+    return CombinedReward(task.corpus, terms)
+
+
+def _make(
+    text: str, known: dict[str, InstalledReward], task: AnimationTask, run: Path | None
+) -> RewardFunction:
+    """Return the reward called `text`: `NAME` or `NAME:ARGUMENT`."""
+    name, colon, argument = text.partition(":")
+    if name not in known:
+        raise InputError(unknown_name(name, known, setting="reward", kind="reward", given=text))
+    installed = known[name]
+    factory = installed.load()
+    given = "required" if colon else "none"
+    if installed.argument not in (given, "optional") or (colon and not argument):
+        raise InputError(f"`reward` must be given as {installed.usage!r}, got {text!r}")
+    extra = {"argument": argument} if colon else {}
+    try:
+        made = factory(task, run, **extra)
+    except (InputError, MissingExtraError, RewardError):
+        raise
+    except Exception as error:
+        raise RewardError(
+            f"reward {text!r} must be made without an error, got {type(error).__name__}: {error}"
+        ) from error
+    return _scoring(made, f"the factory of reward {name!r} must return an object")
+
+
+def _scoring(reward: Any, rule: str) -> RewardFunction:
+    """Return `reward` if it can score."""
+    if inspect.isclass(reward):
+        raise InputError(f"{rule}, got the class {reward.__name__}; call it first")
+    if not isinstance(reward, RewardFunction) or not callable(reward.score):
+        raise InputError(
+            f"{rule} with `score` and `needs_ground_truth`, got {type(reward).__name__}"
+        )
+    if not isinstance(reward.needs_ground_truth, bool):
+        raise InputError(
+            f"`needs_ground_truth` of {type(reward).__name__} must be True or False, "
+            f"got {reward.needs_ground_truth!r}"
+        )
+    return reward
+
+
+def _own_name(reward: Any) -> str:
+    name = getattr(reward, "name", None)
+    return name if isinstance(name, str) and name else type(reward).__name__

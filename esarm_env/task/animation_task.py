@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from esarm_env.core.deprecation import warn_renamed
 from esarm_env.core.types import Corpus, FloatArray, IntArray, Trajectories
 from esarm_env.metrics import emotional_vertex_error, lip_vertex_error
 
@@ -209,6 +210,11 @@ class AnimationTask:
         if utterance not in self._tokens:
             self._tokens[utterance] = self.tokenizer.encode(self.corpus[utterance].motion)
         return self._tokens[utterance]
+
+    def demonstration(self, utterance: int) -> IntArray:
+        """Return `recorded_tokens`, of which this is the old name."""
+        warn_renamed("AnimationTask.demonstration", "AnimationTask.recorded_tokens")
+        return self.recorded_tokens(utterance)
 
     def demonstrations(self, utterances: IntArray) -> IntArray:
         """Return the recordings' tokens (ground truth), shape (N, L), padded with -1."""

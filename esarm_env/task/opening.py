@@ -16,6 +16,7 @@ from esarm_env.audio.features import make_encoder
 from esarm_env.audio.store import FeatureStore, open_features
 from esarm_env.core.cache import cache_dir
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import CORPUS_FILE, TOKENIZER_FILE, need_file
 from esarm_env.core.shipped import MINI_CORPUS, shipped_run
 from esarm_env.corpus import CORPUS_NAMES, open_corpus
 from esarm_env.face.head import load_head
@@ -26,7 +27,6 @@ from esarm_env.tokenizer import PriorConfig, VQMotionTokenizer, load_tokenizer, 
 if TYPE_CHECKING:
     from esarm_env.core.types import Corpus
 
-CORPUS_FILE, TOKENIZER_FILE = "corpus/corpus.json", "prior/tokenizer.safetensors"
 CORPUS_KEYS = ("corpus", "layout", "size", "seed", "encoder", "content_hash", "speakers")
 
 
@@ -86,21 +86,35 @@ def open_task(run: str | Path | None = None, *, corpus: str | None = None) -> An
         run = shipped_run()
     elif corpus is not None:
         raise InputError(f"`corpus` must be left out beside `run`, got {corpus!r}")
-    source = read_corpus_file(Path(run))
-    opened = open_corpus(
+    corpus_of_run = open_run_corpus(Path(run))
+    tokenizer = load_tokenizer(need_file(Path(run), TOKENIZER_FILE))
+    return assemble_task(corpus_of_run, tokenizer, encoder=read_corpus_file(Path(run))["encoder"])
+
+
+def open_run_corpus(run_path: Path) -> Corpus:
+    """Open the corpus that a run learns from: the one that its stage `corpus` noted, unchanged.
+
+    Every stage opens it here, with the layout and the verification of the first, so that an
+    utterance's index means the same recording in all of them.
+
+    Raises:
+        InputError: If the run lacks its stage `corpus`, the corpus cannot be opened, or its content
+            is other than that stage found.
+    """
+    source = read_corpus_file(run_path)
+    corpus = open_corpus(
         source["corpus"],
         size=source["size"],
         seed=source["seed"],
         layout=source["layout"],
         verify=True,
     )
-    if opened.content_hash != source["content_hash"]:
+    if corpus.content_hash != source["content_hash"]:
         raise InputError(
-            f"{run}: its corpus {source['corpus']} must be as it was in training, "
+            f"{run_path}: its corpus {source['corpus']} must be as it was in training, "
             "got other content; run the stages again in a new folder"
         )
-    tokenizer = load_tokenizer(need_file(Path(run), TOKENIZER_FILE))
-    return assemble_task(opened, tokenizer, encoder=source["encoder"])
+    return corpus
 
 
 def assemble_task(corpus: Corpus, tokenizer: VQMotionTokenizer, *, encoder: str) -> AnimationTask:
@@ -115,9 +129,9 @@ def training_speakers(corpus: Corpus) -> tuple[str, ...]:
     return tuple(sorted({corpus.records[int(i)].speaker for i in corpus.split("train")}))
 
 
-def read_corpus_file(run: Path) -> dict[str, Any]:
+def read_corpus_file(run_path: Path) -> dict[str, Any]:
     """Return what the stage `corpus` noted; it has at least the keys `CORPUS_KEYS`."""
-    path = need_file(run, CORPUS_FILE)
+    path = need_file(run_path, CORPUS_FILE)
     try:
         source = json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -129,16 +143,6 @@ def read_corpus_file(run: Path) -> dict[str, Any]:
             "delete the stage's folder"
         )
     return dict(source)
-
-
-def need_file(run: Path, name: str) -> Path:
-    """Return the path of a stage's file, or raise an error that names the stage to run."""
-    if not (run / name).is_file():
-        stage = name.split("/")[0]
-        raise InputError(
-            f"{run}: must hold the stage `{stage}`, got none; run `esarm {stage} --run {run}` first"
-        )
-    return run / name
 
 
 def _task_of_corpus(name: str) -> AnimationTask:
@@ -153,7 +157,7 @@ def _task_of_corpus(name: str) -> AnimationTask:
 
 def _own_tokenizer(corpus: Corpus) -> VQMotionTokenizer:
     """Train a small tokenizer on `corpus` in seconds, or load it from the cache."""
-    config = PriorConfig(epochs=8, steps_per_epoch=20, batch_size=16, hidden=64)
+    config = PriorConfig(epochs=8, steps_per_epoch=20, batch_crops=16, hidden=64)
     key = hashlib.sha256(f"{corpus.content_hash}/{config}".encode()).hexdigest()[:24]
     path = cache_dir() / "tokenizers" / f"{key}.safetensors"
     if path.is_file():

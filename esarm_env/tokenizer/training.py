@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from rich.progress import track
 from torch import Tensor
 
+from esarm_env.core.deprecation import renamed_fields
+from esarm_env.core.progress import track
 from esarm_env.tokenizer.vq import TokenizerShape, VQMotionTokenizer
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from esarm_env.face.head import Head
 
 
+@renamed_fields(batch_size="batch_crops")
 @dataclass(frozen=True)
 class PriorConfig:
     """Hyperparameters of the motion prior and its training.
@@ -35,7 +37,7 @@ class PriorConfig:
         code_dim: Width of a code vector.
         epochs: Rounds of `steps_per_epoch` updates.
         steps_per_epoch: Updates between two lines of the metrics.
-        batch_size: Crops per update.
+        batch_crops: Crops per update.
         crop_chunks: Length of a crop in chunks.
         learning_rate: Of AdamW, falling to zero along a cosine.
         velocity_coef: Weight of the frame-to-frame error.
@@ -48,7 +50,7 @@ class PriorConfig:
     code_dim: int = 32
     epochs: int = 24
     steps_per_epoch: int = 50
-    batch_size: int = 32
+    batch_crops: int = 32
     crop_chunks: int = 16
     learning_rate: float = 2e-3
     velocity_coef: float = 1.0
@@ -124,7 +126,7 @@ class TokenizerTrainer:
 
     def _crops(self) -> Tensor:
         width = self._config.crop_chunks * self._config.frames_per_chunk
-        starts = self._rng.choice(self._starts, size=self._config.batch_size)
+        starts = self._rng.choice(self._starts, size=self._config.batch_crops)
         return self._frames[torch.from_numpy(starts[:, None] + np.arange(width))]  # (B, T, 52)
 
     def _update(self, motion: Tensor) -> tuple[float, float]:
@@ -167,7 +169,7 @@ def train_tokenizer(
 ) -> VQMotionTokenizer:
     """Train a tokenizer on `motions`, each (T, 52), from start to end."""
     trainer = TokenizerTrainer(motions, head, config=config, seed=seed)
-    for _ in track(range(trainer.n_total), description="Motion tokens", disable=not progress):
+    for _ in track(range(trainer.n_total), "Motion tokens", show=progress):
         trainer.advance()
     return trainer.tokenizer.eval()
 

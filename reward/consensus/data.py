@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.seeds import FirstSample
 from esarm_env.core.types import N_CHANNELS, FloatArray, IntArray
 from reward.consensus.errors import ExpectedErrors
 from reward.demonstrations import (
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
     from reward.consensus.settings import ConsensusConfig
 
-# Numbers of the samples' roll-outs, far from those of the noise levels: no random choice is shared.
-FIRST_SAMPLE = 10_000
 _BLOCK = 64  # utterances whose motion is held in full precision at a time
 
 
@@ -121,7 +120,7 @@ def collect_consensus(
         rollouts=config.samples,
         seed=seed,
         temperature=1.0,
-        first_sample=FIRST_SAMPLE,
+        first_sample=FirstSample.CONSENSUS,
         after_level=after_sample,
     )
     recorded = task.recorded(utterances)
@@ -135,7 +134,7 @@ def collect_consensus(
             families=families,
             strengths=config.strengths,
             seed=seed,
-            rows=samples.making.sample == FIRST_SAMPLE,
+            rows=samples.making.sample == FirstSample.CONSENSUS,
             families_per_row=min(config.damages, len(families)),
             roll_out=roll_out,
             own_donors=True,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from esarm_env.core.deprecation import old_names_of, renamed_keys
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import N_CHANNELS
 from esarm_env.core.weights import load_module, save_weights
@@ -166,6 +167,7 @@ def load_consensus(path: Path) -> ConsensusModel:
     """
 
     def build(config: dict[str, Any], **sizes: int) -> ConsensusModel:
+        config = renamed_keys(config, old_names_of(ConsensusConfig), silent=True)
         lists = {key: tuple(v) for key, v in config.items() if isinstance(v, list)}
         return ConsensusModel(ConsensusConfig(**{**config, **lists}), **sizes)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from esarm_env.core.deprecation import renamed_fields
+
 FAMILIES = (
     "neighbour-codes",
     "mouth:random-codes",
@@ -23,6 +25,7 @@ FAMILIES = (
 )
 
 
+@renamed_fields(batch_size="batch_utterances")
 @dataclass(frozen=True)
 class ConsensusConfig:
     """The recipe `consensus`.
@@ -45,7 +48,7 @@ class ConsensusConfig:
         dropout: In training.
         margin: How far ground truth stands above a sample, in units of a sample's spread.
         epochs: Passes over the training utterances.
-        batch_size: Utterances per update.
+        batch_utterances: Utterances per update.
         samples_per_update: Of each utterance, of its `samples`.
         others_per_update: Of each utterance's noisy and damaged animations.
         learning_rate: Of AdamW, falling to zero along a cosine.
@@ -71,7 +74,7 @@ class ConsensusConfig:
     dropout: float = 0.1
     margin: float = 6.0
     epochs: int = 20
-    batch_size: int = 16
+    batch_utterances: int = 16
     samples_per_update: int = 8
     others_per_update: int = 4
     learning_rate: float = 2e-3

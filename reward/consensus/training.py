@@ -19,7 +19,7 @@ from esarm_env.core.types import N_CHANNELS, IntArray
 from reward.consensus.errors import STREAM_REGIONS, ExpectedErrors
 from reward.consensus.losses import Batch, draw_batch, member_loss
 from reward.consensus.network import ConsensusModel
-from reward.rank_measures import rank_correlation
+from reward.rank_measures import spearman_rho
 from reward.resumable import ResumableTrainer
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class ConsensusTrainer(ResumableTrainer):
         """Train one epoch; return its loss, and how far scores agree with expected errors."""
         self.model.train()
         order = self._rng.permutation(len(self._train))
-        size = self._config.batch_size
+        size = self._config.batch_utterances
         starts = range(0, len(order), size)
         losses = []
         for number, begin in enumerate(starts):
@@ -98,7 +98,9 @@ class ConsensusTrainer(ResumableTrainer):
         errors = data.samples.errors.sum(dim=2) / data.n_chunks[:, None, None]
         return {
             f"agreement_{stream}": float(
-                np.mean(rank_correlation(scores[..., s].numpy(), -errors[..., s].numpy()))
+                spearman_rho(scores[..., s].numpy(), -errors[..., s].numpy(), undefined=0.0)
+                .astype(np.float32)  # as before: figures of earlier runs stay comparable
+                .mean()
             )
             for s, stream in enumerate(STREAM_REGIONS)
         }

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from esarm_env.core.intervals import Interval, Resampler
 from esarm_env.metrics.table import Figure, table
 from esarm_env.metrics.variant import Quantity
-from reward.demonstrations.intervals import ClusterBootstrap, DoubleArray, Share
 from reward.demonstrations.motions import motions_of
 from reward.demonstrations.order import (
     ACROSS,
@@ -29,7 +29,7 @@ from reward.demonstrations.order import (
 )
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import FloatArray
+    from esarm_env.core.types import DoubleArray, FloatArray
     from esarm_env.task.animation_task import AnimationTask
     from reward.demonstrations.ranked import RankedDemonstrations
 
@@ -60,16 +60,16 @@ class AuditCell:
     gap: float
     n_pairs: int
     n_utterances: int
-    lve: Share
-    eve: Share
-    both: Share
+    lve: Interval
+    eve: Interval
+    both: Interval
 
 
 class CellMaker:
     """Makes cells of chosen pairs."""
 
     def __init__(
-        self, votes: dict[str, DoubleArray], cluster: np.ndarray, bootstrap: ClusterBootstrap
+        self, votes: dict[str, DoubleArray], cluster: np.ndarray, bootstrap: Resampler
     ) -> None:
         """Keep the votes.
 
@@ -86,7 +86,7 @@ class CellMaker:
         """Return the cell of the pairs at the places `chosen`."""
         cluster = self._cluster[chosen]
         shares = {
-            name: self._bootstrap.share(votes[chosen], cluster)
+            name: self._bootstrap.mean(votes[chosen], cluster)
             for name, votes in self._votes.items()
         }
         return AuditCell(
@@ -248,7 +248,7 @@ def audit_labels(
     votes = {name: _votes(errors[name], pairs) for name in ERRORS}
     votes["both"] = np.minimum(votes["lve"], votes["eve"])
     used, cluster = np.unique(demonstrations.utterance, return_inverse=True)
-    bootstrap = ClusterBootstrap(len(used), resamples=resamples, confidence=confidence, seed=seed)
+    bootstrap = Resampler(len(used), resamples=resamples, confidence=confidence, seed=seed)
     counter = CellMaker(votes, cluster.reshape(-1)[pairs.better], bootstrap)
     return Audit(
         levels=tuple(level_cells(demonstrations, order, pairs, counter)),

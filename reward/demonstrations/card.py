@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
     from reward.demonstrations.ranked import RankedDemonstrations
 
-CARD_FILE = "card.md"
 SYNTHETIC = (
     "Speech and motion are synthetic: espeak-ng voices, and faces moved by rules. "
     "No person was recorded, and figures on them say nothing about people."

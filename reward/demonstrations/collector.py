@@ -1,7 +1,6 @@
 """Collect demonstrations: roll-outs of any policy at any noise, and damage to what there is.
 
-A row's random numbers come from (run, iteration, utterance, number of its roll-out), so that
-results depend neither on batches nor on how utterances are shared out among workers.
+A row's random numbers come from what it is and not its batch, see `esarm_env.core.seeds`.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.seeds import sequence_seeds
 from reward.demonstrations.corruptions import Donors, RollOut, family_named
 from reward.demonstrations.damage import chosen_families, damage_rows
 from reward.demonstrations.provenance import Making
@@ -47,7 +47,8 @@ def collect(
         temperature: Of the tokens that are not random; 0 is greedy, 1 the policy's own chances.
         iteration: Which policy it is: 0 the clone, then one more per round of improvement.
         first_sample: Number of the first roll-out. Collect twice for one utterance (at two
-            temperatures, say) with numbers that do not overlap, or they share random choices.
+            temperatures, say) with numbers that do not overlap, or they share random choices; see
+            `esarm_env.core.seeds.FirstSample`.
         after_level: Called after each roll-out of all utterances, `len(epsilons) * rollouts` times.
 
     Returns:
@@ -65,7 +66,9 @@ def collect(
     jobs = [epsilon for epsilon in epsilons for _ in range(rollouts)]
     parts = []
     for number, epsilon in enumerate(jobs, start=first_sample):
-        seeds = sequence_seeds(seed, iteration, utterances, number)
+        seeds = sequence_seeds(
+            run_seed=seed, iteration=iteration, utterances=utterances, samples=number
+        )
         made = roll_out(
             utterances,
             condition=condition,
@@ -87,13 +90,6 @@ def _level(
         len(made), rank=noise, iteration=iteration, sample=number, temperature=temperature
     )
     return RankedDemonstrations(made, noise, making=making)
-
-
-def sequence_seeds(run: int, iteration: int, utterances: IntArray, number: int) -> IntArray:
-    """Return one seed per sequence, shape (N, 4), from what it is and not from its batch."""
-    n = len(utterances)
-    columns = [np.full(n, run), np.full(n, iteration), utterances, np.full(n, number)]
-    return np.stack(columns, axis=1).astype(np.int64)
 
 
 def check_levels(epsilons: Sequence[float]) -> None:

@@ -18,8 +18,8 @@ import numpy as np
 
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
+from esarm_env.core.seeds import occurrence_numbers
 from esarm_env.core.types import BoolArray, FloatArray, IntArray, Trajectories
-from reward.demonstrations.numbering import occurrence_numbers
 from reward.demonstrations.provenance import GROUND_TRUTH_RANK, POLICY, RECORDING, Making
 
 # 1, written without a number, had tokens and epsilon only.

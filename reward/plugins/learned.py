@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import REWARD_FILE, need_file
 from esarm_env.core.types import N_CHANNELS, FloatArray, IntArray, Trajectories
-from esarm_env.rewards import REWARD_FILE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -235,8 +235,6 @@ def open_model(path: Path, task: AnimationTask) -> RewardModel:
         InputError: If there is none, it is damaged, or it reads other chunks or conditions than
             those of `task`.
     """
-    from esarm_env.task.opening import need_file
-
     path = path.expanduser()
     model = _load(path if path.suffix == ".safetensors" else need_file(path, REWARD_FILE))
     step = task.tokenizer.frames_per_chunk

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from esarm_env.core.deprecation import old_names_of, renamed_fields, renamed_keys
 from esarm_env.core.errors import InputError
 from esarm_env.core.weights import load_module, save_weights
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 POOLINGS = ("mean", "last")
 
 
+@renamed_fields(batch_size="batch_utterances")
 @dataclass(frozen=True)
 class RewardConfig:
     """Sizes of the reward model and settings of its training.
@@ -31,7 +33,7 @@ class RewardConfig:
         width: Width of the residual stream, even.
         dropout: In training.
         epochs: Passes over the training utterances.
-        batch_size: Utterances per update; each brings one animation of every noise level.
+        batch_utterances: Utterances per update; each brings one animation of every noise level.
         learning_rate: Of AdamW, falling to zero along a cosine.
         weight_decay: Of AdamW.
         shortest_crop: Least share of an utterance that a training crop keeps.
@@ -44,7 +46,7 @@ class RewardConfig:
     width: int = 96
     dropout: float = 0.1
     epochs: int = 10
-    batch_size: int = 16
+    batch_utterances: int = 16
     learning_rate: float = 5e-4
     weight_decay: float = 0.01
     shortest_crop: float = 0.5
@@ -149,6 +151,7 @@ def load_reward(path: Path) -> RewardTransformer:
     """
 
     def build(config: dict[str, Any], **sizes: int) -> RewardTransformer:
+        config = renamed_keys(config, old_names_of(RewardConfig), silent=True)
         return RewardTransformer(RewardConfig(**config), **sizes)
 
     return load_module(path, build, kind="reward model").requires_grad_(False)

@@ -43,6 +43,7 @@ class PairTrainer(ResumableTrainer):
         validation: PairSource | None = None,
         config: RewardConfig,
         seed: int,
+        batch_pairs: int | None = None,
     ) -> None:
         """Prepare to learn from `train`.
 
@@ -50,12 +51,16 @@ class PairTrainer(ResumableTrainer):
             task: Gives speech.
             train: Animations and pairs.
             validation: Of other utterances; what accuracy is watched on.
-            config: Sizes and settings; `batch_size` counts pairs.
+            config: Sizes and settings.
             seed: Fixes weights, order and crops.
+            batch_pairs: Pairs per update; by default as many as `config.batch_utterances` says.
 
         Raises:
-            ValueError: If `train` has no pair, or `validation` has an utterance of it.
+            ValueError: If `train` has no pair, `validation` has an utterance of it, or
+                `batch_pairs` is below 1.
         """
+        if batch_pairs is not None and batch_pairs < 1:
+            raise ValueError(f"`batch_pairs` must be at least 1, got {batch_pairs}")
         if len(train.pairs) == 0:
             raise ValueError("`train` must have at least one pair, got none")
         if validation is not None:
@@ -67,6 +72,7 @@ class PairTrainer(ResumableTrainer):
                 )
         self._task, self._train, self._validation = task, train, validation
         self._config = config
+        self._batch_pairs = config.batch_utterances if batch_pairs is None else batch_pairs
         torch.manual_seed(seed)
         step = task.tokenizer.frames_per_chunk
         model = RewardTransformer(
@@ -88,7 +94,7 @@ class PairTrainer(ResumableTrainer):
         """Train one epoch; return its loss and, where there is validation, its accuracy there."""
         self.model.train()
         order = self._rng.permutation(len(self._train.pairs))
-        size, losses = self._config.batch_size, []
+        size, losses = self._batch_pairs, []
         for begin in range(0, len(order), size):
             progress = (self.n_done + begin / len(order)) / self.n_total
             self._set_learning_rate(progress)

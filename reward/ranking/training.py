@@ -67,7 +67,7 @@ class RewardTrainer(ResumableTrainer):
         """Train one epoch; return its loss and the pair accuracy on the validation utterances."""
         self.model.train()
         order = self._rng.permutation(len(self._groups))
-        size = self._config.batch_size
+        size = self._config.batch_utterances
         losses = []
         for begin in range(0, len(order), size):
             progress = (self.n_done + begin / len(order)) / self.n_total

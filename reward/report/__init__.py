@@ -2,18 +2,18 @@
 
 Pure functions on arrays; whoever collects the animations (`train.reward_report`) has the policy.
 
-- `ordering`: pair accuracy by kind, gap and emotion, beside what LVE and EVE say of the labels.
-- `correlation`: Kendall's tau-b and Spearman's rho per utterance.
-- `selection`: best-of-n. `calibration`: reliability, ECE, Brier, temperature.
-- `probes`: animations that a reward must not fall for. `agreement`: of an ensemble's members.
-- `resampling`: intervals, whole utterances drawn. `verdict`: asked beside measured.
-- `scorer`: what is asked of a reward.
+- `ordering`: pair accuracy by kind, gap and emotion, beside what LVE and EVE say of the labels,
+  and probes: animations that a reward must not fall for.
+- `calibration`: reliability, ECE, Brier, temperature.
+- `scorer`: what is asked of a reward; best-of-n. `verdict`: asked beside measured.
+
+Rank correlations come from `reward.rank_measures`, intervals from `esarm_env.core.intervals`.
 """
 
+from esarm_env.core.intervals import UNKNOWN, Resampler, Triple
+from reward.rank_measures import kendall_tau_b, member_spread, rank_agreement, spearman_rho
 from reward.report.calibration import Calibration, calibration, fitted_temperature
-from reward.report.correlation import kendall_tau_b, member_spread, rank_agreement, spearman_rho
 from reward.report.ordering import FAMILY_PROBES, PLAIN_PROBES, PairCell, PairTable
-from reward.report.resampling import UNKNOWN, Resampler, Triple
 from reward.report.scorer import (
     STREAM_OF_ERROR,
     MotionScorer,

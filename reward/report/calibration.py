@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import FloatArray, IntArray
-    from reward.report.resampling import DoubleArray, Resampler, Triple
+    from esarm_env.core.intervals import Resampler, Triple
+    from esarm_env.core.types import DoubleArray, FloatArray, IntArray
 
 N_BINS = 10
 _COLDEST, _HOTTEST = 1e-3, 1e4

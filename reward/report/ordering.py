@@ -15,9 +15,9 @@ from reward.demonstrations.order import EPSILON, GROUND_TRUTH, Order, OrderedPai
 from reward.report.scorer import STREAM_OF_ERROR
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import BoolArray, FloatArray, IntArray
+    from esarm_env.core.intervals import Resampler, Triple
+    from esarm_env.core.types import BoolArray, DoubleArray, FloatArray, IntArray
     from reward.demonstrations import RankedDemonstrations
-    from reward.report.resampling import DoubleArray, Resampler, Triple
 
 LOOP_FRAMES = 15  # half a second: a short word
 
@@ -128,7 +128,7 @@ class PairTable:
         if not wanted.any():
             return None
         places = self.utterance[wanted]
-        shares = [
+        shares: list[dict[str, Triple]] = [
             {n: self._resampler.mean(votes[wanted], places) for n, votes in group.items()}
             for group in (self._right, self._confirmed)
         ]

@@ -13,9 +13,8 @@ import numpy as np
 from esarm_env.core.errors import InputError
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import FloatArray, IntArray
+    from esarm_env.core.types import DoubleArray, FloatArray, IntArray
     from esarm_env.task.animation_task import AnimationTask
-    from reward.report.resampling import DoubleArray
 
 # The head of a model that is asked for each true error.
 STREAM_OF_ERROR = {"lve": "mouth", "eve": "upper"}

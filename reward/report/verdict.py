@@ -1,17 +1,18 @@
-"""What was asked of the reward model, beside what was measured."""
+"""Criteria of the reward model, beside what was measured."""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from reward.report.resampling import Triple
+    from esarm_env.core.intervals import Triple
 
-REACHED, MISSED, UNANSWERED = "reached", "missed", "not measured"
-MEAN_REACHED, MEAN_MISSED = "reached by the mean alone", "missed by the mean, not its interval"
+MET, UNMET, UNANSWERED = "yes", "no", "not measured"
+MEAN_MET, MEAN_UNMET = "by the mean alone", "not by the mean, perhaps by its interval"
 
 
 @dataclass(frozen=True)
@@ -19,33 +20,54 @@ class Verdict:
     """One line of the table.
 
     Attributes:
-        asked: In words.
+        criterion: In words.
         measured: In words, with its interval.
-        verdict: `reached` or `missed` by the whole interval; where the bar lies between its ends,
-            what the mean alone says; or `not measured`.
+        met: `yes` or `no` by the whole interval; where the bound lies between its ends, what the
+            mean alone says; or `not measured`.
+        reason: Why it is a criterion; empty where none is given.
     """
 
-    asked: str
+    criterion: str
     measured: str
-    verdict: str
+    met: str
+    reason: str = ""
+
+    @property
+    def asked(self) -> str:
+        """The criterion, by its name of earlier versions."""
+        _warn("asked", "criterion")
+        return self.criterion
+
+    @property
+    def verdict(self) -> str:
+        """Whether it is met, by its name of earlier versions."""
+        _warn("verdict", "met")
+        return self.met
+
+
+def _warn(old: str, new: str) -> None:
+    text = f"`Verdict.{old}` is now `Verdict.{new}`; it goes in the next version"
+    warnings.warn(text, DeprecationWarning, stacklevel=3)
 
 
 def judged(
-    asked: str,
+    criterion: str,
     figure: Triple,
     *,
     least: float | None = None,
     most: float | None = None,
     percent: bool = False,
+    reason: str = "",
 ) -> Verdict:
     """Return the verdict on one figure.
 
     Args:
-        asked: In words.
+        criterion: In words.
         figure: Mean, low and high.
-        least: The bar, where more is better.
-        most: The bar, where less is better.
+        least: The bound, where more is better.
+        most: The bound, where less is better.
         percent: Whether the figure is a share, to be printed in per cent.
+        reason: Why it is a criterion.
 
     Raises:
         ValueError: Unless just one of `least` and `most` is given.
@@ -53,13 +75,13 @@ def judged(
     if (least is None) == (most is None):
         raise ValueError(f"one of `least` and `most` must be given, got {least} and {most}")
     if np.isnan(figure[0]):
-        return Verdict(asked, "n/a", UNANSWERED)
-    sign, bar = (1, least) if least is not None else (-1, most)
-    assert bar is not None, "one of the two was given"
-    low, high = sorted(sign * (end - bar) for end in figure[1:])
-    by_mean = MEAN_REACHED if sign * (figure[0] - bar) >= 0 else MEAN_MISSED
-    verdict = REACHED if low >= 0 else MISSED if high < 0 else by_mean
-    return Verdict(asked, shown(figure, percent=percent), verdict)
+        return Verdict(criterion, "n/a", UNANSWERED, reason)
+    sign, bound = (1, least) if least is not None else (-1, most)
+    assert bound is not None, "one of the two was given"
+    low, high = sorted(sign * (end - bound) for end in figure[1:])
+    by_mean = MEAN_MET if sign * (figure[0] - bound) >= 0 else MEAN_UNMET
+    met = MET if low >= 0 else UNMET if high < 0 else by_mean
+    return Verdict(criterion, shown(figure, percent=percent), met, reason)
 
 
 def shown(figure: Triple, *, percent: bool = False, digits: int = 2) -> str:

@@ -243,7 +243,10 @@ def make_algorithm(network: dict[str, Any]) -> MakeAlgorithm:
         kind: type[SequenceAlgorithm], env: gymnasium.Env[Any, Any] | VecEnv, **settings: Any
     ) -> SequenceAlgorithm:
         small = {"learning_rate": 5e-3, "n_episodes": 16, "kl_coef": 0.0, "seed": 0}
-        return kind("MotionPolicy", env, **{"policy_kwargs": network, **small, **settings})
+        made = kind("MotionPolicy", env, **{"policy_kwargs": network, **small, **settings})
+        if env is not None:  # the divergence from random weights, said to be meant
+            made.warm_start(made.model)
+        return made
 
     return make
 

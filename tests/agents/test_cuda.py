@@ -21,7 +21,8 @@ from agents.ppo import SequencePPO
 from agents.protocols import SequenceTask
 from agents.reinforce import SequenceReinforce
 from agents.rollout.decoding import Decoding
-from agents.rollout.generation import generate, sequence_seeds
+from agents.rollout.generation import generate
+from esarm_env.core.seeds import sequence_seeds
 
 pytestmark = [
     pytest.mark.gpu,
@@ -42,7 +43,7 @@ _OPTIONS = [
 
 def _write(model: MotionTransformer, task: SequenceTask, **options: Any) -> Any:
     utterances = np.arange(len(task.lengths))
-    seeds = sequence_seeds(run=0, iteration=0, utterances=utterances, samples=0 * utterances)
+    seeds = sequence_seeds(run_seed=0, iteration=0, utterances=utterances, samples=0)
     given = {"condition": task.condition_of(utterances), "decoding": Decoding(1.0), "seeds": seeds}
     return generate(model, task, utterances, **given, **options)
 

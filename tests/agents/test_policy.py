@@ -20,7 +20,9 @@ from agents.network.transformer import MotionTransformer
 from agents.policy import MotionPolicy
 from agents.protocols import IntArray, SequenceTask
 from agents.rollout.decoding import Decoding
-from agents.rollout.generation import Rollout, generate, sequence_seeds
+from agents.rollout.generation import Rollout, generate
+from esarm_env.core.errors import InputError
+from esarm_env.core.seeds import sequence_seeds
 
 Env = gymnasium.Env[Any, Any]
 MakeEnv = Callable[..., Env]
@@ -60,7 +62,7 @@ def _greedy(policy: MotionPolicy, task: SequenceTask, utterances: list[int]) -> 
         chosen,
         condition=task.condition_of(chosen),
         decoding=Decoding(),
-        seeds=sequence_seeds(run=0, iteration=0, utterances=chosen, samples=zeros),
+        seeds=sequence_seeds(run_seed=0, iteration=0, utterances=chosen, samples=zeros),
     )
 
 
@@ -163,8 +165,9 @@ def test_a_state_from_before_an_update_is_refused(env: Env, policy: MotionPolicy
     _, state = policy.predict(obs)
     with torch.no_grad():
         policy.transformer.to_logits.mul_(2)
+    later, *_ = env.step(0)
     with pytest.raises(RuntimeError, match=re.escape("got stale caches")):
-        policy.predict(obs, state)
+        policy.predict(later, state)
     policy.predict(obs, None)
 
 
@@ -206,6 +209,59 @@ def test_a_prediction_without_history_is_refused(env: Env, policy: MotionPolicy)
         policy._predict(policy.obs_to_tensor(obs)[0])
 
 
+def test_a_prediction_without_the_state_is_refused_after_the_first_token(
+    env: Env, policy: MotionPolicy
+) -> None:
+    """The usual loop `action, _ = model.predict(obs)` used to act as if every token were first."""
+    obs, _ = env.reset(seed=0, options={"utterance": 4})
+    action, _ = policy.predict(obs)
+    obs, *_ = env.step(action)
+    rule = (
+        "`state` must be at step 1 as the observation is (row 0), got None; it holds the tokens so "
+        "far, without which no token can be chosen: start with None at step 0, then pass back what "
+        "the call before returned (`action, state = model.predict(obs, state)`); stock policies on "
+        "`full_sequence` observations need no state"
+    )
+    for starts in (None, np.array([True])):
+        with pytest.raises(InputError, match=re.escape(rule)):
+            policy.predict(obs, None, starts)
+
+
+def test_a_state_of_another_step_is_refused(
+    make_env: MakeEnv, task: SequenceTask, policy: MotionPolicy
+) -> None:
+    """A step that the policy was not asked about leaves a hole in its history."""
+    venv = _vectorised(make_env, task, [8, 9])
+    first = venv.reset()
+    actions, state = policy.predict(first)
+    venv.step(actions)
+    obs, *_ = venv.step(actions)
+    rule = "`state` must be at step 2 as the observation is (row 0), got one at step 1"
+    with pytest.raises(InputError, match=re.escape(rule)):
+        policy.predict(obs, state)
+    one = {key: value[:1] for key, value in first.items()}
+    rule = "`state` must have a row per observation (1), got 2"
+    with pytest.raises(InputError, match=re.escape(rule)):
+        policy.predict(one, state)
+
+
+def test_an_observation_at_step_0_begins_anew_whatever_the_state(
+    make_env: MakeEnv, task: SequenceTask, policy: MotionPolicy
+) -> None:
+    """A plain loop over episodes need not say where one begins: nothing was written yet."""
+    env = make_env(task, [11])
+    state, written = None, []
+    for _ in range(3):
+        obs, _ = env.reset()
+        terminated, tokens = False, []
+        while not terminated:
+            action, state = policy.predict(obs, state, deterministic=True)
+            tokens.append(int(action))
+            obs, _, terminated, _, _ = env.step(action)
+        written.append(tokens)
+    assert written == [_greedy(policy, task, [11]).tokens[0].tolist()] * 3
+
+
 @pytest.mark.parametrize(("max_length", "n_steps"), [(None, 6), (3, 3), (9, 9)])
 def test_episodes_are_as_long_as_the_space_says_or_the_caller(
     env: Env, max_length: int | None, n_steps: int
@@ -214,8 +270,10 @@ def test_episodes_are_as_long_as_the_space_says_or_the_caller(
     policy = _policy(env, max_length=max_length)
     obs, _ = env.reset(seed=0)
     state = None
-    for _ in range(n_steps):
+    for step in range(n_steps):
+        obs["step"] = np.array([step])
         _, state = policy.predict(obs, state)
+    obs["step"] = np.array([n_steps])
     with pytest.raises(RuntimeError, match=re.escape(f"must stay within {n_steps} tokens")):
         policy.predict(obs, state)
 

@@ -388,9 +388,8 @@ def test_observations_may_be_normalised(make_env_of: Callable[..., VecEnv]) -> N
 def test_our_sequence_algorithm_takes_it(make_env_of: Callable[..., VecEnv]) -> None:
     """It writes whole utterances, and asks the environment for task, utterances and scores."""
     network = {"network": {"n_layers": 1, "n_heads": 2, "width": 16, "dropout": 0.0}}
-    model = SequencePPO(
-        "MotionPolicy", make_env_of(2), policy_kwargs=network, n_episodes=4, batch_size=128, seed=0
-    )
+    settings = {"policy_kwargs": network, "n_episodes": 4, "batch_tokens": 128, "kl_coef": 0.0}
+    model = SequencePPO("MotionPolicy", make_env_of(2), seed=0, **settings)
     model.learn(1)
     assert model.num_timesteps >= 4 * 20
     assert np.isfinite(model.batch.scores).all()
@@ -417,6 +416,7 @@ def test_our_sequence_algorithm_learns_by_stream(tiny_task: AnimationTask) -> No
     """Mouth and upper face of a real task, with a reward that tells, and with one that does not."""
     network = {"network": {"n_layers": 1, "n_heads": 2, "width": 16, "dropout": 0.0}}
     settings = {"policy_kwargs": network, "n_episodes": 4, "stream_advantages": True, "seed": 0}
+    settings["kl_coef"] = 0.0
     env = make_sb3_vec_env(2, task=tiny_task, reward="accuracy", metrics=False)
     model = SequencePPO("MotionPolicy", env, **settings)
     model.learn(1)

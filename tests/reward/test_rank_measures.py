@@ -1,4 +1,4 @@
-"""The loss of Eq. 1 and the pair accuracy, against hand-worked cases."""
+"""The loss of Eq. 1 and the pair accuracy by hand; rank correlations against scipy."""
 
 import math
 import re
@@ -6,8 +6,16 @@ import re
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
-from reward.rank_measures import pair_accuracy, rank_correlation, ranking_loss
+from reward.rank_measures import (
+    kendall_tau_b,
+    member_spread,
+    pair_accuracy,
+    rank_agreement,
+    ranking_loss,
+    spearman_rho,
+)
 
 
 def test_the_loss_of_one_pair_is_the_cross_entropy_of_equation_1():
@@ -80,11 +88,45 @@ def test_rank_correlation_is_that_of_scipy():
     rng = np.random.default_rng(0)
     scores, targets = rng.integers(0, 5, (2, 6, 9)).astype(np.float32)
     expected = [spearmanr(a, b)[0] for a, b in zip(scores, targets, strict=True)]
-    np.testing.assert_allclose(rank_correlation(scores, targets), expected, rtol=1e-5)
+    np.testing.assert_allclose(spearman_rho(scores, targets), expected, rtol=1e-5)
 
 
-def test_rank_correlation_of_equal_scores_is_0():
+def test_rank_correlation_of_equal_scores_is_0_where_it_is_asked_for():
     """A reward that cannot tell knows nothing; nan would spoil the mean over utterances."""
     rows = np.array([[1.0, 1, 1], [1, 2, 3]], dtype=np.float32)
-    np.testing.assert_allclose(rank_correlation(rows, rows[::-1]), [0, 0])
-    np.testing.assert_allclose(rank_correlation(rows[1:], rows[1:]), [1])
+    np.testing.assert_allclose(spearman_rho(rows, rows[::-1], undefined=0.0), [0, 0])
+    np.testing.assert_allclose(spearman_rho(rows[1:], rows[1:], undefined=0.0), [1])
+
+
+@pytest.mark.parametrize("values", ["distinct", "tied"])
+def test_correlations_are_those_of_scipy(values, rng):
+    """Ties are where hand-written rank correlations go wrong."""
+    a, b = rng.random((2, 9, 7)) if values == "distinct" else rng.integers(3, size=(2, 9, 7))
+    tau = [stats.kendalltau(x, y).statistic for x, y in zip(a, b, strict=True)]
+    rho = [stats.spearmanr(x, y).statistic for x, y in zip(a, b, strict=True)]
+    np.testing.assert_allclose(kendall_tau_b(a * 1.0, b * 1.0), tau, atol=1e-12)
+    np.testing.assert_allclose(spearman_rho(a * 1.0, b * 1.0), rho, atol=1e-12)
+
+
+@pytest.mark.parametrize("measure", [kendall_tau_b, spearman_rho])
+def test_a_row_without_an_order_is_unknown(measure):
+    """A constant score must not count as a correlation of zero, nor a lost error as any."""
+    a = np.array([[1.0, 1.0, 1.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])
+    b = np.array([[1.0, 2.0, 3.0], [1.0, np.nan, 3.0], [3.0, 2.0, 1.0]])
+    np.testing.assert_array_equal(measure(a, b), [np.nan, np.nan, -1.0])
+    with pytest.raises(ValueError, match=re.escape("must have one shape (U, K), got (3, 3)")):
+        measure(a, b[:, :2])
+
+
+def test_members_agree_as_their_pairs_do():
+    """Three members, two of one mind and one against: rho is 1, -1 and -1."""
+    rising = np.arange(4.0)
+    members = np.stack([[rising], [2 * rising], [-rising]]).astype(np.float32)  # (3, 1, 4)
+    assert rank_agreement(members) == pytest.approx([-1 / 3])
+    assert rank_agreement(members[:2]) == pytest.approx([1.0])
+    silent = np.zeros_like(members)
+    assert np.isnan(rank_agreement(silent)).all()
+    spread = member_spread(np.array([[1.0, 2.0], [3.0, 2.0]], dtype=np.float32))
+    np.testing.assert_allclose(spread, [1.0, 0.0])
+    with pytest.raises(ValueError, match=re.escape("must have shape (M > 1, U, K), got (1, 1, 4)")):
+        rank_agreement(members[:1])

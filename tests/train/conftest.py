@@ -10,7 +10,7 @@ RATE_HZ = 16_000
 TINY = (
     "prior.epochs=2",
     "prior.steps_per_epoch=4",
-    "prior.batch_size=4",
+    "prior.batch_crops=4",
     "prior.crop_chunks=8",
     "prior.n_tokens=16",
     "prior.hidden=16",
@@ -34,16 +34,20 @@ TINY = (
     "improve.iterations=2",
     "improve.n_episodes=4",
     "improve.samples_per_utterance=2",
-    "improve.batch_size=256",
+    "improve.batch_tokens=256",
     "improve.evaluate_every=1",
     "improve.evaluate_utterances=2",
     "evaluate.resamples=50",
 )
 
 
-def tiny_settings(*more):
+OTHERS = {"consensus": "reward.", "paper": "consensus."}  # settings that the recipe does not read
+
+
+def tiny_settings(*more, recipe="consensus"):
     """Return command-line options that make every stage as small as it can be."""
-    return [part for setting in (*TINY, *more) for part in ("--set", setting)]
+    tiny = [setting for setting in TINY if not setting.startswith(OTHERS[recipe])]
+    return [part for setting in (*tiny, *more) for part in ("--set", setting)]
 
 
 def speak(duration_s, *, seed=0, pauses=True):

@@ -11,19 +11,21 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
+from agents.weights import load_policy
 from esarm_env.core.errors import InputError
 from esarm_env.core.shipped import check_files, read_manifest, shipped_run
 from esarm_env.task.opening import open_task
+from esarm_env.task.recording import AnimationCondition
 from esarm_env.tokenizer import load_tokenizer
 from reward.plugins.learned import open_learned
-from train.animate import AnimationCondition, SpeechAnimator
+from train.animate import SpeechAnimator
 from train.assets import builder
 from train.assets.builder import halve, make_assets
 from train.assets.selection import choose_utterances
 from train.commands.installation import command_assets
 from train.commands.options import RunOptions
-from train.policies import animate_utterances, load_policy
 from train.run.run_folder import RunFolder
 
 FEW = {"train": 8, "validation": 2, "test": 2}

@@ -6,12 +6,12 @@ import numpy as np
 from stable_baselines3 import PPO
 
 from agents import HeldOut, RewardHackingCallback, SequencePPO
+from agents.rollout.animation import animate_utterances
 from agents.rollout.generation import Decoding
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from esarm_env.evaluation import evaluate, make_evaluation_env
 from esarm_env.sb3 import make_sb3_vec_env
 from reward.plugins.synchrony import SynchronyReward
-from train.policies import animate_utterances
 
 NETWORK = {"n_layers": 1, "n_heads": 2, "width": 16, "dropout": 0.0}
 
@@ -38,7 +38,8 @@ def test_the_sequence_algorithms_are_watched_on_the_task_of_their_environment(ti
     )
     callback = RewardHackingCallback(held_out, every=1)
     settings = {"n_episodes": 4, "samples_per_utterance": 2, "seed": 0, "learning_rate": 0.0}
-    model = SequencePPO("MotionPolicy", env, policy_kwargs={"network": NETWORK}, **settings)
+    settings |= {"policy_kwargs": {"network": NETWORK}, "kl_coef": 0.0}
+    model = SequencePPO("MotionPolicy", env, **settings)
     model.learn(1, callback=callback)
     first, second = callback.history
     assert set(first.gold) == {"lve", "eve"}

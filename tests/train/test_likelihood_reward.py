@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from agents.network.transformer import MotionTransformer, PolicyConfig
+from agents.weights import save_policy
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import Trajectories
 from train.likelihood import LikelihoodReward, open_likelihood
-from train.policies import save_policy
 
 
 def policy_of(task, **changed):
@@ -96,7 +96,7 @@ def test_the_clone_of_a_run_and_a_file_of_weights_are_opened(tiny_task, trajecto
     """The three ways to say which policy."""
     model = policy_of(tiny_task)
     path = tmp_path / "clone" / "policy.safetensors"
-    save_policy(model, model.state_dict(), path)
+    save_policy(model, path)
     expected = LikelihoodReward(tiny_task, model).score(trajectories)
     for opened in (
         open_likelihood(tiny_task, tmp_path),

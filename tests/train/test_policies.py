@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from agents.network.transformer import MotionTransformer, PolicyConfig
+from agents.rollout.animation import animate_utterances, roll_out_with
 from agents.rollout.generation import Decoding
 from reward.demonstrations import RankedDemonstrations, collect
-from train.policies import animate_utterances, roll_out_with
 
 UTTERANCES = np.array([4, 1, 5, 9])
 LEVELS = (0.1, 0.9)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import soundfile
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -14,33 +15,64 @@ def python_blocks():
 
 
 @pytest.fixture
-def readme_run(finished_run, tmp_path, monkeypatch):
-    """A working folder in which `runs/demo` is a finished run, as the README supposes."""
+def readme_run(finished_run, make_speech, tmp_path, monkeypatch):
+    """A working folder with `speech.wav` and a finished run `runs/demo`, as the README supposes."""
+    soundfile.write(tmp_path / "speech.wav", make_speech(2.0), 16_000)
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "demo").symlink_to(finished_run)
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_readme_runs_from_top_to_bottom(readme_run, capsys):
-    """A first example that fails is the last thing a new user tries."""
-    blocks = python_blocks()
-    wanted = "one, many, stock PPO, sequence PPO, own algorithm, own reward, metrics, heads"
-    assert len(blocks) == 8, wanted
-    names: dict[str, object] = {}
-    for block in blocks:
+@pytest.fixture
+def run_block(readme_run, capsys):
+    """Run a block as a script of its own, shortened; return its names and what it printed."""
+
+    def run(block):
+        names: dict[str, object] = {}
         shorter = block.replace("learn(2_000)", "learn(300)").replace("learn(5_000)", "learn(1)")
         exec(compile(shorter, str(README), "exec"), names)
-    printed = capsys.readouterr().out
-    assert "learned" in printed and "LVE (mean over frames of max over lip vertices" in printed
-    assert names["picture"].shape == (240, 240, 3)
-    env = names["env"]
+        return names, capsys.readouterr().out
+
+    return run
+
+
+def test_the_readme_has_a_block_for_each_thing_it_promises():
+    """A block that goes unseen takes its checks below with it."""
+    wanted = "animate, one, many, stock PPO, our PPO, own algorithm, own reward, metrics, heads"
+    assert len(python_blocks()) == 9, wanted
+
+
+@pytest.mark.parametrize("number", range(len(python_blocks())))
+def test_each_block_runs_alone_and_prints(run_block, number):
+    """A first example that fails is the last thing a new user tries; one that is silent, too."""
+    names, printed = run_block(python_blocks()[number])
+    assert printed.strip(), "nobody sees that anything happened"
+    if "AdvantageWeightedRegression" in names:
+        assert names["own"].n_iterations == 1
+    if "figures" in names:
+        assert "LVE (mean over frames of max over lip vertices" in printed
+    if "picture" in names:
+        assert names["picture"].shape == (240, 240, 3)
+    if "Blinks" in names:
+        assert "learned" in printed
+        check_reward(names["env"])
+
+
+def check_reward(env):
+    """Check that what is printed beside the reward is what it is made of."""
     env.reset(seed=1)
     done = False
     while not done:
         _, reward, done, _, info = env.step(env.action_space.sample())
-    assert names["own"].n_iterations == 1
     terms = info["rewards"]
     assert reward == pytest.approx(terms["learned"] + 0.5 * terms["blinks"] - 0.1 * terms["jerk"])
+
+
+def test_no_block_imports_from_train():
+    """A user's own `train.py` would be found instead of ours."""
+    code = "\n".join(python_blocks())
+    found = set(re.findall(r"^(?:from|import) (\w+)", code, re.MULTILINE))
+    assert {"esarm_env", "agents"} <= found and "train" not in found
 
 
 def test_every_command_in_the_readme_exists():

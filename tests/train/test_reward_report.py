@@ -15,7 +15,7 @@ from train.reward_report import scorers
 from train.reward_report.animations import ReportSettings
 from train.reward_report.figures import collect_findings, held_out_families
 from train.reward_report.scorers import train_ceiling
-from train.reward_report.verdicts import verdicts
+from train.reward_report.verdicts import CRITERIA, verdicts
 from train.run.run_folder import RunFolder
 
 PICTURES = ("pairs", "top_band", "best_of_n", "reliability", "extrapolation", "probes")
@@ -64,7 +64,7 @@ def oracle_findings(finished_run):
 def test_the_command_leaves_report_pictures_and_figures(reported):
     """The verdicts come first; everything that the text points to is there."""
     text = (reported / "report.md").read_text()
-    assert text.splitlines()[2] == "| asked | measured | verdict |"
+    assert text.splitlines()[2] == "| criterion | measured | met |"
     for heading in ("1. Pairs", "2. Order", "3. Best", "4. Cal", "5. Ext", "6. Hack", "7. Ens"):
         assert f"## {heading}" in text, heading
     pictures = re.findall(r"!\[[^]]*\]\((.*)\.png\)", text)
@@ -119,11 +119,21 @@ def test_members_without_a_common_mind_show(oracle_findings):
 
 
 def test_what_cannot_be_measured_says_so(oracle_findings):
-    """A bar without a ceiling is neither reached nor missed."""
-    lines = {line.asked: line.verdict for line in verdicts(oracle_findings)}
-    ceiling = [verdict for asked, verdict in lines.items() if "the ceiling's" in asked]
+    """A criterion without a ceiling is neither met nor not."""
+    lines = {line.criterion: line.met for line in verdicts(oracle_findings)}
+    ceiling = [met for criterion, met in lines.items() if "the ceiling's" in criterion]
     assert ceiling and set(ceiling) == {"not measured"}
-    assert [v for asked, v in lines.items() if "3 seeds" in asked] == ["not measured"]
+    assert [v for each, v in lines.items() if "several seeds" in each] == ["not measured"]
+
+
+def test_every_criterion_has_a_reason(oracle_findings, reported):
+    """A bound without one is a number that somebody once liked."""
+    lines = verdicts(oracle_findings)
+    assert all(line.reason for line in lines)
+    assert {line.reason for line in lines} == {criterion.reason for criterion in CRITERIA.values()}
+    text = (reported / "report.md").read_text()
+    for criterion in CRITERIA.values():
+        assert text.count(f": {criterion.reason}\n") == 1, criterion.reason
 
 
 def test_a_report_can_be_made_again(finished_run, oracle_findings, monkeypatch):

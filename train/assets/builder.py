@@ -17,16 +17,23 @@ import safetensors
 import soundfile
 import torch
 
+from agents.weights import load_policy
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import (
+    CLONE_FILE,
+    CONFIG_FILE,
+    CORPUS_FILE,
+    DEMONSTRATIONS_FILE,
+    REWARD_FILE,
+    TOKENIZER_FILE,
+    VERSIONS_FILE,
+)
 from esarm_env.core.shipped import MANIFEST_FILE, MANIFEST_FORMAT, MINI_CORPUS, describe_file
 from esarm_env.core.weights import KEY, save_weights
 from esarm_env.corpus.compact import CompactCorpus, write_compact
 from esarm_env.corpus.opening import GENERATED_CORPORA
 from esarm_env.corpus.splits import SPLITS
-from esarm_env.rewards import REWARD_FILE
 from esarm_env.task.opening import (
-    CORPUS_FILE,
-    TOKENIZER_FILE,
     assemble_task,
     open_task,
     read_corpus_file,
@@ -37,8 +44,7 @@ from reward.demonstrations import RankedDemonstrations, load_demonstrations
 from reward.plugins.learned import open_learned
 from train.assets.figures import measure, roll_out
 from train.assets.selection import choose_utterances
-from train.policies import POLICY_FILE, load_policy
-from train.stages.demonstrate import DEMONSTRATIONS_FILE
+from train.rows import Row, rows_from_json
 
 if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
@@ -62,7 +68,6 @@ def halve(source: Path, target: Path) -> None:
 
 
 UTTERANCES = {"train": 160, "validation": 32, "test": 48}
-CLONE_FILE = f"clone/{POLICY_FILE}"
 WEIGHTS = (TOKENIZER_FILE, CLONE_FILE, REWARD_FILE)
 # Half of the last digit that is printed: half precision must not change a table.
 LARGEST_CHANGE = 0.005
@@ -101,7 +106,7 @@ def make_assets(
 def _fill(run: RunFolder, folder: Path, wanted: Mapping[str, int]) -> dict[str, Any]:
     source = read_corpus_file(run.path)
     parent = open_task(run.path)
-    shutil.copyfile(run.path / "config.yaml", folder / "config.yaml")
+    shutil.copyfile(run.path / CONFIG_FILE, folder / CONFIG_FILE)
     for name in WEIGHTS:
         halve(run.path / name, folder / name)
     corpus = _cut(parent, source, folder / MINI_CORPUS, wanted)
@@ -193,24 +198,26 @@ def _figures(
         corpus.provenance["corpus"]: figures(large, demonstrations),
         corpus.name: figures(small, roll_out(clone, small, test, levels=levels, seed=config.seed)),
     }
-    _compare(run, measured[corpus.provenance["corpus"]])
+    _compare(run, measured[corpus.provenance["corpus"]]["rows"])
+    for each in measured.values():
+        each["rows"] = {row.label: figures for row, figures in each["rows"].items()}
     return {"split": "test", "unit": "mm", "each": "mean, low, high", "corpora": measured}
 
 
-def _compare(run: RunFolder, measured: dict[str, Any]) -> None:
+def _compare(run: RunFolder, measured: dict[Row, dict[str, list[float]]]) -> None:
     """Check that half precision leaves the figures of the run's report as they were."""
-    reported = run.summary("evaluate")["rows"]
-    for label, figures in measured["rows"].items():
+    reported = rows_from_json(run.summary("evaluate")["rows"])
+    for row, figures in measured.items():
         for name, (mean, *_) in figures.items():
-            if not abs(mean - reported[label][name][0]) < LARGEST_CHANGE:
+            before = reported[row][name][0]
+            if not abs(mean - before) < LARGEST_CHANGE:
                 raise RuntimeError(
-                    f"half precision must leave {name} of {label!r} at {reported[label][name][0]}, "
-                    f"got {mean}"
+                    f"half precision must leave {name} of {row.label!r} at {before}, got {mean}"
                 )
 
 
 def _versions(run: RunFolder) -> dict[str, str]:
-    lines = (run.path / "versions.txt").read_text().splitlines()
+    lines = (run.path / VERSIONS_FILE).read_text().splitlines()
     named = dict(line.split("==", 1) for line in lines)
     return {**named, "libsndfile": soundfile.__libsndfile_version__}
 

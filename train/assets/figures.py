@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
 from esarm_env.core.types import IntArray, Trajectories
 from reward.demonstrations import RankedDemonstrations
-from train.policies import animate_utterances
+from train.rows import MEAN_FACE, TOKENIZER, Row, greedy
 from train.stages.evaluate import (
     figures_of,
     mean_face_motions,
@@ -25,11 +26,6 @@ if TYPE_CHECKING:
     from reward.plugins.learned import LearnedReward
     from train.run.config import EvaluateConfig
 
-ROUND_TRIP, MEAN_FACE, GREEDY = (
-    "ground truth through the tokenizer",
-    "mean face of the condition",
-    "clone, greedy",
-)  # rows of the report, under its labels
 DIGITS = 4
 
 
@@ -58,16 +54,16 @@ def measure(
         of one utterance that the score ranks by less noise, by least difference in noise.
     """
     test = task.corpus.split("test")
-    greedy = animate_utterances(clone, task, test, decoding=Decoding(), seed=seed)
+    animated = animate_utterances(clone, task, test, decoding=Decoding(), seed=seed)
     rows = {
-        ROUND_TRIP: figures_of(task, learned, [task.recorded(test)]),
-        MEAN_FACE: score_mean_face(task, learned, mean_face_motions(task, test)),
-        GREEDY: figures_of(task, learned, [greedy]),
+        Row(TOKENIZER): figures_of(task, learned, [task.recorded(test)]),
+        Row(MEAN_FACE): score_mean_face(task, learned, mean_face_motions(task, test)),
+        greedy("clone"): figures_of(task, learned, [animated]),
     }
     accuracy = pair_accuracy_with_interval(learned, demonstrations, config)
     return {
         "utterances": len(test),
-        "rows": {label: rounded(summarise(row, config)) for label, row in rows.items()},
+        "rows": {row: rounded(summarise(figures, config)) for row, figures in rows.items()},
         "pair_accuracy": rounded(accuracy),
     }
 

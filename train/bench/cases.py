@@ -51,10 +51,10 @@ class Case:
     scored: bool = False
     autoreset: str = AutoresetMode.SAME_STEP.value
 
-    def template(self, run: str | Path | None) -> SpeechAnimationEnv:
+    def template(self, run_path: str | Path | None) -> SpeechAnimationEnv:
         """Return a scalar environment whose task and reward all environments of the case share."""
         reward = "learned" if self.scored else ZeroReward()
-        return SpeechAnimationEnv(run, reward=reward, metrics=self.scored)
+        return SpeechAnimationEnv(run_path, reward=reward, metrics=self.scored)
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ class Worker(Protocol):
 
 
 def bench_environment(
-    run: Path | None = None,
+    run_path: Path | None = None,
     *,
     sizes: Sequence[int] = SIZES,
     n_windows: int = N_WINDOWS,
@@ -151,7 +151,7 @@ def bench_environment(
     """Measure all cases.
 
     Args:
-        run: A run folder with a reward model, whose task is stepped; the default task without.
+        run_path: A run folder with a reward model, whose task is stepped; the default task without.
         sizes: Numbers of environments.
         n_windows: How often each case is timed.
         start: Starts a case; by default a process of its own.
@@ -160,9 +160,9 @@ def bench_environment(
     Returns:
         `machine`, `task`, `cases` (a row each), `not_run`, `kib_per_env` and `bars`.
     """
-    start = start or partial(RemoteCase, run=run, window_s=WINDOW_S)
+    start = start or partial(RemoteCase, run_path=run_path, window_s=WINDOW_S)
     # Opened here first, so that features are computed once and not in every process.
-    task = describe_task(Case("scalar", 1).template(run))
+    task = describe_task(Case("scalar", 1).template(run_path))
     load_before = list(os.getloadavg())
     rows: list[Row] = []
     for group in groups_of(sizes):

@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import soundfile
 
+from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
+from agents.weights import load_policy
 from esarm_env.core.errors import MissingExtraError
+from esarm_env.core.intervals import Interval, bootstrap_mean
+from esarm_env.core.run_layout import POLICY_FILE
 from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, SAMPLE_RATE_HZ, FloatArray, IntArray
 from esarm_env.face.names import index_of
 from esarm_env.task.animation_task import AnimationTask, pad_stack
 from esarm_env.task.opening import open_task
-from train.policies import POLICY_FILE, animate_utterances, load_policy
-from train.statistics import Interval, bootstrap_mean
 
 if TYPE_CHECKING:
     from train.run.run_folder import RunFolder

@@ -92,10 +92,10 @@ class LocalCase:
 class RemoteCase:
     """A case in a fresh process; it starts at once, so that several may start side by side."""
 
-    def __init__(self, case: Case, *, run: Path | None, window_s: float) -> None:
-        """Start the process; `run` is the run folder whose task it opens, None for the default."""
+    def __init__(self, case: Case, *, run_path: Path | None, window_s: float) -> None:
+        """Start the process, on the task of a run or, where `run_path` is None, the default one."""
         self._case = case
-        order = asdict(case) | {"run": run and str(run), "window_s": window_s}
+        order = asdict(case) | {"run_path": run_path and str(run_path), "window_s": window_s}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "train.bench.worker", json.dumps(order)],
             stdin=subprocess.PIPE,
@@ -193,7 +193,7 @@ def main(order: dict[str, Any]) -> None:
 
     torch.set_num_threads(1)
     case = Case(order["backend"], order["num_envs"], order["scored"], order["autoreset"])
-    local = LocalCase(case, case.template(order["run"]), window_s=order["window_s"])
+    local = LocalCase(case, case.template(order["run_path"]), window_s=order["window_s"])
     print(json.dumps({}), file=answers, flush=True)
     for line in sys.stdin:
         answer = local.finish() if line.strip() == "finish" else local.window()

@@ -30,7 +30,8 @@ def command_animate(
     Args:
         speech: A sound file of 0.2 s to 10 min, any rate, mono or stereo (WAV, FLAC, Ogg, MP3;
             with the extra `video` also .m4a and video).
-        output: The CSV to write.
+        output: The file to write; its suffix tells the format, `.csv` or that of an exporter that
+            `esarm plugins` lists.
         run: Folder of a finished run; by default what ships with the package (trained on synthetic
             speech alone).
         emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised.
@@ -44,12 +45,13 @@ def command_animate(
         json: Also write what was done to this file.
     """
     from esarm_env.core.shipped import shipped_run
-    from train.animate import AnimationCondition, animate_file
+    from esarm_env.task.recording import AnimationCondition
+    from train.animate import animate_file
 
     done = animate_file(
         speech,
         output,
-        run=run or shipped_run(),
+        run_path=run or shipped_run(),
         voice=AnimationCondition(emotion, intensity, speaker),
         policy=policy,
         rate_hz=rate,

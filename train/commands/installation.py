@@ -18,12 +18,12 @@ from esarm_env.core.errors import InputError
 from train.commands.options import Options, write_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from esarm_env.doctor import Result
 
 EXIT_UNHEALTHY = 1
-_STYLES = {"ok": "green", "FAIL": "bold red", "skipped": "yellow"}
+# ANSI codes: green, bold red, yellow.
+_STYLES = {"ok": "32", "FAIL": "1;31", "skipped": "33"}
+_BOLD = "1"
 _COLUMN = 38  # where texts begin
 
 
@@ -42,8 +42,6 @@ def command_doctor(
             Without `--env` they are for `ESARM-v0`, which then is checked alone.
         json: Also write what was found to this file.
     """
-    from rich.console import Console
-
     from esarm_env.doctor import (
         DEFAULT_ENV,
         ENVIRONMENT_CHECKS,
@@ -59,17 +57,14 @@ def command_doctor(
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # last, so that no file there hides an installed package
     checks = ENVIRONMENT_CHECKS if alone else (*INSTALLATION_CHECKS, *ENVIRONMENT_CHECKS)
-    console = Console(highlight=False, soft_wrap=True, emoji=False, markup=False)
-    console.print(f"{subject.env_id} {json_format.dumps(subject.kwargs) if kwargs else ''}".strip())
-    results = _show(run_checks(checks, subject), console)
+    print(f"{subject.env_id} {json_format.dumps(subject.kwargs) if kwargs else ''}".strip())
+    results = _show(run_checks(checks, subject))
     counts = {status: sum(r.status == status for r in results) for status in _STYLES}
     healthy = not counts["FAIL"]
     seconds = sum(result.seconds for result in results)
-    console.print(
-        f"\n{counts['ok']} ok, {counts['FAIL']} failed, {counts['skipped']} skipped "
-        f"in {seconds:.1f} s",
-        style="bold" if healthy else "bold red",
-    )
+    counted = f"{counts['ok']} ok, {counts['FAIL']} failed, {counts['skipped']} skipped"
+    style = _BOLD if healthy else _STYLES["FAIL"]
+    print("\n" + _styled(f"{counted} in {seconds:.1f} s", style))
     found = {
         "env": subject.env_id,
         "kwargs": subject.kwargs,
@@ -96,23 +91,26 @@ def _arguments(text: str | None) -> dict[str, Any]:
     return values
 
 
-def _show(results: Iterable[Result], console: Console) -> list[Result]:
+def _show(results: Iterable[Result]) -> list[Result]:
     """Print each result as it comes; return all."""
-    from rich.text import Text
-
     shown: list[Result] = []
     for result in results:
         if not shown or result.section != shown[-1].section:
-            console.print(f"\n{result.section}", style="bold")
-        line = Text("  ").append(f"{result.status:<8}", style=_STYLES[result.status])
-        line.append(f"{result.seconds:5.2f} s  {result.name:<19} ")
-        console.print(line.append(result.text))
+            print("\n" + _styled(result.section, _BOLD))
+        status = _styled(f"{result.status:<8}", _STYLES[result.status])
+        print(f"  {status}{result.seconds:5.2f} s  {result.name:<19} {result.text}", flush=True)
         for detail in result.details:
-            console.print(" " * _COLUMN + detail)
+            print(" " * _COLUMN + detail)
         if result.remedy:
-            console.print(" " * _COLUMN + f"-> {result.remedy}")
+            print(" " * _COLUMN + f"-> {result.remedy}")
         shown.append(result)
     return shown
+
+
+def _styled(text: str, code: str) -> str:
+    """Return `text` in a style of the terminal; as it is where it goes into a file."""
+    plain = not sys.stdout.isatty() or bool(os.environ.get("NO_COLOR"))
+    return text if plain else f"\033[{code}m{text}\033[0m"
 
 
 _TRUTH = {True: "yes", False: "no", None: "?"}
@@ -164,8 +162,8 @@ def command_assets(*, options: Options, out: Path = Path("esarm_env/assets")) ->
         options: Which run, and with which settings.
         out: Folder to write; an earlier one of its kind is replaced.
     """
+    from esarm_env.core.run_layout import STAGES
     from train.assets.builder import make_assets
-    from train.run.run_folder import STAGES
     from train.stages import STAGE_FUNCTIONS
 
     run = options.open()

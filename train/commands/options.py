@@ -38,19 +38,26 @@ class RunOptions:
     threads: int = 0
 
     def open(self, *extra: str) -> RunFolder:
-        """Open or create the run folder; `extra` are further `KEY=VALUE` settings."""
+        """Open or create the run folder; `extra` are further `KEY=VALUE` settings.
+
+        Raises:
+            InputError: If a setting cannot be, or the folder holds a run of other settings.
+        """
+        from esarm_env.core.run_layout import CONFIG_FILE
         from train.run.run_folder import RunFolder
+        from train.run.setting_ranges import check_settings
 
         if self.threads < 0:
             raise InputError(f"`threads` must be at least 0, got {self.threads}")
         use_threads(self.threads)
         overrides = (*self.set, *extra)
         given = self.preset is not None or self.config is not None or overrides
-        if (self.run / "config.yaml").is_file() and not given:
+        if (self.run / CONFIG_FILE).is_file() and not given:
             return RunFolder.open(self.run)
         config = self.settings(*extra)
+        check_settings(config)
         try:
-            return RunFolder(self.run, config)
+            return RunFolder.create(self.run, config)
         except OSError as error:
             raise InputError(
                 f"`run` must be a folder that can be written, got {self.run} ({error})"

@@ -30,13 +30,16 @@ def command_run(
         rounds: Of improvement. In each after the first, the improved policy demonstrates, the
             reward model learns on from that too, and the policy is improved again.
     """
+    from esarm_env.core.run_layout import STAGES
     from train.report import write_report
     from train.rounds.folders import check_rounds
     from train.rounds.rounds import run_rounds
-    from train.run.run_folder import STAGES
+    from train.run.setting_ranges import check_settings
     from train.stages import STAGE_FUNCTIONS
 
     run = options.open(*corpus_setting(corpus), *recipe_setting(recipe))
+    # Here and not stage by stage: the last one's settings count before the first one's minutes.
+    check_settings(run.config, [stage for stage in STAGES if not run.is_finished(stage)])
     check_rounds(run, rounds)
     summaries: dict[str, Any] = {stage: STAGE_FUNCTIONS[stage](run) for stage in STAGES}
     if rounds > 1:
@@ -132,13 +135,16 @@ def recipe_setting(recipe: Recipe | None) -> tuple[str, ...]:
 
 def _print_results(summary: dict[str, Any]) -> None:
     """Print means and half widths of the report's main table."""
-    from rich.console import Console
-    from rich.table import Table
+    from train.rows import rows_from_json
 
-    table = Table("animation", "LVE (mm)", "EVE (mm)", "learned score")
-    for label, figures in summary["rows"].items():
-        table.add_row(label, *(_short(figures[name]) for name in ("lve", "eve", "score")))
-    Console().print(table)
+    table = [("animation", "LVE (mm)", "EVE (mm)", "learned score")]
+    for row, figures in rows_from_json(summary["rows"]).items():
+        lve, eve, score = (_short(figures[name]) for name in ("lve", "eve", "score"))
+        table.append((row.label, lve, eve, score))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for cells_of_row in table:
+        cells = [cell.ljust(width) for cell, width in zip(cells_of_row, widths, strict=True)]
+        print("  ".join(cells).rstrip())
 
 
 def _short(figures: list[float | None]) -> str:

@@ -53,10 +53,11 @@ def command_reward_report(
         threads: CPU threads of torch; 0 leaves the choice to torch.
         json: Also write the figures to this file.
     """
+    from esarm_env.core.run_layout import REWARD_REPORT_FOLDER
     from train.reward_report.animations import ReportSettings
     from train.reward_report.figures import collect_findings
     from train.reward_report.verdicts import verdicts
-    from train.reward_report.writer import FOLDER, figures_of, write_reward_report
+    from train.reward_report.writer import figures_of, write_reward_report
     from train.run.run_folder import RunFolder
 
     if threads < 0:
@@ -71,9 +72,9 @@ def command_reward_report(
     found = collect_findings(
         opened, settings.quick() if quick else settings, ceiling=ceiling, paper=paper
     )
-    report = write_reward_report(found, output or opened.path / FOLDER)
+    report = write_reward_report(found, output or opened.path / REWARD_REPORT_FOLDER)
     for line in verdicts(found):
-        print(f"{line.verdict}: {line.asked}: {line.measured}")
+        print(f"{line.criterion}: {line.measured} (met: {line.met})")
     print(f"report: {report}")
     write_json(figures_of(found), json)
 

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
 from reward.report import best_of_n
 from train.overoptimise.curve import ERRORS, Curve, OveroptimiseConfig
-from train.policies import animate_utterances
 
 if TYPE_CHECKING:
-    from agents.monitoring.paired import DoubleArray
     from agents.network.transformer import MotionTransformer
-    from esarm_env.core.types import FloatArray, IntArray, RewardFunction
+    from esarm_env.core.types import DoubleArray, FloatArray, IntArray, RewardFunction
     from esarm_env.task.animation_task import AnimationTask
 
 

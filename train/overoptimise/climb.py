@@ -12,17 +12,16 @@ import torch
 from agents.common.update import token_terms
 from agents.monitoring.hacking import RewardHackingCallback, RewardHackingWarning
 from agents.monitoring.held_out import HeldOut
+from agents.rollout.animation import animate_utterances
 from agents.rollout.buffer import EpisodeBatch
 from agents.rollout.decoding import Decoding
 from train.overoptimise.curve import ERRORS, Curve, OveroptimiseConfig
-from train.policies import animate_utterances
 from train.run.warm_start import WarmStarted
 
 if TYPE_CHECKING:
     from agents.common.sequence_algorithm import SequenceAlgorithm
-    from agents.monitoring.paired import DoubleArray
     from agents.network.transformer import MotionTransformer
-    from esarm_env.core.types import FloatArray, IntArray, Trajectories
+    from esarm_env.core.types import DoubleArray, FloatArray, IntArray, Trajectories
     from esarm_env.envs.scalar import SpeechAnimationEnv
 
 _ROWS_AT_ONCE = 64

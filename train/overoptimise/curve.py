@@ -19,8 +19,7 @@ from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
 
 if TYPE_CHECKING:
-    from agents.monitoring.paired import DoubleArray
-    from esarm_env.core.types import IntArray
+    from esarm_env.core.types import DoubleArray, IntArray
 
 
 @dataclass(frozen=True)

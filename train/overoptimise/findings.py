@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.monitoring.paired import Change, paired_change
+from esarm_env.core.intervals import Change, paired_change
 from train.overoptimise.curve import ERRORS, Curve
 
 CONFIDENCE = 0.95

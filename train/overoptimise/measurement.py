@@ -15,24 +15,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agents.weights import load_policy
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import (
+    ALARMS_FILE,
+    CURVE_FILE,
+    OVEROPTIMISE_FOLDER,
+    POLICY_FILE,
+    SETTINGS_FILE,
+)
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from train.overoptimise.best_of_n import BestOfNTrainer
 from train.overoptimise.climb import ClimbTrainer
 from train.overoptimise.curve import Curve, OveroptimiseConfig, load_curve
-from train.policies import POLICY_FILE, load_policy
 from train.run.loop import drive
 from train.stages.demonstrate import evenly
-from train.stages.improve import make_ppo
+from train.stages.improve import make_algorithm
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
     from esarm_env.core.types import IntArray
     from train.run.run_folder import RunFolder
-
-FOLDER = "overoptimise"
-CURVE_FILE, ALARMS_FILE, SETTINGS_FILE = "curve.npz", "alarms.json", "settings.json"
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def measure_all(run: RunFolder, config: OveroptimiseConfig, *, reward: str) -> M
     """
     clone = load_policy(run.stage("clone") / POLICY_FILE)
     env = SpeechAnimationEnv(run.path, reward=reward, metrics=False)
-    folder = run.path / FOLDER
+    folder = run.path / OVEROPTIMISE_FOLDER
     _keep_settings(folder, {"reward": reward, **config.shared()})
     utterances = evenly(env.sequence_task.corpus.split("test"), config.utterances)
     if len(utterances) < 2:
@@ -129,9 +133,9 @@ class _Work:
     def climb(self, folder: Path, *, kl_coef: float, seed: int) -> tuple[Curve, list[str]]:
         if not (folder / CURVE_FILE).is_file():
             config = self.run.config.improve
-            improve = dataclasses.replace(config, kl_coef=kl_coef, kl_target=0.0)
+            improve = dataclasses.replace(config, kl_coef=kl_coef, reference_kl_target=0.0)
             trainer = ClimbTrainer(
-                make_ppo(self.env, self.clone, improve, seed=seed),
+                make_algorithm("ppo", self.env, self.clone, improve, seed=seed),
                 self.clone,
                 utterances=self.utterances,
                 config=self.config,

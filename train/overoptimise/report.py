@@ -6,91 +6,31 @@ One CSV, one JSON, one plot and one page of text about proxy and gold.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
-import matplotlib.pyplot as plt
-import numpy as np
-from matplotlib.axes import Axes
-
 from esarm_env.core.cache import new_file
+from esarm_env.core.run_layout import OVEROPTIMISE_FOLDER
 from esarm_env.metrics import variant_label
 from train.overoptimise.curve import Curve, OveroptimiseConfig, mean_curve
 from train.overoptimise.findings import Point, Verdict, points_of, verdict_of
-from train.overoptimise.measurement import FOLDER, Measured
+from train.pictures import draw_or_explain
 from train.run.loop import write_rows
 from train.run.run_folder import RunFolder, without_nan
 
 if TYPE_CHECKING:
-    from agents.monitoring.paired import Change
+    from esarm_env.core.intervals import Change
+    from train.overoptimise.measurement import Measured
 
-matplotlib.use("Agg")
-
-
-PANELS = {
-    "proxy": "proxy: score",
-    "lve": "gold: LVE (mm), lower is better",
-    "eve": "gold: EVE (mm), lower is better",
-}
-_BEST_OF_N_COLOR = "black"
-
-
-def plot_overoptimisation(
-    rl: Mapping[float, list[Point]], best_of_n: list[Point], target: Path, *, title: str
-) -> None:
-    """Draw changes from the clone, one colour per strength, best-of-n dashed.
-
-    Over the square root of the divergence, as in Gao et al. 2022, figures 1 and 2.
-
-    Args:
-        rl: Points by KL strength.
-        best_of_n: Points.
-        target: PNG to write.
-        title: Above all panels.
-    """
-    figure, axes = plt.subplots(
-        1, len(PANELS), figsize=(4.3 * len(PANELS), 4.1), layout="constrained"
-    )
-    shades = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(rl)))
-    for axis, (name, label) in zip(axes, PANELS.items(), strict=True):
-        for (kl_coef, points), shade in zip(sorted(rl.items()), shades, strict=True):
-            _draw_line(axis, points, name, color=shade, style="-", label=f"PPO, KL {kl_coef:g}")
-        _draw_line(axis, best_of_n, name, color=_BEST_OF_N_COLOR, style="--", label="best of n")
-        axis.axhline(0, color="gray", lw=0.8)
-        axis.set(title=label, xlabel="√ nats per utterance from the clone")
-        axis.set_ylabel("change from the clone")
-        axis.grid(alpha=0.3)
-    axes[0].legend(frameon=False, fontsize="small")
-    figure.suptitle(title)
-    with new_file(target) as draft:
-        figure.savefig(draft, dpi=130, format="png")
-    plt.close(figure)
-
-
-def _draw_line(
-    axis: Axes, points: list[Point], name: str, *, color: Any, style: str, label: str
-) -> None:
-    changes = [point.changes[name] for point in points]
-    if not all(np.isfinite(change.mean) for change in changes):
-        axis.text(0.5, 0.5, "not captured", transform=axis.transAxes, ha="center")
-        return
-    x = np.sqrt([point.nats_per_utterance for point in points])
-    means = [change.mean for change in changes]
-    axis.plot(x, means, style, color=color, marker="o", markersize=3.5, lw=1.6, label=label)
-    low, high = [change.low for change in changes], [change.high for change in changes]
-    axis.fill_between(x, low, high, color=color, alpha=0.12, lw=0)
-
-
-NAME = "overoptimise"
+NAME = OVEROPTIMISE_FOLDER  # of the results, with a suffix each
 
 
 def write_results(
     run: RunFolder, measured: Measured, config: OveroptimiseConfig, *, reward: str
 ) -> tuple[Path, dict[str, Any]]:
     """Write all results; return the path of the page, and the figures as plain values."""
-    folder = run.path / FOLDER
+    folder = run.path / OVEROPTIMISE_FOLDER
     mean = {kl_coef: mean_curve(list(seeds.values())) for kl_coef, seeds in measured.rl.items()}
     verdicts = {kl_coef: verdict_of(curve) for kl_coef, curve in mean.items()}
     write_rows(list(_rows(measured, mean)), folder / f"{NAME}.csv")
@@ -98,7 +38,6 @@ def write_results(
     best_of_n = points_of(measured.best_of_n)
     kind = "synthetic" if run.summary("corpus")["synthetic"] else "recorded"
     title = f"Reward `{reward}`, {kind} corpus, {len(measured.best_of_n.lengths)} test utterances"
-    plot_overoptimisation(points, best_of_n, folder / f"{NAME}.png", title=title.replace("`", ""))
     figures = without_nan(
         {
             "reward": reward,
@@ -121,6 +60,14 @@ def write_results(
         draft.write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n")
     page = folder / f"{NAME}.md"
     text = _page(title, config, points, best_of_n, measured=measured, verdicts=verdicts)
+
+    def draw() -> None:
+        from train.plots import plot_overoptimisation
+
+        picture = folder / f"{NAME}.png"
+        plot_overoptimisation(points, best_of_n, picture, title=title.replace("`", ""))
+
+    text = draw_or_explain(text, draw)
     with new_file(page) as draft:
         draft.write_text(text, encoding="utf-8")
     return page, figures

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.seeds import FirstSample
 from reward.demonstrations import (
     POLICY,
     RECONSTRUCTION,
@@ -69,8 +70,6 @@ class ReportSettings:
         return replace(self, utterances=24, validation_utterances=12, strengths=(0.5, 1.0))
 
 
-# Numbers of the roll-outs: samples share no random choice with noise levels.
-FIRST_SAMPLE = 20_000
 LEAST_WORSE = 0.25  # noise of what mixtures mix in
 
 
@@ -142,7 +141,7 @@ def make_cast(
         epsilons=(0.0,),
         rollouts=settings.samples,
         temperature=1.0,
-        first_sample=FIRST_SAMPLE,
+        first_sample=FirstSample.REPORT,
         **common,  # type: ignore[arg-type]
     )
     recorded = task.recorded(utterances)
@@ -192,7 +191,7 @@ def _damage(
     kind = FAMILIES[family]
     from_greedy = isinstance(kind, PolicyFamily) or kind.needs_partner
     worse = levels.epsilon >= LEAST_WORSE
-    clean = (levels.epsilon == 0) if from_greedy else samples.making.sample == FIRST_SAMPLE
+    clean = (levels.epsilon == 0) if from_greedy else samples.making.sample == FirstSample.REPORT
     start = levels[clean] if from_greedy else samples[clean]
     base = RankedDemonstrations.concatenate([start, levels[worse]]) if kind.needs_partner else start
     extra = [strength for name, strength in FAMILY_PROBES.values() if name == family]

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from agents.rollout.animation import roll_out_with
+from agents.weights import load_policy
 from reward.demonstrations import RECONSTRUCTION, RECORDING, RankedDemonstrations, collect
 from reward.report import STREAM_OF_ERROR, UNKNOWN, Triple, best_of_n, kendall_tau_b, spearman_rho
-from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.reward_report.inputs import ALL, CEILING, REWARD, ReportInputs, ReportScorers
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import FloatArray, IntArray
-    from reward.report.resampling import DoubleArray
+    from esarm_env.core.types import DoubleArray, FloatArray, IntArray
 
 TOTAL, OWN = "total score", "own head"
 BAND, LEVELS = "clone samples", "noise levels"
@@ -79,7 +79,7 @@ def correlations(study: ReportInputs, where: str, *, group: str = ALL) -> Correl
         }
         for measure, function in _MEASURES.items()
     }
-    means = {
+    means: dict[str, ByScorer] = {
         measure: _nested({key: study.resampler.mean(v, places) for key, v in values.items()})
         for measure, values in each.items()
     }
@@ -198,12 +198,6 @@ class Outlook:
     points: tuple[Point, ...]
     rho: dict[str, Triple]
     rho_clean: dict[str, Triple]
-
-
-def checkpoints(run_path: Path) -> dict[str, Path]:
-    """Return the policies that reinforcement learning left, by name."""
-    files = sorted((run_path / "improve").glob(f"*/{POLICY_FILE}"))
-    return {file.parent.name: file for file in files}
 
 
 def outlook(

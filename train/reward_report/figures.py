@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.progress import Progress
 
+from agents.rollout.animation import roll_out_with
+from agents.weights import load_policy
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import POLICY_FILE, improved_policies
 from esarm_env.face.loaders import OWN_HEAD, open_head
 from esarm_env.task.opening import open_task
 from reward.demonstrations import RollOut, motions_of
 from reward.demonstrations.corruptions import FAMILIES
 from reward.demonstrations.corruptions.registry import families_without
 from reward.report import Resampler
-from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.reward_report.animations import ReportSettings, make_cast, n_steps
 from train.reward_report.band_figures import (
     BAND,
@@ -30,7 +31,6 @@ from train.reward_report.band_figures import (
     Correlations,
     Outlook,
     Selection,
-    checkpoints,
     correlations,
     outlook,
     selection,
@@ -46,10 +46,12 @@ from train.reward_report.inputs import (
 from train.reward_report.pair_figures import PairFigures, ProbeFigures, pair_figures, probe_figures
 from train.reward_report.scorers import open_judges
 from train.reward_report.trust_figures import Agreement, Trust, agreement, trust
+from train.rows import rows_from_json, rows_to_json
 from train.run.loop import progress_track
 from train.stages.demonstrate import evenly
 
 if TYPE_CHECKING:
+    from esarm_env.core.progress import Progress
     from esarm_env.task.animation_task import AnimationTask
     from train.run.run_folder import RunFolder
 
@@ -107,12 +109,11 @@ def _pace(study: ReportInputs, task: AnimationTask, judges: ReportScorers) -> di
     }
 
 
-def _against_clone(run: RunFolder) -> dict[str, Any]:
+def _against_clone(run: RunFolder) -> list[dict[str, Any]]:
     """Return what the stage `evaluate` found of reinforcement learning; nothing before it."""
     if not run.is_finished("evaluate"):
-        return {}
-    found: dict[str, Any] = run.summary("evaluate").get("against_clone", {})
-    return found
+        return []
+    return rows_to_json(rows_from_json(run.summary("evaluate").get("against_clone", {})))
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def collect_findings(
         task = dataclasses.replace(task, head=open_head(run.config.evaluate.head))
     clone = load_policy(run.stage("clone") / POLICY_FILE)
     judges = open_judges(run, task, clone, ceiling=ceiling, paper=paper)
-    policies = checkpoints(run.path)
+    policies = improved_policies(run.path)
     with progress_track("Reward report", 2 * len(policies)) as bar:
         collector = _Collector(run, task, roll_out_with(clone, task), settings, bar)
         main = collector.study("test", settings.utterances, judges, tuple(FAMILIES))

@@ -6,15 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
 from esarm_env.core.cache import new_file
 from reward.report import STREAM_OF_ERROR, Triple
+from train.pictures import missing_matplotlib
 from train.reward_report.band_figures import BEST, CLONE, NOISE, ORACLE, OWN, POLICY, TRUTH, Point
 from train.reward_report.inputs import (
     ALL,
@@ -26,8 +20,18 @@ from train.reward_report.inputs import (
     SYNCHRONY,
 )
 
+try:
+    import matplotlib.pyplot as plt
+except ImportError as error:
+    raise missing_matplotlib() from error
+
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
     from train.reward_report.figures import Findings
+
+plt.switch_backend("Agg")  # into files, never on a screen
 
 COLORS = {
     REWARD: "#2b6cb0",

@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agents.rollout.animation import roll_out_with
+from agents.weights import load_policy
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import (
+    CEILING_FILE,
+    DEMONSTRATIONS_FILE,
+    PAPER_FILE,
+    POLICY_FILE,
+    partial_folder,
+)
 from esarm_env.task.opening import open_task
 from reward.consensus import ConsensusData, ConsensusTrainer, collect_consensus, with_true_errors
 from reward.demonstrations import load_demonstrations
@@ -21,7 +30,6 @@ from reward.plugins.learned import LearnedReward, open_learned, open_model
 from reward.plugins.motion_alone import JerkReward
 from reward.plugins.synchrony import SynchronyReward
 from train.likelihood import LikelihoodReward
-from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.reward_report.inputs import (
     CEILING,
     JERK,
@@ -32,7 +40,7 @@ from train.reward_report.inputs import (
     ReportScorers,
 )
 from train.run.loop import drive
-from train.stages.demonstrate import DEMONSTRATIONS_FILE, evenly
+from train.stages.demonstrate import evenly
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
@@ -68,7 +76,7 @@ def train_ceiling(run: RunFolder) -> Path:
         config=config,
         seed=run.config.seed,
     )
-    partial = run.path / ".ceiling.partial"
+    partial = partial_folder(run.path, "ceiling")
     drive(trainer, partial, title="Ceiling", shown="validation_agreement_mouth")
     model = trainer.finish()
     with new_file(weights) as draft:
@@ -89,9 +97,6 @@ def _collect(run: RunFolder, task: AnimationTask, utterances: np.ndarray) -> Con
         seed=run.config.seed,
     )
     return with_true_errors(task, data)
-
-
-CEILING_FILE, PAPER_FILE = "ceiling.safetensors", "paper.safetensors"
 
 
 def open_judges(

@@ -23,8 +23,7 @@ from train.reward_report.inputs import REWARD, ReportScorers
 from train.reward_report.pair_figures import pair_table
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import FloatArray, IntArray
-    from reward.report.resampling import DoubleArray
+    from esarm_env.core.types import DoubleArray, FloatArray, IntArray
     from train.reward_report.inputs import ReportInputs
 
 

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import FIGURES_FILE, REPORT_FILE
 from esarm_env.metrics import variant_label
+from train.pictures import draw_or_explain
 from train.reward_report import tables
-from train.reward_report.pictures import draw_all
 from train.reward_report.verdicts import verdicts
 from train.run.run_folder import without_nan
 
 if TYPE_CHECKING:
     from reward.report import Verdict
     from train.reward_report.figures import Findings
-
-FOLDER, REPORT_FILE, FIGURES_FILE = "reward_report", "report.md", "figures.json"
 
 
 def write_reward_report(found: Findings, folder: Path) -> Path:
@@ -45,12 +44,18 @@ def write_reward_report(found: Findings, folder: Path) -> Path:
     try:
         with new_file(folder / FIGURES_FILE) as draft:
             draft.write_text(json.dumps(figures_of(found), indent=1, allow_nan=False) + "\n")
-        draw_all(found, folder)
+        text = draw_or_explain(text, lambda: _draw(found, folder))
         with new_file(folder / REPORT_FILE) as draft:
             draft.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"{folder}: must be a folder that can be written, got {error}") from error
     return folder / REPORT_FILE
+
+
+def _draw(found: Findings, folder: Path) -> None:
+    from train.reward_report.pictures import draw_all
+
+    draw_all(found, folder)
 
 
 def figures_of(found: Findings) -> dict[str, Any]:
@@ -63,10 +68,14 @@ def figures_of(found: Findings) -> dict[str, Any]:
 
 
 def verdict_table(lines: list[Verdict]) -> str:
-    """Return asked, measured and verdict as a table."""
-    rows = ["| asked | measured | verdict |", "|---|---|---|"]
-    rows += [f"| {line.asked} | {line.measured} | **{line.verdict}** |" for line in lines]
-    return "\n".join(rows)
+    """Return criteria, what was measured and whether they are met as a table; then the reasons."""
+    rows = ["| criterion | measured | met |", "|---|---|---|"]
+    rows += [f"| {line.criterion} | {line.measured} | **{line.met}** |" for line in lines]
+    reasons: dict[str, str] = {}  # the first line of several that share one
+    for line in lines:
+        reasons.setdefault(line.reason, line.criterion)
+    told = [f"- {criterion}: {reason}" for reason, criterion in reasons.items() if reason]
+    return "\n".join([*rows, "", "Why these criteria:", "", *told])
 
 
 def _head(found: Findings) -> str:
@@ -86,8 +95,8 @@ def _head(found: Findings) -> str:
             f"{splits}, none of them seen in training: {groups}. {facts['animations']} animations; "
             f"one training seed ({facts['seed']}). Brackets are {100 * facts['confidence']:g} % "
             f"bootstrap intervals ({facts['resamples']} resamples), utterances drawn as wholes; "
-            "they do not cover other training seeds. `Reached` and `missed` mean that the whole "
-            "interval is on one side of the bar.",
+            "they do not cover other training seeds. A criterion is met, or not, where the "
+            "whole interval is on one side of its bound.",
             "",
             f"- {variant_label('lips')}",
             f"- {variant_label('upper')}",

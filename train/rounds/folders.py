@@ -1,4 +1,4 @@
-"""A round is a run folder of its own, whose clone is the policy that the round before ended with.
+"""Folders of the rounds of improvement: run folders whose clone is the policy of the round before.
 
 So the stages work in it as they are: `RUN/rounds/2/{demonstrate,reward,improve,evaluate}`, with
 copies of the run's corpus and tokenizer beside them. The run itself is round 1.
@@ -11,10 +11,15 @@ import shutil
 from pathlib import Path
 
 from esarm_env.core.errors import InputError
-from train.policies import POLICY_FILE
-from train.run.run_folder import SUMMARY, RunFolder
-
-ROUNDS = "rounds"
+from esarm_env.core.run_layout import (
+    CLONE_FILE,
+    POLICY_FILE,
+    SUMMARY_FILE,
+    is_finished,
+    partial_folder,
+    round_folder,
+)
+from train.run.run_folder import RunFolder
 
 
 def check_rounds(run: RunFolder, n_rounds: int) -> None:
@@ -41,8 +46,8 @@ def check_rounds(run: RunFolder, n_rounds: int) -> None:
 def open_rounds(run: RunFolder) -> list[RunFolder]:
     """Return the rounds of a run that are finished, the run itself first."""
     rounds = [run]
-    while (run.path / ROUNDS / f"{len(rounds) + 1}" / "evaluate").is_dir():
-        rounds.append(RunFolder(run.path / ROUNDS / f"{len(rounds) + 1}", run.config))
+    while is_finished(folder := round_folder(run.path, len(rounds) + 1), "evaluate"):
+        rounds.append(RunFolder.open(folder))
     return rounds
 
 
@@ -54,10 +59,10 @@ def begin_round(run: RunFolder, number: int, *, before: RunFolder) -> RunFolder:
         number: At least 2.
         before: The round before, finished.
     """
-    folder = RunFolder(run.path / ROUNDS / f"{number}", run.config)
+    folder = RunFolder.create(round_folder(run.path, number), run.config)
     for stage in ("corpus", "prior"):
-        _copy(run.stage(stage), folder.path / stage)
-    _copy_policy(improved_policy(before), folder.path / "clone", number=number)
+        _copy_stage(run, folder.path, stage)
+    _copy_policy(improved_policy(before), folder.path, number=number)
     return folder
 
 
@@ -66,23 +71,25 @@ def improved_policy(run: RunFolder) -> Path:
     return run.stage("improve") / run.config.improve.algorithms[0] / POLICY_FILE
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy a stage, completely or not at all."""
-    if target.is_dir():
+def _copy_stage(run: RunFolder, round_path: Path, stage: str) -> None:
+    """Copy a stage of `run` into a round's folder, completely or not at all."""
+    if is_finished(round_path, stage):
         return
-    partial = target.parent / f".{target.name}.partial"
+    partial = partial_folder(round_path, stage)
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source, partial)
-    partial.rename(target)
+    shutil.copytree(run.stage(stage), partial)
+    partial.rename(round_path / stage)
 
 
-def _copy_policy(file: Path, target: Path, *, number: int) -> None:
+def _copy_policy(file: Path, round_path: Path, *, number: int) -> None:
+    """Let a policy stand where the round's stages read the clone, completely or not at all."""
+    target = (round_path / CLONE_FILE).parent
     if target.is_dir():
         return
-    partial = target.parent / f".{target.name}.partial"
+    partial = partial_folder(round_path, target.name)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     shutil.copy(file, partial / POLICY_FILE)
     summary = {"policy": f"the improved one of round {number - 1}", "wall_s": 0.0}
-    (partial / SUMMARY).write_text(json.dumps(summary, indent=1))
+    (partial / SUMMARY_FILE).write_text(json.dumps(summary, indent=1))
     partial.rename(target)

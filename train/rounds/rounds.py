@@ -16,13 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agents.rollout.animation import roll_out_with
+from agents.weights import load_policy
+from esarm_env.core.run_layout import HACKED_FILE, POLICY_FILE
+from esarm_env.core.seeds import FirstSample
 from esarm_env.task.opening import open_task
 from reward.demonstrations import RankedDemonstrations, RollOut, collect
 from reward.plugins.learned import open_learned
-from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.rounds.folders import begin_round, check_rounds, improved_policy
-from train.stages.demonstrate import HACKED_FILE, evenly, roll_out_ladder
-from train.stages.evaluate import animate_test, figures_of, on_head, summarise
+from train.rows import greedy, rows_from_json, rows_to_json, sampled
+from train.stages.demonstrate import evenly, roll_out_ladder
+from train.stages.evaluate import animate_test, figures_of, on_head, summarise, summarise_rows
 from train.stages.improve import run_improve
 from train.stages.reward import run_reward
 
@@ -30,8 +34,6 @@ if TYPE_CHECKING:
     from esarm_env.core.types import BoolArray, FloatArray, IntArray, RewardFunction
     from esarm_env.task.animation_task import AnimationTask
     from train.run.run_folder import RunFolder
-
-MANNERS = ("greedy", "sampled")
 
 
 def measure_round(current: RunFolder, run: RunFolder) -> dict[str, Any]:
@@ -50,40 +52,35 @@ def _measure(current: RunFolder, run: RunFolder) -> dict[str, Any]:
     rows = {}
     for name, file in files.items():
         model = load_policy(file)
-        sampled = [
+        samples = [
             animate_test(run, task, model, temperature=1.0, sample=number)
             for number in range(config.samples)
         ]
-        rows[name, "greedy"] = figures_of(task, learned, [animate_test(run, task, model)])
-        rows[name, "sampled"] = figures_of(task, learned, sampled)
+        rows[greedy(name)] = figures_of(task, learned, [animate_test(run, task, model)])
+        rows[sampled(name)] = figures_of(task, learned, samples)
     paired = {
-        manner: {
-            key: value - rows["clone", manner][key] for key, value in rows["policy", manner].items()
+        how("policy").decoding: {
+            key: value - rows[how("clone")][key] for key, value in rows[how("policy")].items()
         }
-        for manner in MANNERS
+        for how in (greedy, sampled)
     }
     return {
         "utterances": len(task.corpus.split("test")),
-        "rows": {
-            f"{name}, {manner}": summarise(figures, config)
-            for (name, manner), figures in rows.items()
-        },
-        "against_clone": {manner: summarise(figures, config) for manner, figures in paired.items()},
+        "rows": rows_to_json(summarise_rows(rows, config)),
+        "against_clone": {how: summarise(figures, config) for how, figures in paired.items()},
     }
 
 
 def round_figures(rounds: list[RunFolder]) -> list[dict[str, dict[str, list[float | None]]]]:
-    """Return the differences from the clone of each round, greedy and sampled."""
+    """Return the differences from the clone of each round, by decoding: greedy and sampled."""
     first, *later = rounds
     name = first.config.improve.algorithms[0]
-    against = first.summary("evaluate")["against_clone"]
-    figures = [{manner: against[f"{name}, {manner}"] for manner in MANNERS}]
+    against = rows_from_json(first.summary("evaluate")["against_clone"])
+    figures = [{row.decoding: against[row] for row in (greedy(name), sampled(name))}]
     return figures + [current.summary("evaluate")["against_clone"] for current in later]
 
 
 SAMPLES = 2  # of each utterance
-# Numbers of these roll-outs, away from those of the noise levels and of other samples.
-FIRST_SAMPLE = 20_000
 DISAGREEMENT_SHARE = 0.1
 
 
@@ -115,7 +112,7 @@ def find_hacked(
         seed=seed,
         temperature=1.0,
         iteration=iteration,
-        first_sample=FIRST_SAMPLE,
+        first_sample=FirstSample.HACKED,
     )
     truth = np.tile(reward.score(task.recorded(utterances)), SAMPLES)  # `collect`'s order
     outranking = reward.score(drawn.trajectories) > truth

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 import yaml
 
 from agents.cloning import CloneConfig
+from esarm_env.core.deprecation import old_names_of, renamed_fields, renamed_keys
 from esarm_env.core.errors import InputError
 from esarm_env.tokenizer import PriorConfig
 from reward.consensus.settings import ConsensusConfig
@@ -51,20 +52,22 @@ class DemonstrateConfig:
     train_utterances: int = 480
 
 
+@renamed_fields(batch_size="batch_tokens", kl_target="reference_kl_target")
 @dataclass(frozen=True)
 class ImproveConfig:
     """Reinforcement learning on the terminal reward.
 
     Attributes:
-        algorithms: Any of `ppo`, `reinforce`, each from the clone.
+        algorithms: Registered ones (`ppo`, `reinforce`, `grpo`, ...), each from the clone.
         reward: A registered reward (`learned`, `accuracy`, `lve`, `eve`, ...).
         iterations: Roll-outs and updates.
         n_episodes: Episodes per iteration.
         samples_per_utterance: Episodes of an iteration that share an utterance.
-        batch_size: Tokens per minibatch, padding counted (PPO).
+        batch_tokens: Tokens per minibatch, padding counted (PPO).
         learning_rate: Of AdamW.
         kl_coef: Weight of the divergence per token from the clone.
-        kl_target: Divergence per token, in nats, that `kl_coef` is adapted to; 0 keeps it fixed.
+        reference_kl_target: Divergence per token from the clone, in nats, that `kl_coef` is adapted
+            to; 0 keeps it fixed.
         temperature: At which tokens are sampled while learning, above 0.
         value_warmup: First iterations in which the value head alone learns (PPO).
         stream_advantages: Whether a token answers for the score of its own part of the face alone:
@@ -80,10 +83,10 @@ class ImproveConfig:
     iterations: int = 30
     n_episodes: int = 64
     samples_per_utterance: int = 4
-    batch_size: int = 4096
+    batch_tokens: int = 4096
     learning_rate: float = 1e-4
     kl_coef: float = 0.3
-    kl_target: float = 0.0
+    reference_kl_target: float = 0.0
     temperature: float = 1.0
     value_warmup: int = 0
     stream_advantages: str = "auto"
@@ -138,6 +141,9 @@ class Config:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
 
+# Where the settings of each recipe of the reward model are.
+SECTION_OF_RECIPE = {"consensus": "consensus", "paper": "reward"}
+
 PRESETS = {
     # Minutes on two cores.
     "demo": Config(),
@@ -156,9 +162,9 @@ PRESETS = {
         recipe="paper",
         corpus=CorpusConfig(size=0, encoder="wavlm"),
         prior=PriorConfig(epochs=120, n_tokens=256, hidden=256, code_dim=64),
-        clone=CloneConfig(n_layers=6, n_heads=8, width=256, epochs=20, batch_size=32),
+        clone=CloneConfig(n_layers=6, n_heads=8, width=256, epochs=20, batch_sequences=32),
         demonstrate=DemonstrateConfig(rollouts=4, train_utterances=0),
-        reward=RewardConfig(n_layers=4, n_heads=8, width=256, epochs=20, batch_size=32),
+        reward=RewardConfig(n_layers=4, n_heads=8, width=256, epochs=20, batch_utterances=32),
         consensus=ConsensusConfig(
             members=3, train_utterances=4000, samples=16, n_layers=4, width=192, epochs=60
         ),
@@ -181,10 +187,13 @@ def to_dict(config: Any) -> dict[str, Any]:
 def from_dict(values: dict[str, Any], *, kind: type[Any] = Config, prefix: str = "") -> Any:
     """Return a configuration of type `kind` from plain `values`; absent keys keep their default.
 
+    Old names are taken without a word: `values` may be what an older version saved.
+
     Raises:
         InputError: If a key is unknown or a value has another type, naming the full key.
     """
     hints = get_type_hints(kind)
+    values = renamed_keys(values, old_names_of(kind), prefix=prefix, silent=True)
     unknown = sorted(set(values) - set(hints))
     if unknown:
         keys = ", ".join(prefix + key for key in unknown)
@@ -220,12 +229,16 @@ def _checked(value: Any, hint: Any, *, name: str) -> Any:
 def make_config(*, preset: str, file: Path | None = None, overrides: Sequence[str] = ()) -> Config:
     """Return a preset, or a file's configuration, with `overrides` such as `clone.epochs=10`.
 
+    A preset and the file of a saved run hold the settings of every recipe, whichever is in use.
+    What is set one by one is meant to change something.
+
     Raises:
-        InputError: If the preset, the file, a key or a value is not valid.
+        InputError: If the preset, the file, a key or a value is not valid, or a setting of a recipe
+            that is not in use is among the overrides.
     """
     if preset not in PRESETS:
         raise InputError(f"`preset` must be one of {', '.join(PRESETS)}, got {preset!r}")
-    values = to_dict(PRESETS[preset]) if file is None else read_yaml(file)
+    values = to_dict(PRESETS[preset]) if file is None else _under_new_names(read_yaml(file))
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
@@ -236,9 +249,44 @@ def make_config(*, preset: str, file: Path | None = None, overrides: Sequence[st
             place = place.setdefault(section, {})
             if not isinstance(place, dict):
                 raise InputError(f"`{key}` must name a setting, but {section} is one already")
-        place[last] = yaml.safe_load(text)
+        names = _old_names(".".join(sections))
+        place |= renamed_keys({last: yaml.safe_load(text)}, names, prefix=key.removesuffix(last))
     config: Config = from_dict(values)
+    _check_recipe_in_use(config.recipe, overrides)
     return config
+
+
+def _under_new_names(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration that somebody wrote with new names for old ones, and warn of these."""
+    made = dict(values)
+    for section, setting in values.items():
+        if isinstance(setting, dict):
+            made[section] = renamed_keys(setting, _old_names(section), prefix=f"{section}.")
+    return made
+
+
+def _old_names(section: str) -> dict[str, str]:
+    """Return the new name of each setting of a section that was renamed, by its old name."""
+    return old_names_of(get_type_hints(Config).get(section, object))
+
+
+def _check_recipe_in_use(recipe: str, overrides: Sequence[str]) -> None:
+    """Refuse a setting that nobody would read: it is of another recipe than the one in use."""
+    other = {section: name for name, section in SECTION_OF_RECIPE.items() if name != recipe}
+    section_in_use = SECTION_OF_RECIPE.get(recipe)
+    if section_in_use is None:  # an unknown recipe is refused where all ranges are checked
+        return
+    known = {field.name for field in dataclasses.fields(get_type_hints(Config)[section_in_use])}
+    for override in overrides:
+        key = override.partition("=")[0]
+        section, _, setting = key.partition(".")
+        if section not in other:
+            continue
+        instead = f"`{section_in_use}.{setting}`" if setting in known else f"`{section_in_use}.*`"
+        raise InputError(
+            f"`{key}` is a setting of the recipe `{other[section]}`, and the recipe "
+            f"in use is `{recipe}`: set {instead}, or choose `recipe={other[section]}`"
+        )
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
+from esarm_env.core.progress import Progress, open_progress
+from esarm_env.core.run_layout import CHECKPOINT_FILE, METRICS_FILE
 
-CHECKPOINT = "checkpoint.pt"
 CHECKPOINT_EVERY_S = 20.0
 
 
@@ -50,11 +50,11 @@ def drive(trainer: Trainer, folder: Path, *, title: str, shown: str) -> list[dic
         shown: Name of the figure beside it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / CHECKPOINT
+    path = folder / CHECKPOINT_FILE
     rows = _resume(trainer, path) if path.is_file() else []
     saved_at = time.monotonic()
     try:
-        with _progress() as bar:
+        with open_progress(with_note=True) as bar:
             task = bar.add_task(title, total=trainer.n_total, completed=trainer.n_done, note="")
             while trainer.n_done < trainer.n_total:
                 rows.append({"step": trainer.n_done + 1, **trainer.advance()})
@@ -67,7 +67,7 @@ def drive(trainer: Trainer, folder: Path, *, title: str, shown: str) -> list[dic
         if rows and rows[-1]["step"] == trainer.n_done:  # not in the middle of a unit
             _save(trainer, rows, path)
         raise
-    write_rows(rows, folder / "metrics.csv")
+    write_rows(rows, folder / METRICS_FILE)
     _write_events(rows, folder)
     path.unlink(missing_ok=True)
     return rows
@@ -84,19 +84,9 @@ def write_rows(rows: list[dict[str, float]], path: Path) -> None:
 
 def progress_track(title: str, total: int) -> Progress:
     """Return a started-by-`with` progress bar that holds one task called `title`."""
-    bar = _progress()
+    bar = open_progress(with_note=True)
     bar.add_task(title, total=total, note="")
     return bar
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description:<24}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
 
 
 def _save(trainer: Trainer, rows: list[dict[str, float]], path: Path) -> None:

@@ -19,10 +19,19 @@ import yaml
 
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import (
+    CLOCK_FILE,
+    CONFIG_FILE,
+    STAGES,
+    SUMMARY_FILE,
+    VERSIONS_FILE,
+    is_finished,
+    need_stage,
+    partial_folder,
+)
 from train.run.config import Config, from_dict, read_yaml, to_dict
+from train.run.setting_ranges import check_settings
 
-STAGES = ("corpus", "prior", "clone", "demonstrate", "reward", "improve", "evaluate")
-SUMMARY = "summary.json"
 PACKAGES = (
     "esarm", "torch", "gymnasium", "stable-baselines3", "transformers", "numpy", "librosa",
     "soundfile", "vector-quantize-pytorch", "safetensors",
@@ -30,18 +39,29 @@ PACKAGES = (
 
 
 class RunFolder:
-    """A run's folder: its configuration and its stages."""
+    """A run: its folder, its configuration and its stages.
+
+    `create` and `open` make one; making the object writes nothing, `create` and `perform` alone do.
+
+    Attributes:
+        path: The folder, see `esarm_env.core.run_layout`.
+        config: All settings.
+    """
 
     def __init__(self, path: Path, config: Config) -> None:
-        """Open `path` with `config`; a new folder gets both, an old one must agree.
+        """Stand for the folder `path` with the configuration that it is known to have."""
+        self.path, self.config = path, config
+
+    @staticmethod
+    def create(path: Path, config: Config) -> RunFolder:
+        """Begin a run in `path`, or go on with one of the same configuration.
 
         Raises:
             InputError: If a stage was finished here with another configuration.
         """
-        self.path, self.config = path, config
-        file = path / "config.yaml"
+        file = path / CONFIG_FILE
         # Before its first finished stage a folder holds nothing that a new configuration harms.
-        if file.is_file() and any(self.is_finished(stage) for stage in STAGES):
+        if file.is_file() and any(is_finished(path, stage) for stage in STAGES):
             # A run of before a setting existed had what is now its default.
             changed = _differences(to_dict(from_dict(read_yaml(file))), to_dict(config))
             if changed:
@@ -52,21 +72,22 @@ class RunFolder:
         else:
             with new_file(file) as draft:
                 draft.write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
-            with new_file(path / "versions.txt") as draft:
+            with new_file(path / VERSIONS_FILE) as draft:
                 lines = [f"{name}=={version(name)}" for name in PACKAGES]
                 draft.write_text("\n".join([f"python=={sys.version.split()[0]}", *lines, ""]))
+        return RunFolder(path, config)
 
     @staticmethod
     def open(path: Path) -> RunFolder:
-        """Open an existing run with its own configuration.
+        """Open an existing run with its own configuration; writes nothing.
 
         Raises:
             InputError: If `path` is no run folder.
         """
-        file = path / "config.yaml"
+        file = path / CONFIG_FILE
         if not file.is_file():
             raise InputError(
-                f"{path}: must be a run folder (with config.yaml), got none; "
+                f"{path}: must be a run folder (with {CONFIG_FILE}), got none; "
                 f"make one with `esarm run --run {path}`"
             )
         return RunFolder(path, from_dict(read_yaml(file)))
@@ -77,17 +98,11 @@ class RunFolder:
         Raises:
             InputError: If the stage has not been run.
         """
-        folder = self.path / name
-        if not folder.is_dir():
-            raise InputError(
-                f"{self.path}: must hold the stage `{name}`, got none; "
-                f"run `esarm {name} --run {self.path}` first"
-            )
-        return folder
+        return need_stage(self.path, name)
 
     def summary(self, name: str) -> dict[str, Any]:
         """Return what a finished stage printed; `wall_s` is its wall time."""
-        path = self.stage(name) / SUMMARY
+        path = self.stage(name) / SUMMARY_FILE
         try:
             return dict(json.loads(path.read_text()))
         except (OSError, json.JSONDecodeError) as error:
@@ -98,7 +113,7 @@ class RunFolder:
 
     def is_finished(self, name: str) -> bool:
         """Return whether a stage's folder is there."""
-        return (self.path / name).is_dir()
+        return is_finished(self.path, name)
 
     def perform(self, name: str, work: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
         """Run a stage unless it is finished; return its summary.
@@ -108,22 +123,24 @@ class RunFolder:
             work: Gets the folder to fill and returns the summary.
 
         Raises:
-            InputError: If a stage before it has not been run.
+            InputError: If a setting of the stage is out of its range, or a stage before it has not
+                been run.
         """
         if self.is_finished(name):
             return self.summary(name)
+        check_settings(self.config, [name])
         for earlier in STAGES[: STAGES.index(name)]:
             self.stage(earlier)
-        partial = self.path / f".{name}.partial"
+        partial = partial_folder(self.path, name)
         partial.mkdir(parents=True, exist_ok=True)
-        clock = _StageClock(partial / "wall_s.txt")
+        clock = _StageClock(partial / CLOCK_FILE)
         try:
             summary = work(partial)
         finally:
             clock.stop()
         summary["wall_s"] = round(clock.total_s, 1)
         cleaned: dict[str, Any] = without_nan(summary)
-        (partial / SUMMARY).write_text(json.dumps(cleaned, indent=1, allow_nan=False))
+        (partial / SUMMARY_FILE).write_text(json.dumps(cleaned, indent=1, allow_nan=False))
         clock.file.unlink()
         partial.rename(self.path / name)
         return cleaned

@@ -35,7 +35,7 @@ class WarmStarted:
             callback: Watches; None watches nothing.
         """
         self.algorithm, self.callback = algorithm, callback
-        algorithm.warm_start(clone.state_dict())
+        algorithm.warm_start(clone)
         algorithm.set_logger(Logger(folder=None, output_formats=[]))
 
     @property

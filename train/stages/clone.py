@@ -1,4 +1,7 @@
-"""Stage 3: clone the recordings."""
+"""Stage 3: behaviour cloning of the recordings, by cross-entropy on their tokens.
+
+One stage a file, called as its command: `esarm clone`.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.cloning import CloneTrainer
+from agents.weights import save_policy
+from esarm_env.core.run_layout import POLICY_FILE
 from esarm_env.task.conditions import SPEAKER_START
 from esarm_env.task.opening import open_task
-from train.policies import POLICY_FILE, save_policy
 from train.run.loop import drive
 
 if TYPE_CHECKING:
@@ -31,7 +35,7 @@ def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
         seed=run.config.seed,
     )
     rows = drive(cloning, folder, title="Behaviour cloning", shown="validation_loss")
-    save_policy(cloning.model, cloning.best_weights, folder / POLICY_FILE)
+    save_policy(cloning.model, folder / POLICY_FILE, weights=cloning.best_weights)
     best = min(rows, key=lambda row: row["validation_loss"])
     return {
         "parameters": sum(weight.numel() for weight in cloning.model.parameters()),

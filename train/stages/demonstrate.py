@@ -16,12 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agents.rollout.animation import roll_out_with
+from agents.weights import load_policy
+from esarm_env.core.run_layout import (
+    AUDIT_FILE,
+    AUDIT_PAGE,
+    CARD_FILE,
+    CLONE_FILE,
+    DEMONSTRATIONS_FILE,
+    POLICY_FILE,
+)
 from esarm_env.corpus import SPLITS
 from esarm_env.task.opening import open_task
 from reward.demonstrations import RankedDemonstrations, collect
 from reward.demonstrations.audit import audit_labels
-from reward.demonstrations.card import CARD_FILE, card_of
-from train.policies import POLICY_FILE, load_policy, roll_out_with
+from reward.demonstrations.card import card_of
 from train.run.loop import progress_track
 
 if TYPE_CHECKING:
@@ -29,9 +38,6 @@ if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
     from train.run.run_folder import RunFolder
 
-DEMONSTRATIONS_FILE = "demonstrations.npz"
-HACKED_FILE = "hacked.npz"
-AUDIT_FILE = "audit.json"
 AUDITED_UTTERANCES = 64
 
 
@@ -70,7 +76,7 @@ def roll_out_ladder(run: RunFolder, folder: Path, *, iteration: int = 0) -> dict
     card = card_of(
         demonstrations,
         task,
-        policy=f"the clone of the run `{run.path.name}` (clone/{POLICY_FILE}), greedy but for ε",
+        policy=f"the clone of the run `{run.path.name}` ({CLONE_FILE}), greedy but for ε",
         seed=run.config.seed,
     )
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
@@ -90,7 +96,7 @@ def _audit(demonstrations: RankedDemonstrations, task: AnimationTask, folder: Pa
     if len(checked.levels) < 2:
         return
     audit = audit_labels(checked, task)
-    (folder / "audit.md").write_text(audit.markdown(), encoding="utf-8")
+    (folder / AUDIT_PAGE).write_text(audit.markdown(), encoding="utf-8")
     numbers = json.dumps(audit.as_dict(), indent=1, allow_nan=False)
     (folder / AUDIT_FILE).write_text(numbers, encoding="utf-8")
 

@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agents.baselines import MeanFace
+from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
+from agents.weights import load_policy
+from esarm_env.core.intervals import bootstrap_mean
+from esarm_env.core.run_layout import DEMONSTRATIONS_FILE, PER_UTTERANCE_FILE, POLICY_FILE
 from esarm_env.core.types import FloatArray, IntArray, Record, Trajectories
 from esarm_env.face.loaders import OWN_HEAD, open_head
 from esarm_env.metrics import EMOTION_ACCURACY, EmotionClassifier, Quantity, measure, quantities
@@ -23,17 +27,23 @@ from esarm_env.task.opening import open_task
 from reward.demonstrations import RankedDemonstrations, load_demonstrations
 from reward.plugins.learned import LearnedReward, open_learned
 from reward.rank_measures import pair_accuracy
-from train.policies import POLICY_FILE, animate_utterances, load_policy
+from train.rows import (
+    MEAN_FACE,
+    RECORDINGS,
+    TOKENIZER,
+    Row,
+    greedy,
+    noisy,
+    rows_to_json,
+    sampled,
+)
 from train.run.loop import progress_track, write_rows
-from train.stages.demonstrate import DEMONSTRATIONS_FILE
-from train.statistics import bootstrap_mean
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
     from train.run.config import EvaluateConfig
     from train.run.run_folder import RunFolder
 
-RECORDINGS = "recordings"
 _EMOTION = "emotion_accuracy"
 
 
@@ -44,8 +54,8 @@ def measured_quantities() -> dict[str, Quantity]:
 
 
 def measure_rows(
-    task: AnimationTask, motions: Mapping[str, FloatArray], utterances: IntArray
-) -> dict[str, dict[str, FloatArray]]:
+    task: AnimationTask, motions: Mapping[Row, FloatArray], utterances: IntArray
+) -> dict[Row, dict[str, FloatArray]]:
     """Return all metrics per utterance of several animations of the same utterances.
 
     Args:
@@ -64,10 +74,10 @@ def measure_rows(
     }
     judge = _emotion_judge(task)
     rows = {}
-    for label, motion in motions.items():
+    for row, motion in motions.items():
         figures = measure(motion[:, : target.shape[1]], target, **known)
         recognised = _recognised(judge, task, motion, utterances)
-        rows[label] = {
+        rows[row] = {
             key: recognised if key == _EMOTION else figures[key].astype(np.float32)
             for key in measured_quantities()
         }
@@ -134,19 +144,19 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
         greedy={name: animate_test(run, task, model) for name, model in policies.items()},
     )
     n_rows = 2 + len(demonstrations.levels) + 2 * len(policies)
-    rows: dict[str, Figures] = {}
+    rows: dict[Row, Figures] = {}
     with progress_track("Evaluation", n_rows) as bar:
-        for label, figures in _measure(run, task, learned, demonstrations, policies, shared):
-            rows[label] = figures
+        for row, figures in _measure(run, task, learned, demonstrations, policies, shared):
+            rows[row] = figures
             bar.advance(bar.task_ids[0])
     _write_per_utterance(rows, task, test, folder)
     return {
         "utterances": len(test),
-        "rows": {label: summarise(figures, run.config.evaluate) for label, figures in rows.items()},
-        "against_clone": compare_with_clone(rows, run),
+        "rows": rows_to_json(summarise_rows(rows, run.config.evaluate)),
+        "against_clone": rows_to_json(compare_with_clone(rows, run)),
         "speakers": _by_speaker(rows, task, test, run.config.evaluate),
         "pair_accuracy": pair_accuracy_with_interval(learned, demonstrations, run.config.evaluate),
-        "measures": _measures(run, task, shared),
+        "measures": rows_to_json(_measures(run, task, shared)),
     }
 
 
@@ -162,21 +172,21 @@ def _measure(
     demonstrations: RankedDemonstrations,
     policies: dict[str, MotionTransformer],
     shared: _Shared,
-) -> Iterator[tuple[str, Figures]]:
-    """Yield each row's label and figures."""
+) -> Iterator[tuple[Row, Figures]]:
+    """Yield each row and its figures."""
     test = task.corpus.split("test")
-    yield "ground truth through the tokenizer", figures_of(task, learned, [shared.recorded])
-    yield "mean face of the condition", score_mean_face(task, learned, shared.mean_face)
+    yield Row(TOKENIZER), figures_of(task, learned, [shared.recorded])
+    yield Row(MEAN_FACE), score_mean_face(task, learned, shared.mean_face)
     for level in demonstrations.levels:
         chosen = demonstrations[demonstrations.epsilon == level].trajectories
-        yield f"clone, epsilon {level:g}", figures_of(task, learned, _by_sample(chosen, test))
+        yield noisy("clone", level), figures_of(task, learned, _by_sample(chosen, test))
     for name, model in policies.items():
-        yield f"{name}, greedy", figures_of(task, learned, [shared.greedy[name]])
-        sampled = [
+        yield greedy(name), figures_of(task, learned, [shared.greedy[name]])
+        samples = [
             animate_test(run, task, model, temperature=1.0, sample=number)
             for number in range(run.config.evaluate.samples)
         ]
-        yield f"{name}, sampled", figures_of(task, learned, sampled)
+        yield sampled(name), figures_of(task, learned, samples)
 
 
 def animate_test(
@@ -235,18 +245,24 @@ def mean_face_motions(task: AnimationTask, test: IntArray) -> list[FloatArray]:
 
 def _measures(
     run: RunFolder, task: AnimationTask, shared: _Shared
-) -> dict[str, dict[str, list[float]]]:
+) -> dict[Row, dict[str, list[float]]]:
     """Return all metrics of the recordings, the baselines and the policies decoded greedily."""
     test = task.corpus.split("test")
     motions = {
-        RECORDINGS: task.target_motion(test),
-        "through the tokenizer": task.decode(shared.recorded),
-        "mean face": pad_stack(shared.mean_face, edge=True),
+        Row(RECORDINGS): task.target_motion(test),
+        Row(TOKENIZER): task.decode(shared.recorded),
+        Row(MEAN_FACE): pad_stack(shared.mean_face, edge=True),
     }
     for name, written in shared.greedy.items():
-        motions[f"{name}, greedy"] = task.decode(written)
-    rows = measure_rows(task, motions, test)
-    return {label: summarise(figures, run.config.evaluate) for label, figures in rows.items()}
+        motions[greedy(name)] = task.decode(written)
+    return summarise_rows(measure_rows(task, motions, test), run.config.evaluate)
+
+
+def summarise_rows(
+    rows: Mapping[Row, Figures], config: EvaluateConfig
+) -> dict[Row, dict[str, list[float]]]:
+    """Return mean, low and high of each figure of each row."""
+    return {row: summarise(figures, config) for row, figures in rows.items()}
 
 
 def summarise(figures: Figures, config: EvaluateConfig) -> dict[str, list[float]]:
@@ -264,27 +280,27 @@ def _interval(values: FloatArray, config: EvaluateConfig) -> list[float]:
 
 
 def compare_with_clone(
-    rows: dict[str, Figures], run: RunFolder
-) -> dict[str, dict[str, list[float]]]:
+    rows: dict[Row, Figures], run: RunFolder
+) -> dict[Row, dict[str, list[float]]]:
     """Return paired differences of each improved policy from the clone decoded the same way."""
     differences = {}
     for name in run.config.improve.algorithms:
-        for manner in ("greedy", "sampled"):
-            ours, clone = rows[f"{name}, {manner}"], rows[f"clone, {manner}"]
+        for row in (greedy(name), sampled(name)):
+            ours, clone = rows[row], rows[dataclasses.replace(row, policy="clone")]
             paired = {key: ours[key] - clone[key] for key in ours}
-            differences[f"{name}, {manner}"] = summarise(paired, run.config.evaluate)
+            differences[row] = summarise(paired, run.config.evaluate)
     return differences
 
 
 def _by_speaker(
-    rows: dict[str, Figures], task: AnimationTask, test: IntArray, config: EvaluateConfig
+    rows: dict[Row, Figures], task: AnimationTask, test: IntArray, config: EvaluateConfig
 ) -> dict[str, dict[str, Any]]:
     """Return the greedy clone's figures on speakers heard in training and on new ones."""
     known = np.array(
         [task.corpus.records[int(i)].speaker in task.conditions.speakers for i in test]
     )
     groups = {"heard in training": known, "new": ~known}
-    figures = rows["clone, greedy"]
+    figures = rows[greedy("clone")]
     return {
         name: {
             "utterances": int(mask.sum()),
@@ -310,14 +326,14 @@ def pair_accuracy_with_interval(
 
 
 def _write_per_utterance(
-    rows: dict[str, Figures], task: AnimationTask, test: IntArray, folder: Path
+    rows: dict[Row, Figures], task: AnimationTask, test: IntArray, folder: Path
 ) -> None:
     """Write every figure of every utterance, so that others can test their own hypotheses."""
     table: list[dict[str, Any]] = []
-    for label, figures in rows.items():
+    for row, figures in rows.items():
         for number, utterance in enumerate(test):
             values = {name: float(figures[name][number]) for name in figures}
             table.append(
-                {"row": label, "utterance": task.corpus.records[int(utterance)].id, **values}
+                {"row": row.label, "utterance": task.corpus.records[int(utterance)].id, **values}
             )
-    write_rows(table, folder / "per_utterance.csv")
+    write_rows(table, folder / PER_UTTERANCE_FILE)

@@ -9,12 +9,12 @@ import numpy as np
 
 from agents.monitoring.hacking import RewardHackingCallback
 from agents.monitoring.held_out import HeldOut
-from agents.ppo import SequencePPO
-from agents.reinforce import SequenceReinforce
+from agents.registry import ALGORITHMS, takes
+from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
-from esarm_env.core.errors import InputError
+from agents.weights import load_policy, save_policy
+from esarm_env.core.run_layout import POLICY_FILE
 from esarm_env.envs.scalar import SpeechAnimationEnv
-from train.policies import POLICY_FILE, animate_utterances, load_policy, save_policy
 from train.run.loop import drive
 from train.run.warm_start import WarmStarted
 
@@ -28,65 +28,44 @@ if TYPE_CHECKING:
 
 
 def run_improve(run: RunFolder) -> dict[str, Any]:
-    """Improve the clone with each configured algorithm; note the true errors along the way.
-
-    Raises:
-        InputError: If a setting is not one of those there are.
-    """
-    unknown = [name for name in run.config.improve.algorithms if name not in ALGORITHMS]
-    if unknown:
-        raise InputError(
-            f"`improve.algorithms` must be among {', '.join(ALGORITHMS)}, got {unknown}"
-        )
-    _check_choices(run.config.improve)
+    """Improve the clone with each configured algorithm; note the true errors along the way."""
     return run.perform("improve", lambda folder: _improve_all(run, folder))
 
 
-def make_ppo(
-    env: SpeechAnimationEnv, clone: MotionTransformer, config: ImproveConfig, *, seed: int
+def make_algorithm(
+    name: str,
+    env: SpeechAnimationEnv,
+    clone: MotionTransformer,
+    config: ImproveConfig,
+    *,
+    seed: int,
 ) -> SequenceAlgorithm:
-    """Return PPO with the settings of `config`."""
-    common = _common(env, clone, config, seed)
-    more = {"batch_size": config.batch_size, "value_warmup": config.value_warmup}
-    return SequencePPO("MotionPolicy", env, **more, **common)
+    """Return the algorithm that is registered as `name`, with those settings that it takes.
+
+    Raises:
+        InputError: If there is none of that name, or it cannot be imported.
+    """
+    kind = ALGORITHMS.load(name, setting="improve.algorithms")
+    own: dict[str, Any] = {
+        "batch_tokens": config.batch_tokens,
+        "value_warmup": config.value_warmup,
+    }
+    taken: dict[str, Any] = {
+        setting: value for setting, value in own.items() if takes(kind, setting)
+    }
+    return kind.from_clone(clone, env, **taken, **_common(env, config, seed))
 
 
-def make_reinforce(
-    env: SpeechAnimationEnv, clone: MotionTransformer, config: ImproveConfig, *, seed: int
-) -> SequenceAlgorithm:
-    """Return REINFORCE with the settings of `config`."""
-    return SequenceReinforce("MotionPolicy", env, **_common(env, clone, config, seed))
-
-
-ALGORITHMS = {"ppo": make_ppo, "reinforce": make_reinforce}
-
-
-CHOICES = {"stream_advantages": ("auto", "on", "off"), "alarm": ("off", "warn", "stop")}
-
-
-def _check_choices(config: ImproveConfig) -> None:
-    for name, choices in CHOICES.items():
-        value = getattr(config, name)
-        if value not in choices:
-            rule = f"one of {', '.join(choices)}"
-            raise InputError(f"`improve.{name}` must be {rule}, got {value!r}")
-
-
-def _common(
-    env: SpeechAnimationEnv, clone: MotionTransformer, config: ImproveConfig, seed: int
-) -> dict[str, Any]:
-    sizes = clone.config
-    network = {"n_layers": sizes.n_layers, "n_heads": sizes.n_heads, "width": sizes.width}
+def _common(env: SpeechAnimationEnv, config: ImproveConfig, seed: int) -> dict[str, Any]:
     return {
         "learning_rate": config.learning_rate,
         "n_episodes": config.n_episodes,
         "samples_per_utterance": config.samples_per_utterance,
         "kl_coef": config.kl_coef,
-        "kl_target": config.kl_target or None,
+        "reference_kl_target": config.reference_kl_target or None,
         "temperature": config.temperature,
         "stream_advantages": _by_stream(env, config.stream_advantages),
         "seed": seed,
-        "policy_kwargs": {"network": {**network, "dropout": 0.0}},
     }
 
 
@@ -100,12 +79,12 @@ def _improve_all(run: RunFolder, folder: Path) -> dict[str, Any]:
     clone = load_policy(run.stage("clone") / POLICY_FILE)
     summary: dict[str, Any] = {"reward": run.config.improve.reward}
     for name in run.config.improve.algorithms:
-        algorithm = ALGORITHMS[name](env, clone, run.config.improve, seed=run.config.seed)
+        algorithm = make_algorithm(name, env, clone, run.config.improve, seed=run.config.seed)
         trainer = ImproveTrainer(algorithm, clone, run)
         path = folder / name
         if not (path / POLICY_FILE).is_file():
             rows = drive(trainer, path, title=f"Improve ({name})", shown="score")
-            save_policy(algorithm.model, algorithm.model.state_dict(), path / POLICY_FILE)
+            save_policy(algorithm.model, path / POLICY_FILE)
             summary[name] = {"first": rows[0], "last": rows[-1]} | trainer.heard()
     summary["best_on_validation"] = _best_on_validation(run, folder, env.sequence_task)
     return summary

@@ -1,13 +1,16 @@
-"""Stage 2: learn the motion tokens."""
+"""Stage 2: train the motion tokenizer, a VQ autoencoder.
+
+One stage a file, called as its command: `esarm prior`.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from esarm_env.corpus import open_corpus
+from esarm_env.core.run_layout import TOKENIZER_WEIGHTS
 from esarm_env.face.head import load_head
-from esarm_env.task.opening import assemble_task, read_corpus_file
+from esarm_env.task.opening import assemble_task, open_run_corpus, read_corpus_file
 from esarm_env.tokenizer.training import TokenizerTrainer
 from train.run.loop import drive
 
@@ -21,14 +24,13 @@ def run_prior(run: RunFolder) -> dict[str, Any]:
 
 
 def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
-    source = read_corpus_file(run.path)
-    corpus = open_corpus(source["corpus"], size=source["size"], seed=source["seed"])
+    corpus = open_run_corpus(run.path)
     motions = [corpus[int(index)].motion for index in corpus.split("train")]
     trainer = TokenizerTrainer(motions, load_head(), config=run.config.prior, seed=run.config.seed)
     drive(trainer, folder, title="Motion prior", shown="loss")
     tokenizer = trainer.tokenizer.eval()
-    tokenizer.save(folder / "tokenizer.safetensors")
-    task = assemble_task(corpus, tokenizer, encoder=source["encoder"])
+    tokenizer.save(folder / TOKENIZER_WEIGHTS)
+    task = assemble_task(corpus, tokenizer, encoder=read_corpus_file(run.path)["encoder"])
     errors = task.errors(task.recorded(corpus.split("validation")))
     return {
         "n_tokens": tokenizer.n_tokens,

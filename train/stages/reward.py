@@ -22,7 +22,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from agents.rollout.animation import roll_out_with
+from agents.weights import load_policy
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import DEMONSTRATIONS_FILE, HACKED_FILE, POLICY_FILE, REWARD_WEIGHTS
 from esarm_env.task.opening import open_task
 from reward.consensus import ConsensusConfig, ConsensusData, ConsensusTrainer, collect_consensus
 from reward.demonstrations import (
@@ -34,9 +37,8 @@ from reward.demonstrations import (
 from reward.plugins.learned import LearnedReward, open_model
 from reward.rank_measures import pair_accuracy
 from reward.ranking.training import RewardTrainer
-from train.policies import POLICY_FILE, load_policy, roll_out_with
 from train.run.loop import drive, progress_track
-from train.stages.demonstrate import DEMONSTRATIONS_FILE, HACKED_FILE, evenly
+from train.stages.demonstrate import evenly
 
 if TYPE_CHECKING:
     from esarm_env.core.types import IntArray
@@ -88,7 +90,6 @@ def _remade(demonstrations: RankedDemonstrations, **columns: np.ndarray) -> Rank
     )
 
 
-REWARD_WEIGHTS = "reward.safetensors"
 # Utterances that agreement is watched on while training; the report measures on all.
 WATCHED_UTTERANCES = 48
 _ROLL_OUT_ROWS = 256
@@ -101,13 +102,7 @@ def run_reward(run: RunFolder, *, earlier: Sequence[RunFolder] = ()) -> dict[str
         run: The run, or a later round of one.
         earlier: The rounds before, the run itself first: the weights go on from the last one's, and
             the demonstrations of all are learned from.
-
-    Raises:
-        InputError: If there is no such recipe.
     """
-    if run.config.recipe not in RECIPES:
-        known = " or ".join(f"`{name}`" for name in RECIPES)
-        raise InputError(f"`recipe` must be {known}, got {run.config.recipe!r}")
     return run.perform("reward", lambda folder: RECIPES[run.config.recipe](run, folder, earlier))
 
 

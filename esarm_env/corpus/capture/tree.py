@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
 from esarm_env.core.errors import InputError
 from esarm_env.core.processors import n_processors
+from esarm_env.core.progress import open_progress
 from esarm_env.corpus.capture.landmarker import check_model
 from esarm_env.corpus.capture.pool import Answer, Job, run_jobs
 from esarm_env.corpus.capture.video import CaptureSummary
@@ -98,7 +96,7 @@ def capture_tree(
     jobs = _jobs(targets, report, overwrite=overwrite)
     command = [*worker, str(model.resolve())]
     with (
-        Progress(console=Console(stderr=True), disable=not progress, transient=True) as bar,
+        open_progress(show=progress) as bar,
         contextlib.closing(run_jobs(command, jobs, n_workers=n_workers or n_processors())) as done,
     ):
         task = bar.add_task("Capturing faces", total=len(targets), completed=report.n_skipped)

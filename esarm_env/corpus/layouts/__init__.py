@@ -6,7 +6,8 @@
 - `tree`: one walk over a folder; `pairing`: files to takes; `metadata`: labels from `metadata.csv`.
 """
 
+from esarm_env.corpus.layouts.layout import Layout
 from esarm_env.corpus.layouts.pairing import Found
-from esarm_env.corpus.layouts.registry import LAYOUTS, Layout, find_takes
+from esarm_env.corpus.layouts.registry import LAYOUTS, find_layouts, find_takes, register_layout
 
-__all__ = ["LAYOUTS", "Found", "Layout", "find_takes"]
+__all__ = ["LAYOUTS", "Found", "Layout", "find_layouts", "find_takes", "register_layout"]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from esarm_env.corpus.layouts.layout import Layout
 from esarm_env.corpus.layouts.metadata import unstated_intensity
 from esarm_env.corpus.layouts.pairing import Describe, Part
 from esarm_env.corpus.takes import Fault, Take
@@ -110,3 +111,6 @@ def _split(number: int, recording: int, sequence: int) -> str | None:
     if sequence == emotional[0]:
         return "test"
     return "validation" if has_four_hours and sequence == emotional[-1] else "train"
+
+
+LAYOUT = Layout("beat", "N/N_NAME_TYPE_FIRST_LAST.wav and .json", recognises_beat, describe_beat)

@@ -11,6 +11,7 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING
 
+from esarm_env.corpus.layouts.layout import Layout
 from esarm_env.corpus.layouts.pairing import Describe, Part
 from esarm_env.corpus.layouts.ravdess import ravdess_take
 from esarm_env.corpus.takes import Fault, Take
@@ -73,3 +74,12 @@ def _take(folders: tuple[str, ...], stem: str) -> Take | str:
     else:
         speaker = stem.partition("_")[0] or stem
     return Take(take_id, audio=None, motion=None, speaker=speaker)
+
+
+LAYOUT = Layout(
+    "3d-etf",
+    "audio/NAME.wav and blendshape/NAME.npy (T, 52) at 30 fps, also in RAVDESS/ and HDTF/",
+    recognises_etf,
+    describe_etf,
+    has_metadata=True,
+)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from esarm_env.corpus.layouts.layout import Layout
 from esarm_env.corpus.layouts.mead import VIEWS, is_level, mead_take
 from esarm_env.corpus.layouts.pairing import Describe, Part
 from esarm_env.corpus.takes import Fault, Take
@@ -84,3 +85,13 @@ def _take(tree: Tree, file: File, take_id: str) -> Take | str:
         )
     speaker = below[0] if below else file.stem.partition("_")[0] or file.stem
     return Take(take_id, audio=None, motion=None, speaker=speaker)
+
+
+LAYOUT = Layout(
+    "generic",
+    "audio/NAME.wav and blendshape/NAME.npy, .npz, .csv or .json, in equal subfolders; "
+    "optional metadata.csv",
+    recognises_generic,
+    describe_generic,
+    has_metadata=True,
+)

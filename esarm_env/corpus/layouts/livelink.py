@@ -14,6 +14,7 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from esarm_env.corpus.layouts.layout import Layout
 from esarm_env.corpus.layouts.pairing import Describe, Part
 from esarm_env.corpus.takes import Take
 
@@ -90,3 +91,12 @@ def _take(root: str, folders: _Folder, name: str) -> Take:
         motion=None,
         speaker=holders[-1] if holders else root,
     )
+
+
+LAYOUT = Layout(
+    "livelink",
+    "DATE_SLATE_TAKE/NAME_cal.csv with NAME.mov or NAME.wav, or NAME.csv with NAME.wav",
+    recognises_livelink,
+    describe_livelink,
+    has_metadata=True,
+)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esarm_env.core.types import N_INTENSITIES
+from esarm_env.corpus.layouts.layout import Layout
 from esarm_env.corpus.layouts.metadata import emotion_of
 from esarm_env.corpus.layouts.pairing import Describe, Part
 from esarm_env.corpus.takes import Fault, Take
@@ -141,3 +142,12 @@ def _sentence(emotion: str, number: str) -> str | None:
         return None
     common = int(number) <= N_COMMON_SENTENCES
     return f"common-{int(number):03d}" if common else f"{emotion}-{int(number):03d}"
+
+
+LAYOUT = Layout(
+    "mead",
+    "ID/audio/EMOTION/level_K/NNN.m4a or ID/video/front/EMOTION/level_K/NNN.mp4, "
+    "motion in blendshape/",
+    recognises_mead,
+    describe_mead,
+)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from esarm_env.corpus.layouts.layout import Layout
 from esarm_env.corpus.layouts.pairing import Describe, Part
 from esarm_env.corpus.takes import Fault, Take
 
@@ -88,3 +89,11 @@ def describe_ravdess(tree: Tree) -> Describe:
         return Part(take, "audio", rank=_AUDIO_RANKS[modality] + (not file.is_sound))
 
     return describe
+
+
+LAYOUT = Layout(
+    "ravdess",
+    "Actor_NN/MM-VV-EE-II-SS-RR-AA.wav or .mp4, motion in blendshape/",
+    recognises_ravdess,
+    describe_ravdess,
+)

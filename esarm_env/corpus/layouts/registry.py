@@ -1,103 +1,72 @@
-"""Registry of corpus layouts, and recognition of a folder's layout."""
+"""Registry of corpus layouts, and recognition of a folder's layout.
+
+Only names are known at first: a layout is imported when a folder is opened with it, or with `auto`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from esarm_env.core.errors import InputError
-from esarm_env.corpus.layouts.beat import describe_beat, recognises_beat
-from esarm_env.corpus.layouts.etf import describe_etf, recognises_etf
-from esarm_env.corpus.layouts.generic import describe_generic, recognises_generic
-from esarm_env.corpus.layouts.livelink import describe_livelink, recognises_livelink
-from esarm_env.corpus.layouts.mead import describe_mead, recognises_mead
-from esarm_env.corpus.layouts.metadata import apply_metadata
-from esarm_env.corpus.layouts.pairing import Describe, Found, pair_files
-from esarm_env.corpus.layouts.ravdess import describe_ravdess, recognises_ravdess
+from esarm_env.core.errors import InputError, one_line
+from esarm_env.core.plugins import Plugin, PluginRegistry, unknown_name
 from esarm_env.corpus.layouts.tree import Tree, is_unicode, scan_tree
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from esarm_env.corpus.layouts.layout import Layout
+    from esarm_env.corpus.layouts.pairing import Found
+
+LAYOUT_GROUP = "esarm.layouts"
 AUTO = "auto"
 _SHOWN_ENTRIES = 8
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A corpus layout: its name, its recogniser and its file rules.
-
-    Attributes:
-        name: What a user calls it.
-        expects: One line for errors: what the folder must look like.
-        recognises: Tells whether a folder is laid out like this.
-        describe: Gives what tells of each file of a folder which take it belongs to.
-        has_metadata: Whether `metadata.csv` in the folder changes the labels. Not so where labels
-            are part of the corpus: a table there is somebody else's.
-    """
-
-    name: str
-    expects: str
-    recognises: Callable[[Tree], bool]
-    describe: Callable[[Tree], Describe]
-    has_metadata: bool = False
-
-    def find(self, tree: Tree) -> Found:
-        """Return the takes of `tree` and what was left out.
-
-        Raises:
-            InputError: If `metadata.csv` is wrong.
-        """
-        found = pair_files(tree, self.describe(tree), layout=self.name)
-        return apply_metadata(tree, found) if self.has_metadata else found
-
-
 # Where several fit, the first is meant: each is more specific than those after it. 3D-ETF stands
-# before BEAT and RAVDESS since its files may have their names.
-LAYOUTS: dict[str, Layout] = {
-    layout.name: layout
-    for layout in (
-        Layout(
-            "mead",
-            "ID/audio/EMOTION/level_K/NNN.m4a or ID/video/front/EMOTION/level_K/NNN.mp4, "
-            "motion in blendshape/",
-            recognises_mead,
-            describe_mead,
-        ),
-        Layout(
-            "3d-etf",
-            "audio/NAME.wav and blendshape/NAME.npy (T, 52) at 30 fps, also in RAVDESS/ and HDTF/",
-            recognises_etf,
-            describe_etf,
-            has_metadata=True,
-        ),
-        Layout(
-            "beat",
-            "N/N_NAME_TYPE_FIRST_LAST.wav and .json",
-            recognises_beat,
-            describe_beat,
-        ),
-        Layout(
-            "ravdess",
-            "Actor_NN/MM-VV-EE-II-SS-RR-AA.wav or .mp4, motion in blendshape/",
-            recognises_ravdess,
-            describe_ravdess,
-        ),
-        Layout(
-            "livelink",
-            "DATE_SLATE_TAKE/NAME_cal.csv with NAME.mov or NAME.wav, or NAME.csv with NAME.wav",
-            recognises_livelink,
-            describe_livelink,
-            has_metadata=True,
-        ),
-        Layout(
-            "generic",
-            "audio/NAME.wav and blendshape/NAME.npy, .npz, .csv or .json, in equal subfolders; "
-            "optional metadata.csv",
-            recognises_generic,
-            describe_generic,
-            has_metadata=True,
-        ),
-    )
-}
+# before BEAT and RAVDESS since its files may have their names. Layouts of others stand, by name,
+# before `generic` alone: no folder that ours tell by its names changes its meaning when a package
+# is installed, and `generic` would leave them nothing that has a folder `audio`.
+_FIRST, _LAST = ("mead", "3d-etf", "beat", "ravdess", "livelink"), ("generic",)
+
+
+def _check_layout(value: object) -> Layout:
+    from esarm_env.corpus.layouts.layout import Layout
+
+    if isinstance(value, Layout):
+        return value
+    raise TypeError(f"its entry point is a {type(value).__name__}, not a `Layout`")
+
+
+LAYOUTS: PluginRegistry[Layout] = PluginRegistry(
+    "layout", LAYOUT_GROUP, check=_check_layout, reserved={AUTO: "the first layout that fits"}
+)
+
+
+def register_layout(layout: Layout, *, replace: bool = False) -> None:
+    """Let folders of recordings be opened with `layout`, by its name or by `auto`.
+
+    A package registers one for good through the entry-point group `esarm.layouts`, under the same
+    name. `auto` asks it after our specific layouts and before `generic`.
+
+    Args:
+        layout: Of a name without spaces and colons.
+        replace: Whether a name that is taken may be taken over, also from a package.
+
+    Raises:
+        InputError: If the name is taken or cannot be one, or `layout` is none.
+    """
+    try:
+        _check_layout(layout)
+    except TypeError:
+        raise InputError(f"`layout` must be a `Layout`, got a {type(layout).__name__}") from None
+    LAYOUTS.register(layout.name, layout, replace=replace)
+
+
+def find_layouts() -> dict[str, Plugin[Layout]]:
+    """Return all layouts by name, in the order in which `auto` asks them; imports none."""
+    found = LAYOUTS.find()
+    others = [name for name in found if name not in (*_FIRST, *_LAST)]
+    return {name: found[name] for name in (*_FIRST, *others, *_LAST) if name in found}
 
 
 def find_takes(folder: Path, layout: str = AUTO) -> Found:
@@ -105,33 +74,58 @@ def find_takes(folder: Path, layout: str = AUTO) -> Found:
 
     Args:
         folder: The corpus.
-        layout: A name in `LAYOUTS`, or `auto` for the first that recognises the folder.
+        layout: A name in `find_layouts()`, or `auto` for the first that recognises the folder.
 
     Returns:
         The layout, the takes sorted by id, and what was left out; there may be no take.
 
     Raises:
-        InputError: If the layout is unknown, the folder is none or is not laid out so, or its
-            `metadata.csv` is wrong.
+        InputError: If the layout is unknown or broken, the folder is none or is not laid out so, or
+            its `metadata.csv` is wrong.
     """
-    if layout != AUTO and layout not in LAYOUTS:
-        names = ", ".join((AUTO, *LAYOUTS))
-        raise InputError(f"`layout` must be one of {names}, got {layout!r}")
+    known = find_layouts()
+    if layout not in known and not (layout == AUTO and known):
+        choices = {AUTO: None, **known} if known else known
+        raise InputError(unknown_name(layout, choices, setting="layout", kind="layout"))
     if not is_unicode(str(folder.resolve())):
         raise InputError(f"`folder` must have a path in UTF-8, got {str(folder)!r}; rename it")
     if not folder.is_dir():
         raise InputError(f"`folder` must be a folder of recordings, got {str(folder)!r}")
-    tree = scan_tree(folder)
-    candidates = [known for name, known in LAYOUTS.items() if layout in (AUTO, name)]
     if layout == AUTO:
-        fitting = next((known for known in candidates if known.recognises(tree)), None)
-        if fitting is None:
-            raise InputError(_not_recognised(tree, candidates))
-        return fitting.find(tree)
-    found = candidates[0].find(tree)
-    if not found.takes and not candidates[0].recognises(tree):
-        raise InputError(_not_recognised(tree, candidates))
+        return _find_automatically(scan_tree(folder), known)
+    named, tree = _load(known[layout]), scan_tree(folder)
+    found = named.find(tree)
+    if not found.takes and not named.recognises(tree):
+        raise InputError(_not_recognised(tree, [named]))
     return found
+
+
+def _find_automatically(tree: Tree, known: dict[str, Plugin[Layout]]) -> Found:
+    """Return the takes as the first layout finds them that recognises `tree`."""
+    usable = [plugin for plugin in known.values() if plugin.error is None]
+    for plugin in usable:
+        if _recognises(plugin, tree):
+            return _load(plugin).find(tree)
+    raise InputError(_not_recognised(tree, [_load(plugin) for plugin in usable]))
+
+
+def _load(plugin: Plugin[Layout]) -> Layout:
+    """Return a layout under the name that it is asked for by, which the takes' index keeps."""
+    return replace(plugin.load(), name=plugin.name)
+
+
+def _recognises(plugin: Plugin[Layout], tree: Tree) -> bool:
+    """Return whether a layout recognises `tree`; one that fails is passed over with a warning."""
+    try:
+        return plugin.load().recognises(tree)
+    except Exception as error:
+        warnings.warn(
+            f"layout {plugin.name!r} of {plugin.package} failed at {tree.folder} and is left out: "
+            f"{type(error).__name__}: {one_line(error)}",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+        return False
 
 
 def _not_recognised(tree: Tree, candidates: list[Layout]) -> str:

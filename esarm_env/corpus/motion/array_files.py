@@ -8,13 +8,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from esarm_env.core.errors import InputError
 from esarm_env.corpus.motion.track import (
-    DoubleArray,
     Extent,
     MotionTrack,
     check_rate,
@@ -23,6 +22,9 @@ from esarm_env.corpus.motion.track import (
     regular_times,
     track_of_table,
 )
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import DoubleArray
 
 VALUE_KEYS = ("values", "motion", "blendshapes", "coefficients")
 RATE_KEYS = ("rate_hz", "fps")

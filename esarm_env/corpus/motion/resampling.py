@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import FRAME_RATE_HZ, FloatArray
-from esarm_env.corpus.motion.track import DoubleArray, MotionTrack, rate_of, regular_times
+from esarm_env.core.types import FRAME_RATE_HZ, DoubleArray, FloatArray
+from esarm_env.corpus.motion.track import MotionTrack, rate_of, regular_times
 
 # Frames that stand this close to a regular grid are taken to stand on it: times are often rounded
 # to milliseconds. The fastest blink moves 1.5 % in that time.

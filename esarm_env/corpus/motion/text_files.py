@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from esarm_env.core.errors import InputError
 from esarm_env.corpus.motion.track import (
-    DoubleArray,
     Extent,
     MotionTrack,
     check_names,
@@ -24,6 +23,9 @@ from esarm_env.corpus.motion.track import (
     track_of_table,
 )
 from esarm_env.face.livelink import Row, measure_recording, numbers_of, read_recording, read_rows
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import DoubleArray
 
 # Names of the time column, and the factor to seconds.
 TIME_COLUMNS = {

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import N_CHANNELS, BoolArray, FloatArray
+from esarm_env.core.types import N_CHANNELS, BoolArray, DoubleArray, FloatArray
 from esarm_env.face.names import ARKIT_NAMES, ORDERS, to_arkit_order
 
 # No face tracker is slower or faster: what lies outside is in milliseconds, or no rate at all.
@@ -23,7 +23,6 @@ SLOWEST_HZ, FASTEST_HZ = 5.0, 500.0
 RATE_TOLERANCE = 0.01
 # A recording starts at 0 or a little beside it, as its sound does; any other clock far from it.
 FARTHEST_START_S = 1.0
-DoubleArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.core.errors import InputError
-from esarm_env.corpus.motion.track import DoubleArray, MotionTrack, regular_times
+from esarm_env.corpus.motion.track import MotionTrack, regular_times
 from esarm_env.face.names import ARKIT_NAMES
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import BoolArray, FloatArray
+    from esarm_env.core.types import BoolArray, DoubleArray, FloatArray
 
 # Smoothing and solving overshoot [0, 1] by some hundredths. Beyond a tenth it is another scale,
 # another rig, or damage, and clipping would flatten speech without a word.

@@ -171,10 +171,15 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
 
     Args:
         comparison: From `compare` or `compare_corpora`.
-        console: Where to; None is standard output.
+        console: Where to; None is standard output, where it is Markdown if `rich` (extra
+            `progress`) is not installed.
     """
-    from rich.console import Console
-    from rich.table import Table
+    try:
+        from rich.console import Console
+        from rich.table import Table
+    except ImportError:
+        print(comparison_markdown(comparison))
+        return
 
     console = console or Console()
     table = Table(box=None, pad_edge=False)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.intervals import bootstrap_error
 from esarm_env.core.types import (
     EMOTIONS,
     FRAME_RATE_HZ,
@@ -211,7 +212,7 @@ def _ranges(
     for name in names:
         members = [m for m, group in zip(measured, groups, strict=True) if group == name]
         values.append(figures_of(members))
-        errors.append(_resampled_error(members, rng))
+        errors.append(_error_of(members, rng))
     # The pooled value is part of the range: groups with unlike means vary more together than alone.
     low, high = _extremes(np.stack([pooled, *values]))
     error = _median(np.stack(errors))
@@ -219,13 +220,13 @@ def _ranges(
     return {name: Figure(*map(float, rest)) for name, *rest in columns}, tuple(names)
 
 
-def _resampled_error(members: list[Measured], rng: np.random.Generator) -> Curve:
+def _error_of(members: list[Measured], rng: np.random.Generator) -> Curve:
     """Return the bootstrap standard error over utterances, shape (n_statistics,)."""
-    rows = [
-        figures_of([members[int(i)] for i in rng.integers(len(members), size=len(members))])
-        for _ in range(_N_RESAMPLES)
-    ]
-    return np.asarray(np.std(np.stack(rows), axis=0))
+
+    def figures(rows: IntArray) -> Curve:
+        return figures_of([members[int(i)] for i in rows])
+
+    return bootstrap_error(figures, len(members), resamples=_N_RESAMPLES, rng=rng)
 
 
 def _extremes(values: Curve) -> tuple[Curve, Curve]:

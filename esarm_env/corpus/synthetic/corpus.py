@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
 
 import esarm_env
 from esarm_env.core.cache import new_folder
 from esarm_env.core.errors import InputError
 from esarm_env.core.processors import n_processors
+from esarm_env.core.progress import open_progress
 from esarm_env.core.types import N_CHANNELS, BoolArray, IntArray, Record, Utterance
 from esarm_env.corpus.splits import check_split, parallel_groups
 from esarm_env.corpus.synthetic.design import SyntheticDesign, plan, synthetic_design
@@ -122,7 +121,7 @@ def _run_workers(design: SyntheticDesign, shards: list[Path], *, progress: bool)
 
 def _count_along(read_end: int, design: SyntheticDesign, *, show: bool) -> None:
     """Advance a progress bar by one per byte, until the last worker closes the pipe."""
-    with Progress(console=Console(stderr=True), disable=not show, transient=True) as bar:
+    with open_progress(show=show) as bar:
         task = bar.add_task(f"Making {design.name}", total=design.size)
         while finished := os.read(read_end, 4096):
             bar.advance(task, len(finished))

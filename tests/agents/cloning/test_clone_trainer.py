@@ -18,13 +18,14 @@ from agents.cloning import CloneConfig, CloneTrainer, Demonstrations
 from agents.network.transformer import MotionTransformer
 from agents.protocols import FloatArray, IntArray, SequenceTask
 from agents.rollout.decoding import Decoding
-from agents.rollout.generation import generate, sequence_seeds
+from agents.rollout.generation import generate
+from esarm_env.core.seeds import sequence_seeds
 
 MakeTask = Callable[..., SequenceTask]
 Weights = dict[str, Tensor]
 
 _CONFIG = CloneConfig(
-    n_layers=1, n_heads=2, width=32, epochs=15, batch_size=8, learning_rate=5e-3, patience=15
+    n_layers=1, n_heads=2, width=32, epochs=15, batch_sequences=8, learning_rate=5e-3, patience=15
 )
 # Nothing random is left, so that losses can be computed again by hand.
 _BARE = replace(
@@ -109,7 +110,7 @@ def test_a_clone_reproduces_the_demonstrations(task: SequenceTask) -> None:
         held_out,
         condition=task.condition_of(held_out),
         decoding=Decoding(),
-        seeds=sequence_seeds(run=0, iteration=0, utterances=held_out, samples=zeros),
+        seeds=sequence_seeds(run_seed=0, iteration=0, utterances=held_out, samples=zeros),
     )
     np.testing.assert_array_equal(written.tokens, task.demonstrations(held_out))
 
@@ -120,7 +121,7 @@ def test_the_validation_loss_is_the_mean_over_all_tokens(task: SequenceTask) -> 
     Lengths of 2 to 8 in batches of 3 and 2: a mean of batch means is another number.
     """
     validation = np.array([20, 3, 9, 14, 1])
-    cloning = _cloning(task, replace(_CONFIG, batch_size=3), validation=validation)
+    cloning = _cloning(task, replace(_CONFIG, batch_sequences=3), validation=validation)
     for _ in range(2):
         row = cloning.advance()
         losses, hits = _losses(cloning.model, task, validation)
@@ -133,7 +134,7 @@ def test_the_training_loss_is_the_one_computed_by_hand(
     task: SequenceTask, smoothing: float
 ) -> None:
     """One batch of all lengths, nothing random: padding must add neither loss nor tokens."""
-    config = replace(_BARE, batch_size=16, label_smoothing=smoothing)
+    config = replace(_BARE, batch_sequences=16, label_smoothing=smoothing)
     cloning = _cloning(task, config)
     losses, _ = _losses(cloning.model, task, _ALL[:16], smoothing=smoothing)
     assert cloning.advance()["train_loss"] == pytest.approx(np.mean(losses), abs=1e-5)
@@ -226,7 +227,9 @@ def test_the_share_of_own_tokens_rises_in_a_straight_line(make_task: MakeTask) -
     """Two batches an epoch, four epochs, up to 0.8: 0.1 and 0.2, then 0.3 and 0.4, and so on."""
     task = make_task(800)
     every = np.arange(800)
-    config = replace(_BARE, scheduled_sampling=0.8, epochs=4, batch_size=399, learning_rate=0.0)
+    config = replace(
+        _BARE, scheduled_sampling=0.8, epochs=4, batch_sequences=399, learning_rate=0.0
+    )
     cloning = _cloning(task, config, train=every[:798], validation=every[798:])
     shares = [cloning.advance()["own_tokens"] for _ in range(4)]
     np.testing.assert_allclose(shares, [0.15, 0.35, 0.55, 0.75], atol=0.03)
@@ -242,7 +245,7 @@ def test_own_tokens_are_shown_and_recorded_ones_are_asked_for(
         return said.expand(batch[-1].shape)
 
     monkeypatch.setattr("agents.cloning.trainer.own_tokens", speak)
-    config = replace(_BARE, scheduled_sampling=1.0, epochs=1, batch_size=16)
+    config = replace(_BARE, scheduled_sampling=1.0, epochs=1, batch_sequences=16)
     cloning = _cloning(task, config)
     model = copy.deepcopy(cloning.model)
     cloning.model.register_forward_pre_hook(lambda _, inputs: shown.append(inputs[2]))
@@ -419,7 +422,7 @@ def test_random_past_tokens_leave_the_labels_alone(task: SequenceTask) -> None:
 
 def test_the_rate_rises_over_the_first_epoch_then_falls(task: SequenceTask) -> None:
     """One batch an epoch: 0.05 of the rate, then 0.02 + 0.49 (1 + cos(π e / 4)) for e = 1, 2, 3."""
-    cloning = _cloning(task, replace(_CONFIG, batch_size=16, epochs=4, learning_rate=1e-3))
+    cloning = _cloning(task, replace(_CONFIG, batch_sequences=16, epochs=4, learning_rate=1e-3))
     rates = []
     for _ in range(4):
         cloning.advance()

@@ -232,8 +232,8 @@ def test_the_last_good_checkpoint_is_named(
 ) -> None:
     """After a night of training, the question is from where to go on."""
     env.unwrapped.score_tokens = Sour(2)  # type: ignore[attr-defined]
-    algorithm = make_algorithm(kind, env, n_episodes=48)  # 6 columns, 192 tokens an iteration
-    callback = CheckpointCallback(6, str(tmp_path), name_prefix="agent")
+    algorithm = make_algorithm(kind, env, n_episodes=48)  # 192 tokens an iteration
+    callback = CheckpointCallback(192, str(tmp_path), name_prefix="agent")
     path = tmp_path / "agent_384_steps.zip"
     rule = (
         "scores must be finite, got nan for utterances [3], at step 384 (iteration 2); the last "

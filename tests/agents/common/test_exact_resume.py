@@ -31,14 +31,14 @@ TOTAL = 4 * PER_ITERATION
 variants = pytest.mark.parametrize(
     ("kind", "settings"),
     [
-        (SequencePPO, {"batch_size": 32, "n_epochs": 2}),
+        (SequencePPO, {"batch_tokens": 32, "n_epochs": 2}),
         (SequenceReinforce, {}),
         (SequenceReinforce, {"baseline": "moving_mean"}),
         (SequenceReinforce, {"baseline": "moving_mean", "stream_advantages": True}),
-        (SequencePPO, {"batch_size": 32, "temperature": 0.7}),
+        (SequencePPO, {"batch_tokens": 32, "temperature": 0.7}),
         (SequencePPO, {"value_warmup": 1, "stream_advantages": True}),
         (SequencePPO, {"value_warmup": 3}),
-        (SequenceGRPO, {"batch_size": 32, "kl_target": 0.01, "target_kl": 0.02}),
+        (SequenceGRPO, {"batch_tokens": 32, "reference_kl_target": 0.01, "target_kl": 0.02}),
     ],
 )
 

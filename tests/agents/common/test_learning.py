@@ -45,7 +45,7 @@ def make_long(
     ) -> SequenceAlgorithm:
         task = make_task(8, tokens_per_chunk=per_chunk, max_chunks=length // per_chunk)
         task.lengths = np.full(8, length)  # type: ignore[misc]
-        minibatches = {} if kind is SequenceReinforce else {"batch_size": 1024}
+        minibatches = {} if kind is SequenceReinforce else {"batch_tokens": 1024}
         return make_algorithm(
             kind,
             make_env(task),

@@ -31,13 +31,13 @@ from agents.protocols import SequenceTask
 from agents.reinforce import SequenceReinforce
 from agents.rollout.decoding import Decoding
 from agents.rollout.episodes import write_episodes
-from agents.rollout.generation import sequence_seeds
+from esarm_env.core.seeds import sequence_seeds
 
 Env = gymnasium.Env[Any, Any]
 MakeEnv = Callable[..., Env]
 MakeAlgorithm = Callable[..., SequenceAlgorithm]
 
-PER_ITERATION = 192  # tokens of all 12 utterances, 4 times each, in 6 columns
+PER_ITERATION = 192  # tokens of all 12 utterances, 4 times each
 every = pytest.mark.parametrize("kind", [SequencePPO, SequenceReinforce, SequenceGRPO])
 
 
@@ -61,9 +61,11 @@ def evaluation_env(make_env: MakeEnv, task: SequenceTask) -> DummyVecEnv:
 def test_checkpoints_are_written_and_load(
     make: MakeAlgorithm, tmp_path: Path, kind: type[SequenceAlgorithm]
 ) -> None:
-    """One call per token column, with its count of tokens in the name of the file."""
+    """One call per token, with the count of tokens in the name of the file."""
     algorithm = make(kind)
-    algorithm.learn(3 * PER_ITERATION, callback=CheckpointCallback(6, str(tmp_path), "agent"))
+    algorithm.learn(
+        3 * PER_ITERATION, callback=CheckpointCallback(PER_ITERATION, str(tmp_path), "agent")
+    )
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == [f"agent_{n * PER_ITERATION}_steps.zip" for n in (1, 2, 3)]
     loaded = kind.load(tmp_path / names[1])
@@ -81,7 +83,7 @@ def test_a_reward_threshold_stops_the_training(
         evaluation_env,
         callback_on_new_best=stop,
         n_eval_episodes=3,
-        eval_freq=6,
+        eval_freq=PER_ITERATION,
         best_model_save_path=str(tmp_path),
         log_path=str(tmp_path),
         verbose=0,
@@ -178,7 +180,7 @@ def test_evaluation_pays_what_the_score_function_does(
     assert all(0 <= reward <= 1 for reward in rewards)
     if deterministic:
         rows = np.arange(3)
-        seeds = sequence_seeds(run=0, iteration=0, utterances=rows, samples=rows)
+        seeds = sequence_seeds(run_seed=0, iteration=0, utterances=rows, samples=rows)
         greedy = write_episodes(
             algorithm.model, algorithm.env, rows, decoding=Decoding(), seeds=seeds
         )

@@ -24,7 +24,6 @@ from agents.ppo import SequencePPO
 from agents.protocols import FloatArray, IntArray, SequenceTask
 from agents.reinforce import SequenceReinforce
 from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
-from agents.rollout.generation import occurrence_numbers
 
 Env = gymnasium.Env[Any, Any]
 MakeTask = Callable[..., SequenceTask]
@@ -159,7 +158,7 @@ def test_a_saved_algorithm_loads_and_goes_on(
 ) -> None:
     """SB3's own save and load: predictions, reference and all that follows must be the same."""
     env = make_env(task)
-    extra = {"batch_size": 32} if kind is SequencePPO else {"samples_per_utterance": 2}
+    extra = {"batch_tokens": 32} if kind is SequencePPO else {"samples_per_utterance": 2}
     algorithm = make_algorithm(kind, env, kl_coef=0.1, **extra)
     algorithm.warm_start(clone.state_dict())
     learn(algorithm, n_iterations=2)
@@ -167,7 +166,7 @@ def test_a_saved_algorithm_loads_and_goes_on(
     loaded = kind.load(tmp_path / "agent", env=make_env(task))
     _assert_equal(_weights(algorithm), _weights(loaded))
     _assert_equal(algorithm.reference.state_dict(), loaded.reference.state_dict())
-    names = ("n_episodes", "batch_size", "samples_per_utterance", "n_epochs", "kl_coef", "seed")
+    names = ("n_episodes", "batch_tokens", "samples_per_utterance", "n_epochs", "kl_coef", "seed")
     for name in (*names, "num_timesteps", "n_iterations"):
         assert getattr(loaded, name) == getattr(algorithm, name), name
     obs, _ = env.reset(seed=0)
@@ -194,7 +193,7 @@ def test_an_algorithm_loads_without_an_environment(
 
 
 @both
-def test_callbacks_see_every_column_of_tokens(
+def test_callbacks_see_every_token(
     env: Env, make_algorithm: MakeAlgorithm, kind: type[SequenceAlgorithm]
 ) -> None:
     """Checkpoints and evaluations hang on these calls, and x-axes on the count of tokens."""
@@ -202,13 +201,13 @@ def test_callbacks_see_every_column_of_tokens(
     recorder = Recorder()
     algorithm.learn(200, callback=recorder)
     # Lengths are 2, 4 and 6, 16 episodes of each: 192 tokens an iteration, so 200 take two.
-    columns = np.cumsum([48, 48, 32, 32, 16, 16]).tolist()
-    first = [("start", 0), *(("step", n) for n in columns), ("end", 192)]
-    second = [("start", 192), *(("step", 192 + n) for n in columns), ("end", 384)]
+    tokens = range(1, 193)
+    first = [("start", 0), *(("step", n) for n in tokens), ("end", 192)]
+    second = [("start", 192), *(("step", 192 + n) for n in tokens), ("end", 384)]
     assert recorder.events == first + second
     assert algorithm.num_timesteps == 384
     assert algorithm.n_iterations == 2
-    assert recorder.n_calls == 12
+    assert recorder.n_calls == 384
 
 
 def test_a_callback_can_stop(env: Env, make_algorithm: MakeAlgorithm) -> None:
@@ -218,7 +217,7 @@ def test_a_callback_can_stop(env: Env, make_algorithm: MakeAlgorithm) -> None:
     recorder = Recorder(limit=3)
     algorithm.learn(1000, callback=recorder)
     assert [event for event, _ in recorder.events] == ["start", "step", "step", "step"]
-    assert algorithm.num_timesteps == 48 + 48 + 32
+    assert algorithm.num_timesteps == 3
     _assert_equal(before, _weights(algorithm))
 
 
@@ -226,7 +225,9 @@ def test_sb3s_evaluation_callback_works(
     make_env: MakeEnv, task: SequenceTask, make_algorithm: MakeAlgorithm
 ) -> None:
     """It steps the policy being trained: between updates no cache may be stale."""
-    watch = EvalCallback(Monitor(make_env(task, [0, 1])), eval_freq=6, n_eval_episodes=4, verbose=0)
+    watch = EvalCallback(
+        Monitor(make_env(task, [0, 1])), eval_freq=70, n_eval_episodes=4, verbose=0
+    )
     make_algorithm(SequencePPO, make_env(task), n_episodes=48).learn(400, callback=watch)
     assert 0 <= watch.best_mean_reward <= 1
 
@@ -294,7 +295,7 @@ def test_the_logged_figures_are_those_of_the_formulas(
 
     One minibatch and one epoch, so that the figures are those before the update.
     """
-    extra = {"n_epochs": 1, "batch_size": None} if kind is SequencePPO else {}
+    extra = {"n_epochs": 1, "batch_tokens": None} if kind is SequencePPO else {}
     algorithm = make_algorithm(kind, env, kl_coef=0.1, **extra)
     algorithm.warm_start(clone.state_dict())
     moved = make_model(task, seed=6, **network["network"])
@@ -339,7 +340,7 @@ def test_a_warm_start_is_also_the_reference(
     kind: type[SequenceAlgorithm],
 ) -> None:
     """Held to anything else than its start, the policy would be pulled away from the recordings."""
-    extra = {"n_epochs": 1, "batch_size": None} if kind is SequencePPO else {}
+    extra = {"n_epochs": 1, "batch_tokens": None} if kind is SequencePPO else {}
     algorithm = make_algorithm(kind, env, kl_coef=0.1, **extra)
     algorithm.warm_start(clone.state_dict())
     _assert_equal(_weights(algorithm), clone.state_dict())
@@ -532,7 +533,7 @@ def test_a_multiple_of_the_samples_is_allowed(
     [
         ("samples_per_utterance", 0, "at least 1"),
         ("n_epochs", 0, "at least 1"),
-        ("batch_size", 0, "at least 1"),
+        ("batch_tokens", 0, "at least 1"),
         ("temperature", 0.0, "at least 0.001 and finite"),
         ("temperature", -1.0, "at least 0.001 and finite"),
         ("temperature", float("nan"), "at least 0.001 and finite"),
@@ -555,7 +556,7 @@ def test_a_setting_out_of_range_is_rejected_at_once(
     [
         ("samples_per_utterance", 1),
         ("n_epochs", 1),
-        ("batch_size", 1),
+        ("batch_tokens", 1),
         ("temperature", 0.001),
         *((name, value) for name in ("gamma", "gae_lambda") for value in (0.0, 1.0)),
     ],
@@ -609,12 +610,6 @@ def test_rounding_errors_are_no_advantages(
     batch = make_batch(1, 1, advantages=advantages, scores=scores)
     scaled = scaled_advantages(EpisodeBuffer.pack(batch))
     np.testing.assert_allclose(scaled.advantages, [kept, -kept], rtol=1e-6)
-
-
-def test_repeats_are_numbered_in_their_order() -> None:
-    """The number seeds the sample: two alike would write one sequence twice."""
-    assert occurrence_numbers(np.array([5, 3, 5, 5, 9, 3])).tolist() == [0, 0, 1, 2, 0, 1]
-    assert occurrence_numbers(np.array([], dtype=np.int64)).tolist() == []
 
 
 def test_spread_repeats_an_episodes_number_over_its_tokens(make_batch: MakeBatch) -> None:

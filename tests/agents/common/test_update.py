@@ -72,7 +72,7 @@ def test_the_controller_changes_the_coefficient_by_at_most_two_per_cent(
     kl: float, factor: float
 ) -> None:
     """The other sign lets a policy that has run away run on."""
-    assert adapted_kl_coef(0.5, kl=kl, kl_target=0.1) == pytest.approx(0.5 * factor)
+    assert adapted_kl_coef(0.5, kl=kl, target=0.1) == pytest.approx(0.5 * factor)
 
 
 @pytest.mark.parametrize(
@@ -95,12 +95,12 @@ def test_the_coefficient_follows_the_divergence_and_is_saved(
     kind: type[SequenceAlgorithm],
 ) -> None:
     """A resumed run that starts from the first coefficient again is another run."""
-    algorithm = make_algorithm(kind, env, kl_coef=0.1, kl_target=1e-9)
+    algorithm = make_algorithm(kind, env, kl_coef=0.1, reference_kl_target=1e-9)
     expected = 0.1
     for _ in range(3):
         logged = learn(algorithm)
         assert logged["train/kl_coef"] == pytest.approx(expected)
-        expected = adapted_kl_coef(expected, kl=logged["train/kl"], kl_target=1e-9)
+        expected = adapted_kl_coef(expected, kl=logged["train/kl"], target=1e-9)
     assert 0.1 < expected == algorithm.kl_coef
     algorithm.save(tmp_path / "agent")
     loaded = kind.load(tmp_path / "agent", env=env)
@@ -120,9 +120,9 @@ def test_an_iteration_ends_early_before_the_step_that_is_too_far(
 ) -> None:
     """The minibatch that shows the excess must not be stepped on, as in SB3."""
     env = make_env(make_task(max_chunks=1))  # 16 episodes of 2 tokens, in minibatches of 16 tokens
-    whole = make_algorithm(kind, env, n_epochs=3, batch_size=16)
+    whole = make_algorithm(kind, env, n_epochs=3, batch_tokens=16)
     assert learn(whole)["train/n_minibatches"] == 6
-    cut = make_algorithm(kind, env, n_epochs=3, batch_size=16, target_kl=1e-7)
+    cut = make_algorithm(kind, env, n_epochs=3, batch_tokens=16, target_kl=1e-7)
     logged = learn(cut)
     steps = {int(state["step"]) for state in cut.policy.optimizer.state.values()}
     assert logged["train/n_minibatches"] < 6
@@ -136,7 +136,7 @@ def test_the_mean_over_sequences_is_another_loss(
 ) -> None:
     """An option that is taken and ignored gives one curve under two names."""
     # One minibatch of episodes of unequal length: among equals the two means are one.
-    extra = {} if kind is SequenceReinforce else {"batch_size": None}
+    extra = {} if kind is SequenceReinforce else {"batch_tokens": None}
     entropies = [
         learn(
             make_algorithm(kind, env, loss_mean=loss_mean, n_episodes=48, **extra), n_iterations=3
@@ -171,9 +171,15 @@ def test_the_first_ratio_is_one_and_dropout_never_acts(
     [
         ({"kl_coef": -0.1}, "`kl_coef` must be at least 0, got -0.1"),
         ({"kl_coef": float("nan")}, "`kl_coef` must be at least 0, got nan"),
-        ({"kl_target": 0.0, "kl_coef": 0.1}, "`kl_target` must be above 0 or None, got 0.0"),
+        (
+            {"reference_kl_target": 0.0, "kl_coef": 0.1},
+            "`reference_kl_target` must be above 0 or None, got 0.0",
+        ),
         ({"target_kl": -1.0}, "`target_kl` must be above 0 or None, got -1.0"),
-        ({"kl_target": 0.1, "kl_coef": 0.0}, "`kl_coef` must be above 0 where `kl_target`"),
+        (
+            {"reference_kl_target": 0.1, "kl_coef": 0.0},
+            "`kl_coef` must be above 0 where `reference_kl_target`",
+        ),
         ({"loss_mean": "word"}, "`loss_mean` must be one of token, sequence, got 'word'"),
     ],
 )

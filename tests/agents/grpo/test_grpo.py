@@ -62,7 +62,7 @@ def test_advantages_are_not_scaled_again(
     env.unwrapped.score_tokens = lambda utterances, *_: np.array(  # type: ignore[attr-defined]
         [next(scores) % 2 if each < 2 else 0 for each in utterances], np.float32
     )
-    algorithm = make_algorithm(SequenceGRPO, env, n_episodes=48, batch_size=None, n_epochs=1)
+    algorithm = make_algorithm(SequenceGRPO, env, n_episodes=48, batch_tokens=None, n_epochs=1)
     seen: list[np.ndarray] = []
     loss = algorithm.policy_loss
 

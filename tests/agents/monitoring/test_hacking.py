@@ -25,7 +25,8 @@ from agents.monitoring.held_out import HeldOut, Measurement
 from agents.ppo import SequencePPO
 from agents.protocols import FloatArray, SequenceTask
 from agents.reinforce import SequenceReinforce
-from agents.rollout.generation import Decoding, Rollout, generate, sequence_seeds
+from agents.rollout.generation import Decoding, Rollout, generate
+from esarm_env.core.seeds import sequence_seeds
 
 Env = gymnasium.Env[Any, Any]
 MakeTask = Callable[..., SequenceTask]
@@ -77,7 +78,7 @@ def write(algorithm: BaseAlgorithm) -> Rollout:
     """Write `ROWS` with the sequence policy, sampled, the same random numbers every time."""
     assert isinstance(algorithm, SequenceAlgorithm)
     task = algorithm.task
-    seeds = sequence_seeds(run=0, iteration=0, utterances=ROWS, samples=np.zeros_like(ROWS))
+    seeds = sequence_seeds(run_seed=0, iteration=0, utterances=ROWS, samples=np.zeros_like(ROWS))
     condition = task.condition_of(ROWS)
     decoding = Decoding(temperature=1.0)
     return generate(

@@ -40,7 +40,7 @@ def test_the_first_ratio_is_one_in_every_iteration(
 
     The network is configured with a dropout of 0.5, which must never act.
     """
-    algorithm = make_algorithm(SequencePPO, env, batch_size=16, n_epochs=3)
+    algorithm = make_algorithm(SequencePPO, env, batch_tokens=16, n_epochs=3)
     assert algorithm.model.config.dropout == 0.5
     algorithm.warm_start(make_model(task, **network["network"]).state_dict())
     algorithm.policy.set_training_mode(True)

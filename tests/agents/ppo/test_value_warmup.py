@@ -68,7 +68,9 @@ def test_the_coefficient_waits_for_the_policy(
     env: Env, make_algorithm: MakeAlgorithm, learn: Learn
 ) -> None:
     """A policy that stands still has no divergence: adapted to it, the coefficient would melt."""
-    algorithm = make_algorithm(SequencePPO, env, value_warmup=2, kl_coef=0.1, kl_target=0.01)
+    algorithm = make_algorithm(
+        SequencePPO, env, value_warmup=2, kl_coef=0.1, reference_kl_target=0.01
+    )
     learn(algorithm, n_iterations=2)
     assert algorithm.kl_coef == 0.1
     learn(algorithm)

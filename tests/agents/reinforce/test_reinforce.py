@@ -132,7 +132,7 @@ def test_without_a_baseline_equal_scores_still_count(
     assert logged["train/policy_loss"] == pytest.approx(-sign * mean, abs=1e-5)
 
 
-@pytest.mark.parametrize("setting", [{"vf_coef": 0.5}, {"n_epochs": 2}, {"batch_size": 8}])
+@pytest.mark.parametrize("setting", [{"vf_coef": 0.5}, {"n_epochs": 2}, {"batch_tokens": 8}])
 def test_a_setting_that_reinforce_does_not_have_is_rejected(
     env: Env, make_algorithm: MakeAlgorithm, setting: dict[str, float]
 ) -> None:

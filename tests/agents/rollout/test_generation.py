@@ -14,7 +14,8 @@ from torch import Tensor
 from agents.network.transformer import MotionTransformer
 from agents.protocols import FloatArray, IntArray, SequenceTask
 from agents.rollout.decoding import Decoding, choose
-from agents.rollout.generation import Rollout, generate, sequence_seeds
+from agents.rollout.generation import Rollout, generate
+from esarm_env.core.seeds import sequence_seeds
 
 _SAMPLED = Decoding(temperature=1.0)
 _PROBABILITIES = [0.1, 0.2, 0.3, 0.4]
@@ -50,7 +51,7 @@ def _write(
 ) -> Rollout:
     chosen = np.asarray(utterances)
     seeds = sequence_seeds(
-        run=run,
+        run_seed=run,
         iteration=iteration,
         utterances=chosen,
         samples=np.broadcast_to(samples, chosen.shape),
@@ -178,7 +179,7 @@ def test_the_limits_of_a_decoding_are_allowed(settings: dict[str, float]) -> Non
 def test_seeds_name_the_sequence_and_not_its_batch() -> None:
     """Two sequences with one seed are one sample counted twice."""
     seeds = sequence_seeds(
-        run=7, iteration=2, utterances=np.array([5, 5, 9]), samples=np.array([0, 1, 0])
+        run_seed=7, iteration=2, utterances=np.array([5, 5, 9]), samples=np.array([0, 1, 0])
     )
     assert seeds.tolist() == [[7, 2, 5, 0], [7, 2, 5, 1], [7, 2, 9, 0]]
 

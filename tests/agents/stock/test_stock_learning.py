@@ -19,8 +19,8 @@ from torch import Tensor
 
 from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.stock import TransformerActorCriticPolicy, policy_kwargs_of
+from agents.weights import load_policy, save_policy
 from esarm_env.task.animation_task import AnimationTask
-from train.policies import load_policy, save_policy
 
 MakeVecEnv = Callable[..., VecEnv]
 MakeNetwork = Callable[..., MotionTransformer]
@@ -163,7 +163,7 @@ def test_a_clone_from_a_file_is_taken(
     make_venv: MakeVecEnv, clone: MotionTransformer, tmp_path: Path
 ) -> None:
     """Cloning hands its result over as a file; all its weights must arrive."""
-    save_policy(clone, clone.state_dict(), tmp_path / "clone.safetensors")
+    save_policy(clone, tmp_path / "clone.safetensors")
     algorithm = _algorithm(PPO, make_venv(), load_policy(tmp_path / "clone.safetensors"))
     weights = _policy_of(algorithm).transformer.state_dict()
     for name, value in clone.state_dict().items():

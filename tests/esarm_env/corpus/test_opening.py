@@ -13,7 +13,7 @@ import pytest
 import esarm_env.corpus.synthetic
 from esarm_env.core.errors import InputError
 from esarm_env.corpus import CORPUS_NAMES, FolderCorpus, open_corpus
-from esarm_env.corpus.layouts import LAYOUTS
+from esarm_env.corpus.layouts import find_layouts
 from esarm_env.corpus.opening import GENERATED_CORPORA
 
 
@@ -91,7 +91,7 @@ def test_a_folder_of_no_known_layout_shows_what_is_there_and_what_would_fit(
     lines = str(caught.value).splitlines()
     assert lines[0] == f"{tmp_path}: must be laid out as below, found readme.txt, wavs/"
     names = [line.strip().partition(":")[0] for line in lines[1:]]
-    assert names == (list(LAYOUTS) if layout == "auto" else ["mead"])
+    assert names == (list(find_layouts()) if layout == "auto" else ["mead"])
     assert all(len(line) > 30 for line in lines[1:])
 
 

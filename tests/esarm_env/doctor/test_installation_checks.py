@@ -134,7 +134,7 @@ class Scores:
 @pytest.fixture
 def own_rewards(monkeypatch: pytest.MonkeyPatch, tiny_task: AnimationTask) -> None:
     """Only what a test registers, and a task that needs no shipped file."""
-    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(registry.REWARDS, "_registered", {})
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: ())
     monkeypatch.setattr("esarm_env.task.opening.open_problem", lambda: (tiny_task, None))
 

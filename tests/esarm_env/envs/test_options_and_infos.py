@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from esarm_env.core.types import Trajectories
@@ -269,10 +270,10 @@ def test_a_reward_that_fails_stops_all_cleanly(
         env.step([1, 2, 3])
     stopped = "or whose last step failed"
     for _ in range(2):
-        with pytest.raises(RuntimeError, match=re.escape(stopped)):
+        with pytest.raises(ResetNeeded, match=re.escape(stopped)):
             env.step([1, 2, 3])
     some = np.array([False, True, False])
-    with pytest.raises(RuntimeError, match=re.escape("`reset_mask` must follow a reset of all")):
+    with pytest.raises(ResetNeeded, match=re.escape("`reset_mask` must follow a reset of all")):
         env.reset(options={"reset_mask": some})
     reward.mended = True
     fresh = SpeechAnimationVectorEnv(3, reward=reward, **settings)
@@ -314,7 +315,7 @@ def test_a_reward_that_fails_stops_the_scalar_one_cleanly(
         env.step(1)
     with pytest.raises(RewardError, match=re.escape(message)):
         env.step(1)
-    with pytest.raises(RuntimeError, match=re.escape("`step` must follow `reset`")):
+    with pytest.raises(ResetNeeded, match=re.escape("`step` must follow `reset`")):
         env.step(1)
     reward.mended = True
     obs, _ = env.reset(options={"utterance": 6})

@@ -11,6 +11,7 @@ import gymnasium
 import numpy as np
 import pytest
 import stable_baselines3.common.env_checker
+from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
 from esarm_env.core.errors import InputError
@@ -360,7 +361,7 @@ def test_a_refused_first_reset_starts_nothing(env: SpeechAnimationEnv) -> None:
     with pytest.raises(InputError, match=re.escape("`emotion` must be one of")):
         env.reset(options={"utterance": 6, "emotion": "bored"})
     message = "`step` must follow `reset`, got an episode that has not begun"
-    with pytest.raises(RuntimeError, match=re.escape(message)):
+    with pytest.raises(ResetNeeded, match=re.escape(message)):
         env.step(0)
 
 
@@ -386,11 +387,11 @@ def test_the_limits_of_the_action_space_are_allowed(env: SpeechAnimationEnv, act
 
 def test_a_step_needs_a_reset(env: SpeechAnimationEnv) -> None:
     """Steps after the end would write a second animation behind the first."""
-    with pytest.raises(RuntimeError, match=re.escape("`step` must follow `reset`, got an episode")):
+    with pytest.raises(ResetNeeded, match=re.escape("`step` must follow `reset`, got an episode")):
         env.step(0)
     rollout(env, seed=0)
     message = "`step` must follow `reset`, got an episode that has ended"
-    with pytest.raises(RuntimeError, match=re.escape(message)):
+    with pytest.raises(ResetNeeded, match=re.escape(message)):
         env.step(0)
     env.reset(seed=0)
     env.step(0)
@@ -399,7 +400,7 @@ def test_a_step_needs_a_reset(env: SpeechAnimationEnv) -> None:
 def test_a_step_before_the_first_reset_says_so(env: SpeechAnimationEnv) -> None:
     """ "Ended" would send a beginner looking for the wrong mistake."""
     message = "`step` must follow `reset`, got an episode that has not begun"
-    with pytest.raises(RuntimeError, match=re.escape(message)):
+    with pytest.raises(ResetNeeded, match=re.escape(message)):
         env.step(0)
 
 

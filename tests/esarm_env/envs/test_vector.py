@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
@@ -409,7 +410,7 @@ def test_an_unknown_mode_is_rejected(tiny_task: AnimationTask, mode: Any) -> Non
 def test_a_step_needs_a_reset(make_twins: MakeTwins) -> None:
     """Before the first reset there is no audio."""
     env, _ = make_twins(2)
-    with pytest.raises(RuntimeError, match=re.escape("`step` must follow `reset`, got env")):
+    with pytest.raises(ResetNeeded, match=re.escape("`step` must follow `reset`, got env")):
         env.step([0, 0])
 
 
@@ -425,7 +426,7 @@ def test_without_autoreset_an_end_asks_for_one(
     assert ended.tolist() == [False, True, False]
     message = "got 1 that have, the first is 1; reset them with `options={'reset_mask': ...}`"
     for mask in ([True, False, True], [True, False, False]):
-        with pytest.raises(RuntimeError, match=re.escape(message)):
+        with pytest.raises(ResetNeeded, match=re.escape(message)):
             env.step([0, 0, 0])
         env.reset(options={"reset_mask": np.array(mask), "utterance": 4})
     env.reset(options={"reset_mask": np.array([False, True, False])})

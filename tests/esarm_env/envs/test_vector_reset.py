@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 
 from esarm_env.core.errors import InputError
@@ -138,7 +139,7 @@ def test_bad_seeds_are_rejected(
     env = make_env()
     with pytest.raises(error, match=re.escape(message)):
         env.reset(seed=seed)
-    with pytest.raises(RuntimeError, match=re.escape("`step` must follow `reset`")):
+    with pytest.raises(ResetNeeded, match=re.escape("`step` must follow `reset`")):
         env.step([0, 0, 0])
 
 
@@ -206,7 +207,7 @@ def test_a_masked_reset_must_not_be_the_first(make_env: MakeEnv) -> None:
     """The other rows would have no audio."""
     env = make_env()
     message = "`reset_mask` must follow a reset of all environments, got none"
-    with pytest.raises(RuntimeError, match=re.escape(message)):
+    with pytest.raises(ResetNeeded, match=re.escape(message)):
         env.reset(options={"reset_mask": np.array([True, True, False])})
     env.reset(options={"reset_mask": np.ones(3, np.bool_)})
     assert env.step([0, 0, 0])[0]["step"].ravel().tolist() == [1, 1, 1]

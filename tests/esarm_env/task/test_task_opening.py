@@ -199,7 +199,9 @@ def use_tiny_corpus(
     tiny_corpus: Corpus, monkeypatch: pytest.MonkeyPatch, *, cache: Path
 ) -> list[str]:
     """Let every corpus be `tiny_corpus` and every tokenizer small; return the names opened."""
-    small = PriorConfig(n_tokens=8, hidden=8, code_dim=4, epochs=1, steps_per_epoch=1, batch_size=4)
+    small = PriorConfig(
+        n_tokens=8, hidden=8, code_dim=4, epochs=1, steps_per_epoch=1, batch_crops=4
+    )
     opened: list[str] = []
 
     def open_corpus(name: str, *, verify: bool) -> Corpus:

@@ -16,7 +16,7 @@ from esarm_env.tokenizer import PriorConfig, VQMotionTokenizer, train_tokenizer
 from esarm_env.tokenizer.training import TokenizerTrainer, squared_mm_metric
 
 CONFIG = PriorConfig(
-    n_tokens=8, hidden=16, code_dim=4, epochs=4, steps_per_epoch=4, batch_size=8, crop_chunks=4
+    n_tokens=8, hidden=16, code_dim=4, epochs=4, steps_per_epoch=4, batch_crops=8, crop_chunks=4
 )
 
 

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import torch
 
+from esarm_env.core.seeds import FirstSample
 from reward.consensus import ConsensusTrainer, with_true_errors
-from reward.consensus.data import FIRST_SAMPLE
 from reward.demonstrations import collect
 
 
@@ -16,7 +16,7 @@ def test_labels_are_the_true_errors(data, tiny_task, roll_out, monkeypatch):
     true = with_true_errors(tiny_task, data)
     assert true.recorded.errors[:, 0].abs().max() == 0, "the recording is the truth"
     drawn = collect(roll_out, tiny_task, data.utterances, epsilons=(0.0,), seed=0,
-                    temperature=1.0, first_sample=FIRST_SAMPLE).trajectories  # fmt: skip
+                    temperature=1.0, first_sample=FirstSample.CONSENSUS).trajectories  # fmt: skip
     expected = tiny_task.errors(drawn)
     whole = np.flatnonzero(tiny_task.n_frames[data.utterances] % 4 == 0)
     means = true.samples.errors.sum(dim=2) / data.n_chunks[:, None, None]  # (N, K, 2)

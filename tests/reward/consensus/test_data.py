@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.seeds import FirstSample
 from reward.consensus import ExpectedErrors, collect_consensus
-from reward.consensus.data import FIRST_SAMPLE
 from reward.consensus.losses import draw_batch
 from reward.demonstrations import collect as roll_out_all
 
@@ -39,7 +39,7 @@ def test_labels_are_expected_errors_against_the_same_samples(data, tiny_task, ro
         rollouts=4,
         seed=0,
         temperature=1.0,
-        first_sample=FIRST_SAMPLE,
+        first_sample=FirstSample.CONSENSUS,
     )
     n_frames, chunks = int(tiny_task.n_frames[utterance[0]]), int(data.n_chunks[row])
     decoded = torch.from_numpy(np.stack(tiny_task.decode_chunks(drawn.trajectories)))

@@ -8,7 +8,6 @@ import pytest
 
 from reward.demonstrations import RankedDemonstrations, collect, damaged, ground_truth, motions_of
 from reward.demonstrations.audit import audit_labels, errors_of
-from reward.demonstrations.intervals import ClusterBootstrap
 
 UTTERANCES = np.array([4, 1, 5])
 
@@ -122,28 +121,3 @@ def test_an_audit_of_equal_ranks_is_refused(ranked, tiny_task):
     level = ranked[ranked.roll_outs & (ranked.epsilon == 0)]
     with pytest.raises(ValueError, match=re.escape("equal ranks only (6 animations)")):
         audit_labels(level, tiny_task)
-
-
-def test_intervals_resample_whole_utterances():
-    """Pairs of an utterance go together: many of them do not make an interval narrow."""
-    bootstrap = ClusterBootstrap(4, resamples=4000, confidence=0.95)
-    cluster = np.repeat(np.arange(4), 100)
-    votes = np.repeat([0.0, 1.0, 1.0, 0.0], 100)
-    share, low, high = bootstrap.share(votes, cluster)
-    # Of 4 clusters, each 0 or 1 with chance one half: the mean is below 0 only never, and
-    # 0 or 1 with chance 1/16, more than the 2.5 % of either tail.
-    assert (share, low, high) == (0.5, 0.0, 1.0)
-    uneven = np.array([0, 1, 1, 1])
-    assert bootstrap.share(np.array([0.0, 1, 1, 1]), uneven)[0] == 0.75
-    some = bootstrap.share(np.array([np.nan, 1.0, 1, 1]), uneven)
-    assert some == (1.0, 1.0, 1.0)
-    assert np.isnan(bootstrap.share(np.array([np.nan]), np.array([2]))).all()
-
-
-@pytest.mark.parametrize("given", [(0, 10, 0.9), (3, 0, 0.9), (3, 10, 1.0)])
-def test_intervals_of_nothing_are_refused(given):
-    """Each would fail later with a message about shapes."""
-    n, resamples, confidence = given
-    message = f"`confidence` in (0, 1), got {n}, {resamples} and {confidence}"
-    with pytest.raises(ValueError, match=re.escape(message)):
-        ClusterBootstrap(n, resamples=resamples, confidence=confidence)

@@ -11,7 +11,7 @@ from esarm_env.core.errors import InputError
 from reward.plugins.learned import LearnedReward, open_learned
 from reward.ranking.network import RewardConfig, RewardTransformer, load_reward
 
-SMALL = RewardConfig(n_layers=1, n_heads=2, width=16, epochs=2, batch_size=4)
+SMALL = RewardConfig(n_layers=1, n_heads=2, width=16, epochs=2, batch_utterances=4)
 
 
 @pytest.fixture
@@ -145,3 +145,18 @@ def test_the_learned_reward_needs_a_run(tiny_task):
     """Without a run there is nothing learned, and the message says what to do instead."""
     with pytest.raises(InputError, match=re.escape("choose the reward `accuracy`")):
         open_learned(tiny_task, None)
+
+
+def test_a_file_of_an_older_version_loads_without_a_word(tmp_path):
+    """Its settings have their old names; the shipped reward model is such a file, too."""
+    from dataclasses import asdict
+
+    from esarm_env.core.weights import save_weights
+
+    model = RewardTransformer(RewardConfig(batch_utterances=5), audio_dim=4, motion_dim=6)
+    config = asdict(model.config)
+    config["batch_size"] = config.pop("batch_utterances")
+    sizes = {"audio_dim": 4, "motion_dim": 6}
+    path = tmp_path / "old.safetensors"
+    save_weights(path, model.state_dict(), kind="reward model", config=config, **sizes)
+    assert load_reward(path).config == model.config

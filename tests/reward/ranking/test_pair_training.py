@@ -14,7 +14,7 @@ from reward.ranking.network import RewardConfig
 from reward.ranking.pair_training import PairTrainer
 
 CONFIG = RewardConfig(
-    n_layers=1, n_heads=2, width=32, epochs=60, batch_size=8, learning_rate=2e-3, dropout=0.0
+    n_layers=1, n_heads=2, width=32, epochs=60, batch_utterances=8, learning_rate=2e-3, dropout=0.0
 )
 
 
@@ -140,3 +140,24 @@ def test_no_pair_at_all_is_refused(make_source, tiny_task):
     empty = PairSource(train.utterance, train.motions, train.pairs[:0])
     with pytest.raises(ValueError, match=re.escape("`train` must have at least one pair, got n")):
         PairTrainer(tiny_task, train=empty, config=CONFIG, seed=0)
+
+
+@pytest.mark.parametrize("batch_pairs", [None, 3, 1000])
+def test_an_update_sees_so_many_pairs(make_source, tiny_task, monkeypatch, batch_pairs):
+    """Utterances are the unit of the ranking trainer, which shares the settings."""
+    source, seen = make_source("train"), []
+    trainer = PairTrainer(tiny_task, train=source, config=CONFIG, seed=0, batch_pairs=batch_pairs)
+    update = trainer._update
+    monkeypatch.setattr(
+        trainer, "_update", lambda pairs: (seen.append(len(pairs)), update(pairs))[1]
+    )
+    trainer.advance()
+    size = CONFIG.batch_utterances if batch_pairs is None else batch_pairs
+    assert sum(seen) == len(source.pairs)
+    assert max(seen) == min(size, len(source.pairs)) and len(seen) == -(-len(source.pairs) // size)
+
+
+def test_no_pair_an_update_is_refused(make_source, tiny_task):
+    """`range` would complain of a step of 0 in the middle of training."""
+    with pytest.raises(ValueError, match=re.escape("`batch_pairs` must be at least 1, got 0")):
+        PairTrainer(tiny_task, train=make_source("train"), config=CONFIG, seed=0, batch_pairs=0)

@@ -10,7 +10,7 @@ from reward.ranking.network import RewardConfig
 from reward.ranking.training import RewardTrainer
 
 CONFIG = RewardConfig(
-    n_layers=1, n_heads=2, width=32, epochs=80, batch_size=4, learning_rate=2e-3, dropout=0.0
+    n_layers=1, n_heads=2, width=32, epochs=80, batch_utterances=4, learning_rate=2e-3, dropout=0.0
 )
 
 

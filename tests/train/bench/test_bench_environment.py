@@ -95,7 +95,7 @@ def test_a_scored_window_is_as_long_as_an_episode(tiny_task):
 
 def test_a_case_in_its_own_process_answers(finished_run):
     """Half of the command happens over there, processes of its own included."""
-    remote = RemoteCase(Case("async", 2), run=finished_run, window_s=0)
+    remote = RemoteCase(Case("async", 2), run_path=finished_run, window_s=0)
     remote.wait()
     windows = [remote.window() for _ in range(2)]
     assert [figures["steps"] for figures in windows] == [2, 2]
@@ -106,7 +106,7 @@ def test_a_case_in_its_own_process_answers(finished_run):
 
 def test_a_worker_that_dies_is_named(tmp_path, capfd):
     """Its traceback alone would not say which case failed."""
-    remote = RemoteCase(Case("native", 4), run=tmp_path, window_s=0)
+    remote = RemoteCase(Case("native", 4), run_path=tmp_path, window_s=0)
     with pytest.raises(RuntimeError, match=r"the worker of Case\(backend='native', num_envs=4"):
         remote.wait()
     remote.kill()

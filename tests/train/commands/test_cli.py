@@ -1,5 +1,6 @@
 """The commands as a user runs them, in miniature, and what they say to bad input."""
 
+import contextlib
 import json
 import shutil
 
@@ -7,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from esarm_env.core.run_layout import STAGES
 from esarm_env.face import read_livelink_csv
 from train.cli import COMMANDS, main
-from train.run.run_folder import STAGES
 
 RATE_HZ = 16_000
 
@@ -54,7 +55,7 @@ def test_a_second_run_skips_what_is_finished_and_writes_json(finished_run, tmp_p
     assert (finished_run / "clone" / "policy.safetensors").stat().st_mtime_ns == before
     figures = json.loads((tmp_path / "all.json").read_text())
     assert set(figures) == set(STAGES)
-    rows = figures["evaluate"]["rows"]
+    rows = {entry["label"]: entry["figures"] for entry in figures["evaluate"]["rows"]}
     assert {
         "ground truth through the tokenizer",
         "mean face of the condition",
@@ -68,6 +69,36 @@ def test_a_second_run_skips_what_is_finished_and_writes_json(finished_run, tmp_p
         mean, low, high = rows["clone, greedy"][name]
         assert low <= mean <= high
     assert "clone, greedy" in capsys.readouterr().out
+
+
+READERS = {
+    "animate": ["animate", "SPEECH", "-o", "OUT.csv", "--run", "RUN"],
+    "overoptimise": ["overoptimise", "RUN", "--reward", "no-such"],
+    "bench peers": ["bench", "peers", "--run", "RUN"],
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_commands_that_read_a_run_leave_it_as_it_was(
+    reader, finished_run, speech_file, tmp_path, monkeypatch
+):
+    """A published run may lie on a share that nobody may write to."""
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+
+    def snapshot():
+        return {file: (file.stat().st_mtime_ns, file.stat().st_ino) for file in run.rglob("*")}
+
+    before = snapshot()
+    monkeypatch.setattr("train.bench.peers.compare_with_peers", _no_peers)
+    names = {"SPEECH": str(speech_file), "OUT.csv": str(tmp_path / "o.csv"), "RUN": str(run)}
+    with contextlib.suppress(SystemExit):  # an unknown reward is said after the run was opened
+        main([names.get(part, part) for part in READERS[reader]])
+    assert snapshot() == before
+
+
+def _no_peers(run):
+    return {"utterances": len(run.summary("corpus")), "lve_mm": {}, "less_lve": {}}
 
 
 def test_an_old_run_refuses_other_settings(finished_run, capsys):
@@ -162,12 +193,43 @@ def test_an_unknown_choice_lists_the_valid_ones(
     assert not (tmp_path / "o.csv").exists()
 
 
+def test_an_output_of_an_unknown_format_is_refused(finished_run, speech_file, tmp_path, capsys):
+    """A `.glb` full of CSV text opens nowhere."""
+    command = ["animate", speech_file, "-o", tmp_path / "face.glb", "--run", finished_run]
+    message = "the suffix of the output must be one of those that exporters write: .csv (livelink)"
+    assert message in refused(command, capsys)
+    assert not (tmp_path / "face.glb").exists()
+
+
 def test_a_recording_is_not_overwritten_by_its_animation(finished_run, speech_file, capsys):
     """A name completed wrongly would replace the only copy of a recording by a table."""
     before = speech_file.read_bytes()
     command = ["animate", speech_file, "-o", speech_file, "--run", finished_run]
     assert "`output` must be another file than the recording" in refused(command, capsys)
     assert speech_file.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["face.glb", "face.mp4", "face", "face.csv.gz", ".csv"])
+def test_a_suffix_that_cannot_be_written_is_refused_before_any_work(
+    name, finished_run, speech_file, tmp_path, monkeypatch, capsys
+):
+    """The table that stood in `face.glb` opened in no program."""
+
+    def read(path):
+        raise AssertionError("the recording was read")
+
+    monkeypatch.setattr("train.animate.read_audio", read)
+    command = ["animate", speech_file, "-o", tmp_path / name, "--run", finished_run]
+    line = refused(command, capsys)
+    rule = "the suffix of the output must be one of those that exporters write: .csv (livelink)"
+    assert line == f"esarm: {rule}, got {str(tmp_path / name)!r}"
+    assert not (tmp_path / name).exists()
+
+
+def test_the_suffix_may_be_in_capitals(finished_run, speech_file, tmp_path):
+    """As Windows programs write it."""
+    main(["animate", str(speech_file), "-o", str(tmp_path / "A.CSV"), "--run", str(finished_run)])
+    assert read_livelink_csv(tmp_path / "A.CSV")[0].shape == (90, 52)
 
 
 def test_a_run_that_is_a_file_is_one_line(recordings, tmp_path, capsys):

@@ -21,7 +21,7 @@ def broken(task, run):
 @pytest.fixture(autouse=True)
 def own_rewards(monkeypatch):
     """Two rewards of this process: one without a word of documentation, one broken."""
-    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(registry.REWARDS, "_registered", {})
     register_reward("silent", lambda task, run: Silent())
     find = registry.find_rewards
 

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-import train.run.loop
+from esarm_env.core.run_layout import CHECKPOINT_FILE
 from train.cli import main
 from train.overoptimise.climb import ClimbTrainer
 
@@ -92,7 +92,7 @@ def test_an_interrupted_curve_ends_in_the_same_numbers(measured, monkeypatch, tm
     with pytest.raises(SystemExit, match=r"^130$") as stopped:
         main(command)
     assert stopped.value.code == 130
-    assert (place / train.run.loop.CHECKPOINT).is_file()
+    assert (place / CHECKPOINT_FILE).is_file()
     monkeypatch.setattr(ClimbTrainer, "advance", advance)
     main(command)
     with np.load(place / "curve.npz") as file:

@@ -12,13 +12,13 @@ from safetensors.torch import load_file
 from torch import nn
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import DEMONSTRATIONS_FILE, HACKED_FILE
 from esarm_env.task.opening import open_task
 from reward.demonstrations import load_demonstrations
 from train.cli import main
 from train.rounds.folders import check_rounds, open_rounds
 from train.rounds.rounds import find_hacked, most_disputed
 from train.run.run_folder import RunFolder
-from train.stages.demonstrate import DEMONSTRATIONS_FILE, HACKED_FILE
 from train.stages.reward import continue_from, demonstrations_of, run_reward
 
 

@@ -56,6 +56,51 @@ def test_a_setting_that_nobody_reads_is_an_error(override, message):
         make_config(preset="demo", overrides=[override])
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["reward.epochs=40"],
+            "`reward.epochs` is a setting of the recipe `paper`, and the recipe in use is "
+            "`consensus`: set `consensus.epochs`, or choose `recipe=paper`",
+        ),
+        (
+            ["reward.pooling=last"],
+            "`reward.pooling` is a setting of the recipe `paper`, and the recipe in use is "
+            "`consensus`: set `consensus.*`, or choose `recipe=paper`",
+        ),
+        (["reward={epochs: 40}"], "`reward` is a setting of the recipe `paper`, and the recipe in"),
+        (
+            ["consensus.epochs=3", "recipe=paper"],
+            "`consensus.epochs` is a setting of the recipe `consensus`, and the recipe in use is "
+            "`paper`: set `reward.epochs`, or choose `recipe=consensus`",
+        ),
+    ],
+)
+def test_a_setting_of_the_other_recipe_is_refused(overrides, message):
+    """It did nothing, and a night of training went by before anybody saw."""
+    with pytest.raises(InputError, match=re.escape(message)):
+        make_config(preset="demo", overrides=overrides)
+
+
+def test_settings_of_the_recipe_in_use_are_taken():
+    """Whichever comes first on the command line."""
+    assert make_config(preset="demo", overrides=["consensus.epochs=3"]).consensus.epochs == 3
+    for overrides in (["reward.epochs=3", "recipe=paper"], ["recipe=paper", "reward.epochs=3"]):
+        assert make_config(preset="demo", overrides=overrides).reward.epochs == 3
+    assert make_config(preset="paper", overrides=["reward.epochs=3"]).reward.epochs == 3
+
+
+def test_a_saved_configuration_holds_both_recipes(tmp_path):
+    """Also one that was saved when settings of the other recipe could still be given."""
+    values = to_dict(PRESETS["small"])
+    values["reward"]["epochs"] = 77
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(values))
+    assert make_config(preset="demo", file=path).reward.epochs == 77
+    assert make_config(preset="demo", file=path, overrides=["seed=3"]).seed == 3
+
+
 def test_an_unknown_preset_lists_the_valid_ones():
     """The reader of the message should not have to open the source."""
     with pytest.raises(InputError, match=re.escape("one of demo, small, paper, got 'huge'")):
@@ -81,3 +126,58 @@ def test_every_field_has_a_line_of_text():
             missing = [f.name for f in dataclasses.fields(section) if f"{f.name}:" not in
                        (section.__doc__ or "")]  # fmt: skip
             assert not missing, f"{section.__name__} says nothing of {missing}"
+
+
+RENAMED = [
+    ("prior.batch_size", "prior.batch_crops", 7),
+    ("clone.batch_size", "clone.batch_sequences", 7),
+    ("reward.batch_size", "reward.batch_utterances", 7),
+    ("consensus.batch_size", "consensus.batch_utterances", 7),
+    ("improve.batch_size", "improve.batch_tokens", 7),
+    ("improve.kl_target", "improve.reference_kl_target", 0.5),
+]
+
+
+def value_of(config, key):
+    section, name = key.split(".")
+    return getattr(getattr(config, section), name)
+
+
+@pytest.mark.parametrize(("old", "new", "value"), RENAMED)
+def test_an_old_key_works_and_warns(old, new, value, tmp_path):
+    """From the command line and from a file that somebody wrote, also both together."""
+    rule = f"`{old}` is deprecated and goes with the next version; use `{new}`"
+    recipe = ["recipe=paper"] if old.startswith("reward.") else []
+    with pytest.warns(DeprecationWarning, match=re.escape(rule)):
+        config = make_config(preset="demo", overrides=[*recipe, f"{old}={value}"])
+    assert value_of(config, new) == value
+    section, name = old.split(".")
+    (tmp_path / "own.yaml").write_text(f"{section}:\n  {name}: {value}\n")
+    with pytest.warns(DeprecationWarning, match=re.escape(rule)):
+        config = make_config(preset="demo", file=tmp_path / "own.yaml")
+    assert value_of(config, new) == value
+    with pytest.warns(DeprecationWarning, match=re.escape(rule)):
+        config = make_config(
+            preset="demo",
+            file=tmp_path / "own.yaml",
+            overrides=[*recipe, f"{new}={2 * value}"],
+        )
+    assert value_of(config, new) == 2 * value
+
+
+@pytest.mark.parametrize(("old", "new", "value"), RENAMED)
+def test_the_configuration_of_an_old_run_loads_without_a_word(old, new, value):
+    """Its folder can be opened for years; nobody is to edit what a finished run has noted."""
+    section, name = old.split(".")
+    assert value_of(from_dict({section: {name: value}}), new) == value
+
+
+def test_both_names_of_a_setting_are_refused():
+    """The message says the full keys."""
+    values = {"clone": {"batch_size": 4, "batch_sequences": 8}}
+    rule = (
+        "`clone.batch_size` must be left out beside `clone.batch_sequences`, its new name, "
+        "got 4 and 8"
+    )
+    with pytest.raises(InputError, match=re.escape(rule)):
+        from_dict(values)

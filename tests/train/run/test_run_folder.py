@@ -13,7 +13,7 @@ from train.run.run_folder import RunFolder, without_nan
 
 @pytest.fixture
 def run(tmp_path):
-    return RunFolder(tmp_path / "run", Config())
+    return RunFolder.create(tmp_path / "run", Config())
 
 
 def test_a_finished_stage_is_not_done_again(run):
@@ -54,14 +54,14 @@ def test_a_folder_keeps_its_configuration(run):
     other = make_config(preset="demo", overrides=["seed=7", "clone.epochs=1"])
     run.perform("corpus", lambda folder: {})
     with pytest.raises(InputError, match=re.escape("other values for clone.epochs, seed")):
-        RunFolder(run.path, other)
+        RunFolder.create(run.path, other)
     assert RunFolder.open(run.path).config == Config()
 
 
 def test_a_folder_without_a_finished_stage_takes_a_new_configuration(run):
     """A first try with a mistyped corpus must not spoil the folder."""
     other = make_config(preset="demo", overrides=["seed=7"])
-    assert RunFolder(run.path, other).config.seed == 7
+    assert RunFolder.create(run.path, other).config.seed == 7
     assert RunFolder.open(run.path).config == other
 
 
@@ -69,6 +69,37 @@ def test_a_folder_that_is_no_run_says_how_to_make_one(tmp_path):
     """The default folder is missing on a fresh machine."""
     with pytest.raises(InputError, match=re.escape("make one with `esarm run")):
         RunFolder.open(tmp_path)
+
+
+def snapshot(path):
+    """Return every file and folder below `path` with what writing would change."""
+    return {
+        file.relative_to(path).as_posix(): (
+            file.stat().st_mtime_ns,
+            file.stat().st_ino,
+            file.read_bytes() if file.is_file() else None,
+        )
+        for file in [path, *sorted(path.rglob("*"))]
+    }
+
+
+def test_opening_a_run_writes_nothing(run):
+    """A run on a read-only share could not be looked at, and versions would be of the reader."""
+    before = snapshot(run.path)  # no stage is finished: a new configuration could be written
+    assert RunFolder.open(run.path).config == Config()
+    RunFolder(run.path, make_config(preset="small"))
+    assert snapshot(run.path) == before
+    missing = run.path.parent / "missing"
+    RunFolder(missing, Config())
+    assert not missing.exists()
+
+
+def test_creating_a_run_keeps_what_is_finished(run):
+    """The versions that a stage was trained with are noted once."""
+    run.perform("corpus", lambda folder: {})
+    before = snapshot(run.path)
+    assert RunFolder.create(run.path, Config()).path == run.path
+    assert snapshot(run.path) == before
 
 
 def test_a_damaged_summary_is_one_clear_line(run):

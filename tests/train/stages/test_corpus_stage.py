@@ -69,7 +69,8 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
 
 
 def run_of(path: Path, folder: Path, *more: str) -> RunFolder:
-    return RunFolder(path, make_config(preset="demo", overrides=(f"corpus.name={folder}", *more)))
+    config = make_config(preset="demo", overrides=(f"corpus.name={folder}", *more))
+    return RunFolder.create(path, config)
 
 
 def test_one_bad_take_is_left_out_and_listed(folder: Path, tmp_path: Path) -> None:

@@ -5,13 +5,15 @@ import json
 import numpy as np
 import pytest
 
+from agents.rollout.animation import animate_utterances
 from agents.rollout.generation import Decoding
+from agents.weights import load_policy
+from esarm_env.core.run_layout import AUDIT_FILE, DEMONSTRATIONS_FILE, POLICY_FILE
 from esarm_env.corpus import SPLITS
 from esarm_env.task.opening import open_task
 from reward.demonstrations import load_demonstrations
-from train.policies import POLICY_FILE, animate_utterances, load_policy
 from train.run.run_folder import RunFolder
-from train.stages.demonstrate import AUDIT_FILE, DEMONSTRATIONS_FILE, run_demonstrate
+from train.stages.demonstrate import run_demonstrate
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 
+from agents import SequencePPO
 from agents.monitoring.hacking import RewardHackingWarning
+from agents.registry import ALGORITHM_GROUP
+from agents.weights import load_policy
 from esarm_env.core.errors import InputError
 from esarm_env.envs.scalar import SpeechAnimationEnv
-from train.policies import load_policy
 from train.run.config import PRESETS, ImproveConfig, make_config
 from train.run.run_folder import RunFolder
-from train.stages.improve import ImproveTrainer, make_ppo, run_improve
+from train.stages.improve import ImproveTrainer, make_algorithm, run_improve
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def make_trainer(run):
     """Return a fresh trainer of the run."""
     clone = load_policy(run.stage("clone") / "policy.safetensors")
     env = SpeechAnimationEnv(run.path, reward=run.config.improve.reward, metrics=False)
-    algorithm = make_ppo(env, clone, run.config.improve, seed=run.config.seed)
+    algorithm = make_algorithm("ppo", env, clone, run.config.improve, seed=run.config.seed)
     return ImproveTrainer(algorithm, clone, run)
 
 
@@ -54,18 +56,87 @@ def test_advantages_are_by_stream_just_where_the_reward_tells(run_with):
 
 def test_settings_reach_the_algorithm(run_with):
     """A setting that goes nowhere would be tuned for hours."""
-    run = run_with(temperature=0.7, value_warmup=3, kl_target=0.02)
+    run = run_with(temperature=0.7, value_warmup=3, reference_kl_target=0.02)
     algorithm = make_trainer(run).algorithm
-    assert (algorithm.temperature, algorithm.value_warmup, algorithm.kl_target) == (0.7, 3, 0.02)
+    assert (algorithm.temperature, algorithm.value_warmup, algorithm.reference_kl_target) == (
+        0.7,
+        3,
+        0.02,
+    )
     assert make_trainer(run).callback is None
-    off = dataclasses.replace(run.config.improve, kl_target=0.0)
+    off = dataclasses.replace(run.config.improve, reference_kl_target=0.0)
     run.config = dataclasses.replace(run.config, improve=off)
-    assert make_trainer(run).algorithm.kl_target is None
+    assert make_trainer(run).algorithm.reference_kl_target is None
+
+
+THEIRS = '''
+from agents import SequencePPO
+
+
+class Mild(SequencePPO):
+    """PPO of others."""
+'''
+
+
+def test_every_registered_algorithm_gets_the_settings_that_it_takes(run_with, make_package):
+    """A setting that one does not know ends in a TypeError; one not passed on is lost silently."""
+    make_package("theirs", THEIRS, group=ALGORITHM_GROUP, mild="Mild")
+    run = run_with(reward="accuracy", batch_tokens=128, value_warmup=1)
+    clone = load_policy(run.stage("clone") / "policy.safetensors")
+    env = SpeechAnimationEnv(run.path, reward="accuracy", metrics=False)
+    sizes = {}
+    for name in ("ppo", "reinforce", "grpo", "mild"):
+        made = make_algorithm(name, env, clone, run.config.improve, seed=0)
+        sizes[name] = (made.batch_tokens, getattr(made, "value_warmup", None))
+        assert made.temperature == run.config.improve.temperature
+    assert sizes == {
+        "ppo": (128, 1),
+        "reinforce": (None, None),
+        "grpo": (128, None),
+        "mild": (128, 1),
+    }
+    assert isinstance(made, SequencePPO)
+
+
+def test_a_run_improves_with_grpo_and_with_an_algorithm_of_another_package(run_with, make_package):
+    """Neither could be asked for while the stage kept a list of its own."""
+    make_package("theirs", THEIRS, group=ALGORITHM_GROUP, mild="Mild")
+    run = run_with(algorithms=("grpo", "mild"), iterations=1)
+    summary = run_improve(run)
+    assert set(summary) >= {"grpo", "mild", "best_on_validation"}
+    for name in ("grpo", "mild"):
+        assert (run.stage("improve") / name / "policy.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("algorithms", "message"),
+    [
+        (
+            ("ppo", "grop"),
+            "`improve.algorithms` must be one of grpo, ppo, reinforce, theirs, got 'grop'; "
+            "did you mean 'grpo'?",
+        ),
+        (
+            ("ppo", "theirs"),
+            "algorithm 'theirs' must be importable, got OSError: no licence; "
+            "mend or uninstall theirs 1.2",
+        ),
+    ],
+)
+def test_unknown_and_broken_algorithms_are_refused_before_any_is_trained(
+    run_with, make_package, algorithms, message
+):
+    """Hours of the first algorithm would pass before the name of the second is read."""
+    make_package("theirs", "raise OSError('no licence')", group=ALGORITHM_GROUP, theirs="Theirs")
+    run = run_with(algorithms=algorithms)
+    with pytest.raises(InputError, match=re.escape(message)):
+        run_improve(run)
+    assert not (run.path / "improve").exists()
 
 
 def test_an_interruption_keeps_the_adapted_coefficient_and_the_alarms_window(run_with):
     """Starting from the configured coefficient again would change what comes after."""
-    run = run_with(kl_target=1e-9, iterations=4, alarm="warn", reward="accuracy")
+    run = run_with(reference_kl_target=1e-9, iterations=4, alarm="warn", reward="accuracy")
     straight = make_trainer(run)
     for _ in range(4):
         straight.advance()

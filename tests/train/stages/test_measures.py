@@ -8,20 +8,22 @@ import pytest
 from esarm_env.face import Head, load_head
 from esarm_env.metrics import Variant
 from esarm_env.task.opening import open_task
+from train.rows import RECORDINGS, Row, greedy, rows_from_json
 from train.stages import evaluate
-from train.stages.evaluate import RECORDINGS, measured_quantities
+from train.stages.evaluate import measured_quantities
 
 
 @pytest.fixture(scope="module")
 def rows(finished_run):
     """The rows as the evaluation left them."""
-    return json.loads((finished_run / "evaluate" / "summary.json").read_text())["measures"]
+    content = json.loads((finished_run / "evaluate" / "summary.json").read_text())["measures"]
+    return rows_from_json(content)
 
 
 def test_every_row_has_every_metric(rows):
     """A policy without its floor and ceiling beside it cannot be read."""
-    assert set(rows) == {
-        RECORDINGS,
+    assert {row.short_label for row in rows} == {
+        "recordings",
         "through the tokenizer",
         "mean face",
         "clone, greedy",
@@ -34,7 +36,7 @@ def test_every_row_has_every_metric(rows):
 
 def test_recordings_agree_with_themselves(rows):
     """An error above 0 here would be an error of the metric in all rows."""
-    truth = rows[RECORDINGS]
+    truth = rows[Row(RECORDINGS)]
     for key, quantity in measured_quantities().items():
         mean = truth[key][0]
         if mean is not None and quantity.better == "lower":
@@ -46,15 +48,16 @@ def test_recordings_agree_with_themselves(rows):
 
 def test_lip_error_is_the_main_table_s(finished_run, rows):
     """Two tables of one report that disagree would discredit both."""
-    main = json.loads((finished_run / "evaluate" / "summary.json").read_text())["rows"]
+    content = json.loads((finished_run / "evaluate" / "summary.json").read_text())["rows"]
+    main = rows_from_json(content)
     key = Variant("lips").key
-    for label in ("clone, greedy", "ppo, greedy"):
-        assert rows[label][key] == pytest.approx(main[label]["lve"], rel=1e-4)
+    for row in (greedy("clone"), greedy("ppo")):
+        assert rows[row][key] == pytest.approx(main[row]["lve"], rel=1e-4)
 
 
 def test_one_emotion_has_no_accuracy(rows):
     """The recordings are all neutral: naming that would be 100 %."""
-    assert rows["clone, greedy"]["emotion_accuracy"] == [None, None, None]
+    assert rows[greedy("clone")]["emotion_accuracy"] == [None, None, None]
 
 
 def test_errors_are_measured_on_the_head_that_is_asked_for(finished_run, monkeypatch):

@@ -38,7 +38,7 @@ def test_the_default_recipe_is_consensus_and_gives_streams(finished_run):
 
 def test_the_papers_recipe_stays_available(unrewarded, tiny_options, capsys):
     """Its row stands beside ours in every table."""
-    settings = tiny_options(f"corpus.name={unrewarded}")
+    settings = tiny_options(f"corpus.name={unrewarded}", recipe="paper")
     main(["reward", "--run", str(unrewarded), "--recipe", "paper", *settings])
     assert "recipe: paper" in capsys.readouterr().out
     learned = open_learned(open_task(unrewarded), unrewarded)
@@ -49,7 +49,7 @@ def test_the_papers_recipe_stays_available(unrewarded, tiny_options, capsys):
 
 def test_an_unknown_recipe_is_refused_before_anything_is_done(tmp_path):
     """A typo must not cost the stages before."""
-    run = RunFolder(tmp_path / "run", Config(recipe="papers"))
+    run = RunFolder.create(tmp_path / "run", Config(recipe="papers"))
     with pytest.raises(InputError, match=re.escape("`recipe` must be `consensus` or `paper`")):
         STAGE_FUNCTIONS["reward"](run)
 

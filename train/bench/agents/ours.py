@@ -30,7 +30,7 @@ class Ours:
             "MotionPolicy",
             env,
             n_episodes=case.n_episodes,
-            batch_size=min(case.sizes.batch_size, case.n_episodes) * case.length,
+            batch_tokens=min(case.sizes.batch_size, case.n_episodes) * case.length,
             n_epochs=1,
             samples_per_utterance=1,
             kl_coef=0.0,

@@ -17,6 +17,7 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+from esarm_env.core.errors import MissingExtraError
 from train.bench.agents.cases import Case, phase, settle
 from train.bench.agents.ours import array_bytes, parameters_of
 from train.bench.agents.problem import N_TOKENS, make_env, make_task
@@ -147,8 +148,13 @@ class Generate:
 
     def __init__(self, case: Case, *, parameters: int) -> None:
         """Make a network of random weights with about `parameters` parameters."""
-        from transformers import GPT2Config, GPT2LMHeadModel
-        from transformers.utils import logging
+        try:
+            from transformers import GPT2Config, GPT2LMHeadModel
+            from transformers.utils import logging
+        except ImportError as error:
+            raise MissingExtraError(
+                "transformers", extra="wavlm", purpose="The benchmark's rival GPT-2"
+            ) from error
 
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # by transformers
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from esarm_env.corpus.layouts import Found
-from esarm_env.corpus.layouts import registry as registry_module
+from esarm_env.corpus.layouts import LAYOUTS, Found, Layout, find_layouts, register_layout
 from esarm_env.corpus.layouts.pairing import Describe, Part
 from esarm_env.corpus.layouts.registry import find_takes
 from esarm_env.corpus.layouts.tree import File, Tree
@@ -135,7 +134,7 @@ def test_ids_stay_when_the_folder_moves(find: Find, tmp_path: Path) -> None:
 
 def test_each_file_is_described_once(find: Find, monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking for every take's motion among all files is quadratic: hours for 30,000 clips."""
-    layout = registry_module.LAYOUTS["generic"]
+    layout = find_layouts()["generic"].load()
     described: list[str] = []
 
     def counting(tree: Tree) -> Describe:
@@ -147,8 +146,8 @@ def test_each_file_is_described_once(find: Find, monkeypatch: pytest.MonkeyPatch
 
         return call
 
-    counted = registry_module.Layout("generic", "", layout.recognises, counting)
-    monkeypatch.setitem(registry_module.LAYOUTS, "generic", counted)
+    monkeypatch.setattr(LAYOUTS, "_registered", {})
+    register_layout(Layout("generic", "", layout.recognises, counting), replace=True)
     names = [f"{i:04d}" for i in range(1500)]
     paths = [f"audio/{n}.wav" for n in names] + [f"blendshape/{n}.csv" for n in names]
     assert len(find(*paths, layout="generic").takes) == 1500

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import esarm_env
 from esarm_env.core.errors import InputError
-from esarm_env.corpus.layouts import LAYOUTS, Found, find_takes
+from esarm_env.corpus.layouts import Found, Layout, find_layouts, find_takes, register_layout
+from esarm_env.corpus.layouts import registry as layout_registry
+from esarm_env.corpus.layouts.registry import LAYOUT_GROUP
+from esarm_env.corpus.layouts.tree import Tree
+
+LAYOUTS = {name: plugin.load() for name, plugin in find_layouts().items()}
 
 Find = Callable[..., Found]
 Plant = Callable[..., Path]
@@ -149,3 +157,119 @@ def test_a_folder_of_faults_alone_tells_them(find: Find) -> None:
     found = find("Actor_01/02-01-05-01-02-01-01.mp4")
     assert (found.layout, found.takes) == ("ravdess", ())
     assert [fault.reason for fault in found.faults] == ["has no audio"]
+
+
+THEIRS = """
+from pathlib import Path
+
+from esarm_env.corpus.layouts import Layout
+from esarm_env.corpus.layouts.pairing import Part
+from esarm_env.corpus.takes import Take
+
+
+def recognises(tree):
+    return any("clips" in file.folders for file in tree.files)
+
+
+def describe(tree):
+    def of(file):
+        take = Take(file.stem, audio=None, motion=None, speaker="anna")
+        return Part(take, "audio" if file.is_media else "motion")
+
+    return of
+
+
+LAYOUT = Layout("clips", "clips/NAME.wav and .npy", recognises, describe)
+BROKEN = Layout("broken", "", lambda tree: 1 / 0, describe)
+GREEDY = Layout("greedy", "anything", lambda tree: True, describe)
+"""
+
+
+@pytest.fixture(autouse=True)
+def empty_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget what a test registered."""
+    monkeypatch.setattr(layout_registry.LAYOUTS, "_registered", {})
+
+
+def test_a_layout_of_another_package_is_asked_before_generic(
+    find: Find, make_package: Callable[..., None]
+) -> None:
+    """Behind `generic` it would get no folder that has `audio` in it."""
+    make_package("theirs", THEIRS, group=LAYOUT_GROUP, clips="LAYOUT")
+    assert [*find_layouts()] == [*[*LAYOUTS][:-1], "clips", "generic"]
+    for layout in ("auto", "clips"):
+        found = find("audio/clips/a.wav", "audio/clips/a.npy", layout=layout)
+        assert (found.layout, [take.id for take in found.takes]) == ("clips", ["a"])
+
+
+def test_an_installed_layout_takes_no_folder_from_our_specific_ones(
+    find: Find, make_package: Callable[..., None]
+) -> None:
+    """Installing a package must not change what a corpus has been read as for a year."""
+    make_package("theirs", THEIRS, group=LAYOUT_GROUP, greedy="GREEDY")
+    assert find(*TREES["mead"][0]).layout == "mead"
+    assert find_layouts()["greedy"].load().recognises(Tree(Path(), "", (), (), ()))
+
+
+def test_a_layout_goes_by_the_name_it_is_asked_for_by(
+    find: Find, make_package: Callable[..., None]
+) -> None:
+    """What a run notes as its layout must open it again."""
+    make_package("theirs", THEIRS, group=LAYOUT_GROUP, others="LAYOUT")
+    found = find("clips/a.wav")
+    assert found.layout == "others"
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("raise SystemExit('no licence')", "SystemExit: no licence"),
+        ("LAYOUT = 3", "TypeError: its entry point is a int, not a `Layout`"),
+    ],
+)
+def test_a_broken_layout_is_listed_and_stops_no_other(
+    find: Find, make_package: Callable[..., None], source: str, error: str
+) -> None:
+    """`auto` asks all of them: one broken package would close every corpus."""
+    make_package("theirs", source, group=LAYOUT_GROUP, clips="LAYOUT")
+    assert find_layouts()["clips"].error == error
+    assert find("audio/anna/a.wav").layout == "generic"
+    message = f"layout 'clips' must be importable, got {error}; mend or uninstall theirs 1.2"
+    with pytest.raises(InputError, match=re.escape(message)):
+        find("audio/anna/a.wav", layout="clips")
+
+
+def test_a_layout_that_fails_at_a_folder_is_passed_over_with_a_warning(
+    find: Find, make_package: Callable[..., None]
+) -> None:
+    """It imports well and fails only here; whose fault it is must be said."""
+    make_package("theirs", THEIRS, group=LAYOUT_GROUP, broken="BROKEN")
+    with pytest.warns(RuntimeWarning, match="layout 'broken' of theirs 1.2 failed at .*ZeroDiv"):
+        assert find("audio/anna/a.wav").layout == "generic"
+
+
+def test_a_layout_can_be_registered(find: Find) -> None:
+    """The way of notebooks; the description shows what it expects."""
+    generic = LAYOUTS["generic"]
+    mine = Layout("mine", "clips/", lambda tree: True, generic.describe)
+    esarm_env.register_layout(mine)
+    assert find_layouts()["mine"].description == "clips/"
+    assert find("audio/anna/a.wav").layout == "mine"
+    with pytest.raises(InputError, match="`name` must be free, got 'mine', brought by this proc"):
+        register_layout(mine)
+    with pytest.raises(InputError, match="`name` must be free, got 'auto', which is the first lay"):
+        register_layout(Layout("auto", "", lambda tree: True, generic.describe))
+    with pytest.raises(InputError, match="`layout` must be a `Layout`, got a int"):
+        register_layout(3)  # type: ignore[arg-type]
+
+
+def test_looking_for_a_folder_imports_no_other_layout() -> None:
+    """Each import of all layouts was paid by everybody who opens the corpus that ships."""
+    code = (
+        "import sys, esarm_env.corpus; "
+        "print(sorted(name for name in sys.modules if '.corpus.layouts.' in name))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for name in ("mead", "etf", "beat", "ravdess", "livelink", "generic"):
+        assert f"layouts.{name}'" not in done.stdout

@@ -1,0 +1,97 @@
+"""Policy networks on disk: one `.safetensors` file with weights and sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from agents.network.transformer import MotionTransformer, PolicyConfig
+from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import CLONE_FILE, POLICY_FILE
+from esarm_env.core.shipped import shipped_run
+from esarm_env.core.weights import load_module, save_weights
+
+SHIPPED = "shipped"
+TASK_SIZES = ("n_tokens", "tokens_per_chunk", "window_dim", "condition_dim")  # not to be chosen
+
+
+def save_policy(
+    model: MotionTransformer, path: str | Path, *, weights: Mapping[str, Tensor] | None = None
+) -> None:
+    """Write a network and its sizes to one file, replaced in one step.
+
+    Args:
+        model: Gives the sizes and, where `weights` is None, the weights.
+        path: The file to write, by custom with the suffix `.safetensors`.
+        weights: A state dict of `model` to write instead, for instance the best of a training.
+    """
+    tensors = model.state_dict() if weights is None else weights
+    save_weights(Path(path), tensors, kind="policy", **asdict(model.config))
+
+
+def load_policy(source: str | Path | None = None) -> MotionTransformer:
+    """Read a policy network, ready to act.
+
+    Args:
+        source: A file of `save_policy`; a run folder, of which it is the clone, or one of its
+            folders that hold a policy (`RUN/improve/ppo`); `"shipped"` or None for the clone that
+            ships with the package.
+
+    Raises:
+        InputError: If there is no policy, or it is damaged.
+    """
+
+    def build(**sizes: Any) -> MotionTransformer:
+        return MotionTransformer(PolicyConfig(**sizes))
+
+    return load_module(_policy_file(source), build, kind="policy")
+
+
+def network_sizes(model: MotionTransformer) -> dict[str, int]:
+    """Return every size of a network by name: all of `PolicyConfig` but the dropout."""
+    sizes: dict[str, int] = {k: v for k, v in asdict(model.config).items() if k != "dropout"}
+    return sizes
+
+
+def check_fits(clone: MotionTransformer | Mapping[str, Tensor], model: MotionTransformer) -> None:
+    """Check that the weights of `clone`, a network or a state dict, fit into `model`.
+
+    Raises:
+        InputError: If a size differs; of a state dict, whose number of heads nobody can see, if the
+            name or the shape of a tensor does.
+    """
+    if isinstance(clone, MotionTransformer):
+        found: Mapping[str, object] = network_sizes(clone)
+        wanted: Mapping[str, object] = network_sizes(model)
+    else:
+        found = {name: tuple(tensor.shape) for name, tensor in clone.items()}
+        wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    names = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
+    if names:
+        shown = [f"{n} {found.get(n, 'left out')} instead of {wanted.get(n)}" for n in names[:4]]
+        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+        remedy = "make the algorithm with `from_clone`, which takes the sizes over"
+        if any(name in TASK_SIZES for name in names):
+            remedy = "it was cloned for another tokenizer, corpus or observation"
+        raise InputError(
+            f"`clone` must have the sizes of the policy, got {', '.join(shown)}{more}; {remedy}"
+        )
+
+
+def _policy_file(source: str | Path | None) -> Path:
+    """Return the file that `source` stands for."""
+    path = shipped_run() if source is None or source == SHIPPED else Path(source)
+    if not path.is_dir():
+        return path
+    places = [path / POLICY_FILE, path / CLONE_FILE]
+    found = [place for place in places if place.is_file()]
+    if not found:
+        raise InputError(
+            f"{path}: must hold {POLICY_FILE} or {CLONE_FILE}, got neither; "
+            "name the file, or a run whose stage `clone` is finished"
+        )
+    return found[0]

@@ -1,0 +1,125 @@
+"""Layout of a run folder: the name of every file in it, and what to do if one is missing.
+
+| below the run folder | holds |
+|---|---|
+| `config.yaml`, `versions.txt` | all settings; versions of the packages it was begun with |
+| `STAGE/` | a finished stage: `summary.json`, what it learned, its curve `metrics.csv` |
+| `.STAGE.partial/` | a stage at work, with its `checkpoint.pt`; renamed to `STAGE/` when finished |
+| `corpus/corpus.json` | which corpus, with its content hash, for `open_run_corpus` |
+| `corpus/takes.json` | what a folder of recordings could not give |
+| `prior/tokenizer.safetensors` | the motion tokenizer |
+| `clone/policy.safetensors` | the cloned policy |
+| `demonstrate/demonstrations.npz`, `hacked.npz` | noisy roll-outs; suspicious samples of a round |
+| `demonstrate/card.md`, `audit.md`, `audit.json` | what they are, and how often labels are right |
+| `reward/reward.safetensors` | the reward model |
+| `reward/ceiling.safetensors`, `paper.safetensors` | models that stand beside it in its report |
+| `improve/ALGORITHM/policy.safetensors` | the improved policy, one folder per algorithm |
+| `evaluate/per_utterance.csv` | every figure of every test utterance |
+| `report.md`, `improvement.png`, `training.png` | the report |
+| `rounds/2/`, `rounds/3/`, ... | later rounds of improvement |
+| `reward_report/`, `overoptimise/` | what the commands of these names found |
+
+A round is a run folder of its own, with copies of the run's corpus and tokenizer. **Its `clone/`
+is no clone:** it holds the policy that the round before ended with, under the name that the stages
+read. The run itself is round 1.
+
+The standard library is all that this module needs, so that anything may look up a name here. `run`
+is the object (`train.run.run_folder.RunFolder`), `run_path` its folder, `run_seed` its seed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from esarm_env.core.errors import InputError
+
+STAGES = ("corpus", "prior", "clone", "demonstrate", "reward", "improve", "evaluate")
+
+# Of the run.
+CONFIG_FILE, VERSIONS_FILE = "config.yaml", "versions.txt"
+REPORT_FILE, IMPROVEMENT_PICTURE, TRAINING_PICTURE = "report.md", "improvement.png", "training.png"
+ROUNDS_FOLDER = "rounds"
+
+# Of every stage.
+SUMMARY_FILE, METRICS_FILE = "summary.json", "metrics.csv"
+CHECKPOINT_FILE, CLOCK_FILE = "checkpoint.pt", "wall_s.txt"  # until it is finished
+
+# Of one stage, in its folder.
+CORPUS_NOTE, TAKES_FILE = "corpus.json", "takes.json"
+TOKENIZER_WEIGHTS = "tokenizer.safetensors"
+POLICY_FILE = "policy.safetensors"  # in `clone/`, and in a folder per algorithm of `improve/`
+DEMONSTRATIONS_FILE, HACKED_FILE = "demonstrations.npz", "hacked.npz"
+CARD_FILE, AUDIT_PAGE, AUDIT_FILE = "card.md", "audit.md", "audit.json"
+REWARD_WEIGHTS, CEILING_FILE, PAPER_FILE = (
+    "reward.safetensors",
+    "ceiling.safetensors",
+    "paper.safetensors",
+)
+PER_UTTERANCE_FILE = "per_utterance.csv"
+
+# The same from the run folder on, for `need_file`.
+CORPUS_FILE = f"corpus/{CORPUS_NOTE}"
+TOKENIZER_FILE = f"prior/{TOKENIZER_WEIGHTS}"
+CLONE_FILE = f"clone/{POLICY_FILE}"
+REWARD_FILE = f"reward/{REWARD_WEIGHTS}"
+
+# Of `esarm reward-report`, whose page is called as the run's.
+REWARD_REPORT_FOLDER, FIGURES_FILE = "reward_report", "figures.json"
+
+# Of `esarm overoptimise`: results are `overoptimise.md` and their like, a folder for each curve.
+OVEROPTIMISE_FOLDER, SETTINGS_FILE = "overoptimise", "settings.json"
+CURVE_FILE, ALARMS_FILE = "curve.npz", "alarms.json"
+
+
+def is_finished(run_path: Path, stage: str) -> bool:
+    """Return whether a stage's folder is there; it comes when the stage is finished."""
+    return (run_path / stage).is_dir()
+
+
+def partial_folder(run_path: Path, stage: str) -> Path:
+    """Return the folder in which a stage works until it is finished."""
+    return run_path / f".{stage}.partial"
+
+
+def need_stage(run_path: Path, stage: str) -> Path:
+    """Return the folder of a finished stage.
+
+    Raises:
+        InputError: If the stage has not been run; the message is the command that runs it.
+    """
+    if not is_finished(run_path, stage):
+        raise InputError(_missing(run_path, stage))
+    return run_path / stage
+
+
+def need_file(run_path: Path, name: str) -> Path:
+    """Return the path of a stage's file.
+
+    Args:
+        run_path: The run folder.
+        name: From there on, `STAGE/FILE`.
+
+    Raises:
+        InputError: If it is not there; the message is the command that makes it.
+    """
+    if not (run_path / name).is_file():
+        raise InputError(_missing(run_path, name.split("/")[0]))
+    return run_path / name
+
+
+def improved_policies(run_path: Path) -> dict[str, Path]:
+    """Return the weights that the stage `improve` left, by algorithm; none before it."""
+    files = sorted((run_path / "improve").glob(f"*/{POLICY_FILE}"))
+    return {file.parent.name: file for file in files}
+
+
+def round_folder(run_path: Path, number: int) -> Path:
+    """Return the folder of a round of improvement; the run itself is round 1."""
+    return run_path if number == 1 else run_path / ROUNDS_FOLDER / f"{number}"
+
+
+def _missing(run_path: Path, stage: str) -> str:
+    return (
+        f"{run_path}: must hold the stage `{stage}`, got none; "
+        f"run `esarm {stage} --run {run_path}` first"
+    )

@@ -1,0 +1,194 @@
+"""Speech of any length as a task of short pieces, which a policy animates and `join` puts together.
+
+A policy was trained on utterances of some seconds. A recording is therefore cut at pauses; pieces
+overlap, because the first half second of an animation has no emotion yet, and are cross-faded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from esarm_env.audio import cut_at_pauses, read_audio
+from esarm_env.audio.features import make_encoder
+from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import TOKENIZER_FILE, need_file
+from esarm_env.core.shipped import shipped_run
+from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray
+from esarm_env.task.animation_task import CONTEXT_CHUNKS, audio_windows, pad_stack
+from esarm_env.task.conditions import ConditionEncoder
+from esarm_env.task.opening import read_corpus_file
+from esarm_env.tokenizer import load_tokenizer
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import MotionTokenizer
+
+SHORTEST_PIECE_S, LONGEST_PIECE_S = 2.0, 8.0
+# A piece starts this much before its cut: the first half is thrown away (a policy needs a moment
+# to get into an emotion), the second half fades over from the piece before.
+OVERLAP_CHUNKS = 8
+
+
+@dataclass(frozen=True)
+class AnimationCondition:
+    """How to say it.
+
+    Attributes:
+        emotion: One of the nine emotions.
+        intensity: 1 to 3.
+        speaker: A training speaker, or None for the average.
+    """
+
+    emotion: str = "neutral"
+    intensity: int = 2
+    speaker: str | None = None
+
+
+@dataclass(frozen=True)
+class SpeechRecording:
+    """One recording, cut into pieces: utterance `i` of this task is piece `i`.
+
+    Attributes:
+        windows: Audio windows of each piece, (n_chunks_i, window_dim).
+        begins: First chunk of each piece, shape (N,), ascending, the first 0.
+        condition: Of all pieces, shape (condition_dim,).
+        tokenizer: Turns tokens into motion.
+        n_frames: Frames of the whole recording at 30 fps.
+    """
+
+    windows: Sequence[FloatArray]
+    begins: IntArray
+    condition: FloatArray
+    tokenizer: MotionTokenizer
+    n_frames: int
+
+    @property
+    def lengths(self) -> IntArray:
+        """Tokens of every piece, shape (N,)."""
+        return np.array([len(piece) for piece in self.windows]) * self.tokenizer.tokens_per_chunk
+
+    def audio_windows(self, utterances: IntArray) -> FloatArray:
+        """Return audio windows of pieces, zero-padded, shape (N, n_chunks, window_dim)."""
+        return pad_stack([self.windows[int(index)] for index in utterances])
+
+    def condition_of(self, utterances: IntArray) -> FloatArray:
+        """Return the condition of each piece, shape (N, condition_dim)."""
+        return np.repeat(self.condition[None], len(utterances), axis=0)
+
+    def join(self, tokens: Sequence[IntArray]) -> FloatArray:
+        """Return the motion of the recording, shape (n_frames, 52).
+
+        Args:
+            tokens: Of every piece, (length_i,).
+        """
+        motions = [self.tokenizer.decode(piece) for piece in tokens]
+        return crossfade(motions, self.begins * self.tokenizer.frames_per_chunk)[: self.n_frames]
+
+
+class SpeechReader:
+    """The audio encoder, the tokenizer and the conditions of a run, for recordings of any length.
+
+    Attributes:
+        dim: Width of the audio features of one chunk.
+    """
+
+    def __init__(self, run: str | Path | None = None) -> None:
+        """Load what a run folder says; None stands for the shipped one.
+
+        Raises:
+            InputError: If a stage is missing.
+        """
+        folder = shipped_run() if run is None else Path(run)
+        source = read_corpus_file(folder)
+        self._encoder = make_encoder(source["encoder"])
+        self._tokenizer = load_tokenizer(need_file(folder, TOKENIZER_FILE))
+        self._conditions = ConditionEncoder(tuple(source["speakers"]))
+        self.dim: int = self._encoder.dim * self._tokenizer.frames_per_chunk
+
+    def read(
+        self, audio: FloatArray, how: AnimationCondition, *, context: int = CONTEXT_CHUNKS
+    ) -> SpeechRecording:
+        """Return a recording as a task.
+
+        Args:
+            audio: Shape (n_samples,), at 16 kHz.
+            how: Emotion, intensity and speaker.
+            context: Chunks of audio before and after the current one that the policy hears.
+
+        Raises:
+            InputError: If emotion, intensity or speaker is unknown.
+        """
+        known = self._conditions.speakers
+        if how.speaker is not None and how.speaker not in known:
+            raise InputError(
+                f"`speaker` must be one of {', '.join(known)} (leave out for the average), "
+                f"got {how.speaker!r}"
+            )
+        condition = self._conditions.encode(how.emotion, how.intensity, how.speaker)
+        features = self._encoder.encode(audio)
+        step = self._tokenizer.frames_per_chunk
+        windows = audio_windows(features, frames_per_chunk=step, context=context)
+        edges = _chunk_edges(audio, len(windows), step)
+        begins = np.maximum(edges[:-1] - OVERLAP_CHUNKS, 0)
+        pieces = [windows[a:b] for a, b in zip(begins, edges[1:], strict=True)]
+        return SpeechRecording(pieces, begins, condition, self._tokenizer, len(features))
+
+
+def open_speech(
+    speech: str | Path | FloatArray,
+    run: str | Path | None = None,
+    *,
+    emotion: str = "neutral",
+    intensity: int = 2,
+    speaker: str | None = None,
+) -> SpeechRecording:
+    """Open a recording for `agents.animate`.
+
+    Args:
+        speech: A sound file of 0.2 s to 10 min, or samples (n_samples,) at 16 kHz.
+        run: The run folder of the policy; None stands for what ships with the package.
+        emotion: One of the nine emotions.
+        intensity: 1 to 3.
+        speaker: A training speaker, or None for the average.
+
+    Raises:
+        InputError: If the file, the run or the condition cannot be used.
+    """
+    audio = read_audio(Path(speech)) if isinstance(speech, str | Path) else speech
+    return SpeechReader(run).read(audio, AnimationCondition(emotion, intensity, speaker))
+
+
+def crossfade(motions: Sequence[FloatArray], begins: IntArray) -> FloatArray:
+    """Join overlapping pieces of motion into one.
+
+    Where a piece overlaps the one before, the old one holds for the first half and fades into the
+    new one over the second.
+
+    Args:
+        motions: Each (T_i, 52).
+        begins: First frame of each piece, ascending, the first 0; pieces leave no gap.
+
+    Returns:
+        Shape (T, 52).
+    """
+    joined = motions[0]
+    for motion, begin in zip(motions[1:], begins[1:], strict=True):
+        overlap = len(joined) - int(begin)
+        ramp = np.clip(np.linspace(-1, 1, overlap + 2)[1:-1], 0, 1)[:, None]
+        weight = (ramp * ramp * (3 - 2 * ramp)).astype(np.float32)  # no kink at either end
+        faded = (1 - weight) * joined[begin:] + weight * motion[:overlap]
+        joined = np.concatenate([joined[:begin], faded, motion[overlap:]])
+    return joined
+
+
+def _chunk_edges(audio: FloatArray, n_chunks: int, frames_per_chunk: int) -> IntArray:
+    """Return chunk indices that bound the pieces, shape (n_pieces + 1,)."""
+    pieces = cut_at_pauses(audio, shortest_s=SHORTEST_PIECE_S, longest_s=LONGEST_PIECE_S)
+    per_chunk = SAMPLE_RATE_HZ * frames_per_chunk / FRAME_RATE_HZ
+    edges = np.round(np.append(pieces[:, 0], len(audio)) / per_chunk).astype(np.int64)
+    edges[-1] = n_chunks
+    return edges
