@@ -17,8 +17,7 @@ from esarm_env.core.run_layout import (
 )
 from esarm_env.metrics import table, variant_label
 from train.pictures import draw_or_explain
-from train.rounds.folders import open_rounds
-from train.rounds.rounds import round_figures
+from train.rounds.folders import open_rounds, round_figures
 from train.rows import DECODINGS, TOKENIZER, Row, greedy, noisy, rows_from_json
 from train.stages.evaluate import measured_quantities
 

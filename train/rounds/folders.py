@@ -19,6 +19,7 @@ from esarm_env.core.run_layout import (
     partial_folder,
     round_folder,
 )
+from train.rows import greedy, rows_from_json, sampled
 from train.run.run_folder import RunFolder
 
 
@@ -93,3 +94,12 @@ def _copy_policy(file: Path, round_path: Path, *, number: int) -> None:
     summary = {"policy": f"the improved one of round {number - 1}", "wall_s": 0.0}
     (partial / SUMMARY_FILE).write_text(json.dumps(summary, indent=1))
     partial.rename(target)
+
+
+def round_figures(rounds: list[RunFolder]) -> list[dict[str, dict[str, list[float | None]]]]:
+    """Return the differences from the clone of each round, by decoding: greedy and sampled."""
+    first, *later = rounds
+    name = first.config.improve.algorithms[0]
+    against = rows_from_json(first.summary("evaluate")["against_clone"])
+    figures = [{row.decoding: against[row] for row in (greedy(name), sampled(name))}]
+    return figures + [current.summary("evaluate")["against_clone"] for current in later]

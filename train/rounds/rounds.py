@@ -24,7 +24,7 @@ from esarm_env.task.opening import open_task
 from reward.demonstrations import RankedDemonstrations, RollOut, collect
 from reward.plugins.learned import open_learned
 from train.rounds.folders import begin_round, check_rounds, improved_policy
-from train.rows import greedy, rows_from_json, rows_to_json, sampled
+from train.rows import greedy, rows_to_json, sampled
 from train.stages.demonstrate import evenly, roll_out_ladder
 from train.stages.evaluate import animate_test, figures_of, on_head, summarise, summarise_rows
 from train.stages.improve import run_improve
@@ -69,15 +69,6 @@ def _measure(current: RunFolder, run: RunFolder) -> dict[str, Any]:
         "rows": rows_to_json(summarise_rows(rows, config)),
         "against_clone": {how: summarise(figures, config) for how, figures in paired.items()},
     }
-
-
-def round_figures(rounds: list[RunFolder]) -> list[dict[str, dict[str, list[float | None]]]]:
-    """Return the differences from the clone of each round, by decoding: greedy and sampled."""
-    first, *later = rounds
-    name = first.config.improve.algorithms[0]
-    against = rows_from_json(first.summary("evaluate")["against_clone"])
-    figures = [{row.decoding: against[row] for row in (greedy(name), sampled(name))}]
-    return figures + [current.summary("evaluate")["against_clone"] for current in later]
 
 
 SAMPLES = 2  # of each utterance

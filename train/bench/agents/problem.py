@@ -24,7 +24,6 @@ from esarm_env.core.types import (
 )
 from esarm_env.corpus import check_split
 from esarm_env.face.head import load_head
-from esarm_env.sb3 import make_sb3_vec_env
 from esarm_env.task.animation_task import AnimationTask
 from esarm_env.task.conditions import ConditionEncoder
 from esarm_env.tokenizer.vq import TokenizerShape, VQMotionTokenizer
@@ -117,5 +116,7 @@ def make_task(length: int, *, n_utterances: int = N_UTTERANCES) -> AnimationTask
 def make_env(task: AnimationTask, n_envs: int, *, observation: str = "slim") -> VecEnv:
     """Return `n_envs` environments of `task` for Stable-Baselines3."""
     settings: dict[str, Any] = {"task": task, "reward": LowTokens(), "metrics": False}
+    from esarm_env.sb3 import make_sb3_vec_env  # GPT-2 and roll-outs alone need none
+
     env: VecEnv = make_sb3_vec_env(n_envs, seed=0, observation=observation, **settings)
     return env
