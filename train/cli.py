@@ -12,7 +12,7 @@ from collections.abc import Callable
 import tyro
 
 from esarm_env.core.errors import InputError, MissingExtraError
-from train.commands import animate, bench, corpus, installation, pipeline, reward
+from train.commands import animate, bench, corpus, installation, pipeline, plugins, reward
 
 EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
 
@@ -29,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "capture": corpus.command_capture,
     "overoptimise": reward.command_overoptimise,
     "bench": bench.command_bench,
+    "plugins": plugins.command_plugins,
     "rewards": installation.command_rewards,
     "reward-report": reward.command_reward_report,
     "doctor": installation.command_doctor,

@@ -123,7 +123,7 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
             task: A task made by hand, instead of that of `run` (whose learned reward still serves).
             corpus: Name or folder of a corpus instead. For a folder, a small tokenizer is trained
                 at the first use and cached.
-            reward: A registered name (`esarm rewards` lists them), any `RewardFunction`, or weights
+            reward: A registered name (`esarm plugins` lists them), any `RewardFunction`, or weights
                 by name, such as `{"learned": 1.0, "jerk": -0.1}`. By default `learned` where the
                 task comes with a trained reward model, else `accuracy` (minus LVE and EVE, which
                 needs ground truth).

@@ -118,7 +118,7 @@ _HEADINGS = ("reward", "ground truth", "package", "")
 
 
 def command_rewards(*, json: Path | None = None) -> None:
-    """List the installed rewards: ours, and those other packages bring.
+    """List the installed rewards (deprecated: `esarm plugins` lists these and all others).
 
     Each is asked for by its name, as in `gymnasium.make("ESARM-v0", reward="learned")`, or in a
     weighted sum, `reward={"learned": 1.0, "jerk": -0.1}`. The second column tells whether it looks
@@ -128,6 +128,8 @@ def command_rewards(*, json: Path | None = None) -> None:
     Args:
         json: Also write the list to this file.
     """
+    old, new = "`esarm rewards`", "`esarm plugins`"
+    print(f"esarm: {old} is deprecated and goes with the next version; use {new}", file=sys.stderr)
     rewards = _installed()
     rows = [_HEADINGS]
     for reward in rewards.values():

@@ -1,0 +1,72 @@
+"""`esarm plugins`: one list of everything that can be plugged in."""
+
+import json
+import re
+
+import pytest
+
+from agents.registry import ALGORITHMS
+from esarm_env.core.errors import InputError
+from esarm_env.core.plugins import Plugin
+from train.cli import main
+from train.commands.plugins import command_plugins, installed_plugins
+
+
+def test_every_kind_is_listed_with_name_package_and_a_line(capsys):
+    """Who looks for an algorithm must not have to know that rewards have a list of their own."""
+    command_plugins()
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"kind +name +package", lines[0])
+    text = "\n".join(lines)
+    for pattern in (
+        r"^reward +learned\[:ARGUMENT\] +esarm \S+ +Learned from ranked demonstrations",
+        r"^algorithm +grpo +esarm \S+ +\S+",
+        r"^layout +3d-etf +esarm \S+ +audio/NAME\.wav",
+        r"^exporter +livelink +esarm \S+ +\S+",
+    ):
+        assert re.search(pattern, text, re.MULTILINE), pattern
+
+
+def test_ours_are_all_there_and_healthy():
+    """An entry point that names a module which has moved would be found by users first."""
+    found = installed_plugins()
+    assert {name: len(plugins) for name, plugins in found.items()} == {
+        "reward": 13,
+        "algorithm": 3,
+        "layout": 6,
+        "exporter": 1,
+    }
+    faults = [p["error"] for plugins in found.values() for p in plugins.values() if p["error"]]
+    assert faults == []
+
+
+def test_a_broken_one_is_listed_with_its_reason(monkeypatch, capsys, tmp_path):
+    """One package whose import exits must not take the list away."""
+
+    def leave():
+        raise SystemExit("no licence")
+
+    broken = Plugin("theirs", "theirs 1.2", leave, lambda value: value, "algorithm")
+    monkeypatch.setattr(ALGORITHMS, "find", lambda: {"theirs": broken})
+    command_plugins(json=tmp_path / "plugins.json")
+    pattern = r"^algorithm +theirs +theirs 1\.2 +cannot be used: SystemExit: no licence$"
+    assert re.search(pattern, capsys.readouterr().out, re.MULTILINE)
+    entry = json.loads((tmp_path / "plugins.json").read_text())["algorithm"]["theirs"]
+    assert entry["error"] == "SystemExit: no licence"
+
+
+def test_a_file_that_cannot_be_written_is_refused(tmp_path):
+    """One line instead of a traceback."""
+    with pytest.raises(InputError, match="`json` must be a writable file, got"):
+        command_plugins(json=tmp_path)
+
+
+def test_the_old_command_still_lists_rewards_and_names_the_new_one(capsys):
+    """Scripts go on for one version, and their owners learn what to change."""
+    main(["rewards"])
+    said = capsys.readouterr()
+    assert "accuracy" in said.out and "grpo" not in said.out
+    assert (
+        "`esarm rewards` is deprecated and goes with the next version; use `esarm plugins`"
+        in said.err
+    )

@@ -1,0 +1,65 @@
+"""`esarm plugins`: rewards, algorithms, corpus layouts and exporters that are installed.
+
+A command of its own file, named as the command; what it prints comes from the registries.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from train.commands.options import write_json
+
+_HEADINGS = ("kind", "name", "package", "")
+
+
+def command_plugins(*, json: Path | None = None) -> None:
+    """List all plug-ins: rewards, algorithms, corpus layouts, exporters; ours and other packages'.
+
+    A reward is asked for as in `gymnasium.make("ESARM-v0", reward="learned")`, an algorithm in the
+    setting `improve.algorithms`, a layout in `corpus.layout`, an exporter by the suffix of the
+    output of `esarm animate`. One that is broken is listed with the reason.
+
+    Args:
+        json: Also write the list to this file.
+    """
+    found = installed_plugins()
+    rows = [_HEADINGS]
+    for kind, plugins in found.items():
+        for plugin in plugins.values():
+            text = plugin["description"]
+            if plugin["error"] is not None:
+                text = f"cannot be used: {plugin['error'].splitlines()[0]}"
+            rows.append((kind, plugin["usage"], plugin["package"], text))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        print("  ".join(cells).rstrip())
+    write_json(found, json)
+
+
+def installed_plugins() -> dict[str, dict[str, dict[str, Any]]]:
+    """Return name, package, description and fault of every plug-in, by kind and name."""
+    from agents.registry import ALGORITHMS
+    from esarm_env.corpus.layouts.registry import find_layouts
+    from esarm_env.face.exporters import EXPORTERS
+    from esarm_env.rewards import find_rewards
+
+    kinds = {
+        "reward": find_rewards(),
+        "algorithm": ALGORITHMS.find(),
+        "layout": find_layouts(),
+        "exporter": EXPORTERS.find(),
+    }
+    return {
+        kind: {
+            name: {
+                "usage": getattr(plugin, "usage", name),
+                "package": plugin.package,
+                "description": plugin.description,
+                "error": plugin.error,
+            }
+            for name, plugin in plugins.items()
+        }
+        for kind, plugins in kinds.items()
+    }
