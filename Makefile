@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN ?= runs/demo
 
-.PHONY: demo test test-capture assets check format lint types install clean
+.PHONY: demo test test-capture assets check format lint types docs install clean
 
 demo: $(STAMP)
 	$(BIN)/esarm run --preset demo --run $(RUN)
@@ -24,28 +24,29 @@ test-capture: $(STAMP)
 assets: $(STAMP)
 	$(BIN)/esarm assets --run runs/assets --out esarm_env/assets
 
-check: $(STAMP)
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/python -m pytest
+check: lint types test
 
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 lint: $(STAMP)
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+# Warnings are errors: a name that has moved breaks a link first.
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 install: $(STAMP)
 
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-		--editable '.[wavlm,plots,progress,synthetic,video,heads,peers,contrib,render,record,tensorboard,dev]'
+		--editable '.[wavlm,plots,progress,synthetic,video,heads,peers,contrib,render,record,tensorboard,dev,docs]'
 	touch $(STAMP)
 
 clean:

@@ -72,7 +72,7 @@ def register_exporter(
     """Let files with a `suffix` be written by `write` in this process.
 
     A package registers one for good through the entry-point group `esarm.exporters`, whose values
-    are `Exporter`s.
+    are objects of `Exporter`.
 
     Args:
         name: Without spaces and colons.

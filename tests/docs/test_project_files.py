@@ -1,0 +1,43 @@
+"""Workflows, templates and the citation are files that nothing here runs: at least they are read."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted(
+    [*ROOT.glob(".github/**/*.yml"), ROOT / "CITATION.cff", ROOT / ".pre-commit-config.yaml"]
+)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_file_is_valid_yaml(path):
+    """A workflow with a stray tab never starts, and nobody is told."""
+    assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict)
+
+
+@pytest.mark.parametrize("name", ["check", "wheel", "docs"])
+def test_a_workflow_has_jobs_with_steps_and_a_limit(name):
+    """A job without a limit hangs for six hours."""
+    flow = yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text())
+    for job in flow["jobs"].values():
+        assert job["steps"] and job["timeout-minutes"] <= 60
+
+
+def test_extras_that_workflows_and_makefile_install_exist():
+    """A renamed extra is a warning of pip's that nobody reads, and a skipped test."""
+    import configparser
+    import re
+
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    known = set(setup["options.extras_require"])
+    files = [ROOT / "Makefile", *ROOT.glob(".github/workflows/*.yml")]
+    asked = {
+        extra
+        for path in files
+        for group in re.findall(r"'\.\[([\w,]+)\]'", path.read_text())
+        for extra in group.split(",")
+    }
+    assert asked and asked <= known
