@@ -1,4 +1,4 @@
-"""Workflows, templates and the citation are files that nothing here runs: at least they are read."""
+"""Workflows, templates and citation: nothing here runs them, so at least they are read."""
 
 from pathlib import Path
 
