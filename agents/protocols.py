@@ -79,7 +79,7 @@ class StreamedTask(SequenceTask, Protocol):
 class StreamScoreFunction(Protocol):
     """Scores by stream, as `env.get_wrapper_attr("score_streams")` offers where a reward can tell.
 
-    An environment whose reward cannot has no such attribute.
+    `env.get_wrapper_attr("reward_streams")` names the streams; it is empty where it cannot.
     """
 
     def __call__(

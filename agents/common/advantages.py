@@ -134,6 +134,14 @@ def per_token(per_episode: FloatArray, batch: EpisodeBatch) -> FloatArray:
     return np.where(batch.inside, per_episode[:, None], 0).astype(np.float32)
 
 
+def reward_streams(env: Any) -> tuple[str, ...]:
+    """Return the streams that the reward of `env` scores apart; empty where it says nothing."""
+    try:
+        return tuple(find_in_env(env, "reward_streams"))
+    except ValueError:
+        return ()
+
+
 def check_streams(env: Any) -> None:
     """Check that `env` tells streams apart.
 
@@ -141,14 +149,12 @@ def check_streams(env: Any) -> None:
         ValueError: If its reward or its task does not; the message says what else to do.
     """
     task = find_in_env(env, "sequence_task")
-    try:
-        find_in_env(env, "score_streams")
-    except ValueError as error:
+    if not reward_streams(env):
         raise ValueError(
-            f"`stream_advantages` must have a reward that gives streams (`score_streams`), got "
+            f"`stream_advantages` must have a reward that gives streams (`streams`), got "
             f"{env} whose reward has none; choose one that has, such as `accuracy`, or leave "
             "`stream_advantages` False"
-        ) from error
+        )
     if not hasattr(task, "token_streams"):
         raise ValueError(
             f"`stream_advantages` must have a task with `token_streams`, got {task!r:.200}"

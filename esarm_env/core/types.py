@@ -250,9 +250,17 @@ class RewardFunction(Protocol):
 class StreamedReward(RewardFunction, Protocol):
     """A reward that knows which part of the face earned what.
 
-    An option: trainers with `stream_advantages` ask for it. A weighted sum offers it where all of
+    An option: trainers with `stream_advantages` ask for it. A weighted sum has streams where all of
     its terms do.
+
+    Attributes:
+        streams: Streams of the tokenizer that `score_streams` scores; empty where the reward cannot
+            tell them apart, and then `score_streams` is not called.
     """
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Streams that `score_streams` scores, such as `("mouth", "upper")`."""
 
     def score_streams(self, trajectories: Trajectories) -> dict[str, FloatArray]:
         """Return the share of the score by stream of the tokenizer (`mouth`, `upper`).

@@ -17,10 +17,10 @@ from esarm_env.envs.episode_slots import Observation
 from esarm_env.envs.sampling import Sampling
 from esarm_env.rendering import RENDER_MODES, EpisodeRenderer, EpisodeView, Timing
 from esarm_env.rewards import RewardChoice, resolve_reward
-from esarm_env.rewards.validation import ScoreStreams, score_streams_of
 from esarm_env.task.opening import open_problem
 
 if TYPE_CHECKING:
+    from esarm_env.rewards.validation import StreamScores
     from esarm_env.task.animation_task import AnimationTask
 
 
@@ -261,13 +261,20 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
         return self.reward_function.score(Trajectories(utterances, tokens, lengths, condition))
 
     @property
-    def score_streams(self) -> ScoreStreams:
-        """As `score_tokens`, but a score per stream of tokens, `mouth` and `upper`, (N,) each.
+    def reward_streams(self) -> tuple[str, ...]:
+        """Streams of tokens that the reward scores apart (`mouth`, `upper`); empty if it cannot."""
+        return self.reward_function.streams
 
-        They add up to `score_tokens`. There is no such attribute where the reward does not tell
-        (see `StreamedReward`).
+    def score_streams(
+        self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> StreamScores:
+        """As `score_tokens`, but a score per stream of tokens, (N,) each; they add up to it.
+
+        Raises:
+            ValueError: If `reward_streams` is empty.
         """
-        return score_streams_of(self.reward_function)
+        batch = Trajectories(utterances, tokens, lengths, condition)
+        return self.reward_function.score_streams(batch)
 
     def _checked(self, action: SupportsIndex) -> int:
         try:

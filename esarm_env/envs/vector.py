@@ -21,11 +21,11 @@ from esarm_env.envs.options_and_infos import Infos, add_infos, check_count, chec
 from esarm_env.envs.sampling import Generators, Sampling, Seeds
 from esarm_env.rendering import EpisodeRenderer, Timing
 from esarm_env.rewards import RewardChoice, resolve_reward
-from esarm_env.rewards.validation import ScoreStreams, score_streams_of
 from esarm_env.task.opening import open_problem
 
 if TYPE_CHECKING:
     from esarm_env.rendering.text import Picture
+    from esarm_env.rewards.validation import StreamScores
     from esarm_env.task.animation_task import AnimationTask
 
 RGB_ARRAY = "rgb_array"
@@ -256,13 +256,20 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
         return self.reward_function.score(Trajectories(utterances, tokens, lengths, condition))
 
     @property
-    def score_streams(self) -> ScoreStreams:
-        """As `score_tokens`, but a score per stream of tokens, `mouth` and `upper`, (N,) each.
+    def reward_streams(self) -> tuple[str, ...]:
+        """Streams of tokens that the reward scores apart (`mouth`, `upper`); empty if it cannot."""
+        return self.reward_function.streams
 
-        They add up to `score_tokens`. There is no such attribute where the reward does not tell
-        (see `StreamedReward`).
+    def score_streams(
+        self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> StreamScores:
+        """As `score_tokens`, but a score per stream of tokens, (N,) each; they add up to it.
+
+        Raises:
+            ValueError: If `reward_streams` is empty.
         """
-        return score_streams_of(self.reward_function)
+        batch = Trajectories(utterances, tokens, lengths, condition)
+        return self.reward_function.score_streams(batch)
 
     def action_masks(self) -> BoolArray:
         """Return which tokens may come next, shape (num_envs, n_tokens)."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from numbers import Real
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
@@ -19,11 +19,17 @@ from esarm_env.rewards.validation import (
     checked_scores,
     checked_streams,
     finite_scores,
-    has_streams,
+    streams_of,
 )
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import Corpus, FloatArray, RewardFunction, Trajectories
+    from esarm_env.core.types import (
+        Corpus,
+        FloatArray,
+        RewardFunction,
+        StreamedReward,
+        Trajectories,
+    )
 
 
 @dataclass(frozen=True)
@@ -143,26 +149,37 @@ class CombinedReward:
             terms[term.name] = scores
         return Scores(self._total(terms, ids), terms)
 
-    @property
-    def score_streams(self) -> Callable[[Trajectories], StreamScores]:
-        """`score` by stream: the weighted sums of what the terms say of each, see `StreamedReward`.
+    @cached_property
+    def streams(self) -> tuple[str, ...]:
+        """Streams that every term scores (a term of weight 0 need not); empty if one does not."""
+        told = [self._term_streams[term.name] for term in self._terms if term.weight]
+        return told[0] if told and all(set(each) == set(told[0]) for each in told) else ()
 
-        Only where every term says so (a term of weight 0 need not); else there is no such
-        attribute. Errors as of `score_terms`.
+    @cached_property
+    def _term_streams(self) -> dict[str, tuple[str, ...]]:
+        return {term.name: streams_of(term.function) for term in self._terms}
+
+    def score_streams(self, trajectories: Trajectories) -> StreamScores:
+        """Return `score` by stream, (N,) each: the weighted sums of what the terms say of each.
+
+        Raises:
+            ValueError: If there are no `streams`.
+            RewardError: As of `score_terms`, or if a term's streams do not add up to its score.
         """
-        silent = [t.name for t in self._terms if t.weight and not has_streams(t.function)]
-        if silent:
-            raise AttributeError(f"`score_streams` must be offered by all terms, not by {silent}")
-        return self._score_streams
-
-    def _score_streams(self, trajectories: Trajectories) -> StreamScores:
+        if not self.streams:
+            silent = [t.name for t in self._terms if t.weight and not self._term_streams[t.name]]
+            why = f"{silent} cannot" if silent else f"its terms have {self._term_streams}"
+            raise ValueError(
+                f"reward {self.name!r} cannot score streams, since {why}; use `score`, or leave "
+                "`stream_advantages` False"
+            )
         terms = self.score_terms(trajectories).terms
         ids = partial(self._ids, trajectories)
         sums: dict[str, np.ndarray] = {}
         for term in self._terms:
-            if term.weight and len(trajectories) and has_streams(term.function):
-                scores = terms[term.name]
-                parts = checked_streams(term.name, term.function, trajectories, scores, ids)
+            if term.weight and len(trajectories):
+                scores, function = terms[term.name], cast("StreamedReward", term.function)
+                parts = checked_streams(term.name, function, trajectories, scores, ids)
                 for stream, values in parts.items():
                     weighted = term.weight * values.astype(np.float64)
                     sums[stream] = sums.get(stream, 0.0) + weighted

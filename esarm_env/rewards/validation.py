@@ -6,14 +6,15 @@ Scores by stream of tokens: which part of the face earned what, where a reward c
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from esarm_env.core.types import FloatArray, IntArray, RewardFunction, StreamedReward, Trajectories
+from esarm_env.core.deprecation import warn_renamed
+from esarm_env.core.types import FloatArray, RewardFunction, StreamedReward, Trajectories
 
 if TYPE_CHECKING:
-    from esarm_env.rewards.combined import CombinedReward
+    pass
 
 Ids = Callable[[], list[str]]  # asked for only to say who failed: most episodes do not
 
@@ -107,30 +108,28 @@ def _list(ids: list[str]) -> str:
 
 
 StreamScores = dict[str, FloatArray]
-ScoreStreams = Callable[[IntArray, IntArray, IntArray, FloatArray], StreamScores]
 
 _TOLERANCE = 1e-4  # relative: float32 terms that were added up in another order
 
 
-def has_streams(function: RewardFunction) -> TypeGuard[StreamedReward]:
-    """Return whether a reward offers `score_streams`."""
-    return hasattr(function, "score_streams")
+# What rewards score that were written before they had to say so.
+_STREAMS_OF_OLD = ("mouth", "upper")
 
 
-def score_streams_of(reward: CombinedReward) -> ScoreStreams:
-    """Return what scores sequences, given as in `Trajectories`, by stream.
+def streams_of(function: RewardFunction) -> tuple[str, ...]:
+    """Return the streams that a reward can score apart; empty where it cannot.
 
-    Raises:
-        AttributeError: If `reward` gives no streams.
+    A reward with `score_streams` and without `streams` is of the old kind, which works for one
+    version with a warning.
     """
-    score = reward.score_streams
-
-    def score_streams(
-        utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
-    ) -> StreamScores:
-        return score(Trajectories(utterances, tokens, lengths, condition))
-
-    return score_streams
+    streams = getattr(function, "streams", None)
+    if streams is not None:
+        return tuple(streams)
+    if not hasattr(function, "score_streams"):
+        return ()
+    kind = type(function).__name__
+    warn_renamed(f"{kind} with score_streams alone", 'streams = ("mouth", "upper") beside it')
+    return _STREAMS_OF_OLD
 
 
 def checked_streams(

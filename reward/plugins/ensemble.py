@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,17 +67,19 @@ class EnsembleReward:
         )
 
     @property
-    def score_streams(self) -> Callable[[Trajectories], dict[str, FloatArray]]:
-        """`score` by stream of tokens, (N,) each; only where all models tell the same streams."""
-        if len({model.stream_names for model in self._models}) > 1 or not self._names:
-            raise AttributeError("`score_streams` must be told by all models alike")
-        return self._score_streams
+    def streams(self) -> tuple[str, ...]:
+        """Streams that all models score; empty if they do not score the same ones."""
+        names = {model.stream_names for model in self._models}
+        return names.pop() if len(names) == 1 else ()
 
-    @property
-    def _names(self) -> tuple[str, ...]:
-        return self._models[0].stream_names
+    def score_streams(self, trajectories: Trajectories) -> dict[str, FloatArray]:
+        """Return `score` by stream of tokens, (N,) each.
 
-    def _score_streams(self, trajectories: Trajectories) -> dict[str, FloatArray]:
+        Raises:
+            ValueError: If there are no `streams`.
+        """
+        if not self.streams:
+            raise ValueError("the models do not all score the same streams, so they have none")
         motions = self._task.decode_chunks(trajectories)
         parts = [
             member_streams(
@@ -91,7 +93,7 @@ class EnsembleReward:
             for model in self._models
         ]
         mean = np.concatenate(parts).mean(axis=0)  # (N, S)
-        return {name: mean[:, s] for s, name in enumerate(self._names)}
+        return {name: mean[:, s] for s, name in enumerate(self.streams)}
 
 
 def open_ensemble(task: AnimationTask, run: Path | None, argument: str) -> EnsembleReward:

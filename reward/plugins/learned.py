@@ -5,7 +5,7 @@ torch is imported when something is opened or scored, so that listing rewards st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -99,37 +99,35 @@ class LearnedReward:
         )
 
     @property
-    def score_streams(self) -> Callable[[Trajectories], dict[str, FloatArray]]:
-        """`score` by stream of tokens, `mouth` and `upper`, (N,) each; they add up to it.
+    def streams(self) -> tuple[str, ...]:
+        """Streams that the model has a head for; empty where it has a single one."""
+        return self._model.stream_names
 
-        There is no such attribute where the model gives one score alone.
+    def score_streams(self, trajectories: Trajectories) -> dict[str, FloatArray]:
+        """Return `score` by stream of tokens, `mouth` and `upper`, (N,) each; they add up to it.
+
+        Raises:
+            ValueError: If there are no `streams`.
         """
-        if not self._model.stream_names:
-            raise AttributeError("`score_streams` must be told by the model, got one score alone")
-        return self._score_streams
-
-    def _score_streams(self, trajectories: Trajectories) -> dict[str, FloatArray]:
         motions = self._task.decode_chunks(trajectories)
-        return self._score_motion_streams(
+        return self.score_motion_streams(
             trajectories.utterance, motions, condition=trajectories.condition
         )
 
-    @property
-    def score_motion_streams(self) -> Callable[..., dict[str, FloatArray]]:
-        """`score_motion` by stream, with the same arguments; absent as `score_streams` is."""
-        if not self._model.stream_names:
-            raise AttributeError(
-                "`score_motion_streams` must be told by the model, got one score alone"
-            )
-        return self._score_motion_streams
-
-    def _score_motion_streams(
+    def score_motion_streams(
         self,
         utterances: IntArray,
         motions: list[FloatArray],
         *,
         condition: FloatArray | None = None,
     ) -> dict[str, FloatArray]:
+        """Return `score_motion` by stream, (N,) each, with the same arguments.
+
+        Raises:
+            ValueError: If there are no `streams`.
+        """
+        if not self.streams:
+            raise ValueError("this reward model has a single head, so it cannot score streams")
         scores = self._combined(utterances, motions, condition)
         return {name: scores[:, s] for s, name in enumerate(self._model.stream_names)}
 

@@ -52,6 +52,11 @@ class ErrorReward:
         mean: FloatArray = np.mean([errors[name] for name in self._names], axis=0)
         return -mean
 
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Both streams, also where one error alone is measured."""
+        return tuple(STREAMS.values())
+
     def score_streams(self, trajectories: Trajectories) -> dict[str, FloatArray]:
         """Return each stream's share of the scores, (N,), 0 for one that no error measures."""
         errors = self._task.errors(trajectories)

@@ -56,6 +56,8 @@ def score_columns(
         InputError: If a score is not finite, naming the utterance.
     """
     streams = getattr(scorer, "score_motion_streams", None)
+    if not getattr(scorer, "streams", True):
+        streams = None
     if streams is None:
         columns = {name: scorer.score_motion(utterances, motions)}
     else:

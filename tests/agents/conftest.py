@@ -134,6 +134,12 @@ class ToyEnv(gymnasium.Env[dict[str, np.ndarray], np.int64]):
         """Return the share of right tokens, shape (N,)."""
         return (self._right(utterances, tokens, lengths).sum(axis=1) / lengths).astype(np.float32)
 
+    @property
+    def reward_streams(self) -> tuple[str, ...]:
+        """Return the streams of the task."""
+        streams = getattr(self.sequence_task, "token_streams", ("mouth", "upper"))
+        return tuple(dict.fromkeys(streams))
+
     def score_streams(
         self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
     ) -> dict[str, FloatArray]:

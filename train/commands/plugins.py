@@ -5,6 +5,7 @@ A command of its own file, named as the command; what it prints comes from the r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def installed_plugins() -> dict[str, dict[str, dict[str, Any]]]:
     from esarm_env.face.exporters import EXPORTERS
     from esarm_env.rewards import find_rewards
 
-    kinds = {
+    kinds: dict[str, Mapping[str, Any]] = {
         "reward": find_rewards(),
         "algorithm": ALGORITHMS.find(),
         "layout": find_layouts(),

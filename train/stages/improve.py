@@ -71,7 +71,7 @@ def _common(env: SpeechAnimationEnv, config: ImproveConfig, seed: int) -> dict[s
 
 def _by_stream(env: SpeechAnimationEnv, choice: str) -> bool:
     """Return whether advantages are to be by stream; where the reward cannot, `on` fails later."""
-    return hasattr(env, "score_streams") if choice == "auto" else choice == "on"
+    return bool(env.reward_streams) if choice == "auto" else choice == "on"
 
 
 def _improve_all(run: RunFolder, folder: Path) -> dict[str, Any]:

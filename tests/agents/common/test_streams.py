@@ -175,8 +175,8 @@ def test_a_reward_without_streams_is_refused_at_once(
     kind: type[SequenceAlgorithm],
 ) -> None:
     """Quietly taking the whole score instead is believed to have been the better method."""
-    monkeypatch.delattr(type(env.unwrapped), "score_streams")
-    rule = "`stream_advantages` must have a reward that gives streams (`score_streams`), got "
+    monkeypatch.delattr(type(env.unwrapped), "reward_streams")
+    rule = "`stream_advantages` must have a reward that gives streams (`streams`), got "
     with pytest.raises(ValueError, match=re.escape(rule) + ".*leave `stream_advantages` False"):
         make_algorithm(kind, env, stream_advantages=True)
     make_algorithm(kind, env)

@@ -26,6 +26,7 @@ class Shares:
     """Pays `total` times the number of the row, in the given shares."""
 
     needs_ground_truth = False
+    streams = ("mouth", "upper")
 
     def __init__(self, shares: Callable[[np.ndarray], StreamScores]) -> None:
         self.shares = shares
@@ -103,14 +104,14 @@ def test_streams_are_weighted_sums_of_the_terms(
 
 
 def test_a_sum_with_a_silent_term_offers_no_streams(
-    combine: Callable[..., CombinedReward],
+    combine: Callable[..., CombinedReward], three: Trajectories
 ) -> None:
     """The silent term's share would be paid to nobody."""
     reward = combine(one=(1.0, Shares(quarter)), two=(0.1, Silent()))
-    assert not hasattr(reward, "score_streams")
-    rule = "`score_streams` must be offered by all terms, not by ['two']"
-    with pytest.raises(AttributeError, match=re.escape(rule)):
-        reward.score_streams  # noqa: B018
+    assert reward.streams == ()
+    rule = "reward 'one + 0.1 * two' cannot score streams, since ['two'] cannot; use `score`"
+    with pytest.raises(ValueError, match=re.escape(rule)):
+        reward.score_streams(three)
 
 
 @pytest.mark.parametrize(
@@ -163,12 +164,26 @@ def test_every_environment_offers_them(tiny_task: AnimationTask) -> None:
         np.testing.assert_allclose(sum(streams.values()), scalar.score_tokens(*arrays), rtol=1e-6)
 
 
-def test_an_environment_without_streams_has_no_such_attribute(tiny_task: AnimationTask) -> None:
-    """Trainers find out by asking: an attribute that fails when called comes too late."""
+def test_an_environment_without_streams_says_so(tiny_task: AnimationTask) -> None:
+    """Trainers find out by asking: a method that fails when called comes too late."""
     env = SpeechAnimationEnv(task=tiny_task, reward=Silent())
-    assert not hasattr(env, "score_streams")
-    assert not hasattr(
-        SpeechAnimationVectorEnv(2, task=tiny_task, reward=Silent()), "score_streams"
-    )
-    with pytest.raises(AttributeError, match="score_streams"):
-        DummyVecEnv([lambda: env]).get_attr("score_streams")
+    assert env.reward_streams == ()
+    assert SpeechAnimationVectorEnv(2, task=tiny_task, reward=Silent()).reward_streams == ()
+    assert DummyVecEnv([lambda: env]).get_attr("reward_streams") == [()]
+    scored = SpeechAnimationEnv(task=tiny_task, reward="accuracy")
+    assert scored.reward_streams == ("mouth", "upper")
+
+
+def test_a_reward_of_the_old_kind_still_has_streams(
+    combine: Callable[..., CombinedReward], three: Trajectories
+) -> None:
+    """For one version: rewards of other packages have `score_streams` alone."""
+
+    class Old(Shares):
+        streams = None  # type: ignore[assignment]
+
+    reward = combine(one=(1.0, Old(quarter)))
+    rule = "`Old with score_streams alone` is deprecated and goes with the next version"
+    with pytest.warns(DeprecationWarning, match=re.escape(rule)):
+        assert reward.streams == ("mouth", "upper")
+    assert set(reward.score_streams(three)) == {"mouth", "upper"}

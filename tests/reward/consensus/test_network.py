@@ -194,5 +194,9 @@ def test_ensembles_of_runs_give_streams_where_all_members_do(model, tiny_task, d
     streams = both.score_streams(trajectories)
     np.testing.assert_allclose(sum(streams.values()), both.score(trajectories), atol=1e-5)
     assert both.score_members(trajectories).shape == (4, len(trajectories))
-    assert not hasattr(EnsembleReward(tiny_task, [model, plain]), "score_streams")
-    assert not hasattr(EnsembleReward(tiny_task, [plain]), "score_streams")
+    assert both.streams == ("mouth", "upper")
+    for members in ([model, plain], [plain]):
+        without = EnsembleReward(tiny_task, members)
+        assert without.streams == ()
+        with pytest.raises(ValueError, match="the models do not all score the same streams"):
+            without.score_streams(trajectories)

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 from esarm_env.core.errors import InputError
@@ -42,8 +43,9 @@ def test_the_papers_recipe_stays_available(unrewarded, tiny_options, capsys):
     main(["reward", "--run", str(unrewarded), "--recipe", "paper", *settings])
     assert "recipe: paper" in capsys.readouterr().out
     learned = open_learned(open_task(unrewarded), unrewarded)
-    for name in ("score_streams", "score_motion_streams"):
-        assert not hasattr(learned, name), "it gives one score alone"
+    assert learned.streams == (), "it gives one score alone"
+    with pytest.raises(ValueError, match="this reward model has a single head"):
+        learned.score_streams(learned._task.recorded(np.array([0])))
     assert RunFolder.open(unrewarded).config.recipe == "paper"
 
 
