@@ -1,4 +1,7 @@
-"""The baseline that ignores the audio: always the mean face of the condition."""
+"""The baseline that ignores the audio: always the mean face of the condition.
+
+One baseline a file: rivals stand beside it.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from esarm_env.core.types import N_CHANNELS
 from reward.consensus.errors import STREAM_REGIONS
-from reward.ranking.network import positions
+from reward.scoring import positions
 
 if TYPE_CHECKING:
     from reward.consensus.settings import ConsensusConfig

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.core.errors import InputError
-from reward.plugins.learned import BATCH_SIZE, member_streams, open_model, score_with
+from reward.plugins.learned import open_model
+from reward.scoring import BATCH_SIZE, member_streams, score_with
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray, Trajectories
     from esarm_env.task.animation_task import AnimationTask
-    from reward.plugins.learned import RewardModel
+    from reward.scoring import RewardModel
 
 
 class EnsembleReward:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from esarm_env.core.deprecation import old_names_of, renamed_fields, renamed_keys
 from esarm_env.core.errors import InputError
 from esarm_env.core.weights import load_module, save_weights
+from reward.scoring import positions
 
 if TYPE_CHECKING:
     from reward.chunks import ChunkBatch
@@ -155,10 +156,3 @@ def load_reward(path: Path) -> RewardTransformer:
         return RewardTransformer(RewardConfig(**config), **sizes)
 
     return load_module(path, build, kind="reward model").requires_grad_(False)
-
-
-def positions(length: int, width: int) -> Tensor:
-    """Return sinusoidal positions (Vaswani et al. 2017), shape (length, width)."""
-    frequency = 10_000 ** (-torch.arange(0, width, 2) / width)
-    angle = torch.arange(length)[:, None] * frequency
-    return torch.cat([angle.sin(), angle.cos()], dim=1)

@@ -17,9 +17,9 @@ from torch.nn import functional
 from esarm_env.core.types import N_CHANNELS, IntArray
 from reward.chunks import ChunkBatch, make_chunks
 from reward.pairs.from_ranks import crop_windows
-from reward.plugins.learned import score_with
 from reward.ranking.network import RewardConfig, RewardTransformer
 from reward.resumable import ResumableTrainer
+from reward.scoring import score_with
 
 if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask

@@ -86,7 +86,7 @@ def test_the_training_animations_have_mean_0_and_spread_1(make_source, tiny_task
     trainer = PairTrainer(tiny_task, train=source, config=CONFIG, seed=0)
     trainer.advance()
     model = trainer.finish()
-    from reward.plugins.learned import score_with
+    from reward.scoring import score_with
 
     (scores,) = score_with([model], tiny_task, source.utterance, motions=source.motions)
     assert scores.mean() == pytest.approx(0, abs=1e-4)

@@ -1,0 +1,120 @@
+"""Scoring of animations by reward networks of either recipe: protocol, minibatches, positions.
+
+torch is imported when something is scored, so that listing rewards stays quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from esarm_env.core.types import FloatArray, IntArray
+    from esarm_env.task.animation_task import AnimationTask
+    from reward.chunks import ChunkBatch
+
+BATCH_SIZE = 64
+
+
+class RewardModel(Protocol):
+    """A network that scores animations, alone or as an ensemble of members."""
+
+    @property
+    def audio_dim(self) -> int:
+        """Audio values per chunk."""
+
+    @property
+    def motion_dim(self) -> int:
+        """Motion values per chunk."""
+
+    @property
+    def needs_condition(self) -> bool:
+        """Whether it judges against emotion, intensity and speaker."""
+
+    @property
+    def stream_names(self) -> tuple[str, ...]:
+        """Streams of tokens whose scores add up to the score; none if it gives one score alone."""
+
+    def score_members(self, batch: ChunkBatch) -> Tensor:
+        """Return each member's score of each stream, shape (members, B, max(1, streams))."""
+
+    def combine(self, scores: Tensor) -> Tensor:
+        """Return (B, streams) of the members' scores (members, B, streams)."""
+
+
+def score_with(
+    models: Sequence[RewardModel],
+    task: AnimationTask,
+    utterances: IntArray,
+    *,
+    motions: list[FloatArray],
+    condition: FloatArray | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> FloatArray:
+    """Return the scores of all members of all models, shape (M, N).
+
+    Args:
+        models: In evaluation mode.
+        task: Whose audio is heard.
+        utterances: Shape (N,), the index of each motion's utterance.
+        motions: N times (T_i, 52).
+        condition: Shape (N, condition_dim), what was asked for; by default as recorded.
+        batch_size: Animations of similar length that are scored together.
+    """
+    parts = [
+        member_streams(
+            model, task, utterances, motions=motions, condition=condition, batch_size=batch_size
+        ).sum(axis=-1)
+        for model in models
+    ]
+    return np.concatenate(parts)
+
+
+def member_streams(
+    model: RewardModel,
+    task: AnimationTask,
+    utterances: IntArray,
+    *,
+    motions: list[FloatArray],
+    condition: FloatArray | None,
+    batch_size: int,
+) -> FloatArray:
+    """Return each member's score of each stream, shape (members, N, max(1, streams))."""
+    import torch
+
+    from reward.chunks import make_chunks
+
+    if condition is None:
+        condition = task.condition_of(utterances)
+    order = np.argsort([len(motion) for motion in motions], kind="stable")
+    parts = []
+    for begin in range(0, len(order), batch_size):
+        rows = order[begin : begin + batch_size]
+        with torch.inference_mode():
+            batch = make_chunks(
+                task,
+                utterances[rows],
+                [motions[row] for row in rows],
+                condition=condition[rows],
+                cut=model.needs_condition,
+            )
+            parts.append(model.score_members(batch).numpy())
+    if not parts:
+        return np.zeros((1, 0, max(1, len(model.stream_names))), dtype=np.float32)
+    together = np.concatenate(parts, axis=1)
+    scores = np.empty_like(together)
+    scores[:, order] = together
+    return scores
+
+
+def positions(length: int, width: int) -> Tensor:
+    """Return sinusoidal positions (Vaswani et al. 2017), shape (length, width)."""
+    import torch
+
+    frequency = 10_000 ** (-torch.arange(0, width, 2) / width)
+    angle = torch.arange(length)[:, None] * frequency
+    return torch.cat([angle.sin(), angle.cos()], dim=1)
