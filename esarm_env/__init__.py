@@ -25,6 +25,7 @@ from esarm_env.core.types import (
 if TYPE_CHECKING:
     from esarm_env.corpus.layouts.registry import register_layout
     from esarm_env.face.exporters import register_exporter
+    from esarm_env.metrics.registry import register_metric
     from esarm_env.rewards.registry import register_reward
 
 __version__ = "0.1.0"
@@ -42,6 +43,7 @@ __all__ = [
     "Utterance",
     "register_exporter",
     "register_layout",
+    "register_metric",
     "register_reward",
 ]
 
@@ -49,6 +51,7 @@ __all__ = [
 _LATER = {
     "register_exporter": "esarm_env.face.exporters",
     "register_layout": "esarm_env.corpus.layouts.registry",
+    "register_metric": "esarm_env.metrics.registry",
     "register_reward": "esarm_env.rewards.registry",
 }
 

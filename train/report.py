@@ -7,6 +7,7 @@ from typing import Any
 
 from esarm_env.core.cache import new_file
 from esarm_env.metrics import table, variant_label
+from esarm_env.metrics.registry import EVE, LVE
 from train.plots import plot_improvement, plot_training, read_rows
 from train.rounds.folders import open_rounds
 from train.rounds.rounds import MANNERS, round_figures
@@ -14,7 +15,7 @@ from train.run.run_folder import STAGES, RunFolder
 from train.stages.evaluate import measured_quantities
 from train.statistics import Interval
 
-ARROWS = {"lve": "LVE (mm) ↓", "eve": "EVE (mm) ↓", "score": "learned score"}
+ARROWS = {LVE: "LVE (mm) ↓", EVE: "EVE (mm) ↓", "score": "learned score"}
 
 
 # By recipe of the reward: what its training is watched by, and where its zero is.
@@ -139,7 +140,7 @@ def _verdicts(differences: dict[str, Any]) -> list[str]:
     lines = []
     for label, figures in differences.items():
         said = []
-        for name in ("lve", "eve"):
+        for name in (LVE, EVE):
             _, low, high = figures[name]
             if low is None:  # the corpus never captured this region
                 continue
@@ -155,7 +156,7 @@ def _noise_table(run: RunFolder, results: dict[str, Any]) -> str:
     lines += ["| ε | LVE (mm) | EVE (mm) |", "|---|---|---|"]
     for level in run.config.demonstrate.epsilons:
         figures = results["rows"][f"clone, epsilon {level:g}"]
-        lines.append(f"| {level:.2f} | {_cell(figures['lve'])} | {_cell(figures['eve'])} |")
+        lines.append(f"| {level:.2f} | {_cell(figures[LVE])} | {_cell(figures[EVE])} |")
     return "\n".join(lines)
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.types import EMOTIONS, FRAME_RATE_HZ, FloatArray, IntArray, MotionTokenizer
+from esarm_env.metrics.registry import ERROR_UNITS
 from esarm_env.rendering.caption import Caption
 from esarm_env.task.conditions import (
     EMOTION_SLICE,
@@ -104,9 +105,6 @@ class Timing:
         return min(behind, n_frames - 1) if behind >= 0 else None
 
 
-_ERRORS = ("lve", "eve")
-
-
 @dataclass(frozen=True, eq=False)
 class EpisodeView:
     """All that a picture of an episode needs to know.
@@ -117,7 +115,8 @@ class EpisodeView:
         tokens: Written so far, shape (step,), int64.
         length: Tokens of the whole episode, at least 1.
         condition: Shape (condition_dim,), float32, as the policy sees it.
-        info: The `info` of the last step; its `rewards`, `lve` and `eve` are shown, if it has any.
+        info: The `info` of the last step; its `rewards` and metrics are shown, if it has any.
+        units: Unit by name of each metric that `info` may hold.
     """
 
     task: AnimationTask
@@ -126,6 +125,7 @@ class EpisodeView:
     length: int
     condition: FloatArray
     info: Mapping[str, Any] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=lambda: ERROR_UNITS)
 
     def __post_init__(self) -> None:
         """Check the shapes."""
@@ -189,5 +189,9 @@ def caption_of(view: EpisodeView) -> Caption:
         time_s=frames_seen / FRAME_RATE_HZ,
         duration_s=record.n_frames / FRAME_RATE_HZ,
         scores=tuple((name, float(score)) for name, score in view.info.get("rewards", {}).items()),
-        errors_mm=tuple((name, float(view.info[name])) for name in _ERRORS if name in view.info),
+        metrics=tuple(
+            (name, float(view.info[name]), unit)
+            for name, unit in view.units.items()
+            if name in view.info
+        ),
     )

@@ -22,6 +22,7 @@ import numpy as np
 
 from esarm_env.core.types import Corpus, FloatArray, IntArray, Trajectories
 from esarm_env.metrics import emotional_vertex_error, lip_vertex_error
+from esarm_env.metrics.registry import EVE, LVE
 
 if TYPE_CHECKING:
     from esarm_env.audio.store import FeatureStore
@@ -261,8 +262,8 @@ class AnimationTask:
         }
         width = target.shape[1]
         return {
-            "lve": lip_vertex_error(motion[:, :width], target, **known).astype(np.float32),
-            "eve": emotional_vertex_error(motion[:, :width], target, **known).astype(np.float32),
+            LVE: lip_vertex_error(motion[:, :width], target, **known).astype(np.float32),
+            EVE: emotional_vertex_error(motion[:, :width], target, **known).astype(np.float32),
         }
 
     def errors(self, trajectories: Trajectories) -> dict[str, FloatArray]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from esarm_env.core.errors import InputError
+from esarm_env.metrics.registry import EVE, LVE
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray, IntArray
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from reward.report.resampling import DoubleArray
 
 # The head of a model that is asked for each true error.
-STREAM_OF_ERROR = {"lve": "mouth", "eve": "upper"}
+STREAM_OF_ERROR = {LVE: "mouth", EVE: "upper"}
 
 
 class MotionScorer(Protocol):

@@ -137,7 +137,7 @@ def _print_results(summary: dict[str, Any]) -> None:
 
     table = Table("animation", "LVE (mm)", "EVE (mm)", "learned score")
     for label, figures in summary["rows"].items():
-        table.add_row(label, *(_short(figures[name]) for name in ("lve", "eve", "score")))
+        table.add_row(label, *(_short(figures[name]) for name in (LVE, EVE, "score")))
     Console().print(table)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
+from esarm_env.metrics.registry import EVE, LVE
 
 if TYPE_CHECKING:
     from agents.monitoring.paired import DoubleArray
@@ -90,7 +91,7 @@ QUICK = OveroptimiseConfig(
 )
 
 
-ERRORS = ("lve", "eve")
+ERRORS = (LVE, EVE)
 
 
 @dataclass(frozen=True)

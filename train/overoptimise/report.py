@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 
 from esarm_env.core.cache import new_file
 from esarm_env.metrics import variant_label
+from esarm_env.metrics.registry import EVE, LVE
 from train.overoptimise.curve import Curve, OveroptimiseConfig, mean_curve
 from train.overoptimise.findings import Point, Verdict, points_of, verdict_of
 from train.overoptimise.measurement import FOLDER, Measured
@@ -31,8 +32,8 @@ matplotlib.use("Agg")
 
 PANELS = {
     "proxy": "proxy: score",
-    "lve": "gold: LVE (mm), lower is better",
-    "eve": "gold: EVE (mm), lower is better",
+    LVE: "gold: LVE (mm), lower is better",
+    EVE: "gold: EVE (mm), lower is better",
 }
 _BEST_OF_N_COLOR = "black"
 
@@ -186,7 +187,7 @@ def _page(
 
 
 def _table_line(label: str, point: Point) -> str:
-    cells = [_cell(point.changes[name]) for name in ("proxy", "lve", "eve")]
+    cells = [_cell(point.changes[name]) for name in ("proxy", LVE, EVE)]
     nats = f"{point.nats_per_utterance:.2f} | {point.nats_per_token:.4f}"
     return f"| {label} | {nats} | " + " | ".join(cells) + " |"
 

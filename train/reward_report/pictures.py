@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from esarm_env.core.cache import new_file
+from esarm_env.metrics.registry import EVE, LVE
 from reward.report import STREAM_OF_ERROR, Triple
 from train.reward_report.band_figures import BEST, CLONE, NOISE, ORACLE, OWN, POLICY, TRUTH, Point
 from train.reward_report.inputs import ALL
@@ -46,7 +47,7 @@ KINDS = {
     TRUTH: ("#2f855a", "*"),
 }
 _CROWDED = 0.42  # of the largest error; noise levels below have no room for a label
-TITLES = {"lve": "lips (LVE)", "eve": "eyes and forehead (EVE)"}
+TITLES = {LVE: "lips (LVE)", EVE: "eyes and forehead (EVE)"}
 
 
 def draw_all(found: Findings, folder: Path) -> None:

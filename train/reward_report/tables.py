@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from esarm_env.metrics.registry import EVE, LVE
 from esarm_env.metrics.variant import Quantity
 from reward.report import STREAM_OF_ERROR, UNKNOWN, PairCell, Triple, shown
 from train.reward_report.band_figures import ORACLE, OWN, ByScorer, Correlations, Selection
@@ -21,8 +22,8 @@ DECIMALS = {"%": 1, "mm": 3, "1": 3}
 Rows = dict[str, dict[str, Triple]]
 TOKENISED = "tokenised"
 # The mean in mm is what the reward `accuracy` goes by.
-NEARER = {"lve": "LVE", "eve": "EVE", MEAN: "mean of LVE and EVE"}
-CONFIRM = {"lve": "LVE agrees", "eve": "EVE agrees"}
+NEARER = {LVE: "LVE", EVE: "EVE", MEAN: "mean of LVE and EVE"}
+CONFIRM = {LVE: "LVE agrees", EVE: "EVE agrees"}
 
 
 def pairs_section(found: Findings) -> str:

@@ -13,6 +13,7 @@ from agents.registry import ALGORITHMS, takes
 from agents.rollout.decoding import Decoding
 from esarm_env.core.errors import InputError
 from esarm_env.envs.scalar import SpeechAnimationEnv
+from esarm_env.metrics.registry import EVE, LVE
 from train.policies import POLICY_FILE, animate_utterances, load_policy, save_policy
 from train.run.loop import drive
 from train.run.warm_start import WarmStarted
@@ -185,5 +186,5 @@ class ImproveTrainer(WarmStarted):
         written = self._write()
         errors = self._env.sequence_task.errors(written)
         score = self._env.reward_function.score(written)
-        figures = {"score": score, "lve_mm": errors["lve"], "eve_mm": errors["eve"]}
+        figures = {"score": score} | {f"{name}_mm": errors[name] for name in (LVE, EVE)}
         return {f"validation_{name}": float(np.mean(value)) for name, value in figures.items()}
