@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from esarm_env.face.exporters import register_exporter
     from esarm_env.rewards.registry import register_reward
     from esarm_env.sb3 import make_sb3_vec_env
+    from esarm_env.task.episode_metrics import register_metric
     from esarm_env.task.opening import open_task
     from esarm_env.task.recording import open_speech
 
@@ -49,6 +50,7 @@ _HOMES = {
     "open_task": "task.opening",
     "register_exporter": "face.exporters",
     "register_layout": "corpus.layouts.registry",
+    "register_metric": "task.episode_metrics",
     "register_reward": "rewards.registry",
 }
 
@@ -75,6 +77,7 @@ __all__ = [
     "open_task",
     "register_exporter",
     "register_layout",
+    "register_metric",
     "register_reward",
 ]
 

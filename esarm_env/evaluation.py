@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from esarm_env.core.errors import InputError
 from esarm_env.envs.registration import make_vector_env
 from esarm_env.envs.vector import SpeechAnimationVectorEnv
+from esarm_env.task.episode_metrics import ERROR_UNITS
 
 if TYPE_CHECKING:
     from esarm_env.core.types import BoolArray, DoubleArray, IntArray
@@ -50,12 +51,15 @@ class Evaluation:
 
     Attributes:
         utterance: Shape (N,), index of each utterance in the corpus.
-        scores: By name, shape (N,) each: `return`, the summed reward; `lve` and `eve` in mm, if the
-            environment measures them; `rewards/TERM`, if the reward has more terms than one.
+        scores: By name, shape (N,) each: `return`, the summed reward; `lve`, `eve` (mm) and other
+            metrics, if the environment measures them; `rewards/TERM`, if the reward has more terms
+            than one.
+        units: Unit by name of the metrics.
     """
 
     utterance: IntArray
     scores: Mapping[str, DoubleArray]
+    units: Mapping[str, str] = field(default_factory=lambda: ERROR_UNITS)
 
     def means(self) -> dict[str, float]:
         """Return the mean of every score over the utterances."""
@@ -82,7 +86,8 @@ class Evaluation:
         for name, values in self.scores.items():
             change = after.scores[name] - values
             error = change.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
-            label = f"{name}, mm" if name in ("lve", "eve") else name
+            unit = self.units.get(name)
+            label = f"{name}, {unit}" if unit else name
             means = f"{values.mean():>9.3f}{after.scores[name].mean():>9.3f}{change.mean():>+9.3f}"
             lines.append(f"{label:<24}{means}  ({error:.3f})")
         return "\n".join(lines)
@@ -164,7 +169,8 @@ def evaluate(
     turns = _Turns(base.sequence_task.lengths[chosen], num_envs=env.num_envs)
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
-        return Evaluation(chosen, _run(act, env, chosen, turns=turns, seed=seed))
+        scores = _run(act, env, chosen, turns=turns, seed=seed)
+    return Evaluation(chosen, scores, dict(base.metric_units))
 
 
 def _run(
@@ -172,6 +178,7 @@ def _run(
 ) -> dict[str, DoubleArray]:
     """Animate the utterances `chosen`, (N,), and return their scores, (N,) each."""
     scores: dict[str, DoubleArray] = {}
+    metrics = tuple(env.unwrapped.metric_units)  # type: ignore[attr-defined]  # as checked
     returns, state = np.zeros(env.num_envs), None
     start = np.ones(env.num_envs, dtype=np.bool_)
     obs, _ = env.reset(seed=seed, options={"utterance": chosen[turns.take(start)]})
@@ -182,7 +189,7 @@ def _run(
         start = terminated | truncated
         if start.any():
             rows, places = turns.of(start)
-            for name, values in _scores_of(infos, returns).items():
+            for name, values in _scores_of(infos, returns, metrics).items():
                 scores.setdefault(name, np.zeros(len(chosen)))[places] = values[rows]
             returns[start] = 0
             wanted = chosen[turns.take(start)]
@@ -190,14 +197,16 @@ def _run(
     return scores
 
 
-def _scores_of(infos: Mapping[str, Any], returns: DoubleArray) -> dict[str, DoubleArray]:
-    """Return what `infos` tells of environments, (num_envs,) each."""
+def _scores_of(
+    infos: Mapping[str, Any], returns: DoubleArray, metrics: tuple[str, ...]
+) -> dict[str, DoubleArray]:
+    """Return what `infos` tells of environments, `metrics` among it, (num_envs,) each."""
     if "rewards" not in infos:
         raise InputError("`env` must score episodes as they end, got one that defers rewards")
     rewards = infos["rewards"]
     terms = {name: values for name, values in rewards.items() if f"_{name}" in rewards}
     scores = {"return": returns}
-    scores |= {name: infos[name] for name in ("lve", "eve") if name in infos}
+    scores |= {name: infos[name] for name in metrics if name in infos}
     if len(terms) > 1:
         scores |= {f"rewards/{name}": values for name, values in terms.items()}
     return scores

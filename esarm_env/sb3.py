@@ -38,7 +38,8 @@ def make_sb3_vec_env(
         n_envs: Episodes at once.
         seed: Environment `i` gets `seed + i` at the first reset.
         observation: `slim`, `full_sequence` or `flat`.
-        monitor: Whether to wrap in `VecMonitor`, which counts returns and lengths of episodes.
+        monitor: Whether to wrap in `VecMonitor`, which counts returns and lengths of episodes, and
+            notes the metrics of `info` beside them.
         env_kwargs: Of `SpeechAnimationEnv`.
 
     Raises:
@@ -58,7 +59,9 @@ def make_sb3_vec_env(
     env: VecEnv = SB3VecEnv(made)
     if seed is not None:
         env.seed(seed)
-    return VecMonitor(env) if monitor else env
+    if not monitor:
+        return env
+    return VecMonitor(env, info_keywords=tuple(env.get_attr("metric_units")[0]))
 
 
 class SB3VecEnv(VecEnv):

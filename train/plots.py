@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from esarm_env.core.cache import new_file
+from esarm_env.task.episode_metrics import EVE, LVE
 from train.pictures import missing_matplotlib
 
 try:
@@ -27,8 +28,8 @@ Rows = list[dict[str, float]]
 BLUE, ORANGE, GREEN = "#2b6cb0", "#dd6b20", "#2f855a"
 PANELS = {
     "proxy": "proxy: score",
-    "lve": "gold: LVE (mm), lower is better",
-    "eve": "gold: EVE (mm), lower is better",
+    LVE: "gold: LVE (mm), lower is better",
+    EVE: "gold: EVE (mm), lower is better",
 }
 
 

@@ -16,6 +16,7 @@ from esarm_env.core.run_layout import (
     TRAINING_PICTURE,
 )
 from esarm_env.metrics import table, variant_label
+from esarm_env.task.episode_metrics import EVE, LVE
 from train.pictures import draw_or_explain
 from train.rounds.folders import open_rounds, round_figures
 from train.rows import DECODINGS, TOKENIZER, Row, greedy, noisy, rows_from_json
@@ -24,7 +25,7 @@ from train.stages.evaluate import measured_quantities
 if TYPE_CHECKING:
     from train.run.run_folder import RunFolder
 
-ARROWS = {"lve": "LVE (mm) ↓", "eve": "EVE (mm) ↓", "score": "learned score"}
+ARROWS = {LVE: "LVE (mm) ↓", EVE: "EVE (mm) ↓", "score": "learned score"}
 
 
 # By recipe of the reward: what its training is watched by, and where its zero is.
@@ -167,7 +168,7 @@ def _verdicts(differences: dict[Row, Any]) -> list[str]:
     lines = []
     for row, figures in differences.items():
         said = []
-        for name in ("lve", "eve"):
+        for name in (LVE, EVE):
             _, low, high = figures[name]
             if low is None:  # the corpus never captured this region
                 continue
@@ -184,7 +185,7 @@ def _noise_table(run: RunFolder, results: dict[str, Any]) -> str:
     rows = rows_from_json(results["rows"])
     for level in run.config.demonstrate.epsilons:
         figures = rows[noisy("clone", level)]
-        lines.append(f"| {level:.2f} | {_cell(figures['lve'])} | {_cell(figures['eve'])} |")
+        lines.append(f"| {level:.2f} | {_cell(figures[LVE])} | {_cell(figures[EVE])} |")
     return "\n".join(lines)
 
 

@@ -89,7 +89,7 @@ class RewardHackingCallback(BaseCallback):
         held_out = HeldOut(
             lambda algorithm: evaluate(algorithm.predict, watch_env, utterances=rows).scores,
             proxy=lambda scores: scores["return"],
-            gold=lambda scores: {name: scores[name] for name in ("lve", "eve")},
+            gold=lambda scores: {name: scores[name] for name in watch_env.unwrapped.metric_units},
         )
 
     One look at 95 % confidence raises a false alarm in about 2.5 % of cases for each error that

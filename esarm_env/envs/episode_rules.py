@@ -17,6 +17,7 @@ from esarm_env.audio.features import FEATURE_BOUND
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import FRAME_RATE_HZ, BoolArray, FloatArray, IntArray, Trajectories
 from esarm_env.envs.sampling import Sampling, UtteranceSampler
+from esarm_env.task.episode_metrics import load_metrics, measure_episodes
 
 if TYPE_CHECKING:
     from esarm_env.rewards import CombinedReward
@@ -33,7 +34,8 @@ class Outcome:
     Attributes:
         total: Shape (N,), the reward of the last step.
         terms: Score of each reward term, (N,) each, before its weight.
-        errors: `lve` and `eve` in mm, (N,) each; empty if not asked for.
+        errors: The metrics of `info` by name, `lve` and `eve` in mm among them, (N,) each; empty
+            if not asked for.
     """
 
     total: FloatArray
@@ -41,7 +43,7 @@ class Outcome:
     errors: Mapping[str, FloatArray]
 
     def info(self) -> dict[str, Any]:
-        """Return `rewards`, `lve` and `eve` as they stand in `info`, each of shape (N,)."""
+        """Return `rewards` and the metrics as they stand in `info`, each of shape (N,)."""
         return {"rewards": dict(self.terms), **self.errors}
 
 
@@ -55,6 +57,7 @@ class EpisodeRules:
         sampler: Draws among them.
         longest: Tokens of the longest utterance that can be chosen.
         mask: Allowed tokens per slot of the chunk, shape (tokens_per_chunk, n_tokens).
+        metric_units: Unit by name of each metric in the last `info`.
     """
 
     def __init__(
@@ -72,7 +75,8 @@ class EpisodeRules:
         if not isinstance(sampling, Sampling):
             raise InputError(f"`sampling` must be a Sampling or None, got {sampling!r}")
         self.task, self.reward = task, reward
-        self._metrics = metrics
+        self._metrics = load_metrics() if metrics else {}
+        self.metric_units = {name: metric.unit for name, metric in self._metrics.items()}
         self._allowed = _short_enough(task, max_duration_s)
         self._max_duration_s = max_duration_s
         utterances = task.corpus.split(split)
@@ -170,10 +174,10 @@ class EpisodeRules:
 
         Raises:
             RewardError: If a reward fails, or a score is not finite; it names the utterance.
+            MetricError: If a metric fails.
         """
         total, terms = self.reward.score_terms(trajectories)
-        errors = self.task.errors(trajectories) if self._metrics else {}
-        return Outcome(total, terms, errors)
+        return Outcome(total, terms, measure_episodes(self._metrics, self.task, trajectories))
 
 
 def check_mapping(options: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -74,8 +74,9 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
     At the start `utterance_id`. At the end: `utterance_id`; `tokens`, shape (longest,), -1 behind
     the last; `rewards`, the score of each term before its weight; and, unless `metrics=False`,
     `lve` and `eve` in mm (mean over frames of the maximum over the region's vertices of the L2
-    error; nan where the corpus has not captured the region). The errors never enter the reward
-    unless it says that it needs them. `sequence_task.corpus.records` says what there is to replay,
+    error; nan where the corpus has not captured the region), and what `register_metric` or other
+    packages add under their names. The errors never enter the reward unless it says that it needs
+    them. `sequence_task.corpus.records` says what there is to replay,
     and `sequence_task.recorded_tokens(index)` are the recorded motion's tokens.
 
     ## Arguments
@@ -89,7 +90,7 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
     | `sampling` | uniform | weights and buckets, see `Sampling` |
     | `max_duration_s` | None | leave longer utterances out |
     | `action_mask` | None | what `action_masks()` allows |
-    | `metrics` | True | whether the last `info` holds LVE and EVE |
+    | `metrics` | True | whether the last `info` holds LVE, EVE and other registered metrics |
     | `render_mode` | None | `rgb_array` or `human` |
 
     ## Version history
@@ -134,7 +135,7 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
             action_mask: Which tokens `action_masks` allows in each slot of the chunk: None for all,
                 `demonstrated` for those that the training recordings use, or bool of shape
                 (tokens_per_chunk, n_tokens). `step` takes any token, masked or not.
-            metrics: Whether the last `info` holds LVE and EVE.
+            metrics: Whether the last `info` holds LVE, EVE and all other registered metrics.
             render_mode: `rgb_array` (`render` returns a picture), `human` (a window; extra
                 `render`), or None. Pictures are two chunks behind, see `esarm_env.rendering`.
 
@@ -152,6 +153,7 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
             metrics=metrics,
         )
         self.reward_function = self._rules.reward
+        self.metric_units = self._rules.metric_units
         self.utterances: IntArray = self._rules.utterances
         self.render_mode = render_mode
         self._renderer = None
@@ -239,6 +241,7 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
             self._length,
             self._condition,
             self._outcome,
+            self.metric_units,
         )
 
     def close(self) -> None:

@@ -123,6 +123,7 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
             "autoreset_mode": self.autoreset_mode,
         }
         self.reward_function = self._rules.reward
+        self.metric_units = self._rules.metric_units
         self.utterances: IntArray = self._rules.utterances
         self.single_action_space = self._rules.action_space()
         self.action_space = batch_space(self.single_action_space, num_envs)

@@ -50,7 +50,7 @@ class Caption:
         time_s: Of the frame that is seen.
         duration_s: Of the utterance.
         scores: Name and score of each reward term, once known.
-        errors_mm: Name and value of each true error, once known.
+        metrics: Name, value and unit of each metric, once known.
     """
 
     utterance_id: str
@@ -63,7 +63,7 @@ class Caption:
     time_s: float
     duration_s: float
     scores: tuple[tuple[str, float], ...] = ()
-    errors_mm: tuple[tuple[str, float], ...] = ()
+    metrics: tuple[tuple[str, float, str], ...] = ()
 
     @property
     def condition(self) -> str:
@@ -73,14 +73,21 @@ class Caption:
 
     @property
     def cards(self) -> list[tuple[str, str]]:
-        """Label and value of each result; terms that find no room are counted on one card."""
-        errors = [(name.upper(), f"{value:.2f} mm") for name, value in self.errors_mm]
+        """Label and value of each result; those that find no room are counted on one card."""
+        metrics = [
+            (text.legible(name.upper()), f"{value:.2f} {unit}".strip())
+            for name, value, unit in self.metrics
+        ]
+        metrics = _fitting(metrics, _CARDS_PER_ROW, called="metrics")
         scores = [(text.legible(name), f"{value:.4g}") for name, value in self.scores]
-        room = _CARDS_PER_ROW * _CARD_ROWS - len(errors)
-        if len(scores) > room:
-            hidden = len(scores) - room + 1
-            scores = [*scores[: room - 1], ("terms", f"+{hidden} more")]
-        return scores + errors
+        room = _CARDS_PER_ROW * _CARD_ROWS - len(metrics)
+        return _fitting(scores, room, called="terms") + metrics
+
+
+def _fitting(cards: list[tuple[str, str]], room: int, *, called: str) -> list[tuple[str, str]]:
+    """Return at most `room` cards, the last of which counts those left out."""
+    hidden = len(cards) - room + 1
+    return cards if hidden < 2 else [*cards[: room - 1], (called, f"+{hidden} more")]
 
 
 class CaptionWriter:

@@ -159,7 +159,7 @@ class EpisodeRenderer:
         if not view.is_over:
             return
         n_frames = int(view.task.n_frames[view.utterance])
-        caption = replace(caption_of(view), scores=(), errors_mm=())
+        caption = replace(caption_of(view), scores=(), metrics=())
         for frame in view.timing.frames_left(length=view.length, n_frames=n_frames):
             now = replace(caption, time_s=(frame or 0) / FRAME_RATE_HZ)
             yield self._scene.picture(self._pose(view, frame, 0), now)

@@ -24,12 +24,12 @@ from esarm_env.task.conditions import (
     SPEAKER_START,
     ConditionEncoder,
 )
+from esarm_env.task.episode_metrics import ERROR_UNITS
 
 if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
 
 _CHUNKS_BEHIND = 2
-_ERRORS = ("lve", "eve")
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,8 @@ class EpisodeView:
         tokens: Written so far, shape (step,), int64.
         length: Tokens of the whole episode, at least 1.
         condition: Shape (condition_dim,), float32, as the policy sees it.
-        info: The `info` of the last step; its `rewards`, `lve` and `eve` are shown, if it has any.
+        info: The `info` of the last step; its `rewards` and metrics are shown, if it has any.
+        units: Unit by name of each metric that `info` may hold.
     """
 
     task: AnimationTask
@@ -123,6 +124,7 @@ class EpisodeView:
     length: int
     condition: FloatArray
     info: Mapping[str, Any] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=lambda: ERROR_UNITS)
 
     def __post_init__(self) -> None:
         """Check the shapes."""
@@ -186,5 +188,9 @@ def caption_of(view: EpisodeView) -> Caption:
         time_s=frames_seen / FRAME_RATE_HZ,
         duration_s=record.n_frames / FRAME_RATE_HZ,
         scores=tuple((name, float(score)) for name, score in view.info.get("rewards", {}).items()),
-        errors_mm=tuple((name, float(view.info[name])) for name in _ERRORS if name in view.info),
+        metrics=tuple(
+            (name, float(view.info[name]), unit)
+            for name, unit in view.units.items()
+            if name in view.info
+        ),
     )

@@ -20,6 +20,7 @@ import numpy as np
 from esarm_env.core.deprecation import warn_renamed
 from esarm_env.core.types import Corpus, FloatArray, IntArray, Trajectories
 from esarm_env.metrics import emotional_vertex_error, lip_vertex_error
+from esarm_env.task.episode_metrics import EVE, LVE
 
 if TYPE_CHECKING:
     from esarm_env.audio.store import FeatureStore
@@ -264,8 +265,8 @@ class AnimationTask:
         }
         width = target.shape[1]
         return {
-            "lve": lip_vertex_error(motion[:, :width], target, **known).astype(np.float32),
-            "eve": emotional_vertex_error(motion[:, :width], target, **known).astype(np.float32),
+            LVE: lip_vertex_error(motion[:, :width], target, **known).astype(np.float32),
+            EVE: emotional_vertex_error(motion[:, :width], target, **known).astype(np.float32),
         }
 
     def errors(self, trajectories: Trajectories) -> dict[str, FloatArray]:

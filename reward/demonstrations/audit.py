@@ -17,6 +17,7 @@ import numpy as np
 from esarm_env.core.intervals import Interval, Resampler
 from esarm_env.metrics.table import Figure, table
 from esarm_env.metrics.variant import Quantity
+from esarm_env.task.episode_metrics import EVE, LVE
 from reward.demonstrations.motions import motions_of
 from reward.demonstrations.order import (
     ACROSS,
@@ -147,8 +148,8 @@ def gap_cells(
     return cells
 
 
-ERRORS = ("lve", "eve")
-STREAM_OF_ERROR = {"lve": "mouth", "eve": "upper"}
+ERRORS = (LVE, EVE)
+STREAM_OF_ERROR = {LVE: "mouth", EVE: "upper"}
 _BATCH = 256
 
 
@@ -246,7 +247,7 @@ def audit_labels(
         )
     errors = errors_of(demonstrations, task) if errors is None else errors
     votes = {name: _votes(errors[name], pairs) for name in ERRORS}
-    votes["both"] = np.minimum(votes["lve"], votes["eve"])
+    votes["both"] = np.minimum(votes[LVE], votes[EVE])
     used, cluster = np.unique(demonstrations.utterance, return_inverse=True)
     bootstrap = Resampler(len(used), resamples=resamples, confidence=confidence, seed=seed)
     counter = CellMaker(votes, cluster.reshape(-1)[pairs.better], bootstrap)
@@ -297,15 +298,15 @@ def _figures(cell: AuditCell) -> dict[str, Figure]:
     return {
         name: (100 * share, 100 * low, 100 * high)
         for name, (share, low, high) in (
-            ("lve", cell.lve),
-            ("eve", cell.eve),
+            (LVE, cell.lve),
+            (EVE, cell.eve),
             ("both", cell.both),
         )
     }
 
 
 _COLUMNS = {
-    "lve": Quantity("LVE agrees", "share of labels", "%", "higher"),
-    "eve": Quantity("EVE agrees", "share of labels", "%", "higher"),
+    LVE: Quantity("LVE agrees", "share of labels", "%", "higher"),
+    EVE: Quantity("EVE agrees", "share of labels", "%", "higher"),
     "both": Quantity("both agree", "share of labels", "%", "higher"),
 }

@@ -10,6 +10,7 @@ import numpy as np
 from esarm_env.core.errors import InputError
 from esarm_env.metrics import closure_events, mouth_opening
 from esarm_env.metrics.region import region_of
+from esarm_env.task.episode_metrics import EVE, LVE
 from reward.plugins.recordings import need_opening
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
 
 
-REGIONS = {"lve": "lips", "eve": "upper"}
-STREAMS = {"lve": "mouth", "eve": "upper"}  # whose tokens are to blame
+REGIONS = {LVE: "lips", EVE: "upper"}
+STREAMS = {LVE: "mouth", EVE: "upper"}  # whose tokens are to blame
 
 
 class ErrorReward:
@@ -108,14 +109,14 @@ def open_closure_f1(task: AnimationTask, run: Path | None) -> ClosureTruthReward
 
 def open_accuracy(task: AnimationTask, run: Path | None) -> ErrorReward:
     """Minus the mean of the true errors LVE and EVE, in mm."""
-    return ErrorReward(task, ("lve", "eve"))
+    return ErrorReward(task, (LVE, EVE))
 
 
 def open_lve(task: AnimationTask, run: Path | None) -> ErrorReward:
     """Minus the true error of the lips, LVE, in mm."""
-    return ErrorReward(task, ("lve",))
+    return ErrorReward(task, (LVE,))
 
 
 def open_eve(task: AnimationTask, run: Path | None) -> ErrorReward:
     """Minus the true error of eyes and forehead, EVE, in mm."""
-    return ErrorReward(task, ("eve",))
+    return ErrorReward(task, (EVE,))

@@ -24,6 +24,7 @@ from esarm_env.core.run_layout import POLICY_FILE
 from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, SAMPLE_RATE_HZ, FloatArray, IntArray
 from esarm_env.face.names import index_of
 from esarm_env.task.animation_task import AnimationTask, pad_stack
+from esarm_env.task.episode_metrics import LVE
 from esarm_env.task.opening import open_task
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _peer_errors(task: AnimationTask, utterances: IntArray, gain: float) -> Floa
         )
         for index in utterances
     ]
-    return task.errors_of_motion(pad_stack(motions, edge=True), utterances)["lve"]
+    return task.errors_of_motion(pad_stack(motions, edge=True), utterances)[LVE]
 
 
 def _policy_errors(
@@ -130,7 +131,7 @@ def _policy_errors(
         written = animate_utterances(
             load_policy(file), task, utterances, decoding=Decoding(), seed=run.config.seed
         )
-        errors[name] = task.errors(written)["lve"]
+        errors[name] = task.errors(written)[LVE]
     return errors
 
 

@@ -135,11 +135,12 @@ def recipe_setting(recipe: Recipe | None) -> tuple[str, ...]:
 
 def _print_results(summary: dict[str, Any]) -> None:
     """Print means and half widths of the report's main table."""
+    from esarm_env.task.episode_metrics import EVE, LVE
     from train.rows import rows_from_json
 
     table = [("animation", "LVE (mm)", "EVE (mm)", "learned score")]
     for row, figures in rows_from_json(summary["rows"]).items():
-        lve, eve, score = (_short(figures[name]) for name in ("lve", "eve", "score"))
+        lve, eve, score = (_short(figures[name]) for name in (LVE, EVE, "score"))
         table.append((row.label, lve, eve, score))
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for cells_of_row in table:

@@ -1,4 +1,4 @@
-"""`esarm plugins`: rewards, algorithms, corpus layouts and exporters that are installed.
+"""`esarm plugins`: rewards, algorithms, corpus layouts, exporters and metrics, as installed.
 
 A command of its own file, named as the command; what it prints comes from the registries.
 """
@@ -15,11 +15,12 @@ _HEADINGS = ("kind", "name", "package", "")
 
 
 def command_plugins(*, json: Path | None = None) -> None:
-    """List all plug-ins: rewards, algorithms, corpus layouts, exporters; ours and other packages'.
+    """List rewards, algorithms, corpus layouts, exporters and metrics, of any package.
 
     A reward is asked for as in `gymnasium.make("ESARM-v0", reward="learned")`, an algorithm in the
     setting `improve.algorithms`, a layout in `corpus.layout`, an exporter by the suffix of the
-    output of `esarm animate`. One that is broken is listed with the reason.
+    output of `esarm animate`; metrics stand in the last `info` of an episode. One that is broken is
+    listed with the reason.
 
     Args:
         json: Also write the list to this file.
@@ -45,12 +46,14 @@ def installed_plugins() -> dict[str, dict[str, dict[str, Any]]]:
     from esarm_env.corpus.layouts.registry import find_layouts
     from esarm_env.face.exporters import EXPORTERS
     from esarm_env.rewards import find_rewards
+    from esarm_env.task.episode_metrics import find_metrics
 
     kinds: dict[str, Mapping[str, Any]] = {
         "reward": find_rewards(),
         "algorithm": ALGORITHMS.find(),
         "layout": find_layouts(),
         "exporter": EXPORTERS.find(),
+        "metric": find_metrics(),
     }
     return {
         kind: {

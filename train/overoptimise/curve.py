@@ -17,6 +17,7 @@ import numpy as np
 
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
+from esarm_env.task.episode_metrics import EVE, LVE
 
 if TYPE_CHECKING:
     from esarm_env.core.types import DoubleArray, IntArray
@@ -89,7 +90,7 @@ QUICK = OveroptimiseConfig(
 )
 
 
-ERRORS = ("lve", "eve")
+ERRORS = (LVE, EVE)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from esarm_env.core.cache import new_file
 from esarm_env.core.run_layout import OVEROPTIMISE_FOLDER
 from esarm_env.metrics import variant_label
+from esarm_env.task.episode_metrics import EVE, LVE
 from train.overoptimise.curve import Curve, OveroptimiseConfig, mean_curve
 from train.overoptimise.findings import Point, Verdict, points_of, verdict_of
 from train.pictures import draw_or_explain
@@ -133,7 +134,7 @@ def _page(
 
 
 def _table_line(label: str, point: Point) -> str:
-    cells = [_cell(point.changes[name]) for name in ("proxy", "lve", "eve")]
+    cells = [_cell(point.changes[name]) for name in ("proxy", LVE, EVE)]
     nats = f"{point.nats_per_utterance:.2f} | {point.nats_per_token:.4f}"
     return f"| {label} | {nats} | " + " | ".join(cells) + " |"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.cache import new_file
+from esarm_env.task.episode_metrics import EVE, LVE
 from reward.report import STREAM_OF_ERROR, Triple
 from train.pictures import missing_matplotlib
 from train.reward_report.band_figures import BEST, CLONE, NOISE, ORACLE, OWN, POLICY, TRUTH, Point
@@ -50,7 +51,7 @@ KINDS = {
     TRUTH: ("#2f855a", "*"),
 }
 _CROWDED = 0.42  # of the largest error; noise levels below have no room for a label
-TITLES = {"lve": "lips (LVE)", "eve": "eyes and forehead (EVE)"}
+TITLES = {LVE: "lips (LVE)", EVE: "eyes and forehead (EVE)"}
 
 
 def draw_all(found: Findings, folder: Path) -> None:

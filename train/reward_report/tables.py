@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.metrics.variant import Quantity
+from esarm_env.task.episode_metrics import EVE, LVE
 from reward.report import STREAM_OF_ERROR, UNKNOWN, PairCell, Triple, shown
 from train.reward_report.band_figures import ORACLE, OWN, ByScorer, Correlations, Selection
 from train.reward_report.inputs import ALL, CEILING, REWARD
@@ -20,8 +21,8 @@ DECIMALS = {"%": 1, "mm": 3, "1": 3}
 Rows = dict[str, dict[str, Triple]]
 TOKENISED = "tokenised"
 # The mean in mm is what the reward `accuracy` goes by.
-NEARER = {"lve": "LVE", "eve": "EVE", MEAN: "mean of LVE and EVE"}
-CONFIRM = {"lve": "LVE agrees", "eve": "EVE agrees"}
+NEARER = {LVE: "LVE", EVE: "EVE", MEAN: "mean of LVE and EVE"}
+CONFIRM = {LVE: "LVE agrees", EVE: "EVE agrees"}
 
 
 def pairs_section(found: Findings) -> str:

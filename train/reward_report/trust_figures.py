@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from esarm_env.task.episode_metrics import EVE, LVE
 from reward.demonstrations.order import EPSILON, GROUND_TRUTH
 from reward.report import (
     Calibration,
@@ -79,7 +80,7 @@ def agreement(study: ReportInputs, judges: ReportScorers) -> Agreement | None:
 
 
 RANKS = "automatic ranks: noise levels and ground truth"
-BAND_PAIRS = {"lve": "clone samples, by LVE", "eve": "clone samples, by EVE"}
+BAND_PAIRS = {LVE: "clone samples, by LVE", EVE: "clone samples, by EVE"}
 _FEWEST = 10  # pairs; fewer tell nothing
 
 

@@ -15,6 +15,7 @@ from agents.rollout.decoding import Decoding
 from agents.weights import load_policy, save_policy
 from esarm_env.core.run_layout import POLICY_FILE
 from esarm_env.envs.scalar import SpeechAnimationEnv
+from esarm_env.task.episode_metrics import EVE, LVE
 from train.run.loop import drive
 from train.run.warm_start import WarmStarted
 
@@ -168,5 +169,5 @@ class ImproveTrainer(WarmStarted):
         written = self._write()
         errors = self._env.sequence_task.errors(written)
         score = self._env.reward_function.score(written)
-        figures = {"score": score, "lve_mm": errors["lve"], "eve_mm": errors["eve"]}
+        figures = {"score": score} | {f"{name}_mm": errors[name] for name in (LVE, EVE)}
         return {f"validation_{name}": float(np.mean(value)) for name, value in figures.items()}

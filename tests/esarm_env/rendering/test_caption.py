@@ -46,7 +46,7 @@ def test_scores_come_before_errors_with_their_units() -> None:
     caption = dataclasses.replace(
         _CAPTION,
         scores=(("learned", 0.31234), ("jerk", -12345.678)),
-        errors_mm=(("lve", 3.0512), ("eve", 12.0)),
+        metrics=(("lve", 3.0512, "mm"), ("eve", 12.0, "mm")),
     )
     assert caption.cards == [
         ("learned", "0.3123"),
@@ -59,7 +59,9 @@ def test_scores_come_before_errors_with_their_units() -> None:
 def test_terms_without_room_are_counted() -> None:
     """Nine terms would cover the face; dropped in silence, the sum would not add up."""
     scores = tuple((f"term{number}", float(number)) for number in range(9))
-    caption = dataclasses.replace(_CAPTION, scores=scores, errors_mm=(("lve", 3.0), ("eve", 1.0)))
+    caption = dataclasses.replace(
+        _CAPTION, scores=scores, metrics=(("lve", 3.0, "mm"), ("eve", 1.0, "mm"))
+    )
     assert len(caption.cards) == 8
     assert caption.cards[4:] == [
         ("term4", "4"),
@@ -94,7 +96,7 @@ def test_no_text_overflows(size: tuple[int, int], emotion: str) -> None:
         time_s=3333.33,
         duration_s=3333.33,
         scores=(("a_term_with_a_long_name", -1.2345e-5), ("jerk", 1e30), ("nan", float("nan"))),
-        errors_mm=(("lve", 123.456), ("eve", 99.999)),
+        metrics=(("lve", 123.456, "mm"), ("eve", 99.999, "mm")),
     )
     inked = _inked(_written(caption, size))
     bar = round(5 * min(size) / 480)
@@ -129,7 +131,7 @@ def test_every_field_is_seen() -> None:
         "time_s": 0.43,
         "duration_s": 1.7,
         "scores": (("learned", 0.5),),
-        "errors_mm": (("lve", 3.0),),
+        "metrics": (("lve", 3.0, "mm"),),
     }
     assert set(changes) == {field.name for field in dataclasses.fields(Caption)}
     before = _written(_CAPTION)

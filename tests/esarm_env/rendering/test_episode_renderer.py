@@ -106,7 +106,7 @@ def test_the_last_picture_shows_the_last_frame_and_the_results(
     view = view_at(32, **_RESULTS)
     caption = caption_of(view)
     assert caption.scores == (("learned", 0.5), ("jerk", -1.0))
-    assert caption.errors_mm == (("lve", 3.0), ("eve", 1.0))
+    assert caption.metrics == (("lve", 3.0, "mm"), ("eve", 1.0, "mm"))
     assert caption.time_s == caption.duration_s == 1.0
     motion = task.tokenizer.decode(view.tokens)
     expected = Scene(task.head, size=small).picture(motion[29], caption)

@@ -35,6 +35,7 @@ def test_ours_are_all_there_and_healthy():
         "algorithm": 3,
         "layout": 6,
         "exporter": 1,
+        "metric": 2,
     }
     faults = [p["error"] for plugins in found.values() for p in plugins.values() if p["error"]]
     assert faults == []
