@@ -88,7 +88,7 @@ def register_metric(
     """Let a metric stand in the last `info` of environments that this process makes from now on.
 
     A package registers one for good through the entry-point group `esarm.metrics`, whose values are
-    `EpisodeMetric`s.
+    objects of `EpisodeMetric`.
 
     Args:
         name: Its key in `info`, without spaces and colons.
