@@ -29,7 +29,6 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from agents.common.advantages import check_streams, filled_by_stream
-from agents.common.checked_algorithm import CheckedAlgorithm
 from agents.common.checks import check_env, check_n_episodes
 from agents.faults import TrainingFault, where_to_go_on
 from agents.network.transformer import MotionTransformer
@@ -53,12 +52,17 @@ if TYPE_CHECKING:
 Self = TypeVar("Self", bound="EpisodeAlgorithm")
 
 
-class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
-    """Collects whole episodes; `SequenceAlgorithm` adds the update, and is the one to subclass."""
+class EpisodeAlgorithm(OnPolicyAlgorithm):
+    """Collects whole episodes; the class to subclass is `SequenceAlgorithm`.
+
+    It adds the update, and what checks environments and files (`CheckedAlgorithm`).
+    """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MotionPolicy": MotionPolicy}
     policy: MotionPolicy  # type: ignore[assignment]
     rollout_buffer: EpisodeBuffer | None  # type: ignore[assignment]
+    renamed_settings: ClassVar[dict[str, str]] = {}
+    last_checkpoint: str | None = None
     _has_random_reference = False  # of a fresh algorithm, until `warm_start`
 
     def __init__(
@@ -209,13 +213,13 @@ class EpisodeAlgorithm(CheckedAlgorithm, OnPolicyAlgorithm):
         self.rollout_buffer = None
 
     def _check_env(self) -> None:
+        """Check that `env` suits the settings; `CheckedAlgorithm` checks its task."""
         if self.env is None:  # a loaded algorithm may get its environment later
             return
         check_env(self.env, action_space=self.action_space, obs_space=self.observation_space)
         check_n_episodes(self.n_episodes, n_envs=self.n_envs)
         if self.stream_advantages:
             check_streams(self.env)
-        super()._check_env()
 
     def _setup_learn(
         self,

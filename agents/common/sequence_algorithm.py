@@ -20,6 +20,7 @@ from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 
 from agents.common.advantages import leave_one_out, per_token, scaled_advantages
+from agents.common.checked_algorithm import CheckedAlgorithm
 from agents.common.checks import (
     check_counts,
     check_divergence,
@@ -51,7 +52,7 @@ RENAMED = {"batch_size": "batch_tokens", "kl_target": "reference_kl_target"}
 Self = TypeVar("Self", bound="SequenceAlgorithm")
 
 
-class SequenceAlgorithm(EpisodeAlgorithm):
+class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
     """Collect whole episodes, then update on whole sequences.
 
     An algorithm of your own overrides `policy_loss`, called per minibatch, and, if its advantages
@@ -276,6 +277,10 @@ class SequenceAlgorithm(EpisodeAlgorithm):
         self.n_iterations += 1
         self._n_updates = self.n_iterations
         self._untrained_timesteps = 0
+
+    def _check_env(self) -> None:
+        EpisodeAlgorithm._check_env(self)
+        CheckedAlgorithm._check_env(self)
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         if self.kl_coef > 0 and self._has_random_reference:
