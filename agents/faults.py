@@ -1,4 +1,4 @@
-"""What stops a training: no number where one must be, and what to say about it."""
+"""`TrainingFault`: a NaN or infinite score, loss or gradient; weights are left unchanged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAMED = 64  # utterances that a message names
 
 
 class TrainingFault(RuntimeError):
-    """A score, a loss or a gradient that is no finite number: nothing was learnt from it."""
+    """Raised when a score, loss or gradient is NaN or infinite; weights are unchanged."""
 
 
 def names_of(task: Any, utterances: IntArray) -> str:

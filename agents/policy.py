@@ -1,4 +1,4 @@
-"""The policy as Stable-Baselines3 sees it: spaces, optimiser, `predict` with a state."""
+"""Stable-Baselines3 policy around the transformer: spaces, optimiser, `predict` with KV cache."""
 
 from __future__ import annotations
 

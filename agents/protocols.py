@@ -1,4 +1,4 @@
-"""What agents need to know of a task; nothing of the environment's package is imported here."""
+"""Protocols through which agents see a task and an environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Algorithms by name: ours, and those of other packages (entry-point group `esarm.algorithms`)."""
+"""Registry of algorithms: ours, and those of other packages (entry points `esarm.algorithms`)."""
 
 from __future__ import annotations
 

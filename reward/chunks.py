@@ -1,4 +1,4 @@
-"""Trajectories as the reward model reads them: audio and decoded motion in chunks."""
+"""Chunks of audio and decoded motion, the input of reward networks."""
 
 from __future__ import annotations
 

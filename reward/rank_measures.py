@@ -1,4 +1,4 @@
-"""How scores order animations: the ranking loss, pair accuracy, rank correlations, agreement.
+"""Ranking loss, pair accuracy, rank correlations and ensemble agreement.
 
 The loss is the paper's Eq. 1. Correlations are taken within each utterance, many at once; that of
 an ensemble's members tells where the reward is guessing.

@@ -1,4 +1,4 @@
-"""What all trainers of reward models share: their steps, their learning rate, their state."""
+"""Training state shared by the reward trainers: steps, learning rate, resumable state."""
 
 from __future__ import annotations
 

@@ -241,3 +241,15 @@ def test_public_names_exist() -> None:
     for name in esarm_env.__all__:
         assert hasattr(esarm_env, name), name
     assert sorted(esarm_env.__all__) == sorted(set(esarm_env.__all__)), "a name stands there twice"
+
+
+def test_every_package_says_what_its_modules_are() -> None:
+    """A folder whose page leaves a module out is searched file by file."""
+    for package in OURS - {CORE}:
+        for init in sorted((ROOT / package).rglob("__init__.py")):
+            modules = [path.stem for path in init.parent.glob("[!_]*.py")]
+            if init.parent.parent == ROOT or len(modules) < 2:
+                continue  # front doors list public names
+            doc = ast.get_docstring(ast.parse(init.read_text())) or ""
+            missing = [name for name in modules if f"`{name}`" not in doc]
+            assert not missing, f"{init} must name its modules, {missing} are left out"

@@ -1,1 +1,1 @@
-"""The stages, the pipeline, the command line, configurations, evaluation."""
+"""Stages, command line, configuration, evaluation and reports."""

@@ -1,4 +1,4 @@
-"""Animate a speech file of any length with a trained run."""
+"""Animation of a speech file of any length with a trained run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How likely an animation is under a cloned policy: registered as `likelihood`.
+"""Reward `likelihood`: the log-likelihood of an animation under a cloned policy.
 
 The baseline that a learned reward must beat: it comes free with every clone. torch is imported when
 something is opened or scored, so that listing rewards stays quick.

@@ -1,4 +1,14 @@
-"""Behaviour cloning: the warm start, and the reference of the KL term."""
+"""Behaviour cloning: the warm start, and the reference of the KL term.
+
+- `cloning`: behaviour cloning as a Stable-Baselines3 algorithm: `BehaviourCloning(policy,
+  env).learn()`.
+- `config`: settings of behaviour cloning.
+- `demonstrations`: whole sequences of tokens, recorded or made, each for an
+  utterance of a task.
+- `minari`: demonstrations to and from Minari data sets (needs the extra `minari`).
+- `trainer`: trainer of behaviour cloning: cross-entropy on whole demonstrated sequences, epoch by
+  epoch.
+"""
 
 from agents.cloning.cloning import BehaviourCloning
 from agents.cloning.config import CloneConfig

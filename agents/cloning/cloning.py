@@ -1,4 +1,4 @@
-"""Behaviour cloning in Stable-Baselines3's manner: `BehaviourCloning(policy, env).learn()`.
+"""Behaviour cloning as a Stable-Baselines3 algorithm: `BehaviourCloning(policy, env).learn()`.
 
 `num_timesteps` counts demonstrated tokens, and one epoch is one step to a callback. The policy
 always holds the best weights so far; what is being trained is a copy of it.

@@ -1,6 +1,7 @@
-"""What cloning minimises, and what the network is shown of the past while it does.
+"""Trainer of behaviour cloning: cross-entropy on whole demonstrated sequences, epoch by epoch.
 
-Clone demonstrations: cross-entropy on their tokens, whole sequences at a time, epoch by epoch.
+The loss, label smoothing, and what the network sees of its own past (token noise, scheduled
+sampling) stand here, too.
 
 The trainer can stop after any epoch and go on from its state, bit for bit: it keeps the optimiser,
 the best weights and the state of its own random numbers, and leaves torch's global ones alone.

@@ -1,6 +1,4 @@
-"""Advantages of whole episodes whose reward comes at the end, and the baselines of scores.
-
-Advantages by stream: the tokens of each part of the face as episodes of their own.
+"""Advantages of episodes with a terminal reward: baselines, scaling, and credit by stream.
 
 Where a reward tells what the mouth and what the upper face earned, a token need not answer for the
 other half: its advantage comes from its own stream's score and values alone.

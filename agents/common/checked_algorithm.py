@@ -1,13 +1,7 @@
-"""Stable-Baselines3's progress bar, for algorithms whose steps are tokens, many at a time.
-
-Which task an agent was trained on: its tokens mean nothing with another tokenizer.
+"""Base of all algorithms here: fingerprint of the task, checked loading, progress bar.
 
 A task tells by an attribute `fingerprint`, a digest by part (`tokenizer`, `corpus`). Tasks without
 it are taken as they are.
-
-An SB3 algorithm that knows its task: refuses another one, and remembers where it was saved.
-
-Its progress bar counts tokens.
 """
 
 from __future__ import annotations
@@ -99,7 +93,7 @@ class CheckedAlgorithm(BaseAlgorithm):
         exclude: Iterable[str] | None = None,
         include: Iterable[str] | None = None,
     ) -> None:
-        """As Stable-Baselines3's; the file is named where a later training comes to grief."""
+        """As Stable-Baselines3's; errors of a later training quote this path."""
         super().save(path, exclude, include)
         self._note_checkpoint(path)
 

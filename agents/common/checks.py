@@ -1,7 +1,4 @@
-"""What an environment must be for whole sequences to be written in it, checked at the start.
-
-The ranges of settings that all sequence algorithms share, checked before anything is built.
-"""
+"""Checks of environment and settings, made before a sequence algorithm is built."""
 
 from __future__ import annotations
 
@@ -124,7 +121,7 @@ def check_temperature(temperature: float) -> None:
 def check_divergence(
     *, kl_coef: float, reference_kl_target: float | None, target_kl: float | None, loss_mean: str
 ) -> None:
-    """Check what holds the policy near its reference and near its last self, and the loss's mean.
+    """Check `kl_coef`, `reference_kl_target`, `target_kl` and `loss_mean`.
 
     Raises:
         ValueError: If one is out of range, or `reference_kl_target` would adapt a coefficient of 0.

@@ -1,4 +1,4 @@
-"""The half of Stable-Baselines3's on-policy algorithm that collects: whole episodes of tokens.
+"""Collecting half of an on-policy algorithm: whole episodes of tokens, batched, with a KV cache.
 
 Roll-outs go through the KV cache, and episodes are scored in one batch when they end. What differs
 from SB3's manners: `num_timesteps` counts tokens, and a roll-out ends with the last token of

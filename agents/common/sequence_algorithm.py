@@ -1,4 +1,4 @@
-"""Stable-Baselines3's on-policy algorithm, but with whole episodes of tokens.
+"""On-policy algorithm on whole sequences: the base class of PPO, REINFORCE, GRPO and your own.
 
 An update sees whole sequences: one forward pass gives every log-probability and value. A subclass
 says what its advantages are and what its policy loss is.

@@ -1,4 +1,4 @@
-"""One update: a forward pass over whole sequences, its losses, and what keeps the step small.
+"""Policy update: minibatches of whole sequences, their losses, KL terms and early stopping.
 
 Shape letters: N episodes, L tokens, K tokens to choose from.
 """

@@ -1,4 +1,4 @@
-"""Watch for reward hacking while training: the proxy climbs, and what it stands for gets worse.
+"""Reward hacking callback: warns or stops when the score rises and the true errors do, too.
 
 Over-optimisation of a learned reward after Gao et al. 2022 (arXiv:2210.10760): proxy and gold rise
 together at first, then part.
@@ -227,7 +227,7 @@ class RewardHackingCallback(BaseCallback):
             self.model.save(self.best_model_save_path / "best_model")
 
     def _cost(self, measured: Measurement) -> float:
-        """Return what the best measurement has least of."""
+        """Return the cost by which the best measurement is chosen (lower is better)."""
         means = measured.means()
         if not measured.gold:
             return self.disagreement_coef * means.get("disagreement", 0.0) - means["proxy"]

@@ -1,4 +1,4 @@
-"""What a policy is worth on utterances it is not trained on: proxy score, true errors, agreement.
+"""Evaluation on held-out utterances: score, true errors, agreement of an ensemble.
 
 The callables hand each other whatever `write` returns; nothing is assumed about it.
 """
@@ -60,7 +60,7 @@ class Measurement:
 
     @staticmethod
     def from_state(state: Mapping[str, Any]) -> Measurement:
-        """Return what `state_dict` was asked of."""
+        """Rebuild a measurement from its `state_dict()`."""
         spread = state["disagreement"]
         return Measurement(
             iteration=state["iteration"],

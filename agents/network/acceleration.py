@@ -1,4 +1,4 @@
-"""What may be traded for speed, chiefly on a GPU; all of it is off by default."""
+"""GPU options: bfloat16, `torch.compile` and CUDA graphs; all off by default."""
 
 from __future__ import annotations
 

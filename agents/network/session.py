@@ -1,4 +1,4 @@
-"""One position of a `MotionTransformer` at a time: the same function, arranged for few calls.
+"""Single-step forward pass with a KV cache, its weights fused to need few kernel launches.
 
 For a handful of rows a step is bound by the number of torch calls, not by arithmetic. The weights
 are therefore laid out once per weight version: transposed, queries scaled, and the halves of
@@ -6,8 +6,6 @@ queries and keys interleaved, so that a rotary position is one product of comple
 reordered alike, which leaves their dot products as they are.
 
 Shape letters: B rows, H width, A attention heads, D width of a head, K tokens to choose from.
-
-Step a policy network one token at a time, with a KV cache per row.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Causal self-attention over rotary positions, and its fast form for training on a CPU.
-
-Shape letters: B batch, L tokens, A attention heads, D width of a head.
-
-The policy network: a plain pre-norm causal transformer over motion tokens.
+"""Policy network: a pre-norm causal transformer with rotary positions over motion tokens.
 
 Per step it reads `[S(c) | content | emotion]` of the current chunk (S linear, as in the paper), the
 previous token, and the slot within the chunk; it returns the next token's logits and a value.

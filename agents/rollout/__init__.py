@@ -1,1 +1,9 @@
-"""Roll-outs: decoding, batched generation with a KV cache, and the buffer of whole episodes."""
+"""Roll-outs: decoding, batched generation with a KV cache, and the buffer of whole episodes.
+
+- `animation`: animation of recordings and utterances with a policy network.
+- `buffer`: episode buffer: whole episodes of tokens, about 18 bytes a token, without
+  observations.
+- `decoding`: the choice of a token from logits (greedy, temperature, epsilon).
+- `episodes`: roll-out of whole episodes of an environment's task, scored in one batch.
+- `generation`: batched generation of token sequences with a KV cache.
+"""

@@ -1,4 +1,4 @@
-"""Animations of recordings and of a task's utterances, written with a policy network."""
+"""Animation of recordings and utterances with a policy network."""
 
 from __future__ import annotations
 

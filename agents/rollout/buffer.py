@@ -1,4 +1,4 @@
-"""Whole episodes of tokens: about 18 bytes a token, never cut, never an observation.
+"""Episode buffer: whole episodes of tokens, about 18 bytes a token, without observations.
 
 `EpisodeBatch` is some episodes side by side, padded to the longest, as a forward pass takes them.
 `EpisodeBuffer` keeps a whole roll-out end to end, without padding, and hands out such batches.

@@ -1,4 +1,4 @@
-"""How a token is chosen from a policy's logits."""
+"""Decoding: the choice of a token from logits (greedy, temperature, epsilon)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole episodes of an environment's task: written with the policy, scored in one batch."""
+"""Roll-out of whole episodes of an environment's task, scored in one batch."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def write_episodes(
     try:
         scores, streams = _score(env, *written, by_stream=by_stream)
     except RuntimeError as error:  # such as the RewardError of ESARM-v0
-        raise TrainingFault(f"scoring must not fail, got {error}") from error
+        raise TrainingFault(f"scoring failed: {error}") from error
     fine = np.isfinite(scores)
     if not fine.all():
         raise TrainingFault(

@@ -1,8 +1,6 @@
-"""Write the tokens of some sequences together, step by step, on the device of the network.
+"""Batched generation of token sequences with a KV cache.
 
 Shape letters: B rows, C chunks, L tokens, H width, K tokens to choose from.
-
-Write whole sequences with a policy: greedy, sampled, or epsilon-greedy, batched and cached.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Sizes of a network that fits full-sequence observations, and of a policy that fits a network.
-
-The network under stock Stable-Baselines3: the whole sequence again for every token.
+"""Actor-critic policy with which stock Stable-Baselines3 algorithms train the transformer.
 
 Stock PPO and A2C hand a policy single observations and no state, so the sequence must be in the
 observation and every token costs a forward pass over all before it. It is the plain way to put a

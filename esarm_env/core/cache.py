@@ -1,4 +1,4 @@
-"""Where computed things are kept between runs, and how they get there whole.
+"""Cache folder for computed arrays, and atomic writes into it.
 
 `ESARM_CACHE` overrides the folder; otherwise it is `esarm` under the XDG cache folder.
 """

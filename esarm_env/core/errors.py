@@ -1,9 +1,7 @@
-"""The one error that means "what you gave us cannot be used".
+"""Exceptions: `InputError` for input that cannot be used, `MissingExtraError` for an absent extra.
 
 The command line turns it into a single line and exit code 2; a library caller catches it as the
 `ValueError` it is.
-
-Other libraries' errors in messages of ours.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Plug-ins by name: what installed packages bring as entry points, and what was registered here.
+"""Plug-in registry: objects by name, from entry points of packages and from this process.
 
 One registry per kind (rewards, algorithms, corpus layouts, exporters, metrics), all of one make.
 Listing imports none of the packages; one that is broken is listed with its reason and stops nobody.

@@ -1,4 +1,4 @@
-"""How many processors this process may use: as many workers are worth starting."""
+"""Number of processors that this process may use, hence of workers worth starting."""
 
 from __future__ import annotations
 

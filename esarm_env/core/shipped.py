@@ -1,4 +1,4 @@
-"""What ships with the package: a run folder of a small corpus, with a manifest that is checked.
+"""Shipped files: a run folder of a small corpus, checked against a manifest.
 
 `esarm_env/assets/` holds what `esarm assets` made:
 

@@ -1,4 +1,4 @@
-"""What passes between the packages: frozen, shape-checked on creation.
+"""Data types that pass between the packages: frozen dataclasses with checked shapes, and protocols.
 
 `Utterance` comes out of a corpus, `Trajectories` out of a policy, a `RewardFunction` turns the
 second into scores and an `Animator` turns speech into motion.

@@ -1,4 +1,4 @@
-"""Weights on disk: `.safetensors` with what is needed to rebuild the module, and no pickle."""
+"""Network weights on disk: `.safetensors` with the constructor arguments; no pickle."""
 
 from __future__ import annotations
 

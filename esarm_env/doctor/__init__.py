@@ -1,13 +1,21 @@
 """`esarm doctor`: health checks of an installation, and contract checks of an environment.
 
-- `registry`: the list of checks, in order.
-- `check`: `Check`, its result, the environment under test (`Subject`), and the runner.
-- `installation`: Python, packages, extras, registration, rewards.
-- `storage`: shipped files and the cache.
-- `contract`: Gymnasium's and SB3's checkers, spaces, ends of episodes, refused mistakes.
-- `determinism`: seeds, replays, memory, pickling.
-- `vectors`: equality of vector and scalar environments.
-- `rollouts`, `comparison`: what these share: seeded roll-outs, differences of nested values.
+- `check`: health checks: their type, their result, the environment under test, and the runner.
+- `comparison`: comparison of nested values (dictionaries, lists, arrays), with the path of each
+  difference.
+- `contract`: contract checks of an environment: Gymnasium's and SB3's checkers, and ESARM's own
+  rules.
+- `determinism`: determinism checks of an environment: seeds, replays, pickling, and memory that
+  calls share.
+- `installation`: installation checks: Python, packages, extras, head, registration, reward plug-
+  ins.
+- `registry`: registry of health checks, in the order in which they are run.
+- `requirements`: requirements of an installed package, as its metadata write them: name, range
+  and extra.
+- `rollouts`: seeded random roll-outs as streams of calls, so that two can be compared while they
+  run.
+- `storage`: storage checks: files that ship with the package, and cached files.
+- `vectors`: vector environment checks: equality with scalar environments in every autoreset mode.
 
 In a test of an environment of one's own::
 

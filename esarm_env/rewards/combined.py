@@ -1,4 +1,4 @@
-"""The reward an environment pays: a weighted sum whose terms stay visible."""
+"""Weighted sum of rewards, the one an environment pays; each term stays visible."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class CombinedReward:
         return self.score_terms(trajectories).total
 
     def score_terms(self, trajectories: Trajectories) -> Scores:
-        """Return sums and terms; each term scores the batch once. No animation costs nothing.
+        """Return sums and terms; each term scores the batch once. An empty batch calls no term.
 
         Raises:
             RewardError: If a term raises, writes into `trajectories`, or does not return finite
@@ -188,7 +188,7 @@ class CombinedReward:
     def _total(self, terms: dict[str, FloatArray], ids: Ids) -> FloatArray:
         scores, *more = terms.values()
         if not more and self._terms[0].weight == 1:
-            return scores.copy()  # the rule, and as good as free
+            return scores.copy()  # common case: one term of weight 1, no float64 sum needed
         total = np.zeros(len(scores))
         with np.errstate(over="ignore", invalid="ignore"):
             for term in self._terms:

@@ -1,8 +1,4 @@
-"""Rewards by name: what packages bring or this process registers, and the choice among them.
-
-From what a user wrote (a name, an object, weights by name) to the reward an environment pays.
-Finding rewards imports none of the packages; only asking for more than name and package does.
-"""
+"""Registry of rewards, and resolution of a name, an object or weights into one reward."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What a reward returns is checked before anybody learns from it; a failure names the culprit.
-
-Scores by stream of tokens: which part of the face earned what, where a reward can tell.
-"""
+"""Validation of what a reward returns: scores, and scores by stream of tokens."""
 
 from __future__ import annotations
 

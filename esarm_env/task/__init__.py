@@ -1,7 +1,12 @@
 """The task behind an environment: corpus, audio features, motion tokenizer and head.
 
-- `animation_task`: `AnimationTask`, which answers by utterance index: audio windows, conditions,
-  recorded tokens, decoded motion, errors.
-- `conditions`: one-hot encoding of emotion, intensity and speaker.
-- `opening`: a task from a run folder, a corpus, or the files that ship with the package.
+- `animation_task`: `AnimationTask`: data and decoder of the problem, independent of any agent,
+  queried by index.
+- `conditions`: condition vector of a policy: one-hot emotion, intensity and speaker.
+- `episode_metrics`: metrics of finished episodes: what stands in the last `info` beside the
+  scores, by name.
+- `opening`: opening of tasks: from a run folder, a corpus, or the files that ship with the
+  package.
+- `recording`: speech of any length as a task of short pieces, which a policy animates and `join`
+  puts together.
 """

@@ -7,10 +7,9 @@ tell, the scale is millimetres, and the same figure can be worked out for any mo
 
 - `errors`: the expected error of a motion against a policy's samples, chunk by chunk.
 - `data`: what the model learns from: samples, noise levels, recordings, damage.
-- `stream_error`, `member`, `network`: the model; it hears the speech, imagines a few faces, and
-  measures how far off one is.
-- `batches`, `losses`, `training`: teach it.
-- `ceiling`: the same network on the true error, for comparison.
+- `member`, `network`: the model; it hears the speech, imagines a few faces, and measures how far
+  off one is.
+- `losses`, `training`: its training, also of the ceiling: the same network on true errors.
 - `settings`: sizes and settings.
 """
 

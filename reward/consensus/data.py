@@ -1,4 +1,4 @@
-"""What a consensus model learns from, all of it with the error that the policy expects.
+"""Training data of the consensus reward: animations with their expected error.
 
 Samples of the policy (the band in which reinforcement learning moves), the recording, noisy
 roll-outs, and damaged samples. Recordings serve as demonstrations; no true error is computed.

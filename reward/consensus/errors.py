@@ -1,4 +1,4 @@
-"""The error a policy expects of an animation: its mean distance from the policy's own samples.
+"""Expected error of an animation: its mean distance from the policy's own samples, per chunk.
 
 If the policy's samples are faces that the speech might have been spoken with, then the mean LVE
 against them is the LVE to be expected against the recording that nobody has yet (minimum Bayes

@@ -1,7 +1,4 @@
-"""One update's worth of animations: samples first, then ground truth, then the others.
-
-The loss of one member: four parts, each about one thing a reward has to know.
-"""
+"""Losses of the consensus reward, and the minibatches that they are taken over."""
 
 from __future__ import annotations
 
@@ -139,7 +136,7 @@ def _mean(values: Tensor, counted: Tensor) -> Tensor:
 
 
 def _recorded_loss(log_odds: Tensor, batch: Batch) -> Tensor:
-    """Cross-entropy of ground truth against everything else; there is little of it, so it weighs.
+    """Cross-entropy of ground truth against the rest; it is rare, so its weight is high.
 
     Args:
         log_odds: Shape (B, P).

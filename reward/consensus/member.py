@@ -1,17 +1,12 @@
-"""The expected error of one stream: the distance of a motion from a few imagined faces.
+"""Member network of the consensus reward: hears speech, imagines faces, measures distances.
 
 Shape letters: B utterances, K animations of each, C chunks, F frames per chunk, A audio values per
 chunk, D condition, H width, M imagined faces, R directions, S streams.
-
-One member of the ensemble: hear, imagine, compare, and recognise ground truth.
 
 Speech and condition go through a causal transformer, once per utterance. For every chunk it
 imagines a few faces; a motion's expected error is its mean distance from them, in the directions in
 which the lips and the upper face move most, plus a small correction. Each stream of tokens has an
 expected error of its own. A last output tells recordings from a policy's samples.
-
-Shape letters: B utterances, K animations of each, C chunks, F frames per chunk, A audio values per
-chunk, D condition, H width, M imagined faces, R directions, S streams.
 """
 
 from __future__ import annotations

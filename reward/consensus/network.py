@@ -1,4 +1,4 @@
-"""The consensus reward model: an ensemble of members, and how their judgements become a score.
+"""Consensus reward network: an ensemble of members, combined into a score by stream.
 
 Shape letters: B utterances, K animations of each, C chunks, F frames per chunk, A audio values per
 chunk, D condition, H width, M imagined faces, R directions, S streams.

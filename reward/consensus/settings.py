@@ -1,4 +1,4 @@
-"""Sizes of the consensus reward model and settings of its training."""
+"""Settings of the consensus reward: sizes and training."""
 
 from __future__ import annotations
 

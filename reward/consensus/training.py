@@ -1,6 +1,4 @@
-"""Teach a consensus model what error the policy expects, and what a recording looks like.
-
-The ceiling: the same network, taught the true error of the policy's samples.
+"""Trainer of the consensus reward, and of its ceiling on true errors.
 
 It needs the recordings, so it is no reward model; it bounds what any model could know from the same
 inputs, and stands beside the reward in the report.

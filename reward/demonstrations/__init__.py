@@ -1,10 +1,15 @@
 """Ranked demonstrations: noisy roll-outs, damaged animations and recordings, with their order.
 
-- `ranked`, `making`, `storage`: what a demonstration is, in memory and on disk.
-- `collecting`: roll-outs of any policy at any noise; ground truth; damage to all of these.
-- `corruptions`: the families of damage. `motions`: demonstrations as motion.
-- `order`: which of two ranks higher. `audit`: how often the true errors agree.
-- `card`: what a file of them holds, in words.
+- `audit`: label audit: how often LVE and EVE confirm automatic ranks, by level, strength and
+  distance.
+- `card`: data card of a file of demonstrations: its contents in words.
+- `collector`: collection of demonstrations: epsilon-greedy roll-outs of a policy, ground truth,
+  damage.
+- `damage`: application of one corruption family to many demonstrations.
+- `motions`: motion of demonstrations: decoded, and damaged again exactly as before.
+- `order`: order between two demonstrations, and the probability that its label is right.
+- `provenance`: provenance of a demonstration: enough to make it again and to rank it.
+- `ranked`: ranked demonstrations in memory and on disk: token sequences with provenance and rank.
 
 Roll-outs, ground truth on top, and graded damage to both; then pairs with soft labels:
 

@@ -1,6 +1,4 @@
-"""The figures of a label audit: pairs put together by levels, strengths, or distance.
-
-The label audit: how often the true errors agree with what automatic ranking says.
+"""Label audit: how often LVE and EVE confirm automatic ranks, by level, strength and distance.
 
 Noise and damage make animations worse on average only. Each label is held against LVE and EVE,
 which need ground truth: it is a check of the labels, never a source of them.

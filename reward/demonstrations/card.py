@@ -1,4 +1,4 @@
-"""A data card: what a set of demonstrations holds, in words, for whoever finds the file later."""
+"""Data card of a file of demonstrations: its contents in words."""
 
 from __future__ import annotations
 

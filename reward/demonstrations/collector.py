@@ -1,4 +1,4 @@
-"""Collect demonstrations: roll-outs of any policy at any noise, and damage to what there is.
+"""Collection of demonstrations: epsilon-greedy roll-outs of a policy, ground truth, damage.
 
 A row's random numbers come from what it is and not its batch, see `esarm_env.core.seeds`.
 """

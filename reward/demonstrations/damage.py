@@ -1,4 +1,4 @@
-"""One corruption family done to many demonstrations: who is its partner, and what is stored."""
+"""Application of one corruption family to many demonstrations."""
 
 from __future__ import annotations
 

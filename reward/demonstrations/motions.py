@@ -1,4 +1,4 @@
-"""The motion of demonstrations: decoded, and damaged again exactly as before."""
+"""Motion of demonstrations: decoded, and damaged again exactly as before."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""How likely an automatic label is right, by what orders the pair and how far apart it is.
-
-Which of two demonstrations ranks higher, as far as automatic ranking can say.
+"""Order between two demonstrations, and the probability that its label is right.
 
 Both must answer the same utterance under the same condition. Then
 

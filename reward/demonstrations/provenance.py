@@ -1,4 +1,4 @@
-"""How each demonstration was made: enough to make it again, and to know where it ranks."""
+"""Provenance of a demonstration: enough to make it again and to rank it."""
 
 from __future__ import annotations
 

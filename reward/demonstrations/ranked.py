@@ -1,6 +1,6 @@
-"""Ranked demonstrations on disk: one `.npz` file, no pickle, every token sequence once, in 16 bits.
+"""Ranked demonstrations in memory and on disk: token sequences with provenance and rank.
 
-Ranked demonstrations: animations as tokens, with what was done to them and how they rank.
+On disk: one `.npz` file, no pickle, every token sequence once, in 16 bits.
 
 An animation that is damaged is kept as what it was before, with family, strength and seed; its
 motion is made again when it is asked for (`reward.demonstrations.motions`).

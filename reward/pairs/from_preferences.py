@@ -1,4 +1,4 @@
-"""Human choices as labelled pairs: names become motions, and what cannot be used is listed."""
+"""Labelled pairs from human preferences; rows that cannot be used are listed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draw labelled pairs from ranked demonstrations, and crop both animations of a pair alike."""
+"""Labelled pairs from ranked demonstrations, both animations cropped alike."""
 
 from __future__ import annotations
 

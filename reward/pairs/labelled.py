@@ -1,9 +1,7 @@
-"""Pairs of animations with the probability that the first is the better one.
+"""Labelled pairs of animations: the probability that the first is better, from any source.
 
 Automatic ranks, numeric scores and human choices all end up as these, so that a reward model trains
 on any of them, or on all, in the same way.
-
-Animations with labelled pairs among them: the one form in which every source is trained on.
 """
 
 from __future__ import annotations

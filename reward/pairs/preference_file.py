@@ -1,4 +1,4 @@
-"""Human choices on disk: `preferences.jsonl`, one judgement a line.
+"""Preference file `preferences.jsonl`: one human judgement a line.
 
 ```json
 {"utterance": "S01_001_happy_2", "a": {"name": "clone/S01_001.npy", "sha256": "..."},

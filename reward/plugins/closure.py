@@ -1,4 +1,4 @@
-"""Whether the lips shut where the speech sounds like it: registered as `closure`.
+"""Reward `closure`: whether the lips shut where the speech sounds like it.
 
 No corpus tells when its sounds are spoken, so closed lips are heard: a detector learns from the
 training recordings how speech sounds while the lips are shut.

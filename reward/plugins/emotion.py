@@ -1,4 +1,4 @@
-"""Whether the face shows the emotion that was asked for: registered as `emotion`."""
+"""Reward `emotion`: whether the face shows the emotion that was asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several learned rewards as one: registered as `ensemble`."""
+"""Reward `ensemble`: the mean of several learned rewards."""
 
 from __future__ import annotations
 

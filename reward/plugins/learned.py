@@ -1,4 +1,4 @@
-"""The learned reward as a plug-in: registered as `learned`.
+"""Reward `learned`: the reward network of a run.
 
 torch is imported when something is opened or scored, so that listing rewards stays quick.
 """

@@ -1,9 +1,4 @@
-"""A reward that is always 0: registered as `zero`.
-
-How jerky an animation is: registered as `jerk`, meant for a negative weight.
-
-Whether the face moves at all: registered as `liveliness`, against frozen faces.
-"""
+"""Rewards of the motion alone: `zero`, `jerk` (for a negative weight), `liveliness`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rewards learn from the recordings of the training split, and hear in any utterance.
+"""Features of training recordings that several rewards learn from.
 
 Nothing here looks at the recorded motion of the animation that is scored.
 """

@@ -1,4 +1,4 @@
-"""Whether the mouth opens when the speech is loud: registered as `synchrony`."""
+"""Reward `synchrony`: whether the mouth opens when the speech is loud."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reward model: audio and motion interleaved, read by a causal transformer (paper Fig. 4).
+"""The paper's reward network: audio and motion chunks interleaved in a causal transformer (Fig. 4).
 
 It reads decoded motion, not tokens, so that recordings and continuous policies can be scored too.
 """

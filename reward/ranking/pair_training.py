@@ -1,4 +1,4 @@
-"""Train the reward model on labelled pairs: automatic ranks, numeric scores, human choices, or all.
+"""Trainer of the reward network on labelled pairs: ranks, scores, human preferences, or all.
 
 `RankedPairs` gives pairs of ranks, `pairs_of_scores` of numbers, `open_preferences` of human
 choices; `PairSource.joined` puts them together. The loss is Eq. 1 with soft labels.

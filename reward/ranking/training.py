@@ -1,4 +1,4 @@
-"""Train the reward model on ranked demonstrations: one utterance, one crop, all levels."""
+"""Trainer of the reward network on ranked demonstrations: one utterance, one crop, all levels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the score's differences mean what a Bradley-Terry model says: sigmoid(difference / T).
+"""Calibration of score differences under a Bradley-Terry model: ECE, Brier score, temperature.
 
 A pair is turned so that its first animation is the better scored one; the model's confidence, one
 half to one, is then held against how often it is right.

@@ -1,7 +1,4 @@
-"""Animations that a reward must not fall for, made from a clean one.
-
-Pair accuracy: how often the score agrees with the automatic rank, beside the true errors.
-"""
+"""Pair accuracy by kind, gap and emotion, and probes that a reward must not fall for."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What the report asks of a reward model: scores of any motion, and the scores of its heads.
-
-Best-of-n: what a scorer's favourite among n samples of a policy is really worth.
-"""
+"""Scorer protocol of the report, and best-of-n selection."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Weights at half their size.
-
-Turn a finished run into the folder that ships with the package.
-"""
+"""Builder of the shipped folder from a finished run; weights in half precision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of the shipped weights: true errors beside the learned score, on held-out utterances."""
+"""Evaluation of the shipped weights: true errors beside the learned score."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which utterances of a large corpus the small one that ships holds."""
+"""Selection of the utterances of the shipped corpus."""
 
 from __future__ import annotations
 

@@ -1,1 +1,9 @@
-"""Benchmarks: commands that measure, with the peers where there are any."""
+"""Benchmarks: commands that measure, with the peers where there are any.
+
+- `cases`: cases of `esarm bench env`: the same episodes behind several interfaces.
+- `environment`: `esarm bench env`: steps per second and memory of the environment, beside
+  Gymnasium's and SB3's.
+- `peers`: `esarm bench peers`: the policies of a run beside the rule-based peer `openfacefx`.
+- `speed`: `esarm bench metrics` and `esarm bench synthetic`: throughput on this machine.
+- `worker`: worker process of `esarm bench env`, one case each: its time and its memory.
+"""

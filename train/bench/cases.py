@@ -1,4 +1,4 @@
-"""What `esarm bench env` steps: the same episodes behind several interfaces."""
+"""Cases of `esarm bench env`: the same episodes behind several interfaces."""
 
 from __future__ import annotations
 

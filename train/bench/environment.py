@@ -1,6 +1,4 @@
-"""The figures of `esarm bench env` as text.
-
-`esarm bench env`: steps per second and memory of the environment, beside Gymnasium's and SB3's.
+"""`esarm bench env`: steps per second and memory of the environment, beside Gymnasium's and SB3's.
 
 All figures come from one run. Cases with the same number of environments take turns in short
 windows, so that a slow minute of a shared machine falls on all of them; each runs in a process of

@@ -1,9 +1,7 @@
-"""The rule-based peer `openfacefx` in loudness mode, as motion on our frames.
+"""`esarm bench peers`: the policies of a run beside the rule-based peer `openfacefx`.
 
 It opens the jaw with the loudness of the audio and maps its visemes onto ARKit shapes. MIT, from
 PyPI; an extra for this benchmark and its test alone.
-
-`esarm bench peers`: the policies of a run beside a rule-based peer, on the same test frames.
 """
 
 from __future__ import annotations

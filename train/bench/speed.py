@@ -1,4 +1,4 @@
-"""`esarm bench metrics` and `esarm bench synthetic`: how fast, on this machine, right now."""
+"""`esarm bench metrics` and `esarm bench synthetic`: throughput on this machine."""
 
 from __future__ import annotations
 

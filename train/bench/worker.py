@@ -1,4 +1,4 @@
-"""One case of `esarm bench env` in a process of its own: its time, and honestly its memory.
+"""Worker process of `esarm bench env`, one case each: its time and its memory.
 
 `python -m train.bench.worker` makes the environments, then answers every line on its standard input
 with a line of JSON, so that many workers can take turns.
@@ -143,7 +143,7 @@ class RemoteCase:
 
 
 class _Memory:
-    """What is taken from its making on."""
+    """Memory allocated since this object was created."""
 
     def __init__(self) -> None:
         self._resident, self._peak = _resident_bytes(), _peak_bytes()

@@ -1,1 +1,13 @@
-"""The commands of `esarm`, a module for each group."""
+"""The commands of `esarm`, a module for each group.
+
+- `animate`: `esarm animate`: a recording becomes face curves.
+- `bench`: `esarm bench`: measurements of speed, and beside other people's work.
+- `corpus`: `esarm corpus` and `esarm capture`: open and audit a corpus; curves from video.
+- `installation`: `esarm doctor`, `esarm assets`, and the deprecated `esarm rewards`.
+- `options`: options that several commands share, and how figures are printed and kept.
+- `pipeline`: `esarm run` and its stages.
+- `plugins`: `esarm plugins`: rewards, algorithms, corpus layouts, exporters and metrics, as
+  installed.
+- `reward`: `esarm reward-report` and `esarm overoptimise`: what a reward knows, and where it
+  misleads.
+"""

@@ -1,7 +1,4 @@
-"""`esarm corpus`: open a corpus as a stage of a run, or look into one.
-
-`esarm capture`: video becomes blendshape curves that a corpus can be opened with.
-"""
+"""`esarm corpus` and `esarm capture`: open and audit a corpus; curves from video."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""`esarm doctor`: is the installation healthy, and does an environment keep its promises?
-
-`esarm rewards`: what an environment can be given as `reward`.
-
-`esarm assets`: make the files that ship with the package.
-"""
+"""`esarm doctor`, `esarm assets`, and the deprecated `esarm rewards`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`esarm reward-report`: does the reward model know better faces from good ones?
-
-`esarm overoptimise`: does a higher score still mean a better face?
-"""
+"""`esarm reward-report` and `esarm overoptimise`: what a reward knows, and where it misleads."""
 
 from __future__ import annotations
 

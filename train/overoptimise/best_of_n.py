@@ -1,4 +1,4 @@
-"""Best-of-n: draw n animations from the clone, keep the one of the highest score."""
+"""Best-of-n curve: of n samples of the clone the one with the highest score."""
 
 from __future__ import annotations
 

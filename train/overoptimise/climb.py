@@ -1,4 +1,4 @@
-"""Climb the reward with PPO from the clone, and measure on held-out utterances along the way."""
+"""PPO curve: a policy trained on the reward, measured on held-out utterances along the way."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""How far, how often and on how much over-optimisation is measured.
-
-One curve: what a series of policies, ever further from the clone, is worth on each utterance.
-"""
+"""Over-optimisation curve of a series of policies, and the settings of measuring one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the curves say: changes against the clone with intervals, and a verdict per strength."""
+"""Findings from the curves: changes against the clone with intervals, a verdict per KL strength."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure all curves of a run, each in a folder of its own; finished ones are kept.
+"""Measurement of all curves of a run, each in a folder of its own; finished ones are kept.
 
 | under `RUN/overoptimise` | holds |
 |---|---|

@@ -1,7 +1,4 @@
-"""The picture: proxy and true errors over the square root of the divergence from the clone.
-
-One CSV, one JSON, one plot and one page of text about proxy and gold.
-"""
+"""Report on over-optimisation: CSV, JSON, plot and text."""
 
 from __future__ import annotations
 

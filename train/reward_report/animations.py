@@ -1,7 +1,4 @@
-"""How much a report on a reward model looks at.
-
-The animations that a reward model is tried on, of utterances that training never saw.
-"""
+"""Held-out animations that a reward model is tried on, and how many of them."""
 
 from __future__ import annotations
 

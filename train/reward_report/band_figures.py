@@ -1,7 +1,4 @@
-"""Where reinforcement learning moves: rank correlations within an utterance, and best-of-n.
-
-Extrapolation: mean score against mean true error, beyond what the model was trained on.
-"""
+"""Rank correlations within an utterance, best-of-n, and extrapolation beyond training."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What a report was made of, and two bars that need no figure but a clock.
-
-From a run folder to every figure of the report.
-"""
+"""Collection of all figures of the reward report from a run folder."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Everyone's score of every animation, and its true errors.
-
-What all figures are worked out from.
-"""
+"""Inputs of all figures: scores of every animation by every scorer, and true errors."""
 
 from __future__ import annotations
 

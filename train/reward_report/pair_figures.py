@@ -1,7 +1,4 @@
-"""Pair accuracy by distance in noise, against ground truth, by family, emotion and speaker.
-
-Hacking probes: how often a spoilt animation outranks the clean one it was made from.
-"""
+"""Pair accuracy by distance, family, emotion and speaker, and hacking probes."""
 
 from __future__ import annotations
 

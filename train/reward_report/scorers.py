@@ -1,7 +1,4 @@
-"""The ceiling: the reward's network, taught the true errors of clone samples.
-
-Who is asked: the run's reward model, the ceiling, the plain recipe, and the baselines.
-"""
+"""Scorers of the report: the reward, the ceiling, the plain recipe, the baselines."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Whether the members of an ensemble agree.
-
-Whether differences of scores can be read as probabilities.
-"""
+"""Ensemble agreement and calibration of the reward."""
 
 from __future__ import annotations
 

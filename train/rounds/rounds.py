@@ -1,11 +1,7 @@
-"""What a round's policy is worth on the test utterances, against the clone of the whole run.
-
-Find the improved policy's animations that its reward is not to be trusted on.
+"""Rounds of improvement: run, suspicious samples, and what each round is worth.
 
 No true error is asked for: a sample is suspicious if the reward it was trained on prefers it to the
 recording, or if the members of an ensemble disagree about it more than about nine tenths of all.
-
-Run the rounds of a run: finished stages are skipped, interrupted ones go on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The configuration of a run: presets, a YAML file, and `--set KEY=VALUE`, checked strictly."""
+"""Configuration of a run: presets, a YAML file, and `--set KEY=VALUE`, checked strictly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drive a trainer to its end: progress bar, metrics on disk, checkpoints, resuming."""
+"""Training loop of a stage: progress bar, metrics on disk, checkpoints, resuming."""
 
 from __future__ import annotations
 

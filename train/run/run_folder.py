@@ -1,4 +1,4 @@
-"""What a run leaves on disk: one folder per stage, complete or absent.
+"""Run folder: configuration and stages, each complete or absent.
 
 A stage works in `.STAGE.partial/` and becomes `STAGE/` in one rename when it is finished, so an
 interruption never leaves a stage that looks done. The partial folder keeps its checkpoint.

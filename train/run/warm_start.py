@@ -44,7 +44,7 @@ class WarmStarted:
         return self.algorithm.n_iterations
 
     def learn_once(self) -> dict[str, float]:
-        """Run one iteration; return score, divergence (if it has a price), entropy and losses."""
+        """Run one iteration; return score, KL divergence (if `kl_coef > 0`), entropy and losses."""
         self.algorithm.learn(1, reset_num_timesteps=False, callback=self.callback)
         logged = self.algorithm.logger.name_to_value
         row = {name.split("/")[1]: float(logged[name]) for name in _LOGGED if name in logged}

@@ -1,4 +1,14 @@
-"""The stages of a run, one module each, in the order of the data flow."""
+"""The stages of a run, one module each, in the order of the data flow.
+
+- `clone`: behaviour cloning of the recordings, by cross-entropy on their tokens.
+- `corpus`: open the corpus and compute its audio features.
+- `demonstrate`: epsilon-noised roll-outs of the clone, and an audit of their labels.
+- `evaluate`: true errors and all metrics beside the learned score, on held-out
+  utterances.
+- `improve`: reinforcement learning from the clone, on the terminal reward.
+- `prior`: train the motion tokenizer, a VQ autoencoder.
+- `reward`: train the reward by one of two recipes, on the demonstrations of all rounds.
+"""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Stage 4: let the clone demonstrate, ever more noisily, and check the labels that this gives.
+"""Stage 4: epsilon-noised roll-outs of the clone, and an audit of their labels.
 
 | file | holds |
 |---|---|

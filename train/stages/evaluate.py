@@ -1,7 +1,4 @@
-"""The report's second table: all metrics of the library on the rows that matter.
-
-Stage 7: true errors and the learned score on held-out utterances, side by side.
-"""
+"""Stage 7: true errors and all metrics beside the learned score, on held-out utterances."""
 
 from __future__ import annotations
 

@@ -1,10 +1,8 @@
-"""The demonstrations of all rounds together, with the ranks that the reward learns from.
+"""Stage 5: train the reward by one of two recipes, on the demonstrations of all rounds.
 
 Within a round: ground truth on top, then the policy's roll-outs by noise. Its suspicious samples
 rank with the second least noise: below its clean roll-outs and the recording, not below random
 tokens. Nothing is said of one round's animations against another's.
-
-Stage 5: learn a reward, by one of two recipes.
 
 `paper` ranks the demonstrations' noise levels (Eq. 1). `consensus` learns what error the clone
 expects of an animation, from the clone's own samples, and knows better animations from good ones.

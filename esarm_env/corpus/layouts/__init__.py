@@ -1,9 +1,21 @@
 """Corpus layouts: rules by which files of a folder become takes with labels.
 
-- `registry`: the layouts by name, and recognition of a folder's layout.
-- `mead`, `ravdess`, `etf` (3D-ETF), `beat`, `livelink`: published corpora and the app's folders.
-- `generic`: any folder with `audio/` and `blendshape/`.
-- `tree`: one walk over a folder; `pairing`: files to takes; `metadata`: labels from `metadata.csv`.
+- `beat`: BEAT layout (Liu et al. 2022): `N_NAME_TYPE_FIRST_LAST.wav` and a `.json` of curves.
+- `etf`: 3D-ETF layout (Peng et al. 2023): `audio/NAME.wav` beside `blendshape/NAME.npy`, 30 fps.
+- `generic`: generic layout: `audio/` and `blendshape/`, in which the files of a take have one
+  name.
+- `layout`: what a corpus layout is: how to recognise a folder, and which take each of its files
+  belongs to.
+- `livelink`: live Link Face layout: the app's take folders, a CSV file of curves with a video or
+  sound.
+- `mead`: MEAD layout (Wang et al. 2020): emotions at three levels, seven cameras, one folder per
+  identity.
+- `metadata`: label tables: emotion names of other corpora, and `metadata.csv` in a corpus folder.
+- `pairing`: pairing of files to takes: what belongs together, which of several files is used.
+- `ravdess`: RAVDESS layout (Livingstone and Russo 2018): labels by file name, `MM-VV-EE-II-SS-RR-
+  AA`.
+- `registry`: registry of corpus layouts, and recognition of a folder's layout.
+- `tree`: directory scan shared by all layouts: one walk by names, no file is read.
 """
 
 from esarm_env.corpus.layouts.layout import Layout

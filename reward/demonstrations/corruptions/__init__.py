@@ -1,5 +1,12 @@
 """Ways of making an animation worse, each in degrees, each under a name.
 
+- `context`: inputs of a corruption: the task, the utterance, and donor animations.
+- `curves`: corruptions of motion curves: timing, smoothing, amplitude, and parts of other
+  animations.
+- `family`: base class of corruption families: one kind of damage, graded by a strength.
+- `registry`: registry of corruption families, and the training set when some are held out.
+- `tokens`: corruptions of tokens, and roll-outs under another temperature, emotion or intensity.
+
 | family | level | damage at strength 1 |
 |---|---|---|
 | `neighbour-codes` | tokens | every token is one of the four nearest codes |

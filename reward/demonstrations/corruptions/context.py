@@ -1,4 +1,4 @@
-"""What a corruption may know and use: the task, the utterance, and other animations."""
+"""Inputs of a corruption: the task, the utterance, and donor animations."""
 
 from __future__ import annotations
 

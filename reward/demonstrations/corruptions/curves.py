@@ -1,11 +1,4 @@
-"""Stretches of time that grow with strength, and motion fitted to a length.
-
-Damage to the curves themselves: too smooth, too large, or too near another animation's.
-
-Damage to timing: motion too early or late, standing still, or going round in circles.
-
-Damage by other utterances: their emotion, intensity, upper face, or all of their motion.
-"""
+"""Corruptions of motion curves: timing, smoothing, amplitude, and parts of other animations."""
 
 from __future__ import annotations
 

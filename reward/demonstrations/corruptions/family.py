@@ -1,4 +1,4 @@
-"""A corruption family: one way of making an animation worse, in degrees.
+"""Base class of corruption families: one kind of damage, graded by a strength.
 
 Three levels: damage to the motion, damage to its tokens (which are then decoded), and roll-outs
 under another setting of the policy. All answer to `Family.corrupt`; strength 0 changes nothing, and

@@ -1,4 +1,4 @@
-"""All corruption families by name, and which of them remain when some are held out."""
+"""Registry of corruption families, and the training set when some are held out."""
 
 from __future__ import annotations
 

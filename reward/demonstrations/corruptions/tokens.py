@@ -1,7 +1,4 @@
-"""Damage to tokens: near codes, random codes, and chunks of another animation.
-
-Damage by asking the policy for something else: hotter, or another emotion or intensity.
-"""
+"""Corruptions of tokens, and roll-outs under another temperature, emotion or intensity."""
 
 from __future__ import annotations
 

@@ -273,7 +273,7 @@ def test_a_reward_that_fails_is_located(env: Env, make_algorithm: MakeAlgorithm)
 
     env.unwrapped.score_tokens = fail  # type: ignore[attr-defined]
     rule = (
-        "scoring must not fail, got reward 'mine' must be finite, got nan for 'ben-03', "
+        "scoring failed: reward 'mine' must be finite, got nan for 'ben-03', "
         "at step 0 (iteration 0); no checkpoint was written"
     )
     with pytest.raises(TrainingFault, match=re.escape(rule)):

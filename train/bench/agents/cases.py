@@ -1,4 +1,4 @@
-"""What `esarm bench agents` compares, at which sizes, and where something must stay out."""
+"""Cases of `esarm bench agents`: backends, sizes, and why one is left out."""
 
 from __future__ import annotations
 

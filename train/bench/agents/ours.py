@@ -1,4 +1,4 @@
-"""Our own row of `esarm bench agents`: cached roll-outs, updates on whole sequences."""
+"""Our backend of `esarm bench agents`: cached roll-outs, updates on whole sequences."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Ours:
         return array_bytes(self.algorithm.rollout_buffer)
 
     def log_prob_error(self) -> float:
-        """As of `Backend`: of what roll-out and update say, the further from the plain network."""
+        """Largest deviation of roll-out or update log-probabilities from the plain network."""
         self.collect()
         algorithm, batch = self.algorithm, self.algorithm.batch
         assert batch is not None, "collected"

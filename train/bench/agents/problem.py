@@ -1,4 +1,4 @@
-"""What `esarm bench agents` trains on: noise for audio, episodes of one length, a cheap score.
+"""Task of `esarm bench agents`: noise for audio, episodes of one length, a cheap score.
 
 Sizes are those of the task that ships with the package; nothing is read from disk but the head.
 """

@@ -1,4 +1,4 @@
-"""`esarm bench agents --profile`: where the time of our roll-out goes, by Python function.
+"""Profile of our roll-out by Python function (`esarm bench agents --profile`).
 
 The profiler makes every Python call dearer and leaves torch's kernels as they are, so the shares
 of Python functions are bounds from above.

@@ -1,4 +1,4 @@
-"""Other people's rows of `esarm bench agents`: stock PPO, RecurrentPPO, and GPT-2's `generate`.
+"""Other backends of `esarm bench agents`: stock PPO, RecurrentPPO, GPT-2's `generate`.
 
 Where a choice is open they get the one that suits them: one LSTM instead of two, minibatches as
 large as ours, and a GPT-2 that neither hears audio nor keeps log-probabilities.

@@ -1,7 +1,4 @@
-"""What `esarm bench agents` is to reach, beside what was.
-
-The figures of `esarm bench agents` as text.
-"""
+"""Tables of `esarm bench agents`, with our reference figures."""
 
 from __future__ import annotations
 

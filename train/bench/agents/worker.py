@@ -1,4 +1,4 @@
-"""One case of `esarm bench agents` in a process of its own.
+"""Worker process of `esarm bench agents`, one case each.
 
 `python -m train.bench.agents.worker` makes the networks, then answers every line on its standard
 input with a line of JSON, so that many workers can take turns.
