@@ -12,15 +12,23 @@ import os
 import platform
 import statistics
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from gymnasium.vector import AutoresetMode
 
 from train.bench.cases import NAMES, Case
+from train.bench.references import (
+    NATIVE_MIB,
+    NATIVE_STEPS_PER_S,
+    SCALAR_STEPS_PER_S,
+    SYNC_RATIO,
+    compare,
+    comparison_line,
+)
+from train.bench.turns import Worker, take_turns
 from train.bench.worker import RemoteCase
 
 if TYPE_CHECKING:
@@ -40,7 +48,7 @@ _COLUMNS = (
 
 
 def render(figures: dict[str, Any]) -> str:
-    """Return the tables, the growth of memory, and the bars.
+    """Return the tables, the growth of memory, and figures beside our references.
 
     Args:
         figures: Of `train.bench.environment.bench_environment`.
@@ -53,7 +61,7 @@ def render(figures: dict[str, Any]) -> str:
         "steps/s: median window between the slowest and the fastest; MiB: peak above a process "
         "with the task but no environments",
         _growth(figures["kib_per_env"]),
-        "\n".join(_bar_line(bar) for bar in figures["bars"]),
+        "\n".join(map(comparison_line, figures["references"])),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -104,38 +112,14 @@ def _growth(kib_per_env: dict[str, dict[str, float]]) -> str:
     return "\n".join(["KiB that an environment more takes", *lines]) if lines else ""
 
 
-def _bar_line(bar: dict[str, Any]) -> str:
-    verdict = "reached" if bar["reached"] else "MISSED"
-    rule = "at most" if bar["at_most"] else "at least"
-    value = f"{bar['value']:,.0f}" if bar["value"] >= 1000 else f"{bar['value']:.1f}"
-    return f"{bar['name']}: {value} ({rule} {bar['bar']:,}: {verdict})"
-
-
 SIZES = (1, 16, 256, 4096)
 SIZE = 256  # environments of the ratio, of the other autoreset mode, and of the second table
 SAME_STEP, NEXT_STEP = AutoresetMode.SAME_STEP.value, AutoresetMode.NEXT_STEP.value
 MOST_PROCESSES = 16  # AsyncVectorEnv takes one for each environment
 WINDOW_S, N_WINDOWS = 0.3, 5
-BAR_RATIO, BAR_STEPS_PER_S, BAR_SCALAR_STEPS_PER_S, BAR_MIB = 40, 1_000_000, 60_000, 1024
 _PACKAGES = ("esarm", "gymnasium", "stable-baselines3", "numpy", "torch")
 
 Row = dict[str, Any]
-
-
-class Worker(Protocol):
-    """A case that runs somewhere; see `train.bench.worker.LocalCase`."""
-
-    def wait(self) -> None:
-        """Return when its environments are made."""
-
-    def window(self) -> dict[str, Any]:
-        """Step for a while; return `steps`, `seconds` and `episodes`."""
-
-    def finish(self) -> dict[str, Any]:
-        """Return `above_mib` and `total_mib`."""
-
-    def kill(self) -> None:
-        """End it at once."""
 
 
 def bench_environment(
@@ -156,7 +140,7 @@ def bench_environment(
         note: Told what comes next.
 
     Returns:
-        `machine`, `task`, `cases` (a row each), `not_run`, `kib_per_env` and `bars`.
+        `machine`, `task`, `cases` (a row each), `not_run`, `kib_per_env` and `references`.
     """
     start = start or partial(RemoteCase, run_path=run_path, window_s=WINDOW_S)
     # Opened here first, so that features are computed once and not in every process.
@@ -183,7 +167,7 @@ def bench_environment(
             if size > MOST_PROCESSES
         ],
         "kib_per_env": growth_of(rows),
-        "bars": bars_of(rows),
+        "references": references_of(rows),
     }
 
 
@@ -207,19 +191,8 @@ def measure_group(
     group: Sequence[Case], start: Callable[[Case], Worker], *, n_windows: int
 ) -> list[Row]:
     """Return a row per case; the cases take turns."""
-    with ExitStack() as stack:
-        workers = []
-        for case in group:
-            worker = start(case)
-            stack.callback(worker.kill)
-            workers.append(worker)
-        for worker in workers:
-            worker.wait()
-        rounds = [[worker.window() for worker in workers] for _ in range(n_windows)]
-        return [
-            row_of(case, windows, worker.finish())
-            for case, worker, windows in zip(group, workers, zip(*rounds, strict=True), strict=True)
-        ]
+    timed = take_turns(group, start, n_windows=n_windows)
+    return [row_of(*each) for each in timed]
 
 
 def row_of(case: Case, windows: Sequence[dict[str, Any]], memory: dict[str, Any]) -> Row:
@@ -258,25 +231,27 @@ def growth_of(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     return growth
 
 
-def bars_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return what is to be reached beside what was, for the rows that are there."""
+def references_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return figures beside our references, for the rows that are there."""
     found = {(row["backend"], row["num_envs"]): row for row in _plain(rows)}
     native, scalar = found.get(("native", SIZE)), found.get(("scalar", 1))
     many = found.get(("native", 4096))
-    bars = []
+    compared = []
     for mode in (SAME_STEP, NEXT_STEP):
         ratio = _ratio(rows, mode)
         if ratio is not None:
-            bars.append(_bar(f"native / SyncVectorEnv at {SIZE}, {mode}, times", ratio, BAR_RATIO))
+            name = f"native / SyncVectorEnv at {SIZE}, {mode}, times"
+            compared.append(compare(name, ratio, SYNC_RATIO))
     if native:
         rate = native["steps_per_s"]
-        bars.append(_bar(f"native at {SIZE}, steps/s", rate, BAR_STEPS_PER_S))
+        compared.append(compare(f"native at {SIZE}, steps/s", rate, NATIVE_STEPS_PER_S))
     if scalar:
         rate = scalar["steps_per_s"]
-        bars.append(_bar("scalar, steps/s", rate, BAR_SCALAR_STEPS_PER_S))
+        compared.append(compare("scalar, steps/s", rate, SCALAR_STEPS_PER_S))
     if many:
-        bars.append(_bar("native at 4096, whole process, MiB", many["total_mib"], -BAR_MIB))
-    return bars
+        name = "native at 4096, whole process, MiB"
+        compared.append(compare(name, many["total_mib"], NATIVE_MIB))
+    return compared
 
 
 def _plain(rows: Sequence[Row]) -> list[Row]:
@@ -296,18 +271,6 @@ def _ratio(rows: Sequence[Row], mode: str) -> float | None:
     # Turn by turn: what slowed both down in a turn is no difference between them.
     turns = zip(both["native"], both["sync"], strict=True)
     return float(statistics.median(ours / theirs for ours, theirs in turns))
-
-
-def _bar(name: str, value: float, bar: float) -> dict[str, Any]:
-    """Return a bar with its verdict; a negative one is a limit from above."""
-    reached = value >= bar if bar > 0 else value < -bar
-    return {
-        "name": name,
-        "value": value,
-        "bar": abs(bar),
-        "at_most": bar < 0,
-        "reached": bool(reached),
-    }
 
 
 def describe_task(env: SpeechAnimationEnv) -> dict[str, Any]:

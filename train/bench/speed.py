@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +14,7 @@ from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, SAMPLE_RATE_HZ
 from esarm_env.corpus.synthetic import open_synthetic
 from esarm_env.face.head import load_head
 from esarm_env.metrics import measure
+from train.bench.turns import MIB, peak_bytes
 
 
 def time_metrics(*, n_utterances: int = 1000, duration_s: float = 3.0) -> dict[str, Any]:
@@ -42,7 +41,7 @@ def time_metrics(*, n_utterances: int = 1000, duration_s: float = 3.0) -> dict[s
         "metrics": len(figures),
         "vertices": head.n_vertices,
         "wall_s": round(wall_s, 2),
-        "peak_memory_mib": _peak_memory_mib(),
+        "peak_memory_mib": round(peak_bytes() / MIB),
     }
 
 
@@ -75,9 +74,3 @@ def time_synthetic(*, size: int = 200) -> dict[str, Any]:
         "features_times_real_time": round(speech_s / encoded_s, 1),
         "together_times_real_time": round(speech_s / (made_s + encoded_s), 1),
     }
-
-
-def _peak_memory_mib() -> int:
-    """Return the largest resident size so far; kilobytes on Linux, bytes on macOS."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))

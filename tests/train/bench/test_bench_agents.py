@@ -19,7 +19,7 @@ from train.bench.agents.ours import array_bytes, flops_per_token, make_model, pa
 from train.bench.agents.problem import N_TOKENS, LowTokens, make_env, make_task
 from train.bench.agents.profile import profile_rollout, render_profile, shares_of
 from train.bench.agents.rivals import SampledCalls, largest_within, spread_indices, timed_update
-from train.bench.agents.table import bars_of, render
+from train.bench.agents.table import references_of, render
 from train.bench.agents.worker import LocalAgent, RemoteAgent, open_backend
 from train.cli import main
 from train.commands.bench import check_device
@@ -79,9 +79,9 @@ def row(backend, *, length=128, n_episodes=16, rollout=1.0, update=1.0, buffer_b
     return row_of(Case(backend, length, n_episodes), [window], finished)
 
 
-def bars(*rows):
-    """Return value and verdict of each bar by name."""
-    return {bar["name"]: (bar["value"], bar["reached"]) for bar in bars_of(rows)}
+def references(*rows):
+    """Return by name what was measured, and whether the reference holds."""
+    return {row["name"]: (row["measured"], row["holds"]) for row in references_of(rows)}
 
 
 def test_the_problem_has_the_sizes_of_the_shipped_task():
@@ -276,9 +276,9 @@ def test_an_iteration_is_as_much_measured_as_its_worse_half():
     )
 
 
-def test_bars_compare_each_phase_with_the_right_rival():
+def test_references_compare_each_phase_with_the_right_rival():
     """A ratio against the wrong row would promise what is not so."""
-    found = bars(
+    found = references(
         row("ours", rollout=1.0, update=1.0, buffer_bytes=10),
         row("stock", rollout=15.0, update=149.0, buffer_bytes=1000),
         row("generate", rollout=1.4),
@@ -301,20 +301,20 @@ def test_ratios_are_taken_turn_by_turn():
     ours, stock = row("ours"), row("stock")
     ours["phases"]["rollout"] |= {"windows": [100.0, 900.0, 1000.0], "tokens_per_s": 900.0}
     stock["phases"]["rollout"] |= {"windows": [2.0, 30.0, 10.0], "tokens_per_s": 10.0}
-    assert bars_of([ours, stock])[0]["value"] == 50.0
+    assert references_of([ours, stock])[0]["measured"] == 50.0
 
 
-@pytest.mark.parametrize(("seconds", "reached"), [(1.3, True), (1.31, False)])
-def test_the_cost_of_a_token_may_grow_a_little(seconds, reached):
+@pytest.mark.parametrize(("seconds", "holds"), [(1.3, True), (1.31, False)])
+def test_the_cost_of_a_token_may_grow_a_little(seconds, holds):
     """Attention grows with the length; an update that is quadratic throughout is broken."""
-    found = bars(row("ours", length=64), row("ours", length=256, update=seconds))
+    found = references(row("ours", length=64), row("ours", length=256, update=seconds))
     name = "update, cost of a token from 64 to 256 x 16: times"
-    assert found == {name: (pytest.approx(seconds), reached)}
+    assert found == {name: (pytest.approx(seconds), holds)}
 
 
-def test_no_bar_without_its_rows():
-    """A rival that did not run is neither reached nor missed."""
-    assert bars(row("ours")) == bars(row("stock"), row("generate")) == {}
+def test_no_reference_without_its_rows():
+    """A rival that did not run is neither within its reference nor beyond it."""
+    assert references(row("ours")) == references(row("stock"), row("generate")) == {}
 
 
 def test_an_update_takes_three_times_the_products_of_a_roll_out():
@@ -374,8 +374,8 @@ def test_the_whole_benchmark_in_miniature(monkeypatch, tmp_path, capsys):
     assert [limit["length"] for limit in figures["limits"]] == [8, 12]
     assert all(0 < limit["rollout_share"] < 1 for limit in figures["limits"])
     assert figures["machine"]["threads"] >= 1 and figures["machine"]["device"] == "cpu"
-    assert [bar["name"][:17] for bar in figures["bars"]] == ["log-probabilities"] * 2
-    assert all(bar["reached"] for bar in figures["bars"])
+    assert [row["name"][:17] for row in figures["references"]] == ["log-probabilities"] * 2
+    assert all(row["holds"] for row in figures["references"])
 
     given = {}
     monkeypatch.setattr(benchmark, "bench_agents", lambda **kwargs: given.update(kwargs) or figures)
@@ -418,7 +418,7 @@ def test_columns_stand_below_each_other():
         "cases": [ours, stock, generate | {"buffer_bytes": 0}],
         "not_run": [{"name": "RecurrentPPO", "reason": "gone"}],
         "limits": [limit_of(ours, 1e6)],
-        "bars": bars_of([ours, stock]),
+        "references": references_of([ours, stock]),
     }
     lines = render(figures).splitlines()
     assert "load 0.8 0.2 0.1 before" in lines[0] and lines[1] == "torch 2, transformers 5"
@@ -431,7 +431,7 @@ def test_columns_stand_below_each_other():
     assert "RecurrentPPO not run: gone" in lines
     assert "~ extrapolated: 25.0% to 25%" in "\n".join(lines)
     assert "roll-out 100.0 (200%), update 30.0 (60%) of 50" in "\n".join(lines)
-    assert lines[-1].endswith(": 9.766e-05 (at most 0.01: reached)")
+    assert lines[-1].endswith(": reference: at most 0.01, measured 9.766e-05")
 
 
 def test_a_profile_tells_python_from_the_rest():
@@ -478,9 +478,9 @@ def test_an_accelerated_row_stands_beside_the_plain_one(monkeypatch):
         acceleration=Acceleration(bf16=True),
         start=LocalAgent,
     )
-    plain, rough = figures["bars"]
-    assert 0 <= plain["value"] < 1e-5 < rough["value"] < 0.1
-    assert plain["reached"] and rough["reached"] and rough["bar"] == 0.1
+    plain, rough = figures["references"]
+    assert 0 <= plain["measured"] < 1e-5 < rough["measured"] < 0.1
+    assert plain["holds"] and rough["holds"] and rough["reference"] == 0.1
     assert figures["acceleration"] == {"bf16": True, "compile": False, "cuda_graphs": False}
 
 

@@ -10,7 +10,14 @@ from esarm_env.envs.scalar import SpeechAnimationEnv
 from reward.plugins.motion_alone import ZeroReward
 from train.bench import environment
 from train.bench.cases import NAMES, Case, open_case
-from train.bench.environment import bars_of, groups_of, growth_of, measure_group, render, row_of
+from train.bench.environment import (
+    groups_of,
+    growth_of,
+    measure_group,
+    references_of,
+    render,
+    row_of,
+)
 from train.bench.worker import LocalCase, RemoteCase
 from train.cli import main
 
@@ -113,6 +120,18 @@ def test_a_worker_that_dies_is_named(tmp_path, capfd):
     assert "InputError" in capfd.readouterr().err
 
 
+def test_a_worker_imports_nothing_from_the_current_folder(tmp_path, monkeypatch, finished_run):
+    """`python -m` looks there first: a user's own json.py would run instead of the library's."""
+    run_path = finished_run.resolve()
+    for name in ("json.py", "train.py"):
+        (tmp_path / name).write_text("open('executed', 'w').close(); raise SystemExit(1)")
+    monkeypatch.chdir(tmp_path)
+    remote = RemoteCase(Case("native", 1), run_path=run_path, window_s=0)
+    remote.wait()
+    remote.finish()
+    assert not (tmp_path / "executed").exists()
+
+
 def test_no_case_takes_thousands_of_processes():
     """4,096 processes would stop the machine."""
     groups = groups_of((1, 16, 256, 4096))
@@ -163,16 +182,16 @@ def test_growth_is_per_environment():
     assert growth["sync"] == growth["dummy"] == {}
 
 
-@pytest.mark.parametrize(("fast", "slow", "reached"), [(4000, 100, True), (3999, 100, False)])
-def test_the_ratio_is_held_against_its_bar(fast, slow, reached):
+@pytest.mark.parametrize(("fast", "slow", "holds"), [(4000, 100, True), (3999, 100, False)])
+def test_the_ratio_is_held_against_its_reference(fast, slow, holds):
     """40 times is the promise; a row with a terminal reward must not stand in for it."""
     rows = [row("native", 256, rate=fast), row("sync", 256, rate=slow)]
     rows += [row("native", 256, rate=1.0, scored=True), row("scalar", 1, rate=60_000)]
     rows += [row("native", 256, rate=1.0, autoreset="NextStep")]
-    ratio, rate, scalar = bars_of(rows)
-    assert ratio["value"] == fast / slow and ratio["reached"] is reached
-    assert rate["value"] == fast and not rate["reached"]
-    assert scalar["reached"] and not scalar["at_most"]
+    ratio, rate, scalar = references_of(rows)
+    assert ratio["measured"] == fast / slow and ratio["holds"] is holds
+    assert rate["measured"] == fast and not rate["holds"]
+    assert scalar["holds"] and not scalar["at_most"]
 
 
 def test_each_autoreset_mode_has_its_ratio():
@@ -180,8 +199,8 @@ def test_each_autoreset_mode_has_its_ratio():
     rows = [row("native", 256, rate=500), row("sync", 256, rate=10)]
     rows += [row("native", 256, rate=50, autoreset="NextStep")]
     rows += [row("sync", 256, rate=5, autoreset="NextStep")]
-    same, following = bars_of(rows)[:2]
-    assert (same["value"], following["value"]) == (50, 10)
+    same, following = references_of(rows)[:2]
+    assert (same["measured"], following["measured"]) == (50, 10)
     assert "SameStep" in same["name"] and "NextStep" in following["name"]
 
 
@@ -190,14 +209,14 @@ def test_the_ratio_is_taken_turn_by_turn():
     native, sync = row("native", 256), row("sync", 256)
     native |= {"windows": [100.0, 900.0, 1000.0], "steps_per_s": 900.0}
     sync |= {"windows": [2.0, 30.0, 10.0], "steps_per_s": 10.0}
-    assert bars_of([native, sync])[0]["value"] == 50.0
+    assert references_of([native, sync])[0]["measured"] == 50.0
 
 
-@pytest.mark.parametrize(("total", "reached"), [(1023.9, True), (1024.0, False)])
-def test_memory_is_a_limit_from_above(total, reached):
-    """Under 1 GiB, the whole process."""
-    (bar,) = bars_of([row("native", 4096, total=total)])
-    assert bar["at_most"] and bar["bar"] == 1024 and bar["reached"] is reached
+@pytest.mark.parametrize(("total", "holds"), [(1024.0, True), (1024.1, False)])
+def test_memory_is_a_limit_from_above(total, holds):
+    """At most 1 GiB, the whole process."""
+    (memory,) = references_of([row("native", 4096, total=total)])
+    assert memory["at_most"] and memory["reference"] == 1024 and memory["holds"] is holds
 
 
 def test_the_whole_benchmark_in_miniature(template, monkeypatch, tmp_path, capsys):
@@ -248,7 +267,7 @@ def test_columns_stand_below_each_other():
         },
         "task": {"corpus": "tiny", "utterances": 8, "steps": [20, 32, 48]},
         "kib_per_env": {"native": {"16 to 256": 4.04}, "sync": {}},
-        "bars": bars_of([row("native", 256, rate=1_234_567.0), row("sync", 256)]),
+        "references": references_of([row("native", 256, rate=1_234_567.0), row("sync", 256)]),
     }
     lines = render(figures).splitlines()
     header, sync, native, skipped = lines[5:9]
@@ -261,7 +280,7 @@ def test_columns_stand_below_each_other():
     assert "  native: 4.0 from 16 to 256" in lines
     assert "With the learned reward" not in "\n".join(lines)
     assert lines[-2:] == [
-        "native / SyncVectorEnv at 256, SameStep, times: 12,346 (at least 40: reached)",
-        "native at 256, steps/s: 1,234,567 (at least 1,000,000: reached)",
+        "native / SyncVectorEnv at 256, SameStep, times: reference: at least 40, measured 12,346",
+        "native at 256, steps/s: reference: at least 1,000,000, measured 1,234,567",
     ]
     assert np.all([len(line) <= 160 for line in lines])

@@ -9,39 +9,23 @@ from __future__ import annotations
 import os
 import statistics
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from agents.network.acceleration import PLAIN, Acceleration
 from train.bench.agents.cases import BACKENDS, Case, Sizes, reason_to_skip
-from train.bench.agents.table import bars_of
+from train.bench.agents.table import references_of
 from train.bench.environment import describe_machine
+from train.bench.turns import Worker, take_turns
 
 LENGTHS, EPISODES, N_WINDOWS = (32, 64, 128, 256), (16, 64), 3
 QUICK_LENGTHS, QUICK_EPISODES, QUICK_WINDOWS = (64, 128), (16,), 3
 
 Row = dict[str, Any]
-
-
-class Worker(Protocol):
-    """A case that runs somewhere; see `train.bench.agents.worker.LocalAgent`."""
-
-    def wait(self) -> None:
-        """Return when its networks are made."""
-
-    def window(self) -> dict[str, Any]:
-        """Measure every phase once; see `train.bench.agents.cases.Backend`."""
-
-    def finish(self) -> dict[str, Any]:
-        """Return memory, `buffer_bytes`, `parameters`, and of ours `log_prob_error`."""
-
-    def kill(self) -> None:
-        """End it at once."""
 
 
 def bench_agents(
@@ -70,7 +54,7 @@ def bench_agents(
         note: Told what comes next.
 
     Returns:
-        `machine`, `network`, `cases` (a row each), `not_run`, `limits` and `bars`.
+        `machine`, `network`, `cases` (a row each), `not_run`, `limits` and `references`.
     """
     from train.bench.agents.ours import flops_per_token, make_model
     from train.bench.agents.worker import RemoteAgent
@@ -110,7 +94,7 @@ def bench_agents(
             if reason is not None
         ],
         "limits": [limit_of(row, flops[row["length"]]) for row in rows if row["backend"] == "ours"],
-        "bars": bars_of(rows, acceleration=acceleration),
+        "references": references_of(rows, acceleration=acceleration),
     }
 
 
@@ -118,19 +102,8 @@ def measure_group(
     group: Sequence[Case], start: Callable[[Case], Worker], *, n_windows: int
 ) -> list[Row]:
     """Return a row per case; the cases take turns, and their first window only warms up."""
-    with ExitStack() as stack:
-        workers = []
-        for case in group:
-            worker = start(case)
-            stack.callback(worker.kill)
-            workers.append(worker)
-        for worker in workers:
-            worker.wait()
-        rounds = [[worker.window() for worker in workers] for _ in range(n_windows + 1)][1:]
-        return [
-            row_of(case, windows, worker.finish())
-            for case, worker, windows in zip(group, workers, zip(*rounds, strict=True), strict=True)
-        ]
+    timed = take_turns(group, start, n_windows=n_windows, n_warm_up=1)
+    return [row_of(*each) for each in timed]
 
 
 def row_of(case: Case, windows: Sequence[dict[str, Any]], finished: dict[str, Any]) -> Row:

@@ -7,67 +7,66 @@ from collections.abc import Sequence
 from typing import Any
 
 from agents.network.acceleration import PLAIN, Acceleration
-
-BAR_LENGTH = 128
-# Phase, rival, and how many times faster ours must be; each at `BAR_LENGTH`.
-BAR_RATIOS = (
-    ("rollout", "stock", 15.0),
-    ("update", "stock", 150.0),
-    ("iteration", "stock", 80.0),
-    ("rollout", "generate", 1.5),
-    ("iteration", "recurrent", 4.0),
-    ("iteration", "recurrent-128", 4.0),
+from train.bench.references import (
+    AGENT_LENGTH,
+    AGENT_RATIOS,
+    BUFFER_SHARE,
+    UPDATE_GROWTH,
+    Reference,
+    compare,
+    comparison_line,
 )
-BAR_BUFFER = 1 / 100
-BAR_GROWTH, GROWTH_FROM, GROWTH_TO = 1.3, 64, 256
+
+GROWTH_FROM, GROWTH_TO = 64, 256
 
 Row = dict[str, Any]
 
 
-def bars_of(rows: Sequence[Row], *, acceleration: Acceleration = PLAIN) -> list[dict[str, Any]]:
-    """Return a bar for all that the rows can answer.
+def references_of(
+    rows: Sequence[Row], *, acceleration: Acceleration = PLAIN
+) -> list[dict[str, Any]]:
+    """Return figures beside our references, for the rows that are there.
 
     Args:
         rows: Of `train.bench.agents.benchmark.row_of`.
         acceleration: What the accelerated row trades for speed; says how far off it may be.
 
     Returns:
-        Of each `name`, `value`, `bar`, `at_most` and `reached`.
+        See `train.bench.references.compare`.
     """
     found = {(row["backend"], row["length"], row["n_episodes"]): row for row in rows}
-    bars = []
+    compared = []
     for n_episodes in sorted({row["n_episodes"] for row in rows}):
-        ours = found.get(("ours", BAR_LENGTH, n_episodes))
-        place = f"{BAR_LENGTH} x {n_episodes}"
-        for phase, rival, bar in BAR_RATIOS if ours else ():
-            theirs = found.get((rival, BAR_LENGTH, n_episodes))
+        ours = found.get(("ours", AGENT_LENGTH, n_episodes))
+        place = f"{AGENT_LENGTH} x {n_episodes}"
+        for (phase, rival), reference in AGENT_RATIOS.items() if ours else ():
+            theirs = found.get((rival, AGENT_LENGTH, n_episodes))
             if ours and theirs:
                 name = f"{phase}, {place}: times {theirs['name']}"
-                bars.append(_bar(name, ratio_of(ours, theirs, phase), bar))
-        stock = found.get(("stock", BAR_LENGTH, n_episodes))
+                compared.append(compare(name, ratio_of(ours, theirs, phase), reference))
+        stock = found.get(("stock", AGENT_LENGTH, n_episodes))
         if ours and stock:
             share = ours["buffer_bytes"] / stock["buffer_bytes"]
             name = f"buffer, {place}: share of {stock['name']}"
-            bars.append(_bar(name, share, BAR_BUFFER, at_most=True))
+            compared.append(compare(name, share, BUFFER_SHARE))
         short, long = (found.get(("ours", n, n_episodes)) for n in (GROWTH_FROM, GROWTH_TO))
         if short and long:
             rates = [row["phases"]["update"]["tokens_per_s"] for row in (short, long)]
             name = (
                 f"update, cost of a token from {GROWTH_FROM} to {GROWTH_TO} x {n_episodes}: times"
             )
-            bars.append(_bar(name, rates[0] / rates[1], BAR_GROWTH, at_most=True))
-    return bars + _equality(rows, acceleration)
+            compared.append(compare(name, rates[0] / rates[1], UPDATE_GROWTH))
+    return compared + _equality(rows, acceleration)
 
 
 def _equality(rows: Sequence[Row], acceleration: Acceleration) -> list[dict[str, Any]]:
-    """Return a bar per row of ours: how far its log-probabilities are from the plain network's."""
+    """Return, per row of ours, how far its log-probabilities are from the plain network's."""
     limits = {"ours": PLAIN.tolerance, "accelerated": acceleration.tolerance}
     return [
-        _bar(
+        compare(
             f"log-probabilities, {row['length']} x {row['n_episodes']}, {row['name']}: nats off",
             row["log_prob_error"],
-            limits[row["backend"]],
-            at_most=True,
+            Reference(limits[row["backend"]], "as the acceleration promises", at_most=True),
         )
         for row in rows
         if row["backend"] in limits and "log_prob_error" in row
@@ -84,11 +83,6 @@ def ratio_of(ours: Row, theirs: Row, phase: str) -> float:
     return ratio
 
 
-def _bar(name: str, value: float, bar: float, *, at_most: bool = False) -> dict[str, Any]:
-    reached = value <= bar if at_most else value >= bar
-    return {"name": name, "value": value, "bar": bar, "at_most": at_most, "reached": bool(reached)}
-
-
 _PHASES = ("rollout", "update", "iteration", "score")
 _MEMORY = {"above_mib": "MiB", "total_mib": "MiB total", "gpu_mib": "GPU MiB"}
 _COLUMNS = ("agent", "T", "N", *_PHASES, *_MEMORY.values(), "buffer KiB", "parameters")
@@ -100,7 +94,7 @@ _BUSY_LOAD = 0.5
 
 
 def render(figures: dict[str, Any]) -> str:
-    """Return the table, how far it is to the machine's limit, and the bars.
+    """Return the table, how far it is to the machine's limit, and our references.
 
     Args:
         figures: Of `train.bench.agents.benchmark.bench_agents`.
@@ -111,7 +105,7 @@ def render(figures: dict[str, Any]) -> str:
         "\n".join(f"{row['name']} not run: {row['reason']}" for row in figures["not_run"]),
         f"{_LEGEND}\n{_extrapolated(figures['cases'])}",
         _limits(figures["limits"]),
-        "\n".join(_bar_line(bar) for bar in figures["bars"]),
+        "\n".join(map(comparison_line, figures["references"])),
     ]
     return "\n\n".join(part.rstrip() for part in parts if part)
 
@@ -188,9 +182,3 @@ def _limits(rows: list[dict[str, Any]]) -> str:
     ]
     title = "GFLOP/s of our matrix products, of what a product of 1024 x 1024 reaches meanwhile"
     return "\n".join([title, *lines]) if lines else ""
-
-
-def _bar_line(bar: dict[str, Any]) -> str:
-    verdict = "reached" if bar["reached"] else "MISSED"
-    rule = "at most" if bar["at_most"] else "at least"
-    return f"{bar['name']}: {bar['value']:.4g} ({rule} {bar['bar']:g}: {verdict})"
