@@ -1,4 +1,4 @@
-"""Rows of the result tables: whose animations, decoded how. A row's label is made from that.
+"""Identity and labels of result rows (no formatting): whose animations, decoded how.
 
 A summary on disk lists rows as objects with `label`, the fields of `Row` and `figures`. Before
 version 0.2 they were keyed by their labels, which is still read.

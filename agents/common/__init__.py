@@ -9,6 +9,6 @@
   batched, with a KV cache.
 - `sequence_algorithm`: on-policy algorithm on whole sequences: the base class of PPO, REINFORCE,
   GRPO and your own.
-- `update`: policy update: minibatches of whole sequences, their losses, KL terms and early
-  stopping.
+- `update`: parts of a policy update: combined loss, KL penalty and its adaptive coefficient, ratio
+  checks.
 """

@@ -1,4 +1,4 @@
-"""Policy update: minibatches of whole sequences, their losses, KL terms and early stopping.
+"""Parts of a policy update: combined loss, KL penalty and its adaptive coefficient, ratio checks.
 
 Shape letters: N episodes, L tokens, K tokens to choose from.
 """

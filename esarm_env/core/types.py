@@ -6,6 +6,7 @@ second into scores and an `Animator` turns speech into motion.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,6 +16,12 @@ import numpy.typing as npt
 SAMPLE_RATE_HZ = 16_000
 FRAME_RATE_HZ = 30
 N_CHANNELS = 52
+
+# Streams of motion tokens, in the order in which the tokenizer writes them in a chunk, with the
+# region of the head (`esarm_env.metrics.region_of`) that each moves.
+MOUTH, UPPER = "mouth", "upper"
+REGION_OF_STREAM: Mapping[str, str] = {MOUTH: "lips", UPPER: "upper"}
+STREAMS = tuple(REGION_OF_STREAM)
 
 # Union of MEAD's and RAVDESS's labels, so that a condition means the same with every corpus.
 EMOTIONS = (

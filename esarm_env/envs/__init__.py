@@ -2,7 +2,7 @@
 
 - `scalar`: `SpeechAnimationEnv`, one episode at a time; its docstring defines spaces and reward.
 - `vector`: `SpeechAnimationVectorEnv`, many episodes at once, equal to the scalar one.
-- `episode_rules`: what both share: spaces, choice of utterance, conditions, scoring, action masks.
+- `episode_rules`: what both share: spaces, eligible utterances, conditions, scoring, action masks.
 - `episode_slots`: the running episodes of the vector environment as arrays.
 - `sampling`: distribution over utterances, and random generators per environment.
 - `options_and_infos`: `reset` options and `infos` of a vector environment, batched.

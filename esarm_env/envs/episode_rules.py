@@ -1,4 +1,4 @@
-"""Rules of an episode: spaces, choice of utterance, condition, action masks and terminal score.
+"""Rules of an episode: spaces, eligible utterances, condition, action masks and terminal score.
 
 The scalar environment and the vector environment hold one `EpisodeRules` each, so that neither can
 drift from the other.

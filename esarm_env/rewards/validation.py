@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from esarm_env.core.deprecation import warn_renamed
-from esarm_env.core.types import FloatArray, RewardFunction, StreamedReward, Trajectories
+from esarm_env.core.types import STREAMS, FloatArray, RewardFunction, StreamedReward, Trajectories
 
 if TYPE_CHECKING:
     pass
@@ -109,10 +109,6 @@ StreamScores = dict[str, FloatArray]
 _TOLERANCE = 1e-4  # relative: float32 terms that were added up in another order
 
 
-# What rewards score that were written before they had to say so.
-_STREAMS_OF_OLD = ("mouth", "upper")
-
-
 def streams_of(function: RewardFunction) -> tuple[str, ...]:
     """Return the streams that a reward can score apart; empty where it cannot.
 
@@ -126,7 +122,7 @@ def streams_of(function: RewardFunction) -> tuple[str, ...]:
         return ()
     kind = type(function).__name__
     warn_renamed(f"{kind} with score_streams alone", 'streams = ("mouth", "upper") beside it')
-    return _STREAMS_OF_OLD
+    return STREAMS  # all that there were
 
 
 def checked_streams(

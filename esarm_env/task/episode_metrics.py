@@ -14,6 +14,7 @@ import numpy as np
 
 from esarm_env.core.errors import InputError, one_line
 from esarm_env.core.plugins import Plugin, PluginRegistry, need_class
+from esarm_env.core.types import MOUTH, UPPER
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray, Trajectories
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 METRIC_GROUP = "esarm.metrics"
 LVE, EVE = "lve", "eve"
+# Whose tokens are to blame for a true error.
+STREAM_OF_ERROR: Mapping[str, str] = {LVE: MOUTH, EVE: UPPER}
 ERROR_UNITS: Mapping[str, str] = {LVE: "mm", EVE: "mm"}
 # What else stands in an `info`, or beside metrics in what is made of it.
 _RESERVED = {

@@ -21,12 +21,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from vector_quantize_pytorch import ResidualVQ
 
-from esarm_env.core.types import N_CHANNELS, FloatArray, IntArray
+from esarm_env.core.types import MOUTH, N_CHANNELS, UPPER, FloatArray, IntArray
 from esarm_env.core.weights import load_module, save_weights
 from esarm_env.face.names import MOUTH_CHANNELS, UPPER_CHANNELS
 
-MOUTH_STREAM, UPPER_STREAM = "mouth", "upper"
-CHANNELS = {MOUTH_STREAM: MOUTH_CHANNELS, UPPER_STREAM: UPPER_CHANNELS}
+CHANNELS = {MOUTH: MOUTH_CHANNELS, UPPER: UPPER_CHANNELS}
 
 
 class VQStream(nn.Module):

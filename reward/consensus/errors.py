@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from esarm_env.core.types import REGION_OF_STREAM
 from esarm_env.metrics.region import region_of
 
 if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
 
-# Whose tokens are to blame for the error of which region (`esarm_env.metrics`: LVE and EVE).
-STREAM_REGIONS = {"mouth": "lips", "upper": "upper"}
 # Of each region, evenly spaced: what is compared is animations, not millimetres.
 MOST_VERTICES = 96
 
@@ -41,7 +40,7 @@ class ExpectedErrors:
         """
         most_vertices = most_vertices or MOST_VERTICES
         captured = task.corpus.captured
-        regions = [region_of(task.head, name) for name in STREAM_REGIONS.values()]
+        regions = [region_of(task.head, name) for name in REGION_OF_STREAM.values()]
         self.measured = torch.tensor([region.measured(captured) for region in regions])
         self._step = task.tokenizer.frames_per_chunk
         self.planes: list[Tensor] = []

@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from esarm_env.core.types import N_CHANNELS
-from reward.consensus.errors import STREAM_REGIONS
+from esarm_env.core.types import N_CHANNELS, STREAMS
 from reward.scoring import positions
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ class StreamError(nn.Module):
         return error + self.to_correction(functional.gelu(hidden))[..., 0], distance
 
 
-N_STREAMS = len(STREAM_REGIONS)
+N_STREAMS = len(STREAMS)
 
 
 class Judgement(NamedTuple):

@@ -16,9 +16,8 @@ from torch import Tensor, nn
 
 from esarm_env.core.deprecation import old_names_of, renamed_keys
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import N_CHANNELS
+from esarm_env.core.types import N_CHANNELS, STREAMS
 from esarm_env.core.weights import load_module, save_weights
-from reward.consensus.errors import STREAM_REGIONS
 from reward.consensus.member import N_STREAMS, ConsensusMember, Judgement, mean_of_chunks
 from reward.consensus.settings import ConsensusConfig
 
@@ -45,7 +44,7 @@ class ConsensusModel(nn.Module):
     spread: Tensor
     measured: Tensor
     needs_condition = True
-    stream_names = tuple(STREAM_REGIONS)
+    stream_names = STREAMS
 
     def __init__(
         self, config: ConsensusConfig, *, audio_dim: int, condition_dim: int, frames: int

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from esarm_env.core.types import N_CHANNELS, IntArray
-from reward.consensus.errors import STREAM_REGIONS, ExpectedErrors
+from esarm_env.core.types import N_CHANNELS, STREAMS, IntArray
+from reward.consensus.errors import ExpectedErrors
 from reward.consensus.losses import Batch, draw_batch, member_loss
 from reward.consensus.network import ConsensusModel
 from reward.rank_measures import spearman_rho
@@ -100,7 +100,7 @@ class ConsensusTrainer(ResumableTrainer):
                 .astype(np.float32)  # as before: figures of earlier runs stay comparable
                 .mean()
             )
-            for s, stream in enumerate(STREAM_REGIONS)
+            for s, stream in enumerate(STREAMS)
         }
 
     def finish(self) -> ConsensusModel:

@@ -15,7 +15,7 @@ import numpy as np
 from esarm_env.core.intervals import Interval, Resampler
 from esarm_env.metrics.table import Figure, table
 from esarm_env.metrics.variant import Quantity
-from esarm_env.task.episode_metrics import EVE, LVE
+from esarm_env.task.episode_metrics import EVE, LVE, STREAM_OF_ERROR
 from reward.demonstrations.motions import motions_of
 from reward.demonstrations.order import (
     ACROSS,
@@ -147,7 +147,6 @@ def gap_cells(
 
 
 ERRORS = (LVE, EVE)
-STREAM_OF_ERROR = {LVE: "mouth", EVE: "upper"}
 _BATCH = 256
 
 

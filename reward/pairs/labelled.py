@@ -14,11 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, BoolArray, FloatArray, IntArray
+from esarm_env.core.types import (
+    FRAME_RATE_HZ,
+    MOUTH,
+    N_CHANNELS,
+    UPPER,
+    BoolArray,
+    FloatArray,
+    IntArray,
+)
 
 StreamArray = npt.NDArray[np.int8]
 # What a pair judges; 3 is both, and the flags add up.
-STREAM_FLAGS = {"mouth": 1, "upper": 2}
+STREAM_FLAGS = {MOUTH: 1, UPPER: 2}
 BOTH_STREAMS = 3
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import FRAME_RATE_HZ, FloatArray, IntArray, Trajectories
+from esarm_env.core.types import FRAME_RATE_HZ, REGION_OF_STREAM, FloatArray, IntArray, Trajectories
 from esarm_env.metrics import jerk
 from esarm_env.metrics.inputs import Batch
 from esarm_env.metrics.region import reduced_displacements, region_of
@@ -34,7 +34,7 @@ def open_zero(task: AnimationTask, run: Path | None) -> ZeroReward:
     return ZeroReward()
 
 
-REGIONS = ("lips", "upper")
+REGIONS = tuple(REGION_OF_STREAM.values())
 MM_PER_M = 1000.0
 SHORTEST = 4  # frames; fewer have no third difference
 

@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.types import REGION_OF_STREAM, STREAMS
 from esarm_env.metrics import closure_events, mouth_opening
 from esarm_env.metrics.region import region_of
-from esarm_env.task.episode_metrics import EVE, LVE
+from esarm_env.task.episode_metrics import EVE, LVE, STREAM_OF_ERROR
 from reward.plugins.recordings import need_opening
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray, Trajectories
     from esarm_env.task.animation_task import AnimationTask
-
-
-REGIONS = {LVE: "lips", EVE: "upper"}
-STREAMS = {LVE: "mouth", EVE: "upper"}  # whose tokens are to blame
 
 
 class ErrorReward:
@@ -38,7 +35,11 @@ class ErrorReward:
             InputError: If the corpus can tell none of them.
         """
         captured = task.corpus.captured
-        measured = [n for n in names if region_of(task.head, REGIONS[n]).measured(captured)]
+        measured = [
+            n
+            for n in names
+            if region_of(task.head, REGION_OF_STREAM[STREAM_OF_ERROR[n]]).measured(captured)
+        ]
         if not measured:
             quoted = " or ".join(f"`{name}`" for name in names)
             raise InputError(
@@ -56,15 +57,17 @@ class ErrorReward:
     @property
     def streams(self) -> tuple[str, ...]:
         """Both streams, also where one error alone is measured."""
-        return tuple(STREAMS.values())
+        return STREAMS
 
     def score_streams(self, trajectories: Trajectories) -> dict[str, FloatArray]:
         """Return each stream's share of the scores, (N,), 0 for one that no error measures."""
         errors = self._task.errors(trajectories)
         nothing = np.zeros(len(trajectories), dtype=np.float32)
         weight = np.float32(-1 / len(self._names))
-        shares: dict[str, FloatArray] = {STREAMS[n]: weight * errors[n] for n in self._names}
-        return {stream: shares.get(stream, nothing) for stream in STREAMS.values()}
+        shares: dict[str, FloatArray] = {
+            STREAM_OF_ERROR[n]: weight * errors[n] for n in self._names
+        }
+        return {stream: shares.get(stream, nothing) for stream in STREAMS}
 
 
 class ClosureTruthReward:

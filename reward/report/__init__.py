@@ -15,7 +15,6 @@ from reward.rank_measures import kendall_tau_b, member_spread, rank_agreement, s
 from reward.report.calibration import Calibration, calibration, fitted_temperature
 from reward.report.ordering import FAMILY_PROBES, PLAIN_PROBES, PairCell, PairTable
 from reward.report.scorer import (
-    STREAM_OF_ERROR,
     MotionScorer,
     best_of_n,
     check_scores,
@@ -27,7 +26,6 @@ from reward.report.verdict import Verdict, judged, shown
 __all__ = [
     "FAMILY_PROBES",
     "PLAIN_PROBES",
-    "STREAM_OF_ERROR",
     "UNKNOWN",
     "Calibration",
     "MotionScorer",

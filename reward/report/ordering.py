@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from esarm_env.task.episode_metrics import STREAM_OF_ERROR
 from reward.demonstrations.order import EPSILON, GROUND_TRUTH, Order, OrderedPairs
-from reward.report.scorer import STREAM_OF_ERROR
 
 if TYPE_CHECKING:
     from esarm_env.core.intervals import Resampler, Triple

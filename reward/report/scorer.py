@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from esarm_env.core.errors import InputError
-from esarm_env.task.episode_metrics import EVE, LVE
+from esarm_env.task.episode_metrics import STREAM_OF_ERROR
 
 if TYPE_CHECKING:
     from esarm_env.core.types import DoubleArray, FloatArray, IntArray
     from esarm_env.task.animation_task import AnimationTask
-
-# The head of a model that is asked for each true error.
-STREAM_OF_ERROR = {LVE: "mouth", EVE: "upper"}
 
 
 class MotionScorer(Protocol):

@@ -11,8 +11,9 @@ import numpy as np
 
 from agents.rollout.animation import roll_out_with
 from agents.weights import load_policy
+from esarm_env.task.episode_metrics import STREAM_OF_ERROR
 from reward.demonstrations import RECONSTRUCTION, RECORDING, RankedDemonstrations, collect
-from reward.report import STREAM_OF_ERROR, UNKNOWN, Triple, best_of_n, kendall_tau_b, spearman_rho
+from reward.report import UNKNOWN, Triple, best_of_n, kendall_tau_b, spearman_rho
 from train.reward_report.inputs import ALL, CEILING, REWARD, ReportInputs, ReportScorers
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.task.animation_task import AnimationTask, pad_stack
+from esarm_env.task.episode_metrics import STREAM_OF_ERROR
 from reward.demonstrations import RECORDING, RankedDemonstrations, motions_of
 from reward.demonstrations.corruptions import Donors
 from reward.report import (
-    STREAM_OF_ERROR,
     MotionScorer,
     Resampler,
     check_scores,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from esarm_env.task.episode_metrics import STREAM_OF_ERROR
 from reward.demonstrations import RECONSTRUCTION, RECORDING, motions_of, requantised
 from reward.demonstrations.order import ACROSS, EPSILON, GROUND_TRUTH
-from reward.report import FAMILY_PROBES, PLAIN_PROBES, STREAM_OF_ERROR, PairCell, PairTable, Triple
+from reward.report import FAMILY_PROBES, PLAIN_PROBES, PairCell, PairTable, Triple
 from train.reward_report.animations import TOLD_APART
 from train.reward_report.inputs import REWARD, ReportInputs, ReportScorers, Scored
 

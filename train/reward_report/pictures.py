@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.cache import new_file
-from esarm_env.task.episode_metrics import EVE, LVE
-from reward.report import STREAM_OF_ERROR, Triple
+from esarm_env.task.episode_metrics import EVE, LVE, STREAM_OF_ERROR
 from train.pictures import missing_matplotlib
 from train.reward_report.band_figures import BEST, CLONE, NOISE, ORACLE, OWN, POLICY, TRUTH, Point
 from train.reward_report.inputs import (
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from reward.report import Triple
     from train.reward_report.figures import Findings
 
 plt.switch_backend("Agg")  # into files, never on a screen

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.metrics.variant import Quantity
-from esarm_env.task.episode_metrics import EVE, LVE
-from reward.report import STREAM_OF_ERROR, UNKNOWN, PairCell, Triple, shown
+from esarm_env.task.episode_metrics import EVE, LVE, STREAM_OF_ERROR
+from reward.report import UNKNOWN, PairCell, Triple, shown
 from train.reward_report.band_figures import ORACLE, OWN, ByScorer, Correlations, Selection
 from train.reward_report.inputs import ALL, CEILING, REWARD
 from train.reward_report.pair_figures import MEAN, ProbeFigures, marked

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reward.report import STREAM_OF_ERROR, UNKNOWN, PairCell, Triple, Verdict, judged, shown
+from esarm_env.task.episode_metrics import STREAM_OF_ERROR
+from reward.report import UNKNOWN, PairCell, Triple, Verdict, judged, shown
 from reward.report.verdict import MEAN_MET, MET, UNANSWERED, UNMET
 from train.reward_report.animations import TOLD_APART
 from train.reward_report.band_figures import OWN, TOTAL, ByScorer

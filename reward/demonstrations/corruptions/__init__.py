@@ -29,7 +29,6 @@
 
 from reward.demonstrations.corruptions.context import Context, Donors, RollOut
 from reward.demonstrations.corruptions.family import (
-    STREAMS,
     Family,
     MotionFamily,
     PolicyFamily,
@@ -45,7 +44,6 @@ from reward.demonstrations.corruptions.registry import (
 
 __all__ = [
     "FAMILIES",
-    "STREAMS",
     "Context",
     "Donors",
     "Family",

@@ -15,13 +15,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from esarm_env.core.types import N_CHANNELS, FloatArray, IntArray
+from esarm_env.core.types import MOUTH, N_CHANNELS, STREAMS, UPPER, FloatArray, IntArray
 from esarm_env.face.names import MOUTH_CHANNELS, UPPER_CHANNELS
 from reward.demonstrations.corruptions.context import Context
 
-MOUTH, UPPER = "mouth", "upper"
-# In the order in which the tokenizer writes the streams of a chunk.
-STREAMS = {MOUTH: MOUTH_CHANNELS, UPPER: UPPER_CHANNELS}
+CHANNELS = {MOUTH: MOUTH_CHANNELS, UPPER: UPPER_CHANNELS}
 BOTH = frozenset(STREAMS)
 
 DamageMotion = Callable[[FloatArray, float, np.random.Generator, Context], FloatArray]
@@ -89,7 +87,7 @@ class Family(ABC):
         if strength > 0:
             made = self._damage(motion, strength, rng, context)
             for stream in self.damages:
-                part = STREAMS[stream]
+                part = CHANNELS[stream]
                 result[:, part] = np.clip(made[:, part], 0, 1)
         return result
 

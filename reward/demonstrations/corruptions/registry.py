@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.types import STREAMS, UPPER
 from reward.demonstrations.corruptions.curves import (
     blend,
     frozen_span,
@@ -18,8 +19,6 @@ from reward.demonstrations.corruptions.curves import (
 )
 from reward.demonstrations.corruptions.family import (
     BOTH,
-    STREAMS,
-    UPPER,
     ChooseSetting,
     DamageMotion,
     DamageTokens,

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.types import STREAMS
 from esarm_env.face import ARKIT_NAMES, MOUTH_CHANNELS, UPPER_CHANNELS
+from esarm_env.tokenizer.vq import CHANNELS as tokenizer_channels
 from reward.demonstrations.corruptions import (
     FAMILIES,
-    STREAMS,
     Context,
     Donors,
     MotionFamily,
@@ -22,6 +23,7 @@ from reward.demonstrations.corruptions import (
     row_rng,
 )
 from reward.demonstrations.corruptions.curves import at_times, fitted, growing_span, stretched
+from reward.demonstrations.corruptions.family import CHANNELS
 from reward.demonstrations.corruptions.tokens import nearest_codes
 
 HAPPY, SAD = 1, 4  # utterances of the tiny task; 5 is parallel to 4
@@ -94,7 +96,7 @@ def test_only_the_named_streams_are_damaged(name, make_context):
     made = damage(name, context, 1.0)
     assert made.dtype == np.float32 and made.shape == motion_of(context).shape
     assert 0 <= made.min() and made.max() <= 1
-    for stream, channels in STREAMS.items():
+    for stream, channels in CHANNELS.items():
         equal = np.array_equal(made[:, channels], motion_of(context)[:, channels])
         assert equal == (stream not in family_named(name).damages), stream
 
@@ -383,8 +385,6 @@ def test_motion_is_fitted_by_cutting_or_stretching():
 
 def test_jaw_and_brows_belong_to_different_streams():
     """The streams are the tokenizer's; a swapped pair would damage the other half."""
-    from esarm_env.tokenizer.vq import CHANNELS
-
-    assert list(STREAMS) == list(CHANNELS)
-    assert all(STREAMS[name] is CHANNELS[name] for name in STREAMS)
+    assert tuple(CHANNELS) == tuple(tokenizer_channels) == STREAMS
+    assert all(CHANNELS[name] is tokenizer_channels[name] for name in STREAMS)
     assert ARKIT_NAMES.index("jawOpen") in MOUTH_CHANNELS
