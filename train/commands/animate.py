@@ -37,11 +37,11 @@ def command_animate(
         emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised.
         intensity: 1 (weak) to 3 (strong).
         speaker: Face style of a training speaker; the average by default.
-        policy: ppo, reinforce or clone; auto takes the one with the least true
-            error on the validation utterances.
+        policy: clone, or in a finished run also ppo, reinforce and what else `improve` trained;
+            auto takes the one with the smallest true error on the validation utterances.
         rate: Frames per second, 30 or 60.
         temperature: 0 takes the most likely motion, 1 samples.
-        seed: Of sampling.
+        seed: Random seed of sampling.
         json: Also write what was done to this file.
     """
     from esarm_env.core.shipped import shipped_run

@@ -63,6 +63,19 @@ class RunOptions:
                 f"`run` must be a folder that can be written, got {self.run} ({error})"
             ) from error
 
+    def open_existing(self, *extra: str) -> RunFolder:
+        """Open the run folder, which a later stage needs to be there; `extra` as of `open`.
+
+        Raises:
+            InputError: As `open`, or if there is no run: a mistyped folder is not made one.
+        """
+        from esarm_env.core.run_layout import CONFIG_FILE
+        from train.run.run_folder import RunFolder
+
+        if not (self.run / CONFIG_FILE).is_file():
+            return RunFolder.open(self.run)  # which says what is missing
+        return self.open(*extra)
+
     def settings(self, *extra: str) -> Config:
         """Return the settings these options stand for; `extra` are further `KEY=VALUE` ones."""
         from train.run.config import make_config

@@ -27,8 +27,8 @@ def command_run(
             3D-ETF, BEAT, Live Link Face, or `audio/` and `blendshape/` with equal names).
         recipe: Of the reward model: `consensus` of the clone's own samples, or the `paper`'s plain
             ranking of noise levels. [default: consensus]
-        rounds: Of improvement. In each after the first, the improved policy demonstrates, the
-            reward model learns on from that too, and the policy is improved again.
+        rounds: Rounds of improvement. In each after the first, the improved policy demonstrates,
+            the reward model learns on from that too, and the policy is improved again.
     """
     from esarm_env.core.run_layout import STAGES
     from train.report import write_report
@@ -106,7 +106,7 @@ def command_evaluate(*, options: Options) -> None:
     from train.report import write_report
     from train.stages import STAGE_FUNCTIONS
 
-    run = options.open()
+    run = options.open_existing()
     summary = STAGE_FUNCTIONS["evaluate"](run)
     print(f"report: {write_report(run)}")
     _print_results(summary)
@@ -115,9 +115,12 @@ def command_evaluate(*, options: Options) -> None:
 
 def run_stage(name: str, options: RunOptions, *overrides: str) -> None:
     """Run one stage, print its summary, and write it where `--json` says."""
+    from esarm_env.core.run_layout import STAGES
     from train.stages import STAGE_FUNCTIONS
 
-    summary = STAGE_FUNCTIONS[name](options.open(*overrides))
+    begins = name == STAGES[0]
+    run = options.open(*overrides) if begins else options.open_existing(*overrides)
+    summary = STAGE_FUNCTIONS[name](run)
     for key, value in summary.items():
         print(f"{key}: {value}")
     write_json(summary, options.json)
