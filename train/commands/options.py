@@ -69,10 +69,13 @@ class RunOptions:
         Raises:
             InputError: As `open`, or if there is no run: a mistyped folder is not made one.
         """
-        from esarm_env.core.run_layout import CONFIG_FILE
+        from esarm_env.core.run_layout import CONFIG_FILE, STAGES, is_finished
         from train.run.run_folder import RunFolder
+        from train.run.setting_ranges import check_settings
 
-        if not (self.run / CONFIG_FILE).is_file():
+        begun = any(is_finished(self.run, stage) for stage in STAGES)
+        if not begun and not (self.run / CONFIG_FILE).is_file():
+            check_settings(self.settings(*extra))
             return RunFolder.open(self.run)  # which says what is missing
         return self.open(*extra)
 
