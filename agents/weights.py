@@ -13,7 +13,7 @@ from agents.network.transformer import MotionTransformer, PolicyConfig
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import CLONE_FILE, POLICY_FILE
 from esarm_env.core.shipped import shipped_run
-from esarm_env.core.weights import load_module, save_weights
+from esarm_env.core.weights import from_sizes, load_module, save_weights
 
 SHIPPED = "shipped"
 TASK_SIZES = ("n_tokens", "tokens_per_chunk", "window_dim", "condition_dim")  # not to be chosen
@@ -46,7 +46,7 @@ def load_policy(source: str | Path | None = None) -> MotionTransformer:
     """
 
     def build(**sizes: Any) -> MotionTransformer:
-        return MotionTransformer(PolicyConfig(**sizes))
+        return MotionTransformer(from_sizes(PolicyConfig, sizes))
 
     return load_module(_policy_file(source), build, kind="policy")
 
