@@ -21,7 +21,7 @@ import numpy as np
 from esarm_env.audio.loading import measure_audio, read_audio
 from esarm_env.audio.pauses import cut_at_pauses
 from esarm_env.core.cache import cache_dir, new_file
-from esarm_env.core.errors import InputError
+from esarm_env.core.errors import InputError, MissingExtraError, one_line
 from esarm_env.core.progress import track
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from esarm_env.corpus.alignment import (
@@ -38,7 +38,7 @@ from esarm_env.corpus.offsets import OFFSETS_FILE
 from esarm_env.corpus.takes import Fault, Take
 
 # Raise whenever reading, resampling or cutting gives other utterances for the same files.
-READER_VERSION = 1
+READER_VERSION = 2
 SHORTEST_S, LONGEST_S = 1.5, 6.0  # of the pieces of a long take
 UNCUT_S = 8.0  # a take up to this long is one utterance
 _BAR_FROM = 200  # takes to look at before a progress bar is worth its lines
@@ -131,7 +131,7 @@ class TakeIndex:
             entries = {key: Entry(**row) for key, row in rows.items()}
             for entry in entries.values():
                 entry.pieces = [(begin, end) for begin, end in entry.pieces]
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return {}  # absent, of another version or cut short: made anew
         return entries
 
@@ -194,13 +194,17 @@ def _open_ones(takes: Iterable[Take], index: TakeIndex, wanted: str) -> list[Tak
 def _look(
     takes: Sequence[Take], index: TakeIndex, text: str, look: Callable[[Take, Entry], None]
 ) -> None:
-    """Call `look` for each take; an `InputError` becomes the take's fault."""
+    """Call `look` for each take; an error becomes the take's fault, but for an absent extra."""
     for take in track(takes, text, show=len(takes) >= _BAR_FROM):
         entry = index.entries[take.id]
         try:
             look(take, entry)
         except InputError as error:
             entry.fault = str(error)
+        except MissingExtraError:
+            raise  # nothing is wrong with the take
+        except Exception as error:  # one file that a library fails at must not cost the others
+            entry.fault = f"cannot be read ({type(error).__name__}: {one_line(error)[:200]})"
 
 
 def _measure(take: Take, entry: Entry) -> None:
