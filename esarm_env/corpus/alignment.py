@@ -153,7 +153,7 @@ def _read_motion(path: Path, rate_hz: float) -> tuple[MotionTrack, list[str]]:
     n_lost = int(track.lost.sum())
     track = fill_gaps(track, path, rate_hz=rate_hz)
     notes, values = check_values(track, path)
-    notes = [note.removeprefix(f"{path}: ") for note in notes]
+    notes = [*track.notes, *(note.removeprefix(f"{path}: ") for note in notes)]
     if n_lost:
         notes.append(f"{n_lost} frames without a face filled")
     if track.time_s is None or len(values) < 2:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from esarm_env.corpus.layouts.tree import SOUND_SUFFIXES, VIDEO_SUFFIXES, File, Tree
-from esarm_env.corpus.motion import MOTION_SUFFIXES
 from esarm_env.corpus.takes import Fault, Take
+from esarm_env.formats.spellings import MOTION_SUFFIXES
 
 _PREFERENCE = {
     suffix: place

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from esarm_env.corpus.motion import MOTION_SUFFIXES
 from esarm_env.corpus.takes import Fault
+from esarm_env.formats.spellings import MOTION_SUFFIXES
 
 # The order is the order of preference where one take has several.
 SOUND_SUFFIXES = (".wav", ".flac", ".m4a", ".mp3", ".ogg")

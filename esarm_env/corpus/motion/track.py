@@ -15,7 +15,14 @@ import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import N_CHANNELS, BoolArray, DoubleArray, FloatArray
-from esarm_env.face.names import ARKIT_NAMES, ORDERS, to_arkit_order
+from esarm_env.face.names import (
+    ARKIT_NAMES,
+    ORDERS,
+    ShapeColumns,
+    shape_columns,
+    to_arkit_order,
+)
+from esarm_env.formats.spellings import note_on_others
 
 # No face tracker is slower or faster: what lies outside is in milliseconds, or no rate at all.
 SLOWEST_HZ, FASTEST_HZ = 5.0, 500.0
@@ -63,12 +70,14 @@ class MotionTrack:
             file says nothing about time.
         quality: Shape (T,), float32 in [0, 1], how well the face was tracked, 0 where it was lost;
             None if unknown.
+        notes: A line for each thing in the file that was left out.
     """
 
     values: FloatArray
     captured: BoolArray
     time_s: DoubleArray | None = None
     quality: FloatArray | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the shapes."""
@@ -110,14 +119,15 @@ def order_of_width(source: str | Path, n_columns: int) -> tuple[str, ...]:
     return orders[n_columns]
 
 
-def check_names(source: str | Path, names: Sequence[str]) -> None:
-    """Raise an error for column names that are unknown or name a shape twice.
+def check_names(source: str | Path, names: Sequence[str]) -> ShapeColumns:
+    """Return which columns are shapes, or raise an error for names that cannot be meant.
 
     Raises:
-        InputError: The message lists all of them.
+        InputError: If none is a shape, one is there twice, or one is nearly a shape's name; the
+            message lists all of them.
     """
     try:
-        to_arkit_order(names, np.zeros(len(names)))
+        return shape_columns(names)
     except InputError as error:
         raise InputError(
             f"{source}: must have a header we know, got a faulty one ({error})"
@@ -131,22 +141,27 @@ def track_of_table(
     *,
     time_s: DoubleArray | None = None,
     quality: FloatArray | None = None,
+    notes: Sequence[str] = (),
 ) -> MotionTrack:
     """Build a track from a table with named columns; frames of quality 0 become NaN.
 
     Args:
         source: The file, for messages.
-        names: One per column, in any spelling; rotations are left out.
+        names: One per column, in any spelling; columns that are no shapes are left out.
         table: Shape (T, n).
         time_s: Shape (T,), or None.
         quality: Shape (T,), or None.
+        notes: What was left out so far; columns with names that nobody knows are added.
 
     Raises:
-        InputError: If there is no frame, a name is unknown or double (all are told at once), or
-            quality is not in [0, 1].
+        InputError: If there is no frame, no name is a shape's, names are double or nearly right
+            (all are told at once), or quality is not in [0, 1].
     """
-    check_names(source, names)
-    values, captured = to_arkit_order(names, table)
+    columns = check_names(source, names)
+    chosen = np.asarray(table)
+    if len(columns.places) != len(names):
+        chosen = chosen[:, list(columns.places)]
+    values, captured = to_arkit_order([names[place] for place in columns.places], chosen)
     if not len(values):
         raise InputError(f"{source}: must hold at least one frame, got none")
     if quality is not None:
@@ -156,7 +171,8 @@ def track_of_table(
                 f"{source}: quality must be in [0, 1], got {quality[frame]} at frame {frame}"
             )
         values[np.ix_(quality == 0, captured)] = np.nan
-    return MotionTrack(values, captured, time_s, quality)
+    told = (*notes, *note_on_others(columns.others))
+    return MotionTrack(values, captured, time_s, quality, told)
 
 
 def rate_of(time_s: DoubleArray) -> float | None:
@@ -180,7 +196,7 @@ def check_rate(source: str | Path, rate_hz: object) -> float:
     """
     try:
         rate = float(rate_hz)  # type: ignore[arg-type]  # that is what is checked
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         rate = float("nan")
     if not SLOWEST_HZ <= rate <= FASTEST_HZ:
         raise InputError(

@@ -63,7 +63,8 @@ def test_quality_zero_makes_a_frame_lost() -> None:
 @pytest.mark.parametrize(
     ("names", "table", "quality", "message"),
     [
-        (["jawOpen", "smirk", "grin"], np.zeros((1, 3)), None, "unknown: smirk, grin"),
+        (["smirk", "grin"], np.zeros((1, 2)), None, "once, got unknown: smirk, grin"),
+        (["jawOpen", "mouthClos"], np.zeros((1, 2)), None, "mouthClos; did you mean mouthClose?"),
         (["jawOpen", "JawOpen"], np.zeros((1, 2)), None, "double: JawOpen"),
         (["HeadYaw"], np.zeros((1, 1)), None, "at least one ARKit shape, each once, got none"),
         (["jawOpen"], np.zeros((0, 1)), None, "x.csv: must hold at least one frame, got none"),
