@@ -81,7 +81,9 @@ def read_audio(
         )
     _check_duration(path, mixer.duration_s, min_duration_s, max_duration_s)
     if mixer.peak < SILENCE_PEAK:
-        beside = f" beside a constant {mixer.offset:.2g}" if abs(mixer.offset) > SILENCE_PEAK else ""
+        beside = (
+            f" beside a constant {mixer.offset:.2g}" if abs(mixer.offset) > SILENCE_PEAK else ""
+        )
         raise InputError(
             f"{path}: must hold speech, got silence (peak {mixer.peak:.1e}{beside}); "
             "check the recording's level"

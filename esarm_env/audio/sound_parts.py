@@ -135,7 +135,7 @@ def _riff_parts(file: io.FileIO, path: Path, begin: int, size: int) -> Iterator[
         at, length = data
         room = size - at
         joined, goes_on = _behind_data(file, at + length, size, order, byte_rate)
-        if length >= STREAMED and length > room or (length == 0 or length < room) and goes_on:
+        if (length >= STREAMED and length > room) or ((length == 0 or length < room) and goes_on):
             yield Part(at, size, _with_length(_read(file, begin, at - begin), room, order))
             return
         if byte_rate and (length - room) / byte_rate > LOST_S:
@@ -234,9 +234,12 @@ class _Frame:
     def tag_at(self) -> int:
         """Where in the frame a Xing or Info header stands: behind the side information."""
         version, _, is_mono = self.setting
-        return 4 + {(3, False): 32, (3, True): 17, (0, False): 17, (0, True): 9}[
-            3 if version == 3 else 0, is_mono
-        ]
+        return (
+            4
+            + {(3, False): 32, (3, True): 17, (0, False): 17, (0, True): 9}[
+                3 if version == 3 else 0, is_mono
+            ]
+        )
 
 
 def _mp3_frame(head: bytes) -> _Frame | None:
