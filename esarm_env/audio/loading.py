@@ -7,7 +7,6 @@ sound of videos and AAC files, and whatever libsndfile does not know.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ from esarm_env.audio.sound_files import (
     read_blocks,
 )
 from esarm_env.audio.suffixes import FFMPEG_SUFFIXES
-from esarm_env.audio.video_sound import read_sound, sound_duration_s
+from esarm_env.audio.video_sound import read_sound, sound_duration_s, sound_late_s
 from esarm_env.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,10 +69,13 @@ def read_audio(
         MissingExtraError: If it is a video or AAC file and PyAV is absent.
     """
     path = Path(path)
-    expected_s = measure_audio(path, min_duration_s=min_duration_s, max_duration_s=max_duration_s)
-    mixer = _mixed(path, max_duration_s, None)
-    if (channel := mixer.channel_to_use(SILENCE_PEAK)) is not None:
-        mixer = _mixed(path, max_duration_s, channel)
+    with open_file(path) as file:
+        expected_s, is_video = _measure(file, path)
+        _check_duration(path, expected_s, min_duration_s, max_duration_s)
+        source = None if is_video else file
+        mixer = _mixed(source, path, max_duration_s, channel=None)
+        if (channel := mixer.channel_to_use(SILENCE_PEAK)) is not None:
+            mixer = _mixed(source, path, max_duration_s, channel=channel)
     if mixer.duration_s < expected_s - _LOST_S:
         raise InputError(
             f"{path}: must be whole, got {mixer.duration_s:.2f} s of the {expected_s:.2f} s that "
@@ -107,37 +109,46 @@ def measure_audio(
     """
     path = Path(path)
     with open_file(path) as file:
-        if _is_video(file, path):
-            duration_s = sound_duration_s(path)
-        else:
-            try:
-                duration_s = measure_file(file, path)
-            except UnknownFormatError as error:
-                duration_s = _measure_other(path, error)
+        duration_s, _ = _measure(file, path)
     _check_duration(path, duration_s, min_duration_s, max_duration_s)
     return duration_s
 
 
-def _is_video(file: io.FileIO, path: Path) -> bool:
-    """Return whether a file is FFmpeg's to read; its suffix decides where its bytes do not."""
+def sound_lateness(path: Path) -> float:
+    """Return how much later than its first picture a video's sound starts; 0 for sound files.
+
+    Raises:
+        InputError: If it is a video and cannot be decoded.
+        MissingExtraError: If it is a video and PyAV is absent.
+    """
+    return sound_late_s(path) if path.suffix.lower() in FFMPEG_SUFFIXES else 0.0
+
+
+def _measure(file: io.FileIO, path: Path) -> tuple[float, bool]:
+    """Return the duration of a file in seconds, and whether FFmpeg is to read it.
+
+    Its first bytes tell; where they do not, its suffix, and then what libsndfile says.
+    """
     is_video = is_for_ffmpeg(file)
-    return path.suffix.lower() in FFMPEG_SUFFIXES if is_video is None else is_video
-
-
-def _measure_other(path: Path, error: UnknownFormatError) -> float:
-    """Return the duration of a file that libsndfile does not know, if FFmpeg does."""
-    if importlib.util.find_spec("av") is None:
-        raise InputError(f"{error}; FFmpeg may: run `pip install 'esarm[video]'`") from error
+    if is_video is None:
+        is_video = path.suffix.lower() in FFMPEG_SUFFIXES
+    if is_video:
+        return sound_duration_s(path), True
     try:
-        return sound_duration_s(path)
-    except InputError:
-        raise error from None
+        return measure_file(file, path), False
+    except UnknownFormatError as error:
+        if importlib.util.find_spec("av") is None:
+            raise InputError(f"{error}; FFmpeg may: run `pip install 'esarm[video]'`") from error
+        try:
+            return sound_duration_s(path), True
+        except InputError:
+            raise error from None
 
 
-def _mixed(path: Path, longest_s: float, channel: int | None) -> Mixer:
-    """Return a file's samples, mixed to mono or one channel of them."""
+def _mixed(file: io.FileIO | None, path: Path, longest_s: float, *, channel: int | None) -> Mixer:
+    """Return a sound file's samples (a video's without `file`): mixed to mono, or one channel."""
     mixer = Mixer(channel)
-    for samples, rate_hz in _blocks(path):
+    for samples, rate_hz in read_sound(path) if file is None else read_blocks(file, path):
         if not LEAST_RATE_HZ <= rate_hz <= MOST_RATE_HZ:
             raise InputError(
                 f"{path}: sample rate must be {LEAST_RATE_HZ} to {MOST_RATE_HZ} Hz, got {rate_hz}; "
@@ -159,23 +170,6 @@ def _mixed(path: Path, longest_s: float, channel: int | None) -> Mixer:
             f"{mixer.highest:g}; divide them (those of 16-bit integers by 32768)"
         )
     return mixer
-
-
-def _blocks(path: Path) -> Iterator[tuple[FloatArray, int]]:
-    """Yield samples (n, channels) and their rate, by whichever decoder knows the file."""
-    with open_file(path) as file:
-        if not _is_video(file, path):
-            blocks = read_blocks(file, path)
-            try:
-                first = next(blocks, None)
-            except UnknownFormatError:
-                first = None
-            else:
-                if first is not None:
-                    yield first
-                yield from blocks
-                return
-    yield from read_sound(path)
 
 
 def _check_duration(path: Path, duration_s: float, shortest_s: float, longest_s: float) -> None:

@@ -54,7 +54,7 @@ def open_media(path: Path, *, extra: str = "video") -> Iterator[Any]:
         raise MissingExtraError("av", extra=extra, purpose=purpose) from error
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     try:
-        # By an open file, since a name may be none in UTF-8, or one that FFmpeg takes for an address.
+        # By an open file: a name may be none in UTF-8, or one that FFmpeg takes for an address.
         with (
             path.open("rb", buffering=0) as file,
             av.open(_Nameless(file), metadata_errors="ignore", options=options) as container,
@@ -144,6 +144,30 @@ def sound_start_s(path: Path) -> float | None:
             if frame.samples:
                 return None if frame.time is None else float(frame.time)
     return None
+
+
+def sound_late_s(path: Path) -> float:
+    """Return how much later than the first picture of a video its sound starts, in seconds.
+
+    Returns:
+        0 if it has no pictures (a cover is none), no sound, or no time stamps.
+
+    Raises:
+        MissingExtraError: If PyAV is absent.
+        InputError: If the file cannot be opened or decoded.
+    """
+    with open_media(path) as container:
+        import av
+
+        cover = av.stream.Disposition.attached_pic
+        pictures = [each for each in container.streams.video if not each.disposition & cover]
+        if not pictures or not container.streams.audio:
+            return 0.0
+        shown = next(iter(container.decode(pictures[0])), None)
+    heard_s = sound_start_s(path)
+    if shown is None or shown.time is None or heard_s is None:
+        return 0.0
+    return heard_s - float(shown.time)
 
 
 def _sound_track(container: Any, path: Path) -> Any:

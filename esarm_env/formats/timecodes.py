@@ -10,11 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import DoubleArray, IntArray
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import DoubleArray, IntArray
 
 # Frames a second that cameras and programs count; thousandths where the last number is one.
 STANDARD_HZ = (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120, 200, 240, 1000)
