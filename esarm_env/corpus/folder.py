@@ -139,6 +139,7 @@ class FolderCorpus:
             rate_hz=entry.rate_hz,
             n_frames=entry.pieces[-1][1],
             offset_s=entry.offset_s,
+            clock=entry.clock,
         )
         self._recent[number] = aligned
         while len(self._recent) > _TAKES_IN_MEMORY:
