@@ -166,8 +166,8 @@ def _own_tokenizer(corpus: Corpus) -> VQMotionTokenizer:
     tokenizer = train_tokenizer(motions, load_head(), config=config, seed=0, progress=True)
     try:
         tokenizer.save(path)
-    except OSError as error:
-        _warn_of_cache(f"{path.parent}: cannot be written ({error.strerror})")
+    except InputError as error:  # a cache that cannot be written costs time alone
+        _warn_of_cache(str(error))
     return tokenizer.eval()
 
 

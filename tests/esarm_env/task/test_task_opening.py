@@ -108,7 +108,9 @@ def test_a_missing_stage_is_rejected(run: Path, name: str, stage: str) -> None:
 def test_files_that_are_there_are_found(run: Path) -> None:
     """A folder in a file's place is no file."""
     assert need_file(run, "corpus/corpus.json") == run / "corpus" / "corpus.json"
-    with pytest.raises(InputError, match=re.escape("must hold the stage `corpus`, got none")):
+    with pytest.raises(
+        InputError, match=re.escape(f"{run / 'corpus'}: must be a file, got a folder")
+    ):
         need_file(run, "corpus")
 
 
