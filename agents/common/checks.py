@@ -10,7 +10,7 @@ from gymnasium import spaces
 from agents.common.update import LOSS_MEANS
 from agents.protocols import SequenceTask, find_in_env
 from agents.rollout.decoding import COLDEST
-from agents.rollout.wrapped_episodes import check_first_observation
+from agents.rollout.playing import check_first_observation
 from agents.rollout.wrappers import survey
 
 KEYS = ("audio", "condition", "last_tokens", "step")

@@ -14,10 +14,11 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
+from agents.protocols import SequenceTask, find_in_env
 from esarm_env.core.errors import InputError
 
 if TYPE_CHECKING:
-    from agents.protocols import FloatArray, IntArray, SequenceTask
+    from agents.protocols import FloatArray, IntArray
     from agents.rollout.buffer import EpisodeBatch
     from agents.rollout.wrappers import Wrapping
 
@@ -121,6 +122,34 @@ def check_step(reward: float, ended: bool, *, at: int, of: int, names: str) -> N
             f"`env` must end an episode with its audio and not cut it off, got another end at step "
             f"{at} of {of} through {names}; `max_duration_s` leaves long utterances out"
         )
+
+
+def check_first_observation(env: VecEnv, wrapping: Wrapping) -> None:
+    """Reset one environment, and check that its wrappers show what the task has.
+
+    Raises:
+        InputError: If they do not.
+    """
+    if wrapping.inner:
+        task: SequenceTask = find_in_env(env, "sequence_task")
+        utterance = int(find_in_env(env, "utterances")[0])
+        obs = begin(env.unwrapped, 0, options={"utterance": utterance})
+        speech = Speech.of(task, utterance_of(obs, wrapping), obs["condition"])
+        check_observation(obs, speech.observe([]), wrapping.names)
+
+
+def utterance_of(obs: Obs, wrapping: Wrapping) -> int:
+    """Return the utterance that an observation is of.
+
+    Raises:
+        InputError: If wrappers leave it out.
+    """
+    if "utterance" not in obs:
+        raise InputError(
+            f"`env` must show `utterance`, got {sorted(obs)} through {wrapping.names}; leave out "
+            "what filters observations"
+        )
+    return int(np.ravel(obs["utterance"])[0])
 
 
 class EpisodeReplay(VecEnv):

@@ -20,6 +20,7 @@ from agents.rollout.playing import (
     note_in_monitors,
     play,
     shown_to_wrappers,
+    utterance_of,
 )
 from esarm_env.core.errors import InputError
 from esarm_env.core.seeds import occurrence_numbers, sequence_seeds
@@ -105,29 +106,6 @@ def write_through(
     return batch
 
 
-def check_first_observation(env: VecEnv, wrapping: Wrapping) -> None:
-    """Reset one environment, and check that its wrappers show what the task has.
-
-    Raises:
-        InputError: If they do not.
-    """
-    if wrapping.inner:
-        task: SequenceTask = find_in_env(env, "sequence_task")
-        utterance = int(find_in_env(env, "utterances")[0])
-        obs = begin(env.unwrapped, 0, options={"utterance": utterance})
-        speech = Speech.of(task, _utterance_of(obs, wrapping), obs["condition"])
-        check_observation(obs, speech.observe([]), wrapping.names)
-
-
-def _utterance_of(obs: dict[str, np.ndarray], wrapping: Wrapping) -> int:
-    if "utterance" not in obs:
-        raise InputError(
-            f"`env` must show `utterance`, got {sorted(obs)} through {wrapping.names}; leave out "
-            "what filters observations"
-        )
-    return int(np.ravel(obs["utterance"])[0])
-
-
 def _played(
     model: MotionTransformer, env: VecEnv, plan: RolloutPlan, wrapping: Wrapping
 ) -> tuple[EpisodeBatch, list[dict[str, Any]]]:
@@ -180,7 +158,7 @@ def _chosen(
 ) -> tuple[int, FloatArray]:
     """Begin episode `number`, and return the utterance and the condition that wrappers chose."""
     obs = begin(env.unwrapped, number % env.num_envs, seed=plan.reset_seed(number))
-    return _utterance_of(obs, wrapping), np.asarray(obs["condition"], dtype=np.float32)
+    return utterance_of(obs, wrapping), np.asarray(obs["condition"], dtype=np.float32)
 
 
 def _check_groups(utterances: list[int], plan: RolloutPlan, wrapping: Wrapping) -> None:

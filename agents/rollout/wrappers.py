@@ -160,20 +160,20 @@ def is_plain_monitor(env: Any) -> bool:
     return type(env) is Monitor and not env.info_keywords and not env.reset_keywords
 
 
-def overrides_episodes(kind: type) -> bool:
-    """Return whether a subclass has another `step` or `reset` than what gives its scores."""
+def overrides_episodes(kind: type, methods: tuple[str, ...] = ("step", "reset")) -> bool:
+    """Return whether a subclass has other `methods` than the class that gives its scores."""
     for each in kind.__mro__:
         if SCORES in vars(each):
             return False
-        if {"step", "reset"} & vars(each).keys():
+        if set(methods) & vars(each).keys():
             return True
     return False
 
 
 def _may_choose(env: gymnasium.Env[Any, Any]) -> bool:
-    reset = type(env).reset
-    known = reset.__module__.startswith(_PASSES_OPTIONS)
-    return not known or (not isinstance(env, gymnasium.Wrapper) and overrides_episodes(type(env)))
+    if isinstance(env, gymnasium.Wrapper):
+        return not type(env).reset.__module__.startswith(_PASSES_OPTIONS)
+    return overrides_episodes(type(env), ("reset",))
 
 
 def _inner_of_processes(base: SubprocVecEnv) -> tuple[str, ...]:
