@@ -83,6 +83,11 @@ class SB3VecEnv(VecEnv):
         self._env = env
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
+    @property
+    def vector_env(self) -> VectorEnv[Any, Any, Any]:
+        """The vector environment behind this view, in its wrappers."""
+        return self._env
+
     def reset(self) -> VecEnvObs:
         """Start episodes, with the seeds and options that were set since the last reset."""
         options = _by_key(self._options) if any(self._options) else None
