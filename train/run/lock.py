@@ -84,8 +84,8 @@ def _take(run_path: Path, path: Path) -> int:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
     except OSError as error:
         raise InputError(
-            f"`run` must be a folder that can be written, got {run_path} ({error.strerror}); choose "
-            "another, or change its permissions"
+            f"`run` must be a folder that can be written, got {run_path} ({error.strerror}); "
+            "choose another, or change its permissions"
         ) from error
     try:
         if fcntl is None:
