@@ -144,16 +144,11 @@ class WavLM:
             raise MissingExtraError(
                 "transformers", extra="wavlm", purpose="The encoder `wavlm`"
             ) from error
+        weights = self.weights if self.fetch else str(_local_weights(self.weights))
         try:
-            model: Any = WavLMModel.from_pretrained(self.weights, local_files_only=not self.fetch)
+            model: Any = WavLMModel.from_pretrained(weights, local_files_only=not self.fetch)
             return model.eval()
         except (OSError, ValueError) as error:
-            if not self.fetch:
-                raise InputError(
-                    f"`encoder` must be `logmel` or WavLM weights that are on this machine where a "
-                    f"file names it, got {self.weights!r}; fetch them yourself, if you trust the "
-                    "name: `--set corpus.encoder=wavlm:NAME` of the stage `corpus` does"
-                ) from error
             raise InputError(
                 f"`weights` must be a WavLM folder or hub name, got {self.weights!r} "
                 f"({str(error).splitlines()[0]}); use encoder `logmel` to do without"
@@ -190,6 +185,31 @@ def make_encoder(name: str, *, fetch: bool = True) -> AudioEncoder:
     if kind == "wavlm":
         return WavLM(detail, fetch=fetch) if detail else WavLM(fetch=fetch)
     raise InputError(f"`encoder` must be logmel, wavlm or wavlm:FOLDER, got {name!r}")
+
+
+def _local_weights(name: str) -> Path:
+    """Return the folder on this machine that holds the weights `name`; nobody is asked for it.
+
+    Told to stay local, `transformers` still asks the hub who calls; so it never gets the name.
+
+    Raises:
+        InputError: If there is none.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    if Path(name).is_dir():
+        return Path(name)
+    try:
+        found = try_to_load_from_cache(name, "config.json")
+    except ValueError:  # a name that no hub has
+        found = None
+    if isinstance(found, str):
+        return Path(found).parent
+    raise InputError(
+        "`encoder` must be `logmel` or WavLM weights that are on this machine where a file names "
+        f"them, got {name!r}; if you trust that name, fetch them with `esarm corpus --run RUN "
+        f"--set corpus.encoder=wavlm:{name}`"
+    )
 
 
 def _correlation_at(audio: FloatArray, centres: IntArray, lags: IntArray) -> FloatArray:
