@@ -5,7 +5,9 @@ Heavy packages are imported inside the commands, so that `esarm --help` answers 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,7 +15,7 @@ from importlib.metadata import version
 
 import tyro
 
-from esarm_env.core.errors import InputError, MissingExtraError
+from esarm_env.core.errors import InputError, MissingExtraError, one_line
 from esarm_env.core.run_layout import STAGES
 from train.commands import animate, bench, corpus, installation, pipeline, plugins, reward
 
@@ -62,6 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
             description="Speech-driven emotional facial animation by reinforcement learning.",
             args=given,
         )
+        sys.stdout.flush()  # here, so that a full disk behind it is one line, too
     except (InputError, MissingExtraError) as error:
         print(f"esarm: {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
@@ -71,8 +74,32 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"esarm: interrupted{remedy}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(1)
+    except OSError as error:
+        print(f"esarm: {_as_rule(error)}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
+        sys.exit(EXIT_BAD_INPUT)
+
+
+def _drop_output() -> None:
+    """Let what is still to be printed go nowhere, or Python would fail on it once more."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _as_rule(error: OSError) -> str:
+    """Return one line for what the system refused: place, rule, reason, remedy."""
+    place = "standard output" if error.filename is None else error.filename
+    reason = error.strerror or one_line(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{place}: must be on a disk with room, got {reason!r}; make room and run it again"
+    if error.filename is None:
+        return f"files must be such as the system can read and write, got {reason!r}"
+    return f"{place}: must be readable and writable here, got {reason!r}; mend it or its folder"
 
 
 def _check_command(arguments: Sequence[str]) -> None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
+import hashlib
 import json
 import os
 import secrets
@@ -82,26 +84,32 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def new_file(target: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
+def new_file(
+    target: Path, *, keep_suffix: bool = False, make_folder: bool = True
+) -> Iterator[Path]:
     """Yield a temporary path whose content is `target`'s when the block ends without an error.
 
     A link stays, and what it points to gets the content. A device, a FIFO or a socket stays, too,
     and the content goes through it; so does what is our standard output.
 
     Args:
-        target: Its folder is made if absent; permissions of an existing file are kept.
+        target: Permissions of an existing file are kept.
         keep_suffix: Whether the temporary path must end as `target` does, for writers that choose
             the format by it.
+        make_folder: Whether an absent folder is made, instead of refused.
 
     Raises:
         InputError: If `target` cannot be written, or the disk is full; it is as it was then.
     """
     suffix = target.suffix if keep_suffix else DRAFT
     with _told(target):
-        through = _goes_through(target)
+        through = goes_through(target)
         home = target if through else Path(os.path.realpath(target))
         if not through:
-            home.parent.mkdir(parents=True, exist_ok=True)
+            if make_folder:
+                home.parent.mkdir(parents=True, exist_ok=True)
+            elif not home.parent.is_dir():
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target))
             if home.exists() and not os.access(home, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
         folder = Path(tempfile.mkdtemp(prefix="esarm-")) if through else home.parent
@@ -123,9 +131,9 @@ def new_file(target: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def write_text(target: Path, text: str) -> None:
+def write_text(target: Path, text: str, *, make_folder: bool = True) -> None:
     """Write UTF-8 `text` to `target` in one step, see `new_file`."""
-    with new_file(target) as draft:
+    with new_file(target, make_folder=make_folder) as draft:
         draft.write_text(text, encoding="utf-8", newline="")
 
 
@@ -159,6 +167,40 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"the number {constant}")
 
 
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal; read once while the file is the same.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    status = path.stat()
+    stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return _digest(path.resolve(), stamp)
+
+
+@functools.lru_cache(maxsize=256)
+def _digest(path: Path, _: tuple[int, ...]) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def drop_folder(folder: Path) -> None:
+    """Delete a folder of the cache: its name goes at once, then its files.
+
+    Raises:
+        InputError: If the cache cannot be written.
+    """
+    try:
+        shutil.rmtree(folder.rename(_draft_of(folder)))
+    except FileNotFoundError:
+        return  # another process was faster
+    except OSError as error:
+        raise write_error(folder, error) from error
+
+
 def sync(path: Path) -> None:
     """Wait until a file or the names in a folder are on the disk; a full one may say so only here.
 
@@ -184,9 +226,26 @@ def write_error(target: Path, error: OSError) -> InputError:
             "command again"
         )
     return InputError(
-        f"{target}: must be a file in a folder that can be written, got {reason!r}; choose "
-        "another place or change its permissions"
+        f"{target}: must be a file in a writable folder, got {reason!r}; choose another place or "
+        "change its permissions"
     )
+
+
+def goes_through(path: Path) -> bool:
+    """Return whether content is written through `path`: a device, a FIFO, our standard output.
+
+    Raises:
+        OSError: If it is a folder, or a link that leads round in a circle.
+    """
+    if _stream_of(path) is not None:
+        return True
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    return not stat.S_ISREG(mode)
 
 
 def is_standard_output(path: Path) -> bool:
@@ -222,23 +281,6 @@ def _told_if_full(target: Path) -> Iterator[None]:
 def _draft_of(target: Path) -> Path:
     """Return a free name beside `target`; short, since long names are near the limit already."""
     return target.with_name(f".{target.name[:40]}-{secrets.token_hex(6)}{DRAFT}")
-
-
-def _goes_through(path: Path) -> bool:
-    """Return whether content is written through `path` instead of replacing it.
-
-    Raises:
-        OSError: If it is a folder, or a link that leads round in a circle.
-    """
-    if _stream_of(path) is not None:
-        return True
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        return False
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    return not stat.S_ISREG(mode)
 
 
 def _stream_of(path: Path) -> int | None:

@@ -114,11 +114,9 @@ def need_file(run_path: Path, name: str) -> Path:
 
     Raises:
         InputError: If it is not there; the message is the command that makes it. Or if it may not
-            be looked at, or is a folder.
+            be looked at.
     """
     path = run_path / name
-    if _is(path, folder=True):
-        raise InputError(f"{path}: must be a file, got a folder; {_remedy(path)}")
     if not is_file(path):
         raise InputError(_missing(run_path, name.split("/")[0]))
     return path
@@ -140,10 +138,6 @@ def _missing(run_path: Path, stage: str) -> str:
         f"{run_path}: must hold the stage `{stage}`, got none; "
         f"run `esarm {stage} --run {run_path}` first"
     )
-
-
-def _remedy(path: Path) -> str:
-    return f"delete {path.parent} and run the same command again, or mend its permissions"
 
 
 def _is(path: Path, *, folder: bool) -> bool:

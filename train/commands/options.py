@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from train.run.run_folder import RunFolder
 
 
+_ENCODER = "corpus.encoder"
+
+
 @dataclass
 class RunOptions:
     """Which run, and with which settings.
@@ -56,7 +59,9 @@ class RunOptions:
             return RunFolder.open(self.run)
         config = self.settings(*extra)
         check_settings(config)
-        return RunFolder.create(self.run, config)
+        run = RunFolder.create(self.run, config)
+        run.may_fetch = any(each.partition("=")[0].strip() == _ENCODER for each in overrides)
+        return run
 
     def open_existing(self, *extra: str) -> RunFolder:
         """Open the run folder, which a later stage needs to be there; `extra` as of `open`.

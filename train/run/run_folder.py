@@ -54,11 +54,14 @@ class RunFolder:
     Attributes:
         path: The folder, see `esarm_env.core.run_layout`.
         config: All settings.
+        may_fetch: Whether the audio encoder's weights may be fetched from a hub: only where the
+            user has just named them, since a run's files come from anywhere.
     """
 
     def __init__(self, path: Path, config: Config) -> None:
         """Stand for the folder `path` with the configuration that it is known to have."""
         self.path, self.config = path, config
+        self.may_fetch = False
 
     @staticmethod
     def create(path: Path, config: Config) -> RunFolder:

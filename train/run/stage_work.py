@@ -8,7 +8,6 @@ others by now, it is dropped with a warning and computed anew.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import math
 import shutil
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from esarm_env.core.cache import DRAFT, read_json, sync, write_error, write_text
+from esarm_env.core.cache import DRAFT, file_digest, read_json, sync, write_error, write_text
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import (
     CHECKPOINT_FILE,
@@ -120,7 +119,7 @@ def _origin_of(run_path: Path, stage: str, config: Config) -> dict[str, Any]:
     later = {*STAGES[index + 1 :], *(("consensus",) if stage in STAGES[:4] else ())}
     settings = {key: value for key, value in to_dict(config).items() if key not in later}
     files = {
-        path.relative_to(run_path).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(run_path).as_posix(): file_digest(path)
         for earlier in STAGES[:index]
         for path in sorted((run_path / earlier).rglob("*"))
         if path.name == CORPUS_NOTE or (path.suffix in _INPUTS and path.is_file())

@@ -41,7 +41,9 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
                 f"{config.name}: must give every split an utterance, got none for {split}; "
                 "add recordings"
             )
-    open_features(corpus, make_encoder(config.encoder), cache=cache_dir())
+    # `wavlm` alone stands for weights that this package names.
+    fetch = run.may_fetch or config.encoder == "wavlm"
+    open_features(corpus, make_encoder(config.encoder, fetch=fetch), cache=cache_dir())
     source = {
         "corpus": name,
         "layout": config.layout,

@@ -30,7 +30,9 @@ def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
     drive(trainer, folder, title="Motion prior", shown="loss", keep_checkpoint=True)
     tokenizer = trainer.tokenizer.eval()
     tokenizer.save(folder / TOKENIZER_WEIGHTS)
-    task = assemble_task(corpus, tokenizer, encoder=read_corpus_file(run.path)["encoder"])
+    task = assemble_task(
+        corpus, tokenizer, encoder=read_corpus_file(run.path)["encoder"], fetch=False
+    )
     errors = task.errors(task.recorded(corpus.split("validation")))
     return {
         "n_tokens": tokenizer.n_tokens,
