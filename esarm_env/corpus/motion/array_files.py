@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 # Of the motion as stored: 645,000 frames of 52 doubles, three hours at 60 fps.
 LARGEST_ARRAY = 1 << 28
-MOST_NUMBERS = 1 << 26  # half of them as many bytes as the array of float32 that they become
+MOST_NUMBERS = 52 * MOST_FRAMES  # of bytes or halves, whose arrays grow when they are read
 _LARGEST_SMALL = 1 << 20  # of names, in bytes
 _LONGEST_HEADER = 1 << 14
 _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes; others unpack unbounded
@@ -167,7 +167,7 @@ def _motion_shape(file: IO[bytes], path: Path, *, n_bytes: int) -> tuple[int, in
     if n_numbers * dtype.itemsize > LARGEST_ARRAY or n_numbers > MOST_NUMBERS:
         limit = min(LARGEST_ARRAY // dtype.itemsize, MOST_NUMBERS) // shape[1]
         raise InputError(
-            f"{path}: must hold at most {min(limit, MOST_FRAMES)} frames of {shape[1]} {dtype}, "
+            f"{path}: must hold at most {limit} frames of {shape[1]} {dtype}, "
             f"got {shape[0]}; cut it first"
         )
     return int(shape[0]), int(shape[1])
