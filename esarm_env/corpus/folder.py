@@ -29,12 +29,13 @@ from esarm_env.core.types import (
 )
 from esarm_env.corpus.alignment import AlignedTake, read_aligned
 from esarm_env.corpus.layouts.registry import find_takes
-from esarm_env.corpus.offsets import read_offsets
+from esarm_env.corpus.offsets import OFFSETS_FILE, open_offsets
 from esarm_env.corpus.splits import SPLITS, check_split, choose_splits, parallel_groups
 from esarm_env.corpus.survey import TakeIndex, digest_of, survey
+from esarm_env.corpus.takes import Fault, Take, TakeNames
 
 if TYPE_CHECKING:
-    from esarm_env.corpus.takes import Fault, Take
+    from collections.abc import Sequence
 
 STILL_RANGE = 1e-3  # a channel that moves less than this was not captured
 _CAPTURE_SAMPLE = 48  # takes looked at to see which channels move
@@ -84,11 +85,11 @@ class FolderCorpus:
         found = find_takes(self.folder, layout)
         self.layout = found.layout
         self._index = TakeIndex(self.folder, layout=found.layout)
-        offsets = read_offsets(self.folder)
-        surveyed = survey(found.takes, offsets, self._index, read_all=verify)
+        takes, offsets, doubts = _with_offsets(self.folder, found.takes)
+        surveyed = survey(takes, offsets, self._index, read_all=verify)
         self.takes: tuple[Take, ...] = surveyed.takes
-        self.faults: tuple[Fault, ...] = (*found.faults, *surveyed.faults)
-        self.notes: tuple[Fault, ...] = surveyed.notes
+        self.faults: tuple[Fault, ...] = (*found.faults, *doubts, *surveyed.faults)
+        self.notes: tuple[Fault, ...] = (*found.notes, *surveyed.notes)
         self.inferred_hz = surveyed.inferred_hz
         if not self.takes:
             raise InputError(_nothing_usable(self.folder, self.faults))
@@ -208,6 +209,29 @@ class FolderCorpus:
             text=take.text if self._is_whole(piece) else None,
             n_frames=piece.end - piece.begin,
         )
+
+
+def _with_offsets(
+    folder: Path, takes: Sequence[Take]
+) -> tuple[tuple[Take, ...], dict[str, float], tuple[Fault, ...]]:
+    """Return the takes whose offset is known, the offsets by id, and what is wrong with others."""
+    table = open_offsets(folder)
+    names = TakeNames(folder, takes)
+    find = names.called if table.by_file else names.with_id
+    doubtful = {find(name): reason for name, reason in table.doubtful.items()}
+    faults = [
+        Fault(take.id, f"its offset must be corrected, got {doubtful[take.id]}")
+        for take in takes
+        if take.id in doubtful
+    ]
+    faults += [
+        Fault(OFFSETS_FILE, f"names {name!r:.80}, which is no take, with {reason}")
+        for name, reason in table.doubtful.items()
+        if find(name) is None
+    ]
+    offsets = {find(name) or name: seconds for name, seconds in table.offsets.items()}
+    kept = tuple(take for take in takes if take.id not in doubtful)
+    return kept, offsets, (*table.faults, *faults)
 
 
 def _nothing_usable(folder: Path, faults: tuple[Fault, ...]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING
 
 from esarm_env.core.cache import cache_dir
@@ -49,7 +49,7 @@ def open_corpus(
         from esarm_env.corpus.synthetic import open_synthetic
 
         return open_synthetic(name, size=size, seed=seed, cache_dir=cache_dir())
-    if not name or not Path(name).is_dir():
+    if not name or not os.path.isdir(name):
         raise InputError(
             f"`corpus` must be {', '.join(CORPUS_NAMES)} or a folder of recordings, got {name!r}"
         )

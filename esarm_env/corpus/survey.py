@@ -22,7 +22,7 @@ import numpy as np
 from esarm_env.audio.loading import measure_audio, read_audio, sound_lateness
 from esarm_env.audio.pauses import cut_at_pauses
 from esarm_env.core.cache import cache_dir, new_file
-from esarm_env.core.errors import InputError, MissingExtraError
+from esarm_env.core.errors import InputError, MissingExtraError, one_line
 from esarm_env.core.progress import track
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from esarm_env.corpus.alignment import (
@@ -149,7 +149,7 @@ class TakeIndex:
             entries = {key: Entry(**row) for key, row in rows.items()}
             for entry in entries.values():
                 entry.pieces = [(begin, end) for begin, end in entry.pieces]
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return {}  # absent, of another version or cut short: made anew
         return entries
 
@@ -212,15 +212,19 @@ def _open_ones(takes: Iterable[Take], index: TakeIndex, wanted: str) -> list[Tak
 def _look(
     takes: Sequence[Take], index: TakeIndex, text: str, look: Callable[[Take, Entry], None]
 ) -> None:
-    """Call `look` for each take; an `InputError` becomes the take's fault."""
+    """Call `look` for each take; an error becomes the take's fault, but for an absent extra."""
     for take in track(takes, text, show=len(takes) >= _BAR_FROM):
         entry = index.entries[take.id]
         try:
             look(take, entry)
-        except (InputError, MissingExtraError) as error:
+        except InputError as error:
             entry.fault = str(error)
             if importlib.util.find_spec("av") is None:
-                entry.stamp = ""  # another decoder may know the sound: looked at again
+                entry.stamp = ""  # once there, PyAV may know the sound: looked at again
+        except MissingExtraError:
+            raise  # nothing is wrong with the take
+        except Exception as error:  # one file that a library fails at must not cost the others
+            entry.fault = f"cannot be read ({type(error).__name__}: {one_line(error)[:200]})"
 
 
 def _measure(take: Take, entry: Entry) -> None:

@@ -193,7 +193,7 @@ def read_recording(
     rule = "must be a Live Link Face recording, got"
     notes = check_wrong(path, [f"{rule} {what}" for what in wrong], n_frames=len(table.lines))
     if not fresh.all():
-        notes += (f"{(~fresh).sum()} frames that repeat the time of the frame before left out",)
+        notes += (f"frames left out for a repeated time: {(~fresh).sum()}",)
     lines = np.array([table.lines[row.place][0] for row in kept], dtype=np.int64)
     notes += columns.notes
     return Recording(frames[fresh], rate, values, captured, seen, lines, notes)

@@ -90,15 +90,6 @@ def name_form(name: str) -> str:
     return "/".join(part.strip() for part in folded.split("/"))
 
 
-def ids_by_form(ids: Iterable[str]) -> dict[str, str]:
-    """Return each id by its `name_form`; forms that two ids share are left out."""
-    found: dict[str, str | None] = {}
-    for each in ids:
-        form = name_form(each)
-        found[form] = None if form in found else each
-    return {form: each for form, each in found.items() if each is not None}
-
-
 def difference(one: str, other: str) -> str:
     """Return in words how two names of one `name_form` differ."""
     if unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other):

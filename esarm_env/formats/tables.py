@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_LARGEST_RECORDS = 1 << 26  # a line for each of hundreds of thousands of takes
 _SAMPLED_ROWS = 2_000  # to tell the decimal sign
 _LONGEST_CELL = 40  # of a message
 
@@ -256,3 +258,55 @@ def _is_numeric(text: str, separator: str | None) -> bool:
         except ValueError:
             return False
     return bool(filled)
+
+
+def read_records(path: Path) -> tuple[Cells, list[tuple[int, Cells]], list[tuple[int, str]]]:
+    """Read a CSV file of words, in which quotes may hold separators and line breaks.
+
+    Returns:
+        The header, stripped; line number and stripped cells of each row, as many as the header has
+        unless there are more; and line number and fault of each row that is no CSV.
+
+    Raises:
+        InputError: If the file cannot be read or is no text.
+    """
+    text = decode(path, read_bytes(path, largest=_LARGEST_RECORDS))
+    first, _, rest = text.partition("\n")
+    separator = separator_of(first)
+    if first.lower().startswith("sep=") and len(first.strip()) == len("sep=") + 1:
+        separator = first.strip()[-1]
+        text = f"\n{rest}"  # so that lines keep their numbers
+    rows, wrong = _parsed(text, separator)
+    if not rows:
+        return [], [], wrong
+    header = rows[0][1]
+    while header and not header[-1]:
+        header.pop()
+    for _, cells in rows[1:]:
+        while len(cells) > len(header) and not cells[-1]:
+            cells.pop()
+        cells += [""] * (len(header) - len(cells))
+    return header, rows[1:], wrong
+
+
+def _parsed(text: str, separator: str) -> tuple[list[tuple[int, Cells]], list[tuple[int, str]]]:
+    """Return the rows of a text that hold anything, and those that are no CSV."""
+    if text.count('"') % 2:  # one quote alone would swallow all that follows
+        lines = enumerate(text.splitlines(), 1)
+        split = ((line, split_line(row, separator)) for line, row in lines)
+        return [
+            (n, [c.strip() for c in cells]) for n, cells in split if any(map(str.strip, cells))
+        ], []
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    rows: list[tuple[int, Cells]] = []
+    wrong: list[tuple[int, str]] = []
+    while True:
+        try:
+            cells = [cell.strip() for cell in next(reader)]
+        except StopIteration:
+            return rows, wrong
+        except csv.Error as error:
+            wrong.append((reader.line_num, f"is no row of CSV ({error})"))
+        else:
+            if any(cells):
+                rows.append((reader.line_num, cells))

@@ -105,7 +105,9 @@ def scan_tree(folder: Path) -> Tree:
         files += _files(folders, names)
     files.sort(key=lambda file: (file.folders, file.stem, file.suffix))
     faults.sort(key=lambda fault: fault.source)
-    return Tree(folder, folder.resolve().name, tuple(files), entries, tuple(faults))
+    return Tree(
+        folder, os.path.basename(os.path.realpath(folder)), tuple(files), entries, tuple(faults)
+    )
 
 
 def is_unicode(name: str) -> bool:
@@ -127,7 +129,10 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 def _is_new_folder(entry: os.DirEntry[str], seen: set[str]) -> bool:
     """Return whether to go into `entry`; `seen` holds the walked root and link targets."""
-    if not entry.is_dir():
+    try:
+        if not entry.is_dir():
+            return False
+    except OSError:  # a link to itself, or a target that may not be looked at: a file that fails
         return False
     if not entry.is_symlink():
         return True

@@ -104,11 +104,11 @@ def kept_frames(source: str | Path, times: DoubleArray) -> KeptFrames:
     _check_few(source, "ascend", times, back)
     mask &= ~back
     counts = (
-        (n_repeated, "repeat the time of the frame before"),
-        (int((~known).sum()), "have no time"),
-        (int(back.sum()), "step back in time"),
+        (n_repeated, "for a repeated time"),
+        (int((~known).sum()), "without a time"),
+        (int(back.sum()), "for a step back in time"),
     )
-    notes = [f"{count} frames that {what} left out" for count, what in counts if count]
+    notes = [f"frames left out {what}: {count}" for count, what in counts if count]
     return KeptFrames(mask, tuple(notes))
 
 

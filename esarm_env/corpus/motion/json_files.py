@@ -158,10 +158,20 @@ def _table(
             continue
         try:
             values[frame] = row
-        except (TypeError, ValueError, OverflowError) as error:
+        except OverflowError:  # infinite, as in every other format; the check of values tells it
+            values[frame] = [_float(value) for value in row]
+        except (TypeError, ValueError) as error:
             wrong[frame] = f"frame {frame}: weights must be numbers, got {str(error)[:80]}"
             values[frame] = np.nan
     return values, wrong
+
+
+def _float(value: Any) -> float:
+    """Return a number as a float, one beyond all floats as infinite."""
+    try:
+        return np.nan if value is None else float(value)
+    except OverflowError:
+        return np.inf if value > 0 else -np.inf
 
 
 def _read_frames(path: Path, document: dict[str, Any]) -> MotionTrack:

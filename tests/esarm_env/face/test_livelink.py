@@ -157,7 +157,7 @@ def test_a_take_may_run_past_midnight(recording: Path) -> None:
 def test_rows_of_one_timecode_count_once(recording: Path) -> None:
     """The app repeats a frame when the camera has no new one."""
     _with_timecodes(recording, ["00:00:00:00", "00:00:00:01", "00:00:00:01", "00:00:00:02"])
-    note = "1 frames that repeat the time of the frame before left out"
+    note = "frames left out for a repeated time: 1"
     with pytest.warns(RuntimeWarning, match=re.escape(f"{recording}: {note}")):
         assert len(read_livelink_csv(recording)[0]) == 3
     found = read_recording(recording)
