@@ -22,9 +22,9 @@ from esarm_env.audio.sound_files import (
     open_file,
     read_blocks,
 )
-from esarm_env.audio.suffixes import FFMPEG_SUFFIXES
 from esarm_env.audio.video_sound import read_sound, sound_duration_s, sound_late_s
 from esarm_env.core.errors import InputError
+from esarm_env.formats.sound_suffixes import FFMPEG_SUFFIXES
 
 if TYPE_CHECKING:
     import io

@@ -14,13 +14,10 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from esarm_env.audio.flac_frames import flac_parts
 from esarm_env.core.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Buffer
 
 # Sizes from here on are what streaming writers put where they cannot know (2 GiB less a header).
 STREAMED = 0x7FFF_0000
@@ -66,7 +63,7 @@ class PartFile(io.RawIOBase):
         self._at = max(0, base + offset)
         return self._at
 
-    def readinto(self, buffer: Buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         """Fill `buffer` as far as the part goes; return how many bytes that are."""
         view = memoryview(buffer).cast("B")
         left, head = max(0, self._size - self._at), self._part.head
@@ -159,8 +156,18 @@ def _data_chunk(
             return (at + 8, length), byte_rate
         if name == b"fmt " and len(fmt := _read(file, at + 8, 16)) == 16:
             byte_rate = float(struct.unpack(f"{order}I", fmt[8:12])[0])
+        if name == b"COMM" and len(comm := _read(file, at + 8, 18)) == 18:
+            byte_rate = _aiff_byte_rate(comm)
         at += 8 + length + length % 2
     return None, byte_rate
+
+
+def _aiff_byte_rate(comm: bytes) -> float:
+    """Return the bytes a second by the common chunk of an AIFF file; its rate has 80 bits."""
+    n_channels, _, n_bits, exponent, mantissa = struct.unpack(">hIhHQ", comm)
+    exponent = (exponent & 0x7FFF) - 16383 - 63
+    rate_hz = float(mantissa) * 2.0**exponent if abs(exponent) < 500 else 0.0
+    return max(0.0, rate_hz * n_channels * ((n_bits + 7) // 8))
 
 
 def _behind_data(
@@ -314,7 +321,11 @@ def _mp3_part(file: io.FileIO, begin: int, end: int, n_frames: int) -> Part:
         assert made is not None
         tag = b"Info" + struct.pack(">II", 1, n_frames)
         return Part(begin, end, (loud.ljust(at, b"\0") + tag).ljust(made.n_bytes, b"\0"))
-    if head[at + 7] & 1 and struct.unpack(">I", head[at + 8 : at + 12])[0] != n_sounding:
+    if (
+        len(head) >= at + 12
+        and head[at + 7] & 1
+        and struct.unpack(">I", head[at + 8 : at + 12])[0] != n_sounding
+    ):
         fixed = head[: at + 8] + struct.pack(">I", n_sounding) + head[at + 12 :]
         return Part(begin + len(fixed), end, fixed)
     return Part(begin, end)

@@ -60,7 +60,8 @@ def open_media(path: Path, *, extra: str = "video") -> Iterator[Any]:
             av.open(_Nameless(file), metadata_errors="ignore", options=options) as container,
         ):
             for stream in container.streams.video:
-                stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
+                if stream.codec_context is not None:  # of a codec that FFmpeg knows
+                    stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
             yield container
     except (InputError, MissingExtraError):
         raise
@@ -76,7 +77,14 @@ class _Nameless:
     """An open file of which FFmpeg learns no name."""
 
     def __init__(self, file: io.FileIO) -> None:
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        self.read, self.tell, self._seek = file.read, file.tell, file.seek
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a byte; -1 if there is none, as damaged files ask for."""
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -1
 
 
 def read_sound(path: Path) -> Iterator[tuple[FloatArray, int]]:

@@ -217,10 +217,12 @@ def _look(
         entry = index.entries[take.id]
         try:
             look(take, entry)
-        except (InputError, MissingExtraError) as error:
+        except InputError as error:
             entry.fault = str(error)
             if importlib.util.find_spec("av") is None:
-                entry.stamp = ""  # another decoder may know the sound: looked at again
+                entry.stamp = ""  # once there, PyAV may know the sound: looked at again
+        except MissingExtraError:
+            raise  # nothing is wrong with the take
         except Exception as error:  # one file that a library fails at must not cost the others
             entry.fault = f"cannot be read ({type(error).__name__}: {one_line(error)[:200]})"
 

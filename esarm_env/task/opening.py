@@ -116,6 +116,7 @@ def open_run_corpus(run_path: Path) -> Corpus:
         seed=source["seed"],
         layout=source["layout"],
         verify=True,
+        rate_hz=source.get("rate_hz"),  # runs of earlier versions have none
     )
     if corpus.content_hash != source["content_hash"]:
         raise InputError(

@@ -29,7 +29,14 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
     synthetic = config.name in CORPUS_NAMES
     name = config.name if synthetic else str(Path(config.name).resolve())
     size = config.size or None
-    corpus = open_corpus(name, size=size, seed=config.seed, layout=config.layout, verify=True)
+    corpus = open_corpus(
+        name,
+        size=size,
+        seed=config.seed,
+        layout=config.layout,
+        verify=True,
+        rate_hz=config.rate or None,
+    )
     if not corpus.captured.any():
         raise InputError(
             f"{config.name}: must hold captured motion to learn from, got audio only; "
@@ -47,6 +54,7 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
     source = {
         "corpus": name,
         "layout": config.layout,
+        "rate_hz": config.rate or None,
         "size": size,
         "seed": config.seed,
         "encoder": config.encoder,

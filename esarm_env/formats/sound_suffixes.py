@@ -1,9 +1,8 @@
 """Suffixes of sound and video files: the one table that every reader and every scan asks.
 
 A suffix only says that a file is worth opening, and which of several files of a take is preferred;
-what reads it is told by its content (`loading`). Headerless samples (`.raw`, `.pcm`) are no file
-that can be read without being told rate and width, so they do not stand here. A file of its own,
-so that a scan of names loads no decoder.
+what reads it is told by its content (`esarm_env.audio.loading`). Headerless samples (`.raw`,
+`.pcm`) are no file that can be read without being told rate and width, so they do not stand here.
 """
 
 from __future__ import annotations
