@@ -167,7 +167,7 @@ class _Animations:
                 return motion, float(rate_hz) if shown.rate_hz == FRAME_RATE_HZ else shown.rate_hz
             loaded = np.load(path, allow_pickle=False)
             return np.asarray(loaded, dtype=np.float32), shown.rate_hz
-        except (OSError, ValueError, EOFError) as error:
+        except Exception as error:  # whatever a damaged file makes NumPy raise
             raise LookupError(f"{shown.name!r} cannot be read: {error}") from error
 
 
