@@ -189,9 +189,10 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         load_path_or_dict: str | TensorDict,
         exact_match: bool = True,
         device: torch.device | str = "auto",
+        **how: Any,
     ) -> None:
         """As Stable-Baselines3's; they hold the reference of the KL term, too."""
-        super().set_parameters(load_path_or_dict, exact_match, device)
+        super().set_parameters(load_path_or_dict, exact_match, device, **how)
         self._has_random_reference = False
 
     def _setup_model(self) -> None:
