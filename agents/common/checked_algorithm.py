@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar, TypeVar
 
 import torch
-from gymnasium import Space
+from gymnasium import Space, spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ProgressBarCallback
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TensorDict
@@ -77,6 +77,20 @@ _OTHER_SPACES = (
     "`env` must have the spaces that the agent was trained with, those of another tokenizer, "
     "corpus or observation do not fit"
 )
+
+
+def other_spaces(error: ValueError, trained: Any, env: Any) -> ValueError:
+    """Return in words why an environment has other spaces than those of the training."""
+    both = [getattr(each, "spaces", {}) for each in (trained, getattr(env, "observation_space", 0))]
+    steps = [parts.get("step") for parts in both if isinstance(parts, dict)]
+    longest = [int(step.high[0]) for step in steps if isinstance(step, spaces.Box)]
+    hint = ""
+    if len(set(longest)) == 2:
+        hint = (
+            f"; its longest utterance has {longest[1]} tokens instead of {longest[0]}, which "
+            "`max_duration_s` and the corpus decide: give both environments the same"
+        )
+    return ValueError(f"{_OTHER_SPACES}, got: {error}{hint}")
 
 
 class CheckedAlgorithm(BaseAlgorithm):
@@ -166,7 +180,8 @@ class CheckedAlgorithm(BaseAlgorithm):
         except ValueError as error:
             if _SB3_MISMATCH not in str(error):
                 raise
-            raise ValueError(f"{_OTHER_SPACES}, got: {error}") from error
+            trained = None if read is None else read[0].get("observation_space")
+            raise other_spaces(error, trained, env) from error
         # What was saved under old names is over what was asked for under new ones.
         changed = {name: kwargs[name] for name in cls.renamed_settings.values() if name in kwargs}
         loaded.__dict__.update(changed)
@@ -248,7 +263,7 @@ class CheckedAlgorithm(BaseAlgorithm):
         except ValueError as error:
             if _SB3_MISMATCH not in str(error):
                 raise
-            raise ValueError(f"{_OTHER_SPACES}, got: {error}") from error
+            raise other_spaces(error, self.observation_space, env) from error
         try:
             self._check_env()
         except ValueError:

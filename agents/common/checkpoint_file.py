@@ -168,9 +168,10 @@ class PlainPolicyFile(BaseModel):
         """
         read = read_checkpoint(path, classes={}, allow_pickle=allow_pickle)
         if read is None:
-            return super().load(path, device)  # type: ignore[misc]
+            return super().load(path, device)
         arguments, states = read
-        policy = cls(**arguments, lr_schedule=cls._dummy_schedule)  # type: ignore[attr-defined]
+        kind: Any = cls
+        policy: Policy = kind(**arguments, lr_schedule=kind._dummy_schedule)
         policy.load_state_dict(states["policy"])
         return policy.to(get_device(device))
 

@@ -232,7 +232,8 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         tb_log_name: str = "run",
         progress_bar: bool = False,
     ) -> tuple[int, BaseCallback]:
-        options = getattr(self.env.unwrapped, "_options", ()) if self.env is not None else ()
+        base: Any = None if self.env is None else self.env.unwrapped
+        options: list[Any] = getattr(base, "_options", [])
         if any(options):
             raise InputError(
                 f"`set_options` must not be used before `learn`, got {options[0]}: it is for the "

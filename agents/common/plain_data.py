@@ -14,7 +14,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped]
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -72,7 +72,7 @@ def _encode_object(value: Any, within: Callable[[Any, object], Any], classes: Cl
     if kind in _SPACES.values():
         parts = {key: within(part, key) for key, part in _parts_of_space(value).items()}
         return {TAG: "space", "class": kind.__name__, "parts": parts}
-    if kind in (getattr(utils, each, None) for each in SCHEDULES):
+    if kind.__name__ in SCHEDULES and kind is getattr(utils, kind.__name__, None):
         parts = {key: within(part, key) for key, part in vars(value).items()}
         return {TAG: "schedule", "class": kind.__name__, "parts": parts}
     if is_dataclass(value) and classes.get(kind.__name__) is kind:
@@ -160,11 +160,11 @@ _SPACES: dict[str, Any] = {
 def _parts_of_space(space: Any) -> dict[str, Any]:
     """Return the arguments that make a space; its random generator is left out."""
     if isinstance(space, spaces.Box):
-        return {"low": space.low, "high": space.high, "dtype": space.dtype.name}
+        return {"low": space.low, "high": space.high, "dtype": np.dtype(space.dtype).name}
     if isinstance(space, spaces.Discrete):
         return {"n": int(space.n), "start": int(space.start)}
     if isinstance(space, spaces.MultiDiscrete):
-        return {"nvec": space.nvec, "start": space.start, "dtype": space.dtype.name}
+        return {"nvec": space.nvec, "start": space.start, "dtype": np.dtype(space.dtype).name}
     if isinstance(space, spaces.MultiBinary):
         return {"n": space.n}
     return {"spaces": dict(space.spaces)}
