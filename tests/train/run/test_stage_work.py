@@ -91,9 +91,7 @@ def test_a_full_disk_in_a_stage_is_one_clear_line(run):
     def work(folder):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "events"))
 
-    rule = (
-        "events: must be written whole, got 'No space left on device'; make room"
-    )
+    rule = "events: must be written whole, got 'No space left on device'; make room"
     with pytest.raises(InputError, match=re.escape(rule)):
         run.perform("corpus", work)
 
