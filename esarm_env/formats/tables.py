@@ -167,7 +167,9 @@ def read_table(path: Path) -> Table:
     text = decode(path, read_bytes(path), errors="replace")
     if text.count("\n") + text.count("\r") > 2 * MOST_ROWS:
         raise InputError(f"{path}: must have at most {MOST_ROWS} rows; cut it first")
-    separator, comments, lines = None, [], []
+    separator: str | None = None
+    comments: list[tuple[int, str]] = []
+    lines: list[tuple[int, str]] = []
     for place, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
