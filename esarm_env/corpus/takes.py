@@ -23,6 +23,7 @@ class Take:
         text: The sentence, or None.
         sentence: What two takes share if they say the same; None where that is unknown.
         split: The official split (`train`, `validation`, `test`), or None.
+        rate_hz: Frame rate of the motion as the user states it, whatever its file says; or None.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Take:
     text: str | None = None
     sentence: str | None = None
     split: str | None = None
+    rate_hz: float | None = None
 
 
 @dataclass(frozen=True)

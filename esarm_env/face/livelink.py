@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from esarm_env.core.cache import write_text
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import (
     FRAME_RATE_HZ,
@@ -37,16 +38,16 @@ from esarm_env.face.recording_table import (
     values_of,
 )
 from esarm_env.formats.files import check_wrong
+from esarm_env.formats.timecodes import STANDARD_HZ, Timecodes, parse_timecodes
 
 HEADER = ("Timecode", "BlendShapeCount", *ORDERS["livelink_csv"], *ROTATIONS)
 RATES_HZ = (30, 60)
-TIMECODE_RATES_HZ = (24, 25, 30, 50, 60)
+TIMECODE_RATES_HZ = STANDARD_HZ
 
 Row = tuple[int, list[str]]
 
 _TIMECODE = re.compile(r"(\d{1,2}):(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,3}))?")
 _LONGEST_GAP_S = 2.0
-_RATE_TOLERANCE = 0.5  # 24 and 25 fps are one apart
 
 
 def _frame_of(timecode: str, rate_hz: int) -> float | None:
@@ -81,18 +82,7 @@ def _at_rate(motion: FloatArray, rate_hz: int) -> FloatArray:
 
 def _write_atomically(path: Path, text: str) -> None:
     """Write a file so that no reader ever sees half of it."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            unfinished.write_text(text, encoding="utf-8", newline="")
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(
-            f"`path` must be a file in a writable folder, got {str(path)!r} ({reason})"
-        ) from error
+    write_text(path, text, make_folder=False)
 
 
 def write_livelink_csv(
@@ -145,7 +135,8 @@ class Recording:
     Attributes:
         frames: Shape (T,), float64, frame numbers from the first row on, ascending, with fractions;
             where the app dropped frames, there is a gap.
-        rate_hz: How many frames the timecodes count in a second.
+        rate_hz: How many frames the timecodes count in a second; with drop-frame labels fewer than
+            a second has labels.
         values: Shape (T, 52), float32, alphabetical order, as stored; NaN where `seen` is False,
             0 in columns that the file lacks.
         captured: Shape (52,), bool; False for columns that the file lacks.
@@ -155,7 +146,7 @@ class Recording:
     """
 
     frames: DoubleArray
-    rate_hz: int
+    rate_hz: float
     values: FloatArray
     captured: BoolArray
     seen: BoolArray
@@ -183,7 +174,8 @@ def read_recording(
     table, columns = read_recording_table(path, allow_missing=allow_missing)
     rows, wrong = coded_rows(table, columns)
     codes: list[Row] = [(line, [row.code]) for line, row in rows]
-    frames, rate = _frame_numbers(path, codes, rate_hz)
+    clock = _frame_numbers(path, codes, rate_hz)
+    frames, rate = clock.frames, clock.rate_hz
     fresh = np.diff(frames, prepend=-1.0) > 0
     kept = [row for (_, row), is_fresh in zip(rows, fresh, strict=True) if is_fresh]
     seen = np.array([not row.is_lost for row in kept])
@@ -205,54 +197,22 @@ def measure_recording(path: Path) -> tuple[int, float]:
     """
     table, columns = read_recording_table(path, allow_missing=True)
     rows, _ = coded_rows(table, columns)
-    frames, rate = _frame_numbers(path, [(line, [row.code]) for line, row in rows], None)
-    return len(np.unique(frames)), float(frames[-1]) / rate
+    clock = _frame_numbers(path, [(line, [row.code]) for line, row in rows], None)
+    return len(np.unique(clock.frames)), float(clock.frames[-1] / clock.rate_hz)
 
 
-def _frame_numbers(path: Path, rows: Sequence[Row], rate_hz: int | None) -> tuple[DoubleArray, int]:
+def _frame_numbers(path: Path, rows: Sequence[Row], rate_hz: int | None) -> Timecodes:
     """Return the frame number of each row, 0 for the first, and the rate they count at."""
-    timecodes = [cells[0].strip() for _, cells in rows]
-    rate = rate_hz or _guess_rate(timecodes)
-    frames = np.empty(len(rows))
-    for index, (line, _) in enumerate(rows):
-        frame = _frame_of(timecodes[index], rate)
-        if frame is None:
-            raise fault(path, line, f"the timecode {timecodes[index]!r} at {rate} fps")
-        frames[index] = frame
-    day = 24 * 3600 * rate
-    steps = np.diff(frames)
-    frames[1:] += day * np.cumsum(steps < -day / 2)  # midnight
-    back = np.flatnonzero(np.diff(frames) < 0)
-    if len(back):
-        index = int(back[0]) + 1
-        raise fault(path, rows[index][0], f"a jump in time to {timecodes[index]!r}")
-    return frames - frames[0], rate
-
-
-def _guess_rate(timecodes: Sequence[str]) -> int:
-    """Infer the frame rate of timecodes; 30 or 60 if a recording is too short to tell.
-
-    From the last frame of a second to the first of the next is a step like any other, so that the
-    rate is a step and the difference of their frame numbers.
-    """
-    found = [match for match in map(_TIMECODE.fullmatch, timecodes) if match]
-    frames = np.array([int(match[4]) for match in found])
-    seconds = np.array([int(match[3]) for match in found])
-    if not len(found):
-        return FRAME_RATE_HZ
-    rolls = np.diff(seconds) % 60 == 1
-    steps = np.diff(frames)
-    if rolls.any() and not rolls.all():
-        estimate = np.median(steps[~rolls]) - np.median(steps[rolls])
-        for rate in TIMECODE_RATES_HZ:
-            if abs(rate - estimate) <= _RATE_TOLERANCE and rate > frames.max():
-                return rate
-    return 60 if frames.max() >= FRAME_RATE_HZ else FRAME_RATE_HZ
+    return parse_timecodes(
+        [cells[0] for _, cells in rows],
+        lambda row, got: fault(path, rows[row][0], got),
+        counted_hz=rate_hz,
+    )
 
 
 def read_livelink_csv(
     path: str | os.PathLike[str], *, rate_hz: int | None = None
-) -> tuple[FloatArray, int]:
+) -> tuple[FloatArray, float]:
     """Read a Live Link Face recording.
 
     Frames that the recording dropped, or in which the app had lost the face, are filled linearly,
@@ -260,8 +220,8 @@ def read_livelink_csv(
 
     Args:
         path: The CSV file, columns in any order, rotations optional.
-        rate_hz: 24, 25, 30, 50 or 60, as the timecodes count; by default told from them, 30 where
-            less than a second does not tell.
+        rate_hz: One of `TIMECODE_RATES_HZ`, as the timecodes count; by default told from them, 30
+            where less than a second does not tell.
 
     Returns:
         Motion of shape (T, 52), float32, clipped to [0, 1], alphabetical order; and its rate in Hz.

@@ -1,6 +1,7 @@
 """Label tables: emotion names of other corpora, and `metadata.csv` in a corpus folder.
 
-The table adds the labels that file names and folders do not tell.
+The table adds the labels that file names and folders do not tell, and the frame rate of motion
+whose file states a wrong one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS, N_INTENSITIES
+from esarm_env.corpus.motion.track import FASTEST_HZ, SLOWEST_HZ
 from esarm_env.corpus.splits import SPLITS
 from esarm_env.corpus.takes import Fault, Take, TakeNames
 from esarm_env.formats.files import check_regular
@@ -35,7 +37,7 @@ _ALIASES = {
     "surprise": "surprised",
 }
 FILE = "metadata.csv"
-COLUMNS = ("id", "file", "speaker", "emotion", "intensity", "text", "split")
+COLUMNS = ("id", "file", "speaker", "emotion", "intensity", "text", "split", "rate")
 _SPLIT_ALIASES = {"val": "validation", "valid": "validation", "dev": "validation"}
 
 
@@ -142,7 +144,7 @@ def _labels(row: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
     for column, read in _READERS.items():
         if cell := row.get(column, ""):
             try:
-                labels[column] = read(cell)
+                labels[_ATTRIBUTES.get(column, column)] = read(cell)
             except ValueError as error:
                 problems.append(f"`{column}` must be {error}, got {cell!r}")
     return labels, problems
@@ -167,12 +169,27 @@ def _read_split(cell: str) -> str:
     return split
 
 
+def _read_rate(cell: str) -> float:
+    frames, _, seconds = cell.replace(",", ".").partition("/")
+    try:
+        rate_hz = float(frames) / float(seconds or 1)
+    except (ValueError, ZeroDivisionError):
+        rate_hz = float("nan")
+    if not SLOWEST_HZ <= rate_hz <= FASTEST_HZ:
+        raise ValueError(
+            f"frames a second from {SLOWEST_HZ:g} to {FASTEST_HZ:g}, as 59.94 or 60000/1001"
+        )
+    return rate_hz
+
+
+_ATTRIBUTES = {"rate": "rate_hz"}  # of a take, where they are not called as their column
 _READERS: dict[str, Callable[[str], Any]] = {
     "speaker": str,
     "emotion": _read_emotion,
     "intensity": _read_intensity,
     "text": str,
     "split": _read_split,
+    "rate": _read_rate,
 }
 
 

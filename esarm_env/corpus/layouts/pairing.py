@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from esarm_env.core.errors import InputError
-from esarm_env.corpus.layouts.tree import SOUND_SUFFIXES, VIDEO_SUFFIXES, File, Tree
+from esarm_env.corpus.layouts.tree import File, Tree
 from esarm_env.corpus.takes import Fault, Take
+from esarm_env.formats.sound_suffixes import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from esarm_env.formats.spellings import MOTION_SUFFIXES, difference, name_form
 
 _PREFERENCE = {

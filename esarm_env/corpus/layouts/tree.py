@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from esarm_env.corpus.takes import Fault
+from esarm_env.formats.sound_suffixes import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from esarm_env.formats.spellings import MOTION_SUFFIXES
 
-# The order is the order of preference where one take has several.
-SOUND_SUFFIXES = (".wav", ".flac", ".m4a", ".mp3", ".ogg")
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 # Tables about the corpus, in its top folder; everywhere else a CSV file may be motion.
 TABLES = frozenset({"metadata.csv", "offsets.csv"})
 

@@ -28,8 +28,11 @@ from esarm_env.formats.spellings import note_on_others
 SLOWEST_HZ, FASTEST_HZ = 5.0, 500.0
 # 30 and 29.97 fps are 0.1 % apart, 25 and 24 fps 4 %: only the second is a wrong header.
 RATE_TOLERANCE = 0.01
-# A recording starts at 0 or a little beside it, as its sound does; any other clock far from it.
-FARTHEST_START_S = 1.0
+# A recording starts at 0 or a little beside it, as its sound does, any other clock far from it: up
+# to the first, times are the recording's, from the second on a clock's; between, its sound decides.
+FARTHEST_START_S, NEAREST_CLOCK_S = 1.0, 60.0
+# Frames a second that are counted where 1.001 s pass as well.
+_COUNTED_HZ = (24.0, 30.0, 48.0, 60.0, 120.0)
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,13 @@ class Extent:
         rate_hz: Frames per second on average; None where the file says nothing about time.
         start_s: Time of the first frame, so that the last one ends at
             `start_s + n_frames / rate_hz`.
+        nominal_hz: What its times count, if they look counted and not measured.
     """
 
     n_frames: int
     rate_hz: float | None
     start_s: float = 0.0
+    nominal_hz: float | None = None
 
     @classmethod
     def of_times(cls, n_frames: int, first_s: float, last_s: float) -> Extent:
@@ -53,7 +58,8 @@ class Extent:
         if n_frames < 2 or not last_s > first_s:
             return cls(n_frames, None)
         start_s = float(start_of(first_s))
-        return cls(n_frames, float((n_frames - 1) / (last_s - first_s)), start_s)
+        rate_hz = float((n_frames - 1) / (last_s - first_s))
+        return cls(n_frames, rate_hz, start_s, nominal_rate(last_s - first_s, rate_hz))
 
 
 @dataclass(frozen=True)
@@ -66,8 +72,8 @@ class MotionTrack:
             lost are NaN.
         captured: Shape (52,), bool; False for channels that the file lacks.
         time_s: Shape (T,), float64, time of each frame, ascending, 0 at the start of the
-            recording: the first frame is at 0 or less than a second beside it. None where the
-            file says nothing about time.
+            recording: the first frame is at 0 or less than `NEAREST_CLOCK_S` beside it. None
+            where the file says nothing about time.
         quality: Shape (T,), float32 in [0, 1], how well the face was tracked, 0 where it was lost;
             None if unknown.
         notes: A line for each thing in the file that was left out.
@@ -215,7 +221,7 @@ def check_times(
 ) -> DoubleArray:
     """Validate time stamps; return the times in seconds from the start of the recording.
 
-    A first frame within `FARTHEST_START_S` of 0, before or after, keeps its time, so that motion
+    A first frame within `NEAREST_CLOCK_S` of 0, before or after, keeps its time, so that motion
     stays with its sound; any other start is a clock's, and is taken off.
 
     Args:
@@ -252,4 +258,19 @@ def check_times(
 
 def start_of(first_s: float) -> float:
     """Return the start time of a recording by its first frame; the time of a clock counts as 0."""
-    return first_s if abs(first_s) < FARTHEST_START_S else 0.0
+    return first_s if abs(first_s) < NEAREST_CLOCK_S else 0.0
+
+
+def nominal_rate(span_s: float, rate_hz: float) -> float | None:
+    """Return the whole rate that times count, None if they are measured or count none of ours.
+
+    Args:
+        span_s: From the first frame to the last.
+        rate_hz: Frames a second in between; half of the rate where every second label is used.
+    """
+    for counted in _COUNTED_HZ:
+        n_labels = span_s * counted
+        is_whole = abs(n_labels - round(n_labels)) < 1e-6
+        if is_whole and min(abs(counted / rate_hz - times) for times in (1, 2)) < 0.01:
+            return counted
+    return None

@@ -106,7 +106,7 @@ def test_unknown_columns_are_refused(found_with: Table, header: str, got: str) -
     """A misspelt column would leave every take with the wrong label, unseen."""
     message = (
         "metadata.csv: must have columns among id, file, speaker, emotion, intensity, text, "
-        f"split, `id` or `file` with them, got {got}"
+        f"split, rate, `id` or `file` with them, got {got}"
     )
     with pytest.raises(InputError, match=re.escape(message)):
         found_with(header, "b,1")
