@@ -156,7 +156,7 @@ def values_of(
     places = np.flatnonzero(seen)
     if len(places):
         found = dataclasses.replace(
-            table, lines=tuple(table.lines[rows[place].place] for place in places)
+            table, lines=tuple(table.lines[rows[place].place] for place in places.tolist())
         )
         values[places], faults = found.numbers(columns.shapes)
         seen[places[list(faults)]] = False

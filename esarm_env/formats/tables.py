@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import dataclasses
 import io
 import itertools
 from collections.abc import Iterator, Sequence
@@ -134,9 +135,23 @@ class Table:
     def column(self, place: int) -> DoubleArray:
         """Return the numbers of one column, shape (T,), whatever else is wrong with their rows."""
         sign = self.sign()
-        cells = (row[place] if place < len(row) else "" for _, row in self.rows())
+        cells = (_cell(text, self.separator, place) for _, text in self.lines)
         found = (_numbers([cell], sign)[0][0] for cell in cells)
         return np.fromiter(found, dtype=np.float64, count=len(self.lines))
+
+    def ends_short(self) -> bool:
+        """Return whether the last row has fewer cells than the header, as a cut line has."""
+        last = dataclasses.replace(self, lines=self.lines[-1:])
+        return any(len(cells) < len(self.header) for _, cells in last.rows())
+
+
+def _cell(text: str, separator: str, place: int) -> str:
+    """Return one cell of a line, an empty one behind its end; the rest is not parted."""
+    if separator == _SPACES or '"' in text:
+        cells = split_line(text, separator)
+    else:
+        cells = text.split(separator, place + 1)
+    return cells[place] if place < len(cells) else ""
 
 
 def _numbers(cells: Sequence[str], sign: str) -> tuple[list[float], str | None]:
@@ -167,7 +182,9 @@ def read_table(path: Path) -> Table:
     text = decode(path, read_bytes(path), errors="replace")
     if text.count("\n") + text.count("\r") > 2 * MOST_ROWS:
         raise InputError(f"{path}: must have at most {MOST_ROWS} rows; cut it first")
-    separator, comments, lines = None, [], []
+    separator: str | None = None
+    comments: list[tuple[int, str]] = []
+    lines: list[tuple[int, str]] = []
     for place, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue

@@ -13,10 +13,16 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import CORPUS_NOTE, TAKES_FILE
 from esarm_env.core.types import FRAME_RATE_HZ, Corpus
 from esarm_env.corpus import CORPUS_NAMES, SPLITS, FolderCorpus, open_corpus
+from esarm_env.formats.spellings import printable
 from esarm_env.task.opening import training_speakers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from esarm_env.corpus.takes import Fault
     from train.run.run_folder import RunFolder
+
+_SHOWN = 8  # takes left out, or mended, in the summary
 
 
 def run_corpus(run: RunFolder) -> dict[str, Any]:
@@ -90,4 +96,16 @@ def _left_out(corpus: Corpus, folder: Path) -> dict[str, Any]:
         "split_rule": corpus.split_rule,
         "takes_left_out": len(corpus.faults),
         "takes_mended": len(corpus.notes),
+        **{name: _told(found) for name, found in _findings(corpus).items() if found},
     }
+
+
+def _findings(corpus: FolderCorpus) -> dict[str, Sequence[Fault]]:
+    return {"left_out": corpus.faults, "mended": corpus.notes}
+
+
+def _told(found: Sequence[Fault]) -> str:
+    """Return the first few findings in one line; the stage's folder has all of them."""
+    shown = "; ".join(printable(str(fault)) for fault in found[:_SHOWN])
+    more = f"; and {len(found) - _SHOWN} more in {TAKES_FILE}" if len(found) > _SHOWN else ""
+    return shown + more

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import string
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,7 +126,11 @@ def _read(path: Path) -> _LabelTable:
     ]
     told = []
     for line, cells in rows:
-        row = {column: cell for column, cell in zip(columns, cells, strict=False) if column}
+        row = {
+            column: unicodedata.normalize("NFC", cell)  # speakers and sentences are compared
+            for column, cell in zip(columns, cells, strict=False)
+            if column
+        }
         too_long = ["more cells than columns"] if len(cells) > len(columns) else []
         told.append((line, row, too_long))
     return _LabelTable(told, faults)

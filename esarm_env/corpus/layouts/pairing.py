@@ -9,6 +9,7 @@ that look the same are the same where nothing else fits.
 from __future__ import annotations
 
 import dataclasses
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -201,6 +202,7 @@ def _with_files(
         return None
     return dataclasses.replace(
         take,
+        speaker=unicodedata.normalize("NFC", take.speaker),  # one name of two forms is one speaker
         audio=tree.folder / audio.path,
         motion=tree.folder / motion.path if motion else None,
     )

@@ -32,6 +32,7 @@ from esarm_env.formats.spellings import (
     QUALITY_NAME,
     RATE_NAMES,
     TIME_NAMES,
+    TIMECODE_NAME,
     VALUE_KEYS,
     keys_called,
     plain,
@@ -252,10 +253,10 @@ def _read_times(
     if len(set(rates)) > 1:
         raise InputError(f"{path}: {' and '.join(found)} must agree, got {rates}")
     claimed_hz = rates[0] if rates else None
-    timed = keys_called(keys, TIME_NAMES)
+    timed = keys_called(keys, TIME_NAMES) or keys_called(keys, {TIMECODE_NAME})
     if len(timed) > 1:
         raise InputError(f"{path}: must have one array of time at most, got {', '.join(timed)}")
     if not timed:
         return None, claimed_hz
-    seconds = _column(archive, path, timed[0], n_frames) * TIME_NAMES[plain(timed[0])]
+    seconds = _column(archive, path, timed[0], n_frames) * TIME_NAMES.get(plain(timed[0]), 1.0)
     return seconds, claimed_hz

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,7 +64,7 @@ def read_csv(path: Path) -> MotionTrack:
     values, wrong = table.numbers([*shapes, *rated])
     if rated:
         values[list(wrong), -1] = 0.0
-    n_rows = _without_cut_end(table)
+    n_rows = len(table.lines) - table.ends_short()
     return track_of_frames(
         path,
         [table.header[place] for place in shapes],
@@ -89,7 +88,7 @@ def measure_csv(path: Path) -> Extent:
         return Extent.of_times(n_frames, 0.0, last_s)
     columns = _columns(table)
     check_names(path, [table.header[place] for place in columns.shapes])
-    n_rows = _without_cut_end(table)
+    n_rows = len(table.lines) - table.ends_short()
     times = _times(table, columns, n_rows)
     if times is None:
         return Extent(n_rows, None)
@@ -138,12 +137,6 @@ def _times(table: Table, columns: _Columns, n_rows: int) -> DoubleArray | None:
     scale = TIME_NAMES.get(plain(table.header[columns.time]), 1.0)
     with np.errstate(over="ignore"):
         return table.column(columns.time)[:n_rows] * scale
-
-
-def _without_cut_end(table: Table) -> int:
-    """Return the number of rows but for a last one that was cut short."""
-    ((_, last),) = deque(table.rows(), maxlen=1)
-    return len(table.lines) - (len(last) < len(table.header))
 
 
 def _read_livelink(table: Table) -> MotionTrack:

@@ -12,6 +12,7 @@ from esarm_env.formats.spellings import (
     name_form,
     note_on_others,
     plain,
+    printable,
 )
 
 
@@ -71,3 +72,8 @@ def test_bookkeeping_needs_no_note() -> None:
     assert note_on_others(["mood", "frame"]) == ("columns that are no shapes left out: mood",)
     many = note_on_others([f"x{i}" for i in range(10)])
     assert many[0].endswith("x7 and 2 more")
+
+
+def test_what_a_terminal_would_obey_is_shown_escaped() -> None:
+    """A file's name may clear the screen, or end the line of a report."""
+    assert printable("a\nb\x1b[2Jü\u202e") == "a\\nb\\x1b[2Jü\\u202e"

@@ -141,6 +141,17 @@ def test_names_that_look_the_same_are_paired(
     )
 
 
+def test_a_speaker_of_two_forms_is_one(find: Find) -> None:
+    """As two, one voice would stand on both sides of a split by speakers."""
+    paths = [
+        f"{kind}/{name}/{i}"
+        for i, name in enumerate(["J\u00fcrgen", "Ju\u0308rgen"])
+        for kind in ("audio", "blendshape")
+    ]
+    found = find(*(f"{path}.wav" if "audio" in path else f"{path}.csv" for path in paths))
+    assert [take.speaker for take in found.takes] == ["J\u00fcrgen"] * 2
+
+
 def test_two_takes_that_differ_in_case_stay_two(find: Find) -> None:
     """Where case tells takes apart, joining by form would mix two voices."""
     found = find("audio/a.wav", "audio/A.wav", "blendshape/a.csv", "blendshape/A.csv")
