@@ -38,6 +38,7 @@ SILENCE_PEAK = 1e-3
 # Full scale is 1. Overshoot of a codec or a loud float export is clipped; far beyond lies another
 # scale, mostly that of 16-bit integers, and clipping would make square waves of it.
 MOST_PEAK = 2.0
+_MORE_S = 0.05  # by which sound may be longer than its header tells: a frame of a codec
 _LOST_S = 0.5  # of a video's sound that may be missing at its end: some packets
 
 
@@ -81,7 +82,7 @@ def read_audio(
             f"{path}: must be whole, got {mixer.duration_s:.2f} s of the {expected_s:.2f} s that "
             "its header states; copy or export it again"
         )
-    _check_duration(path, mixer.duration_s, min_duration_s, max_duration_s)
+    _check_duration(path, mixer.duration_s, min_duration_s, max_duration_s + _MORE_S)
     if mixer.peak < SILENCE_PEAK:
         beside = (
             f" beside a constant {mixer.offset:.2g}" if abs(mixer.offset) > SILENCE_PEAK else ""
@@ -155,7 +156,7 @@ def _mixed(file: io.FileIO | None, path: Path, longest_s: float, *, channel: int
                 "is its header damaged?"
             )
         mixer.add(samples, rate_hz)
-        if mixer.duration_s > longest_s + _LOST_S:
+        if mixer.duration_s > longest_s + _MORE_S:
             raise InputError(
                 f"{path}: must last at most {longest_s:g} s, got more than its header tells; "
                 "cut it first"

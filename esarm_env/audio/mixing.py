@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from esarm_env.core.types import SAMPLE_RATE_HZ, DoubleArray, FloatArray
@@ -16,7 +18,6 @@ class Mixer:
 
     Attributes:
         n_bad: Samples that are NaN or infinite.
-        duration_s: Of what was added.
         highest: Largest sample of any channel, without its sign.
     """
 
@@ -26,7 +27,8 @@ class Mixer:
         Args:
             channel: The one to take; None takes the mean of all.
         """
-        self.n_bad, self.duration_s, self.highest = 0, 0.0, 0.0
+        self.n_bad, self.highest = 0, 0.0
+        self._counts: Counter[int] = Counter()
         self._channel = channel
         self._done: list[FloatArray] = []
         self._stretch: _Stretch | None = None
@@ -38,7 +40,7 @@ class Mixer:
             return
         finite = np.isfinite(samples)
         self.n_bad += int(samples.size - np.count_nonzero(finite))
-        self.duration_s += len(samples) / rate_hz
+        self._counts[rate_hz] += len(samples)
         if self.n_bad:
             return
         if self._channel is None:
@@ -57,6 +59,11 @@ class Mixer:
         """Return the mix, shape (n_samples,), float32, at 16 kHz."""
         self._finish()
         return np.concatenate(self._done)
+
+    @property
+    def duration_s(self) -> float:
+        """Duration of what was added."""
+        return sum(count / rate_hz for rate_hz, count in self._counts.items())
 
     @property
     def peak(self) -> float:
