@@ -74,9 +74,9 @@ def read_audio(
         expected_s, is_video = _measure(file, path)
         _check_duration(path, expected_s, min_duration_s, max_duration_s)
         source = None if is_video else file
-        mixer = _mixed(source, path, max_duration_s, channel=None)
+        mixer = _mixed(source, path, expected_s, max_duration_s, channel=None)
         if (channel := mixer.channel_to_use(SILENCE_PEAK)) is not None:
-            mixer = _mixed(source, path, max_duration_s, channel=channel)
+            mixer = _mixed(source, path, expected_s, max_duration_s, channel=channel)
     if mixer.duration_s < expected_s - _LOST_S:
         raise InputError(
             f"{path}: must be whole, got {mixer.duration_s:.2f} s of the {expected_s:.2f} s that "
@@ -91,7 +91,8 @@ def read_audio(
             f"{path}: must hold speech, got silence (peak {mixer.peak:.1e}{beside}); "
             "check the recording's level"
         )
-    return np.clip(mixer.result(), -1.0, 1.0)
+    audio = mixer.result()
+    return np.clip(audio, -1.0, 1.0, out=audio)
 
 
 def measure_audio(
@@ -146,9 +147,16 @@ def _measure(file: io.FileIO, path: Path) -> tuple[float, bool]:
             raise error from None
 
 
-def _mixed(file: io.FileIO | None, path: Path, longest_s: float, *, channel: int | None) -> Mixer:
+def _mixed(
+    file: io.FileIO | None,
+    path: Path,
+    expected_s: float,
+    longest_s: float,
+    *,
+    channel: int | None,
+) -> Mixer:
     """Return a sound file's samples (a video's without `file`): mixed to mono, or one channel."""
-    mixer = Mixer(channel)
+    mixer = Mixer(channel, expected_s=expected_s)
     for samples, rate_hz in read_sound(path) if file is None else read_blocks(file, path):
         if not LEAST_RATE_HZ <= rate_hz <= MOST_RATE_HZ:
             raise InputError(

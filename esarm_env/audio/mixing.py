@@ -21,16 +21,18 @@ class Mixer:
         highest: Largest sample of any channel, without its sign.
     """
 
-    def __init__(self, channel: int | None = None) -> None:
+    def __init__(self, channel: int | None = None, *, expected_s: float = 0.0) -> None:
         """Begin.
 
         Args:
             channel: The one to take; None takes the mean of all.
+            expected_s: About how long the sound is, for which room is made at once.
         """
         self.n_bad, self.highest = 0, 0.0
         self._counts: Counter[int] = Counter()
         self._channel = channel
-        self._done: list[FloatArray] = []
+        self._room: FloatArray = np.empty(round((expected_s + 1) * SAMPLE_RATE_HZ), np.float32)
+        self._n_done = 0
         self._stretch: _Stretch | None = None
         self._mix, self._each = _Levels(1), _Levels(1)
 
@@ -53,12 +55,12 @@ class Mixer:
         if self._stretch is None or self._stretch.rate_hz != rate_hz:
             self._finish()
             self._stretch = _Stretch(rate_hz)
-        self._done.append(self._stretch.add(mono))
+        self._keep(self._stretch.add(mono))
 
     def result(self) -> FloatArray:
-        """Return the mix, shape (n_samples,), float32, at 16 kHz."""
+        """Return the mix, shape (n_samples,), float32, at 16 kHz; it is the caller's to change."""
         self._finish()
-        return np.concatenate(self._done)
+        return self._room[: self._n_done]
 
     @property
     def duration_s(self) -> float:
@@ -93,8 +95,15 @@ class Mixer:
 
     def _finish(self) -> None:
         if self._stretch is not None:
-            self._done.append(self._stretch.finish())
+            self._keep(self._stretch.finish())
             self._stretch = None
+
+    def _keep(self, mono: FloatArray) -> None:
+        end = self._n_done + len(mono)
+        if end > len(self._room):
+            self._room = np.resize(self._room, 2 * end)
+        self._room[self._n_done : end] = mono
+        self._n_done = end
 
 
 class _Levels:
