@@ -13,7 +13,7 @@ from agents.network.transformer import MotionTransformer, PolicyConfig
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import CLONE_FILE, POLICY_FILE
 from esarm_env.core.shipped import shipped_run
-from esarm_env.core.weights import load_module, save_weights
+from esarm_env.core.weights import from_sizes, load_module, save_weights
 
 SHIPPED = "shipped"
 TASK_SIZES = ("n_tokens", "tokens_per_chunk", "window_dim", "condition_dim")  # not to be chosen
@@ -46,7 +46,7 @@ def load_policy(source: str | Path | None = None) -> MotionTransformer:
     """
 
     def build(**sizes: Any) -> MotionTransformer:
-        return MotionTransformer(PolicyConfig(**sizes))
+        return MotionTransformer(from_sizes(PolicyConfig, sizes))
 
     return load_module(_policy_file(source), build, kind="policy")
 
@@ -85,6 +85,11 @@ def check_fits(clone: MotionTransformer | Mapping[str, Tensor], model: MotionTra
 def _policy_file(source: str | Path | None) -> Path:
     """Return the file that `source` stands for."""
     path = shipped_run() if source is None or source == SHIPPED else Path(source)
+    if not path.exists():
+        raise InputError(
+            f"`source` must be {SHIPPED!r}, a policy file or a run folder, got {str(source)!r}, "
+            "which does not exist"
+        )
     if not path.is_dir():
         return path
     places = [path / POLICY_FILE, path / CLONE_FILE]

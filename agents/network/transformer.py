@@ -164,6 +164,9 @@ class PolicyConfig:
 
     def __post_init__(self) -> None:
         """Check that heads divide the width into even parts (rotary positions pair them)."""
+        for name in ("n_layers", "n_heads", "width", "tokens_per_chunk"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}")
         if self.width % (2 * self.n_heads):
             raise ValueError(
                 f"`width` must be a multiple of {2 * self.n_heads} (2 * n_heads), got {self.width}"

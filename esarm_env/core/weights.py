@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import math
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import safetensors
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Module = TypeVar("Module", bound="nn.Module")
+Sizes = TypeVar("Sizes")
 KEY = "esarm"  # one metadata entry: the library writes several in no fixed order
 
 
@@ -28,45 +32,147 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], *, kind: str, **size
         kind: What it is, for instance `policy`; `load_module` checks it.
         sizes: Plain values, handed to the builder when loading.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     metadata = {KEY: json.dumps({"kind": kind, **sizes}, sort_keys=True)}
     tensors = {name: value.contiguous() for name, value in weights.items()}
     with new_file(path) as draft:
-        save_file(tensors, draft, metadata)
+        draft.write_bytes(save(tensors, metadata))  # so that a full disk is an `OSError`
 
 
 def kind_of(path: Path) -> str | None:
     """Return the `kind` that `save_weights` wrote to a file; None if it cannot be told."""
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            sizes = json.loads((file.metadata() or {}).get(KEY, "{}"))
-    except (OSError, safetensors.SafetensorError, ValueError):
+        kind = _sizes(path).get("kind")
+    except Exception:  # whatever is wrong with it is told by who reads the whole file
         return None
-    kind = sizes.get("kind") if isinstance(sizes, dict) else None
     return kind if isinstance(kind, str) else None
 
 
 def load_module(path: Path, build: Callable[..., Module], *, kind: str) -> Module:
     """Read what `save_weights` wrote: `build(**sizes)` with its weights, in evaluation mode.
 
+    The sizes come from strangers: the module is first built without memory, and not beyond the
+    weights that the file has.
+
     Raises:
-        InputError: If the file is missing, damaged, or of another kind.
+        InputError: If the file is missing, damaged, or of another kind, or a weight is NaN or
+            infinite.
     """
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            sizes = json.loads((file.metadata() or {}).get(KEY, "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-        if not isinstance(sizes, dict):
-            raise ValueError("a file of something else")
+        sizes, tensors = read_weights(path)
         found = sizes.pop("kind", None)
         if found != kind:
             raise ValueError(f"a file of {found or 'something else'}")
+        with _no_more_than(tensors):
+            build(**sizes)
         module = build(**sizes)
+        _check_types(tensors, module.state_dict())
         module.load_state_dict(tensors)
-    except (OSError, safetensors.SafetensorError, RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        _check_finite(module.state_dict())
+    # Sizes that no network has end in any exception, from a division by zero to a full stack.
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        if isinstance(error, (ArithmeticError, AssertionError, LookupError)):
+            reason = f"sizes that no network has ({reason})"
         raise InputError(
             f"{path}: must be a whole {kind} file, got {reason}; delete the stage and run it again"
         ) from error
     return module.eval()
+
+
+def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return what `save_weights` wrote to a file: sizes, with the `kind`, and tensors.
+
+    Raises:
+        Exception: Of many kinds, if it is damaged or something else.
+    """
+    sizes = _sizes(path)
+    with safetensors.safe_open(path, framework="pt") as file:
+        return sizes, {name: file.get_tensor(name) for name in file.keys()}
+
+
+def _sizes(path: Path) -> dict[str, Any]:
+    """Return the note in a file, alone."""
+    if path.exists() and not path.is_file():  # a pipe would wait for ever
+        raise ValueError("a folder" if path.is_dir() else "no regular file")
+    with safetensors.safe_open(path, framework="pt") as file:
+        sizes = json.loads((file.metadata() or {}).get(KEY, "{}"))
+    if not isinstance(sizes, dict):
+        raise ValueError("a file of something else")
+    return sizes
+
+
+@contextmanager
+def _no_more_than(tensors: Mapping[str, Tensor]) -> Iterator[None]:
+    """Build without memory, and end with an error where a module outgrows the `tensors`.
+
+    Some room is left, so that a module of another shape is told by its first weight that differs.
+    """
+    import torch
+    from torch.nn.modules import module as hooks
+
+    most_numbers = 4 * sum(tensor.numel() for tensor in tensors.values()) + 1_000_000
+    most_parts = 4 * len(tensors) + 100
+    thread, left = threading.get_ident(), {"numbers": most_numbers, "parts": most_parts}
+
+    def count(_: nn.Module, name: str, part: Any) -> None:
+        if threading.get_ident() != thread:
+            return
+        left["parts"] -= 1
+        left["numbers"] -= part.numel() if isinstance(part, torch.Tensor) else 0
+        if min(left.values()) < 0:
+            raise ValueError("sizes of a larger network than it has weights for")
+
+    handles = [
+        hooks.register_module_parameter_registration_hook(count),
+        hooks.register_module_buffer_registration_hook(count),
+        hooks.register_module_module_registration_hook(count),
+    ]
+    try:
+        with torch.device("meta"):
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _check_types(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Check that weights are stored as numbers of their kind, in whatever precision."""
+    for name, tensor in tensors.items():
+        is_float = name in wanted and wanted[name].dtype.is_floating_point
+        if tensor.dtype.is_complex or (is_float and not tensor.dtype.is_floating_point):
+            raise ValueError(f"`{name}` as {tensor.dtype}")
+
+
+def _check_finite(weights: Mapping[str, Tensor]) -> None:
+    for name, tensor in weights.items():
+        if not tensor.isfinite().all():
+            raise ValueError(f"`{name}` with NaN or infinity")
+
+
+def from_sizes(kind: type[Sizes], values: object) -> Sizes:
+    """Return the dataclass `kind` of plain `values`, as a file or a user wrote them.
+
+    Raises:
+        ValueError: If a value has another type than its field, or a number is negative or not
+            finite.
+    """
+    if not isinstance(values, dict):
+        raise ValueError(f"sizes must be a mapping, got a {type(values).__name__}")
+    hints = get_type_hints(kind)
+    return kind(**{name: _plain(name, value, hints.get(name)) for name, value in values.items()})
+
+
+def _plain(name: str, value: Any, hint: Any) -> Any:
+    """Return a value as its field's type."""
+    if isinstance(value, (list, tuple)) and get_origin(hint) is tuple:
+        return tuple(_plain(name, item, get_args(hint)[0]) for item in value)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int and not (is_number and isinstance(value, int) and value >= 0):
+        raise ValueError(f"`{name}` must be a whole number of at least 0, got {value!r}")
+    if hint is float and not (is_number and math.isfinite(value)):
+        raise ValueError(f"`{name}` must be a finite number, got {value!r}")
+    if (hint is str and not isinstance(value, str)) or get_origin(hint) is tuple:
+        raise ValueError(f"`{name}` must be a {hint}, got {value!r}")
+    return value

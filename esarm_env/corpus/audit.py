@@ -14,6 +14,7 @@ from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, BoolArray
 from esarm_env.corpus.folder import STILL_RANGE, FolderCorpus
 from esarm_env.corpus.offsets import SyncEstimate, estimate_offset, read_offsets, write_offsets
 from esarm_env.face.names import ARKIT_NAMES
+from esarm_env.formats.spellings import printable
 
 if TYPE_CHECKING:
     from esarm_env.corpus.alignment import AlignedTake
@@ -100,6 +101,7 @@ class Audit:
             "inferred_hz": corpus.inferred_hz,
             "not_captured": _names(~corpus.captured),
             "left_out": [asdict(fault) for fault in corpus.faults],
+            "mended": [asdict(note) for note in corpus.notes],
             "takes": [{**asdict(take), "findings": take.findings} for take in self.takes],
         }
 
@@ -120,9 +122,9 @@ class Audit:
             *([f"frame rate of files that state none: {rate_hz:g} fps"] if rate_hz else []),
             f"left out: {len(facts['left_out'])}",
         ]
-        lines += [f"  {fault.source}: {fault.reason}" for fault in self.corpus.faults]
-        mended = Counter(note for take in self.takes for note in take.notes)
-        lines.append(f"mended: {sum(bool(take.notes) for take in self.takes)}")
+        lines += [f"  {printable(str(fault))}" for fault in self.corpus.faults]
+        mended = Counter(printable(note.reason) for note in self.corpus.notes)
+        lines.append(f"mended: {len({note.source for note in self.corpus.notes})}")
         lines += [f"  {note}: {n} takes" for note, n in mended.most_common(_MENDED_LINES)]
         if len(mended) > _MENDED_LINES:
             lines.append(f"  and {len(mended) - _MENDED_LINES} other kinds")

@@ -34,6 +34,7 @@ from esarm_env.corpus.offsets import OFFSETS_FILE, open_offsets
 from esarm_env.corpus.splits import SPLITS, check_split, choose_splits, parallel_groups
 from esarm_env.corpus.survey import TakeIndex, digest_of, survey
 from esarm_env.corpus.takes import Fault, Take, TakeNames
+from esarm_env.formats.spellings import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -257,6 +258,6 @@ def _with_rate(takes: tuple[Take, ...], rate_hz: float | None) -> tuple[Take, ..
 
 def _nothing_usable(folder: Path, faults: tuple[Fault, ...]) -> str:
     """Build the error for a folder without a usable take, with the first few reasons."""
-    reasons = "; ".join(f"{fault.source}: {fault.reason}" for fault in faults[:3])
+    reasons = "; ".join(printable(str(fault)) for fault in faults[:3])
     more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
     return f"{folder}: must hold a usable take, got none ({reasons}{more})"

@@ -96,7 +96,7 @@ def open_offsets(folder: Path) -> OffsetTable:
         raise InputError(f"{path}: must be CSV with the columns {','.join(_COLUMNS)}, got {got}")
     scale = _OFFSET_COLUMNS[columns[seconds[0]]]
     cells = [(line, row[names[0]], row[seconds[0]]) for line, row in rows]
-    offsets, doubtful = _collected(path.name, cells, scale)
+    offsets, doubtful = _collected(path, cells, scale)
     faults = [Fault(f"{path.name}, line {line}", fault) for line, fault in wrong]
     if "" in doubtful:
         faults.append(Fault(path.name, doubtful.pop("")))
@@ -114,10 +114,13 @@ def _offsets_path(folder: Path) -> Path | None:
 
 
 def _collected(
-    table: str, cells: list[tuple[int, str, str]], scale: float
+    path: Path, cells: list[tuple[int, str, str]], scale: float
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Return the offsets in rows of line, name and number, and what is wrong with the others."""
-    sign = decimal_sign((cell for _, _, cell in cells), unclear=".")
+    try:
+        sign = decimal_sign((cell for _, _, cell in cells), unclear=".")
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     offsets: dict[str, float] = {}
     doubtful: dict[str, str] = {}
     for line, name, cell in cells:
@@ -126,7 +129,7 @@ def _collected(
             if offsets.setdefault(name, offset_s) != offset_s:
                 raise ValueError(f"an id twice, {name!r:.80}")
         except ValueError as error:
-            doubtful.setdefault(name, f"{error} in {table}, line {line}")
+            doubtful.setdefault(name, f"{error} in {path.name}, line {line}")
     return {name: s for name, s in offsets.items() if name not in doubtful}, doubtful
 
 
@@ -157,13 +160,10 @@ def write_offsets(folder: Path, offsets: Mapping[str, float]) -> Path:
         InputError: If the folder cannot be written.
     """
     path = folder / OFFSETS_FILE
-    try:
-        with new_file(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(_COLUMNS)
-            writer.writerows((take, f"{offset:.4f}") for take, offset in offsets.items())
-    except OSError as error:
-        raise InputError(f"{folder}: must be writable to keep offsets, got {error}") from error
+    with new_file(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(_COLUMNS)
+        writer.writerows((take, f"{offset:.4f}") for take, offset in offsets.items())
     return path
 
 

@@ -140,7 +140,7 @@ class TakeIndex:
                 draft.write_text(
                     json.dumps({key: vars(entry) for key, entry in self.entries.items()})
                 )
-        except OSError:
+        except InputError:
             return
 
     def _load(self) -> dict[str, Entry]:

@@ -50,6 +50,10 @@ class Fault:
     source: str
     reason: str
 
+    def __str__(self) -> str:
+        """Return both in one line."""
+        return f"{self.source}: {self.reason}"
+
 
 class TakeNames:
     r"""The names by which tables in a corpus folder may call its takes.

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from esarm_env.core.cache import write_text
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import (
     FRAME_RATE_HZ,
@@ -81,18 +82,7 @@ def _at_rate(motion: FloatArray, rate_hz: int) -> FloatArray:
 
 def _write_atomically(path: Path, text: str) -> None:
     """Write a file so that no reader ever sees half of it."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            unfinished.write_text(text, encoding="utf-8", newline="")
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(
-            f"`path` must be a file in a writable folder, got {str(path)!r} ({reason})"
-        ) from error
+    write_text(path, text, make_folder=False)
 
 
 def write_livelink_csv(

@@ -164,6 +164,15 @@ def index_of(name: str) -> int:
     return index
 
 
+def find_column(name: str) -> int | None:
+    """Return the column of the shape called `name`, None if no shape is; for many names, fast.
+
+    Args:
+        name: In any spelling that `index_of` knows, maybe numbered as in `A24_Jaw_Open`.
+    """
+    return _find(re.sub(r"^[A-Za-z]?\d+[\s_.-]+", "", name))
+
+
 def convert(values: npt.ArrayLike, *, source: str, target: str) -> FloatArray:
     """Reorder coefficients from one convention to another, by name.
 

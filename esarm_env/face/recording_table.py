@@ -132,12 +132,13 @@ def _is_code(text: str) -> bool:
 
 def _is_lost(cells: Sequence[str], columns: RecordingColumns) -> bool:
     """Return whether a row marks a lost face: no values, or zeros alone and counted as none."""
-    count, shapes = columns.count, columns.shapes
-    filled = [cell for place in shapes if (cell := "".join(cells[place : place + 1]).strip())]
-    if count is None:
-        return not filled
-    counted = "".join(cells[count : count + 1]).strip()
-    return counted == "0" and not any(cell.strip(" -0.,") for cell in filled)
+    if columns.count is not None and "".join(cells[columns.count :][:1]).strip() != "0":
+        return False
+    width = len(cells)
+    filled = (cells[place].strip() for place in columns.shapes if place < width)
+    if columns.count is None:
+        return not any(filled)
+    return not any(cell.strip(" -0.,") for cell in filled)
 
 
 def values_of(
@@ -155,7 +156,7 @@ def values_of(
     places = np.flatnonzero(seen)
     if len(places):
         found = dataclasses.replace(
-            table, lines=tuple(table.lines[rows[place].place] for place in places)
+            table, lines=tuple(table.lines[rows[place].place] for place in places.tolist())
         )
         values[places], faults = found.numbers(columns.shapes)
         seen[places[list(faults)]] = False

@@ -90,6 +90,11 @@ def name_form(name: str) -> str:
     return "/".join(part.strip() for part in folded.split("/"))
 
 
+def printable(text: str) -> str:
+    """Return a text in one line that no terminal obeys: names of files may hold anything."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def difference(one: str, other: str) -> str:
     """Return in words how two names of one `name_form` differ."""
     if unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from esarm_env.core.types import DoubleArray
 
 # Rows, and columns, of which a table of a few bytes each would fill the memory.
-MOST_ROWS, MOST_COLUMNS = 1_300_000, 2_000
+MOST_ROWS, MOST_COLUMNS = 900_000, 2_000
 _SEPARATORS = (",", ";", "\t", "|")
 _SPACES = " "  # any number of them separates
 _MARKS = (
@@ -167,7 +167,9 @@ def read_table(path: Path) -> Table:
     text = decode(path, read_bytes(path), errors="replace")
     if text.count("\n") + text.count("\r") > 2 * MOST_ROWS:
         raise InputError(f"{path}: must have at most {MOST_ROWS} rows; cut it first")
-    separator, comments, lines = None, [], []
+    separator: str | None = None
+    comments: list[tuple[int, str]] = []
+    lines: list[tuple[int, str]] = []
     for place, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
@@ -209,7 +211,7 @@ def decode(path: Path, content: bytes, *, errors: str = "strict") -> str:
         InputError: If it is no text, or (unless `errors` forgives) in another encoding.
     """
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), None)
-    if encoding is None and b"\0" in content[:200]:
+    if encoding is None and 4 * content[:200].count(b"\0") > len(content[:200]):
         # Without a mark the zeros of English letters tell; on which side decides the order.
         encoding = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
         errors = "strict"

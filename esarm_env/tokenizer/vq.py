@@ -22,7 +22,7 @@ from torch.nn import functional
 from vector_quantize_pytorch import ResidualVQ
 
 from esarm_env.core.types import MOUTH, N_CHANNELS, UPPER, FloatArray, IntArray
-from esarm_env.core.weights import load_module, save_weights
+from esarm_env.core.weights import from_sizes, load_module, save_weights
 from esarm_env.face.names import MOUTH_CHANNELS, UPPER_CHANNELS
 
 CHANNELS = {MOUTH: MOUTH_CHANNELS, UPPER: UPPER_CHANNELS}
@@ -279,6 +279,6 @@ def load_tokenizer(path: Path) -> VQMotionTokenizer:
     """
 
     def build(**sizes: int) -> VQMotionTokenizer:
-        return VQMotionTokenizer(TokenizerShape(**sizes))
+        return VQMotionTokenizer(from_sizes(TokenizerShape, sizes))
 
     return load_module(path, build, kind="motion tokenizer")

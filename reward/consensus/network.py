@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from esarm_env.core.deprecation import old_names_of, renamed_keys
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import N_CHANNELS, STREAMS
-from esarm_env.core.weights import load_module, save_weights
+from esarm_env.core.weights import from_sizes, load_module, save_weights
 from reward.consensus.member import N_STREAMS, ConsensusMember, Judgement, mean_of_chunks
 from reward.consensus.settings import ConsensusConfig
 
@@ -167,7 +167,6 @@ def load_consensus(path: Path) -> ConsensusModel:
 
     def build(config: dict[str, Any], **sizes: int) -> ConsensusModel:
         config = renamed_keys(config, old_names_of(ConsensusConfig), silent=True)
-        lists = {key: tuple(v) for key, v in config.items() if isinstance(v, list)}
-        return ConsensusModel(ConsensusConfig(**{**config, **lists}), **sizes)
+        return ConsensusModel(from_sizes(ConsensusConfig, config), **sizes)
 
     return load_module(path, build, kind=KIND).requires_grad_(False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import FRAME_RATE_HZ, FloatArray
+from esarm_env.corpus.motion.array_files import read_npy
 from esarm_env.face.livelink import read_livelink_csv
 from reward.pairs.labelled import BOTH_STREAMS, LabelledPairs, PairSource, check_motion
 from reward.pairs.preference_file import Preference, RatedAnimation, motion_digest, read_preferences
@@ -159,15 +161,14 @@ class _Animations:
         if shown.name in self._motions:
             return np.asarray(self._motions[shown.name], dtype=np.float32), shown.rate_hz
         path = None if self._folder is None else self._folder / shown.name
-        if path is None or not path.is_file():
+        if path is None or not os.path.isfile(path):  # False, too, for a name that is too long
             raise LookupError(f"there is no animation {shown.name!r}")
         try:
-            if path.suffix == ".csv":
+            if path.suffix.lower() == ".csv":
                 motion, rate_hz = read_livelink_csv(path)
                 return motion, float(rate_hz) if shown.rate_hz == FRAME_RATE_HZ else shown.rate_hz
-            loaded = np.load(path, allow_pickle=False)
-            return np.asarray(loaded, dtype=np.float32), shown.rate_hz
-        except (OSError, ValueError, EOFError) as error:
+            return read_npy(path).values, shown.rate_hz
+        except InputError as error:
             raise LookupError(f"{shown.name!r} cannot be read: {error}") from error
 
 

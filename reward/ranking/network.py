@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from esarm_env.core.deprecation import old_names_of, renamed_fields, renamed_keys
 from esarm_env.core.errors import InputError
-from esarm_env.core.weights import load_module, save_weights
+from esarm_env.core.weights import from_sizes, load_module, save_weights
 from reward.scoring import positions
 
 if TYPE_CHECKING:
@@ -153,6 +153,6 @@ def load_reward(path: Path) -> RewardTransformer:
 
     def build(config: dict[str, Any], **sizes: int) -> RewardTransformer:
         config = renamed_keys(config, old_names_of(RewardConfig), silent=True)
-        return RewardTransformer(RewardConfig(**config), **sizes)
+        return RewardTransformer(from_sizes(RewardConfig, config), **sizes)
 
     return load_module(path, build, kind="reward model").requires_grad_(False)

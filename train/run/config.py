@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
-
 from agents.cloning import CloneConfig
 from esarm_env.core.deprecation import old_names_of, renamed_fields, renamed_keys
 from esarm_env.core.errors import InputError
 from esarm_env.tokenizer import PriorConfig
 from reward.consensus.settings import ConsensusConfig
 from reward.ranking.network import RewardConfig
+from train.run.plain_yaml import parse, read_yaml, shown
 
 
 @dataclass(frozen=True)
@@ -175,6 +174,9 @@ PRESETS = {
 }
 
 
+_LARGEST_INT = 10**18  # what lies beyond fits into no float and no array
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """Return a configuration as plain dicts, lists and scalars."""
 
@@ -196,9 +198,9 @@ def from_dict(values: dict[str, Any], *, kind: type[Any] = Config, prefix: str =
     """
     hints = get_type_hints(kind)
     values = renamed_keys(values, old_names_of(kind), prefix=prefix, silent=True)
-    unknown = sorted(set(values) - set(hints))
+    unknown = sorted(f"{prefix}{key}" for key in set(values) - set(hints))
     if unknown:
-        keys = ", ".join(prefix + key for key in unknown)
+        keys = shown(", ".join(unknown))
         known = ", ".join(prefix + key for key in hints)
         raise InputError(f"configuration keys must be among {known}; got {keys}")
     made = {}
@@ -206,7 +208,7 @@ def from_dict(values: dict[str, Any], *, kind: type[Any] = Config, prefix: str =
         hint = hints[key]
         if dataclasses.is_dataclass(hint):
             if not isinstance(value, dict):
-                raise InputError(f"`{prefix}{key}` must be a section, got {value!r}")
+                raise InputError(f"`{prefix}{key}` must be a section, got {shown(value)}")
             made[key] = from_dict(value, kind=hint, prefix=f"{prefix}{key}.")  # type: ignore[arg-type]
         else:
             made[key] = _checked(value, hint, name=prefix + key)
@@ -216,6 +218,8 @@ def from_dict(values: dict[str, Any], *, kind: type[Any] = Config, prefix: str =
 def _checked(value: Any, hint: Any, *, name: str) -> Any:
     """Return `value` as the type `hint`: a scalar, or a tuple of one kind of scalar."""
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > _LARGEST_INT:
+            raise InputError(f"`{name}` must be within 1e18 of 0, got {shown(value)}")
         return float(value)
     if hint is str and isinstance(value, bool):
         return "on" if value else "off"  # YAML 1.1 reads these words as true and false
@@ -223,9 +227,12 @@ def _checked(value: Any, hint: Any, *, name: str) -> Any:
         if isinstance(value, (list, tuple)):
             return tuple(_checked(entry, hint.__args__[0], name=name) for entry in value)
     elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        if hint is int and abs(value) > _LARGEST_INT:
+            raise InputError(f"`{name}` must be within 1e18 of 0, got {shown(value)}")
         return value
     wanted = getattr(hint, "__name__", str(hint))
-    raise InputError(f"`{name}` must be of type {wanted}, got {value!r}")
+    remedy = "; write a list as [a, b]" if wanted == "tuple" else ""
+    raise InputError(f"`{name}` must be of type {wanted}, got {shown(repr(value))}{remedy}")
 
 
 def make_config(*, preset: str, file: Path | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -240,22 +247,45 @@ def make_config(*, preset: str, file: Path | None = None, overrides: Sequence[st
     """
     if preset not in PRESETS:
         raise InputError(f"`preset` must be one of {', '.join(PRESETS)}, got {preset!r}")
-    values = to_dict(PRESETS[preset]) if file is None else _under_new_names(read_yaml(file))
+    values = to_dict(PRESETS[preset]) if file is None else _values_of(file)
     for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals:
-            raise InputError(f"`--set` must be KEY=VALUE, got {override!r}")
-        *sections, last = key.split(".")
-        place = values
-        for section in sections:
-            place = place.setdefault(section, {})
-            if not isinstance(place, dict):
-                raise InputError(f"`{key}` must name a setting, but {section} is one already")
-        names = _old_names(".".join(sections))
-        place |= renamed_keys({last: yaml.safe_load(text)}, names, prefix=key.removesuffix(last))
+        _override(values, override)
     config: Config = from_dict(values)
     _check_recipe_in_use(config.recipe, overrides)
     return config
+
+
+def _values_of(file: Path) -> dict[str, Any]:
+    """Return the values in a file, which are a configuration by themselves."""
+    values = _under_new_names(read_yaml(file))
+    try:
+        from_dict(values)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
+    return values
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    """Set one of `values` as `KEY=VALUE` says; of a section, the settings that VALUE has alone."""
+    key, equals, text = override.partition("=")
+    *sections, last = key.split(".")
+    if not equals or not all([*sections, last]):
+        raise InputError(f"`--set` must be KEY=VALUE, got {shown(repr(override))}")
+    place = values
+    for section in sections:
+        place = place.setdefault(section, {})
+        if not isinstance(place, dict):
+            raise InputError(f"`{key}` must name a setting, but {section} is one already")
+    value = parse(text, rule=f"`--set` must be KEY=VALUE with a YAML value for `{shown(key)}`")
+    names = _old_names(".".join(sections))
+    for name, new in renamed_keys({last: value}, names, prefix=key.removesuffix(last)).items():
+        old = place.get(name)
+        both = isinstance(old, dict) and isinstance(new, dict)
+        place[name] = {**old, **_renamed(name, new)} if both else new  # type: ignore[dict-item]
+
+
+def _renamed(section: str, settings: dict[str, Any]) -> dict[str, Any]:
+    return renamed_keys(settings, _old_names(section), prefix=f"{section}.")
 
 
 def _under_new_names(values: dict[str, Any]) -> dict[str, Any]:
@@ -263,7 +293,7 @@ def _under_new_names(values: dict[str, Any]) -> dict[str, Any]:
     made = dict(values)
     for section, setting in values.items():
         if isinstance(setting, dict):
-            made[section] = renamed_keys(setting, _old_names(section), prefix=f"{section}.")
+            made[section] = _renamed(section, setting)
     return made
 
 
@@ -289,18 +319,3 @@ def _check_recipe_in_use(recipe: str, overrides: Sequence[str]) -> None:
             f"`{key}` is a setting of the recipe `{other[section]}`, and the recipe "
             f"in use is `{recipe}`: set {instead}, or choose `recipe={other[section]}`"
         )
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file.
-
-    Raises:
-        InputError: If the file is missing or holds no mapping.
-    """
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: must be a YAML file, got {error}".replace("\n", " ")) from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: must hold `key: value` lines, got {type(values).__name__}")
-    return values

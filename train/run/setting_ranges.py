@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _MAY_BE_ZERO = frozenset(
     {"damages", "others_per_update", "seed", "size", "train_utterances", "value_warmup"}
 )
+_LARGEST = 2**31 - 1  # of whole numbers: torch and numpy refuse larger seeds and sizes in their way
 # Numbers are at least 0 and finite; further limits, whatever section the setting is in.
 _ABOVE_ZERO = frozenset({"confidence", "learning_rate", "shortest_crop"})
 _BELOW_ONE = frozenset({"confidence", "dropout", "label_smoothing"})
@@ -46,8 +47,9 @@ def check_settings(config: Config, stages: Iterable[str] = STAGES) -> None:
     Raises:
         InputError: If one is out of its range; the message begins with its full key.
     """
-    if not config.seed >= 0:
-        raise InputError(f"`seed` must be at least 0, got {config.seed}")
+    if not 0 <= config.seed <= _LARGEST:
+        bound = "at least 0" if config.seed < 0 else f"at most {_LARGEST}"
+        raise InputError(f"`seed` must be {bound}, got {config.seed}")
     for stage in stages:
         _CHECKS[stage](config)
 
@@ -198,8 +200,9 @@ def _check_numbers(section: str, settings: Any) -> None:
         key = f"`{section}.{field.name}`"
         if isinstance(value, int) and not isinstance(value, bool):
             least = 0 if field.name in _MAY_BE_ZERO else 1
-            if value < least:
-                raise InputError(f"{key} must be at least {least}, got {value}")
+            if not least <= value <= _LARGEST:
+                bound = f"at least {least}" if value < least else f"at most {_LARGEST}"
+                raise InputError(f"{key} must be {bound}, got {value}")
         elif isinstance(value, float):
             rule = _broken_rule(field.name, value)
             if rule:

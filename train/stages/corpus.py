@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from esarm_env.audio.features import make_encoder
 from esarm_env.audio.store import open_features
-from esarm_env.core.cache import cache_dir
+from esarm_env.core.cache import cache_dir, write_text
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import CORPUS_NOTE, TAKES_FILE
 from esarm_env.core.types import FRAME_RATE_HZ, Corpus
 from esarm_env.corpus import CORPUS_NAMES, SPLITS, FolderCorpus, open_corpus
+from esarm_env.formats.spellings import printable
 from esarm_env.task.opening import training_speakers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from esarm_env.corpus.takes import Fault
     from train.run.run_folder import RunFolder
+
+_SHOWN = 8  # takes left out, or mended, in the summary
 
 
 def run_corpus(run: RunFolder) -> dict[str, Any]:
@@ -48,7 +54,9 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
                 f"{config.name}: must give every split an utterance, got none for {split}; "
                 "add recordings"
             )
-    open_features(corpus, make_encoder(config.encoder), cache=cache_dir())
+    # `wavlm` alone stands for weights that this package names.
+    fetch = run.may_fetch or config.encoder == "wavlm"
+    open_features(corpus, make_encoder(config.encoder, fetch=fetch), cache=cache_dir())
     source = {
         "corpus": name,
         "layout": config.layout,
@@ -59,7 +67,7 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
         "content_hash": corpus.content_hash,
         "speakers": list(training_speakers(corpus)),  # so that `animate` needs no corpus
     }
-    (folder / CORPUS_NOTE).write_text(json.dumps(source, indent=1))
+    write_text(folder / CORPUS_NOTE, json.dumps(source, indent=1))
     return {"synthetic": synthetic, **source, **_describe(corpus), **_left_out(corpus, folder)}
 
 
@@ -82,10 +90,22 @@ def _left_out(corpus: Corpus, folder: Path) -> dict[str, Any]:
         return {}
     listed = [{"take": fault.source, "left out": fault.reason} for fault in corpus.faults]
     listed += [{"take": note.source, "mended": note.reason} for note in corpus.notes]
-    (folder / TAKES_FILE).write_text(json.dumps(listed, indent=1))
+    write_text(folder / TAKES_FILE, json.dumps(listed, indent=1))
     return {
         "layout_found": corpus.layout,
         "split_rule": corpus.split_rule,
         "takes_left_out": len(corpus.faults),
         "takes_mended": len(corpus.notes),
+        **{name: _told(found) for name, found in _findings(corpus).items() if found},
     }
+
+
+def _findings(corpus: FolderCorpus) -> dict[str, Sequence[Fault]]:
+    return {"left_out": corpus.faults, "mended": corpus.notes}
+
+
+def _told(found: Sequence[Fault]) -> str:
+    """Return the first few findings in one line; the stage's folder has all of them."""
+    shown = "; ".join(printable(str(fault)) for fault in found[:_SHOWN])
+    more = f"; and {len(found) - _SHOWN} more in {TAKES_FILE}" if len(found) > _SHOWN else ""
+    return shown + more

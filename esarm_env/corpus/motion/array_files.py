@@ -32,6 +32,7 @@ from esarm_env.formats.spellings import (
     QUALITY_NAME,
     RATE_NAMES,
     TIME_NAMES,
+    TIMECODE_NAME,
     VALUE_KEYS,
     keys_called,
     plain,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 # Of the motion as stored: 645,000 frames of 52 doubles, three hours at 60 fps.
 LARGEST_ARRAY = 1 << 28
-MOST_NUMBERS = 1 << 26  # half of them as many bytes as the array of float32 that they become
+MOST_NUMBERS = 52 * MOST_FRAMES  # of bytes or halves, whose arrays grow when they are read
 _LARGEST_SMALL = 1 << 20  # of names, in bytes
 _LONGEST_HEADER = 1 << 14
 _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes; others unpack unbounded
@@ -167,7 +168,7 @@ def _motion_shape(file: IO[bytes], path: Path, *, n_bytes: int) -> tuple[int, in
     if n_numbers * dtype.itemsize > LARGEST_ARRAY or n_numbers > MOST_NUMBERS:
         limit = min(LARGEST_ARRAY // dtype.itemsize, MOST_NUMBERS) // shape[1]
         raise InputError(
-            f"{path}: must hold at most {min(limit, MOST_FRAMES)} frames of {shape[1]} {dtype}, "
+            f"{path}: must hold at most {limit} frames of {shape[1]} {dtype}, "
             f"got {shape[0]}; cut it first"
         )
     return int(shape[0]), int(shape[1])
@@ -252,10 +253,10 @@ def _read_times(
     if len(set(rates)) > 1:
         raise InputError(f"{path}: {' and '.join(found)} must agree, got {rates}")
     claimed_hz = rates[0] if rates else None
-    timed = keys_called(keys, TIME_NAMES)
+    timed = keys_called(keys, TIME_NAMES) or keys_called(keys, {TIMECODE_NAME})
     if len(timed) > 1:
         raise InputError(f"{path}: must have one array of time at most, got {', '.join(timed)}")
     if not timed:
         return None, claimed_hz
-    seconds = _column(archive, path, timed[0], n_frames) * TIME_NAMES[plain(timed[0])]
+    seconds = _column(archive, path, timed[0], n_frames) * TIME_NAMES.get(plain(timed[0]), 1.0)
     return seconds, claimed_hz

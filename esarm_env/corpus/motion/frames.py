@@ -22,8 +22,8 @@ from esarm_env.formats.files import MOST_WRONG, check_wrong
 if TYPE_CHECKING:
     from esarm_env.core.types import BoolArray, DoubleArray
 
-# Six hours at 60 fps: what a file of megabytes that declares more would take does not fit.
-MOST_FRAMES = 1_300_000
+# Four hours at 60 fps: more may be declared by a file of a few megabytes.
+MOST_FRAMES = 900_000
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,25 @@
 """glTF accessor reader: strides, sparse values and normalised integers to arrays.
 
-glTF 2.0 specification, section 3.6.2. pygltflib reads the document and its buffers but leaves the
-accessors to its user.
+glTF 2.0 specification, section 3.6.2. Offsets, strides and counts come from strangers: each is
+checked against the buffer before an array is made, as numpy would read whatever lies elsewhere.
 """
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+from esarm_env.face.loaders.gltf_document import GltfDocument, Object, object_in, whole
 
 if TYPE_CHECKING:
     from esarm_env.face.loaders.plain_pickle import AnyArray
 
 _DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
+# Corners of two million triangles; without a buffer view a count costs the file nothing.
+_MOST_ROWS, _MOST_EMPTY_ROWS = 6_000_000, 200_000
 
 
 class GltfArrays:
@@ -25,86 +28,101 @@ class GltfArrays:
     Its methods raise `ValueError` where the document contradicts itself.
     """
 
-    def __init__(self, document: Any) -> None:
-        """Take a `pygltflib.GLTF2`; buffers are read when first needed."""
+    def __init__(self, document: GltfDocument) -> None:
+        """Take a document; buffers are read when first needed."""
         self._document = document
-        self._buffers: dict[int, bytes] = {}
 
-    def floats(self, index: int | None, width: int) -> npt.NDArray[np.float64]:
+    def count(self, index: object) -> int:
+        """Return the number of rows that an accessor says it has."""
+        return whole(self._document.item("accessors", index, kind="accessor"), "count")
+
+    def floats(self, index: object, width: int) -> npt.NDArray[np.float64]:
         """Return an accessor as (count, width) floats, normalised integers in [-1, 1].
 
         Normalised as in equations of section 3.6.2.2: the largest integer is 1, and -1 twice.
         """
-        values, accessor = self._read(index)
-        if values.shape[1] != width:
-            raise ValueError(f"{values.shape[1]} columns where {width} are needed")
+        values, accessor = self._read(index, width)
         numbers = values.astype(np.float64)
-        if accessor.normalized and values.dtype.kind in "iu":
+        if accessor.get("normalized") and values.dtype.kind in "iu":
             numbers = np.maximum(numbers / np.iinfo(values.dtype).max, -1.0)
         if not np.isfinite(numbers).all():
             raise ValueError("numbers that are nan or infinite")
         return numbers
 
-    def integers(self, index: int | None, width: int) -> npt.NDArray[np.int64]:
-        """Return an accessor as (count, width) integers."""
-        values, _ = self._read(index)
-        if values.shape[1] != width or values.dtype.kind not in "iu":
+    def integers(self, index: object, width: int) -> npt.NDArray[np.int64]:
+        """Return an accessor as (count, width) integers, none below 0."""
+        values, _ = self._read(index, width)
+        if values.dtype.kind not in "iu":
             raise ValueError(f"{values.dtype} {values.shape} where integers are needed")
+        if values.min() < 0:
+            raise ValueError(f"the index {values.min()}")
         return values.astype(np.int64)
 
-    def _read(self, index: int | None) -> tuple[AnyArray, Any]:
+    def _read(self, index: object, width: int) -> tuple[AnyArray, Object]:
         """Return an accessor's raw values (count, width) and the accessor."""
-        accessor = _item(self._document.accessors, index, "accessor")
-        width = _WIDTHS.get(accessor.type)
-        if width is None:
-            raise ValueError(f"an accessor of type {accessor.type}")
-        values = self._dense(accessor, accessor.count, accessor.componentType, width)
-        sparse = accessor.sparse
-        if sparse is not None:
-            places = self._dense(sparse.indices, sparse.count, sparse.indices.componentType, 1)
-            new = self._dense(sparse.values, sparse.count, accessor.componentType, width)
-            if sparse.count and places.max() >= accessor.count:
-                raise ValueError(f"a sparse value at {places.max()} of {accessor.count}")
-            values[places[:, 0].astype(np.int64)] = new
+        accessor = self._document.item("accessors", index, kind="accessor")
+        kind = accessor.get("type")
+        found = _WIDTHS.get(kind) if isinstance(kind, str) else None
+        if found is None:
+            raise ValueError(f"an accessor of type {kind}")
+        if found != width:
+            raise ValueError(f"{found} columns where {width} are needed")
+        count = whole(accessor, "count")
+        if not 1 <= count <= _MOST_ROWS:
+            raise ValueError(f"{count} rows where 1 to {_MOST_ROWS} can be")
+        values = self._dense(accessor, count, _component(accessor), width)
+        if accessor.get("sparse") is not None:
+            # A copy, as what lies in a buffer cannot be written.
+            values = self._with_sparse(values.copy(), object_in(accessor, "sparse"), accessor)
         return values, accessor
 
-    def _dense(self, place: Any, count: int, component: int, width: int) -> AnyArray:
+    def _with_sparse(self, values: AnyArray, sparse: Object, accessor: Object) -> AnyArray:
+        """Return values (count, width) with the sparse rows put in."""
+        count, width = values.shape
+        n_rows = whole(sparse, "count")
+        if not 1 <= n_rows <= count:
+            raise ValueError(f"{n_rows} sparse values of {count}")
+        indices, new = object_in(sparse, "indices"), object_in(sparse, "values")
+        for part in (indices, new):
+            whole(part, "bufferView")  # zeros are for accessors alone
+        places = self._dense(indices, n_rows, _component(indices), 1)[:, 0]
+        if places.dtype.kind != "u":
+            raise ValueError(f"sparse places as {places.dtype}")
+        if places.max() >= count:
+            raise ValueError(f"a sparse value at {places.max()} of {count}")
+        values[places] = self._dense(new, n_rows, _component(accessor), width)
+        return values
+
+    def _dense(
+        self, place: Object, count: int, dtype: np.dtype[np.generic], width: int
+    ) -> AnyArray:
         """Return `count` rows of `width` numbers, zeros where there is no buffer view."""
-        if component not in _DTYPES:
-            raise ValueError(f"a component type {component}")
-        dtype = np.dtype(_DTYPES[component])
-        if place.bufferView is None:
+        if place.get("bufferView") is None:
+            if count > _MOST_EMPTY_ROWS:
+                raise ValueError(
+                    f"{count} rows without a buffer, at most {_MOST_EMPTY_ROWS} can be"
+                )
             return np.zeros((count, width), dtype)
-        view = _item(self._document.bufferViews, place.bufferView, "buffer view")
-        if "EXT_meshopt_compression" in (view.extensions or {}):
+        view = self._document.item("bufferViews", place["bufferView"], kind="buffer view")
+        if "EXT_meshopt_compression" in object_in(view, "extensions"):
             raise ValueError("meshopt-compressed buffers; save the file uncompressed")
-        start, row = place.byteOffset or 0, dtype.itemsize * width
-        stride = view.byteStride or row
-        first = (view.byteOffset or 0) + start
+        start, row = whole(place, "byteOffset", 0), dtype.itemsize * width
+        stride = whole(view, "byteStride", 0) or row
+        if stride < row:
+            raise ValueError(f"rows of {row} bytes that overlap, {stride} bytes apart")
+        first, length = whole(view, "byteOffset", 0), whole(view, "byteLength")
         end = start + (count - 1) * stride + row
-        buffer = self._buffer(view.buffer)
-        if count < 1 or end > view.byteLength or (view.byteOffset or 0) + end > len(buffer):
+        buffer = self._document.buffer(view.get("buffer"))
+        if end > length or first + length > len(buffer):
             raise ValueError(f"{count} rows beyond the end of their buffer")
-        raw = np.frombuffer(buffer, np.uint8, count=end - start, offset=first)
+        raw = np.frombuffer(buffer, np.uint8, count=end - start, offset=first + start)
         rows = np.lib.stride_tricks.as_strided(raw, (count, row), (stride, 1), writeable=False)
         return np.ascontiguousarray(rows).view(dtype)
 
-    def _buffer(self, index: int) -> bytes:
-        """Return a buffer's bytes: of the file itself, of a data URI or of a file beside it."""
-        if index not in self._buffers:
-            buffer = _item(self._document.buffers, index, "buffer")
-            with warnings.catch_warnings():
-                # The library warns where a file is missing; the error below says more.
-                warnings.simplefilter("ignore")
-                data = self._document.get_data_from_buffer_uri(buffer.uri)
-            if data is None:
-                raise ValueError(f"a buffer without data ({buffer.uri})")
-            self._buffers[index] = data
-        return self._buffers[index]
 
-
-def _item(items: list[Any], index: int | None, kind: str) -> Any:
-    """Return an item of a list of the document, with a check of its index."""
-    if index is None or not 0 <= index < len(items):
-        raise ValueError(f"no {kind} {index}")
-    return items[index]
+def _component(place: Object) -> np.dtype[np.generic]:
+    """Return the numbers' type of an accessor or of sparse indices."""
+    component = whole(place, "componentType")
+    if component not in _DTYPES:
+        raise ValueError(f"a component type {component}")
+    return np.dtype(_DTYPES[component])

@@ -7,6 +7,7 @@ and axes as in github.com/ICT-VGL/ICT-FaceKit: centimetres, y up, z forward, x t
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,13 @@ import numpy as np
 
 from esarm_env.core.errors import InputError, one_line
 from esarm_env.face.loaders.array_files import as_faces, as_points, need, read_arrays
-from esarm_env.face.loaders.targets import build_head, collect_fields, need_all_shapes, shape_of
+from esarm_env.face.loaders.targets import (
+    MOST_VERTICES,
+    build_head,
+    collect_fields,
+    need_all_shapes,
+    shape_of,
+)
 
 if TYPE_CHECKING:
     from esarm_env.face.head import Head
@@ -29,6 +36,7 @@ _MODEL_FOLDER = "FaceXModel"
 # The README's table: from vertex 24591 on come the fluid, occlusion and lash meshes round the eyes,
 # which are transparent and would hide them.
 _N_ALL, _N_OPAQUE = 26719, 24591
+_MOST_SHAPES = 10_000
 
 
 def load_ict_arrays(path: Path, *, regions: Path | None = None) -> Head:
@@ -53,7 +61,7 @@ def load_ict_arrays(path: Path, *, regions: Path | None = None) -> Head:
 
 def _as_names(array: AnyArray, *, path: Path) -> list[str]:
     """Return the names of the shapes."""
-    if array.ndim != 1 or array.dtype.kind != "U":
+    if array.ndim != 1 or array.dtype.kind != "U" or len(array) > _MOST_SHAPES:
         got = f"{array.dtype} {array.shape}"
         raise InputError(f"{path}: `names` must be text of shape (n,), got {got}")
     return [str(name) for name in array]
@@ -63,15 +71,17 @@ def _head(
     vertices_cm: Points,
     faces: Faces,
     names: list[str],
-    fields_cm: Points,
+    fields_cm: Iterable[Points],
     *,
     regions: Path | None,
     source: Path,
 ) -> Head:
     """Return the head in millimetres."""
     try:
-        deltas, found = collect_fields(names, _MM_PER_CM * fields_cm)
+        deltas, found = collect_fields(names, (_MM_PER_CM * field for field in fields_cm))
     except InputError as error:
+        if str(error).startswith(str(source)):
+            raise
         raise InputError(f"{source}: {error}") from error
     need_all_shapes(found, source=str(source))
     return build_head(_MM_PER_CM * vertices_cm, faces, deltas, regions=regions, source=source)
@@ -101,20 +111,20 @@ def load_ict_folder(path: Path, *, regions: Path | None = None) -> Head:
         raise InputError(f"`path` must be an ICT-FaceKit folder with {NEUTRAL_FILE}, got {got}")
     vertices, faces = _read_obj(folder / NEUTRAL_FILE)
     files = [file for file in sorted(folder.glob("*.obj")) if shape_of(file.stem)]
-    fields = np.zeros((len(files), *vertices.shape))
-    for field, file in zip(fields, files, strict=True):
-        moved = _read_obj_vertices(file)
-        if moved.shape != vertices.shape:
-            got = f"{len(moved)}"
-            raise InputError(
-                f"{file}: must have {len(vertices)} vertices as {NEUTRAL_FILE}, got {got}"
-            )
-        field[:] = moved - vertices
-    if len(vertices) == _N_ALL:
-        vertices, fields = vertices[:_N_OPAQUE], fields[:, :_N_OPAQUE]
-        faces = faces[(faces < _N_OPAQUE).all(axis=1)]
     names = [file.stem for file in files]
-    return _head(vertices, faces, names, fields, regions=regions, source=path)
+    rest, n_opaque = vertices, _N_OPAQUE if len(vertices) == _N_ALL else len(vertices)
+    fields = (_field(file, rest)[:n_opaque] for file in files)
+    faces = faces[(faces < n_opaque).all(axis=1)]
+    return _head(vertices[:n_opaque], faces, names, fields, regions=regions, source=path)
+
+
+def _field(path: Path, rest: Points) -> Points:
+    """Return how far each vertex of an OBJ file is from the neutral mesh."""
+    moved = _read_obj_vertices(path)
+    if moved.shape != rest.shape:
+        got = f"{len(moved)}"
+        raise InputError(f"{path}: must have {len(rest)} vertices as {NEUTRAL_FILE}, got {got}")
+    return moved - rest
 
 
 def _lines(path: Path) -> list[str]:
@@ -127,7 +137,9 @@ def _lines(path: Path) -> list[str]:
 
 def _parse_vertices(lines: list[str], *, path: Path) -> Points:
     """Return the vertices in the order of the file."""
-    rows = [line.split()[1:4] for line in lines if line.startswith("v ")]
+    rows = [line.split(maxsplit=4)[1:4] for line in lines if line.startswith("v ")]
+    if len(rows) > MOST_VERTICES:
+        raise InputError(f"{path}: must have at most {MOST_VERTICES} vertices, got {len(rows)}")
     try:
         return as_points(np.array(rows, np.float64), (None, 3), name="v", path=path)
     except ValueError as error:

@@ -8,9 +8,10 @@ from pathlib import Path
 from esarm_env.core.errors import InputError
 from esarm_env.face.head import Head, load_head
 from esarm_env.face.loaders import flame
-from esarm_env.face.loaders.array_files import stored_names
+from esarm_env.face.loaders.array_files import PICKLE_SUFFIXES, stored_names
 from esarm_env.face.loaders.flame import load_flame
 from esarm_env.face.loaders.gltf import load_gltf
+from esarm_env.face.loaders.gltf_document import MAGIC, SUFFIXES
 from esarm_env.face.loaders.ict import (
     NEUTRAL_FILE,
     NPZ_ARRAYS,
@@ -35,14 +36,13 @@ def open_head(
 
     Args:
         path: "esarm"; a FLAME file (`.pkl`, `.npz`); ICT-FaceKit's repository or its `.npz` form;
-            a `.glb` or `.gltf` whose morph targets bear ARKit's names.
+            a `.glb`, `.vrm` or `.gltf` whose morph targets bear ARKit's names.
         regions: A `.pkl` or `.npz` file with the vertices of "lips", "eyes" and "forehead", such
             as FLAME_masks.pkl; None to carry our own head's over by alignment.
 
     Raises:
         InputError: If the file is none of these, is damaged, or lacks a shape (tongueOut apart);
             the message says what was found.
-        MissingExtraError: If a glTF file is given and pygltflib is not installed.
     """
     region_file = None if regions is None else Path(regions)
     if os.fspath(path) == OWN_HEAD:
@@ -53,9 +53,9 @@ def open_head(
     if source.is_dir() and model_folder(source):
         return load_ict_folder(source, regions=region_file)
     suffix = source.suffix.lower() if source.is_file() else ""
-    if suffix in (".glb", ".gltf"):
+    if suffix in SUFFIXES or _begins_with_magic(source):
         return load_gltf(source, regions=region_file)
-    if suffix == ".pkl":
+    if suffix in PICKLE_SUFFIXES:
         return load_flame(source, regions=region_file)[0]
     if suffix == ".npz":
         return _open_arrays(source, region_file)
@@ -71,6 +71,17 @@ def _open_arrays(source: Path, regions: Path | None) -> Head:
         return load_ict_arrays(source, regions=regions)
     held = ", ".join(names) or "nothing"
     raise InputError(f"`path` must be {_EXPECTED}, got {source} with {held}")
+
+
+def _begins_with_magic(source: Path) -> bool:
+    """Return whether a file is glTF by its first bytes, whatever its suffix says."""
+    if not source.is_file():
+        return False
+    try:
+        with source.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError as error:
+        raise InputError(f"{source}: must be a readable file, got {error.strerror}") from error
 
 
 def _described(source: Path) -> str:

@@ -3,12 +3,15 @@
 FLAME comes as a Python 2 pickle of chumpy objects and scipy matrices. Here each class it may name
 is a stand-in that only keeps what it is given, so neither package is needed and a file from
 somebody else can do no harm; any other class is refused (the Python manual's "Restricting
-Globals").
+Globals"). Steps, memo and arrays are bounded: a pickle of a kilobyte can ask for terabytes.
 """
 
 from __future__ import annotations
 
+import io
 import pickle
+import pickletools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +22,10 @@ from esarm_env.core.errors import InputError, one_line
 
 AnyArray = npt.NDArray[Any]
 
-_LARGEST_DENSE = 100_000_000
+# Of a file: FLAME's own has 4,000 steps and 7 million numbers.
+_MOST_STEPS, _LARGEST_MEMO = 200_000, 1_000_000
+MOST_NUMBERS = 24_000_000
+_LEAST_COST = 1024  # in numbers, of evaluating anything at all
 
 
 class _Unchanging(type):
@@ -29,13 +35,56 @@ class _Unchanging(type):
         """Refuse: the next file would be read with the changed class."""
         raise pickle.UnpicklingError(f"a change of {cls.__name__}.{name}, which no array needs")
 
+    @property
+    def __setstate__(cls) -> Any:
+        """Refuse the same by `BUILD`: a property here hides the method for instances."""
+
+        def refuse(state: Any) -> None:
+            changed = {**state[0], **state[1]} if isinstance(state, tuple) and state[0] else state
+            changed = state[1] if isinstance(changed, tuple) and len(changed) == 2 else changed
+            for name in changed if isinstance(changed, dict) else ("state",):
+                setattr(cls, str(name), None)
+
+        return refuse
+
+
+class _TooMuchError(Exception):
+    """A file asks for more than any file of a head needs."""
+
+
+class _Budget:
+    """How many numbers may still be made; shared arrays can be asked for again and again."""
+
+    def __init__(self) -> None:
+        """Begin with all of them."""
+        self._left = MOST_NUMBERS
+
+    def take(self, n: int) -> None:
+        """Count `n` numbers.
+
+        Raises:
+            _TooMuchError: If there are not as many left.
+        """
+        self._left -= max(int(n), _LEAST_COST)
+        if self._left < 0:
+            raise _TooMuchError(f"arrays of more than {MOST_NUMBERS} numbers")
+
 
 class _Kept(metaclass=_Unchanging):
     """Base class of the stand-ins: stores the attributes a pickle sets."""
 
+    fields: tuple[str, ...] = ()
+
     def __init__(self, *args: Any) -> None:
         """Keep the arguments."""
         self.args = args
+
+    def __setstate__(self, state: Any) -> None:
+        """Keep those attributes alone that are known: many objects may share a large state."""
+        if isinstance(state, tuple) and len(state) == 2:
+            state = state[0]
+        if isinstance(state, Mapping):
+            self.__dict__.update({name: state[name] for name in self.fields if name in state})
 
 
 class _Dtype(_Kept):
@@ -65,11 +114,13 @@ class _Array(_Kept):
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.shape, self.dtype, self.fortran, self.raw = state[-4:]
 
-    def array(self) -> AnyArray:
+    def array(self, budget: _Budget) -> AnyArray:
         """Return the real array."""
         # Bytes of Python 2 arrive as text in latin-1.
-        raw = self.raw.encode("latin1") if isinstance(self.raw, str) else self.raw
+        raw = self.raw.text if isinstance(self.raw, _Encoded) else self.raw
+        raw = raw.encode("latin1") if isinstance(raw, str) else raw
         order: Literal["C", "F"] = "F" if self.fortran else "C"
+        budget.take(len(raw) // self.dtype.real().itemsize)
         flat: AnyArray = np.frombuffer(raw, self.dtype.real())
         return flat.reshape(self.shape, order=order)
 
@@ -81,12 +132,15 @@ class _Chumpy(_Kept):
     a: Any
     idxs: Any
     preferred_shape: tuple[int, ...]
+    fields = ("x", "a", "idxs", "preferred_shape")
 
-    def array(self) -> AnyArray:
+    def array(self, budget: _Budget) -> AnyArray:
         """Evaluate the expression to an array."""
         if "x" in self.__dict__:
-            return _plain(self.x)
-        chosen = _plain(self.a).ravel()[_plain(self.idxs)]
+            return _plain(self.x, budget)
+        idxs = _plain(self.idxs, budget)
+        budget.take(idxs.size)
+        chosen = _plain(self.a, budget).ravel()[idxs]
         return chosen.reshape(self.preferred_shape)
 
 
@@ -97,15 +151,21 @@ class _Columns(_Kept):
     indptr: Any
     indices: Any
     data: Any
+    fields = ("_shape", "indptr", "indices", "data")
 
-    def array(self) -> AnyArray:
+    def array(self, budget: _Budget) -> AnyArray:
         """Return the dense matrix."""
-        rows, columns = self._shape
-        if rows * columns > _LARGEST_DENSE:
+        rows, columns = (int(length) for length in self._shape)
+        if rows * columns > MOST_NUMBERS:
             raise ValueError(f"a matrix of shape {self._shape}")
+        budget.take(rows * columns)
+        pointers, inner = _plain(self.indptr, budget), _plain(self.indices, budget)
+        steps = np.diff(pointers.astype(np.int64))
+        if (steps < 0).any() or steps.sum() != len(inner):
+            raise ValueError(f"{len(inner)} entries of a matrix that says it has {steps.sum()}")
+        outer = np.repeat(np.arange(len(steps)), steps)
         dense = np.zeros((rows, columns))
-        outer = np.repeat(np.arange(len(_plain(self.indptr)) - 1), np.diff(_plain(self.indptr)))
-        dense[self._places(_plain(self.indices), outer)] = _plain(self.data)
+        dense[self._places(inner, outer)] = _plain(self.data, budget)
         return dense
 
     def _places(self, inner: AnyArray, outer: AnyArray) -> tuple[AnyArray, AnyArray]:
@@ -121,10 +181,10 @@ class _Rows(_Columns):
         return outer, inner
 
 
-def _plain(value: Any) -> AnyArray:
+def _plain(value: Any, budget: _Budget) -> AnyArray:
     """Return a stand-in's array."""
     if isinstance(value, (_Array, _Chumpy, _Columns)):
-        return value.array()
+        return value.array(budget)
     raise TypeError(f"a {type(value).__name__}")
 
 
@@ -145,11 +205,17 @@ def _construct(cls: type, *_: Any) -> Any:
     return cls()
 
 
-def _encode(text: str, encoding: str) -> bytes:
-    """Stand in for `_codecs.encode`, which Python 3 uses for bytes in old protocols."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"the text encoding {encoding!r}")
-    return text.encode("latin1")
+class _Encoded(_Kept):
+    """Stands in for `_codecs.encode`, which Python 3 uses for bytes in old protocols.
+
+    The text is encoded where an array is made of it: a short file may ask for a long one often.
+    """
+
+    def __init__(self, text: str, encoding: str) -> None:
+        """Keep the text; only latin1 holds bytes."""
+        if encoding != "latin1":
+            raise pickle.UnpicklingError(f"the text encoding {encoding!r}")
+        self.text = text
 
 
 def _no_bytes(*args: Any) -> bytes:
@@ -159,12 +225,17 @@ def _no_bytes(*args: Any) -> bytes:
     return b""
 
 
+def _no_set(*_: Any) -> set[Any]:
+    """Stand in for `set`, which no array needs and which would copy a shared list."""
+    return set()
+
+
 _FUNCTIONS: dict[tuple[str, str], Any] = {
     ("builtins", "object"): object,
-    ("builtins", "set"): set,
+    ("builtins", "set"): _no_set,
     ("builtins", "bytes"): _no_bytes,
     ("copyreg", "_reconstructor"): _construct,
-    ("_codecs", "encode"): _encode,
+    ("_codecs", "encode"): _Encoded,
 }
 _PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 _NUMPY = {
@@ -206,18 +277,56 @@ def read_pickled_arrays(path: Path) -> dict[str, AnyArray]:
     """
     rule = f"{path}: must be a pickled dictionary of arrays"
     try:
-        with path.open("rb") as file:
-            content = _Unpickler(file, encoding="latin1").load()
+        if not path.is_file():
+            raise ValueError("a folder" if path.is_dir() else "no such file")
+        content = _Unpickler(
+            io.BytesIO(_within_bounds(path.read_bytes())), encoding="latin1"
+        ).load()
     # A damaged pickle may raise any exception, depending on its last readable opcode.
     except Exception as error:
         raise InputError(f"{rule}, got {one_line(error)}") from error
     if not isinstance(content, dict):
         raise InputError(f"{rule}, got a {type(content).__name__.lstrip('_').lower()}")
-    arrays = {}
+    arrays, budget = {}, _Budget()
     for key, value in content.items():
         try:
-            arrays[str(key)] = _plain(value)
+            arrays[str(key)] = _plain(value, budget)
+        except _TooMuchError as error:
+            raise InputError(f"{rule}, got {one_line(error)}") from error
         # An array that cannot be rebuilt is left out; whoever needs it names it in an error.
         except Exception:
             continue
     return arrays
+
+
+def _within_bounds(data: bytes) -> bytes:
+    """Return a pickle as far as its steps can be told, and raise an error if there are too many.
+
+    Where they cannot, the unpickler finds the end of the file and says so.
+    """
+    place = steps = 0
+    try:
+        for opcode, argument, position in pickletools.genops(data):
+            place, steps = int(position or 0), steps + 1
+            if steps > _MOST_STEPS:
+                raise _TooMuchError(f"more than {_MOST_STEPS} steps")
+            if "PUT" in opcode.name and argument > _LARGEST_MEMO:
+                raise _TooMuchError(f"a place {argument} in its memory")
+    except _TooMuchError:
+        raise
+    except Exception as error:
+        if "unknown" in str(error):
+            raise
+        # The last step that was told, whole: the next one is not.
+        return data[: _end_of(data, place)] if steps else b""
+    return data
+
+
+def _end_of(data: bytes, place: int) -> int:
+    """Return where the step at `place` ends."""
+    stream = io.BytesIO(data)
+    stream.seek(place + 1)
+    opcode = pickletools.code2op[data[place : place + 1].decode("latin1")]
+    if opcode.arg is not None:
+        opcode.arg.reader(stream)
+    return stream.tell()

@@ -6,8 +6,9 @@ FLAME's published masks, or from our own head registered to the mesh.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from esarm_env.face.head import REQUIRED_REGIONS, Head, load_head
 from esarm_env.face.loaders.alignment import Correspondence, align
 from esarm_env.face.loaders.array_files import need, read_arrays
 from esarm_env.face.loaders.surfaces import Faces, Points, Surface, build_surface, shared_landmarks
-from esarm_env.face.names import ARKIT_NAMES, index_of
+from esarm_env.face.names import ARKIT_NAMES, find_column
 
 # FLAME_masks.pkl calls the region differently.
 _OTHER_NAMES = {"eye_region": "eyes"}
@@ -29,6 +30,8 @@ OPTIONAL_SHAPES = ("tongueOut",)
 _SIZES = (0.4, 2.5)
 _LARGEST_TURN_DEG = 30.0
 _LEAST_MOTION_MM = 0.1
+MOST_VERTICES = 200_000  # of a head with its 52 shapes: 125 MB
+_LONGEST_NAME = 200  # with the path before it
 
 
 def read_regions(path: Path, n_vertices: int) -> dict[str, IntArray]:
@@ -55,37 +58,38 @@ def read_regions(path: Path, n_vertices: int) -> dict[str, IntArray]:
     return {name: np.unique(array).astype(np.int64) for name, array in named.items()}
 
 
-def _index(name: str) -> int | None:
-    """Return the column of the shape called `name`, None if no shape is."""
-    try:
-        return index_of(name)
-    except InputError:
-        return None
-
-
+@functools.lru_cache(maxsize=4096)
 def shape_of(name: str) -> tuple[int, str] | None:
     """Parse a target's name to our column and its half: "" (whole), "L" or "R".
 
-    A path before the name, as in `head.eyeBlink_L`, does not count. `browInnerUp_L` is half of
-    `browInnerUp`, as ICT-FaceKit splits it; `mouthLeft` is whole.
+    A path before the name, as in `head.eyeBlink_L`, does not count, nor a number, as in
+    `A24_Jaw_Open`. `browInnerUp_L` is half of `browInnerUp`, as ICT-FaceKit splits it; `mouthLeft`
+    is whole.
     """
-    last = re.split(r"[.:|/]", name)[-1]
-    whole = _index(last)
-    if whole is not None:
-        return whole, ""
-    split = re.fullmatch(r"(.+?)(?:_?([LR])|_?(Left|Right))", last)
-    index = _index(split[1]) if split else None
-    return (index, (split[2] or split[3])[0]) if split and index is not None else None
+    if len(name) > _LONGEST_NAME:
+        return None
+    parts = re.split(r"[.:|/]", name)
+    # The last part alone comes last: the point of `eyeBlink.L` is no path.
+    for start in range(len(parts)):
+        last = "_".join(parts[start:])
+        whole = find_column(last)
+        if whole is not None:
+            return whole, ""
+        split = re.fullmatch(r"(.+?)(?:_?([LR])|_?(Left|Right))", last)
+        index = find_column(split[1]) if split else None
+        if split and index is not None:
+            return index, (split[2] or split[3])[0]
+    return None
 
 
 def collect_fields(
-    names: Sequence[str], fields: npt.NDArray[np.floating]
+    names: Sequence[str], fields: Iterable[npt.NDArray[np.floating]]
 ) -> tuple[FloatArray, BoolArray]:
     """Collect targets into our 52 fields; halves of a shape are added, unknown names skipped.
 
     Args:
         names: The targets' names, in any of our three spellings.
-        fields: Shape (len(names), V, 3).
+        fields: One of shape (V, 3) for each name; an iterator keeps only one in memory.
 
     Returns:
         The fields, shape (52, V, 3), float32, zero where a shape is absent; and which shapes are
@@ -94,9 +98,11 @@ def collect_fields(
     Raises:
         InputError: If two targets are the same shape.
     """
-    collected = np.zeros((N_CHANNELS, *fields.shape[1:]), np.float32)
+    collected = np.zeros((N_CHANNELS, 0, 3), np.float32)
     taken: dict[tuple[int, str], str] = {}
     for name, field in zip(names, fields, strict=True):
+        if not taken:
+            collected = np.zeros((N_CHANNELS, *field.shape), np.float32)
         place = shape_of(name)
         if place is None:
             continue

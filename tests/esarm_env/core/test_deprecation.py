@@ -56,6 +56,8 @@ def test_a_name_that_has_moved_is_found_in_its_new_place() -> None:
     ("statement", "new"),
     [
         ("from esarm_env.env import SpeechAnimationEnv", "esarm_env.SpeechAnimationEnv"),
+        ("from esarm_env.errors import InputError", "esarm_env.InputError"),
+        ("from train.config import make_config", "train.run.config.make_config"),
         ("from train.policies import load_policy", "agents.load_policy"),
         ("from train.policies import animate_utterances", "agents.animate_utterances"),
         ("from train.policies import roll_out_with", "agents.roll_out_with"),

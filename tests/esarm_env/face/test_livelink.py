@@ -216,7 +216,7 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path, place:
     """A traceback of the operating system does not name the option to change."""
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
-    message = f"`path` must be a file in a writable folder, got '{tmp_path / place}'"
+    message = f"{tmp_path / place}: must be a file in a writable folder, got "
     with pytest.raises(InputError, match=re.escape(message)):
         write_livelink_csv(tmp_path / place, np.zeros((1, 52)))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]

@@ -16,6 +16,8 @@ from train.run.setting_ranges import check_settings
 
 REFUSED = [
     (["seed=-1"], "`seed` must be at least 0, got -1"),
+    (["seed=9999999999"], "`seed` must be at most 2147483647, got 9999999999"),
+    (["clone.epochs=9999999999"], "`clone.epochs` must be at most 2147483647, got 9999999999"),
     (["corpus.size=-1"], "`corpus.size` must be at least 0, got -1"),
     (["corpus.encoder=mfcc"], "`corpus.encoder` must be logmel, wavlm or wavlm:FOLDER, got 'mfcc'"),
     (["prior.n_tokens=0"], "`prior.n_tokens` must be at least 1, got 0"),

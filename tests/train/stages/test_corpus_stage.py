@@ -84,6 +84,8 @@ def test_one_bad_take_is_left_out_and_listed(folder: Path, tmp_path: Path) -> No
     assert sum(summary[f"{split}_utterances"] for split in ("train", "validation", "test")) == 5
     listed = json.loads((run.path / "corpus" / "takes.json").read_text())
     assert [entry["take"] for entry in listed] == ["anna_2", "anna_4"]
+    assert summary["left_out"].startswith("anna_2: ") and "must be finite" in summary["left_out"]
+    assert summary["mended"] == "anna_4: audio trimmed by 1 frame"
     assert "coefficients must be finite" in listed[0]["left out"]
     assert listed[1]["mended"] == "audio trimmed by 1 frame"
     source = read_corpus_file(run.path)

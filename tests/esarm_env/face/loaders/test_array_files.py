@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +136,66 @@ def test_regions_that_do_not_fit_are_refused(
     np.savez(path, **{name: value for name, value in regions.items() if value is not None})
     with pytest.raises(InputError, match=re.escape(f"{path}: {message}")):
         read_regions(path, 5)
+
+
+def _npz_of(path: Path, name: str, header: bytes, body: bytes = b"") -> Path:
+    """Write a `.npz` file of one array by hand, its header unchecked."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        size = len(header).to_bytes(2, "little")
+        file.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + size + header + body)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "got"),
+    [
+        ("(1000000000000,)", "<f8", "an array of shape (1000000000000,), at most 24000000 numbers"),
+        ("(1000000000000,)", "|S0", "an array of shape (1000000000000,), at most 24000000 numbers"),
+        ("(20000000,)", "<f8", "an array of shape (20000000,) in "),
+        ("(-3,)", "<f8", "an array of shape (-3,), at most"),
+        ("(2,)", "|O", "an array of objects"),
+        ("(2,)", "(1000000,)f8", "in "),
+    ],
+)
+def test_sizes_are_checked_before_memory_is_taken(
+    tmp_path: Path, shape: str, kind: str, got: str
+) -> None:
+    """numpy makes the array that a header asks for, and only then looks for its numbers."""
+    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    path = _npz_of(tmp_path / "a.npz", "v_template", header, bytes(64))
+    with pytest.raises(InputError, match=re.escape(f"{path}: must be a .npz or .pkl")) as caught:
+        read_arrays(path)
+    assert got in str(caught.value)
+
+
+def test_zeros_of_gigabytes_in_a_short_file_are_refused(tmp_path: Path) -> None:
+    """They are packed a thousand to one."""
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, **{name: np.zeros(13_000_000, np.int8) for name in "ab"})
+    assert path.stat().st_size < 100_000
+    with pytest.raises(InputError, match=re.escape("an array of shape (13000000,), at most")):
+        read_arrays(path)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((0, 3)), "x.npz: `v` must not be empty, got shape (0, 3)"),
+        (np.full((1, 3), 1e200), "x.npz: `v` must be within 1e+06 of 0, got 1e+200"),
+    ],
+)
+def test_a_mesh_of_nothing_or_beyond_measure_is_refused(array: np.ndarray, message: str) -> None:
+    """In single precision the one is infinite, and the other has no middle."""
+    with pytest.raises(InputError, match=re.escape(message)):
+        as_points(array, (None, 3), name="v", path=_HERE)
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.pkl"])
+def test_a_folder_or_a_pipe_is_no_file_of_arrays(tmp_path: Path, name: str) -> None:
+    """A pipe would wait for ever."""
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match="got no such file"):
+        read_arrays(tmp_path / name)
+    (tmp_path / f"folder-{name}").mkdir()
+    with pytest.raises(InputError, match="got a folder"):
+        read_arrays(tmp_path / f"folder-{name}")

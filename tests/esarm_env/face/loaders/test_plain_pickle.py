@@ -170,3 +170,55 @@ def test_a_file_that_is_no_such_pickle_is_refused(tmp_path: Path, content: bytes
     message = f"{path}: must be a pickled dictionary of arrays, {got}"
     with pytest.raises(InputError, match=re.escape(message)):
         read_pickled_arrays(path)
+
+
+def _nested(depth: int) -> bytes:
+    """Return a pickle of a chumpy selection of a selection of ..., each asked for twice."""
+    array = pickle.dumps(np.zeros(1, np.int64), protocol=2)[2:-1]
+    text = b"\x80\x02" + array + b"q\x01"
+    for level in range(depth):
+        state = b"}(U\x01ah" + bytes([level + 1]) + b"U\x04idxsh" + bytes([level + 1])
+        text += b"0cchumpy.reordering\nSelect\n)\x81" + state
+        text += b"U\x0fpreferred_shapeK\x01\x85ubq" + bytes([level + 2])
+    return text + b"0}U\x01ah" + bytes([depth + 1]) + b"s."
+
+
+@pytest.mark.parametrize(
+    ("content", "got"),
+    [
+        (b"\x80\x02}r\x00\x00\x00\x10.", "got a place 268435456 in its memory"),
+        (b"}p99999999\n.", "got a place 99999999 in its memory"),
+        (b"\x80\x04" + b"\x8f" * 250_000 + b".", "got more than 200000 steps"),
+        (b"\x80\x04\x8e" + b"\xff" * 7 + b"\x7f.", "got "),
+        (b"\x80\x04\x96" + b"\x00" * 5 + b"\x01\x00\x00.", "got "),
+        (_nested(40), "got arrays of more than 24000000 numbers"),
+    ],
+)
+def test_a_short_file_takes_no_more_memory_than_a_head_needs(
+    tmp_path: Path, content: bytes, got: str
+) -> None:
+    """Nine bytes took 4 GB; a selection of a selection takes twice the time at each level."""
+    path = tmp_path / "a.pkl"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=re.escape(f"{path}: must be a pickled dict")) as caught:
+        read_pickled_arrays(path)
+    assert got in str(caught.value)
+
+
+def test_shared_parts_are_not_copied_for_each_that_shares_them(tmp_path: Path) -> None:
+    """A list or a state of a megabyte, asked for in each of a thousand steps, fills the memory."""
+    text = b"\x80\x02X\x40\x42\x0f\x00" + b"a" * 1_000_000 + b"q\x010"
+    encode = b"c_codecs\nencode\nh\x01U\x06latin1\x86R"
+    path = tmp_path / "a.pkl"
+    path.write_bytes(text + b"](" + encode * 20_000 + b"e0}.")
+    assert read_pickled_arrays(path) == {}
+    state = b"\x80\x02}(" + b"".join(b"J" + i.to_bytes(4, "little") + b"N" for i in range(20_000))
+    path.write_bytes(state + b"uq\x010](" + b"cchumpy.ch\nCh\n)\x81h\x01b" * 20_000 + b"e0}.")
+    assert read_pickled_arrays(path) == {}
+
+
+def test_pointers_of_a_sparse_matrix_must_fit_its_entries(tmp_path: Path) -> None:
+    """Two pointers a trillion apart would be spelled out one by one."""
+    matrix = sparse.csc_matrix(np.eye(3))
+    matrix.indptr = np.array([0, 10**12, 2 * 10**12, 3 * 10**12])
+    assert read_pickled_arrays(_write(tmp_path / "a.pkl", {"a": matrix})) == {}
