@@ -14,7 +14,10 @@ from torch.distributions import Categorical, Distribution
 
 from agents.network.session import PolicySession
 from agents.network.transformer import MotionTransformer, PolicyConfig
+from agents.protocols import check_names
 from esarm_env.core.errors import InputError
+
+NAMES = ("last_tokens", "step")  # keys that hold names and places: integers, never scaled
 
 
 class MotionPolicy(BasePolicy):
@@ -93,14 +96,16 @@ class MotionPolicy(BasePolicy):
 
         Raises:
             InputError: If `state` is left out or stale: it is not at the step that `observation`
-                says, or has another number of rows.
+                says, or has another number of rows; or if tokens or steps were scaled.
         """
         assert isinstance(observation, dict), "ESARM-v0 observes a Dict"
         self.set_training_mode(False)
-        single = np.asarray(observation["step"]).ndim == 1
+        given = {key: np.asarray(value) for key, value in observation.items()}
+        check_names(given, NAMES)
+        single = given["step"].ndim == 1
         obs = {
-            key: torch.as_tensor(np.atleast_2d(np.asarray(value)), device=self.device)
-            for key, value in observation.items()
+            key: torch.as_tensor(np.atleast_2d(value), device=self.device)
+            for key, value in given.items()
         }
         n_rows = len(obs["step"])
         session = state[0] if state is not None else self._new_session(n_rows)

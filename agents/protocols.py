@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from esarm_env.core.errors import InputError
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -101,3 +103,30 @@ def find_in_env(env: Any, name: str) -> Any:
             f"`env` must offer `{name}` (as ESARM-v0 does), got {env}; "
             "stock Stable-Baselines3 algorithms need no such thing"
         ) from error
+
+
+def check_names(observation: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Check that keys that hold names or places, not quantities, are integers still.
+
+    The spaces of `ESARM-v0` mark them by an integer dtype. Scaled, a token is another token, and a
+    step another step; a wrapper that scales gives floats.
+
+    Args:
+        observation: By key, an array or a tensor each.
+        names: Keys that must be integers, where `observation` has them.
+
+    Raises:
+        InputError: If one is not.
+    """
+    scaled = {
+        name: observation[name].dtype
+        for name in names
+        if name in observation and "int" not in str(observation[name].dtype)
+    }
+    if scaled:
+        got = ", ".join(f"{name} {dtype}" for name, dtype in scaled.items())
+        raise InputError(
+            f"`observation` must have integers in {', '.join(names)}, as its space says, got "
+            f"{got}: a wrapper such as `VecNormalize` has scaled what is a name or a place; pass "
+            '`norm_obs_keys=["audio"]` to a `VecNormalize`, or `norm_obs=False`'
+        )

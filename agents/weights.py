@@ -85,6 +85,11 @@ def check_fits(clone: MotionTransformer | Mapping[str, Tensor], model: MotionTra
 def _policy_file(source: str | Path | None) -> Path:
     """Return the file that `source` stands for."""
     path = shipped_run() if source is None or source == SHIPPED else Path(source)
+    if not path.exists():
+        raise InputError(
+            f"`source` must be {SHIPPED!r}, a policy file or a run folder, got {str(source)!r}, "
+            "which does not exist"
+        )
     if not path.is_dir():
         return path
     places = [path / POLICY_FILE, path / CLONE_FILE]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from stable_baselines3.common.vec_env.base_vec_env import (
     VecEnvIndices,
@@ -17,11 +17,9 @@ from stable_baselines3.common.vec_env.base_vec_env import (
 )
 
 from esarm_env.core.errors import InputError
+from esarm_env.envs.environment_access import answers, attribute_of, set_by_row
 from esarm_env.envs.options_and_infos import check_count
 from esarm_env.envs.registration import SLIM, make_vector_env
-
-# Methods whose result has a row per environment; of all others every environment gives the same.
-_METHODS_BY_ROW = ("action_masks", "render")
 
 
 def make_sb3_vec_env(
@@ -67,7 +65,8 @@ def make_sb3_vec_env(
 class SB3VecEnv(VecEnv):
     """A `VecEnv` over one of Gymnasium's vector environments that resets in the same step.
 
-    Attributes that it is asked for are those of the vector environment, equal for every index.
+    Attributes and methods of some `indices` concern those environments alone: of a vector
+    environment that is one object, what all share cannot be set or called for some, and is refused.
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
@@ -83,6 +82,11 @@ class SB3VecEnv(VecEnv):
             )
         self._env = env
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+
+    @property
+    def vector_env(self) -> VectorEnv[Any, Any, Any]:
+        """The vector environment behind this view, in its wrappers."""
+        return self._env
 
     def reset(self) -> VecEnvObs:
         """Start episodes, with the seeds and options that were set since the last reset."""
@@ -103,11 +107,13 @@ class SB3VecEnv(VecEnv):
         obs, rewards, terminated, truncated, infos = self._env.step(self._actions)
         dones = terminated | truncated
         cut = truncated & ~terminated
-        rows: list[dict[str, Any]] = [{"TimeLimit.truncated": bool(each)} for each in cut]
+        rows = [_row(infos, index) for index in range(self.num_envs)]
         for index in np.flatnonzero(dones).tolist():
-            rows[index] |= _row(infos["final_info"], index)
+            rows[index] = _row(infos["final_info"], index)
             rows[index]["terminal_observation"] = infos["final_obs"][index]
-            self.reset_infos[index] = {"utterance_id": infos["utterance_id"][index]}
+            self.reset_infos[index] = _row(infos, index, without=("final_info", "final_obs"))
+        for index, row in enumerate(rows):
+            row["TimeLimit.truncated"] = bool(cut[index])
         return obs, rewards.astype(np.float32), dones, rows
 
     def close(self) -> None:
@@ -120,15 +126,28 @@ class SB3VecEnv(VecEnv):
         return [None] * self.num_envs if frames is None else list(frames)
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """Return the attribute of the vector environment, once per index."""
-        # The vector environment's own spaces are those of all environments together.
-        of_one = attr_name in ("observation_space", "action_space")
-        value = getattr(self, attr_name) if of_one else self._find(attr_name)
-        return [value for _ in self._get_indices(indices)]
+        """Return the attribute of every environment of `indices`."""
+        rows = self._get_indices(indices)
+        if attr_name in ("observation_space", "action_space"):  # as the outermost wrapper gives it
+            return [getattr(self, attr_name) for _ in rows]
+        owner = self._owner(attr_name)
+        if isinstance(owner, SyncVectorEnv):
+            return [owner.envs[row].get_wrapper_attr(attr_name) for row in rows]
+        return [attribute_of(owner, attr_name, row) for row in rows]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        """Set the attribute of the vector environment, which all indices share."""
-        setattr(self._env.unwrapped, attr_name, value)
+        """Set the attribute of the environments of `indices`, and of no other.
+
+        Raises:
+            InputError: If all environments share it and `indices` are some of them.
+        """
+        rows = list(self._get_indices(indices))
+        owner = self._owner(attr_name)
+        if isinstance(owner, SyncVectorEnv):
+            for row in rows:
+                owner.envs[row].set_wrapper_attr(attr_name, value)
+        else:
+            set_by_row(owner, attr_name, dict.fromkeys(rows, value), n_rows=self.num_envs)
 
     def env_method(
         self,
@@ -137,10 +156,21 @@ class SB3VecEnv(VecEnv):
         indices: VecEnvIndices = None,
         **method_kwargs: Any,
     ) -> list[Any]:
-        """Call a method of the vector environment, once, and return each index' share."""
-        result = self._find(method_name)(*method_args, **method_kwargs)
-        by_row = method_name in _METHODS_BY_ROW
-        return [result[index] if by_row else result for index in self._get_indices(indices)]
+        """Call a method of the environments of `indices`, and return the answer of each.
+
+        Raises:
+            InputError: If it would act on other environments, too.
+        """
+        rows = list(self._get_indices(indices))
+        if method_name == "reset":
+            return self._reset_some(rows, *method_args, **method_kwargs)
+        owner = self._owner(method_name)
+        if isinstance(owner, SyncVectorEnv):
+            methods = [owner.envs[row].get_wrapper_attr(method_name) for row in rows]
+            return [method(*method_args, **method_kwargs) for method in methods]
+        return answers(
+            owner, method_name, rows, n_rows=self.num_envs, args=method_args, kwargs=method_kwargs
+        )
 
     def env_is_wrapped(
         self,
@@ -150,12 +180,24 @@ class SB3VecEnv(VecEnv):
         """Return False for every index: there are no scalar environments to wrap."""
         return [False for _ in self._get_indices(indices)]
 
-    def _find(self, name: str) -> Any:
-        """Return an attribute of the outermost wrapper that has it."""
+    def _reset_some(
+        self, rows: list[int], *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> list[tuple[Any, dict[str, Any]]]:
+        """Start new episodes in `rows`; the others go on where they are."""
+        mask = np.zeros(self.num_envs, dtype=np.bool_)
+        mask[rows] = True
+        seeds: Any = None if seed is None else [seed] * self.num_envs
+        obs, infos = self._env.reset(seed=seeds, options={**(options or {}), "reset_mask": mask})
+        return [(_take(obs, row), _row(infos, row)) for row in rows]
+
+    def _owner(self, name: str) -> Any:
+        """Return the outermost vector wrapper that has an attribute, else the environment."""
         env = self._env
-        while not hasattr(env, name) and env is not env.unwrapped:
+        while env is not env.unwrapped:
+            if name in vars(env) or hasattr(type(env), name):
+                return env
             env = env.env  # type: ignore[attr-defined]
-        return getattr(env, name)
+        return env
 
 
 def _by_key(options: list[dict[str, Any]]) -> dict[str, list[Any]]:
@@ -168,13 +210,20 @@ def _by_key(options: list[dict[str, Any]]) -> dict[str, list[Any]]:
     return {key: [each[key] for each in options] for key in options[0]}
 
 
-def _row(infos: dict[str, Any], index: int) -> dict[str, Any]:
+def _row(infos: dict[str, Any], index: int, *, without: Iterable[str] = ()) -> dict[str, Any]:
     """Return one environment's infos, as a scalar environment would give them."""
     found = {}
     for key, values in infos.items():
-        if f"_{key}" in infos and infos[f"_{key}"][index]:
+        if f"_{key}" in infos and infos[f"_{key}"][index] and key not in without:
             found[key] = _row(values, index) if isinstance(values, dict) else _plain(values[index])
     return found
+
+
+def _take(obs: Any, index: int) -> Any:
+    """Return one environment's observation of a batch, a copy."""
+    if isinstance(obs, dict):
+        return {key: values[index].copy() for key, values in obs.items()}
+    return obs[index].copy()
 
 
 def _plain(value: Any) -> Any:

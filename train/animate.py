@@ -9,8 +9,9 @@ from agents.rollout.animation import animate
 from agents.rollout.decoding import Decoding
 from agents.weights import load_policy
 from esarm_env.audio import read_audio
+from esarm_env.core.cache import goes_through, new_file
 from esarm_env.core.errors import InputError
-from esarm_env.core.run_layout import CLONE_FILE, improved_policies, is_finished, need_file
+from esarm_env.core.run_layout import CLONE_FILE, improved_policies, is_file, is_finished, need_file
 from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray
 from esarm_env.face.exporters import exporter_for
 from esarm_env.task.recording import AnimationCondition, SpeechReader
@@ -81,11 +82,13 @@ def animate_file(
         raise InputError(f"`seed` must be at least 0, got {seed}")
     if output.exists() and speech.exists() and output.samefile(speech):
         raise InputError(f"`output` must be another file than the recording, got {output}")
-    exporter = exporter_for(output)
+    exporter = exporter_for(_format_of(output))
     audio = read_audio(speech)
     animator = SpeechAnimator(run_path, policy=policy)
     motion = animator.animate(audio, voice, temperature=temperature, seed=seed)
-    exporter.write(output, motion, rate_hz=rate_hz)
+    # Whatever an exporter does, the file appears whole or not at all, and devices stay devices.
+    with new_file(output, keep_suffix=True, make_folder=False) as draft:
+        exporter.write(draft, motion, rate_hz=rate_hz)
     return {
         "output": str(output),
         "policy": animator.policy_name,
@@ -94,17 +97,32 @@ def animate_file(
     }
 
 
+def _format_of(output: Path) -> Path:
+    """Return a path whose suffix tells the format: CSV through a device or FIFO without one."""
+    try:
+        through = not output.suffix and goes_through(output)
+    except OSError:
+        through = False  # said where it is written
+    return output.with_suffix(".csv") if through else output
+
+
 def _best_policy(run_path: Path) -> str:
     """Return the policy that had the least true error on validation; the clone before that."""
     if not is_finished(run_path, "improve"):
         return "clone"
-    best = RunFolder.open(run_path).summary("improve")["best_on_validation"]
-    return str(best["policy"])
+    best = RunFolder.open(run_path).summary("improve").get("best_on_validation")
+    name = best.get("policy") if isinstance(best, dict) else None
+    if not isinstance(name, str):
+        raise InputError(
+            f"{run_path}: the summary of `improve` must name the best policy, got {best!r:.40}; "
+            "say which with --policy"
+        )
+    return name
 
 
 def _find_policy(run_path: Path, policy: str) -> tuple[MotionTransformer, str]:
     found = improved_policies(run_path)
-    if (run_path / CLONE_FILE).is_file() or not found:
+    if is_file(run_path / CLONE_FILE) or not found:
         found["clone"] = need_file(run_path, CLONE_FILE)
     name = _best_policy(run_path) if policy == "auto" else policy
     if name not in found:

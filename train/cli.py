@@ -5,39 +5,22 @@ Heavy packages are imported inside the commands, so that `esarm --help` answers 
 
 from __future__ import annotations
 
-import codecs
-import io
+import contextlib
+import difflib
+import errno
 import os
 import sys
-import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 
 import tyro
 
-from esarm_env.core.errors import InputError, MissingExtraError
+from esarm_env.core.errors import InputError, MissingExtraError, one_line
+from esarm_env.core.run_layout import STAGES
 from train.commands import animate, bench, corpus, installation, pipeline, plugins, reward
+from train.terminal import print_near_letters
 
-EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 2, 130, 1
-# Beside what Unicode itself calls compatible, such as 2 for a raised 2.
-_NEAR = {
-    "\N{RIGHTWARDS ARROW}": "->",
-    "\N{LEFTWARDS ARROW}": "<-",
-    "\N{PLUS-MINUS SIGN}": "+-",
-    "\N{MULTIPLICATION SIGN}": "x",
-    "\N{MIDDLE DOT}": "*",
-    "\N{DEGREE SIGN}": " deg",
-    "\N{MICRO SIGN}": "u",
-    "\N{MINUS SIGN}": "-",
-    "\N{EN DASH}": "-",
-    "\N{EM DASH}": "-",
-    "\N{LESS-THAN OR EQUAL TO}": "<=",
-    "\N{GREATER-THAN OR EQUAL TO}": ">=",
-    "\N{BOX DRAWINGS LIGHT HORIZONTAL}": "-",
-    "\N{BOX DRAWINGS LIGHT VERTICAL}": "|",
-    **dict.fromkeys(map(chr, range(0x2503, 0x2580)), "+"),
-    **dict.fromkeys("\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}", '"'),
-    **dict.fromkeys("\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}", "'"),
-}
+EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": pipeline.command_run,
@@ -60,48 +43,76 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
+# What goes on where it was interrupted; the others begin again.
+RESUMABLE = ("run", "corpus", "capture", "overoptimise", "reward-report", *STAGES[1:])
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; bad input ends with one line and exit code 2."""
     # By default OpenMP's threads wait by spinning, and beside one busy process a training step took
     # 2100 ms instead of 50; never spinning made a quiet machine slow (85 ms). This little, read
     # when torch is imported, gave 50 and 150.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
-    print_whatever_it_takes()
+    print_near_letters()
+    given = sys.argv[1:] if arguments is None else arguments
     try:
         try:
+            if given == ["--version"]:
+                print(f"esarm {version('esarm')}")
+                return
+            _check_command(given)
             tyro.extras.subcommand_cli_from_dict(
                 COMMANDS,
                 prog="esarm",
                 description="Speech-driven emotional facial animation by reinforcement learning.",
-                args=arguments,
+                args=given,
             )
         finally:
             if sys.stdout is not None:
-                sys.stdout.flush()  # a closed pipe is noticed here, and not while Python ends
+                sys.stdout.flush()  # here, so that a full disk or a closed pipe is noticed, too
     except (InputError, MissingExtraError) as error:
         print(f"esarm: {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
     except KeyboardInterrupt:
-        print("esarm: interrupted; the same command goes on from here", file=sys.stderr)
+        resumes = given[:1] and given[0] in RESUMABLE
+        remedy = "; the same command goes on from here" if resumes else ""
+        print(f"esarm: interrupted{remedy}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:  # whoever read the output, `head` for instance, has seen enough
+    except BrokenPipeError:
+        _drop_output()
+        sys.exit(1)
+    except OSError as error:
+        print(f"esarm: {_as_rule(error)}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
+        sys.exit(EXIT_BAD_INPUT)
+
+
+def _drop_output() -> None:
+    """Let what is still to be printed go nowhere, or Python would fail on it once more."""
+    with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_CLOSED_PIPE)
 
 
-def print_whatever_it_takes() -> None:
-    """Let standard output and error write near letters for those that their encoding lacks."""
-    codecs.register_error("esarm", _near_letters)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
-            stream.reconfigure(errors="esarm")
+def _as_rule(error: OSError) -> str:
+    """Return one line for what the system refused: place, rule, reason, remedy."""
+    place = "standard output" if error.filename is None else error.filename
+    reason = error.strerror or one_line(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{place}: must be on a disk with room, got {reason!r}; make room and run it again"
+    if error.filename is None:
+        return f"files must be such as the system can read and write, got {reason!r}"
+    return f"{place}: must be readable and writable here, got {reason!r}; mend it or its folder"
 
 
-def _near_letters(error: UnicodeError) -> tuple[str, int]:
-    """Return what is printed for letters that an encoding lacks, and where to go on."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    lacking = error.object[error.start : error.end]
-    parted = unicodedata.normalize("NFKD", "".join(_NEAR.get(each, each) for each in lacking))
-    near = "".join(each for each in parted if not unicodedata.combining(each))
-    return near.encode("ascii", "replace").decode("ascii"), error.end
+def _check_command(arguments: Sequence[str]) -> None:
+    """Refuse a command that there is not, with the nearest name."""
+    if not arguments or arguments[0].startswith("-") or arguments[0] in COMMANDS:
+        return
+    near = difflib.get_close_matches(arguments[0], COMMANDS, n=1)
+    hint = f"; did you mean `{near[0]}`?" if near else ""
+    raise InputError(
+        f"the command must be one of {', '.join(COMMANDS)}, got {arguments[0]!r}{hint}"
+    )

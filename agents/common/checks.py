@@ -10,6 +10,8 @@ from gymnasium import spaces
 from agents.common.update import LOSS_MEANS
 from agents.protocols import SequenceTask, find_in_env
 from agents.rollout.decoding import COLDEST
+from agents.rollout.playing import check_first_observation
+from agents.rollout.wrappers import survey
 
 KEYS = ("audio", "condition", "last_tokens", "step")
 
@@ -27,7 +29,8 @@ def check_env(env: Any, *, action_space: spaces.Space[Any], obs_space: spaces.Sp
     """
     task: SequenceTask = find_in_env(env, "sequence_task")
     find_in_env(env, "score_tokens")
-    if len(find_in_env(env, "utterances")) == 0:
+    utterances = find_in_env(env, "utterances")
+    if len(utterances) == 0:
         raise ValueError("`env` must have at least one utterance, got an empty split")
     if not isinstance(action_space, spaces.Discrete) or action_space.n != task.n_tokens:
         raise ValueError(
@@ -35,7 +38,9 @@ def check_env(env: Any, *, action_space: spaces.Space[Any], obs_space: spaces.Sp
             f"got {action_space}"
         )
     widths = (task.window_dim, task.condition_dim, task.tokens_per_chunk, 1)
+    wrapping = survey(env, longest=int(task.lengths[utterances].max()))
     _check_observations(obs_space, dict(zip(KEYS, widths, strict=True)))
+    check_first_observation(env, wrapping)
 
 
 def check_n_episodes(n_episodes: int, *, n_envs: int) -> None:

@@ -40,10 +40,11 @@ from agents.rollout.episodes import (
     draw_utterances,
     episode_info,
     vec_env_steps,
-    write_episodes,
 )
+from agents.rollout.wrapped_episodes import RolloutPlan, write_through
+from agents.rollout.wrappers import Wrapping, survey
 from agents.weights import check_fits
-from esarm_env.core.seeds import occurrence_numbers, sequence_seeds
+from esarm_env.core.errors import InputError
 
 if TYPE_CHECKING:
     from agents.common.update import Forward
@@ -220,6 +221,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         check_n_episodes(self.n_episodes, n_envs=self.n_envs)
         if self.stream_advantages:
             check_streams(self.env)
+        self._wrapping()
 
     def _setup_learn(
         self,
@@ -229,6 +231,13 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         tb_log_name: str = "run",
         progress_bar: bool = False,
     ) -> tuple[int, BaseCallback]:
+        options = getattr(self.env.unwrapped, "_options", ()) if self.env is not None else ()
+        if any(options):
+            raise InputError(
+                f"`set_options` must not be used before `learn`, got {options[0]}: it is for the "
+                "next reset alone, and every episode of a roll-out is reset; pass options to "
+                "`reset` in a wrapper of each environment"
+            )
         total, ready = super()._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )
@@ -284,26 +293,33 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
 
     def _write_episodes(self) -> EpisodeBatch:
         assert self.seed is not None, "drawn in _setup_model"
+        assert self.env is not None, "checked by `learn`"
         rng = np.random.default_rng([self.seed, self.n_iterations, 0])
         wanted = self.n_episodes // self.samples_per_utterance
         drawn = draw_utterances(find_in_env(self.env, "utterances"), size=wanted, rng=rng)
         utterances = np.repeat(drawn, self.samples_per_utterance)
-        seeds = sequence_seeds(
+        plan = RolloutPlan(
+            utterances=utterances,
+            samples_per_utterance=self.samples_per_utterance,
             run_seed=self.seed,
             iteration=self.n_iterations,
-            utterances=utterances,
-            samples=occurrence_numbers(utterances),
-        )
-        decoding = Decoding(temperature=self.temperature)
-        return write_episodes(
-            self.model,
-            self.env,
-            utterances,
-            decoding=decoding,
-            seeds=seeds,
+            decoding=Decoding(temperature=self.temperature),
             by_stream=self.stream_advantages,
             acceleration=self.acceleration,
         )
+        return write_through(self.model, self.env, plan, self._wrapping())
+
+    def _wrapping(self) -> Wrapping:
+        """Return what wrappers there are now; they may have been switched since the last time."""
+        assert self.env is not None, "checked by `learn`"
+        lengths = self.task.lengths[find_in_env(self.env, "utterances")]
+        found = survey(self.env, longest=int(lengths.max()))
+        if self.stream_advantages and found.names:
+            raise InputError(
+                "`stream_advantages` must be False where wrappers may change the score, of which "
+                f"they know no streams, got True and {found.names}"
+            )
+        return found
 
     def _filled(self, batch: EpisodeBatch) -> EpisodeBatch:
         """Return `batch` with advantages and returns, stream by stream if so asked for."""

@@ -6,4 +6,7 @@
 - `decoding`: the choice of a token from logits (greedy, temperature, epsilon).
 - `episodes`: roll-out of whole episodes of an environment's task, scored in one batch.
 - `generation`: batched generation of token sequences with a KV cache.
+- `playing`: episodes played through wrappers: what their `step` and `reset` make of a sequence.
+- `wrapped_episodes`: roll-out through wrappers, played where they may change or note something.
+- `wrappers`: survey of the wrappers around an environment: which are played, which refused.
 """

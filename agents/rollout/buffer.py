@@ -38,6 +38,7 @@ class EpisodeBatch:
         returns: Shape (N, L).
         stream_scores: Terminal reward of each stream of tokens, (N,) each; empty if not asked for.
         stream: The stream whose tokens and scores these are alone; None for all.
+        monitored: Shape (N,), returns as a monitor among wrappers saw them; None for the scores.
     """
 
     utterances: IntArray
@@ -51,6 +52,7 @@ class EpisodeBatch:
     returns: FloatArray
     stream_scores: dict[str, FloatArray] = field(default_factory=dict)
     stream: str | None = None
+    monitored: FloatArray | None = None
 
     def __post_init__(self) -> None:
         """Check that all arrays agree in rows and width."""

@@ -72,11 +72,7 @@ def write_episodes(
         scores, streams = _score(env, *written, by_stream=by_stream)
     except RuntimeError as error:  # such as the RewardError of ESARM-v0
         raise TrainingFault(f"scoring failed: {error}") from error
-    fine = np.isfinite(scores)
-    if not fine.all():
-        raise TrainingFault(
-            f"scores must be finite, got {scores[~fine][0]} for {names_of(task, utterances[~fine])}"
-        )
+    check_scores(scores, task, utterances)
     empty = np.zeros_like(rollout.log_probs)
     return EpisodeBatch(
         utterances=utterances,
@@ -90,6 +86,19 @@ def write_episodes(
         returns=empty,
         stream_scores=streams,
     )
+
+
+def check_scores(scores: FloatArray, task: SequenceTask, utterances: IntArray) -> None:
+    """Check that scores (N,) of `utterances` (N,) can be learnt from.
+
+    Raises:
+        TrainingFault: If one is NaN or infinite.
+    """
+    fine = np.isfinite(scores)
+    if not fine.all():
+        raise TrainingFault(
+            f"scores must be finite, got {scores[~fine][0]} for {names_of(task, utterances[~fine])}"
+        )
 
 
 def vec_env_steps(
@@ -126,7 +135,8 @@ def vec_env_steps(
 
 def episode_info(batch: EpisodeBatch, number: int) -> dict[str, float]:
     """Return return and length of an episode of `batch` as SB3's `Monitor` notes them."""
-    return {"r": float(batch.scores[number]), "l": int(batch.lengths[number]), "t": 0.0}
+    returns = batch.scores if batch.monitored is None else batch.monitored
+    return {"r": float(returns[number]), "l": int(batch.lengths[number]), "t": 0.0}
 
 
 def _score(

@@ -21,8 +21,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.network.transformer import MotionTransformer, PolicyConfig
+from agents.protocols import check_names
 
 _KEYS = ("audio", "audio_mask", "condition", "tokens", "step")
+_NAMES = ("audio_mask", "tokens", "step")  # names and places: integers, never scaled
 _FROM_SPACES = ("n_tokens", "tokens_per_chunk", "window_dim", "condition_dim")
 
 
@@ -181,7 +183,13 @@ class TransformerActorCriticPolicy(ActorCriticPolicy):
     def forward(
         self, obs: PyTorchObs, deterministic: bool = False
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return tokens (B,), values (B, 1) and log-probabilities (B,)."""
+        """Return tokens (B,), values (B, 1) and log-probabilities (B,).
+
+        Raises:
+            InputError: If a wrapper has scaled tokens, steps or masks.
+        """
+        assert isinstance(obs, dict), "full-sequence observations are a Dict"
+        check_names(obs, _NAMES)
         distribution, values = self._act(obs)
         actions = distribution.get_actions(deterministic=deterministic)
         return actions, values, distribution.log_prob(actions)
@@ -194,7 +202,13 @@ class TransformerActorCriticPolicy(ActorCriticPolicy):
         return values, distribution.log_prob(actions), distribution.entropy()
 
     def get_distribution(self, obs: PyTorchObs) -> Distribution:
-        """Return the distribution over the next token."""
+        """Return the distribution over the next token, with which `predict` acts.
+
+        Raises:
+            InputError: If a wrapper has scaled tokens, steps or masks.
+        """
+        assert isinstance(obs, dict), "full-sequence observations are a Dict"
+        check_names(obs, _NAMES)
         return self._act(obs)[0]
 
     def predict_values(self, obs: PyTorchObs) -> Tensor:

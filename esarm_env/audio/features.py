@@ -8,7 +8,7 @@ user has. librosa and torch are imported at the first call, not with this module
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -114,10 +114,12 @@ class WavLM:
         weights: A local folder in `transformers` format, or a hub name such as
             `microsoft/wavlm-base-plus` where the network allows it.
         layer: Which hidden state; -1 is the last.
+        fetch: Whether weights that are not on this machine may be fetched from the hub.
     """
 
     weights: str = "microsoft/wavlm-base-plus"
     layer: int = -1
+    fetch: bool = field(default=True, compare=False)
 
     @property
     def key(self) -> str:
@@ -142,8 +144,9 @@ class WavLM:
             raise MissingExtraError(
                 "transformers", extra="wavlm", purpose="The encoder `wavlm`"
             ) from error
+        weights = self.weights if self.fetch else str(_local_weights(self.weights))
         try:
-            model: Any = WavLMModel.from_pretrained(self.weights)
+            model: Any = WavLMModel.from_pretrained(weights, local_files_only=not self.fetch)
             return model.eval()
         except (OSError, ValueError) as error:
             raise InputError(
@@ -165,14 +168,48 @@ class WavLM:
         return np.clip(frames, -FEATURE_BOUND, FEATURE_BOUND).astype(np.float32)
 
 
-def make_encoder(name: str) -> AudioEncoder:
-    """Return the encoder called `name`: `logmel`, `wavlm`, or `wavlm:FOLDER`."""
+def make_encoder(name: str, *, fetch: bool = True) -> AudioEncoder:
+    """Return the encoder called `name`: `logmel`, `wavlm`, or `wavlm:FOLDER`.
+
+    Args:
+        name: The encoder. `wavlm:ORGANISATION/MODEL` names weights of a hub.
+        fetch: Whether these may be fetched. Who has the name from a file, such as a run's, says no:
+            a stranger's file must not choose what is asked for, and where.
+
+    Raises:
+        InputError: If there is no such encoder.
+    """
     kind, _, detail = name.partition(":")
     if kind == "logmel" and not detail:
         return LogMel()
     if kind == "wavlm":
-        return WavLM(detail) if detail else WavLM()
+        return WavLM(detail, fetch=fetch) if detail else WavLM(fetch=fetch)
     raise InputError(f"`encoder` must be logmel, wavlm or wavlm:FOLDER, got {name!r}")
+
+
+def _local_weights(name: str) -> Path:
+    """Return the folder on this machine that holds the weights `name`; nobody is asked for it.
+
+    Told to stay local, `transformers` still asks the hub who calls; so it never gets the name.
+
+    Raises:
+        InputError: If there is none.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    if Path(name).is_dir():
+        return Path(name)
+    try:
+        found = try_to_load_from_cache(name, "config.json")
+    except ValueError:  # a name that no hub has
+        found = None
+    if isinstance(found, str):
+        return Path(found).parent
+    raise InputError(
+        "`encoder` must be `logmel` or WavLM weights that are on this machine where a file names "
+        f"them, got {name!r}; if you trust that name, fetch them with `esarm corpus --run RUN "
+        f"--set corpus.encoder=wavlm:{name}`"
+    )
 
 
 def _correlation_at(audio: FloatArray, centres: IntArray, lags: IntArray) -> FloatArray:

@@ -1,25 +1,44 @@
 """Audio file reader: any speech file as 16 kHz mono; files that hold no speech are refused.
 
-libsndfile reads sound files; the sound of videos and AAC files goes through PyAV.
+What reads a file is told by its first bytes, not by its suffix: libsndfile sound files, PyAV the
+sound of videos and AAC files, and whatever libsndfile does not know.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+import importlib.util
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import soundfile
 
-from esarm_env.audio.video_sound import SUFFIXES, read_sound, sound_duration_s
+from esarm_env.audio.mixing import Mixer
+from esarm_env.audio.sound_files import (
+    LEAST_RATE_HZ,
+    MOST_RATE_HZ,
+    UnknownFormatError,
+    is_for_ffmpeg,
+    measure_file,
+    open_file,
+    read_blocks,
+)
+from esarm_env.audio.video_sound import read_sound, sound_duration_s, sound_late_s
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray
+from esarm_env.formats.sound_suffixes import FFMPEG_SUFFIXES
+
+if TYPE_CHECKING:
+    import io
+
+    from esarm_env.core.types import FloatArray
 
 MIN_DURATION_S = 0.2
 MAX_DURATION_S = 600.0
 # -60 dBFS: below the noise floor of a bad microphone, above 16-bit dither.
 SILENCE_PEAK = 1e-3
+# Full scale is 1. Overshoot of a codec or a loud float export is clipped; far beyond lies another
+# scale, mostly that of 16-bit integers, and clipping would make square waves of it.
+MOST_PEAK = 2.0
+_LOST_S = 0.5  # of a video's sound that may be missing at its end: some packets
 
 
 def read_audio(
@@ -30,9 +49,14 @@ def read_audio(
 ) -> FloatArray:
     """Read `path`, mix it to mono and resample it to 16 kHz.
 
+    The mean of the channels is taken. Where they cancel (a balanced microphone on a stereo input
+    gives one channel and its negative), or their mean is silent and one of them is not, the loudest
+    channel stands for all.
+
     Args:
         path: A sound file of any rate and channel count (WAV, FLAC, Ogg, MP3, ...), or a video
-            or AAC file (MP4, MOV, M4A, WebM, ...), whose first sound track counts.
+            or AAC file (MP4, MOV, M4A, WebM, ...), whose first sound track counts. Parts that were
+            joined to one file are read one after the other.
         min_duration_s: Shorter files are refused.
         max_duration_s: Longer files are refused before their samples are read.
 
@@ -40,26 +64,33 @@ def read_audio(
         Shape (n_samples,), float32, at 16 kHz.
 
     Raises:
-        InputError: If the file is missing, empty, no audio, too short or long, silent, or holds
-            NaN or infinite samples.
+        InputError: If the file is missing, empty, no audio, cut short, too short or long, silent,
+            far beyond full scale, or holds NaN or infinite samples.
         MissingExtraError: If it is a video or AAC file and PyAV is absent.
     """
     path = Path(path)
-    _check_exists(path)
-    samples, rate_hz = _read_samples(path, min_duration_s, max_duration_s)
-    if not np.isfinite(samples).all():
-        bad = int(np.size(samples) - np.isfinite(samples).sum())
-        raise InputError(f"{path}: samples must be finite, got {bad} NaN or infinite; re-export it")
-    mono = samples.mean(axis=1)  # (n,)
-    peak = float(np.abs(mono).max())
-    if peak < SILENCE_PEAK:
+    with open_file(path) as file:
+        expected_s, is_video = _measure(file, path)
+        _check_duration(path, expected_s, min_duration_s, max_duration_s)
+        source = None if is_video else file
+        mixer = _mixed(source, path, max_duration_s, channel=None)
+        if (channel := mixer.channel_to_use(SILENCE_PEAK)) is not None:
+            mixer = _mixed(source, path, max_duration_s, channel=channel)
+    if mixer.duration_s < expected_s - _LOST_S:
         raise InputError(
-            f"{path}: must hold speech, got silence (peak {peak:.1e}); check the recording's level"
+            f"{path}: must be whole, got {mixer.duration_s:.2f} s of the {expected_s:.2f} s that "
+            "its header states; copy or export it again"
         )
-    if rate_hz != SAMPLE_RATE_HZ:
-        mono = _resample(mono, rate_hz)
-    limited: FloatArray = np.clip(mono, -1.0, 1.0, dtype=np.float32)
-    return limited
+    _check_duration(path, mixer.duration_s, min_duration_s, max_duration_s)
+    if mixer.peak < SILENCE_PEAK:
+        beside = (
+            f" beside a constant {mixer.offset:.2g}" if abs(mixer.offset) > SILENCE_PEAK else ""
+        )
+        raise InputError(
+            f"{path}: must hold speech, got silence (peak {mixer.peak:.1e}{beside}); "
+            "check the recording's level"
+        )
+    return np.clip(mixer.result(), -1.0, 1.0)
 
 
 def measure_audio(
@@ -68,50 +99,77 @@ def measure_audio(
     min_duration_s: float = MIN_DURATION_S,
     max_duration_s: float = MAX_DURATION_S,
 ) -> float:
-    """Return the duration of `path` in seconds by its header, without decoding it.
+    """Return the duration of `path` in seconds by its headers, without decoding it.
+
+    Headers that cannot tell (streamed files, joined parts) are corrected by what the file holds.
 
     Raises:
-        InputError: If the file is missing, empty, no audio, or too short or long.
+        InputError: If the file is missing, empty, no audio, cut short, or too short or long.
         MissingExtraError: If it is a video or AAC file and PyAV is absent.
     """
     path = Path(path)
-    _check_exists(path)
-    if path.suffix.lower() in SUFFIXES:
-        duration_s = sound_duration_s(path)
-    else:
-        with _opened(path) as file:
-            duration_s = float(file.frames / file.samplerate)
+    with open_file(path) as file:
+        duration_s, _ = _measure(file, path)
     _check_duration(path, duration_s, min_duration_s, max_duration_s)
     return duration_s
 
 
-def _check_exists(path: Path) -> None:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give the path of a sound file")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: must hold audio, got an empty file (0 bytes)")
+def sound_lateness(path: Path) -> float:
+    """Return how much later than its first picture a video's sound starts; 0 for sound files.
+
+    Raises:
+        InputError: If it is a video and cannot be decoded.
+        MissingExtraError: If it is a video and PyAV is absent.
+    """
+    return sound_late_s(path) if path.suffix.lower() in FFMPEG_SUFFIXES else 0.0
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
-    """Open a sound file; libsndfile's errors become an `InputError`."""
+def _measure(file: io.FileIO, path: Path) -> tuple[float, bool]:
+    """Return the duration of a file in seconds, and whether FFmpeg is to read it.
+
+    Its first bytes tell; where they do not, its suffix, and then what libsndfile says.
+    """
+    is_video = is_for_ffmpeg(file)
+    if is_video is None:
+        is_video = path.suffix.lower() in FFMPEG_SUFFIXES
+    if is_video:
+        return sound_duration_s(path), True
     try:
-        with soundfile.SoundFile(path) as file:
-            yield file
-    except soundfile.SoundFileError as error:
+        return measure_file(file, path), False
+    except UnknownFormatError as error:
+        if importlib.util.find_spec("av") is None:
+            raise InputError(f"{error}; FFmpeg may: run `pip install 'esarm[video]'`") from error
+        try:
+            return sound_duration_s(path), True
+        except InputError:
+            raise error from None
+
+
+def _mixed(file: io.FileIO | None, path: Path, longest_s: float, *, channel: int | None) -> Mixer:
+    """Return a sound file's samples (a video's without `file`): mixed to mono, or one channel."""
+    mixer = Mixer(channel)
+    for samples, rate_hz in read_sound(path) if file is None else read_blocks(file, path):
+        if not LEAST_RATE_HZ <= rate_hz <= MOST_RATE_HZ:
+            raise InputError(
+                f"{path}: sample rate must be {LEAST_RATE_HZ} to {MOST_RATE_HZ} Hz, got {rate_hz}; "
+                "is its header damaged?"
+            )
+        mixer.add(samples, rate_hz)
+        if mixer.duration_s > longest_s + _LOST_S:
+            raise InputError(
+                f"{path}: must last at most {longest_s:g} s, got more than its header tells; "
+                "cut it first"
+            )
+    if mixer.n_bad:
         raise InputError(
-            f"{path}: must be audio that libsndfile reads (WAV, FLAC, Ogg, MP3), got {error}"
-        ) from error
-
-
-def _read_samples(path: Path, shortest_s: float, longest_s: float) -> tuple[FloatArray, int]:
-    """Return samples of shape (n, channels) and their rate."""
-    if path.suffix.lower() in SUFFIXES:
-        _check_duration(path, sound_duration_s(path), shortest_s, longest_s)
-        return read_sound(path, longest_s=longest_s)
-    with _opened(path) as file:
-        _check_duration(path, file.frames / file.samplerate, shortest_s, longest_s)
-        return file.read(dtype="float32", always_2d=True), file.samplerate
+            f"{path}: samples must be finite, got {mixer.n_bad} NaN or infinite; re-export it"
+        )
+    if mixer.highest > MOST_PEAK:
+        raise InputError(
+            f"{path}: samples must be within {MOST_PEAK:g} of 0, full scale being 1, got a peak of "
+            f"{mixer.highest:g}; divide them (those of 16-bit integers by 32768)"
+        )
+    return mixer
 
 
 def _check_duration(path: Path, duration_s: float, shortest_s: float, longest_s: float) -> None:
@@ -120,9 +178,3 @@ def _check_duration(path: Path, duration_s: float, shortest_s: float, longest_s:
             f"{path}: duration must be {shortest_s:g} to {longest_s:g} s, "
             f"got {duration_s:.3f} s; cut or join recordings first"
         )
-
-
-def _resample(mono: FloatArray, rate_hz: int) -> FloatArray:
-    import librosa  # heavy, and not needed for 16 kHz files
-
-    return librosa.resample(mono, orig_sr=rate_hz, target_sr=SAMPLE_RATE_HZ)

@@ -1,24 +1,30 @@
 """Feature store: cached audio features of a whole corpus, looked up by utterance index.
 
 Computed once into a float16 memory map under the user's cache folder, keyed by the corpus' content
-and the encoder's settings, so that a changed corpus can never meet stale features.
+and the encoder's settings, so that a changed corpus can never meet stale features. A SHA-256 beside
+the array tells whether it is still what was computed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from esarm_env.core.cache import new_folder
+from esarm_env.core.cache import drop_folder, file_digest, new_folder
+from esarm_env.core.errors import one_line
 from esarm_env.core.progress import track
 
 if TYPE_CHECKING:
     from esarm_env.audio.features import AudioEncoder
     from esarm_env.core.types import Corpus, FloatArray
+
+
+_ARRAY, _DIGEST = "features.npy", "features.sha256"
 
 
 class FeatureStore:
@@ -58,19 +64,50 @@ def open_features(
         encoder: Computes (T, dim) per utterance.
         cache: Folder that holds one sub-folder per corpus and encoder.
         progress: Whether to draw a progress bar while computing.
+
+    Raises:
+        InputError: If the cache cannot be written, or the disk is full.
     """
     key = hashlib.sha256(f"{corpus.content_hash}/{encoder.key}".encode()).hexdigest()[:24]
     folder = cache / "features" / key
     n_frames = [record.n_frames for record in corpus.records]
-    if not folder.is_dir():
-        with new_folder(folder) as draft:
-            _compute(corpus, encoder, draft / "features.npy", progress=progress)
-    return FeatureStore(np.load(folder / "features.npy", mmap_mode="r"), n_frames)
+    shape = (sum(n_frames), encoder.dim)
+    if folder.is_dir():
+        try:
+            return FeatureStore(_load(folder, shape), n_frames)
+        except (OSError, ValueError, EOFError) as error:
+            warnings.warn(
+                f"{folder}: must hold the features that were computed, got {one_line(error)}; "
+                "they are computed anew",
+                stacklevel=2,
+            )
+            drop_folder(folder)
+    with new_folder(folder) as draft:
+        _compute(corpus, encoder, draft / _ARRAY, shape=shape, progress=progress)
+        (draft / _DIGEST).write_text(f"{file_digest(draft / _ARRAY)}\n")
+        # Opened before it has its name, since another process may replace it once more.
+        values = _load(draft, shape)
+    return FeatureStore(values, n_frames)
 
 
-def _compute(corpus: Corpus, encoder: AudioEncoder, path: Path, *, progress: bool) -> None:
-    total = sum(record.n_frames for record in corpus.records)
-    shape = (total, encoder.dim)
+def _load(folder: Path, shape: tuple[int, int]) -> npt.NDArray[np.float16]:
+    """Return the array of a folder, as a memory map.
+
+    Raises:
+        OSError: If a file is missing or cannot be read.
+        ValueError: If the array is not what was written.
+    """
+    if file_digest(folder / _ARRAY) != (folder / _DIGEST).read_text().strip():
+        raise ValueError("others")
+    values: npt.NDArray[np.float16] = np.load(folder / _ARRAY, mmap_mode="r")
+    if values.dtype != np.float16 or values.shape != shape:
+        raise ValueError(f"an array of {values.dtype}, shape {values.shape}")
+    return values
+
+
+def _compute(
+    corpus: Corpus, encoder: AudioEncoder, path: Path, *, shape: tuple[int, int], progress: bool
+) -> None:
     values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
     begin = 0
     for index in track(range(len(corpus)), "Audio features", show=progress):

@@ -7,6 +7,7 @@ some milliseconds apart, and lips that are off by 50 ms look wrong.
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,14 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from esarm_env.core.errors import InputError, MissingExtraError
+from esarm_env.core.errors import InputError, MissingExtraError, one_line
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray
 
-SUFFIXES = frozenset(
-    ".3gp .aac .avi .flv .m4a .m4v .mkv .mov .mp4 .mpeg .mpg .ts .webm .wma .wmv".split()
+# FFmpeg opens what a playlist names, be it on another machine: so it may take recordings alone.
+_FORMATS = (
+    "mov,mp4,matroska,webm,aac,avi,flv,asf,mpeg,mpegts,mp3,ogg,wav,w64,flac,caf,aiff,au,amr,ac3,"
+    "eac3,dts,nut,mxf,ape,wv,tta"
 )
+_MOST_PIXELS = 8192 * 8192
+# Time that a recording may lack in one place; what jumps further has no time stamps to believe.
+_LONGEST_GAP_S = 60.0
 # Time stamps are rounded to as much as a millisecond; a lost packet of AAC takes 21 ms.
 _SMALLEST_GAP_S = 0.01
 
@@ -46,45 +52,72 @@ def open_media(path: Path, *, extra: str = "video") -> Iterator[Any]:
     except ModuleNotFoundError as error:
         purpose = f"Reading {path.suffix} files"
         raise MissingExtraError("av", extra=extra, purpose=purpose) from error
+    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     try:
-        with av.open(str(path), metadata_errors="ignore") as container:
+        # By an open file: a name may be none in UTF-8, or one that FFmpeg takes for an address.
+        with (
+            path.open("rb", buffering=0) as file,
+            av.open(_Nameless(file), metadata_errors="ignore", options=options) as container,
+        ):
+            for stream in container.streams.video:
+                if stream.codec_context is not None:  # of a codec that FFmpeg knows
+                    stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
             yield container
-    except av.error.FFmpegError as error:
+    except (InputError, MissingExtraError):
+        raise
+    except (av.error.FFmpegError, OSError, ValueError, RuntimeError, ArithmeticError) as error:
+        reason = getattr(error, "strerror", None) or one_line(error)
         raise InputError(
-            f"{path}: must be a whole media file that FFmpeg decodes, got {error.strerror}; "
+            f"{path}: must be a whole media file that FFmpeg decodes, got {reason}; "
             "play it to see whether it is damaged"
         ) from error
 
 
-def read_sound(path: Path, *, longest_s: float) -> tuple[FloatArray, int]:
-    """Decode the first sound track to mono samples.
+class _Nameless:
+    """An open file of which FFmpeg learns no name."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        self.read, self.tell, self._seek = file.read, file.tell, file.seek
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a byte; -1 if there is none, as damaged files ask for."""
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -1
+
+
+def read_sound(path: Path) -> Iterator[tuple[FloatArray, int]]:
+    """Decode the first sound track.
 
     Packets that are missing in the middle become silence, so that sample `n` stands at
     `n / rate` seconds after `sound_start_s` all the way.
 
     Args:
         path: A media file.
-        longest_s: Where to stop with an error, should the header have told too little.
 
-    Returns:
-        Samples mixed to mono, shape (n_samples, 1), float32; and their rate in Hz.
+    Yields:
+        Samples (n, channels), float32, and their rate in Hz, block by block.
 
     Raises:
         MissingExtraError: If PyAV is absent.
-        InputError: If the file has no sound or cannot be decoded.
+        InputError: If the file has no sound, cannot be decoded, or its time stamps jump far.
     """
+    n_samples = 0
     with open_media(path) as container:
         frames = _decoded(container.decode(_sound_track(container, path)))
-        parts, rate_hz = _without_gaps(path, frames, longest_s)
-    if not parts:
+        for samples, rate_hz in _without_gaps(path, frames):
+            n_samples += len(samples)
+            yield samples, rate_hz
+    if not n_samples:
         raise InputError(f"{path}: must hold sound, got a sound track without samples")
-    return np.concatenate(parts)[:, None], rate_hz
 
 
 def sound_duration_s(path: Path) -> float:
     """Return the duration of the first sound track, without decoding it.
 
-    The header tells, but for Matroska and raw AAC, whose packets are counted.
+    The header of MP4 and QuickTime tells, whose index is complete; elsewhere it is often a guess
+    from the bit rate, or was never written, and packets are counted.
 
     Raises:
         MissingExtraError: If PyAV is absent.
@@ -92,8 +125,7 @@ def sound_duration_s(path: Path) -> float:
     """
     with open_media(path) as container:
         stream = _sound_track(container, path)
-        # The header of raw AAC is FFmpeg's guess from the bit rate.
-        if stream.duration is not None and container.format.name != "aac":
+        if (stream.duration or 0) > 0 and "mp4" in container.format.name.split(","):
             return float(stream.duration * stream.time_base)
         begin, end = math.inf, -math.inf
         for packet in container.demux(stream):
@@ -122,6 +154,30 @@ def sound_start_s(path: Path) -> float | None:
     return None
 
 
+def sound_late_s(path: Path) -> float:
+    """Return how much later than the first picture of a video its sound starts, in seconds.
+
+    Returns:
+        0 if it has no pictures (a cover is none), no sound, or no time stamps.
+
+    Raises:
+        MissingExtraError: If PyAV is absent.
+        InputError: If the file cannot be opened or decoded.
+    """
+    with open_media(path) as container:
+        import av
+
+        cover = av.stream.Disposition.attached_pic
+        pictures = [each for each in container.streams.video if not each.disposition & cover]
+        if not pictures or not container.streams.audio:
+            return 0.0
+        shown = next(iter(container.decode(pictures[0])), None)
+    heard_s = sound_start_s(path)
+    if shown is None or shown.time is None or heard_s is None:
+        return 0.0
+    return heard_s - float(shown.time)
+
+
 def _sound_track(container: Any, path: Path) -> Any:
     if not container.streams.audio:
         raise InputError(f"{path}: must have a sound track, got none; use another recording")
@@ -129,7 +185,7 @@ def _sound_track(container: Any, path: Path) -> Any:
 
 
 def _decoded(frames: Iterable[Any]) -> Iterator[tuple[float | None, FloatArray, int]]:
-    """Yield time in seconds, mono samples (n,) and rate in Hz of each frame that holds any."""
+    """Yield time in seconds, samples (n, channels) and rate in Hz of each frame that holds any."""
     import av
 
     to_float = av.AudioResampler(format="fltp")
@@ -138,28 +194,27 @@ def _decoded(frames: Iterable[Any]) -> Iterator[tuple[float | None, FloatArray, 
             continue
         time_s = frame.time
         for converted in to_float.resample(frame):
-            samples = converted.to_ndarray().mean(axis=0, dtype=np.float32)  # (n,)
+            samples = converted.to_ndarray().T.astype(np.float32, copy=False)
             yield time_s, samples, converted.sample_rate
 
 
 def _without_gaps(
-    path: Path, frames: Iterable[tuple[float | None, FloatArray, int]], longest_s: float
-) -> tuple[list[FloatArray], int]:
-    """Return the samples in order, with silence where time stamps skip ahead, and their rate."""
-    parts: list[FloatArray] = []
-    n_samples, rate_hz, start_s = 0, 0, None
+    path: Path, frames: Iterable[tuple[float | None, FloatArray, int]]
+) -> Iterator[tuple[FloatArray, int]]:
+    """Yield the samples in order, with silence where time stamps skip ahead, and their rate."""
+    now_s, start_s = 0.0, None
     for time_s, samples, rate_hz in frames:
         start_s = time_s if start_s is None else start_s
         if time_s is not None and start_s is not None:
-            gap = round((time_s - start_s) * rate_hz) - n_samples
-            if _SMALLEST_GAP_S * rate_hz < gap < longest_s * rate_hz:
-                parts.append(np.zeros(gap, dtype=np.float32))
-                n_samples += gap
-        parts.append(samples)
-        n_samples += len(samples)
-        if n_samples > longest_s * rate_hz:
-            raise InputError(
-                f"{path}: must last at most {longest_s:g} s, got more than its header tells; "
-                "cut it first"
-            )
-    return parts, rate_hz
+            gap_s = time_s - start_s - now_s
+            if gap_s > _LONGEST_GAP_S:
+                raise InputError(
+                    f"{path}: must have sound all the way, got none from {now_s:.2f} to "
+                    f"{now_s + gap_s:.2f} s by its time stamps; cut it there"
+                )
+            if gap_s > _SMALLEST_GAP_S:
+                n_lost = round(gap_s * rate_hz)
+                now_s += n_lost / rate_hz
+                yield np.zeros((n_lost, samples.shape[1]), dtype=np.float32), rate_hz
+        now_s += len(samples) / rate_hz
+        yield samples, rate_hz

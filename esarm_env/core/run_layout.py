@@ -3,8 +3,10 @@
 | below the run folder | holds |
 |---|---|
 | `config.yaml`, `versions.txt` | all settings; versions of the packages it was begun with |
+| `.lock` | which process writes into the run, see `train.run.lock` |
 | `STAGE/` | a finished stage: `summary.json`, what it learned, its curve `metrics.csv` |
 | `.STAGE.partial/` | a stage at work, with its `checkpoint.pt`; renamed to `STAGE/` when finished |
+| `STAGE/origin.json` | settings, files of earlier stages and threads that it began with |
 | `corpus/corpus.json` | which corpus, with its content hash, for `open_run_corpus` |
 | `corpus/takes.json` | what a folder of recordings could not give |
 | `prior/tokenizer.safetensors` | the motion tokenizer |
@@ -39,10 +41,12 @@ STAGES = ("corpus", "prior", "clone", "demonstrate", "reward", "improve", "evalu
 CONFIG_FILE, VERSIONS_FILE = "config.yaml", "versions.txt"
 REPORT_FILE, IMPROVEMENT_PICTURE, TRAINING_PICTURE = "report.md", "improvement.png", "training.png"
 ROUNDS_FOLDER = "rounds"
+LOCK_FILE = ".lock"
 
 # Of every stage.
 SUMMARY_FILE, METRICS_FILE = "summary.json", "metrics.csv"
 CHECKPOINT_FILE, CLOCK_FILE = "checkpoint.pt", "wall_s.txt"  # until it is finished
+ORIGIN_FILE = "origin.json"  # likewise
 
 # Of one stage, in its folder.
 CORPUS_NOTE, TAKES_FILE = "corpus.json", "takes.json"
@@ -73,12 +77,21 @@ CURVE_FILE, ALARMS_FILE = "curve.npz", "alarms.json"
 
 def is_finished(run_path: Path, stage: str) -> bool:
     """Return whether a stage's folder is there; it comes when the stage is finished."""
-    return (run_path / stage).is_dir()
+    return _is(run_path / stage, folder=True)
 
 
 def partial_folder(run_path: Path, stage: str) -> Path:
     """Return the folder in which a stage works until it is finished."""
     return run_path / f".{stage}.partial"
+
+
+def is_file(path: Path) -> bool:
+    """Return whether there is a file of this name.
+
+    Raises:
+        InputError: If that may not be looked at.
+    """
+    return _is(path, folder=False)
 
 
 def need_stage(run_path: Path, stage: str) -> Path:
@@ -100,11 +113,13 @@ def need_file(run_path: Path, name: str) -> Path:
         name: From there on, `STAGE/FILE`.
 
     Raises:
-        InputError: If it is not there; the message is the command that makes it.
+        InputError: If it is not there; the message is the command that makes it. Or if it may not
+            be looked at.
     """
-    if not (run_path / name).is_file():
+    path = run_path / name
+    if not is_file(path):
         raise InputError(_missing(run_path, name.split("/")[0]))
-    return run_path / name
+    return path
 
 
 def improved_policies(run_path: Path) -> dict[str, Path]:
@@ -123,3 +138,18 @@ def _missing(run_path: Path, stage: str) -> str:
         f"{run_path}: must hold the stage `{stage}`, got none; "
         f"run `esarm {stage} --run {run_path}` first"
     )
+
+
+def _is(path: Path, *, folder: bool) -> bool:
+    """Return whether there is a file or folder of this name.
+
+    Raises:
+        InputError: If that may not be looked at.
+    """
+    try:
+        return path.is_dir() if folder else path.is_file()
+    except OSError as error:
+        raise InputError(
+            f"{path}: must be in a run folder that can be read, got {error.strerror}; "
+            "mend its permissions"
+        ) from error

@@ -31,12 +31,12 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], *, kind: str, **size
         kind: What it is, for instance `policy`; `load_module` checks it.
         sizes: Plain values, handed to the builder when loading.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     metadata = {KEY: json.dumps({"kind": kind, **sizes}, sort_keys=True)}
     tensors = {name: value.contiguous() for name, value in weights.items()}
     with new_file(path) as draft:
-        save_file(tensors, draft, metadata)
+        draft.write_bytes(save(tensors, metadata))  # so that a full disk is an `OSError`
 
 
 def kind_of(path: Path) -> str | None:

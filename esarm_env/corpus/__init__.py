@@ -6,6 +6,7 @@
 - `takes`: `Take`, one recording before it is read, and `Fault`, what is wrong with one.
 - `survey`: validation of takes, cached by the sizes and dates of their files.
 - `motion`: readers of motion files; `alignment`: audio and motion trimmed to one duration.
+- `clocks`: start and rate of a take's motion, checked against its sound.
 - `offsets`: audio-motion delay, estimated and corrected; `audit`: the report on a folder.
 - `splits`: train, validation and test, and parallel utterances.
 - `capture`: blendshapes from video by MediaPipe.

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import json
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,12 +29,14 @@ from esarm_env.core.types import (
 )
 from esarm_env.corpus.alignment import AlignedTake, read_aligned
 from esarm_env.corpus.layouts.registry import find_takes
-from esarm_env.corpus.offsets import read_offsets
+from esarm_env.corpus.motion.track import check_rate
+from esarm_env.corpus.offsets import OFFSETS_FILE, open_offsets
 from esarm_env.corpus.splits import SPLITS, check_split, choose_splits, parallel_groups
 from esarm_env.corpus.survey import TakeIndex, digest_of, survey
+from esarm_env.corpus.takes import Fault, Take, TakeNames
 
 if TYPE_CHECKING:
-    from esarm_env.corpus.takes import Fault, Take
+    from collections.abc import Sequence
 
 STILL_RANGE = 1e-3  # a channel that moves less than this was not captured
 _CAPTURE_SAMPLE = 48  # takes looked at to see which channels move
@@ -66,7 +68,14 @@ class FolderCorpus:
         split_rule: How the splits were chosen, in words.
     """
 
-    def __init__(self, folder: str | Path, *, layout: str = "auto", verify: bool = False) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        layout: str = "auto",
+        verify: bool = False,
+        rate_hz: float | None = None,
+    ) -> None:
         """Open `folder`.
 
         Args:
@@ -75,20 +84,22 @@ class FolderCorpus:
             verify: Read every new take once, with a progress bar, and leave out those whose content
                 cannot be used. Otherwise such a take is found when it is read, unless an earlier
                 opening has found it.
+            rate_hz: Frame rate of all motion, whatever its files say, where they say something
+                wrong or nothing; a column `rate` in `metadata.csv` counts more.
 
         Raises:
-            InputError: If the layout is unknown, or no take is usable.
+            InputError: If the layout is unknown, no take is usable, or `rate_hz` is no frame rate.
         """
         self.name = str(folder)
         self.folder = Path(folder)
         found = find_takes(self.folder, layout)
         self.layout = found.layout
         self._index = TakeIndex(self.folder, layout=found.layout)
-        offsets = read_offsets(self.folder)
-        surveyed = survey(found.takes, offsets, self._index, read_all=verify)
+        takes, offsets, doubts = _with_offsets(self.folder, _with_rate(found.takes, rate_hz))
+        surveyed = survey(takes, offsets, self._index, read_all=verify)
         self.takes: tuple[Take, ...] = surveyed.takes
-        self.faults: tuple[Fault, ...] = (*found.faults, *surveyed.faults)
-        self.notes: tuple[Fault, ...] = surveyed.notes
+        self.faults: tuple[Fault, ...] = (*found.faults, *doubts, *surveyed.faults)
+        self.notes: tuple[Fault, ...] = (*found.notes, *surveyed.notes)
         self.inferred_hz = surveyed.inferred_hz
         if not self.takes:
             raise InputError(_nothing_usable(self.folder, self.faults))
@@ -138,6 +149,7 @@ class FolderCorpus:
             rate_hz=entry.rate_hz,
             n_frames=entry.pieces[-1][1],
             offset_s=entry.offset_s,
+            clock=entry.clock,
         )
         self._recent[number] = aligned
         while len(self._recent) > _TAKES_IN_MEMORY:
@@ -207,6 +219,40 @@ class FolderCorpus:
             text=take.text if self._is_whole(piece) else None,
             n_frames=piece.end - piece.begin,
         )
+
+
+def _with_offsets(
+    folder: Path, takes: Sequence[Take]
+) -> tuple[tuple[Take, ...], dict[str, float], tuple[Fault, ...]]:
+    """Return the takes whose offset is known, the offsets by id, and what is wrong with others."""
+    table = open_offsets(folder)
+    names = TakeNames(folder, takes)
+    find = names.called if table.by_file else names.with_id
+    doubtful = {find(name): reason for name, reason in table.doubtful.items()}
+    faults = [
+        Fault(take.id, f"its offset must be corrected, got {doubtful[take.id]}")
+        for take in takes
+        if take.id in doubtful
+    ]
+    faults += [
+        Fault(OFFSETS_FILE, f"names {name!r:.80}, which is no take, with {reason}")
+        for name, reason in table.doubtful.items()
+        if find(name) is None
+    ]
+    offsets = {find(name) or name: seconds for name, seconds in table.offsets.items()}
+    kept = tuple(take for take in takes if take.id not in doubtful)
+    return kept, offsets, (*table.faults, *faults)
+
+
+def _with_rate(takes: tuple[Take, ...], rate_hz: float | None) -> tuple[Take, ...]:
+    """Return the takes with a frame rate for those that `metadata.csv` gives none."""
+    if rate_hz is None:
+        return takes
+    check_rate("`rate_hz`", rate_hz)
+    return tuple(
+        take if take.rate_hz is not None else replace(take, rate_hz=float(rate_hz))
+        for take in takes
+    )
 
 
 def _nothing_usable(folder: Path, faults: tuple[Fault, ...]) -> str:

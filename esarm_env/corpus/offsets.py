@@ -7,8 +7,9 @@ The mouth opens with the voice: in captured speech, smoothed log-loudness and `j
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,18 @@ from esarm_env.audio.pauses import HOP_S, loudness_db
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import FRAME_RATE_HZ, BoolArray, FloatArray
+from esarm_env.corpus.takes import Fault
 from esarm_env.face.names import index_of
+from esarm_env.formats.files import check_regular
+from esarm_env.formats.numerals import decimal_sign, number
+from esarm_env.formats.spellings import plain
+from esarm_env.formats.tables import read_records
 
 OFFSETS_FILE = "offsets.csv"
 LONGEST_CORRECTION_S = 10.0  # more is milliseconds, or another recording
 _COLUMNS = ["id", "offset_s"]
+_NAME_COLUMNS = frozenset({"id", "file"})
+_OFFSET_COLUMNS = {"offsets": 1.0, "offset": 1.0, "offsetms": 1e-3}  # by plain name
 LONGEST_OFFSET_S = 0.6
 SHORTEST_TAKE_S = 2.0  # below it chance peaks are as high as true ones
 LEAST_CORRELATION = 0.4
@@ -33,6 +41,23 @@ _RANGE_DB = 40.0  # below the loud parts; quieter is silence
 _JAW, _CLOSE = index_of("jawOpen"), index_of("mouthClose")
 
 
+@dataclass(frozen=True)
+class OffsetTable:
+    """Rows of `offsets.csv`.
+
+    Attributes:
+        offsets: Seconds by the name that a take is given.
+        doubtful: What is wrong with the rows of other takes, by name: their offset is not known.
+        faults: What is wrong with rows that name no take.
+        by_file: Whether the names are those of files, and not ids.
+    """
+
+    offsets: dict[str, float]
+    doubtful: dict[str, str] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+    by_file: bool = False
+
+
 def read_offsets(folder: Path) -> dict[str, float]:
     """Return the offset of each take by id, in seconds; empty without a file.
 
@@ -41,25 +66,91 @@ def read_offsets(folder: Path) -> dict[str, float]:
     Raises:
         InputError: If the file is not a table of `id,offset_s`, or an offset is out of range.
     """
-    path = folder / OFFSETS_FILE
-    if not path.is_file():
-        return {}
-    try:
-        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
-        if not rows or rows[0] != _COLUMNS:
-            raise ValueError(f"the header {rows[0] if rows else 'of an empty file'}")
-        pairs = [(take, float(offset)) for take, offset in filter(None, rows[1:])]
-        offsets = dict(pairs)
-        if len(offsets) < len(pairs):
-            raise ValueError("an id twice")
-    except (ValueError, OSError) as error:
-        rule = f"must be CSV with the columns {','.join(_COLUMNS)}"
-        raise InputError(f"{path}: {rule}, got {error}") from error
-    wrong = [take for take, offset in offsets.items() if not abs(offset) <= LONGEST_CORRECTION_S]
+    table = open_offsets(folder)
+    wrong = [*table.doubtful.values(), *(fault.reason for fault in table.faults)]
     if wrong:
-        rule = f"must be seconds, at most {LONGEST_CORRECTION_S:g} early or late"
-        raise InputError(f"{path}: offsets {rule}, got others for {wrong[:5]}")
-    return offsets
+        rule = f"must be CSV with the columns {','.join(_COLUMNS)}"
+        raise InputError(f"{folder / OFFSETS_FILE}: {rule}, got {wrong[0]}")
+    return table.offsets
+
+
+def open_offsets(folder: Path) -> OffsetTable:
+    """Return the offsets of a folder; rows that cannot be used are listed.
+
+    Raises:
+        InputError: If the file cannot be read or lacks a column.
+    """
+    path = _offsets_path(folder)
+    if path is None:
+        return OffsetTable({})
+    try:
+        check_regular(path)
+    except InputError as error:
+        return OffsetTable({}, faults=(Fault(path.name, str(error)),))
+    header, rows, wrong = read_records(path)
+    columns = [plain(name) for name in header]
+    names = [place for place, column in enumerate(columns) if column in _NAME_COLUMNS]
+    seconds = [place for place, column in enumerate(columns) if column in _OFFSET_COLUMNS]
+    if not names or len(seconds) != 1:
+        got = f"the header {[name[:40] for name in header[:8]] if header else 'of an empty file'}"
+        raise InputError(f"{path}: must be CSV with the columns {','.join(_COLUMNS)}, got {got}")
+    scale = _OFFSET_COLUMNS[columns[seconds[0]]]
+    cells = [(line, row[names[0]], row[seconds[0]]) for line, row in rows]
+    offsets, doubtful = _collected(path, cells, scale)
+    faults = [Fault(f"{path.name}, line {line}", fault) for line, fault in wrong]
+    if "" in doubtful:
+        faults.append(Fault(path.name, doubtful.pop("")))
+    return OffsetTable(offsets, doubtful, tuple(faults), columns[names[0]] == "file")
+
+
+def _offsets_path(folder: Path) -> Path | None:
+    """Return the table in a folder, whatever its capitals; None if there is none."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return None
+    found = sorted(name for name in names if name.lower() == OFFSETS_FILE)
+    return folder / found[-1] if found else None  # small letters before others
+
+
+def _collected(
+    path: Path, cells: list[tuple[int, str, str]], scale: float
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Return the offsets in rows of line, name and number, and what is wrong with the others."""
+    try:
+        sign = decimal_sign((cell for _, _, cell in cells), unclear=".")
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    offsets: dict[str, float] = {}
+    doubtful: dict[str, str] = {}
+    for line, name, cell in cells:
+        try:
+            offset_s = _offset(name, cell, sign=sign, scale=scale)
+            if offsets.setdefault(name, offset_s) != offset_s:
+                raise ValueError(f"an id twice, {name!r:.80}")
+        except ValueError as error:
+            doubtful.setdefault(name, f"{error} in {path.name}, line {line}")
+    return {name: s for name, s in offsets.items() if name not in doubtful}, doubtful
+
+
+def _offset(name: str, cell: str, *, sign: str, scale: float) -> float:
+    """Return the seconds in a cell.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    if not name or not cell:
+        raise ValueError(f"not enough values, an id and an offset ({name!r:.80}, {cell!r:.80})")
+    try:
+        offset_s = number(cell, sign=sign) * scale
+    except ValueError:
+        raise ValueError(f"could not convert string to float: {cell!r:.80}") from None
+    if not abs(offset_s) <= LONGEST_CORRECTION_S:
+        raise ValueError(
+            f"offsets must be seconds, at most {LONGEST_CORRECTION_S:g} early or late, got others "
+            f"for {[name]}"
+        )
+    return offset_s
 
 
 def write_offsets(folder: Path, offsets: Mapping[str, float]) -> Path:
@@ -69,13 +160,10 @@ def write_offsets(folder: Path, offsets: Mapping[str, float]) -> Path:
         InputError: If the folder cannot be written.
     """
     path = folder / OFFSETS_FILE
-    try:
-        with new_file(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(_COLUMNS)
-            writer.writerows((take, f"{offset:.4f}") for take, offset in offsets.items())
-    except OSError as error:
-        raise InputError(f"{folder}: must be writable to keep offsets, got {error}") from error
+    with new_file(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(_COLUMNS)
+        writer.writerows((take, f"{offset:.4f}") for take, offset in offsets.items())
     return path
 
 

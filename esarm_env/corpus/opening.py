@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING
 
 from esarm_env.core.cache import cache_dir
@@ -23,6 +23,7 @@ def open_corpus(
     seed: int = 0,
     layout: str = "auto",
     verify: bool = False,
+    rate_hz: float | None = None,
 ) -> Corpus:
     """Open a corpus.
 
@@ -36,26 +37,31 @@ def open_corpus(
             another package, or `auto`.
         verify: Of a folder: read every take that was not read before, and leave out those whose
             content cannot be used.
+        rate_hz: Of a folder: frame rate of all motion, whatever its files say.
 
     Raises:
-        InputError: If there is no such corpus, the folder holds no usable take, or `size` or
-            `seed` is given for the corpus that ships.
+        InputError: If there is no such corpus, the folder holds no usable take, `rate_hz` is given
+            for one of ours, or `size` or `seed` for the corpus that ships.
         MissingExtraError: If an extra is missing: `synthetic` for a generated corpus, `video` for
             sound that only FFmpeg reads.
     """
+    if rate_hz is not None and name in CORPUS_NAMES:
+        raise InputError(
+            f"`rate_hz` must be left out for the corpus {name!r}, got {rate_hz:g}; folders have one"
+        )
     if name == MINI_CORPUS:
         return _open_mini(size, seed)
     if name in GENERATED_CORPORA:
         from esarm_env.corpus.synthetic import open_synthetic
 
         return open_synthetic(name, size=size, seed=seed, cache_dir=cache_dir())
-    if not name or not Path(name).is_dir():
+    if not name or not os.path.isdir(name):
         raise InputError(
             f"`corpus` must be {', '.join(CORPUS_NAMES)} or a folder of recordings, got {name!r}"
         )
     from esarm_env.corpus.folder import FolderCorpus
 
-    return FolderCorpus(name, layout=layout, verify=verify)
+    return FolderCorpus(name, layout=layout, verify=verify, rate_hz=rate_hz)
 
 
 def _open_mini(size: int | None, seed: int) -> Corpus:

@@ -10,18 +10,19 @@ is read again.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from esarm_env.audio.loading import measure_audio, read_audio
+from esarm_env.audio.loading import measure_audio, read_audio, sound_lateness
 from esarm_env.audio.pauses import cut_at_pauses
 from esarm_env.core.cache import cache_dir, new_file
-from esarm_env.core.errors import InputError
+from esarm_env.core.errors import InputError, MissingExtraError, one_line
 from esarm_env.core.progress import track
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from esarm_env.corpus.alignment import (
@@ -32,13 +33,15 @@ from esarm_env.corpus.alignment import (
     infer_rate,
     read_aligned,
 )
+from esarm_env.corpus.clocks import Clock, settle_start, slow_rates, stated_stretch
 from esarm_env.corpus.motion import measure_track
 from esarm_env.corpus.motion.track import check_rate
 from esarm_env.corpus.offsets import OFFSETS_FILE
 from esarm_env.corpus.takes import Fault, Take
+from esarm_env.formats.timecodes import NTSC
 
 # Raise whenever reading, resampling or cutting gives other utterances for the same files.
-READER_VERSION = 1
+READER_VERSION = 2
 SHORTEST_S, LONGEST_S = 1.5, 6.0  # of the pieces of a long take
 UNCUT_S = 8.0  # a take up to this long is one utterance
 _BAR_FROM = 200  # takes to look at before a progress bar is worth its lines
@@ -55,7 +58,12 @@ class Entry:
         start_s: Time of the first of these.
         stated_hz: Frame rate that the motion file states, or None.
         rate_hz: Frame rate it is read at.
+        nominal_hz: What the file's times count, if they are labels.
+        late_s: How much later than its pictures the sound of a video starts.
         offset_s: How late its motion is.
+        stretch: Factor of the file's times.
+        shift_s: What is taken off its times afterwards.
+        clock_notes: Why.
         pieces: Where its utterances begin and end, in frames at 30 fps.
         digest: SHA-256 of its audio and motion; None until it has been read whole.
         notes: What was mended.
@@ -68,11 +76,21 @@ class Entry:
     start_s: float = 0.0
     stated_hz: float | None = None
     rate_hz: float = 0.0
+    nominal_hz: float | None = None
+    late_s: float = 0.0
     offset_s: float = 0.0
+    stretch: float = 1.0
+    shift_s: float = 0.0
+    clock_notes: list[str] = field(default_factory=list)
     pieces: list[tuple[int, int]] = field(default_factory=list)
     digest: str | None = None
     notes: list[str] = field(default_factory=list)
     fault: str | None = None
+
+    @property
+    def clock(self) -> Clock:
+        """How the file's times become those of its sound."""
+        return Clock(self.stretch, self.shift_s, tuple(self.clock_notes))
 
 
 def stamp_of(take: Take) -> str:
@@ -122,7 +140,7 @@ class TakeIndex:
                 draft.write_text(
                     json.dumps({key: vars(entry) for key, entry in self.entries.items()})
                 )
-        except OSError:
+        except InputError:
             return
 
     def _load(self) -> dict[str, Entry]:
@@ -131,7 +149,7 @@ class TakeIndex:
             entries = {key: Entry(**row) for key, row in rows.items()}
             for entry in entries.values():
                 entry.pieces = [(begin, end) for begin, end in entry.pieces]
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return {}  # absent, of another version or cut short: made anew
         return entries
 
@@ -194,13 +212,19 @@ def _open_ones(takes: Iterable[Take], index: TakeIndex, wanted: str) -> list[Tak
 def _look(
     takes: Sequence[Take], index: TakeIndex, text: str, look: Callable[[Take, Entry], None]
 ) -> None:
-    """Call `look` for each take; an `InputError` becomes the take's fault."""
+    """Call `look` for each take; an error becomes the take's fault, but for an absent extra."""
     for take in track(takes, text, show=len(takes) >= _BAR_FROM):
         entry = index.entries[take.id]
         try:
             look(take, entry)
         except InputError as error:
             entry.fault = str(error)
+            if importlib.util.find_spec("av") is None:
+                entry.stamp = ""  # once there, PyAV may know the sound: looked at again
+        except MissingExtraError:
+            raise  # nothing is wrong with the take
+        except Exception as error:  # one file that a library fails at must not cost the others
+            entry.fault = f"cannot be read ({type(error).__name__}: {one_line(error)[:200]})"
 
 
 def _measure(take: Take, entry: Entry) -> None:
@@ -213,7 +237,8 @@ def _measure(take: Take, entry: Entry) -> None:
         if extent.rate_hz is not None:
             check_rate(take.motion, extent.rate_hz)
         entry.n_frames, entry.start_s = extent.n_frames, extent.start_s
-        entry.stated_hz = extent.rate_hz
+        entry.stated_hz, entry.nominal_hz = extent.rate_hz, extent.nominal_hz
+        entry.late_s = sound_lateness(take.audio)
     entry.duration_s = duration_s  # last: it tells that the take was measured
 
 
@@ -222,7 +247,8 @@ def _settle_rates(
 ) -> float | None:
     """Set frame rate and offset of every take; reset entries where these changed.
 
-    A file's own rate counts; for files that state none, the one that fits most of them.
+    A rate that the user states counts, else the file's own; for files that state none, the one
+    that fits most of them. Labels that last longer than they say are told by the sound.
 
     Returns:
         That rate, or None if all files state theirs.
@@ -234,29 +260,49 @@ def _settle_rates(
     ]
     measured = [(e.n_frames, e.duration_s) for e in silent if e.n_frames and e.duration_s]
     inferred = infer_rate(*zip(*measured, strict=True)) if measured else None
+    slow = slow_rates(_counted(takes, index))
     for take in takes:
         entry = index.entries[take.id]
-        rate_hz = entry.stated_hz or inferred or FRAME_RATE_HZ
+        stretch, rate_hz = _rate_of(take, entry, slow, inferred)
         offset_s = offsets.get(take.id, 0.0)
-        if (entry.rate_hz, entry.offset_s) != (rate_hz, offset_s) and entry.duration_s:
-            entry.rate_hz, entry.offset_s = rate_hz, offset_s
+        settled = (entry.rate_hz, entry.stretch, entry.offset_s)
+        if settled != (rate_hz, stretch, offset_s) and entry.duration_s:
+            entry.rate_hz, entry.stretch, entry.offset_s = rate_hz, stretch, offset_s
             entry.pieces, entry.notes, entry.digest, entry.fault = [], [], None, None
     return inferred
+
+
+def _counted(
+    takes: Sequence[Take], index: TakeIndex
+) -> Iterator[tuple[float | None, float, float]]:
+    """Yield what the labels of each take count, when its motion ends by them, and its sound."""
+    for take in takes:
+        entry = index.entries[take.id]
+        if take.rate_hz is None and entry.duration_s and entry.stated_hz and entry.start_s == 0:
+            yield entry.nominal_hz, entry.n_frames / entry.stated_hz, entry.duration_s
+
+
+def _rate_of(
+    take: Take, entry: Entry, slow: set[float], inferred: float | None
+) -> tuple[float, float]:
+    """Return the factor of a take's times and the frame rate that follows."""
+    if entry.stated_hz is None:
+        return 1.0, take.rate_hz or inferred or float(FRAME_RATE_HZ)
+    stretch = 1.0
+    if take.rate_hz is not None:
+        stretch = stated_stretch(
+            take.rate_hz, stated_hz=entry.stated_hz, nominal_hz=entry.nominal_hz
+        )
+    elif entry.nominal_hz in slow:
+        stretch = NTSC
+    return stretch, entry.stated_hz / stretch
 
 
 def _cut(take: Take, entry: Entry) -> None:
     """Cut a take into utterances."""
     n_frames = int(entry.duration_s * FRAME_RATE_HZ)
     if take.motion is not None:
-        motion_s = entry.start_s + entry.n_frames / entry.rate_hz
-        note = check_durations(
-            take.motion,
-            n_frames=entry.n_frames,
-            rate_hz=entry.rate_hz,
-            motion_s=motion_s,
-            audio_s=entry.duration_s,
-        )
-        entry.notes = [note] if note else []
+        entry.notes, motion_s = _settle_clock(take.motion, entry)
         n_frames = min(frames_of(entry.duration_s), frames_of(motion_s))
     if n_frames <= UNCUT_S * FRAME_RATE_HZ:
         entry.pieces = [(0, max(1, n_frames))]
@@ -268,10 +314,39 @@ def _cut(take: Take, entry: Entry) -> None:
     entry.pieces = [(begin, end) for begin, end in frames.tolist() if end > begin]
 
 
+def _settle_clock(motion: Path, entry: Entry) -> tuple[list[str], float]:
+    """Set where a take's motion starts; return notes, and when it ends."""
+    start_s, length_s = entry.start_s * entry.stretch, entry.n_frames / entry.rate_hz
+    entry.shift_s, notes = settle_start(
+        start_s, motion_s=length_s, audio_s=entry.duration_s, late_s=entry.late_s
+    )
+    if entry.stretch == NTSC and entry.nominal_hz:
+        actual_hz = entry.nominal_hz / NTSC
+        notes += (f"frames counted {entry.nominal_hz:g} a second read at {actual_hz:.2f} fps, "
+                  "as long as the sound",)  # fmt: skip
+    entry.clock_notes = list(notes)
+    motion_s = start_s - entry.shift_s + length_s
+    note = check_durations(
+        motion,
+        n_frames=entry.n_frames,
+        rate_hz=entry.rate_hz,
+        motion_s=motion_s,
+        audio_s=entry.duration_s,
+        start_s=start_s - entry.shift_s,
+    )
+    return [*notes, *([note] if note else [])], motion_s
+
+
 def _read(take: Take, entry: Entry) -> None:
     """Read a take whole and store its digest."""
     n_frames = entry.pieces[-1][1]
-    aligned = read_aligned(take, rate_hz=entry.rate_hz, n_frames=n_frames, offset_s=entry.offset_s)
+    aligned = read_aligned(
+        take,
+        rate_hz=entry.rate_hz,
+        n_frames=n_frames,
+        offset_s=entry.offset_s,
+        clock=entry.clock,
+    )
     entry.notes, entry.digest = list(aligned.notes), digest_of(aligned)
 
 

@@ -118,6 +118,11 @@ class EpisodeSlots:
             for a, c, t, s, u in zip(audio, condition, last, step, utterance, strict=True)
         ]
 
+    def tokens(self, rows: IntArray) -> IntArray:
+        """Return the tokens of the episodes `rows` (n,), shape (n, longest), then -1, fresh."""
+        written: IntArray = self._tokens[rows, :-1]
+        return written
+
     def view(self, row: int) -> EpisodeView:
         """Return a snapshot of the episode in `row`, for a renderer."""
         return EpisodeView(

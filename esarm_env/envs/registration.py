@@ -37,13 +37,19 @@ def make_env(*, observation: str = SLIM, **kwargs: Any) -> gymnasium.Env[Any, An
 
 
 def make_vector_env(
-    num_envs: int = 1, *, observation: str = SLIM, **kwargs: Any
+    num_envs: int = 1,
+    *,
+    observation: str = SLIM,
+    max_episode_steps: int | None = None,
+    **kwargs: Any,
 ) -> VectorEnv[Any, Any, Any]:
     """Make `SpeechAnimationVectorEnv`, in the wrapper that `observation` names.
 
     Args:
         num_envs: Episodes at once.
         observation: As of `make_env`.
+        max_episode_steps: As `gymnasium.make_vec` hands it on; one that would cut an episode off
+            before its score is refused. None and -1 set no limit.
         kwargs: Of `SpeechAnimationVectorEnv`.
 
     Raises:
@@ -51,6 +57,7 @@ def make_vector_env(
     """
     _check(observation)
     env = SpeechAnimationVectorEnv(num_envs, **kwargs)
+    _check_limit(max_episode_steps, longest=int(env.single_observation_space["step"].high[0]))
     if observation == SLIM:
         return env
     wrapped: VectorEnv[Any, Any, Any] = getattr(vector_wrappers, _WRAPPERS[observation])(env)
@@ -61,6 +68,20 @@ def _check(observation: str) -> None:
     if observation not in OBSERVATIONS:
         known = ", ".join(OBSERVATIONS)
         raise InputError(f"`observation` must be one of {known}, got {observation!r}")
+
+
+def _check_limit(max_episode_steps: int | None, *, longest: int) -> None:
+    """Check that a limit cuts no episode of up to `longest` tokens."""
+    if max_episode_steps in (None, -1):
+        return
+    whole = isinstance(max_episode_steps, int) and not isinstance(max_episode_steps, bool)
+    if not whole or max_episode_steps < longest:  # type: ignore[operator]  # None was let through
+        raise InputError(
+            f"`max_episode_steps` must be at least {longest}, the longest utterance, or None, got "
+            f"{max_episode_steps!r}: an episode ends with its audio, and one that is cut off has "
+            "no score; `max_duration_s` leaves long utterances out, and "
+            "`vectorization_mode='sync'` cuts them off all the same"
+        )
 
 
 # `gymnasium.make` looks here for the render modes before it makes anything.

@@ -71,11 +71,12 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
     `terminated` at the end of the audio. Never `truncated`: there is no artificial limit.
 
     ## Info
-    At the start `utterance_id`. At the end: `utterance_id`; `tokens`, shape (longest,), -1 behind
-    the last; `rewards`, the score of each term before its weight; and, unless `metrics=False`,
-    `lve` and `eve` in mm (mean over frames of the maximum over the region's vertices of the L2
-    error; nan where the corpus has not captured the region), and what `register_metric` or other
-    packages add under their names. The errors never enter the reward unless it says that it needs
+    The same keys from `reset` to the last step: `utterance_id`; `tokens`, shape (longest,), those
+    written so far and then -1; `rewards`, the score of each term before its weight; and, unless
+    `metrics=False`, `lve` and `eve` in mm (mean over frames of the maximum over the region's
+    vertices of the L2 error; nan where the corpus has not captured the region), and what
+    `register_metric` or other packages add under their names. Scores and errors are 0 before the
+    end, which `terminated` tells. The errors never enter the reward unless it says that it needs
     them. `sequence_task.corpus.records` says what there is to replay,
     and `sequence_task.recorded_tokens(index)` are the recorded motion's tokens.
 
@@ -196,7 +197,7 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
         self._outcome = {}
         if self.render_mode == "human":
             self.render()
-        return self._observe(), {"utterance_id": self._utterance_id()}
+        return self._observe(), self._info()
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Write one token.
@@ -213,7 +214,7 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
         self._history[self._per_chunk + self._step] = self._checked(action)
         self._step += 1
         terminated = self._step == self._length
-        reward, info = self._finish() if terminated else (0.0, {})
+        reward, info = self._finish() if terminated else (0.0, self._info())
         if self.render_mode == "human":
             self.render()
         return self._observe(), reward, terminated, False, info
@@ -290,8 +291,17 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
             )
         return token
 
-    def _utterance_id(self) -> str:
-        return self.sequence_task.corpus.records[self._utterance].id
+    def _info(self) -> dict[str, Any]:
+        """Return the infos of an episode under way: those of its end, with 0 for scores.
+
+        Recorders of whole episodes need one structure at every step; Gymnasium's checker, no nan.
+        """
+        return {
+            "rewards": dict.fromkeys(self.reward_function.terms, 0.0),
+            "tokens": self._history[self._per_chunk :].copy(),
+            "utterance_id": self.sequence_task.corpus.records[self._utterance].id,
+            **dict.fromkeys(self.metric_units, 0.0),
+        }
 
     def _observe(self) -> Observation:
         step = self._step
@@ -305,19 +315,15 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
         }
 
     def _finish(self) -> tuple[float, dict[str, Any]]:
-        tokens = self._history[self._per_chunk :].copy()
+        info = self._info()
         trajectory = Trajectories(
             np.array([self._utterance]),
-            tokens[None, : self._length].copy(),  # a copy, which a reward may overwrite
+            info["tokens"][None, : self._length].copy(),  # a copy, which a reward may overwrite
             np.array([self._length]),
             self._condition[None].copy(),
         )
         outcome = self._rules.finish(trajectory)
-        info: dict[str, Any] = {
-            "rewards": {name: float(scores[0]) for name, scores in outcome.terms.items()},
-            "tokens": tokens,
-            "utterance_id": self._utterance_id(),
-        }
+        info["rewards"] = {name: float(scores[0]) for name, scores in outcome.terms.items()}
         info |= {name: float(values[0]) for name, values in outcome.errors.items()}
         self._outcome = dict(info)  # a copy, as wrappers add keys to the returned one
         return float(outcome.total[0]), info

@@ -15,6 +15,7 @@ from gymnasium.vector.utils import batch_space
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import BoolArray, DoubleArray, FloatArray, IntArray, Trajectories
+from esarm_env.envs.environment_access import EnvironmentAccess
 from esarm_env.envs.episode_rules import EpisodeRules, Outcome, check_mapping, check_options
 from esarm_env.envs.episode_slots import EpisodeSlots, Observation
 from esarm_env.envs.options_and_infos import Infos, add_infos, check_count, check_mask, options_of
@@ -49,7 +50,9 @@ class FinishedEpisodes:
     outcome: Outcome
 
 
-class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
+class SpeechAnimationVectorEnv(
+    EnvironmentAccess, VectorEnv[Observation, IntArray, npt.NDArray[Any]]
+):
     """Native vector environment, a hundred times faster than `SyncVectorEnv` over scalar ones.
 
     Equal to `SyncVectorEnv` over scalar environments in everything that `reset` and `step` return,
@@ -134,6 +137,7 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
         self._n_tokens = self.sequence_task.n_tokens
         self._generators = Generators(num_envs)
         self._episode: IntArray = np.full(num_envs, -1)
+        self._all, self._every = np.arange(num_envs), np.ones(num_envs, dtype=np.bool_)
         self._waiting: BoolArray = np.zeros(num_envs, dtype=np.bool_)  # ended, not reset yet
         self._ready = False
         self._defer = defer_rewards
@@ -174,7 +178,7 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
             self._finished.clear()
         self._ready = True
         infos: Infos = {}
-        self._add_ids(infos, rows, mask)
+        add_infos(infos, self._running(rows), rows, mask=mask)
         return self._slots.observe(), infos
 
     def step(
@@ -201,13 +205,13 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
         terminated: BoolArray = self._slots.step == self._slots.length
         truncated = np.zeros(self.num_envs, dtype=np.bool_)
         rewards = np.zeros(self.num_envs)
-        infos: Infos = {}
         ended = terminated.nonzero()[0]
-        if len(ended):
-            self._end(ended, terminated, rewards, infos)
+        finished = self._end(ended, rewards) if len(ended) else {}
         if len(late):
             self._begin(late)
-            self._add_ids(infos, late, self._waiting)
+        infos: Infos = {}
+        add_infos(infos, self._running(self._all), self._all, mask=self._every)
+        add_infos(infos, finished, ended, mask=terminated)
         if self.autoreset_mode is not AutoresetMode.SAME_STEP:
             self._waiting = terminated.copy()
         self._ready = True
@@ -337,8 +341,11 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
             )
         return tokens
 
-    def _end(self, ended: IntArray, mask: BoolArray, rewards: DoubleArray, infos: Infos) -> None:
-        """Score ended episodes, rows `ended` (n,) or `mask`; in `SameStep` mode autoreset them."""
+    def _end(self, ended: IntArray, rewards: DoubleArray) -> dict[str, Any]:
+        """Score the ended episodes, rows `ended` (n,), and return what `infos` say of them.
+
+        In `SameStep` mode the rows begin anew; else their infos are those of their last step.
+        """
         trajectories, tokens = self._slots.finished(ended)
         info: dict[str, Any] = {
             "tokens": tokens,
@@ -351,18 +358,23 @@ class SpeechAnimationVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]
             rewards[ended] = outcome.total
             info |= _as_double(outcome.info())
         if self.autoreset_mode is not AutoresetMode.SAME_STEP:
-            add_infos(infos, info, ended, mask=mask)
-            return
+            return info
         last = np.empty(len(ended), dtype=object)
         last[:] = self._slots.observe_ended(ended)
-        add_infos(infos, {"final_obs": last, "final_info": info}, ended, mask=mask)
         self._begin(ended)
-        self._add_ids(infos, ended, mask)
+        return {"final_obs": last, "final_info": info}
 
-    def _add_ids(self, infos: Infos, rows: IntArray, mask: BoolArray) -> None:
-        """Add the `utterance_id` of beginning episodes, in `rows`, shape (n,), or in `mask`."""
-        ids = {"utterance_id": self._ids[self._slots.utterance[rows]]}
-        add_infos(infos, ids, rows, mask=mask)
+    def _running(self, rows: IntArray) -> dict[str, Any]:
+        """Return the infos of episodes under way, rows (n,): as at their ends, scores 0."""
+        info: dict[str, Any] = {
+            "tokens": self._slots.tokens(rows),
+            "utterance_id": self._ids[self._slots.utterance[rows]],
+        }
+        if not self._defer:
+            unknown = np.zeros(len(rows))
+            info["rewards"] = dict.fromkeys(self.reward_function.terms, unknown)
+            info |= dict.fromkeys(self.metric_units, unknown)
+        return info
 
 
 def _mode(mode: AutoresetMode | str) -> AutoresetMode:

@@ -6,7 +6,7 @@
 - `shapes`, `shape_table`: its blendshapes and the measurements they are scaled to.
 - `loaders`: FLAME, ICT-FaceKit and glTF heads.
 - `render`: software rasteriser, numpy alone.
-- `livelink`: Live Link Face CSV, read and written.
+- `livelink`: Live Link Face CSV, read and written; `recording_table`: its columns and rows.
 - `exporters`: writers of motion files, chosen by suffix.
 """
 

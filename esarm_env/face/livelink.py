@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from esarm_env.core.cache import write_text
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import (
     FRAME_RATE_HZ,
@@ -28,17 +30,24 @@ from esarm_env.core.types import (
     FloatArray,
     IntArray,
 )
-from esarm_env.face.names import ORDERS, ROTATIONS, convert, to_arkit_order
+from esarm_env.face.names import ORDERS, ROTATIONS, convert
+from esarm_env.face.recording_table import (
+    coded_rows,
+    fault,
+    read_recording_table,
+    values_of,
+)
+from esarm_env.formats.files import check_wrong
+from esarm_env.formats.timecodes import STANDARD_HZ, Timecodes, parse_timecodes
 
 HEADER = ("Timecode", "BlendShapeCount", *ORDERS["livelink_csv"], *ROTATIONS)
 RATES_HZ = (30, 60)
-TIMECODE_RATES_HZ = (24, 25, 30, 50, 60)
+TIMECODE_RATES_HZ = STANDARD_HZ
 
 Row = tuple[int, list[str]]
 
 _TIMECODE = re.compile(r"(\d{1,2}):(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,3}))?")
 _LONGEST_GAP_S = 2.0
-_RATE_TOLERANCE = 0.5  # 24 and 25 fps are one apart
 
 
 def _frame_of(timecode: str, rate_hz: int) -> float | None:
@@ -73,18 +82,7 @@ def _at_rate(motion: FloatArray, rate_hz: int) -> FloatArray:
 
 def _write_atomically(path: Path, text: str) -> None:
     """Write a file so that no reader ever sees half of it."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            unfinished.write_text(text, encoding="utf-8", newline="")
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(
-            f"`path` must be a file in a writable folder, got {str(path)!r} ({reason})"
-        ) from error
+    write_text(path, text, make_folder=False)
 
 
 def write_livelink_csv(
@@ -130,51 +128,6 @@ def write_livelink_csv(
     _write_atomically(Path(path), "\n".join(lines) + "\n")
 
 
-def _fault(path: Path, line: int, got: str) -> InputError:
-    """Build the error for a bad line of a recording."""
-    return InputError(f"{path}: must be a Live Link Face recording, got {got} in line {line}")
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Return the cells of a CSV file, line by line with the line's number; empty ones left out.
-
-    Raises:
-        InputError: If the file is missing or no text.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"{path}: must be a readable file, got {reason}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: must be CSV text in UTF-8, got {error}") from error
-    lines = text.replace('"', "").splitlines()
-    return [(number, line.split(",")) for number, line in enumerate(lines, 1) if line.strip()]
-
-
-def numbers_of(rows: Sequence[Row], fault: Callable[[int, str], InputError]) -> DoubleArray:
-    """Return the numbers in rows of equal length, shape (T, n); an empty cell is NaN.
-
-    Raises:
-        InputError: `fault(line, what is there)` for the first cell that is no number.
-    """
-    try:
-        return np.array([cells for _, cells in rows], dtype=np.float64)
-    except ValueError:  # rare, so that finding the cell may be slow
-        return np.array([_row_numbers(row, fault) for row in rows])
-
-
-def _row_numbers(row: Row, fault: Callable[[int, str], InputError]) -> list[float]:
-    line, cells = row
-    numbers = []
-    for cell in cells:
-        try:
-            numbers.append(float(cell) if cell.strip() else np.nan)
-        except ValueError as error:
-            raise fault(line, f"a value that is not a number ({cell!r})") from error
-    return numbers
-
-
 @dataclass(frozen=True)
 class Recording:
     """Contents of a Live Link Face recording, unchanged.
@@ -182,20 +135,23 @@ class Recording:
     Attributes:
         frames: Shape (T,), float64, frame numbers from the first row on, ascending, with fractions;
             where the app dropped frames, there is a gap.
-        rate_hz: How many frames the timecodes count in a second.
+        rate_hz: How many frames the timecodes count in a second; with drop-frame labels fewer than
+            a second has labels.
         values: Shape (T, 52), float32, alphabetical order, as stored; NaN where `seen` is False,
             0 in columns that the file lacks.
         captured: Shape (52,), bool; False for columns that the file lacks.
         seen: Shape (T,), bool; False in rows in which the app had lost the face.
         lines: Shape (T,), int64, where in the file each row stands.
+        notes: A line for each kind of row or column that was left out.
     """
 
     frames: DoubleArray
-    rate_hz: int
+    rate_hz: float
     values: FloatArray
     captured: BoolArray
     seen: BoolArray
     lines: IntArray
+    notes: tuple[str, ...] = ()
 
 
 def read_recording(
@@ -203,7 +159,8 @@ def read_recording(
 ) -> Recording:
     """Read a Live Link Face recording without changing anything in it.
 
-    Rows that repeat the timecode of the row before are left out.
+    Rows that repeat the timecode of the row before are left out, and so are columns that are no
+    shapes; a row that cannot be read counts as one without a face. All of this is in `notes`.
 
     Args:
         path: The CSV file, columns in any order, rotations optional.
@@ -214,17 +171,22 @@ def read_recording(
     Raises:
         InputError: If the file is no such recording; the message names the file and the line.
     """
-    rows = read_rows(path)
-    shapes = _shape_names(path, rows)
-    frames, rate = _frame_numbers(path, rows[1:], rate_hz)
+    table, columns = read_recording_table(path, allow_missing=allow_missing)
+    rows, wrong = coded_rows(table, columns)
+    codes: list[Row] = [(line, [row.code]) for line, row in rows]
+    clock = _frame_numbers(path, codes, rate_hz)
+    frames, rate = clock.frames, clock.rate_hz
     fresh = np.diff(frames, prepend=-1.0) > 0
-    kept = [row for row, is_fresh in zip(rows[1:], fresh, strict=True) if is_fresh]
-    seen = np.array([not _is_lost(cells) for _, cells in kept])
-    values, captured = _rows_in_our_order(
-        path, rows[0][0], kept, seen=seen, shapes=shapes, allow_missing=allow_missing
-    )
-    lines = np.array([line for line, _ in kept], dtype=np.int64)
-    return Recording(frames[fresh], rate, values, captured, seen, lines)
+    kept = [row for (_, row), is_fresh in zip(rows, fresh, strict=True) if is_fresh]
+    seen = np.array([not row.is_lost for row in kept])
+    values, captured = values_of(table, columns, kept, seen, wrong)
+    rule = "must be a Live Link Face recording, got"
+    notes = check_wrong(path, [f"{rule} {what}" for what in wrong], n_frames=len(table.lines))
+    if not fresh.all():
+        notes += (f"frames left out for a repeated time: {(~fresh).sum()}",)
+    lines = np.array([table.lines[row.place][0] for row in kept], dtype=np.int64)
+    notes += columns.notes
+    return Recording(frames[fresh], rate, values, captured, seen, lines, notes)
 
 
 def measure_recording(path: Path) -> tuple[int, float]:
@@ -233,109 +195,33 @@ def measure_recording(path: Path) -> tuple[int, float]:
     Raises:
         InputError: If header or timecodes are not those of a recording.
     """
-    rows = read_rows(path)
-    _shape_names(path, rows)
-    frames, rate = _frame_numbers(path, rows[1:], None)
-    return len(np.unique(frames)), float(frames[-1]) / rate
+    table, columns = read_recording_table(path, allow_missing=True)
+    rows, _ = coded_rows(table, columns)
+    clock = _frame_numbers(path, [(line, [row.code]) for line, row in rows], None)
+    return len(np.unique(clock.frames)), float(clock.frames[-1] / clock.rate_hz)
 
 
-def _shape_names(path: Path, rows: Sequence[Row]) -> list[str]:
-    """Return the names behind the first two columns of a table with at least one row."""
-    if len(rows) < 2:
-        raise _fault(path, len(rows), "no row of values")
-    line, header = rows[0]
-    names = [name.strip() for name in header]
-    # Writers spell the second one with a capital or a small s.
-    if [name.lower() for name in names[:2]] != [name.lower() for name in HEADER[:2]]:
-        raise _fault(path, line, f"a header that starts with {','.join(names[:2])!r}")
-    return names[2:]
-
-
-def _is_lost(cells: Sequence[str]) -> bool:
-    """Return whether a row marks a lost face: no values, or zeros alone."""
-    counted = cells[1].strip() if len(cells) > 1 else ""
-    return counted == "0" and not any(cell.strip(" -0.") for cell in cells[2:])
-
-
-def _rows_in_our_order(
-    path: Path,
-    header_line: int,
-    rows: Sequence[Row],
-    *,
-    seen: BoolArray,
-    shapes: Sequence[str],
-    allow_missing: bool,
-) -> tuple[FloatArray, BoolArray]:
-    """Return the values of rows in our column order, (T, 52), and the mask of shapes present."""
-    found = [
-        (line, cells[2:]) for (line, cells), is_seen in zip(rows, seen, strict=True) if is_seen
-    ]
-    for line, cells in found:
-        if len(cells) != len(shapes):
-            raise _fault(path, line, f"{len(cells) + 2} columns instead of {len(shapes) + 2}")
-    table = np.full((len(rows), len(shapes)), np.nan)
-    if found:
-        table[seen] = numbers_of(found, lambda line, got: _fault(path, line, got))
-    try:
-        values, captured = to_arkit_order(shapes, table, allow_missing=allow_missing)
-    except InputError as error:
-        raise _fault(path, header_line, f"a faulty header ({error})") from error
-    return values, captured
-
-
-def _frame_numbers(path: Path, rows: Sequence[Row], rate_hz: int | None) -> tuple[DoubleArray, int]:
+def _frame_numbers(path: Path, rows: Sequence[Row], rate_hz: int | None) -> Timecodes:
     """Return the frame number of each row, 0 for the first, and the rate they count at."""
-    timecodes = [cells[0].strip() for _, cells in rows]
-    rate = rate_hz or _guess_rate(timecodes)
-    frames = np.empty(len(rows))
-    for index, (line, _) in enumerate(rows):
-        frame = _frame_of(timecodes[index], rate)
-        if frame is None:
-            raise _fault(path, line, f"the timecode {timecodes[index]!r} at {rate} fps")
-        frames[index] = frame
-    day = 24 * 3600 * rate
-    steps = np.diff(frames)
-    frames[1:] += day * np.cumsum(steps < -day / 2)  # midnight
-    back = np.flatnonzero(np.diff(frames) < 0)
-    if len(back):
-        index = int(back[0]) + 1
-        raise _fault(path, rows[index][0], f"a jump in time to {timecodes[index]!r}")
-    return frames - frames[0], rate
-
-
-def _guess_rate(timecodes: Sequence[str]) -> int:
-    """Infer the frame rate of timecodes; 30 or 60 if a recording is too short to tell.
-
-    From the last frame of a second to the first of the next is a step like any other, so that the
-    rate is a step and the difference of their frame numbers.
-    """
-    found = [match for match in map(_TIMECODE.fullmatch, timecodes) if match]
-    frames = np.array([int(match[4]) for match in found])
-    seconds = np.array([int(match[3]) for match in found])
-    if not len(found):
-        return FRAME_RATE_HZ
-    rolls = np.diff(seconds) % 60 == 1
-    steps = np.diff(frames)
-    if rolls.any() and not rolls.all():
-        estimate = np.median(steps[~rolls]) - np.median(steps[rolls])
-        for rate in TIMECODE_RATES_HZ:
-            if abs(rate - estimate) <= _RATE_TOLERANCE and rate > frames.max():
-                return rate
-    return 60 if frames.max() >= FRAME_RATE_HZ else FRAME_RATE_HZ
+    return parse_timecodes(
+        [cells[0] for _, cells in rows],
+        lambda row, got: fault(path, rows[row][0], got),
+        counted_hz=rate_hz,
+    )
 
 
 def read_livelink_csv(
     path: str | os.PathLike[str], *, rate_hz: int | None = None
-) -> tuple[FloatArray, int]:
+) -> tuple[FloatArray, float]:
     """Read a Live Link Face recording.
 
     Frames that the recording dropped, or in which the app had lost the face, are filled linearly,
-    so that row `t` stands at `t / rate_hz`.
+    so that row `t` stands at `t / rate_hz`. What was left out is told in a `RuntimeWarning`.
 
     Args:
         path: The CSV file, columns in any order, rotations optional.
-        rate_hz: 24, 25, 30, 50 or 60, as the timecodes count; by default told from them, 30 where
-            less than a second does not tell.
+        rate_hz: One of `TIMECODE_RATES_HZ`, as the timecodes count; by default told from them, 30
+            where less than a second does not tell.
 
     Returns:
         Motion of shape (T, 52), float32, clipped to [0, 1], alphabetical order; and its rate in Hz.
@@ -347,17 +233,19 @@ def read_livelink_csv(
         raise InputError(f"`rate_hz` must be one of {TIMECODE_RATES_HZ}, got {rate_hz}")
     file = Path(path)
     recording = read_recording(file, rate_hz=rate_hz, allow_missing=False)
+    for note in recording.notes:
+        warnings.warn(f"{file}: {note}", RuntimeWarning, stacklevel=2)
     seen = np.flatnonzero(recording.seen)
     if not len(seen):
-        raise _fault(file, int(recording.lines[-1]), "no face up to the last row")
+        raise fault(file, int(recording.lines[-1]), "no face up to the last row")
     frames, values = recording.frames[seen], recording.values[seen]
     late = np.flatnonzero(np.diff(frames) > _LONGEST_GAP_S * recording.rate_hz)
     if len(late):
         line = int(recording.lines[seen[late[0] + 1]])
-        raise _fault(file, line, f"a gap of more than {_LONGEST_GAP_S:g} s")
+        raise fault(file, line, f"a gap of more than {_LONGEST_GAP_S:g} s")
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():
-        raise _fault(
+        raise fault(
             file, int(recording.lines[seen[np.argmin(finite)]]), "a value that is not finite"
         )
     n_frames = int(np.rint(recording.frames[-1])) + 1

@@ -18,8 +18,11 @@ makes every face talk mirrored.
 from __future__ import annotations
 
 import difflib
+import functools
 import re
+import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -48,8 +51,14 @@ ROTATIONS = tuple(
     for part in ("Head", "LeftEye", "RightEye")
     for angle in ("Yaw", "Pitch", "Roll")
 )
+# Audio2Face's own shapes of the tongue, of which ARKit has `tongueOut` alone.
+TONGUE_SHAPES = tuple(
+    """tongueTipUp tongueTipDown tongueTipLeft tongueTipRight tongueRollUp tongueRollDown
+    tongueRollLeft tongueRollRight tongueUp tongueDown tongueLeft tongueRight tongueIn
+    tongueStretch tongueWide tongueNarrow""".split()
+)
 # MediaPipe's first column says how neutral the face is: a class, not a shape.
-NO_SHAPES = ("_neutral", *ROTATIONS)
+NO_SHAPES = ("_neutral", *ROTATIONS, *TONGUE_SHAPES)
 
 ARKIT_NAMES: tuple[str, ...] = tuple(sorted(_UNREAL))
 
@@ -87,28 +96,62 @@ ORDERS: dict[str, tuple[str, ...]] = {
 
 
 def _normalised(name: str) -> str:
-    """Normalise a spelling: lower case, without spaces and underscores."""
-    return re.sub("[_ ]", "", name).lower()
+    """Normalise a spelling: lower case, without spaces, underscores, hyphens and dots."""
+    return re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name)).lower()
+
+
+def _spellings(name: str) -> set[str]:
+    """Return the normalised spellings of a shape; its side may be a letter, and stand in front."""
+    side = re.search("(Left|Right)$", name)
+    if side is None:
+        return {_normalised(name)}
+    stem, word = name[: side.start()], side[0]
+    sides = {word, word[0]}
+    front = set() if stem in ("jaw", "mouth") else {f"{each}{stem}" for each in sides}
+    return {_normalised(each) for each in {f"{stem}{each}" for each in sides} | front}
 
 
 _INDEX = {
-    _normalised(spelling): index
-    for index, name in enumerate(ARKIT_NAMES)
-    for spelling in (name, _apple_key(name))
+    spelling: index for index, name in enumerate(ARKIT_NAMES) for spelling in _spellings(name)
 }
 _NON_SHAPES = {_normalised(name) for name in NO_SHAPES}
+# Maya, Blender and Audio2Face put the object in front: `blendShape1.jawOpen`, `bs_jawOpen`.
+_PARTS = re.compile(r"[.:|/\\]")
+_OBJECTS = re.compile(
+    r"(?:arkit|a2f|blendshapes?\d*|bs\d*|curves?|facs|face|head|mesh|morphs?|shapes?)+"
+)
+_LONGEST_NAME = 80  # no name of a shape, whatever stands in front of it
+MOST_COLUMNS = 2_000  # of a table; no tracker has more, and each unknown name is looked at
+_CLOSE = 0.75  # from here on, a name is taken for a misspelt shape
 
 
+@functools.lru_cache(maxsize=4096)
 def _find(name: str) -> int | None:
     """Look up our column for a name in any spelling; None if it names no shape."""
-    return _INDEX.get(_normalised(name))
+    if len(name) > _LONGEST_NAME:
+        return None
+    parts = _PARTS.split(name)
+    for start in range(len(parts)):
+        spelling = _normalised("".join(parts[start:]))
+        if spelling in _INDEX or spelling in _NON_SHAPES:
+            return _INDEX.get(spelling)
+    return _INDEX.get(_OBJECTS.sub("", _normalised(parts[-1]), count=1))
+
+
+def is_no_shape(name: str) -> bool:
+    """Return whether a column is known to hold something else, such as a rotation."""
+    if len(name) > _LONGEST_NAME:
+        return False
+    parts = _PARTS.split(name)
+    return any(_normalised("".join(parts[start:])) in _NON_SHAPES for start in range(len(parts)))
 
 
 def index_of(name: str) -> int:
     """Return the column of the shape called `name`.
 
     Args:
-        name: `eyeBlinkLeft`, `EyeBlinkLeft`, `eye_blink_left` or Apple's `eyeBlink_L`.
+        name: `eyeBlinkLeft`, `EyeBlinkLeft`, `eye_blink_left`, Apple's `eyeBlink_L`, or
+            `leftEyeBlink`, also behind the name of an object as in `blendShape1.eyeBlink_L`.
 
     Raises:
         InputError: If no shape is called that; the message lists the closest names.
@@ -178,7 +221,7 @@ def _match(header: Sequence[str], *, allow_others: bool, allow_missing: bool) ->
     unknown, double = [], []
     for column, name in enumerate(header):
         index = _find(name)
-        if index is None and allow_others and _normalised(name) in _NON_SHAPES:
+        if index is None and allow_others and is_no_shape(name):
             continue
         if index is None:
             unknown.append(name)
@@ -189,11 +232,74 @@ def _match(header: Sequence[str], *, allow_others: bool, allow_missing: bool) ->
     faults = {"unknown": unknown, "double": double}
     if not allow_missing:
         faults["missing"] = [name for i, name in enumerate(ARKIT_NAMES) if i not in places]
-    told = "; ".join(f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names)
+    told = "; ".join(f"{fault}: {_listed(names)}" for fault, names in faults.items() if names)
     if told or not places:
         rule = "at least one ARKit shape, each once" if allow_missing else _EACH_ONCE
         raise InputError(f"`header` must name {rule}, got {told or 'none'}")
     return places
+
+
+@dataclass(frozen=True)
+class ShapeColumns:
+    """Which columns of a table are shapes.
+
+    Attributes:
+        places: Their places in the table, in its order.
+        others: Names of the columns that are neither shapes nor known to be something else.
+    """
+
+    places: tuple[int, ...]
+    others: tuple[str, ...]
+
+
+def shape_columns(header: Sequence[str]) -> ShapeColumns:
+    """Tell the shapes among the columns of a table from whatever else it holds.
+
+    Args:
+        header: Column names in any order and any spelling that `index_of` knows.
+
+    Raises:
+        InputError: If none is a shape, one is there twice, or an unknown name is nearly that of a
+            shape which the table lacks; the message lists all of them.
+    """
+    if len(header) > MOST_COLUMNS:
+        raise InputError(f"`header` must have at most {MOST_COLUMNS} names, got {len(header)}")
+    found = [_find(name) for name in header]
+    places = tuple(place for place, index in enumerate(found) if index is not None)
+    first = {found[place]: place for place in reversed(places)}
+    double = [header[place] for place in places if first[found[place]] != place]
+    others = tuple(
+        name for name, i in zip(header, found, strict=True) if i is None and not is_no_shape(name)
+    )
+    if not places or double:
+        faults = {"unknown": others, "double": double}
+        told = "; ".join(f"{fault}: {_listed(names)}" for fault, names in faults.items() if names)
+        rule = "at least one ARKit shape, each once"
+        raise InputError(f"`header` must name {rule}, got {told or 'none'}")
+    lacking = {_normalised(name): name for i, name in enumerate(ARKIT_NAMES) if i not in found}
+    near = {name: close for name in others if (close := _nearest(name, lacking)) is not None}
+    if near:
+        meant = ", ".join(lacking[close] for close in near.values())
+        raise InputError(
+            f"`header` must name shapes as ARKit does, got unknown: {_listed(list(near))}; "
+            f"did you mean {meant}?"
+        )
+    return ShapeColumns(places, others)
+
+
+def _nearest(name: str, lacking: dict[str, str]) -> str | None:
+    """Return the normalised name of the shape that `name` is nearly; None if it is none."""
+    if len(name) > _LONGEST_NAME:
+        return None
+    close = difflib.get_close_matches(_normalised(name), lacking, n=1, cutoff=_CLOSE)
+    return close[0] if close else None
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return the first few names, cut short, for a message."""
+    shown = ", ".join(name if len(name) <= 40 else f"{name[:40]}..." for name in names[:N_CHANNELS])
+    more = len(names) - N_CHANNELS
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def columns_of(header: Sequence[str]) -> IntArray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import functools
 import hashlib
-import json
 import shutil
 import tempfile
 import warnings
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from esarm_env.audio.features import make_encoder
 from esarm_env.audio.store import FeatureStore, open_features
-from esarm_env.core.cache import cache_dir
-from esarm_env.core.errors import InputError
+from esarm_env.core.cache import cache_dir, file_digest, read_json, write_text
+from esarm_env.core.errors import InputError, one_line
 from esarm_env.core.run_layout import CORPUS_FILE, TOKENIZER_FILE, need_file
 from esarm_env.core.shipped import MINI_CORPUS, shipped_run
 from esarm_env.corpus import CORPUS_NAMES, open_corpus
@@ -28,6 +27,14 @@ if TYPE_CHECKING:
     from esarm_env.core.types import Corpus
 
 CORPUS_KEYS = ("corpus", "layout", "size", "seed", "encoder", "content_hash", "speakers")
+_CORPUS_TYPES: dict[str, tuple[type, ...]] = {
+    "corpus": (str,),
+    "layout": (str, type(None)),
+    "size": (int, type(None)),
+    "seed": (int,),
+    "encoder": (str,),
+    "content_hash": (str,),
+}
 
 
 def open_problem(
@@ -88,7 +95,8 @@ def open_task(run: str | Path | None = None, *, corpus: str | None = None) -> An
         raise InputError(f"`corpus` must be left out beside `run`, got {corpus!r}")
     corpus_of_run = open_run_corpus(Path(run))
     tokenizer = load_tokenizer(need_file(Path(run), TOKENIZER_FILE))
-    return assemble_task(corpus_of_run, tokenizer, encoder=read_corpus_file(Path(run))["encoder"])
+    encoder = read_corpus_file(Path(run))["encoder"]
+    return assemble_task(corpus_of_run, tokenizer, encoder=encoder, fetch=False)
 
 
 def open_run_corpus(run_path: Path) -> Corpus:
@@ -108,6 +116,7 @@ def open_run_corpus(run_path: Path) -> Corpus:
         seed=source["seed"],
         layout=source["layout"],
         verify=True,
+        rate_hz=source.get("rate_hz"),  # runs of earlier versions have none
     )
     if corpus.content_hash != source["content_hash"]:
         raise InputError(
@@ -117,9 +126,18 @@ def open_run_corpus(run_path: Path) -> Corpus:
     return corpus
 
 
-def assemble_task(corpus: Corpus, tokenizer: VQMotionTokenizer, *, encoder: str) -> AnimationTask:
-    """Return the task of `corpus` with the features of `encoder`, computed at the first use."""
-    features = _features(corpus, encoder)
+def assemble_task(
+    corpus: Corpus, tokenizer: VQMotionTokenizer, *, encoder: str, fetch: bool = True
+) -> AnimationTask:
+    """Return the task of `corpus` with the features of `encoder`, computed at the first use.
+
+    Args:
+        corpus: Speech and motion.
+        tokenizer: Of the motion.
+        encoder: Name of the audio encoder, see `esarm_env.audio.features.make_encoder`.
+        fetch: Whether its weights may be fetched from a hub; not where a file names it.
+    """
+    features = _features(corpus, encoder, fetch=fetch)
     conditions = ConditionEncoder(training_speakers(corpus))
     return AnimationTask(corpus, features, tokenizer, load_head(), conditions)
 
@@ -130,19 +148,34 @@ def training_speakers(corpus: Corpus) -> tuple[str, ...]:
 
 
 def read_corpus_file(run_path: Path) -> dict[str, Any]:
-    """Return what the stage `corpus` noted; it has at least the keys `CORPUS_KEYS`."""
+    """Return what the stage `corpus` noted; it has at least the keys `CORPUS_KEYS`.
+
+    Raises:
+        InputError: If the run lacks the file, or it is damaged.
+    """
     path = need_file(run_path, CORPUS_FILE)
-    try:
-        source = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: must be JSON, got {error}; delete the stage's folder") from error
-    missing = [key for key in CORPUS_KEYS if not isinstance(source, dict) or key not in source]
+    source = read_json(path, "JSON", remedy="delete the stage's folder")
+    missing = [key for key in CORPUS_KEYS if key not in source]
     if missing:
         raise InputError(
             f"{path}: must have {', '.join(CORPUS_KEYS)}, got none for {', '.join(missing)}; "
             "delete the stage's folder"
         )
-    return dict(source)
+    wrong = [key for key, kinds in _CORPUS_TYPES.items() if not _is_of(source[key], kinds)]
+    speakers = source["speakers"]
+    if not isinstance(speakers, list) or not all(isinstance(name, str) for name in speakers):
+        wrong.append("speakers")
+    if wrong:
+        said = ", ".join(f"{key} {source[key]!r:.60}" for key in wrong)
+        raise InputError(
+            f"{path}: must be as the stage `corpus` wrote it, got {said}; delete the stage's folder"
+        )
+    return source
+
+
+def _is_of(value: object, kinds: tuple[type, ...]) -> bool:
+    """Return whether `value` is of one of the types; True is no number here."""
+    return isinstance(value, kinds) and not isinstance(value, bool)
 
 
 def _task_of_corpus(name: str) -> AnimationTask:
@@ -159,28 +192,48 @@ def _own_tokenizer(corpus: Corpus) -> VQMotionTokenizer:
     """Train a small tokenizer on `corpus` in seconds, or load it from the cache."""
     config = PriorConfig(epochs=8, steps_per_epoch=20, batch_crops=16, hidden=64)
     key = hashlib.sha256(f"{corpus.content_hash}/{config}".encode()).hexdigest()[:24]
-    path = cache_dir() / "tokenizers" / f"{key}.safetensors"
+    path = _cache() / "tokenizers" / f"{key}.safetensors"
+    note = path.with_suffix(".sha256")
     if path.is_file():
-        return load_tokenizer(path)
+        try:
+            if file_digest(path) != note.read_text().strip():
+                raise ValueError("others")
+            return load_tokenizer(path)
+        except (OSError, ValueError) as error:
+            warnings.warn(
+                f"{path}: must hold the weights that were trained, got {one_line(error)}; they are "
+                "trained anew",
+                stacklevel=4,
+            )
     motions = [corpus[int(index)].motion for index in corpus.split("train")]
     tokenizer = train_tokenizer(motions, load_head(), config=config, seed=0, progress=True)
     try:
         tokenizer.save(path)
-    except OSError as error:
-        _warn_of_cache(f"{path.parent}: cannot be written ({error.strerror})")
+        write_text(note, f"{file_digest(path)}\n")
+    except InputError as error:  # a cache that cannot be written costs time alone
+        _warn_of_cache(str(error))
     return tokenizer.eval()
 
 
-def _features(corpus: Corpus, encoder: str) -> FeatureStore:
+def _features(corpus: Corpus, encoder: str, *, fetch: bool) -> FeatureStore:
     """Return the features of `corpus`, in a temporary folder if the cache is not writable."""
-    made = make_encoder(encoder)
+    made = make_encoder(encoder, fetch=fetch)
     try:
-        return open_features(corpus, made, cache=cache_dir())
+        return open_features(corpus, made, cache=_cache())
     except InputError as error:
-        if _is_writable(cache_dir()):
+        if _is_writable(_cache()):
             raise
         _warn_of_cache(str(error))
     return open_features(corpus, made, cache=_cache_of_this_process())
+
+
+def _cache() -> Path:
+    """Return the cache folder; one of this process where there is no home to have it in."""
+    try:
+        return cache_dir()
+    except InputError as error:
+        _warn_of_cache(str(error))
+        return _cache_of_this_process()
 
 
 @functools.cache

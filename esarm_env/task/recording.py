@@ -104,7 +104,7 @@ class SpeechReader:
         """
         folder = shipped_run() if run is None else Path(run)
         source = read_corpus_file(folder)
-        self._encoder = make_encoder(source["encoder"])
+        self._encoder = make_encoder(source["encoder"], fetch=False)
         self._tokenizer = load_tokenizer(need_file(folder, TOKENIZER_FILE))
         self._conditions = ConditionEncoder(tuple(source["speakers"]))
         self.dim: int = self._encoder.dim * self._tokenizer.frames_per_chunk

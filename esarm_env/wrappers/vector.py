@@ -42,6 +42,12 @@ class EncodedVectorObservation(AnyVectorWrapper):
         self.observation_space = batch_space(encoder.space, env.num_envs)
         self._rows = np.arange(env.num_envs)
 
+    def __getattr__(self, name: str) -> Any:
+        """Return what `env` has beyond Gymnasium's interface, such as `autoreset_mode`."""
+        if name.startswith("_") or name == "env":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.env, name)
+
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:

@@ -67,6 +67,6 @@ def test_a_folder_without_a_policy_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
     """A typo in a path is no reason to take the shipped one."""
-    rule = f"{tmp_path / 'none.safetensors'}: must be a whole policy file"
+    rule = "`source` must be 'shipped', a policy file or a run folder, got"
     with pytest.raises(InputError, match=re.escape(rule)):
         load_policy(tmp_path / "none.safetensors")

@@ -229,6 +229,58 @@ def test_attributes_are_found_behind_all_wrappers(
     assert env.env_is_wrapped(Monitor, indices=[0]) == [False]
 
 
+def test_a_reset_of_one_index_leaves_the_others_where_they_are(
+    make_twins: MakeTwins, observation: str = "slim"
+) -> None:
+    """Curricula restart one environment in the middle of a roll-out; all lost their episodes."""
+    twins = make_twins(3, observation=observation)
+    for env in twins:
+        env.seed(0)
+        env.reset()
+        for _ in range(10):
+            env.step(np.zeros(3, np.int64))
+    options = {"utterance": 4, "emotion": "sad"}
+    answers = [env.env_method("reset", options=options, indices=[1]) for env in twins]
+    assert_same(*answers)
+    assert len(answers[0]) == 1
+    for _ in range(2):
+        assert_same(*(env.step(np.ones(3, np.int64)) for env in twins))
+    assert twins[0].step(np.zeros(3, np.int64))[0]["step"].ravel().tolist() == [13, 3, 13]
+    both = twins[0].env_method("reset", seed=5, options={}, indices=[0, 2])
+    assert [obs["step"].tolist() for obs, _ in both] == [[0], [0]]
+
+
+def test_attributes_are_set_by_index(make_twins: MakeTwins) -> None:
+    """With `indices=[0]` all environments got the value."""
+    for env in make_twins(3):
+        env.set_attr("level", 1)
+        env.set_attr("level", 2, indices=[0])
+        assert env.get_attr("level") == [2, 1, 1]
+        assert env.get_attr("level", indices=[2, 0]) == [1, 2]
+        env.set_attr("stage", "late", indices=[1])
+        with pytest.raises(AttributeError, match="stage"):
+            env.get_attr("stage", indices=[0])
+
+
+def test_what_all_share_is_refused_for_one_index(make_env_of: Callable[..., VecEnv]) -> None:
+    """Set or called for all, it would be another experiment than the one asked for."""
+    env = make_env_of(3)
+    env.reset()
+    message = (
+        "`utterances` must be set for all environments at once, which share it, got 1 of 3 or "
+        "several values; leave `indices` out, or use `DummyVecEnv`"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        env.set_attr("utterances", np.array([1]), indices=[0])
+    env.set_attr("utterances", np.array([1]))
+    assert env.get_attr("utterances")[2].tolist() == [1]
+    message = "`score_finished` must be called for all environments at once, got 1 of 3"
+    with pytest.raises(InputError, match=re.escape(message)):
+        env.env_method("score_finished", indices=[0])
+    with pytest.raises(InputError, match="environments step together"):
+        env.env_method("step", 0, indices=[0])
+
+
 def test_methods_are_called_with_their_arguments(
     make_env_of: Callable[..., VecEnv], tiny_task: AnimationTask
 ) -> None:

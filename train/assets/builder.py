@@ -174,7 +174,7 @@ def _figures(
     tokenizer = load_tokenizer(folder / TOKENIZER_FILE)
     encoder = read_corpus_file(run.path)["encoder"]
     large = dataclasses.replace(parent, tokenizer=tokenizer)
-    small = assemble_task(corpus, tokenizer, encoder=encoder)
+    small = assemble_task(corpus, tokenizer, encoder=encoder, fetch=False)
     demonstrations = load_demonstrations(run.stage("demonstrate") / DEMONSTRATIONS_FILE)
     clone = load_policy(folder / CLONE_FILE)
     config = run.config

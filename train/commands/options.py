@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from train.run.run_folder import RunFolder
 
 
+_ENCODER = "corpus.encoder"
+
+
 @dataclass
 class RunOptions:
     """Which run, and with which settings.
@@ -43,7 +46,7 @@ class RunOptions:
         Raises:
             InputError: If a setting cannot be, or the folder holds a run of other settings.
         """
-        from esarm_env.core.run_layout import CONFIG_FILE
+        from esarm_env.core.run_layout import CONFIG_FILE, is_file
         from train.run.run_folder import RunFolder
         from train.run.setting_ranges import check_settings
 
@@ -52,16 +55,29 @@ class RunOptions:
         use_threads(self.threads)
         overrides = (*self.set, *extra)
         given = self.preset is not None or self.config is not None or overrides
-        if (self.run / CONFIG_FILE).is_file() and not given:
+        if is_file(self.run / CONFIG_FILE) and not given:
             return RunFolder.open(self.run)
         config = self.settings(*extra)
         check_settings(config)
-        try:
-            return RunFolder.create(self.run, config)
-        except OSError as error:
-            raise InputError(
-                f"`run` must be a folder that can be written, got {self.run} ({error})"
-            ) from error
+        run = RunFolder.create(self.run, config)
+        run.may_fetch = any(each.partition("=")[0].strip() == _ENCODER for each in overrides)
+        return run
+
+    def open_existing(self, *extra: str) -> RunFolder:
+        """Open the run folder, which a later stage needs to be there; `extra` as of `open`.
+
+        Raises:
+            InputError: As `open`, or if there is no run: a mistyped folder is not made one.
+        """
+        from esarm_env.core.run_layout import CONFIG_FILE, STAGES, is_finished
+        from train.run.run_folder import RunFolder
+        from train.run.setting_ranges import check_settings
+
+        begun = any(is_finished(self.run, stage) for stage in STAGES)
+        if not begun and not (self.run / CONFIG_FILE).is_file():
+            check_settings(self.settings(*extra))
+            return RunFolder.open(self.run)  # which says what is missing
+        return self.open(*extra)
 
     def settings(self, *extra: str) -> Config:
         """Return the settings these options stand for; `extra` are further `KEY=VALUE` ones."""
@@ -86,10 +102,6 @@ def write_json(figures: dict[str, Any], path: Path | None) -> None:
     """Write `figures` to `path`, if one was given."""
     if path is None:
         return
-    from esarm_env.core.cache import new_file
+    from esarm_env.core.cache import write_text
 
-    try:
-        with new_file(path) as draft:
-            draft.write_text(json.dumps(figures, indent=1) + "\n")
-    except OSError as error:
-        raise InputError(f"`json` must be a writable file, got {path} ({error})") from error
+    write_text(path, json.dumps(figures, indent=1) + "\n")

@@ -27,13 +27,14 @@ def command_run(
             3D-ETF, BEAT, Live Link Face, or `audio/` and `blendshape/` with equal names).
         recipe: Of the reward model: `consensus` of the clone's own samples, or the `paper`'s plain
             ranking of noise levels. [default: consensus]
-        rounds: Of improvement. In each after the first, the improved policy demonstrates, the
-            reward model learns on from that too, and the policy is improved again.
+        rounds: Rounds of improvement. In each after the first, the improved policy demonstrates,
+            the reward model learns on from that too, and the policy is improved again.
     """
     from esarm_env.core.run_layout import STAGES
     from train.report import write_report
     from train.rounds.folders import check_rounds
     from train.rounds.rounds import run_rounds
+    from train.run.lock import locked
     from train.run.setting_ranges import check_settings
     from train.stages import STAGE_FUNCTIONS
 
@@ -41,10 +42,11 @@ def command_run(
     # Here and not stage by stage: the last one's settings count before the first one's minutes.
     check_settings(run.config, [stage for stage in STAGES if not run.is_finished(stage)])
     check_rounds(run, rounds)
-    summaries: dict[str, Any] = {stage: STAGE_FUNCTIONS[stage](run) for stage in STAGES}
-    if rounds > 1:
-        summaries["rounds"] = run_rounds(run, rounds)
-    report = write_report(run)
+    with locked(run.path):
+        summaries: dict[str, Any] = {stage: STAGE_FUNCTIONS[stage](run) for stage in STAGES}
+        if rounds > 1:
+            summaries["rounds"] = run_rounds(run, rounds)
+        report = write_report(run)
     _print_results(summaries["evaluate"])
     print(f"report: {report}")
     write_json(summaries, options.json)
@@ -104,20 +106,27 @@ def command_evaluate(*, options: Options) -> None:
         options: Which run, and with which settings.
     """
     from train.report import write_report
+    from train.run.lock import locked
     from train.stages import STAGE_FUNCTIONS
 
-    run = options.open()
-    summary = STAGE_FUNCTIONS["evaluate"](run)
-    print(f"report: {write_report(run)}")
+    run = options.open_existing()
+    with locked(run.path):
+        summary = STAGE_FUNCTIONS["evaluate"](run)
+        print(f"report: {write_report(run)}")
     _print_results(summary)
     write_json(summary, options.json)
 
 
 def run_stage(name: str, options: RunOptions, *overrides: str) -> None:
     """Run one stage, print its summary, and write it where `--json` says."""
+    from esarm_env.core.run_layout import STAGES
+    from train.run.lock import locked
     from train.stages import STAGE_FUNCTIONS
 
-    summary = STAGE_FUNCTIONS[name](options.open(*overrides))
+    begins = name == STAGES[0]
+    run = options.open(*overrides) if begins else options.open_existing(*overrides)
+    with locked(run.path):
+        summary = STAGE_FUNCTIONS[name](run)
     for key, value in summary.items():
         print(f"{key}: {value}")
     write_json(summary, options.json)

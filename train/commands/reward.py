@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -55,6 +56,7 @@ def command_reward_report(
     from train.reward_report.figures import collect_findings
     from train.reward_report.verdicts import verdicts
     from train.reward_report.writer import figures_of, write_reward_report
+    from train.run.lock import locked
     from train.run.run_folder import RunFolder
 
     if threads < 0:
@@ -62,14 +64,17 @@ def command_reward_report(
     use_threads(threads)
     settings = ReportSettings(utterances=utterances, samples=samples)
     opened = RunFolder.open(run)
-    if train_ceiling:
-        from train.reward_report import scorers as ceilings
+    # Written beside the run, a report only reads it.
+    writes = output is None or train_ceiling
+    with locked(opened.path) if writes else contextlib.nullcontext():
+        if train_ceiling:
+            from train.reward_report import scorers as ceilings
 
-        ceilings.train_ceiling(opened)
-    found = collect_findings(
-        opened, settings.quick() if quick else settings, ceiling=ceiling, paper=paper
-    )
-    report = write_reward_report(found, output or opened.path / REWARD_REPORT_FOLDER)
+            ceilings.train_ceiling(opened)
+        found = collect_findings(
+            opened, settings.quick() if quick else settings, ceiling=ceiling, paper=paper
+        )
+        report = write_reward_report(found, output or opened.path / REWARD_REPORT_FOLDER)
     for line in verdicts(found):
         print(f"{line.criterion}: {line.measured} (met: {line.met})")
     print(f"report: {report}")
@@ -116,6 +121,7 @@ def command_overoptimise(
     from train.overoptimise.curve import QUICK, OveroptimiseConfig
     from train.overoptimise.measurement import measure_all
     from train.overoptimise.report import write_results
+    from train.run.lock import locked
     from train.run.run_folder import RunFolder
 
     use_threads(threads)
@@ -135,7 +141,8 @@ def command_overoptimise(
     folder = RunFolder.open(run)
     proxy = reward or folder.config.improve.reward
     measured = measure_all(folder, config, reward=proxy)
-    page, figures = write_results(folder, measured, config, reward=proxy)
+    with locked(folder.path):
+        page, figures = write_results(folder, measured, config, reward=proxy)
     for kl_coef, found in figures["ppo"].items():
         print(f"KL {kl_coef}: {found['verdict']}")
     print(f"best of n: {figures['best_of_n']['verdict']}")

@@ -16,19 +16,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.weights import load_policy
-from esarm_env.core.cache import new_file
+from esarm_env.core.cache import read_json, write_text
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import (
     ALARMS_FILE,
+    CHECKPOINT_FILE,
     CURVE_FILE,
     OVEROPTIMISE_FOLDER,
     POLICY_FILE,
     SETTINGS_FILE,
+    is_file,
 )
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from train.overoptimise.best_of_n import BestOfNTrainer
 from train.overoptimise.climb import ClimbTrainer
 from train.overoptimise.curve import Curve, OveroptimiseConfig, load_curve
+from train.run.lock import locked
 from train.run.loop import drive
 from train.stages.demonstrate import evenly
 from train.stages.improve import make_algorithm
@@ -67,36 +70,30 @@ def measure_all(run: RunFolder, config: OveroptimiseConfig, *, reward: str) -> M
     """
     clone = load_policy(run.stage("clone") / POLICY_FILE)
     env = SpeechAnimationEnv(run.path, reward=reward, metrics=False)
-    folder = run.path / OVEROPTIMISE_FOLDER
-    _keep_settings(folder, {"reward": reward, **config.shared()})
     utterances = evenly(env.sequence_task.corpus.split("test"), config.utterances)
     if len(utterances) < 2:
         raise InputError(f"{run.path}: must hold at least 2 test utterances, got {len(utterances)}")
     work = _Work(run, config, env, clone, utterances)
-    best_of_n = work.best_of_n(folder / "best-of-n")
-    measured = Measured({}, {}, best_of_n)
-    for kl_coef in config.kl_coefs:
-        for seed in config.seeds:
-            place = folder / f"kl-{kl_coef:g}-seed-{seed}"
-            curve, alarms = work.climb(place, kl_coef=kl_coef, seed=seed)
-            measured.rl.setdefault(kl_coef, {})[seed] = curve
-            measured.alarms.setdefault(kl_coef, {})[seed] = alarms
+    folder = run.path / OVEROPTIMISE_FOLDER
+    with locked(run.path):
+        _keep_settings(folder, {"reward": reward, **config.shared()})
+        measured = Measured({}, {}, work.best_of_n(folder / "best-of-n"))
+        for kl_coef in config.kl_coefs:
+            for seed in config.seeds:
+                place = folder / f"kl-{kl_coef:g}-seed-{seed}"
+                curve, alarms = work.climb(place, kl_coef=kl_coef, seed=seed)
+                measured.rl.setdefault(kl_coef, {})[seed] = curve
+                measured.alarms.setdefault(kl_coef, {})[seed] = alarms
     return measured
 
 
 def _keep_settings(folder: Path, settings: dict[str, Any]) -> None:
     """Write what curves here have in common, or check that it is the same as before."""
     file = folder / SETTINGS_FILE
-    if not file.is_file():
-        with new_file(file) as draft:
-            draft.write_text(json.dumps(settings, indent=1) + "\n")
+    if not is_file(file):
+        write_text(file, json.dumps(settings, indent=1) + "\n")
         return
-    try:
-        before = dict(json.loads(file.read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"{file}: must be settings, got {error}; delete {folder} to measure anew"
-        ) from error
+    before = read_json(file, "settings", remedy=f"delete {folder} to measure anew")
     changed = [name for name in settings if before.get(name) != settings[name]]
     if changed:
         said = ", ".join(f"{n} {settings[n]!r} after {before.get(n)!r}" for n in changed)
@@ -126,8 +123,9 @@ class _Work:
                 config=self.config,
                 seed=self.run.config.seed,
             )
-            drive(trainer, folder, title="Best of n", shown="proxy")
+            drive(trainer, folder, title="Best of n", shown="proxy", keep_checkpoint=True)
             trainer.curve().save(folder / CURVE_FILE)
+        (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
         return load_curve(folder / CURVE_FILE)
 
     def climb(self, folder: Path, *, kl_coef: float, seed: int) -> tuple[Curve, list[str]]:
@@ -141,8 +139,21 @@ class _Work:
                 config=self.config,
                 seed=self.run.config.seed,
             )
-            drive(trainer, folder, title=f"PPO, KL {kl_coef:g}, seed {seed}", shown="score")
-            (folder / ALARMS_FILE).write_text(json.dumps(trainer.alarms(), indent=1) + "\n")
+            title = f"PPO, KL {kl_coef:g}, seed {seed}"
+            drive(trainer, folder, title=title, shown="score", keep_checkpoint=True)
+            write_text(folder / ALARMS_FILE, json.dumps(trainer.alarms(), indent=1) + "\n")
             trainer.curve().save(folder / CURVE_FILE)
-        alarms: list[str] = json.loads((folder / ALARMS_FILE).read_text())
-        return load_curve(folder / CURVE_FILE), alarms
+        (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+        return load_curve(folder / CURVE_FILE), _read_alarms(folder / ALARMS_FILE)
+
+
+def _read_alarms(path: Path) -> list[str]:
+    try:
+        alarms = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(alarms, list) or not all(isinstance(each, str) for each in alarms):
+            raise ValueError(f"{alarms!r:.40}")
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path}: must be a list of alarms, got {error}; delete {path.parent} to measure anew"
+        ) from error
+    return alarms

@@ -74,7 +74,9 @@ def train_ceiling(run: RunFolder) -> Path:
         seed=run.config.seed,
     )
     partial = partial_folder(run.path, "ceiling")
-    drive(trainer, partial, title="Ceiling", shown="validation_agreement_mouth")
+    drive(
+        trainer, partial, title="Ceiling", shown="validation_agreement_mouth", keep_checkpoint=True
+    )
     model = trainer.finish()
     with new_file(weights) as draft:
         model.save(draft)

@@ -7,8 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from esarm_env.core.cache import new_file
-from esarm_env.core.errors import InputError
+from esarm_env.core.cache import write_text
 from esarm_env.core.run_layout import FIGURES_FILE, REPORT_FILE
 from esarm_env.metrics import variant_label
 from train.pictures import draw_or_explain
@@ -41,14 +40,11 @@ def write_reward_report(found: Findings, folder: Path) -> Path:
             tables.agreement_section(found),
         ]
     )
-    try:
-        with new_file(folder / FIGURES_FILE) as draft:
-            draft.write_text(json.dumps(figures_of(found), indent=1, allow_nan=False) + "\n")
-        text = draw_or_explain(text, lambda: _draw(found, folder))
-        with new_file(folder / REPORT_FILE) as draft:
-            draft.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{folder}: must be a folder that can be written, got {error}") from error
+    write_text(
+        folder / FIGURES_FILE, json.dumps(figures_of(found), indent=1, allow_nan=False) + "\n"
+    )
+    text = draw_or_explain(text, lambda: _draw(found, folder))
+    write_text(folder / REPORT_FILE, text + "\n")
     return folder / REPORT_FILE
 
 

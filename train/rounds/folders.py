@@ -10,6 +10,7 @@ import json
 import shutil
 from pathlib import Path
 
+from esarm_env.core.cache import write_text
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import (
     CLONE_FILE,
@@ -92,7 +93,7 @@ def _copy_policy(file: Path, round_path: Path, *, number: int) -> None:
     partial.mkdir(parents=True)
     shutil.copy(file, partial / POLICY_FILE)
     summary = {"policy": f"the improved one of round {number - 1}", "wall_s": 0.0}
-    (partial / SUMMARY_FILE).write_text(json.dumps(summary, indent=1))
+    write_text(partial / SUMMARY_FILE, json.dumps(summary, indent=1))
     partial.rename(target)
 
 

@@ -1,10 +1,13 @@
 """A run: its configuration, its folder, and the loop that drives its trainers.
 
 - `config`: configuration of a run: presets, a YAML file, and `--set KEY=VALUE`, checked strictly.
+- `lock`: lock of a run folder: one process at a time writes into it; who only reads takes none.
 - `loop`: training loop of a stage: progress bar, metrics on disk, checkpoints, resuming.
 - `plain_yaml`: YAML of settings: plain values by text keys, bounded, nothing taken for another.
 - `run_folder`: run folder: configuration and stages, each complete or absent.
 - `setting_ranges`: ranges of all settings of a run, checked before its first stage works.
+- `stage_work`: a stage at work: what its partial folder began with, its wall time, its end in
+  one rename.
 - `warm_start`: an algorithm warm-started from the clone, one iteration at a time, for
   `train.run.loop.drive`.
 """

@@ -27,6 +27,7 @@ class CorpusConfig:
         size: Utterances of a synthetic corpus; 0 means all.
         seed: Of a synthetic corpus.
         encoder: Audio features: `logmel`, `wavlm`, or `wavlm:FOLDER`.
+        rate: Of a folder: frames a second of all motion, whatever its files say; 0 believes them.
     """
 
     name: str = "synthetic-mead"
@@ -34,6 +35,7 @@ class CorpusConfig:
     size: int = 2000
     seed: int = 0
     encoder: str = "logmel"
+    rate: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,14 @@
-"""Training loop of a stage: progress bar, metrics on disk, checkpoints, resuming."""
+"""Training loop of a stage: progress bar, metrics on disk, checkpoints, resuming.
+
+A checkpoint is `MAGIC`, the SHA-256 of the rest, and what `torch.save` writes: torch checks no sum,
+and weights with a changed byte would be trained on. It notes what was trained, and from what.
+"""
 
 from __future__ import annotations
 
 import csv
-import pickle
+import hashlib
+import io
 import time
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,11 +16,13 @@ from typing import Any, Protocol
 import torch
 
 from esarm_env.core.cache import new_file
-from esarm_env.core.errors import InputError
+from esarm_env.core.errors import InputError, one_line
 from esarm_env.core.progress import Progress, open_progress
-from esarm_env.core.run_layout import CHECKPOINT_FILE, METRICS_FILE
+from esarm_env.core.run_layout import CHECKPOINT_FILE, METRICS_FILE, ORIGIN_FILE
 
 CHECKPOINT_EVERY_S = 20.0
+MAGIC = b"esarm checkpoint 1\n"
+_N_DIGEST = hashlib.sha256().digest_size
 
 
 class Trainer(Protocol):
@@ -39,19 +46,26 @@ class Trainer(Protocol):
         """Go on from a saved state."""
 
 
-def drive(trainer: Trainer, folder: Path, *, title: str, shown: str) -> list[dict[str, float]]:
+def drive(
+    trainer: Trainer, folder: Path, *, title: str, shown: str, keep_checkpoint: bool = False
+) -> list[dict[str, float]]:
     """Advance `trainer` to its end and return all rows, those before an interruption included.
 
     Args:
         trainer: Fresh; it is wound forward if `folder` holds a checkpoint.
-        folder: Gets `metrics.csv`, TensorBoard events (if installed), and the checkpoint, which
-            goes when training ends.
+        folder: Gets `metrics.csv`, TensorBoard events (if installed), and the checkpoint. That goes
+            when training ends, unless it is kept.
         title: Text of the progress bar.
         shown: Name of the figure beside it.
+        keep_checkpoint: Whether the caller removes it, when what was trained is safe on the disk.
+
+    Raises:
+        InputError: If the checkpoint is damaged or of something else, or the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / CHECKPOINT_FILE
-    rows = _resume(trainer, path) if path.is_file() else []
+    mark = _mark_of(folder, title)
+    rows = _resume(trainer, path, mark) if path.is_file() else []
     saved_at = time.monotonic()
     try:
         with open_progress(with_note=True) as bar:
@@ -61,15 +75,16 @@ def drive(trainer: Trainer, folder: Path, *, title: str, shown: str) -> list[dic
                 note = f"{shown} {rows[-1][shown]:.3f}" if shown in rows[-1] else ""
                 bar.update(task, total=trainer.n_total, completed=trainer.n_done, note=note)
                 if time.monotonic() - saved_at > CHECKPOINT_EVERY_S:
-                    _save(trainer, rows, path)
+                    _save(trainer, rows, path, mark)
                     saved_at = time.monotonic()
     except KeyboardInterrupt:
         if rows and rows[-1]["step"] == trainer.n_done:  # not in the middle of a unit
-            _save(trainer, rows, path)
+            _save(trainer, rows, path, mark)
         raise
     write_rows(rows, folder / METRICS_FILE)
     _write_events(rows, folder)
-    path.unlink(missing_ok=True)
+    if not keep_checkpoint:
+        path.unlink(missing_ok=True)
     return rows
 
 
@@ -89,21 +104,60 @@ def progress_track(title: str, total: int) -> Progress:
     return bar
 
 
-def _save(trainer: Trainer, rows: list[dict[str, float]], path: Path) -> None:
+def _save(trainer: Trainer, rows: list[dict[str, float]], path: Path, mark: str) -> None:
+    # By way of memory: written by torch, a full disk is a `RuntimeError` about a zip file.
+    buffer = io.BytesIO()
+    torch.save({"trainer": trainer.state_dict(), "rows": rows, "mark": mark}, buffer)
+    content = buffer.getvalue()
     with new_file(path) as draft:
-        torch.save({"trainer": trainer.state_dict(), "rows": rows}, draft)
+        draft.write_bytes(MAGIC + hashlib.sha256(content).digest() + content)
 
 
-def _resume(trainer: Trainer, path: Path) -> list[dict[str, float]]:
+def _mark_of(folder: Path, title: str) -> str:
+    """Return what tells the training in `folder` from all others: its title and its origin."""
+    digest = hashlib.sha256(title.encode())
+    for place in (folder, folder.parent):
+        if (place / ORIGIN_FILE).is_file():
+            digest.update((place / ORIGIN_FILE).read_bytes())
+            break
+    return digest.hexdigest()
+
+
+def _resume(trainer: Trainer, path: Path, mark: str = "") -> list[dict[str, float]]:
     try:
-        state = torch.load(path, weights_only=True)
+        state = torch.load(io.BytesIO(_content_of(path)), weights_only=True)
+        if state["mark"] != mark:
+            raise ValueError("one of other settings, data or algorithm")
+        rows = _checked_rows(state["rows"])
         trainer.load_state_dict(state["trainer"])
-        rows: list[dict[str, float]] = state["rows"]
-    except (OSError, RuntimeError, KeyError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    # What a file of something else does to a trainer cannot be listed: any error is the file's.
+    except Exception as error:
         raise InputError(
-            f"{path}: must be a whole checkpoint, got {reason}; delete it to start the stage anew"
+            f"{path}: must be a whole checkpoint of this training, got {one_line(error)[:200]}; "
+            "delete it to start the stage anew"
         ) from error
+    return rows
+
+
+def _content_of(path: Path) -> bytes:
+    """Return what `torch.save` wrote.
+
+    Raises:
+        OSError: If the file cannot be read.
+        ValueError: If it is none of ours, cut, or altered.
+    """
+    written = path.read_bytes()
+    if not written.startswith(MAGIC):
+        raise ValueError("a file of something else, or of an older version")
+    digest, content = written[len(MAGIC) :][:_N_DIGEST], written[len(MAGIC) + _N_DIGEST :]
+    if hashlib.sha256(content).digest() != digest:
+        raise ValueError("one that is cut or altered")
+    return content
+
+
+def _checked_rows(rows: Any) -> list[dict[str, float]]:
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError(f"rows {rows!r:.40}")
     return rows
 
 
@@ -112,6 +166,8 @@ def _write_events(rows: list[dict[str, float]], folder: Path) -> None:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:  # the extra `tensorboard` is not installed; metrics.csv has it all
         return
+    for earlier in folder.glob("events.out.tfevents.*"):  # an end that was interrupted
+        earlier.unlink()
     with SummaryWriter(str(folder)) as writer:
         for row in rows:
             for name, value in row.items():

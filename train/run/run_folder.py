@@ -1,15 +1,16 @@
 """Run folder: configuration and stages, each complete or absent.
 
 A stage works in `.STAGE.partial/` and becomes `STAGE/` in one rename when it is finished, so an
-interruption never leaves a stage that looks done. The partial folder keeps its checkpoint.
+interruption never leaves a stage that looks done. The partial folder keeps its checkpoint. One
+process writes at a time, see `train.run.lock`.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import sys
-import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from esarm_env.core.cache import new_file
+from esarm_env.core.cache import read_json, write_error, write_text
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import (
     CLOCK_FILE,
@@ -25,17 +26,24 @@ from esarm_env.core.run_layout import (
     STAGES,
     SUMMARY_FILE,
     VERSIONS_FILE,
+    is_file,
     is_finished,
     need_stage,
     partial_folder,
 )
 from train.run.config import Config, from_dict, read_yaml, to_dict
+from train.run.lock import locked
 from train.run.setting_ranges import check_settings
+from train.run.stage_work import StageClock, begin_stage, finish_stage, n_threads
 
 PACKAGES = (
     "esarm", "torch", "gymnasium", "stable-baselines3", "transformers", "numpy", "librosa",
     "soundfile", "vector-quantize-pytorch", "safetensors",
 )  # fmt: skip
+
+
+# What a disk may answer to a write; other errors are no fault of it.
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class RunFolder:
@@ -46,11 +54,14 @@ class RunFolder:
     Attributes:
         path: The folder, see `esarm_env.core.run_layout`.
         config: All settings.
+        may_fetch: Whether the audio encoder's weights may be fetched from a hub: only where the
+            user has just named them, since a run's files come from anywhere.
     """
 
     def __init__(self, path: Path, config: Config) -> None:
         """Stand for the folder `path` with the configuration that it is known to have."""
         self.path, self.config = path, config
+        self.may_fetch = False
 
     @staticmethod
     def create(path: Path, config: Config) -> RunFolder:
@@ -61,7 +72,7 @@ class RunFolder:
         """
         file = path / CONFIG_FILE
         # Before its first finished stage a folder holds nothing that a new configuration harms.
-        if file.is_file() and any(is_finished(path, stage) for stage in STAGES):
+        if is_file(file) and any(is_finished(path, stage) for stage in STAGES):
             # A run of before a setting existed had what is now its default.
             changed = _differences(to_dict(from_dict(read_yaml(file))), to_dict(config))
             if changed:
@@ -70,11 +81,8 @@ class RunFolder:
                     f"{', '.join(changed[:4])}; choose another --run, or drop the options"
                 )
         else:
-            with new_file(file) as draft:
-                draft.write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
-            with new_file(path / VERSIONS_FILE) as draft:
-                lines = [f"{name}=={version(name)}" for name in PACKAGES]
-                draft.write_text("\n".join([f"python=={sys.version.split()[0]}", *lines, ""]))
+            with locked(path):
+                _note(path, config)
         return RunFolder(path, config)
 
     @staticmethod
@@ -85,7 +93,7 @@ class RunFolder:
             InputError: If `path` is no run folder.
         """
         file = path / CONFIG_FILE
-        if not file.is_file():
+        if not is_file(file):
             raise InputError(
                 f"{path}: must be a run folder (with {CONFIG_FILE}), got none; "
                 f"make one with `esarm run --run {path}`"
@@ -101,15 +109,12 @@ class RunFolder:
         return need_stage(self.path, name)
 
     def summary(self, name: str) -> dict[str, Any]:
-        """Return what a finished stage printed; `wall_s` is its wall time."""
-        path = self.stage(name) / SUMMARY_FILE
-        try:
-            return dict(json.loads(path.read_text()))
-        except (OSError, json.JSONDecodeError) as error:
-            raise InputError(
-                f"{path}: must be a stage's summary, got {error}; "
-                f"delete {path.parent} and run again"
-            ) from error
+        """Return what a finished stage printed; `wall_s` is its wall time.
+
+        Raises:
+            InputError: If the stage has not been run, or its summary is damaged.
+        """
+        return read_json(self.stage(name) / SUMMARY_FILE, "a stage's summary")
 
     def is_finished(self, name: str) -> bool:
         """Return whether a stage's folder is there."""
@@ -123,27 +128,51 @@ class RunFolder:
             work: Gets the folder to fill and returns the summary.
 
         Raises:
-            InputError: If a setting of the stage is out of its range, or a stage before it has not
-                been run.
+            InputError: If a setting of the stage is out of its range, a stage before it has not
+                been run, another process is at work in the run, or the disk is full.
         """
         if self.is_finished(name):
             return self.summary(name)
         check_settings(self.config, [name])
         for earlier in STAGES[: STAGES.index(name)]:
             self.stage(earlier)
+        with locked(self.path):
+            if not self.is_finished(name):  # nor did another process finish it while we waited
+                self._finish(name, work)
+        return self.summary(name)
+
+    def _finish(self, name: str, work: Callable[[Path], dict[str, Any]]) -> None:
+        """Work in the partial folder and rename it; a kill costs no finished work."""
+        if not any(self.is_finished(stage) for stage in STAGES):
+            # Also where another process began here with other settings a moment ago.
+            _note(self.path, self.config)
         partial = partial_folder(self.path, name)
-        partial.mkdir(parents=True, exist_ok=True)
-        clock = _StageClock(partial / CLOCK_FILE)
         try:
-            summary = work(partial)
-        finally:
-            clock.stop()
-        summary["wall_s"] = round(clock.total_s, 1)
-        cleaned: dict[str, Any] = without_nan(summary)
-        (partial / SUMMARY_FILE).write_text(json.dumps(cleaned, indent=1, allow_nan=False))
-        clock.file.unlink()
-        partial.rename(self.path / name)
-        return cleaned
+            begin_stage(self.path, name, self.config)
+            # The summary comes last: where there is one, only the rename is missing.
+            if not (partial / SUMMARY_FILE).is_file():
+                clock = StageClock(partial / CLOCK_FILE)
+                try:
+                    summary = work(partial)
+                finally:
+                    clock.stop()
+                summary |= {"threads": n_threads(), "wall_s": round(clock.total_s, 1)}
+                cleaned = without_nan(summary)
+                write_text(partial / SUMMARY_FILE, json.dumps(cleaned, indent=1, allow_nan=False))
+            finish_stage(partial, self.path / name)
+        except OSError as error:
+            if error.errno not in _DISK:
+                raise
+            raise write_error(Path(error.filename or partial), error) from error
+
+
+def _note(path: Path, config: Config) -> None:
+    """Write the settings and the versions that a run begins with, the settings last."""
+    versions = [f"{name}=={version(name)}" for name in PACKAGES]
+    write_text(
+        path / VERSIONS_FILE, "\n".join([f"python=={sys.version.split()[0]}", *versions, ""])
+    )
+    write_text(path / CONFIG_FILE, yaml.safe_dump(to_dict(config), sort_keys=False))
 
 
 def without_nan(value: Any) -> Any:
@@ -153,19 +182,6 @@ def without_nan(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [without_nan(entry) for entry in value]
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-class _StageClock:
-    """Wall time of a stage, added up over interruptions."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.total_s = float(file.read_text()) if file.is_file() else 0.0
-        self._begin = time.monotonic()
-
-    def stop(self) -> None:
-        self.total_s += time.monotonic() - self._begin
-        self.file.write_text(f"{self.total_s}")
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

@@ -34,7 +34,9 @@ def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
         speaker_start=SPEAKER_START,
         seed=run.config.seed,
     )
-    rows = drive(cloning, folder, title="Behaviour cloning", shown="validation_loss")
+    rows = drive(
+        cloning, folder, title="Behaviour cloning", shown="validation_loss", keep_checkpoint=True
+    )
     save_policy(cloning.model, folder / POLICY_FILE, weights=cloning.best_weights)
     best = min(rows, key=lambda row: row["validation_loss"])
     return {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from esarm_env.audio.features import make_encoder
 from esarm_env.audio.store import open_features
-from esarm_env.core.cache import cache_dir
+from esarm_env.core.cache import cache_dir, write_text
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import CORPUS_NOTE, TAKES_FILE
 from esarm_env.core.types import FRAME_RATE_HZ, Corpus
@@ -29,7 +29,14 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
     synthetic = config.name in CORPUS_NAMES
     name = config.name if synthetic else str(Path(config.name).resolve())
     size = config.size or None
-    corpus = open_corpus(name, size=size, seed=config.seed, layout=config.layout, verify=True)
+    corpus = open_corpus(
+        name,
+        size=size,
+        seed=config.seed,
+        layout=config.layout,
+        verify=True,
+        rate_hz=config.rate or None,
+    )
     if not corpus.captured.any():
         raise InputError(
             f"{config.name}: must hold captured motion to learn from, got audio only; "
@@ -41,17 +48,20 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
                 f"{config.name}: must give every split an utterance, got none for {split}; "
                 "add recordings"
             )
-    open_features(corpus, make_encoder(config.encoder), cache=cache_dir())
+    # `wavlm` alone stands for weights that this package names.
+    fetch = run.may_fetch or config.encoder == "wavlm"
+    open_features(corpus, make_encoder(config.encoder, fetch=fetch), cache=cache_dir())
     source = {
         "corpus": name,
         "layout": config.layout,
+        "rate_hz": config.rate or None,
         "size": size,
         "seed": config.seed,
         "encoder": config.encoder,
         "content_hash": corpus.content_hash,
         "speakers": list(training_speakers(corpus)),  # so that `animate` needs no corpus
     }
-    (folder / CORPUS_NOTE).write_text(json.dumps(source, indent=1))
+    write_text(folder / CORPUS_NOTE, json.dumps(source, indent=1))
     return {"synthetic": synthetic, **source, **_describe(corpus), **_left_out(corpus, folder)}
 
 
@@ -74,7 +84,7 @@ def _left_out(corpus: Corpus, folder: Path) -> dict[str, Any]:
         return {}
     listed = [{"take": fault.source, "left out": fault.reason} for fault in corpus.faults]
     listed += [{"take": note.source, "mended": note.reason} for note in corpus.notes]
-    (folder / TAKES_FILE).write_text(json.dumps(listed, indent=1))
+    write_text(folder / TAKES_FILE, json.dumps(listed, indent=1))
     return {
         "layout_found": corpus.layout,
         "split_rule": corpus.split_rule,

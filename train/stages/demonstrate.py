@@ -18,6 +18,7 @@ import numpy as np
 
 from agents.rollout.animation import roll_out_with
 from agents.weights import load_policy
+from esarm_env.core.cache import write_text
 from esarm_env.core.run_layout import (
     AUDIT_FILE,
     AUDIT_PAGE,
@@ -79,7 +80,7 @@ def roll_out_ladder(run: RunFolder, folder: Path, *, iteration: int = 0) -> dict
         policy=f"the clone of the run `{run.path.name}` ({CLONE_FILE}), greedy but for ε",
         seed=run.config.seed,
     )
-    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    write_text(folder / CARD_FILE, card)
     _audit(demonstrations, task, folder)
     return {
         "utterances": len(utterances),
@@ -96,9 +97,9 @@ def _audit(demonstrations: RankedDemonstrations, task: AnimationTask, folder: Pa
     if len(checked.levels) < 2:
         return
     audit = audit_labels(checked, task)
-    (folder / AUDIT_PAGE).write_text(audit.markdown(), encoding="utf-8")
+    write_text(folder / AUDIT_PAGE, audit.markdown())
     numbers = json.dumps(audit.as_dict(), indent=1, allow_nan=False)
-    (folder / AUDIT_FILE).write_text(numbers, encoding="utf-8")
+    write_text(folder / AUDIT_FILE, numbers)
 
 
 def evenly(utterances: IntArray, wanted: int) -> IntArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,12 @@ from agents.registry import ALGORITHMS, takes
 from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
 from agents.weights import load_policy, save_policy
-from esarm_env.core.run_layout import POLICY_FILE
+from esarm_env.core.cache import read_json, write_text
+from esarm_env.core.run_layout import POLICY_FILE, SUMMARY_FILE
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from esarm_env.task.episode_metrics import EVE, LVE
 from train.run.loop import drive
+from train.run.run_folder import without_nan
 from train.run.warm_start import WarmStarted
 
 if TYPE_CHECKING:
@@ -83,10 +86,17 @@ def _improve_all(run: RunFolder, folder: Path) -> dict[str, Any]:
         algorithm = make_algorithm(name, env, clone, run.config.improve, seed=run.config.seed)
         trainer = ImproveTrainer(algorithm, clone, run)
         path = folder / name
-        if not (path / POLICY_FILE).is_file():
-            rows = drive(trainer, path, title=f"Improve ({name})", shown="score")
+        # The summary comes last, so that where it is, the policy is: interrupted after one
+        # algorithm, the stage still reports it.
+        if not (path / SUMMARY_FILE).is_file():
+            rows = drive(
+                trainer, path, title=f"Improve ({name})", shown="score", keep_checkpoint=True
+            )
             save_policy(algorithm.model, path / POLICY_FILE)
-            summary[name] = {"first": rows[0], "last": rows[-1]} | trainer.heard()
+            figures = {"first": rows[0], "last": rows[-1]} | trainer.heard()
+            text = json.dumps(without_nan(figures), indent=1, allow_nan=False)
+            write_text(path / SUMMARY_FILE, text)
+        summary[name] = read_json(path / SUMMARY_FILE, "an algorithm's summary")
     summary["best_on_validation"] = _best_on_validation(run, folder, env.sequence_task)
     return summary
 

@@ -27,10 +27,12 @@ def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
     corpus = open_run_corpus(run.path)
     motions = [corpus[int(index)].motion for index in corpus.split("train")]
     trainer = TokenizerTrainer(motions, load_head(), config=run.config.prior, seed=run.config.seed)
-    drive(trainer, folder, title="Motion prior", shown="loss")
+    drive(trainer, folder, title="Motion prior", shown="loss", keep_checkpoint=True)
     tokenizer = trainer.tokenizer.eval()
     tokenizer.save(folder / TOKENIZER_WEIGHTS)
-    task = assemble_task(corpus, tokenizer, encoder=read_corpus_file(run.path)["encoder"])
+    task = assemble_task(
+        corpus, tokenizer, encoder=read_corpus_file(run.path)["encoder"], fetch=False
+    )
     errors = task.errors(task.recorded(corpus.split("validation")))
     return {
         "n_tokens": tokenizer.n_tokens,

@@ -115,7 +115,13 @@ def _paper(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[s
     )
     if earlier:
         continue_from(trainer.model, _model_of(earlier[-1], task))
-    drive(trainer, folder, title="Reward model", shown="validation_pair_accuracy")
+    drive(
+        trainer,
+        folder,
+        title="Reward model",
+        shown="validation_pair_accuracy",
+        keep_checkpoint=True,
+    )
     model = trainer.finish()
     model.save(folder / REWARD_WEIGHTS)
     return {
@@ -152,7 +158,13 @@ def _consensus(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> di
     )
     if earlier:
         continue_from(trainer.model, _model_of(earlier[-1], task))
-    drive(trainer, folder, title="Reward model", shown="validation_agreement_mouth")
+    drive(
+        trainer,
+        folder,
+        title="Reward model",
+        shown="validation_agreement_mouth",
+        keep_checkpoint=True,
+    )
     model = trainer.finish()
     model.save(folder / REWARD_WEIGHTS)
     held_out = _of_split(demonstrations, task, "validation")

@@ -16,7 +16,7 @@ from esarm_env.core.progress import open_progress
 from esarm_env.corpus.capture.landmarker import check_model
 from esarm_env.corpus.capture.pool import Answer, Job, run_jobs
 from esarm_env.corpus.capture.video import CaptureSummary
-from esarm_env.corpus.layouts.tree import VIDEO_SUFFIXES
+from esarm_env.formats.sound_suffixes import VIDEO_SUFFIXES
 
 DEFAULT_FOLDER = "blendshape"
 WORKER = (sys.executable, "-m", "esarm_env.corpus.capture.worker")

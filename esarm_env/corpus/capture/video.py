@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from esarm_env.audio.video_sound import open_media, sound_start_s
-from esarm_env.core.cache import new_file
+from esarm_env.core.cache import write_text
 from esarm_env.core.errors import InputError
 from esarm_env.corpus.capture.faces import (
     MEASURED_NAMES,
@@ -68,12 +68,7 @@ def write_track(path: Path, track: CapturedTrack) -> None:
     for time_s, quality, values, found in rows:
         shapes = cells % tuple(values) if found else empty
         lines.append(f"{time_s:.6f},{quality:.5f}{shapes}")
-    try:
-        with new_file(path) as draft:
-            draft.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"{path}: must be a file in a writable folder, got {reason}") from error
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def read_pictures(video: Path) -> Iterator[tuple[float, Picture]]:

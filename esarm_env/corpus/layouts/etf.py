@@ -15,6 +15,7 @@ from esarm_env.corpus.layouts.layout import Layout
 from esarm_env.corpus.layouts.pairing import Describe, Part
 from esarm_env.corpus.layouts.ravdess import ravdess_take
 from esarm_env.corpus.takes import Fault, Take
+from esarm_env.formats.spellings import name_form
 
 if TYPE_CHECKING:
     from esarm_env.corpus.layouts.tree import File, Tree
@@ -24,11 +25,9 @@ _NUMBERED = re.compile(r"(.+)_\d+")
 
 def recognises_etf(tree: Tree) -> bool:
     """Return whether some take is whole and all motion is as in 3D-ETF."""
-    audio = {(file.folders[:-1], file.stem) for file in tree.files if _is_audio(file)}
+    audio = {_form(file) for file in tree.files if _is_audio(file)}
     motion = [file for file in tree.files if file.is_motion and _is_below_blendshape(file)]
-    return all(_is_motion(file) for file in motion) and any(
-        (file.folders[:-1], file.stem) in audio for file in motion
-    )
+    return all(_is_motion(file) for file in motion) and any(_form(file) in audio for file in motion)
 
 
 def describe_etf(tree: Tree) -> Describe:
@@ -46,6 +45,11 @@ def describe_etf(tree: Tree) -> Describe:
         return Part(take, "motion")
 
     return describe
+
+
+def _form(file: File) -> str:
+    """Return what sound and motion of one take share."""
+    return name_form("/".join((*file.folders[:-1], file.stem)))
 
 
 def _is_audio(file: File) -> bool:

@@ -14,12 +14,12 @@ from esarm_env.corpus.layouts.layout import Layout
 from esarm_env.corpus.layouts.mead import VIEWS, is_level, mead_take
 from esarm_env.corpus.layouts.pairing import Describe, Part
 from esarm_env.corpus.takes import Fault, Take
+from esarm_env.formats.spellings import MOTION_FOLDERS, name_form
 
 if TYPE_CHECKING:
     from esarm_env.corpus.layouts.tree import File, Tree
 
 AUDIO_FOLDERS = frozenset({"audio", "video"})
-MOTION_FOLDERS = frozenset({"blendshape", "blendshapes", "arkit", "motion"})
 
 _FOLDERS = AUDIO_FOLDERS | MOTION_FOLDERS
 
@@ -39,9 +39,9 @@ def describe_generic(tree: Tree) -> Describe:
         take_id = _id(file)
         if file.is_media:
             # Sound anywhere else may be anything, unless there is motion for it.
-            belongs = _is_in(file, AUDIO_FOLDERS) or take_id in motion
+            belongs = _is_in(file, AUDIO_FOLDERS) or name_form(take_id) in motion
         else:
-            belongs = _is_in(file, MOTION_FOLDERS) or take_id in media
+            belongs = _is_in(file, MOTION_FOLDERS) or name_form(take_id) in media
         if not belongs:
             return None
         take = _take(tree, file, take_id)
@@ -65,11 +65,13 @@ def _id(file: File) -> str:
 
 
 def _media_ids(tree: Tree) -> set[str]:
-    return {_id(file) for file in tree.files if file.is_media}
+    """Return the forms of the ids that have sound or video."""
+    return {name_form(_id(file)) for file in tree.files if file.is_media}
 
 
 def _motion_ids(tree: Tree) -> set[str]:
-    return {_id(file) for file in tree.files if file.is_motion}
+    """Return the forms of the ids that have what may be motion."""
+    return {name_form(_id(file)) for file in tree.files if file.is_motion}
 
 
 def _take(tree: Tree, file: File, take_id: str) -> Take | str:

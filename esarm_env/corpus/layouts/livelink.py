@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from esarm_env.corpus.layouts.layout import Layout
 from esarm_env.corpus.layouts.pairing import Describe, Part
 from esarm_env.corpus.takes import Take
+from esarm_env.formats.spellings import name_form
 
 if TYPE_CHECKING:
     from esarm_env.corpus.layouts.tree import File, Tree
@@ -31,10 +32,10 @@ _Folder = tuple[str, ...]
 
 def recognises_livelink(tree: Tree) -> bool:
     """Return whether some sound or video has curves in its own folder."""
-    media = {(file.folders, file.stem) for file in tree.files if file.is_media}
+    media = {(file.folders, name_form(file.stem)) for file in tree.files if file.is_media}
     only = _only_media(tree)
     return any(
-        (file.folders, curves[0]) in media or only.get(file.folders) == curves[0]
+        (file.folders, name_form(curves[0])) in media or only.get(file.folders) == curves[0]
         for file in tree.files
         if (curves := _curves(file)) is not None
     )

@@ -1,8 +1,9 @@
 """Pairing of files to takes: what belongs together, which of several files is used.
 
 A layout only says of each file which take it belongs to and as what. The rules are the same for
-all layouts: sound without motion is left out unless nothing has motion, motion without sound is
-left out, and where two files could be the same part of a take, the order below decides.
+all layouts: sound without motion is left out unless there is no motion at all, motion without sound
+is left out, and where two files could be the same part of a take, the order below decides. Names
+that look the same are the same where nothing else fits.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from esarm_env.corpus.layouts.tree import SOUND_SUFFIXES, VIDEO_SUFFIXES, File, Tree
-from esarm_env.corpus.motion import MOTION_SUFFIXES
+from esarm_env.core.errors import InputError
+from esarm_env.corpus.layouts.tree import File, Tree
 from esarm_env.corpus.takes import Fault, Take
+from esarm_env.formats.sound_suffixes import SOUND_SUFFIXES, VIDEO_SUFFIXES
+from esarm_env.formats.spellings import MOTION_SUFFIXES, difference, name_form
 
 _PREFERENCE = {
     suffix: place
@@ -42,6 +45,8 @@ class Part:
     rank: int = 0
 
 
+_LOOKED_AT, _LOOKED_AT_IN_ALL = 3, 48  # files read to see whether they are motion
+
 # Maps a file to its part; None for a file that the layout does not know.
 Describe = Callable[[File], Part | Fault | None]
 
@@ -54,18 +59,25 @@ class Found:
         layout: Name of the layout.
         takes: Sorted by id; all with sound, and all or none with motion.
         faults: What was left out, sorted.
+        notes: What was put together though names differ in form.
     """
 
     layout: str
     takes: tuple[Take, ...]
     faults: tuple[Fault, ...]
+    notes: tuple[Fault, ...] = ()
 
 
 def pair_files(tree: Tree, describe: Describe, *, layout: str) -> Found:
-    """Group the files of `tree` to takes, as `describe` assigns them."""
+    """Group the files of `tree` to takes, as `describe` assigns them.
+
+    Raises:
+        InputError: If there are sound and motion of which none belong together.
+    """
     takes: dict[str, Take] = {}
     candidates: dict[str, list[tuple[Part, File]]] = defaultdict(list)
     strays: Counter[str] = Counter()
+    others: list[File] = []
     faults = list(tree.faults)
     for file in tree.files:
         part = describe(file)
@@ -74,15 +86,100 @@ def pair_files(tree: Tree, describe: Describe, *, layout: str) -> Found:
             candidates[part.take.id].append((part, file))
         elif part is not None:
             faults.append(part)
-        elif file.kind not in _OFTEN_SOMETHING_ELSE:
+        elif file.kind in _OFTEN_SOMETHING_ELSE:
+            others.append(file)
+        else:
             strays["/".join((*file.folders[:1], "")) or file.path] += 1
     faults += [_stray(source, count, layout) for source, count in strays.items()]
+    faults += _stray_motion(tree, others)
+    notes = _join_by_form(candidates)
     whole = []
-    for take_id in sorted(takes):
+    for take_id in sorted(candidates):
         take = _with_files(tree, takes[take_id], candidates[take_id], faults)
         whole += [take] if take else []
+    if whole and all(take.motion is None for take in whole):
+        _check_sound_alone(tree, candidates)
     whole = _all_or_none_with_motion(whole, faults)
-    return Found(layout, tuple(whole), tuple(sorted(faults, key=lambda fault: fault.source)))
+    found = tuple(sorted(faults, key=lambda fault: fault.source))
+    return Found(layout, tuple(whole), found, tuple(notes))
+
+
+def _join_by_form(candidates: dict[str, list[tuple[Part, File]]]) -> list[Fault]:
+    """Give motion to the sound whose id looks the same, where each lacks the other; note it."""
+    halves: dict[str, dict[str, list[str]]] = defaultdict(lambda: {"audio": [], "motion": []})
+    for take_id, parts in candidates.items():
+        roles = {part.role for part, _ in parts} - {"unused"}
+        if len(roles) == 1:
+            halves[name_form(take_id)][roles.pop()].append(take_id)
+    notes = []
+    for half in halves.values():
+        if len(half["audio"]) == len(half["motion"]) == 1:
+            sound, motion = half["audio"][0], half["motion"][0]
+            path = candidates[motion][0][1].path
+            candidates[sound] += candidates.pop(motion)
+            how = difference(sound, motion)
+            notes.append(Fault(sound, f"is paired with {path}, whose name differs {how}"))
+    return notes
+
+
+def _check_sound_alone(tree: Tree, candidates: dict[str, list[tuple[Part, File]]]) -> None:
+    """Raise an error if there is motion beside sound that has none.
+
+    Such a folder would open as a corpus of still faces.
+    """
+    described = [file for parts in candidates.values() for part, file in parts if _is_motion(part)]
+    motion = described or _found_motion(tree, [file for file in tree.files if file.is_motion])
+    if motion:
+        sound = next(file for file in tree.files if file.is_media)
+        raise InputError(
+            f"{tree.folder}: must have sound and motion of equal names, got none that belong "
+            f"together, such as {sound.path} and {motion[0].path}; rename one of each pair, or "
+            "move the motion away to open the sound alone"
+        )
+
+
+def _is_motion(part: Part) -> bool:
+    return part.role == "motion"
+
+
+def _stray_motion(tree: Tree, files: list[File]) -> list[Fault]:
+    """Return a fault for each top folder with motion among files that a layout does not know."""
+    faults = []
+    for top, inside in _by_top(files).items():
+        found = _found_motion(tree, inside)
+        if found:
+            what = f"{len(inside)} {found[0].kind} files" if len(inside) > 1 else "a file"
+            reason = f"holds {what} of motion that belong to no sound, such as {found[0].path}"
+            faults.append(Fault(f"{top}/" if top else found[0].path, reason))
+    return faults
+
+
+def _by_top(files: list[File]) -> dict[str, list[File]]:
+    tops: defaultdict[str, list[File]] = defaultdict(list)
+    for file in files:
+        tops["/".join(file.folders[:1])].append(file)
+    return tops
+
+
+def _found_motion(tree: Tree, files: list[File]) -> list[File]:
+    """Return those among the first files of each folder and kind that are read as motion."""
+    from esarm_env.corpus.motion import measure_track  # readers, which names alone do not need
+
+    seen: Counter[tuple[tuple[str, ...], str]] = Counter()
+    chosen = []
+    for file in files:
+        seen[file.folders, file.kind] += 1
+        if seen[file.folders, file.kind] <= _LOOKED_AT:
+            chosen.append(file)
+    found = []
+    for file in chosen[:_LOOKED_AT_IN_ALL]:
+        try:
+            extent = measure_track(tree.folder / file.path)
+        except InputError:
+            continue
+        if extent.n_frames > 1:  # a single one is a calibration
+            found.append(file)
+    return found
 
 
 def _stray(source: str, count: int, layout: str) -> Fault:

@@ -5,6 +5,7 @@ Only names are known at first: a layout is imported when a folder is opened with
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -87,9 +88,9 @@ def find_takes(folder: Path, layout: str = AUTO) -> Found:
     if layout not in known and not (layout == AUTO and known):
         choices = {AUTO: None, **known} if known else known
         raise InputError(unknown_name(layout, choices, setting="layout", kind="layout"))
-    if not is_unicode(str(folder.resolve())):
+    if not is_unicode(os.path.realpath(folder)):
         raise InputError(f"`folder` must have a path in UTF-8, got {str(folder)!r}; rename it")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # also False for a name that is too long or links to itself
         raise InputError(f"`folder` must be a folder of recordings, got {str(folder)!r}")
     if layout == AUTO:
         return _find_automatically(scan_tree(folder), known)

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from esarm_env.corpus.motion import MOTION_SUFFIXES
 from esarm_env.corpus.takes import Fault
+from esarm_env.formats.sound_suffixes import SOUND_SUFFIXES, VIDEO_SUFFIXES
+from esarm_env.formats.spellings import MOTION_SUFFIXES
 
-# The order is the order of preference where one take has several.
-SOUND_SUFFIXES = (".wav", ".flac", ".m4a", ".mp3", ".ogg")
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 # Tables about the corpus, in its top folder; everywhere else a CSV file may be motion.
 TABLES = frozenset({"metadata.csv", "offsets.csv"})
 
@@ -107,7 +105,9 @@ def scan_tree(folder: Path) -> Tree:
         files += _files(folders, names)
     files.sort(key=lambda file: (file.folders, file.stem, file.suffix))
     faults.sort(key=lambda fault: fault.source)
-    return Tree(folder, folder.resolve().name, tuple(files), entries, tuple(faults))
+    return Tree(
+        folder, os.path.basename(os.path.realpath(folder)), tuple(files), entries, tuple(faults)
+    )
 
 
 def is_unicode(name: str) -> bool:
@@ -129,7 +129,10 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 def _is_new_folder(entry: os.DirEntry[str], seen: set[str]) -> bool:
     """Return whether to go into `entry`; `seen` holds the walked root and link targets."""
-    if not entry.is_dir():
+    try:
+        if not entry.is_dir():
+            return False
+    except OSError:  # a link to itself, or a target that may not be looked at: a file that fails
         return False
     if not entry.is_symlink():
         return True

@@ -1,7 +1,8 @@
 """Motion file readers: every format by column name, validated, and resampled to 30 fps.
 
 - `reader`: `read_track` and `measure_track`, by suffix.
-- `text_files` (CSV, JSON), `array_files` (`.npy`, `.npz`): the formats.
+- `text_files` (CSV), `json_files`, `array_files` (`.npy`, `.npz`): the formats.
+- `frames`: frames that cannot be used, left out and noted.
 - `track`: `MotionTrack`, curves at the file's own rate, and its time axis.
 - `validation`: range of coefficients, and gaps where the tracker lost the face.
 - `resampling`: low-pass interpolation to 30 fps.
@@ -10,10 +11,11 @@
 beforehand how long a file is and, where its format allows, whether it is whole.
 """
 
-from esarm_env.corpus.motion.reader import MOTION_SUFFIXES, measure_track, read_track
+from esarm_env.corpus.motion.reader import measure_track, read_track
 from esarm_env.corpus.motion.resampling import at_frame_rate
 from esarm_env.corpus.motion.track import Extent, MotionTrack
 from esarm_env.corpus.motion.validation import check_values, fill_gaps
+from esarm_env.formats.spellings import MOTION_SUFFIXES
 
 __all__ = [
     "MOTION_SUFFIXES",

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
 
 from esarm_env.core.errors import InputError
 from esarm_env.corpus.motion.array_files import measure_npy, measure_npz, read_npy, read_npz
-from esarm_env.corpus.motion.text_files import measure_csv, measure_json, read_csv, read_json
+from esarm_env.corpus.motion.json_files import measure_json, read_json
+from esarm_env.corpus.motion.text_files import measure_csv, read_csv
+from esarm_env.formats.files import check_regular, reading
+from esarm_env.formats.spellings import MOTION_SUFFIXES
 
 if TYPE_CHECKING:
     from esarm_env.corpus.motion.track import Extent, MotionTrack
 
-# The order is the order of preference where one take has several.
+_Result = TypeVar("_Result")
 _READERS: dict[str, Callable[[Path], MotionTrack]] = {
     ".npy": read_npy,
     ".npz": read_npz,
@@ -26,7 +31,6 @@ _MEASURES: dict[str, Callable[[Path], Extent]] = {
     ".csv": measure_csv,
     ".json": measure_json,
 }
-MOTION_SUFFIXES = tuple(_READERS)
 
 
 def read_track(path: Path) -> MotionTrack:
@@ -39,7 +43,7 @@ def read_track(path: Path) -> MotionTrack:
         InputError: If the file is missing, empty, truncated, of another kind, or its columns
             cannot be named.
     """
-    return _READERS[_suffix(path)](path)
+    return _within_bounds(path, _READERS)
 
 
 def measure_track(path: Path) -> Extent:
@@ -51,16 +55,16 @@ def measure_track(path: Path) -> Extent:
     Raises:
         InputError: As `read_track`, as far as that shows without reading the motion.
     """
-    return _MEASURES[_suffix(path)](path)
+    return _within_bounds(path, _MEASURES)
 
 
-def _suffix(path: Path) -> str:
-    """Return the suffix of a file, checked to exist, to be known and not empty."""
+def _within_bounds(path: Path, readers: dict[str, Callable[[Path], _Result]]) -> _Result:
+    """Call the reader for a file; whatever it raises becomes one line."""
     suffix = path.suffix.lower()
-    if suffix not in _READERS:
+    if suffix not in readers:
         raise InputError(f"{path}: must end in {', '.join(MOTION_SUFFIXES)}, got {suffix!r}")
-    if not path.is_file():
-        raise InputError(f"{path}: must be a motion file, got no such file")
-    if not path.stat().st_size:
+    if not check_regular(path, "a motion file", missing="no such file"):
         raise InputError(f"{path}: must hold motion, got an empty file (0 bytes)")
-    return suffix
+    # Numbers near the end of their range overflow in differences; checks of values tell them.
+    with reading(path, "a motion file"), np.errstate(all="ignore"):
+        return readers[suffix](path)

@@ -1,242 +1,158 @@
-"""CSV and JSON motion readers.
-
-CSV: Live Link Face recordings, our own captures, and tables with ARKit names. JSON: frames of
-weights (BEAT, LAM) or one matrix (Audio2Face).
-"""
+"""CSV motion reader: Live Link Face recordings, our own captures, and tables with ARKit names."""
 
 from __future__ import annotations
 
-import json
+from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from esarm_env.core.errors import InputError
+from esarm_env.corpus.motion.frames import kept_frames, track_of_frames
 from esarm_env.corpus.motion.track import (
     Extent,
     MotionTrack,
     check_names,
-    check_rate,
     check_times,
-    regular_times,
-    track_of_table,
 )
-from esarm_env.face.livelink import Row, measure_recording, numbers_of, read_recording, read_rows
+from esarm_env.face.livelink import measure_recording, read_recording
+from esarm_env.face.recording_table import is_recording
+from esarm_env.formats.spellings import (
+    BOOKKEEPING,
+    QUALITY_NAME,
+    TIME_NAMES,
+    TIMECODE_NAME,
+    note_on_others,
+    plain,
+)
+from esarm_env.formats.tables import Table, read_table
 
 if TYPE_CHECKING:
     from esarm_env.core.types import DoubleArray
 
-# Names of the time column, and the factor to seconds.
-TIME_COLUMNS = {
-    "time_s": 1.0,
-    "time": 1.0,
-    "timestamp": 1.0,
-    "time_ms": 1e-3,
-    "timestamp_ms": 1e-3,
-}
-QUALITY_COLUMN = "quality"
-# In addition to rotations and `_neutral`, which `to_arkit_order` leaves out.
-_IGNORED = ("frame", "blendshapecount")
+
+@dataclass(frozen=True)
+class _Columns:
+    """Places of the columns of a table; None for what it lacks."""
+
+    time: int | None
+    quality: int | None
+    shapes: list[int]
 
 
 def read_csv(path: Path) -> MotionTrack:
     """Read a CSV file whose header names ARKit shapes in any spelling.
 
-    A header that starts with `Timecode` is a Live Link Face recording. Any other has one column
-    per shape and may have one of `TIME_COLUMNS` and `quality`, 0 where the face was lost: such a
-    row may leave its values empty. Rotations, `_neutral` and `frame` are left out.
+    A column `Timecode` of HH:MM:SS:FF makes it a Live Link Face recording. Any other has one column
+    per shape and may have one of time (`TIME_NAMES`) and `quality`, 0 where the face was lost: such
+    a row may leave its values empty. Other columns are left out, with a note unless they are known
+    to hold something else. A row that cannot be read is a lost frame, a cut last line is none.
 
     Raises:
-        InputError: If names are unknown or double (all are told at once), or a row is too short or
-            too long or holds what is no number.
+        InputError: If no column is a shape, one is there twice or nearly right (all are told at
+            once), or too many rows cannot be read.
     """
-    rows = read_rows(path)
-    header = _header(path, rows)
-    if header[0].lower() == "timecode":
-        return _read_livelink(path)
-    time, quality = _time_column(path, header), _column_called(header, QUALITY_COLUMN)
-    shapes = [
-        column
-        for column, name in enumerate(header)
-        if column not in (time, quality) and name.lower() not in _IGNORED
-    ]
-    names = [header[column] for column in shapes]
-    # First, so that a column of words is told as an unknown name and not as a bad number.
-    check_names(path, names)
-    for line, cells in rows[1:]:
-        if len(cells) != len(header):
-            raise _fault(path, line, f"{len(cells)} columns instead of {len(header)}")
-    table = numbers_of(rows[1:], lambda line, got: _fault(path, line, got))
-    seconds = None if time is None else table[:, time] * TIME_COLUMNS[header[time].lower()]
-    return track_of_table(
+    table = _table(path)
+    if is_recording(table):
+        return _read_livelink(table)
+    columns = _columns(table)
+    # First, so that a table of words is told as such and not as bad numbers.
+    found = check_names(path, [table.header[place] for place in columns.shapes])
+    shapes = [columns.shapes[place] for place in found.places]
+    rated = [] if columns.quality is None else [columns.quality]
+    values, wrong = table.numbers([*shapes, *rated])
+    if rated:
+        values[list(wrong), -1] = 0.0
+    n_rows = _without_cut_end(table)
+    return track_of_frames(
         path,
-        names,
-        table[:, shapes],
-        time_s=None if seconds is None else check_times(path, seconds),
-        quality=None if quality is None else table[:, quality].astype(np.float32),
+        [table.header[place] for place in shapes],
+        values[:n_rows, : len(shapes)],
+        times=_times(table, columns, n_rows),
+        quality=values[:n_rows, -1] if rated else None,
+        wrong=[f"must be a table of numbers, got {what}" for what in wrong.values()],
+        notes=note_on_others(found.others),
     )
 
 
 def measure_csv(path: Path) -> Extent:
-    """Return the extent of a CSV file from its lines and its first and last time.
+    """Return the extent of a CSV file from its header, its lines and their times.
 
     Raises:
-        InputError: If there is no row, or a time is none.
+        InputError: If there is no row, no column is a shape, or times are none.
     """
-    rows = read_rows(path)
-    header = _header(path, rows)
-    if header[0].lower() == "timecode":
+    table = _table(path)
+    if is_recording(table):
         n_frames, last_s = measure_recording(path)
         return Extent.of_times(n_frames, 0.0, last_s)
-    time = _time_column(path, header)
-    if time is None:
-        return Extent(len(rows) - 1, None)
-    ends = [(line, cells[time : time + 1]) for line, cells in (rows[1], rows[-1])]
-    first, last = numbers_of(ends, lambda line, got: _fault(path, line, got))[:, 0]
-    scale = TIME_COLUMNS[header[time].lower()]
-    return Extent.of_times(len(rows) - 1, first * scale, last * scale)
+    columns = _columns(table)
+    check_names(path, [table.header[place] for place in columns.shapes])
+    n_rows = _without_cut_end(table)
+    times = _times(table, columns, n_rows)
+    if times is None:
+        return Extent(n_rows, None)
+    times = times[kept_frames(path, times).mask]
+    return Extent.of_times(len(times), float(times[0]), float(times[-1]))
 
 
-def _fault(path: Path, line: int, got: str) -> InputError:
-    return InputError(f"{path}: must be a table of numbers, got {got} in line {line}")
+def _table(path: Path) -> Table:
+    """Return a table with at least one row."""
+    table = read_table(path)
+    if not table.lines:
+        got = f"no row of values in line {table.header_line}"
+        raise InputError(f"{path}: must be a table of numbers, got {got}")
+    return table
 
 
-def _header(path: Path, rows: list[Row]) -> list[str]:
-    """Return the names of the columns of a table with at least one row."""
-    if len(rows) < 2:
-        raise _fault(path, len(rows), "no row of values")
-    line, header = rows[0]
-    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
-        raise _fault(path, line, "columns that no comma separates")
-    return [name.strip() for name in header]
+def _columns(table: Table) -> _Columns:
+    """Return which column is what."""
+    names = [plain(name) for name in table.header]
+    time = _time_column(table, names)
+    quality = names.index(QUALITY_NAME) if QUALITY_NAME in names else None
+    known = BOOKKEEPING | {TIMECODE_NAME}
+    shapes = [
+        place
+        for place, name in enumerate(names)
+        if place not in (time, quality) and name not in known
+    ]
+    return _Columns(time, quality, shapes)
 
 
-def _column_called(header: list[str], name: str) -> int | None:
-    """Return the first column of that name, None if there is none."""
-    names = [column.lower() for column in header]
-    return names.index(name) if name in names else None
-
-
-def _time_column(path: Path, header: list[str]) -> int | None:
+def _time_column(table: Table, names: list[str]) -> int | None:
     """Return the column of time, None if there is none."""
-    found = [column for column, name in enumerate(header) if name.lower() in TIME_COLUMNS]
+    found = [place for place, name in enumerate(names) if name in TIME_NAMES]
     if len(found) > 1:
-        names = ", ".join(header[column] for column in found)
-        raise InputError(f"{path}: must have one column of time at most, got {names}")
+        told = ", ".join(table.header[place] for place in found)
+        raise InputError(f"{table.path}: must have one column of time at most, got {told}")
+    if not found and TIMECODE_NAME in names:  # in seconds, or it would be a recording
+        return names.index(TIMECODE_NAME)
     return found[0] if found else None
 
 
-def _read_livelink(path: Path) -> MotionTrack:
+def _times(table: Table, columns: _Columns, n_rows: int) -> DoubleArray | None:
+    """Return the times of the first rows in seconds, NaN where a row has none."""
+    if columns.time is None:
+        return None
+    scale = TIME_NAMES.get(plain(table.header[columns.time]), 1.0)
+    with np.errstate(over="ignore"):
+        return table.column(columns.time)[:n_rows] * scale
+
+
+def _without_cut_end(table: Table) -> int:
+    """Return the number of rows but for a last one that was cut short."""
+    ((_, last),) = deque(table.rows(), maxlen=1)
+    return len(table.lines) - (len(last) < len(table.header))
+
+
+def _read_livelink(table: Table) -> MotionTrack:
     """Return a Live Link Face recording as a track, its first row at 0 seconds."""
-    recording = read_recording(path)
+    recording = read_recording(table.path)
     return MotionTrack(
         recording.values,
         recording.captured,
-        check_times(path, recording.frames / recording.rate_hz),
+        check_times(table.path, recording.frames / recording.rate_hz),
         recording.seen.astype(np.float32),
+        recording.notes,
     )
-
-
-def read_json(path: Path) -> MotionTrack:
-    """Read a JSON file of one of two forms.
-
-    - BEAT, LAM: `{"names": [...], "frames": [{"weights": [...], "time": seconds}, ...]}`; LAM adds
-      `"metadata": {"fps": ...}`, which must fit the times or stands for missing ones.
-    - Audio2Face: `{"facsNames": [...], "weightMat": [[...], ...], "exportFps": ...}`; its shapes
-      of the tongue alone (`tongueTipUp`, ...) are left out.
-
-    Raises:
-        InputError: If the file is truncated, of another form, or its frames do not fit its names.
-    """
-    document = _parse(path)
-    if "frames" in document:
-        return _read_frames(path, document)
-    if "weightMat" in document:
-        return _read_matrix(path, document)
-    raise InputError(
-        f"{path}: must hold `names` and `frames` (BEAT, LAM) or `facsNames` and `weightMat` "
-        f"(Audio2Face), got {list(document)[:8]}"
-    )
-
-
-def measure_json(path: Path) -> Extent:
-    """Return the extent of a JSON file, for which it is read whole.
-
-    Raises:
-        InputError: As `read_json`.
-    """
-    track = read_json(path)
-    if track.time_s is None:
-        return Extent(len(track.values), None)
-    return Extent.of_times(len(track.values), track.time_s[0], track.time_s[-1])
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    """Return the object in the file."""
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: must be whole JSON, got {error}; export it again") from error
-    if not isinstance(document, dict):
-        raise InputError(f"{path}: must be a JSON object, got {type(document).__name__}")
-    return document
-
-
-def _names(path: Path, names: Any, key: str) -> list[str]:
-    """Return a list of names, or refuse what is none."""
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise InputError(f"{path}: `{key}` must be a list of names, got {str(names)[:40]}")
-    return names
-
-
-def _table(path: Path, rows: Any, *, n_columns: int) -> DoubleArray:
-    """Return rows of numbers as an array of shape (T, n); null is NaN."""
-    if not isinstance(rows, list) or not rows:
-        raise InputError(f"{path}: must hold at least one frame, got {str(rows)[:40]}")
-    for frame, row in enumerate(rows):
-        if not isinstance(row, list) or len(row) != n_columns:
-            got = f"{len(row)}" if isinstance(row, list) else f"{row!r:.40}"
-            raise InputError(f"{path}: frame {frame} must have {n_columns} weights, got {got}")
-    try:
-        return np.array(rows, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: weights must be numbers, got {error}") from error
-
-
-def _read_frames(path: Path, document: dict[str, Any]) -> MotionTrack:
-    """Return the track of BEAT's form."""
-    names = _names(path, document.get("names"), "names")
-    frames = document["frames"]
-    if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
-        raise InputError(f"{path}: `frames` must be a list of objects, got {str(frames)[:40]}")
-    table = _table(path, [frame.get("weights") for frame in frames], n_columns=len(names))
-    metadata = document.get("metadata")
-    fps = metadata.get("fps") if isinstance(metadata, dict) else None
-    claimed_hz = None if fps is None else check_rate(path, fps)
-    return track_of_table(path, names, table, time_s=_frame_times(path, frames, claimed_hz))
-
-
-def _frame_times(
-    path: Path, frames: list[dict[str, Any]], claimed_hz: float | None
-) -> DoubleArray | None:
-    """Return the times of the frames, None if neither they nor the header tell."""
-    times: list[Any] = [frame.get("time") for frame in frames]
-    if all(time is None for time in times):
-        return None if claimed_hz is None else regular_times(len(frames), claimed_hz)
-    for frame, time in enumerate(times):
-        if not isinstance(time, (int, float)):
-            raise InputError(f"{path}: frame {frame} must have a time in seconds, got {time!r}")
-    return check_times(path, times, claimed_hz=claimed_hz)
-
-
-def _read_matrix(path: Path, document: dict[str, Any]) -> MotionTrack:
-    """Return the track of Audio2Face's form."""
-    names = _names(path, document.get("facsNames"), "facsNames")
-    table = _table(path, document["weightMat"], n_columns=len(names))
-    kept = [
-        i for i, name in enumerate(names) if not name.startswith("tongue") or name == "tongueOut"
-    ]
-    fps = document.get("exportFps")
-    time_s = None if fps is None else regular_times(len(table), check_rate(path, fps))
-    return track_of_table(path, [names[i] for i in kept], table[:, kept], time_s=time_s)

@@ -15,14 +15,24 @@ import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import N_CHANNELS, BoolArray, DoubleArray, FloatArray
-from esarm_env.face.names import ARKIT_NAMES, ORDERS, to_arkit_order
+from esarm_env.face.names import (
+    ARKIT_NAMES,
+    ORDERS,
+    ShapeColumns,
+    shape_columns,
+    to_arkit_order,
+)
+from esarm_env.formats.spellings import note_on_others
 
 # No face tracker is slower or faster: what lies outside is in milliseconds, or no rate at all.
 SLOWEST_HZ, FASTEST_HZ = 5.0, 500.0
 # 30 and 29.97 fps are 0.1 % apart, 25 and 24 fps 4 %: only the second is a wrong header.
 RATE_TOLERANCE = 0.01
-# A recording starts at 0 or a little beside it, as its sound does; any other clock far from it.
-FARTHEST_START_S = 1.0
+# A recording starts at 0 or a little beside it, as its sound does, any other clock far from it: up
+# to the first, times are the recording's, from the second on a clock's; between, its sound decides.
+FARTHEST_START_S, NEAREST_CLOCK_S = 1.0, 60.0
+# Frames a second that are counted where 1.001 s pass as well.
+_COUNTED_HZ = (24.0, 30.0, 48.0, 60.0, 120.0)
 
 
 @dataclass(frozen=True)
@@ -34,11 +44,13 @@ class Extent:
         rate_hz: Frames per second on average; None where the file says nothing about time.
         start_s: Time of the first frame, so that the last one ends at
             `start_s + n_frames / rate_hz`.
+        nominal_hz: What its times count, if they look counted and not measured.
     """
 
     n_frames: int
     rate_hz: float | None
     start_s: float = 0.0
+    nominal_hz: float | None = None
 
     @classmethod
     def of_times(cls, n_frames: int, first_s: float, last_s: float) -> Extent:
@@ -46,7 +58,8 @@ class Extent:
         if n_frames < 2 or not last_s > first_s:
             return cls(n_frames, None)
         start_s = float(start_of(first_s))
-        return cls(n_frames, float((n_frames - 1) / (last_s - first_s)), start_s)
+        rate_hz = float((n_frames - 1) / (last_s - first_s))
+        return cls(n_frames, rate_hz, start_s, nominal_rate(last_s - first_s, rate_hz))
 
 
 @dataclass(frozen=True)
@@ -59,16 +72,18 @@ class MotionTrack:
             lost are NaN.
         captured: Shape (52,), bool; False for channels that the file lacks.
         time_s: Shape (T,), float64, time of each frame, ascending, 0 at the start of the
-            recording: the first frame is at 0 or less than a second beside it. None where the
-            file says nothing about time.
+            recording: the first frame is at 0 or less than `NEAREST_CLOCK_S` beside it. None
+            where the file says nothing about time.
         quality: Shape (T,), float32 in [0, 1], how well the face was tracked, 0 where it was lost;
             None if unknown.
+        notes: A line for each thing in the file that was left out.
     """
 
     values: FloatArray
     captured: BoolArray
     time_s: DoubleArray | None = None
     quality: FloatArray | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the shapes."""
@@ -110,14 +125,15 @@ def order_of_width(source: str | Path, n_columns: int) -> tuple[str, ...]:
     return orders[n_columns]
 
 
-def check_names(source: str | Path, names: Sequence[str]) -> None:
-    """Raise an error for column names that are unknown or name a shape twice.
+def check_names(source: str | Path, names: Sequence[str]) -> ShapeColumns:
+    """Return which columns are shapes, or raise an error for names that cannot be meant.
 
     Raises:
-        InputError: The message lists all of them.
+        InputError: If none is a shape, one is there twice, or one is nearly a shape's name; the
+            message lists all of them.
     """
     try:
-        to_arkit_order(names, np.zeros(len(names)))
+        return shape_columns(names)
     except InputError as error:
         raise InputError(
             f"{source}: must have a header we know, got a faulty one ({error})"
@@ -131,22 +147,27 @@ def track_of_table(
     *,
     time_s: DoubleArray | None = None,
     quality: FloatArray | None = None,
+    notes: Sequence[str] = (),
 ) -> MotionTrack:
     """Build a track from a table with named columns; frames of quality 0 become NaN.
 
     Args:
         source: The file, for messages.
-        names: One per column, in any spelling; rotations are left out.
+        names: One per column, in any spelling; columns that are no shapes are left out.
         table: Shape (T, n).
         time_s: Shape (T,), or None.
         quality: Shape (T,), or None.
+        notes: What was left out so far; columns with names that nobody knows are added.
 
     Raises:
-        InputError: If there is no frame, a name is unknown or double (all are told at once), or
-            quality is not in [0, 1].
+        InputError: If there is no frame, no name is a shape's, names are double or nearly right
+            (all are told at once), or quality is not in [0, 1].
     """
-    check_names(source, names)
-    values, captured = to_arkit_order(names, table)
+    columns = check_names(source, names)
+    chosen = np.asarray(table)
+    if len(columns.places) != len(names):
+        chosen = chosen[:, list(columns.places)]
+    values, captured = to_arkit_order([names[place] for place in columns.places], chosen)
     if not len(values):
         raise InputError(f"{source}: must hold at least one frame, got none")
     if quality is not None:
@@ -156,7 +177,8 @@ def track_of_table(
                 f"{source}: quality must be in [0, 1], got {quality[frame]} at frame {frame}"
             )
         values[np.ix_(quality == 0, captured)] = np.nan
-    return MotionTrack(values, captured, time_s, quality)
+    told = (*notes, *note_on_others(columns.others))
+    return MotionTrack(values, captured, time_s, quality, told)
 
 
 def rate_of(time_s: DoubleArray) -> float | None:
@@ -180,7 +202,7 @@ def check_rate(source: str | Path, rate_hz: object) -> float:
     """
     try:
         rate = float(rate_hz)  # type: ignore[arg-type]  # that is what is checked
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         rate = float("nan")
     if not SLOWEST_HZ <= rate <= FASTEST_HZ:
         raise InputError(
@@ -199,7 +221,7 @@ def check_times(
 ) -> DoubleArray:
     """Validate time stamps; return the times in seconds from the start of the recording.
 
-    A first frame within `FARTHEST_START_S` of 0, before or after, keeps its time, so that motion
+    A first frame within `NEAREST_CLOCK_S` of 0, before or after, keeps its time, so that motion
     stays with its sound; any other start is a clock's, and is taken off.
 
     Args:
@@ -236,4 +258,19 @@ def check_times(
 
 def start_of(first_s: float) -> float:
     """Return the start time of a recording by its first frame; the time of a clock counts as 0."""
-    return first_s if abs(first_s) < FARTHEST_START_S else 0.0
+    return first_s if abs(first_s) < NEAREST_CLOCK_S else 0.0
+
+
+def nominal_rate(span_s: float, rate_hz: float) -> float | None:
+    """Return the whole rate that times count, None if they are measured or count none of ours.
+
+    Args:
+        span_s: From the first frame to the last.
+        rate_hz: Frames a second in between; half of the rate where every second label is used.
+    """
+    for counted in _COUNTED_HZ:
+        n_labels = span_s * counted
+        is_whole = abs(n_labels - round(n_labels)) < 1e-6
+        if is_whole and min(abs(counted / rate_hz - times) for times in (1, 2)) < 0.01:
+            return counted
+    return None

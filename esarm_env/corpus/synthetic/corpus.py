@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from typing import Any
 import numpy as np
 
 import esarm_env
-from esarm_env.core.cache import new_folder
-from esarm_env.core.errors import InputError
+from esarm_env.core.cache import drop_folder, file_digest, new_folder
+from esarm_env.core.errors import InputError, one_line
 from esarm_env.core.processors import n_processors
 from esarm_env.core.progress import open_progress
 from esarm_env.core.types import N_CHANNELS, BoolArray, IntArray, Record, Utterance
@@ -78,6 +79,7 @@ def generate(
         "name": design.name,
         "sentences": design.sentences,
         "content_hash": digest.hexdigest(),
+        "digests": _digests(folder, utterances, design.sentences),
         "utterances": utterances,
     }
     (folder / INDEX_FILE).write_text(json.dumps(index, indent=1))
@@ -248,10 +250,40 @@ def open_synthetic(
         raise InputError(f"`n_workers` must be at least 1, got {n_workers}")
     design = synthetic_design(name, size=size, seed=seed)
     folder = cache_dir.resolve() / "synthetic" / f"{name}-{design.size}-{_key(design)}"
-    if not (folder / INDEX_FILE).is_file():
-        with new_folder(folder) as draft:
-            generate(design, draft, n_workers=n_workers, progress=progress)
+    if folder.is_dir():
+        try:
+            return _checked(SyntheticCorpus(folder))
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            warnings.warn(
+                f"{folder}: must hold the corpus that was made, got {one_line(error)}; it is made "
+                "anew",
+                stacklevel=2,
+            )
+            drop_folder(folder)
+    with new_folder(folder) as draft:
+        generate(design, draft, n_workers=n_workers, progress=progress)
     return SyntheticCorpus(folder)
+
+
+def _checked(corpus: SyntheticCorpus) -> SyntheticCorpus:
+    """Return `corpus`, of which every file is as it was made.
+
+    Raises:
+        OSError: If a file cannot be read.
+        ValueError: If one has changed.
+    """
+    index = json.loads((corpus.folder / INDEX_FILE).read_text(encoding="utf-8"))
+    found = _digests(corpus.folder, index["utterances"], index["sentences"])
+    if index.get("digests") != found:
+        raise ValueError("other content")
+    return corpus
+
+
+def _digests(folder: Path, utterances: Any, sentences: Any) -> dict[str, str]:
+    """Return the SHA-256 of every part of a corpus by name."""
+    labels = hashlib.sha256(json.dumps([utterances, sentences]).encode()).hexdigest()
+    arrays = {name: file_digest(folder / name) for name in (AUDIO_FILE, MOTION_FILE)}
+    return arrays | {"labels": labels}
 
 
 def _key(design: SyntheticDesign) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from io import FileIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
+from esarm_env.audio.sound_files import open_file
 from esarm_env.core.types import N_CHANNELS
 from esarm_env.face import ARKIT_NAMES
 
@@ -116,11 +118,9 @@ def sounds_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that grows by the name of each sound file that the package opens."""
     opened: list[str] = []
 
-    class Counted(soundfile.SoundFile):
-        def __init__(self, file: Path, *rest: Any, **options: Any) -> None:
-            if not rest:  # the tests' own writing and reading names a mode
-                opened.append(Path(file).name)
-            super().__init__(file, *rest, **options)
+    def counted(path: Path) -> AbstractContextManager[FileIO]:
+        opened.append(path.name)
+        return open_file(path)
 
-    monkeypatch.setattr(soundfile, "SoundFile", Counted)
+    monkeypatch.setattr("esarm_env.audio.loading.open_file", counted)
     return opened

@@ -105,14 +105,32 @@ def test_a_few_frames_of_difference_are_noted(motion_s: float, note: str | None)
     assert found == note
 
 
+_STATE = " State it: `--rate {}`, or a column `rate` in metadata.csv"
+
+
 @pytest.mark.parametrize(
     ("n_frames", "rate_hz", "message"),
     [
         (94, 30.0, "got 94 frames at 30 fps (3.13 s)"),
         (86, 30.0, "got 86 frames at 30 fps (2.87 s)"),
-        (180, 30.0, "got 180 frames at 30 fps (6.00 s); at 60 fps it would: is its rate wrong?"),
-        (75, 30.0, "got 75 frames at 30 fps (2.50 s); at 25 fps it would: is its rate wrong?"),
-        (90, 60.0, "got 90 frames at 60 fps (1.50 s); at 30 fps it would: is its rate wrong?"),
+        (
+            180,
+            30.0,
+            "got 180 frames at 30 fps (6.00 s); at 60 fps it would: is its rate wrong?"
+            + _STATE.format(60),
+        ),
+        (
+            75,
+            30.0,
+            "got 75 frames at 30 fps (2.50 s); at 25 fps it would: is its rate wrong?"
+            + _STATE.format(25),
+        ),
+        (
+            90,
+            60.0,
+            "got 90 frames at 60 fps (1.50 s); at 30 fps it would: is its rate wrong?"
+            + _STATE.format(30),
+        ),
         (0, 30.0, "got 0 frames at 30 fps (0.00 s)"),
     ],
 )
@@ -252,7 +270,7 @@ def test_sound_shorter_than_its_header_says_is_refused_beside_motion(
 ) -> None:
     """An interrupted copy of a file whose header was written first."""
     write_take(tmp_path, "a")
-    soundfile.write(tmp_path / "audio" / "a.wav", np.full(40_000, 0.1), SAMPLE_RATE_HZ)
+    soundfile.write(tmp_path / "audio" / "a.wav", np.tile([0.1, -0.1], 20_000), SAMPLE_RATE_HZ)
     with pytest.raises(InputError, match=re.escape("must last as long as its audio (2.50 s)")):
         read_aligned(take_in(tmp_path), rate_hz=30, n_frames=90)
 

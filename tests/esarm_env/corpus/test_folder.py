@@ -357,7 +357,7 @@ def test_no_sound_is_read_whole_before_it_is_wanted(
     def refuse(*args: object, **options: object) -> None:
         raise AssertionError("a sound was decoded")
 
-    monkeypatch.setattr("esarm_env.audio.loading._read_samples", refuse)
+    monkeypatch.setattr("esarm_env.audio.loading._mixed", refuse)
     assert len(FolderCorpus(root).records) == 3
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -304,3 +305,82 @@ def test_motion_that_starts_late_is_not_frozen_unseen(
     )
     corpus = FolderCorpus(tmp_path, verify=True)
     assert "anna_2" in {fault.source for fault in (*corpus.faults, *corpus.notes)}
+
+
+def test_a_take_whose_offset_is_doubtful_is_left_out(root: Path) -> None:
+    """Read without its correction, its lips would come before its voice."""
+    (root / "offsets.csv").write_text("id,offset_s\nanna_2,soon\nben_1,0.1\nnobody,late\n")
+    corpus = FolderCorpus(root)
+    assert [take.id for take in corpus.takes] == ["anna_1", "ben_1"]
+    assert [(fault.source, fault.reason[:41]) for fault in corpus.faults] == [
+        ("anna_2", "its offset must be corrected, got could n"),
+        ("offsets.csv", "names 'nobody', which is no take, with co"),
+    ]
+
+
+def link_loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def forbidden(path: Path) -> None:
+    path.write_bytes(b"x" * 200)
+    path.chmod(0)
+
+
+def zeros(path: Path) -> None:
+    path.write_bytes(bytes(3000))
+
+
+@pytest.mark.parametrize("make", [link_loop, os.mkfifo, folder, forbidden, zeros])
+@pytest.mark.parametrize("name", ["audio/anna_2.wav", "blendshape/anna_2.npy"])
+def test_whatever_has_the_name_of_a_file_costs_its_take_alone(
+    make: Callable[[Path], None], name: str, root: Path
+) -> None:
+    """A FIFO is waited at for ever, and a link to itself ended the opening of thousands."""
+    (root / name).unlink()
+    make(root / name)
+    corpus = FolderCorpus(root, verify=True)
+    assert [take.id for take in corpus.takes] == ["anna_1", "ben_1"]
+    assert ["anna_2" in fault.source for fault in corpus.faults] == [True]
+
+
+def test_an_error_that_a_library_was_not_expected_to_raise_costs_its_take_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decoders have no closed list of errors."""
+
+    def fail(path: Path, **_: object) -> float:
+        if path.stem == "anna_2":
+            raise TypeError("of a kind\nthat nobody knew")
+        return 3.0
+
+    monkeypatch.setattr("esarm_env.corpus.survey.measure_audio", fail)
+    corpus = FolderCorpus(root)
+    assert [(fault.source, fault.reason) for fault in corpus.faults] == [
+        ("anna_2", "cannot be read (TypeError: of a kind that nobody knew)")
+    ]
+
+
+def test_what_a_reader_left_out_is_noted(root: Path) -> None:
+    """A column or row that is dropped without a word may be the one that mattered."""
+    (root / "blendshape" / "anna_2.npy").unlink()
+    lines = ["time_s,jawOpen,mood", *(f"{i / 30:.5f},{i / 100:.2f},9" for i in range(90))]
+    lines[40] += ",1"
+    lines[60] = lines[59]
+    (root / "blendshape" / "anna_2.csv").write_text("\n".join(lines))
+    corpus = FolderCorpus(root, verify=True)
+    assert corpus.faults == ()
+    assert [(note.source, note.reason) for note in corpus.notes] == [
+        ("anna_2", "columns that are no shapes left out: mood"),
+        (
+            "anna_2",
+            "1 frame that cannot be read taken for lost: must be a table of numbers, got 4 columns "
+            "instead of 3 in line 41",
+        ),
+        ("anna_2", "frames left out for a repeated time: 1"),
+        ("anna_2", "1 frames without a face filled"),
+    ]

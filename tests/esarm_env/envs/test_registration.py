@@ -217,3 +217,52 @@ def test_an_unknown_argument_is_rejected(settings: Settings) -> None:
     for make in (gymnasium.make, gymnasium.make_vec):
         with pytest.raises(TypeError, match="max_duration"):
             make(ID, max_duration=2.0, **settings)
+
+
+def test_a_limit_that_would_cut_episodes_is_refused_in_words(settings: Settings) -> None:
+    """It ended in a TypeError of a constructor that the caller never called."""
+    message = (
+        "`max_episode_steps` must be at least 48, the longest utterance, or None, got 20: an "
+        "episode ends with its audio, and one that is cut off has no score; `max_duration_s`"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        gymnasium.make_vec(ID, num_envs=2, max_episode_steps=20, **settings)
+    for harmless in (None, -1, 48, 1000):
+        env = gymnasium.make_vec(ID, num_envs=2, max_episode_steps=harmless, **settings)
+        env.reset(seed=0)
+        assert not env.step(np.zeros(2, np.int64))[3].any()
+
+
+@pytest.mark.parametrize("observation", OBSERVATIONS)
+def test_the_vector_environment_offers_what_sync_does(settings: Settings, observation: str) -> None:
+    """TorchRL and others ask for the mode, curricula for attributes by environment."""
+    env: Any = gymnasium.make_vec(ID, num_envs=3, observation=observation, **settings)
+    other: Any = gymnasium.make_vec(
+        ID, num_envs=3, observation=observation, vectorization_mode="sync", **settings
+    )
+    assert env.autoreset_mode is other.autoreset_mode is AutoresetMode.NEXT_STEP
+    for each in (env, other):
+        each.reset(seed=0)
+        assert each.get_attr("sequence_task") == (settings["task"],) * 3
+        each.set_attr("level", [1, 2, 3])
+        each.set_attr("level", (2, 1, 1))
+        assert each.get_attr("level") == (2, 1, 1)
+        each.set_attr("level", 4)
+        assert each.get_attr("level") == (4, 4, 4)
+        assert [mask.sum() for mask in each.call("action_masks")] == [16, 16, 16]
+        with pytest.raises(ValueError, match="2"):
+            each.set_attr("level", [1, 2])
+        with pytest.raises(AttributeError, match="no_such_thing"):
+            each.get_attr("no_such_thing")
+    assert env.get_attr("action_space") == other.get_attr("action_space")
+
+
+def test_what_environments_share_is_not_changed_for_one(settings: Settings) -> None:
+    """A value for one that all get, or a reset of all, would be noticed in the figures at best."""
+    env: Any = gymnasium.make_vec(ID, num_envs=3, **settings)
+    env.reset(seed=0)
+    message = "`utterances` must be set for all environments at once, which share it"
+    with pytest.raises(InputError, match=re.escape(message)):
+        env.set_attr("utterances", [np.array([1]), np.array([2]), np.array([3])])
+    with pytest.raises(InputError, match=re.escape("`reset(options={'reset_mask': ...})` resets")):
+        env.call("reset", seed=3)

@@ -121,7 +121,8 @@ def test_the_reward_comes_at_the_end(env: SpeechAnimationEnv, utterance: int) ->
     steps = [seen[at : at + 5] for at in range(2, len(seen), 5)]
     assert len(steps) == env.sequence_task.lengths[utterance]
     for _, reward, terminated, truncated, info in steps[:-1]:
-        assert (reward, terminated, truncated, info) == (0.0, False, False, {})
+        assert (reward, terminated, truncated) == (0.0, False, False)
+        assert (info["rewards"], info["lve"], info["eve"]) == ({"accuracy": 0.0}, 0.0, 0.0)
     _, reward, terminated, truncated, _ = steps[-1]
     assert (terminated, truncated) == (True, False)
     assert reward < 0, "random tokens err by some millimetres"
@@ -134,7 +135,7 @@ def test_the_end_tells_scores_errors_and_tokens(env: SpeechAnimationEnv) -> None
     """The names are fixed: evaluation and loggers look for them."""
     seen = rollout(env, seed=0, options={"utterance": "ben-04"})
     reward, info = seen[-4], seen[-1]
-    assert seen[1] == {"utterance_id": "ben-04"}
+    assert seen[1]["utterance_id"] == "ben-04"
     assert set(info) == {"rewards", "tokens", "utterance_id", "lve", "eve"}
     assert info["utterance_id"] == "ben-04"
     assert info["rewards"] == {"accuracy": reward}
@@ -146,6 +147,25 @@ def test_the_end_tells_scores_errors_and_tokens(env: SpeechAnimationEnv) -> None
     assert info["lve"] == pytest.approx(errors["lve"][0], rel=1e-5)
     assert info["eve"] == pytest.approx(errors["eve"][0], rel=1e-5)
     assert type(info["lve"]) is type(info["eve"]) is float
+
+
+def test_infos_keep_their_keys_and_types_from_reset_to_the_end(env: SpeechAnimationEnv) -> None:
+    """Recorders such as Minari take the structure of the first for that of all."""
+    seen = rollout(env, seed=0, options={"utterance": 6})
+    infos = [seen[1], *seen[6::5]]
+    assert len(infos) == 21
+
+    def structure(info: dict[str, Any]) -> dict[str, Any]:
+        return {
+            key: structure(value) if isinstance(value, dict) else (type(value), np.shape(value))
+            for key, value in info.items()
+        }
+
+    for step, info in enumerate(infos):
+        assert structure(info) == structure(infos[-1])
+        assert list(info) == list(infos[-1]), "the order, too"
+        written = np.random.default_rng(0).integers(16, size=20)[:step].tolist()
+        assert info["tokens"].tolist() == written + [-1] * (48 - step)
 
 
 def test_the_tokens_of_short_utterances_are_padded(env: SpeechAnimationEnv) -> None:
@@ -219,7 +239,7 @@ def test_an_utterance_is_chosen_by_id_or_index(env: SpeechAnimationEnv) -> None:
     for wanted in ("dora-10", 10, np.int64(10)):
         obs, info = env.reset(options={"utterance": wanted})
         assert obs["utterance"].tolist() == [10]
-        assert info == {"utterance_id": "dora-10"}
+        assert info["utterance_id"] == "dora-10"
     for index in (0, 11):
         assert env.reset(options={"utterance": index})[0]["utterance"].tolist() == [index]
 

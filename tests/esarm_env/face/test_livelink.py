@@ -157,8 +157,12 @@ def test_a_take_may_run_past_midnight(recording: Path) -> None:
 def test_rows_of_one_timecode_count_once(recording: Path) -> None:
     """The app repeats a frame when the camera has no new one."""
     _with_timecodes(recording, ["00:00:00:00", "00:00:00:01", "00:00:00:01", "00:00:00:02"])
-    assert len(read_livelink_csv(recording)[0]) == 3
-    assert read_recording(recording).lines.tolist() == [2, 3, 5]
+    note = "frames left out for a repeated time: 1"
+    with pytest.warns(RuntimeWarning, match=re.escape(f"{recording}: {note}")):
+        assert len(read_livelink_csv(recording)[0]) == 3
+    found = read_recording(recording)
+    assert found.lines.tolist() == [2, 3, 5]
+    assert found.notes == (note,)
 
 
 @pytest.mark.parametrize("lost", ["0", "0,", "0" + "," * 61, "0" + ",0.0000000000" * 61])
@@ -212,7 +216,7 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path, place:
     """A traceback of the operating system does not name the option to change."""
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
-    message = f"`path` must be a file in a writable folder, got '{tmp_path / place}'"
+    message = f"{tmp_path / place}: must be a file in a writable folder, got "
     with pytest.raises(InputError, match=re.escape(message)):
         write_livelink_csv(tmp_path / place, np.zeros((1, 52)))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
@@ -258,17 +262,8 @@ def test_the_header_may_be_spelt_with_a_small_s(tmp_path: Path) -> None:
         ("Timecode,", "Time,", "a header that starts with 'Time,BlendShapeCount' in line 1"),
         ("JawOpen", "JawAjar", "unknown: JawAjar; missing: jawOpen) in line 1"),
         ("JawOpen", "JawLeft", "double: JawLeft; missing: jawOpen) in line 1"),
-        ("\n00:00:00:01.000,61,", "\n00:00:00:01.000,", "62 columns instead of 63 in line 3"),
-        (
-            "\n00:00:00:01.000",
-            "\n00:00:61:01",
-            "the timecode '00:00:61:01' at 30 fps in line 3",
-        ),
         ("\n00:00:00:02.000", "\n00:00:00:00", "a jump in time to '00:00:00:00' in line 4"),
         ("\n00:00:00:02.000", "\n01:00:00:00", "a gap of more than 2 s in line 4"),
-        ("\n00:00:00:01.000,61,0.", "\n00:00:00:01.000,61,x", "not a number ('x"),
-        ("\n00:00:00:01.000,61", "\n:,61", "the timecode ':' at 30 fps in line 3"),
-        ("\n00:00:00:01.000,61,0.", "\n00:00:00:01.000,61,nan,0.", "64 columns instead of 63"),
     ],
 )
 def test_a_faulty_recording_is_told_by_file_and_line(
@@ -280,6 +275,46 @@ def test_a_faulty_recording_is_told_by_file_and_line(
     recording.write_text(text.replace(old, new, 1))
     with pytest.raises(InputError, match=re.escape(message.format(recording))):
         read_livelink_csv(recording)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("\n00:00:00:01.000,61,", "\n00:00:00:01.000,", "62 columns instead of 63 in line 3"),
+        ("\n00:00:00:01.000", "\n00:00:61:01", "the timecode '00:00:61:01' in line 3"),
+        ("\n00:00:00:01.000,61,0.", "\n00:00:00:01.000,61,x", "not a number ('x"),
+        ("\n00:00:00:01.000,61", "\n:,61", "the timecode ':' in line 3"),
+        ("\n00:00:00:01.000,61,0.", "\n00:00:00:01.000,61,nan,0.", "64 columns instead of 63"),
+    ],
+)
+def test_one_faulty_row_costs_itself_and_is_told(
+    recording: Path, motion: np.ndarray, old: str, new: str, fault: str
+) -> None:
+    """One line of an hour's recording cost the hour; a guess in its place must not be silent."""
+    text = recording.read_text()
+    assert old in text
+    recording.write_text(text.replace(old, new, 1))
+    with pytest.warns(RuntimeWarning, match=re.escape(fault)):
+        back, _ = read_livelink_csv(recording)
+    np.testing.assert_allclose(back[[0, 2]], motion[[0, 2]], atol=1e-6)
+    np.testing.assert_allclose(back[1], (motion[0] + motion[2]) / 2, atol=1e-6)
+    recording.write_text("\n".join(text.replace(old, new, 1).splitlines()[:3]))
+    with pytest.raises(InputError, match=re.escape(fault)):
+        read_livelink_csv(recording)
+
+
+def test_columns_that_are_no_shapes_are_told_and_left_out(
+    recording: Path, motion: np.ndarray
+) -> None:
+    """Players add emotions, pandas an index, and a comma at the end of a line an empty column."""
+    header, *rows = recording.read_text().splitlines()
+    lines = [f",{header},Angry,", *(f"{i},{row},high," for i, row in enumerate(rows))]
+    recording.write_text("\n".join(lines))
+    note = f"{recording}: columns that are no shapes left out: Angry"
+    with pytest.warns(RuntimeWarning, match=re.escape(note)):
+        back, rate_hz = read_livelink_csv(recording)
+    assert rate_hz == 30
+    np.testing.assert_allclose(back, motion[:3], atol=1e-6)
 
 
 def test_a_value_that_is_not_finite_is_refused(recording: Path) -> None:
@@ -297,7 +332,7 @@ def test_a_value_that_is_not_finite_is_refused(recording: Path) -> None:
     [
         (b"", "got no row of values in line 0"),
         (b"Timecode,BlendShapeCount\n", "got no row of values in line 1"),
-        (b"\xff\xfe\x00\xd8", "{}: must be CSV text in UTF-8, got 'utf-8' codec"),
+        (b"\xff\xfe\x00\xd8", "{}: must be CSV text in UTF-8, or in UTF-16 with its mark, got"),
         (None, "{}: must be a readable file, got No such file or directory"),
     ],
 )
@@ -322,6 +357,6 @@ def test_a_recording_without_any_face_is_refused(recording: Path) -> None:
 
 def test_reading_at_another_rate_is_refused(recording: Path) -> None:
     """No timecode counts 23 frames; the wrong rate reads every second as a gap."""
-    message = "`rate_hz` must be one of (24, 25, 30, 50, 60), got 23"
+    message = "`rate_hz` must be one of (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120,"
     with pytest.raises(InputError, match=re.escape(message)):
         read_livelink_csv(recording, rate_hz=23)

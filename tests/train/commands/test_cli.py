@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -271,7 +272,37 @@ def test_a_run_that_lacks_a_stage_names_the_command(speech_file, tmp_path, capsy
     run = tmp_path / "empty"
     command = ["animate", speech_file, "-o", tmp_path / "o.csv", "--run", run]
     assert "run `esarm corpus" in refused(command, capsys)
-    assert "run `esarm corpus" in refused(["clone", "--run", run, "--preset", "demo"], capsys)
+    said = refused(["clone", "--run", run, "--preset", "demo"], capsys)
+    assert f"make one with `esarm run --run {run}`" in said
+    assert not run.exists()  # a mistyped folder is not made a run
+
+
+def test_a_mistyped_command_is_told_the_nearest_one(capsys):
+    """tyro would call it an unrecognised option."""
+    said = refused(["anmate", "speech.wav"], capsys)
+    assert said.endswith("got 'anmate'; did you mean `animate`?")
+    assert refused(["zzz"], capsys).endswith("got 'zzz'")
+
+
+def test_the_version_can_be_asked(capsys):
+    """It belongs into every bug report."""
+    main(["--version"])
+    assert capsys.readouterr().out == f"esarm {version('esarm')}\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "resumes"), [("clone", True), ("run", True), ("animate", False), ("doctor", False)]
+)
+def test_an_interruption_says_whether_the_command_goes_on(command, resumes, monkeypatch, capsys):
+    """`Goes on from here` is untrue of a command that begins again."""
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tyro.extras.subcommand_cli_from_dict", interrupt)
+    with pytest.raises(SystemExit, match=r"^130$"):
+        main([command])
+    assert ("goes on from here" in capsys.readouterr().err) is resumes
 
 
 def test_a_corrupt_policy_is_one_line(finished_run, speech_file, tmp_path, capsys):

@@ -156,7 +156,7 @@ def test_one_bad_video_is_an_error(tmp_path: Path, capture: partial[CaptureRepor
         (
             "videos",
             {"match": "*.avi"},
-            "must hold videos (.avi, .m4v, .mkv, .mov, .mp4, .webm) that",
+            "must hold videos (.3g2, .3gp, .avi, .flv, .m2ts, .m4v, .mkv, .mov, .mp4, .mpeg,",
         ),
         ("videos", {"n_workers": 0}, "`n_workers` must be at least 1, got 0"),
         ("videos", {"model": "no.task"}, "`model` must be a Face Landmarker file, got no file no"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from esarm_env.core.errors import InputError
 from esarm_env.corpus.layouts import LAYOUTS, Found, Layout, find_layouts, register_layout
 from esarm_env.corpus.layouts.pairing import Describe, Part
 from esarm_env.corpus.layouts.registry import find_takes
@@ -14,6 +17,16 @@ from esarm_env.corpus.layouts.tree import File, Tree
 from esarm_env.corpus.takes import Fault
 
 Find = Callable[..., Found]
+
+
+def write_curves(path: Path) -> None:
+    """Write three frames of two shapes in the format of the suffix."""
+    if path.suffix == ".csv":
+        path.write_text("jawOpen,mouthPucker\n0,0\n0.1,0\n0.2,0\n")
+    elif path.suffix == ".npy":
+        np.save(path, np.zeros((3, 52)))
+    else:
+        path.write_text('[{"jawOpen": 0}, {"jawOpen": 0.1}, {"jawOpen": 0.2}]')
 
 
 def faults_of(found: Found) -> list[tuple[str, str]]:
@@ -53,11 +66,97 @@ def test_audio_alone_is_a_corpus(find: Find) -> None:
     assert found.faults == ()
 
 
-def test_motion_of_which_nothing_is_heard_does_not_ask_motion_of_others(find: Find) -> None:
-    """One stray file among sound alone would otherwise empty the corpus."""
-    found = find("audio/a.wav", "audio/b.wav", "blendshape/c.json")
-    assert [take.id for take in found.takes] == ["a", "b"]
-    assert faults_of(found) == [("blendshape/c.json", "has no audio")]
+@pytest.mark.parametrize(
+    ("paths", "motion"),
+    [
+        (["blendshape/c.json"], "blendshape/c.json"),
+        (["faces/a_curves.csv", "faces/b_curves.csv"], "faces/a_curves.csv"),
+        (["curves.JSON"], "curves.JSON"),
+        (["audio/a_1.npy"], "audio/a_1.npy"),
+    ],
+)
+def test_motion_that_fits_no_sound_does_not_make_sound_alone(
+    plant: Callable[..., Path], paths: list[str], motion: str
+) -> None:
+    """A failed match opened as a corpus of still faces, while the motion lay beside the sound."""
+    root = plant("audio/a.wav", "audio/b.wav")
+    for path in paths:
+        (root / path).parent.mkdir(exist_ok=True)
+        write_curves(root / path)
+    message = (
+        f"{root}: must have sound and motion of equal names, got none that belong together, such "
+        f"as audio/a.wav and {motion}; rename one of each pair"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        find_takes(root)
+
+
+def test_files_that_are_no_motion_leave_sound_alone(plant: Callable[..., Path]) -> None:
+    """Labels and features beside the sound must not be taken for motion."""
+    root = plant("audio/a.wav", "audio/b.wav", "labels/c.json")
+    (root / "labels.csv").write_text("file,label\na.wav,happy\nb.wav,sad\n")
+    (root / "labels" / "index.json").write_text('{"a": "happy", "b": [1, 2]}')
+    np.save(root / "features.npy", np.zeros((90, 80)))
+    assert [take.motion for take in find_takes(root).takes] == [None, None]
+
+
+def test_motion_that_fits_no_sound_is_listed_beside_takes_that_do(
+    plant: Callable[..., Path],
+) -> None:
+    """Files in `.csv` are often something else; curves among them must not vanish unseen."""
+    root = plant("audio/a.wav", "blendshape/a.json", "notes/list.csv")
+    (root / "faces").mkdir()
+    for name in "bc":
+        write_curves(root / "faces" / f"{name}.csv")
+    found = find_takes(root)
+    assert [take.id for take in found.takes] == ["a"]
+    assert faults_of(found) == [
+        ("faces/", "holds 2 .csv files of motion that belong to no sound, such as faces/b.csv")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sound", "motion", "how"),
+    [
+        ("J\u00fcrgen_1", "Ju\u0308rgen_1", "in their Unicode form"),
+        ("Take_2", "take_2", "in case"),
+        ("take", "take ", "in case, spaces or Unicode form"),
+        ("\uff34ake", "take", "in case, spaces or Unicode form"),
+        ("Anna/1", "anna/1", "in case"),
+    ],
+)
+@pytest.mark.parametrize("beside", [True, False])
+def test_names_that_look_the_same_are_paired(
+    find: Find, sound: str, motion: str, how: str, beside: bool
+) -> None:
+    """Zipped on a Mac, unpacked elsewhere, every umlaut costs a take that prints the same."""
+    path = f"{motion}.csv" if beside else f"blendshape/{motion}.csv"
+    found = find(f"{sound}.wav" if beside else f"audio/{sound}.wav", path, layout="generic")
+    assert [take.id for take in found.takes] == [sound]
+    assert found.takes[0].motion is not None and found.faults == ()
+    (note,) = found.notes
+    assert (note.source, note.reason) == (
+        sound,
+        f"is paired with {path}, whose name differs {how}",
+    )
+
+
+def test_two_takes_that_differ_in_case_stay_two(find: Find) -> None:
+    """Where case tells takes apart, joining by form would mix two voices."""
+    found = find("audio/a.wav", "audio/A.wav", "blendshape/a.csv", "blendshape/A.csv")
+    assert [take.id for take in found.takes] == ["A", "a"]
+    for take in found.takes:
+        assert take.motion is not None and take.motion.stem == take.id
+    assert found.notes == ()
+
+
+def test_a_form_that_two_sounds_share_is_not_guessed(find: Find) -> None:
+    """Either may be meant."""
+    found = find(
+        "audio/x.wav", "blendshape/x.csv", "audio/a.wav", "audio/A.wav", "blendshape/\u00aa.csv"
+    )
+    assert [take.id for take in found.takes] == ["x"]
+    assert {reason for _, reason in faults_of(found)} == {"has no audio", "has no motion"}
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,8 @@ def test_quality_zero_makes_a_frame_lost() -> None:
 @pytest.mark.parametrize(
     ("names", "table", "quality", "message"),
     [
-        (["jawOpen", "smirk", "grin"], np.zeros((1, 3)), None, "unknown: smirk, grin"),
+        (["smirk", "grin"], np.zeros((1, 2)), None, "once, got unknown: smirk, grin"),
+        (["jawOpen", "mouthClos"], np.zeros((1, 2)), None, "mouthClos; did you mean mouthClose?"),
         (["jawOpen", "JawOpen"], np.zeros((1, 2)), None, "double: JawOpen"),
         (["HeadYaw"], np.zeros((1, 1)), None, "at least one ARKit shape, each once, got none"),
         (["jawOpen"], np.zeros((0, 1)), None, "x.csv: must hold at least one frame, got none"),
@@ -103,7 +104,9 @@ def test_the_rate_survives_gaps_and_rounding() -> None:
         ([0.4, 0.5], [0.4, 0.5]),
         ([1000.0, 1000.1], [0.0, 0.1]),
         ([-0.05, 0.05], [-0.05, 0.05]),
-        ([-7.0, -6.9], [0.0, 0.1]),
+        ([-7.0, -6.9], [-7.0, -6.9]),
+        ([1.5, 1.6], [1.5, 1.6]),
+        ([-3600.0, -3599.9], [0.0, 0.1]),
     ],
 )
 def test_a_first_frame_beside_zero_stays_there_and_a_clock_starts_at_zero(
@@ -154,5 +157,5 @@ def test_a_rate_that_can_be_is_kept(rate_hz: object) -> None:
 def test_the_extent_of_one_frame_has_no_rate() -> None:
     """One frame lasts as long as one likes."""
     assert Extent.of_times(1, 0.0, 0.0) == Extent(1, None)
-    assert Extent.of_times(31, 0.5, 1.5) == Extent(31, 30.0, 0.5)
-    assert Extent.of_times(31, 100.0, 101.0) == Extent(31, 30.0, 0.0), "a clock starts anywhere"
+    assert Extent.of_times(31, 0.5, 1.5) == Extent(31, 30.0, 0.5, 30.0)
+    assert Extent.of_times(31, 100.0, 101.0).start_s == 0.0, "a clock starts anywhere"

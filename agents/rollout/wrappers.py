@@ -1,0 +1,226 @@
+"""Survey of the wrappers around an environment: which must be played, and which are refused.
+
+Sequence algorithms write whole utterances and score them in one batch, past `step` and `reset`.
+Wrappers that would change or note something there are honoured all the same: episodes are then
+played through those around single environments (`agents.rollout.playing`), and what came of it is
+shown to Stable-Baselines3's, step by step. What cannot be honoured is refused by name. A wrapper
+that has `score_tokens` itself is asked in place of all that it wraps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium
+from gymnasium.vector import SyncVectorEnv, VectorEnv, VectorWrapper
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    SubprocVecEnv,
+    VecCheckNan,
+    VecEnv,
+    VecEnvWrapper,
+    VecExtractDictObs,
+    VecFrameStack,
+    VecMonitor,
+    VecNormalize,
+    VecTransposeImage,
+    VecVideoRecorder,
+)
+
+from esarm_env.core.errors import InputError
+
+SCORES = "score_tokens"
+_NEUTRAL = (OrderEnforcing, PassiveEnvChecker)
+_OBSERVERS = (VecFrameStack, VecExtractDictObs, VecTransposeImage)
+# Their wrappers hand seeds and options of `reset` on as they are.
+_PASSES_OPTIONS = ("gymnasium.", "stable_baselines3.", "esarm_env.")
+
+
+@dataclass(frozen=True)
+class Wrapping:
+    """What lies between a sequence algorithm and its environments, as far as it matters.
+
+    Attributes:
+        inner: Names of what must be played, around single environments.
+        outer: Names of the `VecEnvWrapper`s that must see every step.
+        chooses: Whether one of `inner` may choose utterances or conditions in its `reset`.
+        monitors: Plain monitors of each environment, which need no playing.
+    """
+
+    inner: tuple[str, ...] = ()
+    outer: tuple[str, ...] = ()
+    chooses: bool = False
+    monitors: tuple[tuple[Monitor[Any, Any], ...], ...] = field(default=(), compare=False)
+
+    @property
+    def names(self) -> str:
+        """All that must be played or shown, for messages."""
+        return ", ".join(f"`{name}`" for name in (*self.inner, *self.outer))
+
+
+def survey(env: VecEnv, *, longest: int) -> Wrapping:
+    """Find out which wrappers of `env` must be played.
+
+    Args:
+        env: As a sequence algorithm has it.
+        longest: Tokens of its longest utterance.
+
+    Raises:
+        InputError: If one can be neither left aside nor honoured; the message names it.
+    """
+    outer, base = _outer(env)
+    if base is None:
+        return Wrapping(outer=outer)
+    if isinstance(base, DummyVecEnv):
+        return _survey_inner(base, outer, longest=longest)
+    if isinstance(base, SubprocVecEnv):
+        return Wrapping(inner=_inner_of_processes(base), outer=outer)
+    vector_env = getattr(base, "vector_env", None)
+    if isinstance(vector_env, VectorEnv):
+        _check_vector_env(vector_env, longest=longest)
+    _check_keywords(env, outer, has_infos=False)
+    return Wrapping(outer=outer)
+
+
+def _outer(env: VecEnv) -> tuple[tuple[str, ...], VecEnv | None]:
+    """Return the names of `VecEnvWrapper`s that must see every step, and what they wrap.
+
+    It is None if one of them gives scores itself.
+    """
+    names = []
+    while isinstance(env, VecEnvWrapper):
+        if hasattr(type(env), SCORES):
+            return tuple(names), None
+        if _must_see(env):
+            names.append(type(env).__name__)
+        env = env.venv
+    return tuple(names), env
+
+
+def _must_see(env: VecEnvWrapper) -> bool:
+    name = type(env).__name__
+    if isinstance(env, VecNormalize) and env.norm_obs:
+        keys = list(env.norm_obs_keys or ())
+        raise _refusal(
+            f"`{name}` that normalises {keys}",
+            "sequence algorithms hear the audio as the task has it; pass `norm_obs=False`. Stock "
+            'algorithms take `norm_obs_keys=["audio"]`',
+        )
+    if isinstance(env, _OBSERVERS):
+        remedy = "sequence algorithms keep the whole sequence by themselves; leave it out"
+        raise _refusal(f"`{name}`, which changes observations", remedy)
+    if isinstance(env, VecVideoRecorder):
+        remedy = "roll-outs are not drawn; record an environment that `evaluate_policy` plays"
+        raise _refusal(f"`{name}`", remedy)
+    if type(env) is VecNormalize:
+        return env.norm_reward
+    if type(env) is VecMonitor:
+        return env.results_writer is not None
+    return type(env) is not VecCheckNan
+
+
+def _survey_inner(base: DummyVecEnv, outer: tuple[str, ...], *, longest: int) -> Wrapping:
+    names: dict[str, None] = {}
+    monitors, chooses = [], False
+    for env in base.envs:
+        layers = list(_layers(env, longest=longest))
+        monitors.append(tuple(each for each in layers if is_plain_monitor(each)))
+        played = [each for each in layers if not is_plain_monitor(each)]
+        names |= dict.fromkeys(type(each).__name__ for each in played)
+        chooses = chooses or any(_may_choose(each) for each in played)
+    _check_keywords(base, outer, has_infos=bool(names))
+    return Wrapping(tuple(names), outer, chooses, tuple(monitors))
+
+
+def _layers(env: gymnasium.Env[Any, Any], *, longest: int) -> Iterator[gymnasium.Env[Any, Any]]:
+    """Yield what must be played or told of episodes, from the outermost on."""
+    while isinstance(env, gymnasium.Wrapper):
+        if hasattr(type(env), SCORES):
+            return
+        limit = getattr(env, "_max_episode_steps", None) if isinstance(env, TimeLimit) else None
+        if limit is not None and limit < longest:
+            raise _refusal(
+                f"`TimeLimit` of {limit} steps",
+                f"it cuts episodes of up to {longest} tokens off before their score; "
+                "`max_duration_s` leaves long utterances out instead",
+            )
+        if type(env) not in (*_NEUTRAL, TimeLimit):
+            yield env
+        env = env.env
+    if overrides_episodes(type(env)):
+        yield env
+
+
+def is_plain_monitor(env: Any) -> bool:
+    """Return whether `env` is a `Monitor` that notes nothing but returns, lengths and times."""
+    return type(env) is Monitor and not env.info_keywords and not env.reset_keywords
+
+
+def overrides_episodes(kind: type, methods: tuple[str, ...] = ("step", "reset")) -> bool:
+    """Return whether a subclass has other `methods` than the class that gives its scores."""
+    for each in kind.__mro__:
+        if SCORES in vars(each):
+            return False
+        if set(methods) & vars(each).keys():
+            return True
+    return False
+
+
+def _may_choose(env: gymnasium.Env[Any, Any]) -> bool:
+    if isinstance(env, gymnasium.Wrapper):
+        return not type(env).reset.__module__.startswith(_PASSES_OPTIONS)
+    return overrides_episodes(type(env), ("reset",))
+
+
+def _inner_of_processes(base: SubprocVecEnv) -> tuple[str, ...]:
+    """Return what must be played in other processes, of which only names are known."""
+    known = {kind.__name__ for kind in (*_NEUTRAL, Monitor)}
+    found: dict[str, None] = {}
+    for text in base.env_method("__str__"):
+        # `<Outer<Inner<...>>>`, as Gymnasium writes wrappers; the last is the environment itself.
+        names = [name for name in str(text).replace(">", "").split("<") if name]
+        found |= dict.fromkeys(names[:-1])
+    others = [name for name in found if name not in known]
+    if others:
+        listed = ", ".join(f"`{name}`" for name in others)
+        raise _refusal(f"{listed} in other processes", "use `DummyVecEnv`")
+    return ("Monitor",) if "Monitor" in found else ()
+
+
+def _check_vector_env(env: VectorEnv[Any, Any, Any], *, longest: int) -> None:
+    """Check that nothing around or within a vector environment would be passed over."""
+    remedy = "wrap single environments in a `DummyVecEnv`, or the `VecEnv` in a `VecEnvWrapper`"
+    while isinstance(env, VectorWrapper):
+        if hasattr(type(env), SCORES):
+            return
+        if not type(env).__module__.startswith("esarm_env."):
+            raise _refusal(f"`{type(env).__name__}` around a vector environment", remedy)
+        env = env.env
+    if isinstance(env, SyncVectorEnv):
+        layers = [each for one in env.envs for each in _layers(one, longest=longest)]
+        if layers:
+            raise _refusal(f"`{type(layers[0]).__name__}` in a `SyncVectorEnv`", remedy)
+    elif overrides_episodes(type(env)):
+        raise _refusal(f"`{type(env).__name__}` with a `step` or `reset` of its own", remedy)
+
+
+def _check_keywords(env: VecEnv, outer: tuple[str, ...], *, has_infos: bool) -> None:
+    """Check that a `VecMonitor` with a file asks for no infos that there are none of."""
+    while isinstance(env, VecEnvWrapper) and outer and not has_infos:
+        if isinstance(env, VecMonitor) and env.results_writer and env.info_keywords:
+            raise _refusal(
+                f"`VecMonitor` with a file and `info_keywords` {list(env.info_keywords)}",
+                "roll-outs are scored without metrics; leave them out, or put "
+                "`Monitor(env, file, info_keywords=...)` around each environment",
+            )
+        env = env.venv
+
+
+def _refusal(what: str, remedy: str) -> InputError:
+    return InputError(
+        f"`env` must have no wrapper that a sequence algorithm cannot honour, got {what}: {remedy}"
+    )

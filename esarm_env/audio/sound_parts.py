@@ -1,0 +1,331 @@
+"""Joined parts and true lengths of sound files: what a header's sample count does not tell.
+
+Pieces of speech that were appended to one file (chunks of a text-to-speech service, recordings
+joined by `cat`) are one file with several headers, of which a decoder believes the first. Writers
+to a pipe cannot go back to state a length: 0, a huge number or a guess stands there. So the bytes
+are walked here, headers only, and a decoder is handed each part with a header that tells the truth.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from esarm_env.audio.flac_frames import flac_parts
+from esarm_env.core.errors import InputError
+
+# Sizes from here on are what streaming writers put where they cannot know (2 GiB less a header).
+STREAMED = 0x7FFF_0000
+LOST_S = 0.1  # of declared sound that may be missing: 3 frames of motion, as elsewhere
+_LEAST_MORE_S = 0.05  # of sound behind its declared end that is worth believing
+_FARTHEST_SYNC = 1 << 16  # bytes of anything else inside an MP3 or Ogg stream
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of a file that is a sound file of its own.
+
+    Attributes:
+        begin: Its first byte.
+        end: The byte behind its last.
+        head: Bytes to put in front: a corrected header.
+    """
+
+    begin: int
+    end: int
+    head: bytes = b""
+
+
+class PartFile(io.RawIOBase):
+    """A part of a file as a file, with its corrected header in front."""
+
+    def __init__(self, file: io.FileIO, part: Part) -> None:
+        """Open `part` of `file`, which stays the caller's to close."""
+        self._file, self._part, self._at = file, part, 0
+        self._size = len(part.head) + part.end - part.begin
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a byte; return it."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill `buffer` as far as the part goes; return how many bytes that are."""
+        view = memoryview(buffer).cast("B")
+        left, head = max(0, self._size - self._at), self._part.head
+        if self._at < len(head):
+            data = head[self._at : self._at + min(len(view), left)]
+        else:
+            self._file.seek(self._part.begin + self._at - len(head))
+            data = self._file.read(min(len(view), left))
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def parts_of(file: io.FileIO, path: Path) -> list[Part]:
+    """Return the parts of a sound file, at least one; their headers state what is there.
+
+    Args:
+        file: The file, open for reading.
+        path: Its path, for messages.
+
+    Raises:
+        InputError: If a WAV or AIFF header states more sound than the file holds.
+    """
+    size = file.seek(0, io.SEEK_END)
+    begin = behind_tags(file)
+    magic = _read(file, begin, 12)
+    if magic[:4] in (b"RIFF", b"RIFX", b"FORM") and magic[8:] in (b"WAVE", b"AIFF", b"AIFC"):
+        return list(_riff_parts(file, path, begin, size))
+    if magic[:4] == b"OggS":
+        return _ogg_parts(file, begin, size)
+    if magic[:4] == b"fLaC":
+        return [Part(*each) for each in flac_parts(file, begin, size)]
+    if _mp3_frame(magic) is not None:
+        return _mp3_parts(file, begin, size) or [Part(begin, size)]
+    return [Part(begin, size)]
+
+
+def behind_tags(file: io.FileIO) -> int:
+    """Return where a file begins behind its ID3v2 tags, which may stand before any format."""
+    at = 0
+    while (tag := _read(file, at, 10))[:3] == b"ID3" and len(tag) == 10:
+        at += _tag_length(tag)
+    return at
+
+
+def _tag_length(tag: bytes) -> int:
+    size = 0
+    for byte in tag[6:10]:
+        size = size << 7 | byte & 0x7F
+    return 10 + size + 10 * bool(tag[5] & 0x10)  # a footer repeats the header
+
+
+def _read(file: io.FileIO, at: int, count: int) -> bytes:
+    file.seek(at)
+    return file.read(count)
+
+
+def _riff_parts(file: io.FileIO, path: Path, begin: int, size: int) -> Iterator[Part]:
+    """Yield the parts of WAV or AIFF files that stand one behind the other."""
+    while begin < size:
+        order = "<" if _read(file, begin, 4) == b"RIFF" else ">"
+        data, byte_rate = _data_chunk(file, begin, size, order)
+        if data is None:
+            yield Part(begin, size)
+            return
+        at, length = data
+        room = size - at
+        joined, goes_on = _behind_data(file, at + length, size, order, byte_rate)
+        if (length >= STREAMED and length > room) or ((length == 0 or length < room) and goes_on):
+            yield Part(at, size, _with_length(_read(file, begin, at - begin), room, order))
+            return
+        if byte_rate and (length - room) / byte_rate > LOST_S:
+            raise InputError(
+                f"{path}: must be whole, got {room / byte_rate:.2f} s of the "
+                f"{length / byte_rate:.2f} s that its header states; copy or export it again"
+            )
+        end = size if joined is None else joined
+        yield Part(begin, end)
+        begin = end
+
+
+def _data_chunk(
+    file: io.FileIO, begin: int, size: int, order: str
+) -> tuple[tuple[int, int] | None, float]:
+    """Return place and length of the samples (None without), and their bytes a second."""
+    at, byte_rate = begin + 12, 0.0
+    while at + 8 <= size:
+        name, length = struct.unpack(f"{order}4sI", _read(file, at, 8))
+        if name in (b"data", b"SSND"):
+            return (at + 8, length), byte_rate
+        if name == b"fmt " and len(fmt := _read(file, at + 8, 16)) == 16:
+            byte_rate = float(struct.unpack(f"{order}I", fmt[8:12])[0])
+        if name == b"COMM" and len(comm := _read(file, at + 8, 18)) == 18:
+            byte_rate = _aiff_byte_rate(comm)
+        at += 8 + length + length % 2
+    return None, byte_rate
+
+
+def _aiff_byte_rate(comm: bytes) -> float:
+    """Return the bytes a second by the common chunk of an AIFF file; its rate has 80 bits."""
+    n_channels, _, n_bits, exponent, mantissa = struct.unpack(">hIhHQ", comm)
+    exponent = (exponent & 0x7FFF) - 16383 - 63
+    rate_hz = float(mantissa) * 2.0**exponent if abs(exponent) < 500 else 0.0
+    return max(0.0, rate_hz * n_channels * ((n_bits + 7) // 8))
+
+
+def _behind_data(
+    file: io.FileIO, at: int, size: int, order: str, byte_rate: float
+) -> tuple[int | None, bool]:
+    """Return where another file begins behind the samples, and whether these go on instead."""
+    is_first = True
+    # An odd length is padded, but by careless writers.
+    at += at % 2 if _is_chunk(_read(file, at + at % 2, 8)) else 0
+    while at + 8 <= size:
+        head = _read(file, at, 12)
+        if head[:4] in (b"RIFF", b"RIFX", b"FORM") and head[8:] in (b"WAVE", b"AIFF", b"AIFC"):
+            return at, False
+        length = struct.unpack(f"{order}I", head[4:8])[0]
+        if not _is_chunk(head) or at + length > size:
+            more_s = (size - at) / byte_rate if byte_rate else 0.0
+            is_tag = head[:3] in (b"ID3", b"TAG") or head[:4] == b"APET"
+            return None, is_first and not is_tag and more_s > _LEAST_MORE_S and any(head)
+        at += 8 + length + length % 2
+        is_first = False
+    return None, False
+
+
+def _is_chunk(head: bytes) -> bool:
+    """Return whether these bytes may be the name of a chunk."""
+    return len(head) >= 8 and all(32 <= byte < 127 for byte in head[:4])
+
+
+def _with_length(head: bytes, length: int, order: str) -> bytes:
+    """Return the header of a WAV file up to its samples, with their number of bytes."""
+    riff = struct.pack(f"{order}I", min(len(head) - 8 + length, 0xFFFF_FFFF))
+    data = struct.pack(f"{order}I", min(length, 0xFFFF_FFFF))
+    return head[:4] + riff + head[8:-4] + data
+
+
+def _ogg_parts(file: io.FileIO, begin: int, size: int) -> list[Part]:
+    """Return the links of a chained Ogg file: each begins with pages that begin streams."""
+    starts, at, is_body = [begin], begin, False
+    while len(page := _read(file, at, 27 + 255)) >= 27:
+        if page[:4] != b"OggS":
+            found = _read(file, at, _FARTHEST_SYNC).find(b"OggS")
+            if found < 0:
+                break
+            at += found
+            continue
+        begins = bool(page[5] & 2)
+        if begins and is_body:
+            starts.append(at)
+        is_body = not begins
+        at += 27 + page[26] + sum(page[27 : 27 + page[26]])
+    return [Part(a, b) for a, b in zip(starts, [*starts[1:], size], strict=True)]
+
+
+# kbit/s by index of MPEG 1 and of MPEG 2 and 2.5, layer III; Hz by version and index.
+_BIT_RATES = (
+    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+)
+_RATES_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
+_SYNC = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What the header of an MP3 frame states: its bytes, and what a decoder is set to."""
+
+    n_bytes: int
+    setting: tuple[int, int, bool]  # version, rate in Hz, mono
+
+    @property
+    def tag_at(self) -> int:
+        """Where in the frame a Xing or Info header stands: behind the side information."""
+        version, _, is_mono = self.setting
+        return (
+            4
+            + {(3, False): 32, (3, True): 17, (0, False): 17, (0, True): 9}[
+                3 if version == 3 else 0, is_mono
+            ]
+        )
+
+
+def _mp3_frame(head: bytes) -> _Frame | None:
+    """Parse the header of a layer III frame; None if it is none, or of a free bit rate."""
+    if len(head) < 4 or _SYNC.match(head) is None:
+        return None
+    version, padding = head[1] >> 3 & 3, head[2] >> 1 & 1
+    bit_rate, rate = head[2] >> 4, head[2] >> 2 & 3
+    if rate == 3 or not 0 < bit_rate < 15 or version not in _RATES_HZ:
+        return None
+    rate_hz = _RATES_HZ[version][rate]
+    scale = 144_000 if version == 3 else 72_000
+    n_bytes = scale * _BIT_RATES[version != 3][bit_rate] // rate_hz + padding
+    return _Frame(n_bytes, (version, rate_hz, head[3] >> 6 == 3))
+
+
+def _mp3_parts(file: io.FileIO, begin: int, size: int) -> list[Part]:
+    """Return the parts of an MP3 file: each has one Xing header at most, and one setting."""
+    parts: list[Part] = []
+    start, setting, n_frames = begin, None, 0
+    for at, frame, is_tag in _mp3_frames(file, begin, size):
+        if n_frames and (is_tag or frame.setting != setting):
+            parts.append(_mp3_part(file, start, at, n_frames))
+            n_frames = 0
+        if not n_frames:
+            start, setting = at, frame.setting
+        n_frames += 1
+        last = at + frame.n_bytes
+    return [*parts, _mp3_part(file, start, min(last, size), n_frames)] if n_frames else []
+
+
+def _mp3_frames(file: io.FileIO, at: int, size: int) -> Iterator[tuple[int, _Frame, bool]]:
+    """Yield place, header and whether it is a Xing header of each frame up to the last."""
+    while at + 4 <= size:
+        head = _read(file, at, 44)
+        frame = _mp3_frame(head)
+        if frame is None or not _is_followed(file, at + frame.n_bytes, size, frame):
+            skipped = _tag_length(head) if head[:3] == b"ID3" else _to_next_sync(file, at)
+            if not skipped:
+                return
+            at += skipped
+            continue
+        yield at, frame, head[frame.tag_at : frame.tag_at + 4] in (b"Xing", b"Info")
+        at += frame.n_bytes
+
+
+def _is_followed(file: io.FileIO, at: int, size: int, frame: _Frame) -> bool:
+    """Return whether what stands behind a frame lets it be one: not two bytes of anything."""
+    head = _read(file, at, 10)
+    after = _mp3_frame(head)
+    if after is not None:
+        return True
+    return at >= size - 4 or head[:3] in (b"ID3", b"TAG") or head[:8] == b"APETAGEX"
+
+
+def _to_next_sync(file: io.FileIO, at: int) -> int:
+    """Return the distance to the next bytes that may be a frame, 0 if there are none near."""
+    found = _SYNC.search(_read(file, at, _FARTHEST_SYNC), 1)
+    return found.start() if found else 0
+
+
+def _mp3_part(file: io.FileIO, begin: int, end: int, n_frames: int) -> Part:
+    """Return a part with a Xing header that states its number of frames."""
+    head = _read(file, begin, 60)
+    frame = _mp3_frame(head)
+    assert frame is not None, "a part begins with a frame"
+    at, n_sounding = frame.tag_at, n_frames - 1
+    if head[at : at + 4] not in (b"Xing", b"Info"):
+        # In the largest of frames, so that it has room for the side information and the count.
+        loud = head[:1] + bytes([head[1] | 1, head[2] & 0x0C | 0xE0, head[3] & 0xFC])
+        made = _mp3_frame(loud)
+        assert made is not None
+        tag = b"Info" + struct.pack(">II", 1, n_frames)
+        return Part(begin, end, (loud.ljust(at, b"\0") + tag).ljust(made.n_bytes, b"\0"))
+    if (
+        len(head) >= at + 12
+        and head[at + 7] & 1
+        and struct.unpack(">I", head[at + 8 : at + 12])[0] != n_sounding
+    ):
+        fixed = head[: at + 8] + struct.pack(">I", n_sounding) + head[at + 12 :]
+        return Part(begin + len(fixed), end, fixed)
+    return Part(begin, end)

@@ -1,0 +1,99 @@
+"""The one table of spellings: suffixes, folders, columns and keys of motion, and name forms.
+
+Names are compared by `plain` (columns, keys) or `name_form` (files, folders, takes). Names of the
+52 shapes stand in `esarm_env.face.names`.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Container, Iterable, Mapping, Sequence
+
+# The order is the order of preference where one take has several.
+MOTION_SUFFIXES = (".npy", ".npz", ".csv", ".json")
+MOTION_FOLDERS = frozenset({"blendshape", "blendshapes", "arkit", "motion", "bs", "facs"})
+
+# Columns and keys of time by `plain` name, and the factor to seconds.
+TIME_NAMES: Mapping[str, float] = {
+    **dict.fromkeys(
+        """times time t timestamp timestamps timesec timesecs timeseconds timeinseconds sec secs
+        seconds timestampsec timestampseconds timestampinseconds elapsed elapseds""".split(),
+        1.0,
+    ),
+    **dict.fromkeys(
+        """timems timestampms timeinms ms millis milliseconds timemillis timemilliseconds
+        timestampmillis timestampmilliseconds elapsedms""".split(),
+        1e-3,
+    ),
+    **dict.fromkeys("timeus timestampus us micros microseconds timemicroseconds".split(), 1e-6),
+    **dict.fromkeys("timens timestampns ns nanos nanoseconds timenanoseconds".split(), 1e-9),
+}
+# HH:MM:SS:FF in a Live Link Face recording, seconds in Audio2Face's tables.
+TIMECODE_NAME = "timecode"
+RATE_NAMES = ("ratehz", "fps", "framerate", "frameratehz", "framespersecond", "exportfps")
+QUALITY_NAME = "quality"
+# Columns that programs add beside the shapes, not worth a note.
+BOOKKEEPING = frozenset(
+    """frame frames framenumber frameindex frameid framecount index row blendshapecount
+    unnamed0""".split()
+) | {""}
+NAME_KEYS = frozenset(
+    """names facsnames shapenames blendshapenames channelnames columnnames channels
+    columns""".split()
+)
+VALUE_KEYS = frozenset(
+    """values value motion blendshapes blendshape coefficients weights weightmat curves scores
+    categories faceblendshapes blendshapeweights arkit""".split()
+)
+_TOLD_NAMES, _SHOWN_LETTERS = 8, 40  # of columns in a note
+_LONGEST_NAME = 80  # longer ones are none of these
+FRAME_KEYS = frozenset({"frames", "keyframes", "framedata", "animation", "samples", "data"})
+
+
+def plain(name: str) -> str:
+    """Return a column's or key's name in small letters and digits alone.
+
+    >>> plain("Time (ms)"), plain("BlendShapeCount")
+    ('timems', 'blendshapecount')
+    """
+    return _plain(name) if len(name) <= _LONGEST_NAME else name
+
+
+@functools.lru_cache(maxsize=8192)  # the keys of every frame of a JSON file
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
+
+
+def keys_called(keys: Iterable[str], known: Container[str]) -> list[str]:
+    """Return those of `keys` whose `plain` name is among `known`, in their order."""
+    return [key for key in keys if plain(key) in known]
+
+
+def note_on_others(others: Sequence[str]) -> tuple[str, ...]:
+    """Return the note on columns that are no shapes; those of programs' bookkeeping need none."""
+    told = [name[:_SHOWN_LETTERS] for name in others if plain(name) not in BOOKKEEPING]
+    if not told:
+        return ()
+    more = f" and {len(told) - _TOLD_NAMES} more" if len(told) > _TOLD_NAMES else ""
+    return (f"columns that are no shapes left out: {', '.join(told[:_TOLD_NAMES])}{more}",)
+
+
+def name_form(name: str) -> str:
+    """Return what names share that look the same: Unicode form, case and outer spaces left out.
+
+    Args:
+        name: Of a file, a folder or a take; parts of a path are parted by `/`.
+    """
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return "/".join(part.strip() for part in folded.split("/"))
+
+
+def difference(one: str, other: str) -> str:
+    """Return in words how two names of one `name_form` differ."""
+    if unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other):
+        return "in their Unicode form"
+    if one.casefold() == other.casefold():
+        return "in case"
+    return "in case, spaces or Unicode form"
