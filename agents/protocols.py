@@ -105,6 +105,25 @@ def find_in_env(env: Any, name: str) -> Any:
         ) from error
 
 
+def utterance_shares(env: Any) -> npt.NDArray[np.float64] | None:
+    """Return how often each of the `utterances` of `env` is to be drawn; None for equally often.
+
+    Raises:
+        InputError: If there are not as many as utterances.
+    """
+    try:
+        shares = find_in_env(env, "utterance_shares")
+    except ValueError:
+        return None
+    n_utterances = len(find_in_env(env, "utterances"))
+    if shares is not None and len(shares) != n_utterances:
+        raise InputError(
+            f"`utterance_shares` must hold one share for each of {n_utterances} `utterances`, got "
+            f"{len(shares)}; whoever sets the one sets the other"
+        )
+    return shares  # type: ignore[no-any-return]
+
+
 def check_names(observation: Mapping[str, Any], names: Sequence[str]) -> None:
     """Check that keys that hold names or places, not quantities, are integers still.
 

@@ -13,10 +13,12 @@ from typing import Any, ClassVar, TypeVar
 
 import torch
 from gymnasium import Space, spaces
+from gymnasium.vector import VectorEnv
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ProgressBarCallback
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TensorDict
 from stable_baselines3.common.utils import check_for_correct_spaces
+from stable_baselines3.common.vec_env import VecEnv
 
 from agents.common.checkpoint_file import checkpoint_path, read_checkpoint, write_checkpoint
 from agents.protocols import find_in_env
@@ -269,6 +271,17 @@ class CheckedAlgorithm(BaseAlgorithm):
         except ValueError:
             self.env = before
             raise
+
+    @staticmethod
+    def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        """As Stable-Baselines3's; Gymnasium's vector environments are refused in words."""
+        if isinstance(env, VectorEnv):
+            raise InputError(
+                f"`env` must be one environment or a `VecEnv`, got {type(env).__name__}; "
+                "`esarm_env.sb3.make_sb3_vec_env` makes many at once, and `SB3VecEnv` takes one "
+                "that resets in the same step"
+            )
+        return BaseAlgorithm._wrap_env(env, verbose, monitor_wrapper)
 
     def _check_env(self) -> None:
         """Check `env`, if there is one, before anything is built for it or learnt from it."""

@@ -39,7 +39,7 @@ def check_env(env: Any, *, action_space: spaces.Space[Any], obs_space: spaces.Sp
         )
     widths = (task.window_dim, task.condition_dim, task.tokens_per_chunk, 1)
     wrapping = survey(env, longest=int(task.lengths[utterances].max()))
-    _check_observations(obs_space, dict(zip(KEYS, widths, strict=True)))
+    _check_observations(obs_space, dict(zip(KEYS, widths, strict=True)), wrapping.names)
     check_first_observation(env, wrapping)
 
 
@@ -56,7 +56,7 @@ def check_n_episodes(n_episodes: int, *, n_envs: int) -> None:
         )
 
 
-def _check_observations(space: spaces.Space[Any], widths: dict[str, int]) -> None:
+def _check_observations(space: spaces.Space[Any], widths: dict[str, int], names: str) -> None:
     if not isinstance(space, spaces.Dict) or not set(widths) <= set(space.keys()):
         other = f"a {type(space).__name__} of shape {space.shape}"
         got = sorted(space.keys()) if isinstance(space, spaces.Dict) else other
@@ -69,7 +69,7 @@ def _check_observations(space: spaces.Space[Any], widths: dict[str, int]) -> Non
         if space[key].shape != (width,):
             raise ValueError(
                 f"`observation_space[{key!r}]` must have shape {(width,)} as the task says, got "
-                f"{space[key].shape}; wrappers must not change it"
+                f"{space[key].shape}; wrappers must not change it{f' ({names})' if names else ''}"
             )
 
 

@@ -33,7 +33,7 @@ from agents.common.checks import check_env, check_n_episodes
 from agents.faults import TrainingFault, where_to_go_on
 from agents.network.transformer import MotionTransformer
 from agents.policy import MotionPolicy
-from agents.protocols import SequenceTask, find_in_env
+from agents.protocols import SequenceTask, find_in_env, utterance_shares
 from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
 from agents.rollout.decoding import Decoding
 from agents.rollout.episodes import (
@@ -298,7 +298,8 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         assert self.env is not None, "checked by `learn`"
         rng = np.random.default_rng([self.seed, self.n_iterations, 0])
         wanted = self.n_episodes // self.samples_per_utterance
-        drawn = draw_utterances(find_in_env(self.env, "utterances"), size=wanted, rng=rng)
+        pool, shares = find_in_env(self.env, "utterances"), utterance_shares(self.env)
+        drawn = draw_utterances(pool, size=wanted, rng=rng, shares=shares)
         utterances = np.repeat(drawn, self.samples_per_utterance)
         plan = RolloutPlan(
             utterances=utterances,

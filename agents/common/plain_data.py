@@ -79,10 +79,11 @@ def _encode_object(value: Any, within: Callable[[Any, object], Any], classes: Cl
         parts = {each.name: within(getattr(value, each.name), each.name) for each in fields(value)}
         return {TAG: "dataclass", "class": kind.__name__, "parts": parts}
     if isinstance(value, type):
-        if classes.get(value.__name__) is value:
-            return {TAG: "class", "class": value.__name__}
-        if getattr(torch.optim, value.__name__, None) is value:
-            return {TAG: "optimizer class", "class": value.__name__}
+        name = value.__name__
+        if classes.get(name) is value:
+            return {TAG: "class", "class": name}
+        if getattr(torch.optim, name, None) is value:
+            return {TAG: "optimizer class", "class": name}
     pickled = base64.b64encode(cloudpickle.dumps(value)).decode()
     return {":type:": f"{kind.__module__}.{kind.__qualname__}", PICKLED: pickled}
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents.faults import TrainingFault, names_of
@@ -27,9 +28,20 @@ if TYPE_CHECKING:
     from esarm_env.core.types import BoolArray
 
 
-def draw_utterances(pool: IntArray, *, size: int, rng: np.random.Generator) -> IntArray:
-    """Return `size` entries of `pool`, each at most once where there are enough."""
-    return rng.choice(pool, size=size, replace=size > len(pool))
+def draw_utterances(
+    pool: IntArray,
+    *,
+    size: int,
+    rng: np.random.Generator,
+    shares: npt.NDArray[np.float64] | None = None,
+) -> IntArray:
+    """Return `size` entries of `pool`, each at most once where there are enough.
+
+    With `shares`, how often each is to be drawn, entries may repeat: that is what weights mean.
+    """
+    if shares is None:
+        return rng.choice(pool, size=size, replace=size > len(pool))
+    return rng.choice(pool, size=size, p=shares)
 
 
 def write_episodes(

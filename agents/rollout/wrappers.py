@@ -76,13 +76,13 @@ def survey(env: VecEnv, *, longest: int) -> Wrapping:
     if base is None:
         return Wrapping(outer=outer)
     if isinstance(base, DummyVecEnv):
-        return _survey_inner(base, outer, longest=longest)
+        return _survey_inner(env, base, outer, longest=longest)
     if isinstance(base, SubprocVecEnv):
         return Wrapping(inner=_inner_of_processes(base), outer=outer)
     vector_env = getattr(base, "vector_env", None)
     if isinstance(vector_env, VectorEnv):
         _check_vector_env(vector_env, longest=longest)
-    _check_keywords(env, outer, has_infos=False)
+    _check_keywords(env)
     return Wrapping(outer=outer)
 
 
@@ -123,17 +123,20 @@ def _must_see(env: VecEnvWrapper) -> bool:
     return type(env) is not VecCheckNan
 
 
-def _survey_inner(base: DummyVecEnv, outer: tuple[str, ...], *, longest: int) -> Wrapping:
+def _survey_inner(
+    env: VecEnv, base: DummyVecEnv, outer: tuple[str, ...], *, longest: int
+) -> Wrapping:
     names: dict[str, None] = {}
     monitors: list[tuple[Any, ...]] = []
     chooses = False
-    for env in base.envs:
-        layers = list(_layers(env, longest=longest))
+    for one in base.envs:
+        layers = list(_layers(one, longest=longest))
         monitors.append(tuple(each for each in layers if is_plain_monitor(each)))
         played = [each for each in layers if not is_plain_monitor(each)]
         names |= dict.fromkeys(type(each).__name__ for each in played)
         chooses = chooses or any(_may_choose(each) for each in played)
-    _check_keywords(base, outer, has_infos=bool(names))
+    if not names and _asks_for_infos(env):
+        names["VecMonitor"] = None  # only who plays gets infos
     return Wrapping(tuple(names), outer, chooses, tuple(monitors))
 
 
@@ -184,7 +187,8 @@ def _inner_of_processes(base: SubprocVecEnv) -> tuple[str, ...]:
     for text in base.env_method("__str__"):
         # `<Outer<Inner<...>>>`, as Gymnasium writes wrappers; the last is the environment itself.
         names = [name for name in str(text).replace(">", "").split("<") if name]
-        found |= dict.fromkeys(names[:-1])
+        n_wrappers = len(names) - (1 if " " in names[-1] else 2)  # `Env instance` or `Env<id>`
+        found |= dict.fromkeys(names[:n_wrappers])
     others = [name for name in found if name not in known]
     if others:
         listed = ", ".join(f"`{name}`" for name in others)
@@ -209,16 +213,23 @@ def _check_vector_env(env: VectorEnv[Any, Any, Any], *, longest: int) -> None:
         raise _refusal(f"`{type(env).__name__}` with a `step` or `reset` of its own", remedy)
 
 
-def _check_keywords(env: VecEnv, outer: tuple[str, ...], *, has_infos: bool) -> None:
-    """Check that a `VecMonitor` with a file asks for no infos that there are none of."""
-    while isinstance(env, VecEnvWrapper) and outer and not has_infos:
+def _asks_for_infos(env: VecEnv) -> list[str]:
+    """Return the `info_keywords` of a `VecMonitor` with a file."""
+    while isinstance(env, VecEnvWrapper):
         if isinstance(env, VecMonitor) and env.results_writer and env.info_keywords:
-            raise _refusal(
-                f"`VecMonitor` with a file and `info_keywords` {list(env.info_keywords)}",
-                "roll-outs are scored without metrics; leave them out, or put "
-                "`Monitor(env, file, info_keywords=...)` around each environment",
-            )
+            return list(env.info_keywords)
         env = env.venv
+    return []
+
+
+def _check_keywords(env: VecEnv) -> None:
+    """Check that nobody asks for infos of a vector environment, which is not played."""
+    keywords = _asks_for_infos(env)
+    if keywords:
+        raise _refusal(
+            f"`VecMonitor` with a file and `info_keywords` {keywords}",
+            "roll-outs are scored without metrics; leave them out, or use `DummyVecEnv`",
+        )
 
 
 def _refusal(what: str, remedy: str) -> InputError:

@@ -56,7 +56,12 @@ class Sampling:
 
 
 class UtteranceSampler:
-    """Inverse-CDF sampler of utterances, on uniform numbers that the caller draws."""
+    """Inverse-CDF sampler of utterances, on uniform numbers that the caller draws.
+
+    Attributes:
+        shares: How often each utterance is drawn, shape (n,), as they were given; None for equally
+            often.
+    """
 
     def __init__(
         self, sampling: Sampling, utterances: IntArray, *, records: tuple[Record, ...]
@@ -81,6 +86,11 @@ class UtteranceSampler:
         self._cumulative = np.cumsum(shares / shares.sum())
         self._cumulative[-1] = 1.0  # exact, as rounding may leave it below a draw
         self._n_buckets = sampling.n_buckets
+        self.shares: DoubleArray | None = None
+        if sampling.weights is not None:
+            by_utterance = np.zeros(int(utterances.max()) + 1)
+            by_utterance[self._utterances] = shares / shares.sum()
+            self.shares = by_utterance[utterances]
 
     def draw(self, number: float, episode: int) -> int:
         """Return the utterance for a uniform `number` in [0, 1) and an episode counter."""

@@ -156,6 +156,7 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
         self.reward_function = self._rules.reward
         self.metric_units = self._rules.metric_units
         self.utterances: IntArray = self._rules.utterances
+        self.utterance_shares = self._rules.sampler.shares
         self.render_mode = render_mode
         self._renderer = None
         if render_mode is not None:

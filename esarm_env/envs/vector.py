@@ -128,6 +128,7 @@ class SpeechAnimationVectorEnv(
         self.reward_function = self._rules.reward
         self.metric_units = self._rules.metric_units
         self.utterances: IntArray = self._rules.utterances
+        self.utterance_shares = self._rules.sampler.shares
         self.single_action_space = self._rules.action_space()
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.single_observation_space = self._rules.observation_space()

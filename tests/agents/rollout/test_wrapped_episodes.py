@@ -43,6 +43,9 @@ from agents.protocols import SequenceTask
 from agents.reinforce import SequenceReinforce
 from agents.rollout.buffer import EpisodeBatch
 from esarm_env.core.errors import InputError
+from esarm_env.core.types import Trajectories
+from esarm_env.envs.registration import make_env as make_env_of
+from esarm_env.envs.sampling import Sampling
 from esarm_env.sb3 import SB3VecEnv, make_sb3_vec_env
 from esarm_env.task.animation_task import AnimationTask
 
@@ -304,6 +307,40 @@ def test_infos_that_nobody_makes_are_refused(
     with pytest.raises(InputError, match=re.escape("a file and `info_keywords` ['lve']")):
         make_algorithm(SequencePPO, monitor)
     monitor.close()
+
+
+def test_a_vec_monitor_that_asks_for_infos_gets_them(
+    make_algorithm: Make, tiny_task: AnimationTask, tmp_path: Path
+) -> None:
+    """Played for their sake: it died of a missing key."""
+    made = gymnasium.make("ESARM-v0", task=tiny_task, reward="zero")
+    venv = VecMonitor(DummyVecEnv([lambda: made]), str(tmp_path / "v"), info_keywords=("lve",))
+    batch = learnt(make_algorithm, venv, n_episodes=4)
+    venv.close()
+    errors = made.get_wrapper_attr("sequence_task").errors(
+        Trajectories(batch.utterances, batch.tokens, batch.lengths, batch.condition)
+    )
+    noted = [float(row["lve"]) for row in rows_of(tmp_path / "v.monitor.csv")]
+    np.testing.assert_allclose(noted, errors["lve"], rtol=1e-5)
+
+
+def test_weights_of_utterances_are_kept(make_algorithm: Make, tiny_task: AnimationTask) -> None:
+    """`sampling` was the environment's alone, which the trainer does not ask to draw."""
+    weights = {"anna-00": 3.0, "ben-04": 1.0}
+    for make in (make_env_of, lambda **made: make_sb3_vec_env(2, **made)):
+        env = make(task=tiny_task, reward="zero", metrics=False, sampling=Sampling(weights))
+        drawn = learnt(make_algorithm, env, n_episodes=64, samples_per_utterance=1).utterances
+        assert set(drawn.tolist()) == {0, 4}
+        assert 36 <= np.sum(drawn == 0) <= 60
+
+
+def test_a_vector_environment_itself_is_refused_in_words(
+    make_algorithm: Make, tiny_task: AnimationTask
+) -> None:
+    """Stable-Baselines3 takes it for one of OpenAI Gym."""
+    env: Any = gymnasium.make_vec("ESARM-v0", num_envs=2, task=tiny_task, reward="zero")
+    with pytest.raises(InputError, match=re.escape("`esarm_env.sb3.make_sb3_vec_env` makes many")):
+        make_algorithm(SequencePPO, env)
 
 
 def test_statistics_of_gymnasium_are_kept(make_algorithm: Make, env: Env) -> None:
