@@ -110,7 +110,8 @@ def new_file(
                 home.parent.mkdir(parents=True, exist_ok=True)
             elif not home.parent.is_dir():
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target))
-            if home.exists() and not os.access(home, os.W_OK):
+            # Here and not when a draft fails, whose name nobody knows.
+            if not os.access(home if home.exists() else home.parent, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
         folder = Path(tempfile.mkdtemp(prefix="esarm-")) if through else home.parent
         draft = folder / _draft_of(home).with_suffix(suffix).name

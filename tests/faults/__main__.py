@@ -4,6 +4,7 @@
     python -m tests.faults kill --moments 3 # at so many of them, evenly spaced
     python -m tests.faults random --moments 50 --seed 0
     python -m tests.faults full --moments 10
+    python -m tests.faults mixed --moments 4 # a kill, a full disk, and so on
 
 After each fault the same command runs again without one, and its weights and figures must be those
 of an undisturbed run to the last bit; wall times and pictures are left out. A full disk must end in
@@ -232,7 +233,7 @@ def main() -> int:
     """Try all moments that were asked for; return 1 if a run did not survive one."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("what", choices=("kill", "random", "full"))
+    parser.add_argument("what", choices=("kill", "random", "full", "mixed"))
     parser.add_argument("--moments", type=int, default=0, help="how many; 0 means every one")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments")
     parser.add_argument("--only", type=int, help="one moment by its number")
@@ -259,7 +260,8 @@ def main() -> int:
             after_s = random.Random(f"{options.seed}/{number}").uniform(0.01, lasted_s)
             name, fault = f"after {after_s:.2f} s", {"after_s": after_s}
         else:
-            harm = kill_myself if options.what == KILLED else fill_the_disk
+            kills = options.what == KILLED or (options.what == "mixed" and number % 2 == 0)
+            harm = kill_myself if kills else fill_the_disk
             name, fault = f"moment {at} ({seen[at]})", {"harm": harm, "at": at}
         n_wrong += bool(try_once(root, corpus, reference, name, **fault))
         print(f"{number + 1} of {len(chosen)}: {name}", flush=True)

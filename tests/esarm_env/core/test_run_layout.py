@@ -116,3 +116,20 @@ def test_the_run_itself_is_the_first_round(tmp_path: Path) -> None:
     """Counting from another number would train on a round twice."""
     assert run_layout.round_folder(tmp_path, 1) == tmp_path
     assert run_layout.round_folder(tmp_path, 2) == tmp_path / "rounds" / "2"
+
+
+def test_a_folder_that_may_not_be_looked_into_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a file may not be looked for, Python raises instead of answering."""
+
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    monkeypatch.setattr(Path, "is_file", refuse)
+    rule = "must be in a run folder that can be read, got Permission denied; mend its permissions"
+    with pytest.raises(InputError, match=re.escape(f"{tmp_path / 'clone'}: {rule}")):
+        run_layout.need_stage(tmp_path, "clone")
+    with pytest.raises(InputError, match=re.escape(f"corpus.json: {rule}")):
+        run_layout.need_file(tmp_path, "corpus/corpus.json")
