@@ -12,6 +12,7 @@ from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor
 from torch.distributions import Categorical, Distribution
 
+from agents.common.checkpoint_file import PlainPolicyFile
 from agents.network.session import PolicySession
 from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.protocols import check_names
@@ -20,7 +21,7 @@ from esarm_env.core.errors import InputError
 NAMES = ("last_tokens", "step")  # keys that hold names and places: integers, never scaled
 
 
-class MotionPolicy(BasePolicy):
+class MotionPolicy(PlainPolicyFile, BasePolicy):
     """Wraps a `MotionTransformer`; `predict` keeps its KV cache in the returned state.
 
     The caches live as long as their state: pass it back unchanged, as `evaluate_policy` does.

@@ -18,6 +18,7 @@ import tyro
 from esarm_env.core.errors import InputError, MissingExtraError, one_line
 from esarm_env.core.run_layout import STAGES
 from train.commands import animate, bench, corpus, installation, pipeline, plugins, reward
+from train.terminal import print_near_letters
 
 EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
 
@@ -52,19 +53,23 @@ def main(arguments: list[str] | None = None) -> None:
     # 2100 ms instead of 50; never spinning made a quiet machine slow (85 ms). This little, read
     # when torch is imported, gave 50 and 150.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    print_near_letters()
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        if given == ["--version"]:
-            print(f"esarm {version('esarm')}")
-            return
-        _check_command(given)
-        tyro.extras.subcommand_cli_from_dict(
-            COMMANDS,
-            prog="esarm",
-            description="Speech-driven emotional facial animation by reinforcement learning.",
-            args=given,
-        )
-        sys.stdout.flush()  # here, so that a full disk behind it is one line, too
+        try:
+            if given == ["--version"]:
+                print(f"esarm {version('esarm')}")
+                return
+            _check_command(given)
+            tyro.extras.subcommand_cli_from_dict(
+                COMMANDS,
+                prog="esarm",
+                description="Speech-driven emotional facial animation by reinforcement learning.",
+                args=given,
+            )
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, so that a full disk or a closed pipe is noticed, too
     except (InputError, MissingExtraError) as error:
         print(f"esarm: {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.cache import new_file
+from esarm_env.core.errors import InputError
 from esarm_env.core.intervals import Interval
 from esarm_env.core.run_layout import (
     IMPROVEMENT_PICTURE,
     METRICS_FILE,
     REPORT_FILE,
+    ROUNDS_FOLDER,
     STAGES,
+    SUMMARY_FILE,
     TRAINING_PICTURE,
 )
 from esarm_env.metrics import table, variant_label
@@ -39,23 +44,44 @@ _REFERENCES = {
 }
 
 
+@contextlib.contextmanager
+def _told(run: RunFolder, *files: str) -> Iterator[None]:
+    """Turn what a damaged file of a stage does to its reader into one line that names it."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{run.path}: {' and '.join(files)} must be as the stage wrote it, got {error!r:.120}; "
+            "delete the stage's folder and run it again"
+        ) from error
+
+
 def write_report(run: RunFolder) -> Path:
-    """Write `report.md` and its pictures into the run folder; return its path."""
-    results = run.summary("evaluate")
-    sections = [
-        _head(run, results),
-        _main_table(results),
-        _against_clone(results),
-        *_rounds_section(run),
-        _noise_table(run, results),
-        _reward_section(results),
-        _speaker_section(results),
-        _measures_section(results),
-        _curves_section(),
-        _times(run),
-    ]
+    """Write `report.md` and its pictures into the run folder; return its path.
+
+    Raises:
+        InputError: If a stage is missing, or what it wrote is damaged.
+    """
+    with _told(run, f"evaluate/{SUMMARY_FILE}", f"corpus/{SUMMARY_FILE}"):
+        results = run.summary("evaluate")
+        sections = [_head(run, results), _main_table(results), _against_clone(results)]
+    with _told(run, f"{ROUNDS_FOLDER}/*/*/{SUMMARY_FILE}"):
+        sections += _rounds_section(run)
+    with _told(run, f"evaluate/{SUMMARY_FILE}"):
+        sections += [
+            _noise_table(run, results),
+            _reward_section(results),
+            _speaker_section(results),
+            _measures_section(results),
+            _curves_section(),
+        ]
+    with _told(run, f"*/{SUMMARY_FILE}"):
+        sections.append(_times(run))
     path = run.path / REPORT_FILE
-    text = draw_or_explain("\n\n".join(sections) + "\n", lambda: _draw(run))
+    with _told(run, f"*/{METRICS_FILE}"):
+        text = draw_or_explain("\n\n".join(sections) + "\n", lambda: _draw(run))
     with new_file(path) as draft:
         draft.write_text(text, encoding="utf-8")
     return path
@@ -255,9 +281,13 @@ def _curves_section() -> str:
 
 def _times(run: RunFolder) -> str:
     lines = ["## Wall time", "", "| stage | s |", "|---|---|"]
-    times = {stage: run.summary(stage)["wall_s"] for stage in STAGES}
+    summaries = {stage: run.summary(stage) for stage in STAGES}
+    times = {stage: summary["wall_s"] for stage, summary in summaries.items()}
+    # Runs of before it was noted say nothing of it.
+    threads = sorted({s["threads"] for s in summaries.values() if "threads" in s})
+    noted = f"\n\nCPU threads of torch: {', '.join(map(str, threads))}." if threads else ""
     lines += [f"| {stage} | {seconds:.0f} |" for stage, seconds in times.items()]
-    return "\n".join([*lines, f"| **all** | {sum(times.values()):.0f} |"])
+    return "\n".join([*lines, f"| **all** | {sum(times.values()):.0f} |"]) + noted
 
 
 def _header(first: str) -> str:

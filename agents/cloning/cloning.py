@@ -33,6 +33,7 @@ class BehaviourCloning(CheckedAlgorithm):
     """Learn from demonstrations instead of rewards; `SequencePPO.warm_start` takes the result."""
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MotionPolicy": MotionPolicy}
+    saved_types: ClassVar[tuple[type, ...]] = (CloneConfig, Demonstrations)
     policy: MotionPolicy
 
     @renamed_arguments(batch_size="batch_sequences")

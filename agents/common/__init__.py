@@ -4,9 +4,11 @@
   stream.
 - `checked_algorithm`: base of all algorithms here: fingerprint of the task, checked loading,
   progress bar.
+- `checkpoint_file`: checkpoint file: a zip of JSON and safetensors, which runs no code when read.
 - `checks`: checks of environment and settings, made before a sequence algorithm is built.
 - `episode_algorithm`: collecting half of an on-policy algorithm: whole episodes of tokens,
   batched, with a KV cache.
+- `plain_data`: codec between Python values and JSON with named tensors.
 - `sequence_algorithm`: on-policy algorithm on whole sequences: the base class of PPO, REINFORCE,
   GRPO and your own.
 - `update`: parts of a policy update: combined loss, KL penalty and its adaptive coefficient, ratio

@@ -11,12 +11,17 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any, ClassVar, TypeVar
 
+import torch
+from gymnasium import Space, spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ProgressBarCallback
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TensorDict
+from stable_baselines3.common.utils import check_for_correct_spaces
 
+from agents.common.checkpoint_file import checkpoint_path, read_checkpoint, write_checkpoint
 from agents.protocols import find_in_env
 from esarm_env.core.deprecation import renamed_keys
+from esarm_env.core.errors import InputError
 
 
 class TokenProgressBar(ProgressBarCallback):
@@ -74,18 +79,40 @@ _OTHER_SPACES = (
 )
 
 
+def other_spaces(error: ValueError, trained: Any, env: Any) -> ValueError:
+    """Return in words why an environment has other spaces than those of the training."""
+    both = [getattr(each, "spaces", {}) for each in (trained, getattr(env, "observation_space", 0))]
+    steps = [parts.get("step") for parts in both if isinstance(parts, dict)]
+    longest = [int(step.high[0]) for step in steps if isinstance(step, spaces.Box)]
+    hint = ""
+    if len(set(longest)) == 2:
+        hint = (
+            f"; its longest utterance has {longest[1]} tokens instead of {longest[0]}, which "
+            "`max_duration_s` and the corpus decide: give both environments the same"
+        )
+    return ValueError(f"{_OTHER_SPACES}, got: {error}{hint}")
+
+
 class CheckedAlgorithm(BaseAlgorithm):
     """What sequence algorithms and cloning share beside their networks.
 
     Attributes:
+        saved_types: Dataclasses that a checkpoint may hold beside plain data; add your own.
         renamed_settings: New name of each setting by its old one, which `load` takes, too.
         task_fingerprint: Of the task that the agent was trained on; None takes any.
         last_checkpoint: File that it was last saved to or loaded from; None if there is none.
     """
 
+    saved_types: ClassVar[tuple[type, ...]] = ()
     renamed_settings: ClassVar[dict[str, str]] = {}
     task_fingerprint: Fingerprint | None = None
     last_checkpoint: str | None = None
+
+    @classmethod
+    def saved_classes(cls) -> dict[str, type]:
+        """Return the classes that a file of this algorithm may name, by name."""
+        kinds = [*cls.saved_types, *cls.policy_aliases.values()]
+        return {kind.__name__: kind for kind in kinds}
 
     def save(
         self,
@@ -93,31 +120,136 @@ class CheckedAlgorithm(BaseAlgorithm):
         exclude: Iterable[str] | None = None,
         include: Iterable[str] | None = None,
     ) -> None:
-        """As Stable-Baselines3's; errors of a later training quote this path."""
-        super().save(path, exclude, include)
+        """As Stable-Baselines3's, but as JSON and safetensors: reading the file runs no code.
+
+        What is no plain data (a learning rate that is a function, a policy class of one's own) is
+        pickled, and `load` needs `allow_pickle=True` or `custom_objects` for it. Errors of a later
+        training quote this path.
+        """
+        left_out = {*(exclude or ()), *self._excluded_save_params()} - set(include or ())
+        states, variables = self._get_torch_save_params()
+        left_out |= {name.split(".")[0] for name in (*states, *variables)}
+        data = {name: value for name, value in vars(self).items() if name not in left_out}
+        write_checkpoint(path, data, self.get_parameters(), classes=self.saved_classes())
         self._note_checkpoint(path)
 
     @classmethod
     def load(
-        cls: type[Self], path: SavePath, env: GymEnv | None = None, *args: Any, **kwargs: Any
+        cls: type[Self],
+        path: SavePath,
+        env: GymEnv | None = None,
+        device: torch.device | str = "auto",
+        custom_objects: dict[str, Any] | None = None,
+        print_system_info: bool = False,
+        force_reset: bool = True,
+        *,
+        allow_pickle: bool = False,
+        **kwargs: Any,
     ) -> Self:
         """As Stable-Baselines3's; an `env` of another tokenizer or corpus is refused.
 
+        Args:
+            path: What `save` wrote. Do not trust a file of a stranger with `allow_pickle`.
+            env: To go on with; None only acts.
+            device: Where the networks are to be.
+            custom_objects: Attributes by name, in place of those in the file.
+            print_system_info: Of files that Stable-Baselines3 wrote itself.
+            force_reset: Whether training begins with a reset.
+            allow_pickle: Whether to unpickle what is no plain data, and files of older versions.
+                Unpickling runs whatever code the file holds.
+            **kwargs: Attributes to change.
+
         Raises:
+            InputError: If the file is damaged, or holds pickles and `allow_pickle` is False.
             ValueError: If `env` has other spaces, another tokenizer or another corpus.
         """
         kwargs = renamed_keys(kwargs, cls.renamed_settings)
+        read = read_checkpoint(
+            path,
+            classes=cls.saved_classes(),
+            allow_pickle=allow_pickle,
+            custom_objects=custom_objects,
+        )
         try:
-            loaded = super().load(path, env, *args, **kwargs)
+            if read is None:
+                loaded = super().load(
+                    path, env, device, custom_objects, print_system_info, force_reset, **kwargs
+                )
+            else:
+                loaded = cls._rebuilt(*read, env, device, force_reset, kwargs)
         except ValueError as error:
             if _SB3_MISMATCH not in str(error):
                 raise
-            raise ValueError(f"{_OTHER_SPACES}, got: {error}") from error
+            trained = None if read is None else read[0].get("observation_space")
+            raise other_spaces(error, trained, env) from error
         # What was saved under old names is over what was asked for under new ones.
         changed = {name: kwargs[name] for name in cls.renamed_settings.values() if name in kwargs}
         loaded.__dict__.update(changed)
         loaded._note_checkpoint(path)
         return loaded
+
+    @classmethod
+    def _rebuilt(
+        cls: type[Self],
+        data: dict[str, Any],
+        parameters: dict[str, Any],
+        env: GymEnv | None,
+        device: torch.device | str,
+        force_reset: bool,
+        changed: dict[str, Any],
+    ) -> Self:
+        """Return an algorithm with the attributes `data` and `parameters`, as SB3's `load` does."""
+        kinds = {"policy_class": type, "observation_space": Space, "action_space": Space}
+        for name, wanted in {**kinds, "verbose": int}.items():
+            if not isinstance(data.get(name), wanted):
+                got = data.get(name, "no such")
+                raise InputError(f"the checkpoint must hold `{name}` as `save` does, got {got!r}")
+        stored = data.get("policy_kwargs")
+        if "policy_kwargs" in changed and changed["policy_kwargs"] != stored:
+            raise ValueError(
+                "The specified policy kwargs do not equal the stored policy kwargs. "
+                f"Stored kwargs: {stored}, specified kwargs: {changed['policy_kwargs']}"
+            )
+        if env is not None:
+            env = cls._wrap_env(env, data["verbose"])
+            check_for_correct_spaces(env, data["observation_space"], data["action_space"])
+            data["n_envs"] = env.num_envs
+            if force_reset:
+                data["_last_obs"] = None
+        kind: Any = cls
+        made: Self = kind(data["policy_class"], env, device=device, _init_setup_model=False)
+        made.__dict__.update({**data, **changed})
+        try:
+            made._setup_model()
+            made.set_parameters(parameters, exact_match=True, device=device)
+        except (TypeError, KeyError, AttributeError, IndexError) as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise InputError(
+                f"the checkpoint must hold what {cls.__name__} saves, got one that does not fit "
+                f"({reason})"
+            ) from error
+        return made
+
+    def set_parameters(
+        self,
+        load_path_or_dict: str | TensorDict,
+        exact_match: bool = True,
+        device: torch.device | str = "auto",
+        *,
+        allow_pickle: bool = False,
+    ) -> None:
+        """As Stable-Baselines3's; a file of an older version needs `allow_pickle=True`.
+
+        Raises:
+            InputError: If the file is damaged, or holds pickles and `allow_pickle` is False.
+        """
+        given: Any = load_path_or_dict
+        if not isinstance(given, dict):
+            read = read_checkpoint(
+                given, classes=self.saved_classes(), allow_pickle=allow_pickle, with_data=False
+            )
+            given = given if read is None else read[1]
+        super().set_parameters(given, exact_match, device)
 
     def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
         """As Stable-Baselines3's; an `env` of another tokenizer or corpus is refused.
@@ -131,7 +263,7 @@ class CheckedAlgorithm(BaseAlgorithm):
         except ValueError as error:
             if _SB3_MISMATCH not in str(error):
                 raise
-            raise ValueError(f"{_OTHER_SPACES}, got: {error}") from error
+            raise other_spaces(error, self.observation_space, env) from error
         try:
             self._check_env()
         except ValueError:
@@ -155,8 +287,7 @@ class CheckedAlgorithm(BaseAlgorithm):
 
     def _note_checkpoint(self, path: SavePath) -> None:
         if isinstance(path, str | pathlib.Path):
-            file = pathlib.Path(path)
-            self.last_checkpoint = str(file if file.suffix else file.with_suffix(".zip"))
+            self.last_checkpoint = str(checkpoint_path(path))
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "last_checkpoint"]
+        return [*super()._excluded_save_params(), "last_checkpoint", "lr_schedule"]

@@ -189,9 +189,10 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         load_path_or_dict: str | TensorDict,
         exact_match: bool = True,
         device: torch.device | str = "auto",
+        **how: Any,
     ) -> None:
         """As Stable-Baselines3's; they hold the reference of the KL term, too."""
-        super().set_parameters(load_path_or_dict, exact_match, device)
+        super().set_parameters(load_path_or_dict, exact_match, device, **how)
         self._has_random_reference = False
 
     def _setup_model(self) -> None:
@@ -231,7 +232,8 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         tb_log_name: str = "run",
         progress_bar: bool = False,
     ) -> tuple[int, BaseCallback]:
-        options = getattr(self.env.unwrapped, "_options", ()) if self.env is not None else ()
+        base: Any = None if self.env is None else self.env.unwrapped
+        options: list[Any] = getattr(base, "_options", [])
         if any(options):
             raise InputError(
                 f"`set_options` must not be used before `learn`, got {options[0]}: it is for the "

@@ -59,7 +59,8 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
     are not those of `compute_advantages`, that method, too, called once per iteration with the
     finished, scored episodes. Value loss, divergence from the reference, entropy bonus, clipping of
     gradients, schedules, logging, saving and resumption come from here. State of your own, set in
-    `__init__` before `super().__init__`, is saved with the rest if it can be pickled; change it in
+    `__init__` before `super().__init__`, is saved with the rest if it is plain data (numbers,
+    texts, lists, dictionaries, arrays, tensors, dataclasses among `saved_types`); change it in
     `train`, after `super().train()`, so that a roll-out that a callback cuts short leaves no trace.
 
     A run is resumed by `load(path, env=env)` and `learn(total - model.num_timesteps,
@@ -119,6 +120,7 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
     scale_advantages: ClassVar[bool] = True
     fixed_settings: ClassVar[frozenset[str]] = frozenset()
     renamed_settings: ClassVar[dict[str, str]] = RENAMED
+    saved_types: ClassVar[tuple[type, ...]] = (Acceleration,)
 
     batch_size = renamed_attribute("batch_size", "batch_tokens")
     kl_target = renamed_attribute("kl_target", "reference_kl_target")

@@ -206,7 +206,7 @@ class EpisodeReplay(VecEnv):
             step = next(steps, None)
             if step is not None:
                 self._last[index], rewards[index], dones[index], infos[index] = step
-        return self._stack(self._last), rewards, dones, infos  # type: ignore[return-value]
+        return self._stack(self._last), rewards, dones, infos
 
     def close(self) -> None:
         """Leave the environments open."""

@@ -54,7 +54,7 @@ class Wrapping:
     inner: tuple[str, ...] = ()
     outer: tuple[str, ...] = ()
     chooses: bool = False
-    monitors: tuple[tuple[Monitor[Any, Any], ...], ...] = field(default=(), compare=False)
+    monitors: tuple[tuple[Any, ...], ...] = field(default=(), compare=False)
 
     @property
     def names(self) -> str:
@@ -91,7 +91,7 @@ def _outer(env: VecEnv) -> tuple[tuple[str, ...], VecEnv | None]:
 
     It is None if one of them gives scores itself.
     """
-    names = []
+    names: list[str] = []
     while isinstance(env, VecEnvWrapper):
         if hasattr(type(env), SCORES):
             return tuple(names), None
@@ -125,7 +125,8 @@ def _must_see(env: VecEnvWrapper) -> bool:
 
 def _survey_inner(base: DummyVecEnv, outer: tuple[str, ...], *, longest: int) -> Wrapping:
     names: dict[str, None] = {}
-    monitors, chooses = [], False
+    monitors: list[tuple[Any, ...]] = []
+    chooses = False
     for env in base.envs:
         layers = list(_layers(env, longest=longest))
         monitors.append(tuple(each for each in layers if is_plain_monitor(each)))

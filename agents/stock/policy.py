@@ -20,6 +20,7 @@ from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor
 from torch.nn import functional
 
+from agents.common.checkpoint_file import PlainPolicyFile
 from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.protocols import check_names
 
@@ -110,7 +111,7 @@ def differences(theirs: PolicyConfig, ours: PolicyConfig) -> str:
 CONTEXT_CHUNKS = 1
 
 
-class TransformerActorCriticPolicy(ActorCriticPolicy):
+class TransformerActorCriticPolicy(PlainPolicyFile, ActorCriticPolicy):
     """A `MotionTransformer` for `stable_baselines3.PPO` and `A2C`, over full-sequence observations.
 
     Dropout is never active: `train` leaves the network in evaluation mode, so the update evaluates

@@ -19,7 +19,7 @@ _BLOCK_SIZES = {1: 192, 2: 576, 3: 1152, 4: 2304, 5: 4608} | {
 }
 
 
-def flac_parts(file: io.FileIO, begin: int, size: int) -> Iterator[tuple[int, int, bytes]]:
+def flac_parts(file: io.BufferedIOBase, begin: int, size: int) -> Iterator[tuple[int, int, bytes]]:
     """Yield begin, end and corrected header of each stream in a file."""
     starts = [begin, *_beginnings(file, begin + 8, size)]
     for start, end in zip(starts, [*starts[1:], size], strict=True):
@@ -38,7 +38,7 @@ def flac_parts(file: io.FileIO, begin: int, size: int) -> Iterator[tuple[int, in
             yield start, end, b""  # cut short: the decoder says so
 
 
-def _beginnings(file: io.FileIO, at: int, size: int) -> list[int]:
+def _beginnings(file: io.BufferedIOBase, at: int, size: int) -> list[int]:
     """Return where further streams begin."""
     found: list[int] = []
     step, overlap = 1 << 20, 7
@@ -54,10 +54,10 @@ def _beginnings(file: io.FileIO, at: int, size: int) -> list[int]:
     return sorted(found)
 
 
-def _last_sample(file: io.FileIO, begin: int, end: int, block_size: int) -> int | None:
+def _last_sample(file: io.BufferedIOBase, begin: int, end: int, block_size: int) -> int | None:
     """Return the number of samples up to the last frame of a stream; None if none is found."""
     file.seek(begin)
-    data = file.read(end - begin)
+    data = file.read(max(0, end - begin))
     place = len(data)
     while (place := data.rfind(b"\xff", 0, place)) >= 0:
         counted = _end_of_frame(data[place : place + 16], block_size)

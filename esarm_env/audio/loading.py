@@ -38,6 +38,7 @@ SILENCE_PEAK = 1e-3
 # Full scale is 1. Overshoot of a codec or a loud float export is clipped; far beyond lies another
 # scale, mostly that of 16-bit integers, and clipping would make square waves of it.
 MOST_PEAK = 2.0
+_MORE_S = 0.05  # by which sound may be longer than its header tells: a frame of a codec
 _LOST_S = 0.5  # of a video's sound that may be missing at its end: some packets
 
 
@@ -73,15 +74,15 @@ def read_audio(
         expected_s, is_video = _measure(file, path)
         _check_duration(path, expected_s, min_duration_s, max_duration_s)
         source = None if is_video else file
-        mixer = _mixed(source, path, max_duration_s, channel=None)
+        mixer = _mixed(source, path, expected_s, max_duration_s, channel=None)
         if (channel := mixer.channel_to_use(SILENCE_PEAK)) is not None:
-            mixer = _mixed(source, path, max_duration_s, channel=channel)
+            mixer = _mixed(source, path, expected_s, max_duration_s, channel=channel)
     if mixer.duration_s < expected_s - _LOST_S:
         raise InputError(
             f"{path}: must be whole, got {mixer.duration_s:.2f} s of the {expected_s:.2f} s that "
             "its header states; copy or export it again"
         )
-    _check_duration(path, mixer.duration_s, min_duration_s, max_duration_s)
+    _check_duration(path, mixer.duration_s, min_duration_s, max_duration_s + _MORE_S)
     if mixer.peak < SILENCE_PEAK:
         beside = (
             f" beside a constant {mixer.offset:.2g}" if abs(mixer.offset) > SILENCE_PEAK else ""
@@ -90,7 +91,8 @@ def read_audio(
             f"{path}: must hold speech, got silence (peak {mixer.peak:.1e}{beside}); "
             "check the recording's level"
         )
-    return np.clip(mixer.result(), -1.0, 1.0)
+    audio = mixer.result()
+    return np.clip(audio, -1.0, 1.0, out=audio)
 
 
 def measure_audio(
@@ -145,9 +147,16 @@ def _measure(file: io.FileIO, path: Path) -> tuple[float, bool]:
             raise error from None
 
 
-def _mixed(file: io.FileIO | None, path: Path, longest_s: float, *, channel: int | None) -> Mixer:
+def _mixed(
+    file: io.FileIO | None,
+    path: Path,
+    expected_s: float,
+    longest_s: float,
+    *,
+    channel: int | None,
+) -> Mixer:
     """Return a sound file's samples (a video's without `file`): mixed to mono, or one channel."""
-    mixer = Mixer(channel)
+    mixer = Mixer(channel, expected_s=expected_s)
     for samples, rate_hz in read_sound(path) if file is None else read_blocks(file, path):
         if not LEAST_RATE_HZ <= rate_hz <= MOST_RATE_HZ:
             raise InputError(
@@ -155,7 +164,7 @@ def _mixed(file: io.FileIO | None, path: Path, longest_s: float, *, channel: int
                 "is its header damaged?"
             )
         mixer.add(samples, rate_hz)
-        if mixer.duration_s > longest_s + _LOST_S:
+        if mixer.duration_s > longest_s + _MORE_S:
             raise InputError(
                 f"{path}: must last at most {longest_s:g} s, got more than its header tells; "
                 "cut it first"

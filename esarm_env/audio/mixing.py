@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from esarm_env.core.types import SAMPLE_RATE_HZ, DoubleArray, FloatArray
@@ -16,19 +18,21 @@ class Mixer:
 
     Attributes:
         n_bad: Samples that are NaN or infinite.
-        duration_s: Of what was added.
         highest: Largest sample of any channel, without its sign.
     """
 
-    def __init__(self, channel: int | None = None) -> None:
+    def __init__(self, channel: int | None = None, *, expected_s: float = 0.0) -> None:
         """Begin.
 
         Args:
             channel: The one to take; None takes the mean of all.
+            expected_s: About how long the sound is, for which room is made at once.
         """
-        self.n_bad, self.duration_s, self.highest = 0, 0.0, 0.0
+        self.n_bad, self.highest = 0, 0.0
+        self._counts: Counter[int] = Counter()
         self._channel = channel
-        self._done: list[FloatArray] = []
+        self._room: FloatArray = np.empty(round((expected_s + 1) * SAMPLE_RATE_HZ), np.float32)
+        self._n_done = 0
         self._stretch: _Stretch | None = None
         self._mix, self._each = _Levels(1), _Levels(1)
 
@@ -38,7 +42,7 @@ class Mixer:
             return
         finite = np.isfinite(samples)
         self.n_bad += int(samples.size - np.count_nonzero(finite))
-        self.duration_s += len(samples) / rate_hz
+        self._counts[rate_hz] += len(samples)
         if self.n_bad:
             return
         if self._channel is None:
@@ -51,12 +55,17 @@ class Mixer:
         if self._stretch is None or self._stretch.rate_hz != rate_hz:
             self._finish()
             self._stretch = _Stretch(rate_hz)
-        self._done.append(self._stretch.add(mono))
+        self._keep(self._stretch.add(mono))
 
     def result(self) -> FloatArray:
-        """Return the mix, shape (n_samples,), float32, at 16 kHz."""
+        """Return the mix, shape (n_samples,), float32, at 16 kHz; it is the caller's to change."""
         self._finish()
-        return np.concatenate(self._done)
+        return self._room[: self._n_done]
+
+    @property
+    def duration_s(self) -> float:
+        """Duration of what was added."""
+        return sum(count / rate_hz for rate_hz, count in self._counts.items())
 
     @property
     def peak(self) -> float:
@@ -86,8 +95,15 @@ class Mixer:
 
     def _finish(self) -> None:
         if self._stretch is not None:
-            self._done.append(self._stretch.finish())
+            self._keep(self._stretch.finish())
             self._stretch = None
+
+    def _keep(self, mono: FloatArray) -> None:
+        end = self._n_done + len(mono)
+        if end > len(self._room):
+            self._room = np.resize(self._room, 2 * end)
+        self._room[self._n_done : end] = mono
+        self._n_done = end
 
 
 class _Levels:

@@ -129,12 +129,17 @@ def _blocks_of(stream: _Stream, path: Path) -> Iterator[FloatArray]:
             block: FloatArray = stream.read(size, dtype="float32", always_2d=True)
         except _DECODER_ERRORS as error:
             raise InputError(
-                f"{path}: must be whole audio, got {one_line(error)}; play it to see whether it is "
+                f"{path}: must be whole audio, got {_reason(error)}; play it to see whether it is "
                 "damaged"
             ) from error
         if not len(block):
             return
         yield block
+
+
+def _reason(error: Exception) -> str:
+    """Return what libsndfile says, without the file that it was handed."""
+    return str(getattr(error, "error_string", "")) or one_line(error)
 
 
 # What soundfile raises beside its own about files that are no sound, or of an odd kind.
@@ -153,7 +158,7 @@ def _opened(file: io.FileIO, path: Path, part: Part) -> Iterator[_Stream]:
     except _DECODER_ERRORS as error:
         raise UnknownFormatError(
             f"{path}: must be audio that libsndfile reads (WAV, FLAC, Ogg, MP3), "
-            f"got {one_line(error)}"
+            f"got {_reason(error)}"
         ) from error
     with stream:
         if not LEAST_RATE_HZ <= stream.samplerate <= MOST_RATE_HZ:

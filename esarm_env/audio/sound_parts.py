@@ -9,6 +9,8 @@ are walked here, headers only, and a decoder is handed each part with a header t
 from __future__ import annotations
 
 import io
+import itertools
+import math
 import re
 import struct
 from collections.abc import Iterator
@@ -23,6 +25,12 @@ from esarm_env.core.errors import InputError
 STREAMED = 0x7FFF_0000
 LOST_S = 0.1  # of declared sound that may be missing: 3 frames of motion, as elsewhere
 _LEAST_MORE_S = 0.05  # of sound behind its declared end that is worth believing
+_BUFFER = 1 << 16
+_MOST_PARTS = 4096  # an hour of sentences
+_MOST_CHUNKS = 4096  # beside the samples: titles, markers, pictures
+_HEAD = 44  # bytes of an MP3 frame up to the name of a Xing header
+_MOST_FALSE = 100_000  # bytes in an MP3 stream that look like a frame and are none
+_WINDOW = 512
 _FARTHEST_SYNC = 1 << 16  # bytes of anything else inside an MP3 or Ogg stream
 
 
@@ -85,26 +93,44 @@ def parts_of(file: io.FileIO, path: Path) -> list[Part]:
         path: Its path, for messages.
 
     Raises:
-        InputError: If a WAV or AIFF header states more sound than the file holds.
+        InputError: If a WAV or AIFF header states more sound than the file holds, or the file has
+            more parts than any recording.
     """
+    reader = io.BufferedReader(file, _BUFFER)
+    try:
+        parts = list(itertools.islice(_parts(reader, path), _MOST_PARTS + 1))
+    finally:
+        reader.detach()
+    if len(parts) > _MOST_PARTS:
+        raise InputError(
+            f"{path}: must be at most {_MOST_PARTS} joined files, got more; join them as samples"
+        )
+    return parts
+
+
+def _parts(file: io.BufferedIOBase, path: Path) -> Iterator[Part]:
     size = file.seek(0, io.SEEK_END)
     begin = behind_tags(file)
     magic = _read(file, begin, 12)
     if magic[:4] in (b"RIFF", b"RIFX", b"FORM") and magic[8:] in (b"WAVE", b"AIFF", b"AIFC"):
-        return list(_riff_parts(file, path, begin, size))
-    if magic[:4] == b"OggS":
-        return _ogg_parts(file, begin, size)
-    if magic[:4] == b"fLaC":
-        return [Part(*each) for each in flac_parts(file, begin, size)]
-    if _mp3_frame(magic) is not None:
-        return _mp3_parts(file, begin, size) or [Part(begin, size)]
-    return [Part(begin, size)]
+        yield from _riff_parts(file, path, begin, size)
+    elif magic[:4] == b"OggS":
+        yield from _ogg_parts(file, begin, size)
+    elif magic[:4] == b"fLaC":
+        yield from (Part(*each) for each in flac_parts(file, begin, size))
+    elif _mp3_frame(magic) is not None:
+        yield from _mp3_parts(file, begin, size)
+    else:
+        yield Part(begin, size)
 
 
-def behind_tags(file: io.FileIO) -> int:
+def behind_tags(file: io.FileIO | io.BufferedIOBase) -> int:
     """Return where a file begins behind its ID3v2 tags, which may stand before any format."""
     at = 0
-    while (tag := _read(file, at, 10))[:3] == b"ID3" and len(tag) == 10:
+    for _ in range(_MOST_CHUNKS):
+        tag = _read(file, at, 10)
+        if tag[:3] != b"ID3" or len(tag) < 10:
+            break
         at += _tag_length(tag)
     return at
 
@@ -116,12 +142,12 @@ def _tag_length(tag: bytes) -> int:
     return 10 + size + 10 * bool(tag[5] & 0x10)  # a footer repeats the header
 
 
-def _read(file: io.FileIO, at: int, count: int) -> bytes:
+def _read(file: io.FileIO | io.BufferedIOBase, at: int, count: int) -> bytes:
     file.seek(at)
     return file.read(count)
 
 
-def _riff_parts(file: io.FileIO, path: Path, begin: int, size: int) -> Iterator[Part]:
+def _riff_parts(file: io.BufferedIOBase, path: Path, begin: int, size: int) -> Iterator[Part]:
     """Yield the parts of WAV or AIFF files that stand one behind the other."""
     while begin < size:
         order = "<" if _read(file, begin, 4) == b"RIFF" else ">"
@@ -146,11 +172,13 @@ def _riff_parts(file: io.FileIO, path: Path, begin: int, size: int) -> Iterator[
 
 
 def _data_chunk(
-    file: io.FileIO, begin: int, size: int, order: str
+    file: io.BufferedIOBase, begin: int, size: int, order: str
 ) -> tuple[tuple[int, int] | None, float]:
     """Return place and length of the samples (None without), and their bytes a second."""
     at, byte_rate = begin + 12, 0.0
-    while at + 8 <= size:
+    for _ in range(_MOST_CHUNKS):
+        if at + 8 > size:
+            break
         name, length = struct.unpack(f"{order}4sI", _read(file, at, 8))
         if name in (b"data", b"SSND"):
             return (at + 8, length), byte_rate
@@ -164,20 +192,23 @@ def _data_chunk(
 
 def _aiff_byte_rate(comm: bytes) -> float:
     """Return the bytes a second by the common chunk of an AIFF file; its rate has 80 bits."""
+    n_channels: int
+    n_bits: int
     n_channels, _, n_bits, exponent, mantissa = struct.unpack(">hIhHQ", comm)
     exponent = (exponent & 0x7FFF) - 16383 - 63
-    rate_hz = float(mantissa) * 2.0**exponent if abs(exponent) < 500 else 0.0
+    rate_hz = math.ldexp(mantissa, exponent) if abs(exponent) < 500 else 0.0
     return max(0.0, rate_hz * n_channels * ((n_bits + 7) // 8))
 
 
 def _behind_data(
-    file: io.FileIO, at: int, size: int, order: str, byte_rate: float
+    file: io.BufferedIOBase, at: int, size: int, order: str, byte_rate: float
 ) -> tuple[int | None, bool]:
     """Return where another file begins behind the samples, and whether these go on instead."""
-    is_first = True
     # An odd length is padded, but by careless writers.
     at += at % 2 if _is_chunk(_read(file, at + at % 2, 8)) else 0
-    while at + 8 <= size:
+    for n_seen in range(_MOST_CHUNKS):
+        if at + 8 > size:
+            break
         head = _read(file, at, 12)
         if head[:4] in (b"RIFF", b"RIFX", b"FORM") and head[8:] in (b"WAVE", b"AIFF", b"AIFC"):
             return at, False
@@ -185,9 +216,8 @@ def _behind_data(
         if not _is_chunk(head) or at + length > size:
             more_s = (size - at) / byte_rate if byte_rate else 0.0
             is_tag = head[:3] in (b"ID3", b"TAG") or head[:4] == b"APET"
-            return None, is_first and not is_tag and more_s > _LEAST_MORE_S and any(head)
+            return None, n_seen == 0 and not is_tag and more_s > _LEAST_MORE_S and any(head)
         at += 8 + length + length % 2
-        is_first = False
     return None, False
 
 
@@ -203,9 +233,9 @@ def _with_length(head: bytes, length: int, order: str) -> bytes:
     return head[:4] + riff + head[8:-4] + data
 
 
-def _ogg_parts(file: io.FileIO, begin: int, size: int) -> list[Part]:
-    """Return the links of a chained Ogg file: each begins with pages that begin streams."""
-    starts, at, is_body = [begin], begin, False
+def _ogg_parts(file: io.BufferedIOBase, begin: int, size: int) -> Iterator[Part]:
+    """Yield the links of a chained Ogg file: each begins with pages that begin streams."""
+    start, at, is_body = begin, begin, False
     while len(page := _read(file, at, 27 + 255)) >= 27:
         if page[:4] != b"OggS":
             found = _read(file, at, _FARTHEST_SYNC).find(b"OggS")
@@ -215,10 +245,11 @@ def _ogg_parts(file: io.FileIO, begin: int, size: int) -> list[Part]:
             continue
         begins = bool(page[5] & 2)
         if begins and is_body:
-            starts.append(at)
+            yield Part(start, at)
+            start = at
         is_body = not begins
         at += 27 + page[26] + sum(page[27 : 27 + page[26]])
-    return [Part(a, b) for a, b in zip(starts, [*starts[1:], size], strict=True)]
+    yield Part(start, size)
 
 
 # kbit/s by index of MPEG 1 and of MPEG 2 and 2.5, layer III; Hz by version and index.
@@ -263,52 +294,55 @@ def _mp3_frame(head: bytes) -> _Frame | None:
     return _Frame(n_bytes, (version, rate_hz, head[3] >> 6 == 3))
 
 
-def _mp3_parts(file: io.FileIO, begin: int, size: int) -> list[Part]:
-    """Return the parts of an MP3 file: each has one Xing header at most, and one setting."""
-    parts: list[Part] = []
-    start, setting, n_frames = begin, None, 0
+def _mp3_parts(file: io.BufferedIOBase, begin: int, size: int) -> Iterator[Part]:
+    """Yield the parts of an MP3 file: each has one Xing header at most, and one setting."""
+    start, last, setting, n_frames = begin, size, None, 0
     for at, frame, is_tag in _mp3_frames(file, begin, size):
         if n_frames and (is_tag or frame.setting != setting):
-            parts.append(_mp3_part(file, start, at, n_frames))
+            yield _mp3_part(file, start, at, n_frames)
             n_frames = 0
         if not n_frames:
             start, setting = at, frame.setting
         n_frames += 1
         last = at + frame.n_bytes
-    return [*parts, _mp3_part(file, start, min(last, size), n_frames)] if n_frames else []
+    yield _mp3_part(file, start, min(last, size), n_frames) if n_frames else Part(begin, size)
 
 
-def _mp3_frames(file: io.FileIO, at: int, size: int) -> Iterator[tuple[int, _Frame, bool]]:
+def _mp3_frames(file: io.BufferedIOBase, at: int, size: int) -> Iterator[tuple[int, _Frame, bool]]:
     """Yield place, header and whether it is a Xing header of each frame up to the last."""
-    while at + 4 <= size:
-        head = _read(file, at, 44)
+    head, n_false = _read(file, at, _HEAD), 0
+    while at + 4 <= size and n_false < _MOST_FALSE:
         frame = _mp3_frame(head)
-        if frame is None or not _is_followed(file, at + frame.n_bytes, size, frame):
+        after = b"" if frame is None else _read(file, at + frame.n_bytes, _HEAD)
+        if frame is None or not _may_follow(after):
             skipped = _tag_length(head) if head[:3] == b"ID3" else _to_next_sync(file, at)
             if not skipped:
                 return
             at += skipped
+            n_false += 1
+            head = _read(file, at, _HEAD)
             continue
         yield at, frame, head[frame.tag_at : frame.tag_at + 4] in (b"Xing", b"Info")
         at += frame.n_bytes
+        head = after
 
 
-def _is_followed(file: io.FileIO, at: int, size: int, frame: _Frame) -> bool:
-    """Return whether what stands behind a frame lets it be one: not two bytes of anything."""
-    head = _read(file, at, 10)
-    after = _mp3_frame(head)
-    if after is not None:
-        return True
-    return at >= size - 4 or head[:3] in (b"ID3", b"TAG") or head[:8] == b"APETAGEX"
+def _may_follow(head: bytes) -> bool:
+    """Return whether these bytes may stand behind a frame, so that it is no accident of two."""
+    is_tag = head[:3] in (b"ID3", b"TAG") or head[:8] == b"APETAGEX"
+    return len(head) <= 4 or is_tag or _mp3_frame(head) is not None
 
 
-def _to_next_sync(file: io.FileIO, at: int) -> int:
+def _to_next_sync(file: io.BufferedIOBase, at: int) -> int:
     """Return the distance to the next bytes that may be a frame, 0 if there are none near."""
-    found = _SYNC.search(_read(file, at, _FARTHEST_SYNC), 1)
-    return found.start() if found else 0
+    for begin in range(0, _FARTHEST_SYNC, _WINDOW):
+        found = _SYNC.search(_read(file, at + begin, _WINDOW + 1), begin == 0)
+        if found:
+            return begin + found.start()
+    return 0
 
 
-def _mp3_part(file: io.FileIO, begin: int, end: int, n_frames: int) -> Part:
+def _mp3_part(file: io.BufferedIOBase, begin: int, end: int, n_frames: int) -> Part:
     """Return a part with a Xing header that states its number of frames."""
     head = _read(file, begin, 60)
     frame = _mp3_frame(head)

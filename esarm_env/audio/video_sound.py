@@ -65,7 +65,7 @@ def open_media(path: Path, *, extra: str = "video") -> Iterator[Any]:
             yield container
     except (InputError, MissingExtraError):
         raise
-    except (av.error.FFmpegError, OSError, ValueError, RuntimeError, ArithmeticError) as error:
+    except Exception as error:  # of FFmpeg, or what PyAV meets in a file that makes no sense
         reason = getattr(error, "strerror", None) or one_line(error)
         raise InputError(
             f"{path}: must be a whole media file that FFmpeg decodes, got {reason}; "

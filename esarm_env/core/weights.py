@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
 
 Module = TypeVar("Module", bound="nn.Module")
 Sizes = TypeVar("Sizes")
+_TOO_LARGE = "sizes of a larger network than it has weights for"
 KEY = "esarm"  # one metadata entry: the library writes several in no fixed order
 
 
@@ -64,8 +63,7 @@ def load_module(path: Path, build: Callable[..., Module], *, kind: str) -> Modul
         found = sizes.pop("kind", None)
         if found != kind:
             raise ValueError(f"a file of {found or 'something else'}")
-        with _no_more_than(tensors):
-            build(**sizes)
+        _check_sizes(build, tensors, **sizes)
         module = build(**sizes)
         _check_types(tensors, module.state_dict())
         module.load_state_dict(tensors)
@@ -103,38 +101,45 @@ def _sizes(path: Path) -> dict[str, Any]:
     return sizes
 
 
-@contextmanager
-def _no_more_than(tensors: Mapping[str, Tensor]) -> Iterator[None]:
-    """Build without memory, and end with an error where a module outgrows the `tensors`.
+def _check_sizes(
+    build: Callable[..., nn.Module], tensors: Mapping[str, Tensor], **sizes: Any
+) -> None:
+    """Build a module without memory, and raise an error where it outgrows the `tensors`.
 
     Some room is left, so that a module of another shape is told by its first weight that differs.
     """
     import torch
-    from torch.nn.modules import module as hooks
+    from torch.overrides import TorchFunctionMode
 
     most_numbers = 4 * sum(tensor.numel() for tensor in tensors.values()) + 1_000_000
-    most_parts = 4 * len(tensors) + 100
-    thread, left = threading.get_ident(), {"numbers": most_numbers, "parts": most_parts}
+    left = 200 * len(tensors) + 5_000  # calls of torch: a weight is made and filled by a dozen
+    if any(abs(number) > most_numbers for number in _whole_numbers(sizes)):
+        raise ValueError(_TOO_LARGE)
 
-    def count(_: nn.Module, name: str, part: Any) -> None:
-        if threading.get_ident() != thread:
-            return
-        left["parts"] -= 1
-        left["numbers"] -= part.numel() if isinstance(part, torch.Tensor) else 0
-        if min(left.values()) < 0:
-            raise ValueError("sizes of a larger network than it has weights for")
+    class Bounded(TorchFunctionMode):
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            nonlocal left
+            left -= 1
+            made = func(*args, **(kwargs or {}))
+            if left < 0 or (isinstance(made, torch.Tensor) and made.numel() > most_numbers):
+                raise ValueError(_TOO_LARGE)
+            return made
 
-    handles = [
-        hooks.register_module_parameter_registration_hook(count),
-        hooks.register_module_buffer_registration_hook(count),
-        hooks.register_module_module_registration_hook(count),
-    ]
-    try:
-        with torch.device("meta"):
-            yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    with torch.device("meta"), Bounded():
+        module = build(**sizes)
+    if sum(tensor.numel() for tensor in module.state_dict().values()) > most_numbers:
+        raise ValueError(_TOO_LARGE)
+
+
+def _whole_numbers(values: object) -> list[int]:
+    """Return all whole numbers in plain values."""
+    if isinstance(values, dict):
+        values = list(values.values())
+    if isinstance(values, list):
+        return [number for value in values for number in _whole_numbers(value)]
+    return [values] if isinstance(values, int) else []
 
 
 def _check_types(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:

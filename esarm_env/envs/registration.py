@@ -12,6 +12,7 @@ from esarm_env.core.errors import InputError
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from esarm_env.envs.vector import SpeechAnimationVectorEnv
 from esarm_env.wrappers import vector as vector_wrappers
+from esarm_env.wrappers.observation import bounds, check_slim
 
 SLIM = "slim"
 _WRAPPERS = {"full_sequence": "FullSequenceObservation", "flat": "FlatObservation"}
@@ -57,7 +58,8 @@ def make_vector_env(
     """
     _check(observation)
     env = SpeechAnimationVectorEnv(num_envs, **kwargs)
-    _check_limit(max_episode_steps, longest=int(env.single_observation_space["step"].high[0]))
+    longest = int(bounds(check_slim(env.single_observation_space), "step")[1])
+    _check_limit(max_episode_steps, longest=longest)
     if observation == SLIM:
         return env
     wrapped: VectorEnv[Any, Any, Any] = getattr(vector_wrappers, _WRAPPERS[observation])(env)
@@ -75,7 +77,7 @@ def _check_limit(max_episode_steps: int | None, *, longest: int) -> None:
     if max_episode_steps in (None, -1):
         return
     whole = isinstance(max_episode_steps, int) and not isinstance(max_episode_steps, bool)
-    if not whole or max_episode_steps < longest:  # type: ignore[operator]  # None was let through
+    if not whole or max_episode_steps < longest:
         raise InputError(
             f"`max_episode_steps` must be at least {longest}, the longest utterance, or None, got "
             f"{max_episode_steps!r}: an episode ends with its audio, and one that is cut off has "

@@ -70,7 +70,8 @@ def parse_timecodes(
         numbers[row] = int(part[1]), int(part[2]), int(part[3]), int(part[5])
     known = [part for part in parts if part is not None]
     seconds, labels = numbers[:, :3] @ np.array([3600, 60, 1]), numbers[:, 3]
-    rate = counted_hz or _counted_hz(seconds, labels)
+    digits = [part[6] or "0" for part in known]
+    rate = counted_hz or _counted_hz(seconds, labels) or _rate_by_digits(digits, labels)
     if len(wrong := np.flatnonzero(labels >= rate)):
         row = int(wrong[0])
         raise fault(row, f"the timecode {codes[row][:40]!r} at {rate} fps")
@@ -81,7 +82,7 @@ def parse_timecodes(
     whole = seconds * rate + labels - dropped * (minutes - minutes // 10)
     day = _DAY_S * rate - dropped * (1440 - 144)
     whole[1:] += day * np.cumsum(np.diff(whole) < -day / 2)  # midnight
-    frames = whole + _fractions([part[6] for part in known], whole, labels, rate)
+    frames = whole + _fractions(digits, whole, labels, rate)
     if len(back := np.flatnonzero(np.diff(frames) < 0)):
         row = int(back[0]) + 1
         raise fault(row, f"a jump in time to {codes[row]!r}")
@@ -89,17 +90,15 @@ def parse_timecodes(
     return Timecodes(np.round(frames - frames[0], 6), rate, rate / NTSC if dropped else rate)
 
 
-def _counted_hz(seconds: IntArray, labels: IntArray) -> int:
-    """Infer how many labels a second has; a standard number where it is not sure.
+def _counted_hz(seconds: IntArray, labels: IntArray) -> int | None:
+    """Infer how many labels a second has, a standard number if in doubt; None within a second.
 
     From the last frame of a second to the first of the next is a step like any other, so that the
     rate is a step and the difference of their labels.
     """
-    rolls, steps = np.diff(seconds) == 1, np.diff(labels)
-    enough = [rate for rate in STANDARD_HZ if rate > labels.max() and rate >= _DEFAULT_HZ]
-    fallback = enough[0] if enough else STANDARD_HZ[-1]
+    rolls, steps = np.diff(seconds) % _DAY_S == 1, np.diff(labels)
     if not rolls.any() or rolls.all():
-        return fallback
+        return None
     usual = np.median(steps[~rolls])
     estimates = usual - steps[rolls]
     estimate, most = float(np.median(estimates)), int(labels.max())
@@ -110,7 +109,15 @@ def _counted_hz(seconds: IntArray, labels: IntArray) -> int:
     near = [each for each in STANDARD_HZ if abs(each - estimate) <= usual and each > most]
     if near:
         return min(near, key=lambda each: abs(each - estimate))
-    return round(estimate) if estimate > most else fallback
+    return round(estimate) if estimate > most else None
+
+
+def _rate_by_digits(digits: Sequence[str], labels: IntArray) -> int:
+    """Return the rate at which digits are the label's time in its second; else 30, 60 or more."""
+    for rate in STANDARD_HZ:
+        if rate > labels.max() and _is_time_in_second(digits, labels, rate):
+            return rate
+    return next((rate for rate in STANDARD_HZ if rate > max(labels.max(), _DEFAULT_HZ - 1)), 1000)
 
 
 def _drops_labels(seconds: IntArray, labels: IntArray, rate: int) -> bool:
@@ -122,34 +129,41 @@ def _drops_labels(seconds: IntArray, labels: IntArray, rate: int) -> bool:
     return len(begins) > 0 and bool((labels[begins] == rate // 15).all())
 
 
-def _fractions(
-    texts: Sequence[str | None], whole: IntArray, labels: IntArray, rate: int
-) -> DoubleArray:
+def _fractions(digits: Sequence[str], whole: IntArray, labels: IntArray, rate: int) -> DoubleArray:
     """Return the parts of frames that digits behind the point mean: those that make steps even."""
-    digits = [text or "0" for text in texts]
-    values = np.array([int(text) for text in digits], dtype=np.float64)
-    lengths = np.array([len(text) for text in digits])
     nothing = np.zeros(len(digits))
-    decimal = values / 10.0**lengths
-    if _is_other(values, decimal, whole, labels, rate):
+    if _is_time_in_second(digits, labels, rate) or _is_counter(digits, whole):
         return nothing
-    ways = [decimal]
-    if len(set(lengths.tolist())) > 1 and lengths.max() <= 3:
-        ways.append(values / 1000)  # `.5` for five thousandths
+    ways = [_as_decimals(digits)]
+    lengths = {len(text) for text in digits}
+    if len(lengths) > 1 and max(lengths) <= 3:
+        ways.append(np.array([int(text) for text in digits]) / 1000)  # `.5`: five thousandths
     ways.append(nothing)
     return min(ways, key=lambda way: _unevenness(whole + way))  # the first of equals
 
 
-def _is_other(
-    values: DoubleArray, decimal: DoubleArray, whole: IntArray, labels: IntArray, rate: int
-) -> bool:
-    """Return whether the digits are, to the last, a counter of frames or the time in the second."""
-    if len(values) < 3 or not decimal.any() or _unevenness(whole.astype(np.float64)):
+def _as_decimals(digits: Sequence[str]) -> DoubleArray:
+    return np.array([int(text) / 10 ** len(text) for text in digits])
+
+
+def _is_time_in_second(digits: Sequence[str], labels: IntArray, rate: int) -> bool:
+    """Return whether digits are, to the last, the time of the label in its second."""
+    n_digits = min(len(text) for text in digits)
+    if len(digits) < 3 or n_digits < 2 or np.ptp(labels) == 0:
+        return False
+    rounding = 1.01 * 10.0**-n_digits
+    decimals = _as_decimals(digits)
+    return bool(decimals.any() and (np.abs(decimals - labels / rate) <= rounding).all())
+
+
+def _is_counter(digits: Sequence[str], whole: IntArray) -> bool:
+    """Return whether digits count the frames, to 999 and on from 0."""
+    values = np.array([int(text) for text in digits])
+    if len(values) < 3 or _unevenness(whole.astype(np.float64)):
         return False
     count = np.arange(len(values))
-    counters = [(count + first) % 1000 for first in (0, 1)] + [whole % 1000]
-    in_second = np.ptp(labels) > 0 and (np.abs(decimal - labels / rate) < 2e-3).all()
-    return bool(in_second) or any((values == counter).all() for counter in counters)
+    counters = (count % 1000, (count + 1) % 1000, whole % 1000)
+    return any((values == counter).all() for counter in counters)
 
 
 def _unevenness(frames: DoubleArray) -> float:

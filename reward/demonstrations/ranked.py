@@ -8,7 +8,6 @@ motion is made again when it is asked for (`reward.demonstrations.motions`).
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
 from esarm_env.core.seeds import occurrence_numbers
 from esarm_env.core.types import BoolArray, FloatArray, IntArray, Trajectories
+from esarm_env.formats.archives import read_npz
+from esarm_env.formats.files import reading
 from reward.demonstrations.provenance import GROUND_TRUTH_RANK, POLICY, RECORDING, Making
 
 # 1, written without a number, had tokens and epsilon only.
@@ -66,22 +67,16 @@ def load_demonstrations(path: Path) -> RankedDemonstrations:
     Raises:
         InputError: If the file is missing, damaged, of a newer version, or something else.
     """
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            version = int(file["format"]) if "format" in file else 1
-            if version > FORMAT:
-                raise InputError(
-                    f"{path}: must be a demonstrations file of format {FORMAT} or older, "
-                    f"got {version}; install the newer ESARM that wrote it"
-                )
-            return _read_first(file) if version == 1 else _read(file)
-    except InputError:
-        raise
-    except (OSError, ValueError, KeyError, EOFError, IndexError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path}: must be a whole demonstrations file, got {error}; "
-            "delete the stage and run it again"
-        ) from error
+    what, remedy = "a whole demonstrations file", "delete the stage and run it again"
+    file = read_npz(path, what, remedy=remedy)
+    with reading(path, what, remedy=remedy):
+        version = int(file["format"]) if "format" in file else 1
+        if version > FORMAT:
+            raise InputError(
+                f"{path}: must be a demonstrations file of format {FORMAT} or older, "
+                f"got {version}; install the newer ESARM that wrote it"
+            )
+        return _read_first(file) if version == 1 else _read(file)
 
 
 def _read_first(file: Mapping[str, np.ndarray]) -> RankedDemonstrations:

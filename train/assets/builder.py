@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import safetensors
 import soundfile
 import torch
 
@@ -26,7 +25,7 @@ from esarm_env.core.run_layout import (
     VERSIONS_FILE,
 )
 from esarm_env.core.shipped import MANIFEST_FILE, MANIFEST_FORMAT, MINI_CORPUS, describe_file
-from esarm_env.core.weights import KEY, save_weights
+from esarm_env.core.weights import read_weights, save_weights
 from esarm_env.corpus.compact import CompactCorpus, write_compact
 from esarm_env.corpus.opening import GENERATED_CORPORA
 from esarm_env.corpus.splits import SPLITS
@@ -55,13 +54,15 @@ def halve(source: Path, target: Path) -> None:
     (biases, norms, the scale of a score) stay as they are: they are small, and errors in them do
     not average out.
     """
-    with safetensors.safe_open(source, framework="pt") as file:
-        sizes = json.loads(file.metadata()[KEY])
-        weights = {name: file.get_tensor(name) for name in file.keys()}
+    try:
+        sizes, weights = read_weights(source)
+        kind = str(sizes.pop("kind"))
+    except Exception as error:  # of many kinds, if it is damaged
+        raise InputError(f"{source}: must be a whole file of weights, got {error}") from error
     for name, value in weights.items():
         if value.dtype == torch.float32 and value.ndim > 1:
             weights[name] = value.half()
-    save_weights(target, weights, kind=sizes.pop("kind"), **sizes)
+    save_weights(target, weights, kind=kind, **sizes)
 
 
 UTTERANCES = {"train": 160, "validation": 32, "test": 48}

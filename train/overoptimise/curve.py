@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ import numpy as np
 
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
+from esarm_env.formats.archives import read_npz
+from esarm_env.formats.files import reading
 from esarm_env.task.episode_metrics import EVE, LVE
 
 if TYPE_CHECKING:
@@ -132,16 +133,11 @@ def load_curve(path: Path) -> Curve:
     Raises:
         InputError: If the file is damaged or something else.
     """
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            parts = {name: file[name] for name in file.files}
+    what, remedy = "a measured curve", f"delete {path.parent} to measure it again"
+    parts = read_npz(path, what, remedy=remedy)
+    with reading(path, what, remedy=remedy):
         errors = {name: parts.pop(name) for name in ERRORS}
         return Curve(**parts, errors=errors)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path}: must be a measured curve, got {type(error).__name__}: {error}; delete "
-            f"{path.parent} to measure it again"
-        ) from error
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:

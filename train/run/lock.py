@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from esarm_env.core.cache import DRAFT
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import LOCK_FILE
 
@@ -64,6 +65,8 @@ def locked(run_path: Path) -> Iterator[None]:
     held = _held.get(path)
     if held is None:
         held = _held[path] = _Held(_take(run_path, path), threading.get_ident())
+        for leftover in path.parent.rglob(f".*{DRAFT}"):  # of a process that was killed
+            leftover.unlink(missing_ok=True)
     elif held.thread == threading.get_ident():
         held.count += 1
     else:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from esarm_env.core.cache import DRAFT, file_digest, read_json, sync, write_error, write_text
+from esarm_env.core.cache import file_digest, read_json, sync, write_error, write_text
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import (
     CHECKPOINT_FILE,
@@ -78,7 +78,7 @@ def finish_stage(partial: Path, target: Path) -> None:
         InputError: If the folder cannot have the name.
     """
     (partial / CLOCK_FILE).unlink(missing_ok=True)
-    for leftover in (*partial.rglob(CHECKPOINT_FILE), *partial.rglob(f".*{DRAFT}")):
+    for leftover in partial.rglob(CHECKPOINT_FILE):
         leftover.unlink(missing_ok=True)
     try:
         partial.rename(target)

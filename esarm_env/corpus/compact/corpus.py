@@ -31,6 +31,7 @@ from esarm_env.core.types import (
 )
 from esarm_env.corpus.compact.speech import decode_speech, encode_speech
 from esarm_env.corpus.splits import SPLITS, check_split, parallel_groups
+from esarm_env.formats.archives import LARGEST, read_members
 
 LEVELS = 255  # rounding is at most 1 / 510: for the jaw, which moves the lips most, 0.06 mm
 
@@ -157,9 +158,10 @@ class CompactCorpus:
         """Steps (52, all frames) and captured channels (52,)."""
         content = self._checked(MOTION_FILE)
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as file:
-                return file["steps"], file["captured"]
-        except (ValueError, KeyError, zipfile.BadZipFile) as error:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                arrays = read_members(archive, most_bytes=LARGEST)
+            return arrays["steps"], arrays["captured"]
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise _damaged(self.folder / MOTION_FILE, error) from error
 
     def _checked(self, file: str) -> bytes:

@@ -305,3 +305,16 @@ def test_cloning_names_its_checkpoint_too(
     )
     with pytest.raises(TrainingFault, match=rule):
         cloning.learn(callback=Spoil(tmp_path / "clone"))
+
+
+def test_another_longest_utterance_is_named(
+    make_env: MakeEnv, make_task: Any, make: Make, tmp_path: Path
+) -> None:
+    """`max_duration_s` changes the space of `step`, and nobody looks for it there."""
+    make(make_env(make_task(max_chunks=3))).save(tmp_path / "agent")
+    longer = make_env(make_task(max_chunks=4, n_utterances=16))
+    shorter = make_env(make_task(max_chunks=2))
+    for env, n in ((longer, 8), (shorter, 4)):
+        message = f"its longest utterance has {n} tokens instead of 6, which `max_duration_s`"
+        with pytest.raises(ValueError, match=re.escape(message)):
+            make.kind.load(tmp_path / "agent", env=env)  # type: ignore[attr-defined]

@@ -160,7 +160,9 @@ def test_four_iterations_are_two_saved_loaded_and_two(
     first = _run(interrupted, TOTAL, stop, fresh=True)
     torch.manual_seed(99)
     np.random.seed(99)  # SB3 seeds it; what follows must not depend on it
-    resumed = kind.load(tmp_path / "agent", env=make_env(task))
+    # A function is given again: a file that held it would have to be unpickled.
+    given = {"learning_rate": rate} if callable(rate) else None
+    resumed = kind.load(tmp_path / "agent", env=make_env(task), custom_objects=given)
     assert resumed.num_timesteps == 2 * PER_ITERATION + (0 if between else 96)
     rest = TOTAL - resumed.num_timesteps
     second = _run(resumed, rest, Stop(), fresh=False)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import shutil
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -255,3 +258,37 @@ def test_new_weights_in_an_old_folder_have_another_key(tmp_path: Path) -> None:
     file.write_bytes(b"second one")
     keys.append(WavLM(str(tmp_path)).key)
     assert WavLM(str(tmp_path)).key == keys[1] != keys[0]
+
+
+def test_weights_that_a_file_names_are_never_fetched(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger's run would choose what is asked for, and learn who looks at it."""
+    asked: list[str] = []
+
+    def refuse(host: str, *_: object, **__: object) -> None:
+        asked.append(host)
+        raise socket.gaierror("no network in tests")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    for name in ("wavlm:attacker/model", "wavlm", "wavlm:no such: name", "wavlm:../../no"):
+        rule = "`encoder` must be `logmel` or WavLM weights that are on this machine where a file"
+        with pytest.raises(InputError, match=re.escape(rule)):
+            _ = make_encoder(name, fetch=False).dim
+    assert make_encoder(f"wavlm:{weights}", fetch=False).dim == 16
+    assert asked == []
+
+
+def test_weights_that_were_fetched_before_are_found(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run with fetched weights must animate where there is no network."""
+    import huggingface_hub
+
+    folder = tmp_path / "models--me--tiny"
+    shutil.copytree(weights, folder / "snapshots" / "1")
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("1")
+    find = functools.partial(huggingface_hub.try_to_load_from_cache, cache_dir=tmp_path)
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", find)
+    assert make_encoder("wavlm:me/tiny", fetch=False).dim == 16

@@ -153,3 +153,46 @@ def test_a_cache_that_cannot_be_written_is_named(corpus: Corpus, tmp_path: Path)
     cache.write_text("a file")
     with pytest.raises(InputError, match=re.escape("set ESARM_CACHE to another")):
         open_features(corpus, CountingEncoder(), cache=cache, progress=False)
+
+
+def _spoilt(folder: Path, how: str) -> None:
+    """Damage cached features as disks and copies do."""
+    path = folder / "features.npy"
+    content = path.read_bytes()
+    if how == "other bytes":
+        path.write_bytes(content[:-4] + b"\0\0\0\0")
+    elif how == "cut":
+        path.write_bytes(content[:-4])
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "gone":
+        path.unlink()
+    elif how == "a folder":
+        path.unlink()
+        path.mkdir()
+    elif how == "no sum":
+        (folder / "features.sha256").unlink()
+    else:
+        (folder / "features.sha256").write_bytes(b"\xff")
+
+
+@pytest.mark.parametrize(
+    "how", ["other bytes", "cut", "empty", "gone", "a folder", "no sum", "another sum"]
+)
+def test_features_that_changed_are_computed_anew(corpus: Corpus, tmp_path: Path, how: str) -> None:
+    """Zeros in the cache changed every figure of every run, without a word."""
+    made = open_features(corpus, CountingEncoder(), cache=tmp_path, progress=False)
+    (folder,) = (tmp_path / "features").iterdir()
+    expected = [made[index] for index in range(3)]
+    del made
+    _spoilt(folder, how)
+    encoder = CountingEncoder()
+    with pytest.warns(UserWarning, match="must hold the features that were computed, got"):
+        again = open_features(corpus, encoder, cache=tmp_path, progress=False)
+    assert len(encoder.heard) == 3
+    for index in range(3):
+        np.testing.assert_array_equal(again[index], expected[index])
+    assert [path.name for path in (tmp_path / "features").iterdir()] == [folder.name]
+    third = CountingEncoder()
+    open_features(corpus, third, cache=tmp_path, progress=False)
+    assert third.heard == [], "what was computed anew must be whole"

@@ -108,3 +108,18 @@ def test_the_old_name_of_recorded_tokens_still_works(tiny_task) -> None:
         tokens = tiny_task.demonstration(3)
     assert seen[0].filename == __file__
     assert tokens.tolist() == tiny_task.recorded_tokens(3).tolist()
+
+
+@pytest.mark.parametrize(
+    ("statement", "new"),
+    [
+        ("from train.loop import drive", "train.run.loop.drive"),
+        ("from train.run_folder import RunFolder", "train.run.run_folder.RunFolder"),
+        ("from esarm_env.weights import save_weights", "esarm_env.core.weights.save_weights"),
+        ("from esarm_env.opening import open_task", "esarm_env.task.opening.open_task"),
+    ],
+)
+def test_modules_of_a_run_are_found_in_their_old_places(statement: str, new: str) -> None:
+    """Scripts that open runs were written before the rooms were."""
+    with pytest.warns(DeprecationWarning, match=re.escape(f"use `{new}`")):
+        exec(statement, {})

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.metadata
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -19,7 +20,7 @@ from esarm_env.corpus.synthetic import SyntheticCorpus, open_synthetic, syntheti
 from esarm_env.corpus.synthetic import corpus as corpus_module
 from esarm_env.corpus.synthetic.corpus import INDEX_FILE
 from esarm_env.corpus.synthetic.design import plan
-from esarm_env.corpus.synthetic.worker import make_utterance
+from esarm_env.corpus.synthetic.worker import AUDIO_FILE, MOTION_FILE, make_utterance
 
 pytest.importorskip("espeakng_loader")
 
@@ -276,3 +277,27 @@ def test_pickle_carries_the_folder_only(mead: SyntheticCorpus) -> None:
     assert len(payload) < 1000, f"the pickle has {len(payload)} bytes"
     copy = pickle.loads(payload)
     assert np.array_equal(copy[3].audio, mead[3].audio), "the copy must read the same audio"
+
+
+@pytest.mark.parametrize("name", [AUDIO_FILE, MOTION_FILE, INDEX_FILE])
+def test_a_cached_corpus_that_changed_is_made_anew(
+    mead: SyntheticCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Another byte in the cache would be another corpus under the same hash."""
+    folder = tmp_path / "synthetic" / mead.folder.name
+    shutil.copytree(mead.folder, folder)
+    content = (folder / name).read_bytes()
+    changed = content.replace(b'"neutral"', b'"happy"', 1) if name == INDEX_FILE else content[:-2]
+    (folder / name).write_bytes(changed)
+    made: list[Path] = []
+
+    def generate(design: object, draft: Path, **_: object) -> None:
+        made.append(draft)
+        shutil.copytree(mead.folder, draft, dirs_exist_ok=True)
+
+    monkeypatch.setattr(corpus_module, "generate", generate)
+    with pytest.warns(UserWarning, match="must hold the corpus that was made, got"):
+        again = open_synthetic("synthetic-mead", size=SIZE, cache_dir=tmp_path, progress=False)
+    assert len(made) == 1 and again.records == mead.records
+    open_synthetic("synthetic-mead", size=SIZE, cache_dir=tmp_path, progress=False)
+    assert len(made) == 1, "what was made anew must be whole"

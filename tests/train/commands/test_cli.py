@@ -1,8 +1,15 @@
 """The commands as a user runs them, in miniature, and what they say to bad input."""
 
 import contextlib
+import errno
 import json
+import os
 import shutil
+import socket
+import stat
+import subprocess
+import sys
+import threading
 from importlib.metadata import version
 
 import numpy as np
@@ -400,3 +407,106 @@ def test_before_reinforcement_learning_the_clone_animates(finished_run, speech_f
     command = ["animate", speech_file, "-o", tmp_path / "a.csv", "--run", run, "--json", done]
     main([str(part) for part in command])
     assert json.loads(done.read_text())["policy"] == "clone"
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "null"])
+def test_an_animation_is_written_through_what_is_no_plain_file(
+    kind, finished_run, speech_file, tmp_path
+):
+    """`-o` replaced a link by a file, and a program that read a FIFO waited for ever."""
+    output, heard = tmp_path / "out.csv", []
+    reader = threading.Thread(target=lambda: heard.append(output.read_text()))
+    if kind == "fifo":
+        os.mkfifo(output)
+        reader.start()
+    else:
+        output.symlink_to("/dev/null" if kind == "null" else tmp_path / "real.csv")
+    before = stat.S_IFMT(output.lstat().st_mode)
+    main(["animate", str(speech_file), "-o", str(output), "--run", str(finished_run)])
+    assert stat.S_IFMT(output.lstat().st_mode) == before
+    if kind == "fifo":
+        reader.join()
+        assert heard[0].startswith("Timecode,BlendShapeCount,")
+    if kind == "link":
+        assert len(read_livelink_csv(tmp_path / "real.csv")[0]) == 90
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_device_without_a_suffix_gets_csv(finished_run, speech_file, capsys):
+    """`-o /dev/stdout` is how a shell looks at something."""
+    main(["animate", str(speech_file), "-o", "/dev/null", "--run", str(finished_run)])
+    assert "frames_at_30_fps: 90" in capsys.readouterr().out
+
+
+def test_figures_for_a_full_disk_are_one_line(capsys):
+    """`/dev/full` answers as a full disk does."""
+    assert "/dev/full: must be written whole, got" in refused(
+        ["plugins", "--json", "/dev/full"], capsys
+    )
+
+
+def test_standard_output_on_a_full_disk_is_one_line():
+    """The traceback came at the very end, when Python emptied its buffer."""
+    command = [sys.executable, "-c", "from train.cli import main; main(['plugins'])"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    rule = "standard output: must be on a disk with room, got 'No space left on device'"
+    assert done.stderr == f"esarm: {rule}; make room and run it again\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "/a/b"),
+         "/a/b: must be readable and writable here, got 'Permission denied'; mend it or its"),
+        (FileNotFoundError(errno.ENOENT, "No usable temporary directory found"),
+         "files must be such as the system can read and write, got 'No usable temporary"),
+        (OSError(errno.ENOSPC, "No space left on device", "/c"),
+         "/c: must be on a disk with room, got 'No space left on device'; make room"),
+    ],
+)  # fmt: skip
+def test_what_the_system_refuses_is_one_line(error, line, monkeypatch, capsys):
+    """No permission, no TMPDIR, a full disk: wherever it shows, no traceback."""
+
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr("train.cli.tyro.extras.subcommand_cli_from_dict", refuse)
+    assert line in refused(["plugins"], capsys)
+
+
+def test_a_second_command_in_a_run_is_refused(finished_run, capsys, monkeypatch):
+    """It would rename the first one's files away under its hands."""
+
+    def busy(handle, _):
+        raise BlockingIOError(errno.EWOULDBLOCK, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("train.run.lock.fcntl.flock", busy)
+    for command in (["run"], ["evaluate"], ["improve"], ["assets"]):
+        line = refused([*command, "--run", finished_run], capsys)
+        assert f"{finished_run}: must be written by one process at a time, got process" in line
+    for command in (["reward-report", finished_run, "--quick"], ["overoptimise", finished_run]):
+        assert "must be written by one process at a time" in refused(command, capsys)
+
+
+def test_a_run_s_encoder_is_not_asked_for(finished_run, speech_file, tmp_path, capsys, monkeypatch):
+    """`animate --run` of a stranger's run asked a hub for the repository that it named."""
+    run, asked = tmp_path / "run", []
+
+    def refuse(host, *_, **__):
+        asked.append(host)
+        raise socket.gaierror("no network in tests")
+
+    shutil.copytree(finished_run, run)
+    note = run / "corpus" / "corpus.json"
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"encoder": "wavlm:a-name/model"}))
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    command = ["animate", speech_file, "-o", tmp_path / "o.csv", "--run", run]
+    assert "got 'a-name/model'; if you trust that name" in refused(command, capsys)
+    settings = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(settings.replace("logmel", "wavlm:a-name/model"))
+    for stage in ("corpus", "prior", "clone", "demonstrate", "reward", "improve", "evaluate"):
+        shutil.rmtree(run / stage)
+    assert "got 'a-name/model'; if you trust that name" in refused(["run", "--run", run], capsys)
+    assert asked == []

@@ -210,3 +210,24 @@ def test_on_and_off_are_words_though_yaml_reads_them_as_truth():
     improve = make_config(preset="demo", overrides=settings).improve
     assert (improve.alarm, improve.stream_advantages) == ("off", "on")
     assert ImproveConfig() == PRESETS["demo"].improve
+
+
+def test_an_interrupted_stage_reports_the_algorithms_before(run_with, monkeypatch):
+    """Killed in REINFORCE, `improve` went on, but PPO's figures were gone from its summary."""
+    run = run_with()
+    whole = run_improve(run)
+    shutil.rmtree(run.path / "improve" / "reinforce")
+    (run.path / "improve" / "summary.json").unlink()
+    (run.path / "improve").rename(run.path / ".improve.partial")
+    advance = ImproveTrainer.advance
+    advanced = []
+
+    def counted(trainer):
+        advanced.append(trainer.algorithm)
+        return advance(trainer)
+
+    monkeypatch.setattr(ImproveTrainer, "advance", counted)
+    again = run_improve(run)
+    assert {type(algorithm).__name__ for algorithm in advanced} == {"SequenceReinforce"}
+    assert whole.pop("wall_s") >= 0 and again.pop("wall_s") >= 0
+    assert again == whole
