@@ -38,7 +38,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_LARGEST_RECORDS = 1 << 26  # a line for each of hundreds of thousands of takes
+_LARGEST_RECORDS, _MOST_RECORDS = 1 << 26, 300_000  # bytes, and rows: one for each take
 _SAMPLED_ROWS = 2_000  # to tell the decimal sign
 _LONGEST_CELL = 40  # of a message
 
@@ -294,6 +294,9 @@ def read_records(path: Path) -> tuple[Cells, list[tuple[int, Cells]], list[tuple
         separator = first.strip()[-1]
         text = f"\n{rest}"  # so that lines keep their numbers
     rows, wrong = _parsed(text, separator)
+    if len(rows) + len(wrong) > _MOST_RECORDS:
+        got = f"{len(rows) + len(wrong)}"
+        raise InputError(f"{path}: must have at most {_MOST_RECORDS} rows, got {got}")
     if not rows:
         return [], [], wrong
     header = rows[0][1]

@@ -51,9 +51,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     """Data folders are often mounted read-only."""
     file = tmp_path / "file"
     file.write_text("")
-    with pytest.raises(
-        InputError, match=re.escape("must be a file in a folder that can be written")
-    ):
+    with pytest.raises(InputError, match=re.escape("must be a file in a writable folder")):
         write_offsets(file, {"a": 0.1})
 
 

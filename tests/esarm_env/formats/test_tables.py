@@ -132,3 +132,10 @@ def test_a_table_without_a_line_has_no_header(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("\n\n")
     assert read_records(tmp_path / "x.csv") == ([], [], [])
     assert read_table(tmp_path / "x.csv").header == ()
+
+
+def test_a_table_of_more_rows_than_takes_is_refused(tmp_path: Path) -> None:
+    """Each row that names no take is listed; millions would fill memory and screen."""
+    (tmp_path / "x.csv").write_text("id\n" + "a\n" * 300_000)
+    with pytest.raises(InputError, match=re.escape("must have at most 300000 rows, got 300001")):
+        read_records(tmp_path / "x.csv")
