@@ -1,8 +1,8 @@
 """Speech audio: file reading, splitting at pauses, and frame-level features.
 
 - `loading`: any sound or video file as 16 kHz mono samples, or an error that says what is wrong.
-- `sound_files`: sound files by libsndfile, in blocks; `sound_parts` and `flac_frames`: joined parts
-  and true lengths that headers do not tell.
+- `sound_files`: sound files by libsndfile, in blocks.
+- `sound_parts`, `mp3_frames`, `flac_frames`: joined parts, and lengths that headers do not tell.
 - `video_sound`: sound tracks of video and AAC files, decoded with PyAV.
 - `mixing`: blocks of any rate and channels to mono at 16 kHz.
 - `pauses`: loudness, and splitting of long recordings at their quietest moments.

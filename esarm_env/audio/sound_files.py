@@ -39,15 +39,19 @@ class _Stream(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
 
 
 @contextlib.contextmanager
-def open_file(path: Path) -> Iterator[io.FileIO]:
+def open_file(path: Path, *, kind: str = "sound file") -> Iterator[io.FileIO]:
     """Open a file of any name for reading.
+
+    Args:
+        path: The file.
+        kind: What it should be, for messages.
 
     Raises:
         InputError: If it is no regular file, is empty or cannot be read.
     """
     try:
         if not path.is_file():
-            raise InputError(f"{path}: no such file; give the path of a sound file")
+            raise InputError(f"{path}: no such file; give the path of a {kind}")
         if path.stat().st_size == 0:
             raise InputError(f"{path}: must hold audio, got an empty file (0 bytes)")
         file = path.open("rb", buffering=0)  # a decoder reads it behind our back
@@ -55,7 +59,7 @@ def open_file(path: Path) -> Iterator[io.FileIO]:
         if isinstance(error, InputError):
             raise
         reason = getattr(error, "strerror", None) or one_line(error)
-        raise InputError(f"{path}: must be a readable sound file, got {reason}") from error
+        raise InputError(f"{path}: must be a readable {kind}, got {reason}") from error
     with file:
         yield file
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import itertools
 import math
-import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from esarm_env.audio.flac_frames import flac_parts
+from esarm_env.audio.mp3_frames import FARTHEST_SYNC, is_mp3, mp3_parts, tag_length
 from esarm_env.core.errors import InputError
 
 # Sizes from here on are what streaming writers put where they cannot know (2 GiB less a header).
@@ -28,10 +28,6 @@ _LEAST_MORE_S = 0.05  # of sound behind its declared end that is worth believing
 _BUFFER = 1 << 16
 _MOST_PARTS = 4096  # an hour of sentences
 _MOST_CHUNKS = 4096  # beside the samples: titles, markers, pictures
-_HEAD = 44  # bytes of an MP3 frame up to the name of a Xing header
-_MOST_FALSE = 100_000  # bytes in an MP3 stream that look like a frame and are none
-_WINDOW = 512
-_FARTHEST_SYNC = 1 << 16  # bytes of anything else inside an MP3 or Ogg stream
 
 
 @dataclass(frozen=True)
@@ -118,8 +114,8 @@ def _parts(file: io.BufferedIOBase, path: Path) -> Iterator[Part]:
         yield from _ogg_parts(file, begin, size)
     elif magic[:4] == b"fLaC":
         yield from (Part(*each) for each in flac_parts(file, begin, size))
-    elif _mp3_frame(magic) is not None:
-        yield from _mp3_parts(file, begin, size)
+    elif is_mp3(magic):
+        yield from (Part(*each) for each in mp3_parts(file, begin, size))
     else:
         yield Part(begin, size)
 
@@ -131,15 +127,8 @@ def behind_tags(file: io.FileIO | io.BufferedIOBase) -> int:
         tag = _read(file, at, 10)
         if tag[:3] != b"ID3" or len(tag) < 10:
             break
-        at += _tag_length(tag)
+        at += tag_length(tag)
     return at
-
-
-def _tag_length(tag: bytes) -> int:
-    size = 0
-    for byte in tag[6:10]:
-        size = size << 7 | byte & 0x7F
-    return 10 + size + 10 * bool(tag[5] & 0x10)  # a footer repeats the header
 
 
 def _read(file: io.FileIO | io.BufferedIOBase, at: int, count: int) -> bytes:
@@ -238,7 +227,7 @@ def _ogg_parts(file: io.BufferedIOBase, begin: int, size: int) -> Iterator[Part]
     start, at, is_body = begin, begin, False
     while len(page := _read(file, at, 27 + 255)) >= 27:
         if page[:4] != b"OggS":
-            found = _read(file, at, _FARTHEST_SYNC).find(b"OggS")
+            found = _read(file, at, FARTHEST_SYNC).find(b"OggS")
             if found < 0:
                 break
             at += found
@@ -250,116 +239,3 @@ def _ogg_parts(file: io.BufferedIOBase, begin: int, size: int) -> Iterator[Part]
         is_body = not begins
         at += 27 + page[26] + sum(page[27 : 27 + page[26]])
     yield Part(start, size)
-
-
-# kbit/s by index of MPEG 1 and of MPEG 2 and 2.5, layer III; Hz by version and index.
-_BIT_RATES = (
-    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-)
-_RATES_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
-_SYNC = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """What the header of an MP3 frame states: its bytes, and what a decoder is set to."""
-
-    n_bytes: int
-    setting: tuple[int, int, bool]  # version, rate in Hz, mono
-
-    @property
-    def tag_at(self) -> int:
-        """Where in the frame a Xing or Info header stands: behind the side information."""
-        version, _, is_mono = self.setting
-        return (
-            4
-            + {(3, False): 32, (3, True): 17, (0, False): 17, (0, True): 9}[
-                3 if version == 3 else 0, is_mono
-            ]
-        )
-
-
-def _mp3_frame(head: bytes) -> _Frame | None:
-    """Parse the header of a layer III frame; None if it is none, or of a free bit rate."""
-    if len(head) < 4 or _SYNC.match(head) is None:
-        return None
-    version, padding = head[1] >> 3 & 3, head[2] >> 1 & 1
-    bit_rate, rate = head[2] >> 4, head[2] >> 2 & 3
-    if rate == 3 or not 0 < bit_rate < 15 or version not in _RATES_HZ:
-        return None
-    rate_hz = _RATES_HZ[version][rate]
-    scale = 144_000 if version == 3 else 72_000
-    n_bytes = scale * _BIT_RATES[version != 3][bit_rate] // rate_hz + padding
-    return _Frame(n_bytes, (version, rate_hz, head[3] >> 6 == 3))
-
-
-def _mp3_parts(file: io.BufferedIOBase, begin: int, size: int) -> Iterator[Part]:
-    """Yield the parts of an MP3 file: each has one Xing header at most, and one setting."""
-    start, last, setting, n_frames = begin, size, None, 0
-    for at, frame, is_tag in _mp3_frames(file, begin, size):
-        if n_frames and (is_tag or frame.setting != setting):
-            yield _mp3_part(file, start, at, n_frames)
-            n_frames = 0
-        if not n_frames:
-            start, setting = at, frame.setting
-        n_frames += 1
-        last = at + frame.n_bytes
-    yield _mp3_part(file, start, min(last, size), n_frames) if n_frames else Part(begin, size)
-
-
-def _mp3_frames(file: io.BufferedIOBase, at: int, size: int) -> Iterator[tuple[int, _Frame, bool]]:
-    """Yield place, header and whether it is a Xing header of each frame up to the last."""
-    head, n_false = _read(file, at, _HEAD), 0
-    while at + 4 <= size and n_false < _MOST_FALSE:
-        frame = _mp3_frame(head)
-        after = b"" if frame is None else _read(file, at + frame.n_bytes, _HEAD)
-        if frame is None or not _may_follow(after):
-            skipped = _tag_length(head) if head[:3] == b"ID3" else _to_next_sync(file, at)
-            if not skipped:
-                return
-            at += skipped
-            n_false += 1
-            head = _read(file, at, _HEAD)
-            continue
-        yield at, frame, head[frame.tag_at : frame.tag_at + 4] in (b"Xing", b"Info")
-        at += frame.n_bytes
-        head = after
-
-
-def _may_follow(head: bytes) -> bool:
-    """Return whether these bytes may stand behind a frame, so that it is no accident of two."""
-    is_tag = head[:3] in (b"ID3", b"TAG") or head[:8] == b"APETAGEX"
-    return len(head) <= 4 or is_tag or _mp3_frame(head) is not None
-
-
-def _to_next_sync(file: io.BufferedIOBase, at: int) -> int:
-    """Return the distance to the next bytes that may be a frame, 0 if there are none near."""
-    for begin in range(0, _FARTHEST_SYNC, _WINDOW):
-        found = _SYNC.search(_read(file, at + begin, _WINDOW + 1), begin == 0)
-        if found:
-            return begin + found.start()
-    return 0
-
-
-def _mp3_part(file: io.BufferedIOBase, begin: int, end: int, n_frames: int) -> Part:
-    """Return a part with a Xing header that states its number of frames."""
-    head = _read(file, begin, 60)
-    frame = _mp3_frame(head)
-    assert frame is not None, "a part begins with a frame"
-    at, n_sounding = frame.tag_at, n_frames - 1
-    if head[at : at + 4] not in (b"Xing", b"Info"):
-        # In the largest of frames, so that it has room for the side information and the count.
-        loud = head[:1] + bytes([head[1] | 1, head[2] & 0x0C | 0xE0, head[3] & 0xFC])
-        made = _mp3_frame(loud)
-        assert made is not None
-        tag = b"Info" + struct.pack(">II", 1, n_frames)
-        return Part(begin, end, (loud.ljust(at, b"\0") + tag).ljust(made.n_bytes, b"\0"))
-    if (
-        len(head) >= at + 12
-        and head[at + 7] & 1
-        and struct.unpack(">I", head[at + 8 : at + 12])[0] != n_sounding
-    ):
-        fixed = head[: at + 8] + struct.pack(">I", n_sounding) + head[at + 12 :]
-        return Part(begin + len(fixed), end, fixed)
-    return Part(begin, end)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from esarm_env.audio.sound_files import open_file
 from esarm_env.audio.video_sound import open_media, sound_start_s
 from esarm_env.core.cache import write_text
 from esarm_env.core.errors import InputError
@@ -89,8 +90,8 @@ def read_pictures(video: Path) -> Iterator[tuple[float, Picture]]:
         MissingExtraError: If PyAV is absent.
         InputError: If the file has no video track or cannot be decoded.
     """
-    if not video.is_file():
-        raise InputError(f"{video}: no such file; give the path of a video")
+    with open_file(video, kind="video"):
+        pass  # no folder, and not empty
     with open_media(video, extra=EXTRA) as container:
         if not container.streams.video:
             raise InputError(f"{video}: must have a video track, got none")
