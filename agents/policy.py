@@ -18,6 +18,10 @@ from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.protocols import check_names
 from esarm_env.core.errors import InputError
 
+_REMEDY = (
+    "pass `norm_obs=False`, as this policy hears the audio as the task has it (stock algorithms "
+    'take `norm_obs_keys=["audio"]`)'
+)
 NAMES = ("last_tokens", "step")  # keys that hold names and places: integers, never scaled
 
 
@@ -102,7 +106,7 @@ class MotionPolicy(PlainPolicyFile, BasePolicy):
         assert isinstance(observation, dict), "ESARM-v0 observes a Dict"
         self.set_training_mode(False)
         given = {key: np.asarray(value) for key, value in observation.items()}
-        check_names(given, NAMES)
+        check_names(given, NAMES, remedy=_REMEDY)
         single = given["step"].ndim == 1
         obs = {
             key: torch.as_tensor(np.atleast_2d(value), device=self.device)

@@ -124,7 +124,7 @@ def utterance_shares(env: Any) -> npt.NDArray[np.float64] | None:
     return shares  # type: ignore[no-any-return]
 
 
-def check_names(observation: Mapping[str, Any], names: Sequence[str]) -> None:
+def check_names(observation: Mapping[str, Any], names: Sequence[str], *, remedy: str) -> None:
     """Check that keys that hold names or places, not quantities, are integers still.
 
     The spaces of `ESARM-v0` mark them by an integer dtype. Scaled, a token is another token, and a
@@ -133,6 +133,7 @@ def check_names(observation: Mapping[str, Any], names: Sequence[str]) -> None:
     Args:
         observation: By key, an array or a tensor each.
         names: Keys that must be integers, where `observation` has them.
+        remedy: What to pass to a `VecNormalize`.
 
     Raises:
         InputError: If one is not.
@@ -146,6 +147,6 @@ def check_names(observation: Mapping[str, Any], names: Sequence[str]) -> None:
         got = ", ".join(f"{name} {dtype}" for name, dtype in scaled.items())
         raise InputError(
             f"`observation` must have integers in {', '.join(names)}, as its space says, got "
-            f"{got}: a wrapper such as `VecNormalize` has scaled what is a name or a place; pass "
-            '`norm_obs_keys=["audio"]` to a `VecNormalize`, or `norm_obs=False`'
+            f"{got}: a wrapper such as `VecNormalize` has scaled what is a name or a place; "
+            f"{remedy}"
         )

@@ -275,9 +275,10 @@ class CheckedAlgorithm(BaseAlgorithm):
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
         """As Stable-Baselines3's; Gymnasium's vector environments are refused in words."""
-        if isinstance(env, VectorEnv):
+        given: Any = env
+        if isinstance(given, VectorEnv):
             raise InputError(
-                f"`env` must be one environment or a `VecEnv`, got {type(env).__name__}; "
+                f"`env` must be one environment or a `VecEnv`, got {type(given).__name__}; "
                 "`esarm_env.sb3.make_sb3_vec_env` makes many at once, and `SB3VecEnv` takes one "
                 "that resets in the same step"
             )

@@ -25,6 +25,7 @@ from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.protocols import check_names
 
 _KEYS = ("audio", "audio_mask", "condition", "tokens", "step")
+_REMEDY = 'pass `norm_obs_keys=["audio"]` to it, or `norm_obs=False`'
 _NAMES = ("audio_mask", "tokens", "step")  # names and places: integers, never scaled
 _FROM_SPACES = ("n_tokens", "tokens_per_chunk", "window_dim", "condition_dim")
 
@@ -190,7 +191,7 @@ class TransformerActorCriticPolicy(PlainPolicyFile, ActorCriticPolicy):
             InputError: If a wrapper has scaled tokens, steps or masks.
         """
         assert isinstance(obs, dict), "full-sequence observations are a Dict"
-        check_names(obs, _NAMES)
+        check_names(obs, _NAMES, remedy=_REMEDY)
         distribution, values = self._act(obs)
         actions = distribution.get_actions(deterministic=deterministic)
         return actions, values, distribution.log_prob(actions)
@@ -209,7 +210,7 @@ class TransformerActorCriticPolicy(PlainPolicyFile, ActorCriticPolicy):
             InputError: If a wrapper has scaled tokens, steps or masks.
         """
         assert isinstance(obs, dict), "full-sequence observations are a Dict"
-        check_names(obs, _NAMES)
+        check_names(obs, _NAMES, remedy=_REMEDY)
         return self._act(obs)[0]
 
     def predict_values(self, obs: PyTorchObs) -> Tensor:

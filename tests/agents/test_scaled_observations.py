@@ -21,7 +21,7 @@ from esarm_env.task.animation_task import AnimationTask
 
 Env = gymnasium.Env[Any, Any]
 NETWORK = {"network": {"n_layers": 1, "n_heads": 2, "width": 16, "dropout": 0.0}}
-REMEDY = 'pass `norm_obs_keys=["audio"]` to a `VecNormalize`, or `norm_obs=False`'
+REMEDY = 'pass `norm_obs_keys=["audio"]` to it, or `norm_obs=False`'
 
 
 @pytest.fixture
@@ -81,5 +81,5 @@ def test_an_untouched_normalisation_clips_tokens_and_is_refused(env: Env) -> Non
     """With fresh statistics values look whole, but every token above `clip_obs` is another one."""
     venv = VecNormalize(DummyVecEnv([lambda: env]), norm_reward=False, training=False)
     policy = MotionPolicy(env.observation_space, env.action_space, lambda _: 1e-3, **NETWORK)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=re.escape(REMEDY)):
+    with pytest.raises(InputError, match=re.escape("pass `norm_obs=False`, as this policy hears")):
         policy.predict(venv.reset())  # type: ignore[arg-type]
