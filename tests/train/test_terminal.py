@@ -42,7 +42,7 @@ def test_letters_that_a_terminal_lacks_are_printed_as_near_ones(
     stream = io.TextIOWrapper(raw, encoding=encoding)
     monkeypatch.setattr(sys, "stdout", stream)
     print_near_letters()
-    print("0.3 ± 0.1 mm² → 5°, 3×, ≤4, ‘a’ – Müller ☃ ╭─╮")  # noqa: RUF001 - what it is about
+    print("0.3 ± 0.1 mm² → 5°, 3×, ≤4, ‘a’ – Müller ☃ ╭─╮")
     stream.flush()
     assert raw.getvalue().decode(encoding) == printed + "\n"
     monkeypatch.undo()
