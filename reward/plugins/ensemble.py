@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,7 +101,7 @@ class EnsembleReward:
 def open_ensemble(task: AnimationTask, run: Path | None, argument: str) -> EnsembleReward:
     """Mean of the learned rewards of several runs or weights files: `ensemble:RUN1,RUN2,...`."""
     paths = [part.strip() for part in argument.split(",")]
-    twice = len({Path(part).expanduser().resolve() for part in paths}) < len(paths)
+    twice = len({os.path.realpath(os.path.expanduser(part)) for part in paths}) < len(paths)
     if "" in paths or twice:
         raise InputError(
             "`ensemble` must be followed by different run folders or weights files, "

@@ -1,4 +1,4 @@
-"""`esarm bench metrics` and `esarm bench synthetic`: throughput on this machine."""
+"""`esarm bench metrics`, `pictures` and `synthetic`: throughput on this machine."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, SAMPLE_RATE_HZ
 from esarm_env.corpus.synthetic import open_synthetic
 from esarm_env.face.head import load_head
 from esarm_env.metrics import measure
+from esarm_env.rendering import Caption, Scene
+from train.bench.references import PICTURES_PER_S, compare, comparison_line
 from train.bench.turns import MIB, peak_bytes
 
 
@@ -42,6 +44,34 @@ def time_metrics(*, n_utterances: int = 1000, duration_s: float = 3.0) -> dict[s
         "vertices": head.n_vertices,
         "wall_s": round(wall_s, 2),
         "peak_memory_mib": round(peak_bytes() / MIB),
+    }
+
+
+def time_pictures(*, n_pictures: int = 60) -> dict[str, Any]:
+    """Measure how fast one core draws the pictures of a recording, as a video is made of them.
+
+    Args:
+        n_pictures: How many, each in a pose of its own: one that is drawn again costs nothing.
+
+    Returns:
+        Pictures, their processor time in s, how many the fastest second has, and beside them our
+        own reference: below it, recording a corpus takes longer than speaking it.
+    """
+    scene = Scene(load_head())
+    poses = np.random.default_rng(0).uniform(0, 0.6, (n_pictures, N_CHANNELS)).astype(np.float32)
+    caption = Caption("a", "Hm.", "sad", 1, None, step=1, n_steps=8, time_s=0.0, duration_s=0.3)
+    times_s = []
+    for pose in poses:
+        begin = time.process_time()
+        scene.picture(pose, caption)
+        times_s.append(time.process_time() - begin)
+    row = compare("pictures/s", 1 / min(times_s), PICTURES_PER_S)
+    return {
+        "pictures": n_pictures,
+        "processor_s": round(sum(times_s), 2),
+        "fastest_per_s": round(1 / min(times_s), 1),
+        "median_per_s": round(1 / float(np.median(times_s)), 1),
+        "reference": comparison_line(row),
     }
 
 

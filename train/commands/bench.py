@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def command_bench(
     what: Annotated[
-        Literal["env", "agents", "peers", "metrics", "synthetic"], tyro.conf.Positional
+        Literal["env", "agents", "peers", "metrics", "pictures", "synthetic"], tyro.conf.Positional
     ],
     /,
     *,
@@ -39,7 +39,8 @@ def command_bench(
             memory of our trainers, beside stock SB3, sb3-contrib (extra `contrib`) and GPT-2; takes
             many minutes. `peers`: lip error (LVE) on the
             test frames, policies against the rule-based `openfacefx` in loudness mode (extra
-            `peers`). `metrics`: all metrics on 1,000 utterances of 3 s. `synthetic`: making a
+            `peers`). `metrics`: all metrics on 1,000 utterances of 3 s. `pictures`: drawing
+            the head for a video, one core. `synthetic`: making a
             synthetic corpus and its features, one core.
         run: A run folder. `peers` takes its clone [default there: runs/demo], `env` its task and
             reward [default there: those that ship with the package].
@@ -135,9 +136,10 @@ def _peers(run: Path) -> dict[str, Any]:
 
 
 def _speed(what: str) -> dict[str, Any]:
-    from train.bench.speed import time_metrics, time_synthetic
+    from train.bench.speed import time_metrics, time_pictures, time_synthetic
 
-    figures = time_metrics() if what == "metrics" else time_synthetic()
+    timed = {"metrics": time_metrics, "pictures": time_pictures, "synthetic": time_synthetic}
+    figures: dict[str, Any] = timed[what]()
     for name, value in figures.items():
         print(f"{name}: {value}")
     return figures

@@ -83,6 +83,7 @@ def _compare(real: str, options: RunOptions, *overrides: str) -> None:
     from esarm_env.corpus.realism import compare_corpora, print_comparison
 
     config = options.settings(*overrides).corpus
+    theirs = open_corpus(real, verify=True)  # first, as ours may have to be generated
     ours = open_corpus(
         config.name,
         size=config.size or None,
@@ -91,7 +92,7 @@ def _compare(real: str, options: RunOptions, *overrides: str) -> None:
         verify=True,
         rate_hz=config.rate or None,
     )
-    comparison = compare_corpora(ours, open_corpus(real, verify=True))
+    comparison = compare_corpora(ours, theirs)
     print_comparison(comparison)
     write_json(comparison.to_dict(), options.json)
 

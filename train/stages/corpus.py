@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ def run_corpus(run: RunFolder) -> dict[str, Any]:
 def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
     config = run.config.corpus
     synthetic = config.name in CORPUS_NAMES
-    name = config.name if synthetic else str(Path(config.name).resolve())
+    name = config.name if synthetic else os.path.realpath(config.name)
     size = config.size or None
     corpus = open_corpus(
         name,

@@ -310,7 +310,7 @@ def _within_bounds(data: bytes) -> bytes:
             place, steps = int(position or 0), steps + 1
             if steps > _MOST_STEPS:
                 raise _TooMuchError(f"more than {_MOST_STEPS} steps")
-            if "PUT" in opcode.name and argument > _LARGEST_MEMO:
+            if "PUT" in opcode.name and int(argument or 0) > _LARGEST_MEMO:
                 raise _TooMuchError(f"a place {argument} in its memory")
     except _TooMuchError:
         raise
@@ -326,7 +326,8 @@ def _end_of(data: bytes, place: int) -> int:
     """Return where the step at `place` ends."""
     stream = io.BytesIO(data)
     stream.seek(place + 1)
-    opcode = pickletools.code2op[data[place : place + 1].decode("latin1")]
+    code = data[place : place + 1].decode("latin1")
+    opcode = next(each for each in pickletools.opcodes if each.code == code)
     if opcode.arg is not None:
         opcode.arg.reader(stream)
     return stream.tell()

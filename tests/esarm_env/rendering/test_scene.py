@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import numpy as np
 import pytest
@@ -83,13 +82,3 @@ def test_pictures_too_small_for_text_are_rejected(size: tuple[int, ...]) -> None
     message = f"`size` must be height and width of at least 240 pixels, got {size}"
     with pytest.raises(InputError, match=re.escape(message)):
         Scene(load_head(), size=size)  # type: ignore[arg-type]
-
-
-def test_fifteen_pictures_a_second_are_drawn_on_one_core(scene: Scene) -> None:
-    """Slower than that, recording a corpus takes longer than speaking it."""
-    times_s = []
-    for number in range(8):
-        begin = time.process_time()
-        scene.picture(_jaw(number / 10), _CAPTION)
-        times_s.append(time.process_time() - begin)
-    assert min(times_s) < 1 / 15, f"the fastest took {min(times_s):.3f} s of processor time"

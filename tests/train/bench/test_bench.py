@@ -9,7 +9,7 @@ from esarm_env.core.errors import MissingExtraError
 from esarm_env.face.names import index_of
 from train.bench import peers as peer
 from train.bench.peers import GAINS, PEER, PEER_FITTED
-from train.bench.speed import time_metrics, time_synthetic
+from train.bench.speed import time_metrics, time_pictures, time_synthetic
 from train.cli import main
 
 pytest.importorskip("openfacefx")
@@ -77,3 +77,11 @@ def test_speed_is_told_with_what_was_measured():
     assert figures["utterances"] == 8 and figures["speech_s"] > 3
     together = figures["together_times_real_time"]
     assert 0 < together <= min(v for k, v in figures.items() if k.startswith(("gen", "feat")))
+
+
+def test_pictures_are_timed_beside_a_reference() -> None:
+    """How fast they are is for the reader: a clock beside other work is no test."""
+    figures = time_pictures(n_pictures=2)
+    assert figures["pictures"] == 2
+    assert 0 < figures["median_per_s"] <= figures["fastest_per_s"]
+    assert figures["reference"].startswith("pictures/s: reference: at least 15, measured ")
