@@ -69,9 +69,9 @@ class _Loader(yaml.SafeLoader):
         self._level -= 1
         return node
 
-    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Return a mapping; what `<<` brings may be overridden, what is written twice may not."""
-        written = [key for key, _ in getattr(node, "value", []) if isinstance(key, yaml.ScalarNode)]
+        written = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         counts = Counter(key.value for key in written)
         twice = sorted(name for name, count in counts.items() if count > 1)
         if twice:

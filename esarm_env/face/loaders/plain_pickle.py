@@ -160,7 +160,7 @@ class _Columns(_Kept):
             raise ValueError(f"a matrix of shape {self._shape}")
         budget.take(rows * columns)
         pointers, inner = _plain(self.indptr, budget), _plain(self.indices, budget)
-        steps = np.diff(pointers.astype(np.int64))
+        steps: AnyArray = np.diff(pointers.astype(np.int64))
         if (steps < 0).any() or steps.sum() != len(inner):
             raise ValueError(f"{len(inner)} entries of a matrix that says it has {steps.sum()}")
         outer = np.repeat(np.arange(len(steps)), steps)
