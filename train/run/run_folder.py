@@ -31,8 +31,9 @@ from esarm_env.core.run_layout import (
     need_stage,
     partial_folder,
 )
-from train.run.config import Config, from_dict, read_yaml, to_dict
+from train.run.config import Config, from_dict, to_dict
 from train.run.lock import locked
+from train.run.plain_yaml import read_yaml
 from train.run.setting_ranges import check_settings
 from train.run.stage_work import StageClock, begin_stage, finish_stage, n_threads
 
