@@ -14,7 +14,6 @@ import random
 import resource
 import shutil
 import struct
-import tempfile
 import warnings
 import wave
 import zipfile
@@ -589,12 +588,16 @@ def _with_word(content: bytes, at: int, word: bytes) -> bytes:
     return content[:at] + word + content[end:]
 
 
-@cache
-def valid_file(name: str) -> tuple[str, bytes]:
-    """Return the name and the content of a valid file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = FORMATS[name].make(Path(folder))
-        return path.name, path.read_bytes()
+@pytest.fixture(scope="session")
+def valid_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, bytes]]:
+    """Return path and content of a valid file by format; the path is overwritten in between."""
+
+    @cache
+    def made(name: str) -> tuple[Path, bytes]:
+        path = FORMATS[name].make(tmp_path_factory.mktemp("format"))
+        return path, path.read_bytes()
+
+    return made
 
 
 @contextmanager
@@ -623,10 +626,12 @@ def test_the_unmutated_file_is_read(name: str, tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs the memory of /proc")
 @pytest.mark.parametrize("name", FORMATS)
 @given(seed=st.integers(0, 2**64 - 1))
-def test_a_mutated_file_is_read_or_refused(name: str, seed: int) -> None:
+def test_a_mutated_file_is_read_or_refused(
+    name: str, valid_files: Callable[[str], tuple[Path, bytes]], seed: int
+) -> None:
     """Any other exception is a traceback in a user's face, or worse."""
     kind, rng = FORMATS[name], random.Random(seed)
-    file_name, content = valid_file(name)
+    path, content = valid_files(name)
     parts = kind.split(content)
     chosen = rng.randint(-1, len(parts) - 1) if len(parts) > 1 else -1
     if chosen < 0:
@@ -634,11 +639,9 @@ def test_a_mutated_file_is_read_or_refused(name: str, seed: int) -> None:
     else:
         parts[chosen] = mutated(parts[chosen], rng)
         content = kind.join(content, parts)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), at_most(GIB):
+    path.write_bytes(content)
+    with warnings.catch_warnings(), at_most(GIB):
         warnings.simplefilter("ignore")
-        kind.make(Path(folder))
-        path = Path(folder, file_name)
-        path.write_bytes(content)
         try:
             kind.read(path)
         except InputError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -138,6 +139,7 @@ def _peers(run: Path) -> dict[str, Any]:
 def _speed(what: str) -> dict[str, Any]:
     from train.bench.speed import time_metrics, time_pictures, time_synthetic
 
+    timed: dict[str, Callable[[], dict[str, Any]]]
     timed = {"metrics": time_metrics, "pictures": time_pictures, "synthetic": time_synthetic}
     figures: dict[str, Any] = timed[what]()
     for name, value in figures.items():
