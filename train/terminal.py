@@ -7,6 +7,7 @@ Files are not concerned: they are written in UTF-8.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 import sys
 import unicodedata
@@ -38,7 +39,9 @@ def print_near_letters() -> None:
     codecs.register_error("esarm", _near_letters)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
-            stream.reconfigure(errors="esarm")
+            # A descriptor that was turned into a pipe under the stream has no place to go on from.
+            with contextlib.suppress(OSError):
+                stream.reconfigure(errors="esarm")
 
 
 def _near_letters(error: UnicodeError) -> tuple[str, int]:

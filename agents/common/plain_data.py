@@ -14,7 +14,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle  # type: ignore[import-untyped]  # which Stable-Baselines3 requires
 import numpy as np
 import torch
 from gymnasium import spaces

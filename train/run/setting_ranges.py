@@ -14,6 +14,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.errors import InputError
@@ -155,6 +156,10 @@ def _check_improve(config: Config) -> None:
         )
 
 
+# Their argument is one path or more; looked at before the hours of the stages before.
+_REWARDS_OF_PATHS = ("learned", "ensemble", "likelihood")
+
+
 def _check_reward_name(text: str) -> None:
     """Check that the reward to climb is installed, and given with an argument if it needs one."""
     from esarm_env.rewards import find_rewards
@@ -169,6 +174,12 @@ def _check_reward_name(text: str) -> None:
     given = "required" if colon else "none"
     if known[name].argument not in (given, "optional") or (colon and not argument):
         raise InputError(f"`improve.reward` must be given as {known[name].usage!r}, got {text!r}")
+    paths = argument.split(",") if argument and name in _REWARDS_OF_PATHS else []
+    missing = [path for path in paths if not Path(path.strip()).expanduser().exists()]
+    if missing:
+        raise InputError(
+            f"`improve.reward` must name runs or weights that are there, got {missing[0].strip()!r}"
+        )
 
 
 def _check_evaluate(config: Config) -> None:

@@ -131,6 +131,11 @@ def test_settings_of_other_stages_are_left_alone() -> None:
         ("run", "improve.n_episodes=30", "`improve.n_episodes` must be a positive multiple of"),
         ("improve", "improve.n_episodes=30", "`improve.n_episodes` must be a positive multiple of"),
         ("run", "improve.reward=smlie", "`improve.reward` must be one of"),
+        (
+            "run",
+            "improve.reward=learned:nowhere",
+            "`improve.reward` must name runs or weights that",
+        ),
         ("run", "evaluate.resamples=0", "`evaluate.resamples` must be at least 1, got 0"),
     ],
 )
