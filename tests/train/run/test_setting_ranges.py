@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.shipped import shipped_run
 from train.cli import main
 from train.run.config import PRESETS, Config, make_config
 from train.run.run_folder import RunFolder
@@ -103,7 +104,7 @@ def test_a_setting_out_of_range_is_named_in_full(overrides: list[str], message: 
         ["improve.kl_coef=0", "improve.reference_kl_target=0", "improve.value_warmup=0"],
         ["improve.n_episodes=4", "improve.samples_per_utterance=4"],
         ["improve.samples_per_utterance=1", "improve.n_episodes=1", "improve.reward=jerk"],
-        ["improve.reward=learned:runs/other", "improve.algorithms=[reinforce]"],
+        [f"improve.reward=learned:{shipped_run()}", "improve.algorithms=[reinforce]"],
         ["demonstrate.epsilons=[0, 1]", "evaluate.resamples=1"],
         ["recipe=paper", "reward.shortest_crop=1", "reward.pooling=last"],
     ],
