@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, Phase, settings
 
 from esarm_env.audio.features import LogMel
 from esarm_env.audio.store import FeatureStore, open_features
@@ -32,6 +33,22 @@ from esarm_env.face import ARKIT_NAMES, MOUTH_CHANNELS, load_head
 from esarm_env.task.animation_task import AnimationTask
 from esarm_env.task.conditions import ConditionEncoder
 from esarm_env.tokenizer import PriorConfig, VQMotionTokenizer, train_tokenizer
+
+# The same inputs in every run; no clock decides; the database would make runs differ.
+settings.register_profile(
+    "ci",
+    max_examples=200,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate],
+)
+# `python -m pytest tests -k mutated --hypothesis-profile=long --hypothesis-seed=1` looks longer.
+settings.register_profile(
+    "long", settings.get_profile("ci"), max_examples=10_000, derandomize=False
+)
+settings.load_profile("ci")
 
 # (speaker, emotion, intensity, sentence, frames): dora is never trained on, "gulls" never heard.
 _LINES = (

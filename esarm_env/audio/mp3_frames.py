@@ -134,7 +134,7 @@ def _mp3_part(
         # In the largest of frames, so that it has room for the side information and the count.
         loud = head[:1] + bytes([head[1] | 1, head[2] & 0x0C | 0xE0, head[3] & 0xFC])
         made = _mp3_frame(loud)
-        assert made is not None
+        assert made is not None, "a header of the same kind as the first one"
         tag = b"Info" + struct.pack(">II", 1, n_frames)
         return begin, end, (loud.ljust(at, b"\0") + tag).ljust(made.n_bytes, b"\0")
     if (

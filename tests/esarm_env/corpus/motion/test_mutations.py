@@ -1,19 +1,15 @@
-"""Mutated motion files: each is read, or refused by one line; nothing else may come out.
-
-`ESARM_MUTATIONS=10000 pytest tests/esarm_env/corpus/motion/test_mutations.py` looks longer.
-"""
+"""Mutated motion files: each is read, or refused by one line; nothing else may come out."""
 
 from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from esarm_env.core.errors import InputError
@@ -23,13 +19,6 @@ from esarm_env.corpus.offsets import read_offsets
 from esarm_env.face import ARKIT_NAMES, ORDERS, read_livelink_csv, write_livelink_csv
 from esarm_env.face.names import shape_columns
 
-_MUTATED = settings(
-    max_examples=int(os.environ.get("ESARM_MUTATIONS", "200")),
-    derandomize="ESARM_MUTATIONS" not in os.environ,
-    database=None,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
 _N = 12
 _MOTION = np.random.default_rng(3).random((_N, 52), dtype=np.float32)
 
@@ -145,7 +134,6 @@ def test_a_mutated_file_is_read_or_refused_in_one_line(
     """One changed byte ended the opening of a corpus of thousands in a traceback."""
     content, path = whole(), tmp_path / f"x{suffix}"
 
-    @_MUTATED
     @given(changes=_CHANGES, kept=_KEPT)
     def check(changes: list[tuple[float, int, bytes]], kept: float) -> None:
         path.write_bytes(_mutated(content, changes, kept))
@@ -163,7 +151,6 @@ def test_the_head_of_a_mutated_array_is_read_or_refused_in_one_line(tmp_path: Pa
     """Its header is Python, in which a few bytes say anything."""
     content, path = _npy(), tmp_path / "x.npy"
 
-    @_MUTATED
     @given(changes=_CHANGES)
     def check(changes: list[tuple[float, int, bytes]]) -> None:
         path.write_bytes(_mutated(content[:128], changes, 1.0) + content[128:])
@@ -180,7 +167,6 @@ def test_a_mutated_recording_is_read_or_refused_in_one_line(tmp_path: Path) -> N
     """Its two readers share a table and differ in what they forgive."""
     content, path = _livelink(tmp_path), tmp_path / "x.csv"
 
-    @_MUTATED
     @given(changes=_CHANGES, kept=_KEPT)
     def check(changes: list[tuple[float, int, bytes]], kept: float) -> None:
         path.write_bytes(_mutated(content, changes, kept))
@@ -211,7 +197,6 @@ def test_a_mutated_table_of_a_corpus_is_read_or_refused_in_one_line(
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).touch()
 
-    @_MUTATED
     @given(changes=_CHANGES, kept=_KEPT)
     def check(changes: list[tuple[float, int, bytes]], kept: float) -> None:
         (tmp_path / name).write_bytes(_mutated(content, changes, kept))
@@ -224,7 +209,6 @@ def test_a_mutated_table_of_a_corpus_is_read_or_refused_in_one_line(
     check()
 
 
-@_MUTATED
 @given(names=st.lists(st.one_of(st.sampled_from(ARKIT_NAMES), st.text(max_size=12)), max_size=6))
 def test_any_names_are_sorted_or_refused_in_one_line(names: list[str]) -> None:
     """Headers come from everywhere."""
