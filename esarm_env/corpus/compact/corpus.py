@@ -90,7 +90,7 @@ class CompactCorpus:
             self._split_names = np.array([row["split"] for row in rows])
             self._n_samples = [int(row["n_samples"]) for row in rows]
             self._bytes = np.cumsum([0] + [row["n_bytes"] for row in rows])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise _damaged(folder / INDEX_FILE, error) from error
         # The index holds the digests of the other files, so its own covers them all.
         self._content_hash = hashlib.sha256(content).hexdigest()

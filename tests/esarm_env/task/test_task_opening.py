@@ -66,7 +66,16 @@ def run(
 ) -> Path:
     """Return a folder as the stages `corpus` and `prior` leave it."""
 
-    def open_corpus(name: str, *, size: int | None, seed: int, layout: str, verify: bool) -> Corpus:
+    def open_corpus(
+        name: str,
+        *,
+        size: int | None,
+        seed: int,
+        layout: str,
+        rate_hz: float | None,
+        verify: bool,
+    ) -> Corpus:
+        assert rate_hz is None, "the run states no rate"
         asked = (name, size, seed, layout)
         assert asked == ("synthetic-mead", 12, 5, "auto"), "the run's own corpus was asked for"
         assert verify, "a bad take that training left out would come back"
@@ -108,9 +117,7 @@ def test_a_missing_stage_is_rejected(run: Path, name: str, stage: str) -> None:
 def test_files_that_are_there_are_found(run: Path) -> None:
     """A folder in a file's place is no file."""
     assert need_file(run, "corpus/corpus.json") == run / "corpus" / "corpus.json"
-    with pytest.raises(
-        InputError, match=re.escape(f"{run / 'corpus'}: must be a file, got a folder")
-    ):
+    with pytest.raises(InputError, match=re.escape("must hold the stage `corpus`, got none")):
         need_file(run, "corpus")
 
 

@@ -178,5 +178,5 @@ def test_a_json_file_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
 
     monkeypatch.setattr("esarm_env.doctor.ENVIRONMENT_CHECKS", (Check("A", "a", fail, "-"),))
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="must be a file in a folder that can be written"):
+    with pytest.raises(InputError, match="must be a file in a writable folder"):
         command_doctor(env="ESARM-v0", json=tmp_path / "file" / "found.json")

@@ -58,7 +58,7 @@ def test_a_broken_one_is_listed_with_its_reason(monkeypatch, capsys, tmp_path):
 
 def test_a_file_that_cannot_be_written_is_refused(tmp_path):
     """One line instead of a traceback."""
-    with pytest.raises(InputError, match="must be a file in a folder that can be written, got"):
+    with pytest.raises(InputError, match="must be a file in a writable folder, got"):
         command_plugins(json=tmp_path)
 
 

@@ -73,5 +73,5 @@ def test_the_list_is_written_as_json(tmp_path, capsys):
 
 def test_a_file_that_cannot_be_written_is_refused(tmp_path):
     """One line instead of a traceback."""
-    with pytest.raises(InputError, match="must be a file in a folder that can be written, got"):
+    with pytest.raises(InputError, match="must be a file in a writable folder, got"):
         command_rewards(json=tmp_path)

@@ -106,7 +106,9 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     nothing = np.zeros((0, 51), np.float32)
     track = CapturedTrack(nothing[:, 0], nothing[:, 0], nothing, np.zeros(0, np.bool_))
     target = tmp_path / "file" / "a.csv"
-    with pytest.raises(InputError, match=re.escape(f"{target}: must be a file in a folder that")):
+    with pytest.raises(
+        InputError, match=re.escape(f"{target}: must be a file in a writable folder")
+    ):
         write_track(target, track)
 
 
