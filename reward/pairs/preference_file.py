@@ -129,7 +129,7 @@ def read_preferences(path: Path) -> tuple[list[Preference], list[str]]:
             continue
         try:
             preferences.append(_parsed(line))
-        except (ValueError, RecursionError) as error:  # also what `json` raises
+        except (ValueError, OverflowError, RecursionError) as error:  # also what `json` raises
             problems.append(f"line {number}: {error}")
     return preferences, problems
 

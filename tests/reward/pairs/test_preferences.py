@@ -120,6 +120,16 @@ def test_what_cannot_be_used_is_listed_and_the_rest_is_kept(motions, tiny_task, 
         assert problem.startswith(start), problem
 
 
+@pytest.mark.parametrize("line", ['{"a": ' + "[" * 9000, '{"a": {"name": "x", "rate_hz": 1%s}}'])
+def test_a_line_that_no_parser_takes_is_listed(line, tmp_path):
+    """Nesting without end, or a number beyond all floats, cost every judgement of the file."""
+    path = tmp_path / "preferences.jsonl"
+    path.write_text(line.replace("%s", "0" * 400) + "\n")
+    preferences, problems = read_preferences(path)
+    assert preferences == [] and len(problems) == 1
+    assert problems[0].startswith("line 1: ")
+
+
 def test_a_rater_who_contradicts_himself_is_listed_and_others_count(motions, tiny_task):
     """Whoever says both has said nothing; two raters who disagree make a soft label."""
     later = "2026-03-02T12:00:00+00:00"
