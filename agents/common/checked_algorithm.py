@@ -25,6 +25,8 @@ from agents.protocols import find_in_env
 from esarm_env.core.deprecation import renamed_keys
 from esarm_env.core.errors import InputError
 
+ALGORITHM = "algorithm"  # in a checkpoint: whose it is
+
 
 class TokenProgressBar(ProgressBarCallback):
     """Counts `num_timesteps`; its base counts one step per environment and call."""
@@ -132,6 +134,7 @@ class CheckedAlgorithm(BaseAlgorithm):
         states, variables = self._get_torch_save_params()
         left_out |= {name.split(".")[0] for name in (*states, *variables)}
         data = {name: value for name, value in vars(self).items() if name not in left_out}
+        data[ALGORITHM] = type(self).__name__
         write_checkpoint(path, data, self.get_parameters(), classes=self.saved_classes())
         self._note_checkpoint(path)
 
@@ -201,6 +204,12 @@ class CheckedAlgorithm(BaseAlgorithm):
         changed: dict[str, Any],
     ) -> Self:
         """Return an algorithm with the attributes `data` and `parameters`, as SB3's `load` does."""
+        written_by = data.pop(ALGORITHM, cls.__name__)
+        if written_by != cls.__name__:
+            raise InputError(
+                f"the checkpoint must be one of {cls.__name__}, got one of {written_by}; load it "
+                f"with `{written_by}.load`"
+            )
         kinds = {"policy_class": type, "observation_space": Space, "action_space": Space}
         for name, wanted in {**kinds, "verbose": int}.items():
             if not isinstance(data.get(name), wanted):

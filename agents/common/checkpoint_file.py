@@ -116,6 +116,10 @@ def read_checkpoint(
 
 def _read_parts(path: FilePath, label: str) -> tuple[dict[str, Any], dict[str, Any], bytes] | None:
     """Return the parts of a checkpoint, undecoded; None if it is one of an older version."""
+    if isinstance(path, str | Path):
+        there = [each for each in (Path(path), checkpoint_path(path)) if each.exists()]
+        if there and not there[0].is_file():
+            raise InputError(f"{label}: must be a file, got a folder, a FIFO or a device")
     try:
         file = open_path(path, "r", suffix="zip")
     except OSError as error:

@@ -167,6 +167,7 @@ class EpisodeReplay(VecEnv):
         self.n_steps = max(
             int(batch.lengths[index :: base.num_envs].sum()) for index in range(base.num_envs)
         )
+        self.expected: IntArray = np.zeros(base.num_envs, dtype=np.int64)  # the next tokens
         super().__init__(base.num_envs, base.observation_space, base.action_space)
 
     def reset(self) -> Any:
@@ -196,7 +197,28 @@ class EpisodeReplay(VecEnv):
         return {key: np.stack([row[key] for row in rows]) for key in keys if key in rows[0]}
 
     def step_async(self, actions: np.ndarray) -> None:
-        """Do nothing: the tokens are written."""
+        """Check that wrappers hand the actions on: the tokens are written.
+
+        Raises:
+            InputError: If one of them has changed the actions.
+        """
+        if not np.array_equal(actions, self.expected):
+            raise InputError(
+                "`env` must hand actions on as they are, got a `VecEnvWrapper` that changes them; "
+                "sequence algorithms write whole utterances"
+            )
+
+    def set_options(self, options: Any = None) -> None:
+        """Refuse options: the utterances are chosen.
+
+        Raises:
+            InputError: If there are any.
+        """
+        if options:
+            raise InputError(
+                "`env` must leave the options of `reset` alone, got a `VecEnvWrapper` that sets "
+                f"{options}; set them in a wrapper around each environment"
+            )
 
     def step_wait(self) -> VecEnvStepReturn:
         """Show the next step of every episode."""
@@ -259,7 +281,8 @@ def shown_to_wrappers(
                 expected = speeches[number[index]].observe(batch.tokens[number[index], : at[index]])
                 row = {key: value[index] for key, value in obs.items()}
                 check_observation(row, expected, names)
-            obs, rewards, dones, told = env.step(_actions(batch, number, at))
+            replay.expected = _actions(batch, number, at)
+            obs, rewards, dones, told = env.step(replay.expected)
             at[busy] += 1
             for index in busy:
                 length, reward = int(batch.lengths[number[index]]), float(rewards[index])

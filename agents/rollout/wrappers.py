@@ -126,6 +126,7 @@ def _must_see(env: VecEnvWrapper) -> bool:
 def _survey_inner(
     env: VecEnv, base: DummyVecEnv, outer: tuple[str, ...], *, longest: int
 ) -> Wrapping:
+    _check_alike(base)
     names: dict[str, None] = {}
     monitors: list[tuple[Any, ...]] = []
     chooses = False
@@ -138,6 +139,29 @@ def _survey_inner(
     if not names and _asks_for_infos(env):
         names["VecMonitor"] = None  # only who plays gets infos
     return Wrapping(tuple(names), outer, chooses, tuple(monitors))
+
+
+def _check_alike(base: DummyVecEnv) -> None:
+    """Check that all environments score the same way: the first one's scores are for all."""
+    first = base.envs[0].unwrapped
+    for number, env in enumerate(base.envs[1:], start=1):
+        other = env.unwrapped
+        unlike = [name for name in _SHARED if _shown(first, name) != _shown(other, name)]
+        if unlike:
+            raise InputError(
+                f"`env` must hold environments of one task and reward, got another "
+                f"{' and '.join(unlike)} in environment {number}; train on one kind at a time"
+            )
+
+
+# By attribute, what decides about scores and utterances.
+_SHARED = ("reward_function", "utterances", "metric_units")
+
+
+def _shown(env: Any, name: str) -> str:
+    """Return what can be compared of an attribute; rewards go by their names."""
+    value = getattr(env, name, None)
+    return str(getattr(value, "name", None) or getattr(value, "tolist", lambda: value)())
 
 
 def _layers(env: gymnasium.Env[Any, Any], *, longest: int) -> Iterator[gymnasium.Env[Any, Any]]:

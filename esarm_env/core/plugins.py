@@ -51,8 +51,9 @@ class Plugin(Generic[T]):
     def _loaded(self) -> T | _Failure:
         try:
             return self.check(self.source())
-        # An import runs anything, also `sys.exit()`; Ctrl+C alone is for us and passes.
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise  # for us
+        except BaseException as error:  # an import runs anything, also `sys.exit()`
             return _Failure(error)
 
     def load(self) -> T:
@@ -74,7 +75,7 @@ class Plugin(Generic[T]):
         """Why it cannot be loaded; None if it can."""
         if isinstance(self._loaded, _Failure):
             error = self._loaded.error
-            return f"{type(error).__name__}: {error}"
+            return f"{type(error).__name__}: {_text(error)}"
         return None
 
     @property
@@ -82,9 +83,20 @@ class Plugin(Generic[T]):
         """One line about it: its own `description`, else of its docstring; empty without either."""
         if isinstance(self._loaded, _Failure):
             return ""
-        own = getattr(self._loaded, "description", None)
-        text = own if isinstance(own, str) else inspect.getdoc(self._loaded)
+        try:
+            own = getattr(self._loaded, "description", None)
+            text = own if isinstance(own, str) else inspect.getdoc(self._loaded)
+        except Exception:  # a property of somebody else's
+            return ""
         return text.splitlines()[0] if text else ""
+
+
+def _text(error: BaseException) -> str:
+    """Return what an error says, one of somebody else's, which may fail at that, too."""
+    try:
+        return str(error)
+    except Exception:
+        return "an error that cannot be shown"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ import numpy as np
 
 from esarm_env.audio.loading import measure_audio, read_audio, sound_lateness
 from esarm_env.audio.pauses import cut_at_pauses
-from esarm_env.core.cache import cache_dir, new_file
+from esarm_env.core.cache import cache_dir, write_text
 from esarm_env.core.errors import InputError, MissingExtraError, one_line
 from esarm_env.core.progress import track
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ
@@ -136,22 +136,28 @@ class TakeIndex:
     def save(self) -> None:
         """Keep the entries; a cache that cannot be written costs time at the next opening only."""
         try:
-            with new_file(self._path) as draft:
-                draft.write_text(
-                    json.dumps({key: vars(entry) for key, entry in self.entries.items()})
-                )
+            rows = json.dumps({key: vars(entry) for key, entry in self.entries.items()})
+            write_text(self._path, f"{_sum_of(rows)}\n{rows}")
         except InputError:
             return
 
     def _load(self) -> dict[str, Entry]:
         try:
-            rows = json.loads(self._path.read_text())
-            entries = {key: Entry(**row) for key, row in rows.items()}
+            if not self._path.is_file():
+                return {}
+            found, _, rows = self._path.read_text(encoding="utf-8").partition("\n")
+            if found != _sum_of(rows):
+                return {}  # of an older version, cut short, or changed by somebody
+            entries = {key: Entry(**row) for key, row in json.loads(rows).items()}
             for entry in entries.values():
                 entry.pieces = [(begin, end) for begin, end in entry.pieces]
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-            return {}  # absent, of another version or cut short: made anew
+            return {}  # made anew
         return entries
+
+
+def _sum_of(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True)

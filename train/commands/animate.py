@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from train.commands.options import write_json
+from train.commands.options import check_json_target, write_json
 
 
 def command_animate(
@@ -51,6 +51,7 @@ def command_animate(
     from esarm_env.task.recording import AnimationCondition
     from train.animate import animate_file
 
+    check_json_target(json)
     done = animate_file(
         speech,
         output,

@@ -49,8 +49,11 @@ def command_doctor(
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     alone = env is not None or kwargs is not None
     subject = Subject(env or DEFAULT_ENV, _arguments(kwargs))
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # last, so that no file there hides an installed package
+    if env is not None and os.getcwd() not in sys.path:
+        import agents  # noqa: F401  # ours first: of an editable installation, files there would win
+        import reward  # noqa: F401
+
+        sys.path.append(os.getcwd())  # for an environment of the user's own
     checks = ENVIRONMENT_CHECKS if alone else (*INSTALLATION_CHECKS, *ENVIRONMENT_CHECKS)
     print(f"{subject.env_id} {json_format.dumps(subject.kwargs) if kwargs else ''}".strip())
     results = _show(run_checks(checks, subject))

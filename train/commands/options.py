@@ -50,6 +50,7 @@ class RunOptions:
         from train.run.run_folder import RunFolder
         from train.run.setting_ranges import check_settings
 
+        check_json_target(self.json)
         if self.threads < 0:
             raise InputError(f"`threads` must be at least 0, got {self.threads}")
         use_threads(self.threads)
@@ -104,4 +105,23 @@ def write_json(figures: dict[str, Any], path: Path | None) -> None:
         return
     from esarm_env.core.cache import write_text
 
+    check_json_target(path)
     write_text(path, json.dumps(figures, indent=1) + "\n")
+
+
+def check_json_target(path: Path | None) -> None:
+    """Refuse to write figures over a file that is something else, such as the recording.
+
+    Raises:
+        InputError: If there is a file that holds no JSON.
+    """
+    if path is None or not path.is_file():
+        return
+    try:
+        json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"`json` must be a new file, or one of JSON to be replaced, got {path}"
+        ) from error
+    except OSError:
+        return  # the writer says it

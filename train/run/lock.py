@@ -80,11 +80,15 @@ def locked(run_path: Path) -> Iterator[None]:
             os.close(held.handle)
 
 
+# Not through a link: a run of somebody else could lead to any file of ours.
+_OPEN = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
 def _take(run_path: Path, path: Path) -> int:
     """Return the open lock file, locked wherever the file system can."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        handle = os.open(path, _OPEN, 0o666)
     except OSError as error:
         raise InputError(
             f"`run` must be a folder that can be written, got {run_path} ({error.strerror}); "

@@ -352,3 +352,17 @@ def test_a_file_of_a_stock_algorithm_is_not_unpickled(env: Env, tmp_path: Path) 
     PPO("MultiInputPolicy", env, n_steps=8, batch_size=8).save(tmp_path / "stock")
     with pytest.raises(InputError, match="got pickles"):
         SequencePPO.load(tmp_path / "stock")
+
+
+def test_a_checkpoint_of_another_algorithm_is_refused(saved: Path, env: Env) -> None:
+    """Its settings mean other things, and training would go on without a word."""
+    message = "the checkpoint must be one of SequenceGRPO, got one of SequencePPO"
+    with pytest.raises(InputError, match=re.escape(message)):
+        SequenceGRPO.load(saved, env=env)
+
+
+def test_a_pipe_is_no_checkpoint(tmp_path: Path) -> None:
+    """Opening it would wait for ever."""
+    os.mkfifo(tmp_path / "agent.zip")
+    with pytest.raises(InputError, match=re.escape("must be a file, got a folder, a FIFO or a")):
+        SequencePPO.load(tmp_path / "agent")

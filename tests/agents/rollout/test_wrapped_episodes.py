@@ -502,3 +502,52 @@ def test_wrapped_runs_repeat(make_algorithm: Make, env: Env) -> None:
         algorithm = make_algorithm(SequencePPO, Chooses(env)).learn(1)
         weights.append(algorithm.model.state_dict())
     assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+
+
+class OtherActions(VecEnvWrapper):
+    """Sends other tokens than it is given."""
+
+    def reset(self) -> Any:
+        return self.venv.reset()
+
+    def step_async(self, actions: Any) -> None:
+        self.venv.step_async((actions + 1) % self.action_space.n)  # type: ignore[attr-defined]
+
+    def step_wait(self) -> Any:
+        return self.venv.step_wait()
+
+
+class OtherOptions(OtherActions):
+    """Sets options of its own at every reset."""
+
+    def reset(self) -> Any:
+        self.venv.set_options({"emotion": "sad"})
+        return self.venv.reset()
+
+    def step_async(self, actions: Any) -> None:
+        self.venv.step_async(actions)
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "message"),
+    [
+        (OtherActions, "got a `VecEnvWrapper` that changes them"),
+        (OtherOptions, "got a `VecEnvWrapper` that sets {'emotion': 'sad'}"),
+    ],
+)
+def test_a_vec_env_wrapper_that_acts_is_refused(
+    make_algorithm: Make, env: Env, wrapper: Any, message: str
+) -> None:
+    """It saw finished episodes, and what it changed was dropped."""
+    with pytest.raises(InputError, match=re.escape(message)):
+        learnt(make_algorithm, wrapper(DummyVecEnv([lambda: env])))
+
+
+def test_environments_of_unlike_rewards_are_refused(tiny_task: AnimationTask) -> None:
+    """The first one's reward scored the episodes of all."""
+    kinds = [
+        lambda name=name: make_env_of(task=tiny_task, reward=name) for name in ("jerk", "zero")
+    ]
+    message = "got another reward_function in environment 1"
+    with pytest.raises(InputError, match=re.escape(message)):
+        SequencePPO("MotionPolicy", DummyVecEnv(kinds)).learn(1)

@@ -59,6 +59,11 @@ def test_an_installed_plug_in_is_found_without_being_imported(
     [
         ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("raise GeneratorExit('gone')", "GeneratorExit: gone"),
+        (
+            "class E(Exception):\n    def __str__(self):\n        raise ValueError\nraise E",
+            "E: an error that cannot be shown",
+        ),
         ("saw = 3", "TypeError: its entry point is a int, not a tool"),
         ("", "AttributeError: module 'theirs' has no attribute 'saw'"),
     ],

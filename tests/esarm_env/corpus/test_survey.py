@@ -294,3 +294,15 @@ def test_the_digest_is_of_sound_and_motion(root: Path, write_take: WriteTake) ->
     write_take(root, "anna_0", seed=9)
     digests.append(digest_of(read_aligned(take, rate_hz=30, n_frames=90)))
     assert len(set(digests)) == 3
+
+
+@pytest.mark.parametrize("change", ["9" * 30, "-1", "null", "NaN"])
+def test_an_index_that_somebody_changed_is_made_anew(
+    root: Path, looks: dict[str, list[str]], change: str
+) -> None:
+    """Its numbers were believed, down to a traceback at opening."""
+    _, index = look_at(root)
+    whole = index._path.read_text()
+    index._path.write_text(whole.replace("[0, 90]", f"[0, {change}]"))
+    assert look_at(root)[1].entries == index.entries
+    assert index._path.read_text() == whole

@@ -510,3 +510,15 @@ def test_a_run_s_encoder_is_not_asked_for(finished_run, speech_file, tmp_path, c
         shutil.rmtree(run / stage)
     assert "got 'a-name/model'; if you trust that name" in refused(["run", "--run", run], capsys)
     assert asked == []
+
+
+def test_figures_are_not_written_over_other_files(speech_file, tmp_path, capsys):
+    """`--json` with the name of the recording would have cost the recording."""
+    sound = speech_file.read_bytes()
+    command = ["animate", speech_file, "-o", tmp_path / "o.csv", "--json"]
+    said = refused([*command, speech_file], capsys)
+    assert said.startswith("esarm: `json` must be a new file, or one of JSON to be replaced")
+    assert speech_file.read_bytes() == sound
+    assert not (tmp_path / "o.csv").exists()
+    refused([*command, tmp_path / "o.csv"], capsys)  # its own output
+    assert (tmp_path / "o.csv").read_bytes().startswith(b"Timecode")

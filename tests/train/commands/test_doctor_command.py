@@ -180,3 +180,15 @@ def test_a_json_file_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="must be a file in a writable folder"):
         command_doctor(env="ESARM-v0", json=tmp_path / "file" / "found.json")
+
+
+def test_the_current_folder_is_only_looked_into_for_an_environment_of_ones_own(
+    mine, monkeypatch, capsys
+):
+    """A user's `agents.py` would run in place of ours, of an editable installation."""
+    before = list(sys.path)
+    monkeypatch.setattr("esarm_env.doctor.run_checks", lambda *_: [])
+    command_doctor()
+    assert sys.path == before
+    command_doctor(env=mine)
+    assert sys.path[:-1] == before

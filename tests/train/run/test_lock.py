@@ -143,3 +143,14 @@ def test_drafts_of_a_killed_process_go(tmp_path):
         pass
     names = sorted(path.name for path in tmp_path.rglob("*"))
     assert names == [".lock", "config.yaml", "improve"]
+
+
+def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path):
+    """A run of somebody else's could lead to any file of ours."""
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(InputError, match="must be a folder that can be written"):
+        with locked(tmp_path / "run"):
+            pass
+    assert (tmp_path / "precious").read_text() == "mine"
