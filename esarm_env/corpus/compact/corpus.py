@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import operator
 import zipfile
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -88,13 +89,15 @@ class CompactCorpus:
             self._digests: dict[str, str] = {key: index["sha256"][key] for key in _DATA_FILES}
             self._records = tuple(Record(**{key: row[key] for key in _LABELS}) for row in rows)
             self._split_names = np.array([row["split"] for row in rows])
-            self._n_samples = [int(row["n_samples"]) for row in rows]
-            self._bytes = np.cumsum([0] + [row["n_bytes"] for row in rows])
+            self._n_samples = [operator.index(row["n_samples"]) for row in rows]
+            sizes = [operator.index(row["n_bytes"]) for row in rows]
+            self._bytes = np.cumsum([0, *sizes], dtype=np.int64)
+            lengths = [operator.index(record.n_frames) for record in self._records]
+            self._frames = np.cumsum([0, *lengths], dtype=np.int64)
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise _damaged(folder / INDEX_FILE, error) from error
         # The index holds the digests of the other files, so its own covers them all.
         self._content_hash = hashlib.sha256(content).hexdigest()
-        self._frames = np.cumsum([0] + [record.n_frames for record in self._records])
         self._decoded: dict[int, npt.NDArray[np.int16]] = {}
 
     @property
@@ -188,7 +191,7 @@ class CompactCorpus:
                     f"or newer), got {error} from {soundfile.__libsndfile_version__}"
                 ) from error
             if len(samples) != self._n_samples[index]:
-                raise RuntimeError(
+                raise InputError(
                     f"libsndfile {soundfile.__libsndfile_version__} must return "
                     f"{self._n_samples[index]} samples of {self._records[index].id!r}, "
                     f"got {len(samples)}; install a newer `soundfile`"

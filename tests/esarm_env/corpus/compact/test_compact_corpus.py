@@ -190,7 +190,7 @@ def test_a_decoder_that_returns_other_lengths_is_reported(
 ) -> None:
     """An old libsndfile that keeps Opus' lead-in would shift every voice."""
     monkeypatch.setattr(reading, "decode_speech", lambda stream: np.zeros(5, np.int16))
-    with pytest.raises(RuntimeError, match=re.escape("samples of 'anna-00', got 5; install")):
+    with pytest.raises(InputError, match=re.escape("samples of 'anna-00', got 5; install")):
         CompactCorpus(folder)[0]
 
 
