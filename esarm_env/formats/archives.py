@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -37,11 +37,18 @@ def read_npz(path: Path, what: str, *, remedy: str) -> dict[str, AnyArray]:
     """
     size = check_regular(path, what)
     with reading(path, what, remedy=remedy), zipfile.ZipFile(path) as archive:
-        return read_members(archive, most_bytes=max(LARGEST, MOST_UNPACKED * size))
+        return read_members(archive, most=max(LARGEST, MOST_UNPACKED * size))
 
 
-def read_members(archive: zipfile.ZipFile, *, most_bytes: int) -> dict[str, AnyArray]:
+def read_members(
+    archive: zipfile.ZipFile, *, most: int, unit: Literal["bytes", "numbers"] = "bytes"
+) -> dict[str, AnyArray]:
     """Return all arrays of an archive by name; their sizes are checked before memory is taken.
+
+    Args:
+        archive: Opened.
+        most: How much all arrays may hold together.
+        unit: Of `most`.
 
     Raises:
         ValueError: If they are more or larger than can be, or not what their headers say.
@@ -49,18 +56,18 @@ def read_members(archive: zipfile.ZipFile, *, most_bytes: int) -> dict[str, AnyA
     members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
     if len(members) > _MOST_ARRAYS:
         raise ValueError(f"{len(members)} arrays")
-    arrays, left = {}, most_bytes
+    arrays, left = {}, most
     for member in members:
         if member.compress_type not in _PACKINGS:
             raise ValueError(f"an array compressed by method {member.compress_type}")
         with archive.open(member) as stream:
-            array = _read_array(stream, size=member.file_size, most_bytes=left)
-        left -= array.nbytes
+            array = _read_array(stream, size=member.file_size, most=left, unit=unit)
+        left -= array.nbytes if unit == "bytes" else array.size
         arrays[member.filename.removesuffix(".npy")] = array
     return arrays
 
 
-def _read_array(stream: IO[bytes], *, size: int, most_bytes: int) -> AnyArray:
+def _read_array(stream: IO[bytes], *, size: int, most: int, unit: str) -> AnyArray:
     """Return the array in `size` bytes of `.npy` format."""
     version = read_magic(stream)
     if version not in _HEADERS:
@@ -68,9 +75,10 @@ def _read_array(stream: IO[bytes], *, size: int, most_bytes: int) -> AnyArray:
     shape, by_columns, dtype = _HEADERS[version](stream)
     if dtype.hasobject:
         raise ValueError("an array of objects")
-    n_bytes = math.prod(shape) * dtype.itemsize
-    if min(shape, default=0) < 0 or n_bytes > most_bytes:
-        raise ValueError(f"an array of shape {shape}, {most_bytes} bytes at most can be")
+    n_numbers = math.prod(shape)
+    n_bytes = n_numbers * dtype.itemsize
+    if min(shape, default=0) < 0 or (n_bytes if unit == "bytes" else n_numbers) > most:
+        raise ValueError(f"an array of shape {shape}, at most {most} {unit} can be")
     if n_bytes > size:
         raise ValueError(f"an array of shape {shape} in {size} bytes")
     raw = stream.read(n_bytes)

@@ -162,7 +162,7 @@ class CompactCorpus:
         content = self._checked(MOTION_FILE)
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                arrays = read_members(archive, most_bytes=LARGEST)
+                arrays = read_members(archive, most=LARGEST)
             return arrays["steps"], arrays["captured"]
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise _damaged(self.folder / MOTION_FILE, error) from error

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_magic
 
 from esarm_env.core.errors import InputError, one_line
 from esarm_env.face.loaders.plain_pickle import MOST_NUMBERS, AnyArray, read_pickled_arrays
+from esarm_env.formats.archives import read_members
 
 if TYPE_CHECKING:
     from esarm_env.face.loaders.surfaces import Faces, Points
@@ -20,9 +19,7 @@ if TYPE_CHECKING:
 
 PICKLE_SUFFIXES = (".pkl", ".pickle")
 
-_MOST_ARRAYS = 1_000
 _LARGEST_VALUE = 1e6  # in any unit that a head comes in
-_HEADERS = {(1, 0): read_array_header_1_0, (2, 0): read_array_header_2_0}
 
 
 def stored_names(path: Path) -> list[str]:
@@ -52,52 +49,12 @@ def read_arrays(path: Path) -> dict[str, AnyArray]:
         if not zipfile.is_zipfile(path):
             raise ValueError("another kind of file, or part of one")
         with zipfile.ZipFile(path) as file:
-            return _members(file)
+            return read_members(file, most=MOST_NUMBERS, unit="numbers")
     # What a damaged zip file raises depends on the byte: nine kinds of error were seen.
     except Exception as error:
         raise InputError(
             f"{path}: must be a .npz or .pkl file of arrays, got {one_line(error)}"
         ) from error
-
-
-def _members(file: zipfile.ZipFile) -> dict[str, AnyArray]:
-    """Return all arrays of a `.npz` file, whose sizes are checked before memory is taken."""
-    members = [member for member in file.infolist() if member.filename.endswith(".npy")]
-    if len(members) > _MOST_ARRAYS:
-        raise ValueError(f"{len(members)} arrays")
-    arrays, left = {}, MOST_NUMBERS
-    for member in members:
-        # Only these take no more memory than they give.
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError(f"an array compressed by method {member.compress_type}")
-        with file.open(member) as stream:
-            array = _read_array(stream, size=member.file_size, most=left)
-        left -= array.size
-        arrays[member.filename.removesuffix(".npy")] = array
-    return arrays
-
-
-def _read_array(stream: IO[bytes], *, size: int, most: int) -> AnyArray:
-    """Return the array in `size` bytes of `.npy` format, of at most so many numbers."""
-    version = read_magic(stream)
-    if version not in _HEADERS:
-        raise ValueError(f"an array of version {version}")
-    shape, by_columns, dtype = _HEADERS[version](stream)
-    if dtype.hasobject:
-        raise ValueError("an array of objects")
-    n_numbers = math.prod(shape)
-    if min(shape, default=0) < 0 or n_numbers > most:
-        raise ValueError(f"an array of shape {shape}, at most {MOST_NUMBERS} numbers can be")
-    n_bytes = n_numbers * dtype.itemsize
-    if n_bytes > size:
-        raise ValueError(f"an array of shape {shape} in {size} bytes")
-    raw = stream.read(n_bytes)
-    if len(raw) != n_bytes:
-        raise ValueError(f"the first {len(raw)} of {n_bytes} bytes of an array")
-    if not n_bytes:
-        return np.zeros(shape, dtype)
-    flat: AnyArray = np.frombuffer(raw, dtype)
-    return flat.reshape(shape, order="F" if by_columns else "C")
 
 
 def need(arrays: Mapping[str, AnyArray], names: Iterable[str], *, path: Path) -> None:
