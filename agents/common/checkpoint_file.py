@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -141,7 +142,7 @@ def _read_parts(path: FilePath, label: str) -> tuple[dict[str, Any], dict[str, A
             return data, parameters, archive.read(TENSORS)
     except (zipfile.BadZipFile, KeyError, ValueError, RecursionError, OSError) as error:
         raise _damaged(label, error) from error
-    except (EOFError, NotImplementedError, RuntimeError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+    except (EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
         raise _damaged(label, error) from error
     finally:
         if isinstance(path, str | Path):
