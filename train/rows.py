@@ -14,6 +14,7 @@ from typing import Any
 from esarm_env.core.errors import InputError
 
 RECORDINGS, TOKENIZER, MEAN_FACE, POLICY = "recordings", "tokenizer", "mean face", "policy"
+REGRESSOR = "regressor"
 GREEDY, SAMPLED, NOISY = "greedy", "sampled", "noisy"
 DECODINGS = (GREEDY, SAMPLED)  # that each policy is measured with
 
@@ -22,6 +23,7 @@ _LABELS = {
     RECORDINGS: ("recordings", "recordings"),
     TOKENIZER: ("ground truth through the tokenizer", "through the tokenizer"),
     MEAN_FACE: ("mean face of the condition", "mean face"),
+    REGRESSOR: ("regressor", "regressor"),
 }
 _OF_POLICY = re.compile(rf"(?P<policy>.+), (?P<decoding>{GREEDY}|{SAMPLED}|epsilon (?P<level>\S+))")
 
@@ -32,7 +34,7 @@ class Row:
 
     Attributes:
         source: `recordings`, `tokenizer` (the recordings through it), `mean face` of the
-            condition, or `policy`.
+            condition, `regressor` (of the speech encoder), or `policy`.
         policy: Name of the policy; empty for other sources.
         decoding: `greedy`, `sampled`, or `noisy` (epsilon-greedy); empty without a policy.
         epsilon: Share of random actions of noisy decoding, to six digits; else None.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,26 +69,57 @@ def open_features(
     Raises:
         InputError: If the cache cannot be written, or the disk is full.
     """
-    key = hashlib.sha256(f"{corpus.content_hash}/{encoder.key}".encode()).hexdigest()[:24]
-    folder = cache / "features" / key
-    n_frames = [record.n_frames for record in corpus.records]
-    shape = (sum(n_frames), encoder.dim)
+    return open_rows(
+        f"{corpus.content_hash}/{encoder.key}",
+        lambda index: encoder.encode(corpus[index].audio),
+        n_frames=[record.n_frames for record in corpus.records],
+        dim=encoder.dim,
+        cache=cache,
+        title="Audio features" if progress else "",
+    )
+
+
+def open_rows(
+    key: str,
+    compute: Callable[[int], FloatArray],
+    *,
+    n_frames: Sequence[int],
+    dim: int,
+    cache: Path,
+    title: str,
+) -> FeatureStore:
+    """Open what is cached under `key`; the first call computes it, utterance by utterance.
+
+    Args:
+        key: Tells everything that the features depend on.
+        compute: Returns the features (T, dim) of an utterance, of about its length.
+        n_frames: Frames of each utterance.
+        dim: Features per frame.
+        cache: Folder that holds one sub-folder per key.
+        title: Of the progress bar; empty draws none.
+
+    Raises:
+        InputError: If the cache cannot be written, or the disk is full.
+    """
+    counts = list(n_frames)
+    folder = cache / "features" / hashlib.sha256(key.encode()).hexdigest()[:24]
+    shape = (sum(counts), dim)
     if folder.is_dir():
         try:
-            return FeatureStore(_load(folder, shape), n_frames)
+            return FeatureStore(_load(folder, shape), counts)
         except (OSError, ValueError, EOFError) as error:
             warnings.warn(
                 f"{folder}: must hold the features that were computed, got {one_line(error)}; "
                 "they are computed anew",
-                stacklevel=2,
+                stacklevel=3,
             )
             drop_folder(folder)
     with new_folder(folder) as draft:
-        _compute(corpus, encoder, draft / _ARRAY, shape=shape, progress=progress)
+        _write(compute, draft / _ARRAY, counts, dim=dim, title=title)
         (draft / _DIGEST).write_text(f"{file_digest(draft / _ARRAY)}\n")
         # Opened before it has its name, since another process may replace it once more.
         values = _load(draft, shape)
-    return FeatureStore(values, n_frames)
+    return FeatureStore(values, counts)
 
 
 def _load(folder: Path, shape: tuple[int, int]) -> npt.NDArray[np.float16]:
@@ -105,17 +137,17 @@ def _load(folder: Path, shape: tuple[int, int]) -> npt.NDArray[np.float16]:
     return values
 
 
-def _compute(
-    corpus: Corpus, encoder: AudioEncoder, path: Path, *, shape: tuple[int, int], progress: bool
+def _write(
+    compute: Callable[[int], FloatArray], path: Path, counts: list[int], *, dim: int, title: str
 ) -> None:
+    shape = (sum(counts), dim)
     values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
     begin = 0
-    for index in track(range(len(corpus)), "Audio features", show=progress):
-        features = encoder.encode(corpus[index].audio)
-        n_frames = corpus.records[index].n_frames
+    for index in track(range(len(counts)), title, show=bool(title)):
+        features, count = compute(index), counts[index]
         # Motion may be a frame or two longer or shorter than its audio: its length decides.
-        features = features[:n_frames]
-        features = np.pad(features, ((0, n_frames - len(features)), (0, 0)), mode="edge")
-        values[begin : begin + n_frames] = features
-        begin += n_frames
+        features = features[:count]
+        features = np.pad(features, ((0, count - len(features)), (0, 0)), mode="edge")
+        values[begin : begin + count] = features
+        begin += count
     values.flush()

@@ -19,9 +19,9 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import TOKENIZER_FILE, need_file
 from esarm_env.core.shipped import shipped_run
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray
-from esarm_env.task.animation_task import CONTEXT_CHUNKS, audio_windows, pad_stack
+from esarm_env.task.animation_task import audio_windows, pad_stack
 from esarm_env.task.conditions import ConditionEncoder
-from esarm_env.task.opening import read_corpus_file
+from esarm_env.task.opening import context_of, find_speech_encoder, read_corpus_file
 from esarm_env.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -105,19 +105,22 @@ class SpeechReader:
         folder = shipped_run() if run is None else Path(run)
         source = read_corpus_file(folder)
         self._encoder = make_encoder(source["encoder"], fetch=False)
+        self._speech_encoder = find_speech_encoder(folder)
         self._tokenizer = load_tokenizer(need_file(folder, TOKENIZER_FILE))
         self._conditions = ConditionEncoder(tuple(source["speakers"]))
-        self.dim: int = self._encoder.dim * self._tokenizer.frames_per_chunk
+        heard = self._encoder if self._speech_encoder is None else self._speech_encoder
+        self.dim: int = heard.dim * self._tokenizer.frames_per_chunk
 
     def read(
-        self, audio: FloatArray, how: AnimationCondition, *, context: int = CONTEXT_CHUNKS
+        self, audio: FloatArray, how: AnimationCondition, *, context: int | None = None
     ) -> SpeechRecording:
         """Return a recording as a task.
 
         Args:
             audio: Shape (n_samples,), at 16 kHz.
             how: Emotion, intensity and speaker.
-            context: Chunks of audio before and after the current one that the policy hears.
+            context: Chunks of audio before and after the current one that the policy hears; by
+                default as many as in the run's task.
 
         Raises:
             InputError: If emotion, intensity or speaker is unknown.
@@ -131,11 +134,32 @@ class SpeechReader:
         condition = self._conditions.encode(how.emotion, how.intensity, how.speaker)
         features = self._encoder.encode(audio)
         step = self._tokenizer.frames_per_chunk
-        windows = audio_windows(features, frames_per_chunk=step, context=context)
-        edges = _chunk_edges(audio, len(windows), step)
+        edges = _chunk_edges(audio, self._tokenizer.n_chunks(len(features)), step)
         begins = np.maximum(edges[:-1] - OVERLAP_CHUNKS, 0)
-        pieces = [windows[a:b] for a, b in zip(begins, edges[1:], strict=True)]
+        width = context_of(self._speech_encoder) if context is None else context
+        pieces = self._windows(features, begins, edges[1:], context=width)
         return SpeechRecording(pieces, begins, condition, self._tokenizer, len(features))
+
+    def _windows(
+        self, features: FloatArray, begins: IntArray, ends: IntArray, *, context: int
+    ) -> list[FloatArray]:
+        """Return the audio windows of each piece, chunks `begins` to `ends`.
+
+        A speech encoder hears piece by piece: it was trained on sentences, and its attention over
+        ten minutes would take gigabytes.
+        """
+        step, encoder = self._tokenizer.frames_per_chunk, self._speech_encoder
+        if encoder is None:
+            windows = audio_windows(features, frames_per_chunk=step, context=context)
+            return [windows[a:b] for a, b in zip(begins, ends, strict=True)]
+        return [
+            audio_windows(
+                encoder.encode(features[a * step : b * step]),
+                frames_per_chunk=step,
+                context=context,
+            )
+            for a, b in zip(begins.tolist(), ends.tolist(), strict=True)
+        ]
 
 
 def open_speech(

@@ -11,12 +11,12 @@ from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
 from esarm_env.core.types import IntArray, Trajectories
 from reward.demonstrations import RankedDemonstrations
-from train.rows import MEAN_FACE, TOKENIZER, Row, greedy
+from train.rows import TOKENIZER, Row, greedy
 from train.stages.evaluate import (
+    baseline_motions,
     figures_of,
-    mean_face_motions,
     pair_accuracy_with_interval,
-    score_mean_face,
+    score_motions,
     summarise,
 )
 
@@ -57,7 +57,10 @@ def measure(
     animated = animate_utterances(clone, task, test, decoding=Decoding(), seed=seed)
     rows = {
         Row(TOKENIZER): figures_of(task, learned, [task.recorded(test)]),
-        Row(MEAN_FACE): score_mean_face(task, learned, mean_face_motions(task, test)),
+        **{
+            row: score_motions(task, learned, motions)
+            for row, motions in baseline_motions(task, test).items()
+        },
         greedy("clone"): figures_of(task, learned, [animated]),
     }
     accuracy = pair_accuracy_with_interval(learned, demonstrations, config)

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 from agents.cloning import CloneConfig
 from esarm_env.core.deprecation import old_names_of, renamed_fields, renamed_keys
 from esarm_env.core.errors import InputError
+from esarm_env.encoder.config import EncoderConfig
 from esarm_env.tokenizer import PriorConfig
 from reward.consensus.settings import ConsensusConfig
 from reward.ranking.network import RewardConfig
@@ -122,6 +123,7 @@ class Config:
         recipe: Of the reward model: `consensus` (ours), or `paper` (ranks of noise levels alone).
         corpus: Speech and motion.
         prior: The motion tokenizer.
+        encoder: The speech encoder that the policy hears through.
         clone: Behaviour cloning.
         demonstrate: Ranked roll-outs.
         reward: The reward model of the recipe `paper`.
@@ -134,6 +136,7 @@ class Config:
     recipe: str = "consensus"
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
     prior: PriorConfig = field(default_factory=PriorConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
     clone: CloneConfig = field(default_factory=CloneConfig)
     demonstrate: DemonstrateConfig = field(default_factory=DemonstrateConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)

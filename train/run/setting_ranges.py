@@ -26,14 +26,30 @@ if TYPE_CHECKING:
 
 # Whole numbers are counts, at least 1, but for these, where 0 means none, or all.
 _MAY_BE_ZERO = frozenset(
-    {"damages", "others_per_update", "seed", "size", "train_utterances", "value_warmup"}
+    {
+        "damages",
+        "head_layers",
+        "look_ahead_frames",
+        "others_per_update",
+        "seed",
+        "size",
+        "train_utterances",
+        "value_warmup",
+    }
 )
 _LARGEST = 2**31 - 1  # of whole numbers: torch and numpy refuse larger seeds and sizes in their way
 # Numbers are at least 0 and finite; further limits, whatever section the setting is in.
 _ABOVE_ZERO = frozenset({"confidence", "learning_rate", "shortest_crop"})
 _BELOW_ONE = frozenset({"confidence", "dropout", "label_smoothing"})
 _AT_MOST_ONE = frozenset(
-    {"hidden_speakers", "scheduled_sampling", "shortest_crop", "speaker_dropout", "token_noise"}
+    {
+        "hidden_speakers",
+        "read_share",
+        "scheduled_sampling",
+        "shortest_crop",
+        "speaker_dropout",
+        "token_noise",
+    }
 )
 _CHOICES = {"stream_advantages": ("auto", "on", "off"), "alarm": ("off", "warn", "stop")}
 
@@ -67,6 +83,15 @@ def _check_prior(config: Config) -> None:
     _check_numbers("prior", config.prior)
     with _under("prior", config.prior):
         _ = config.prior.shape
+
+
+def _check_encoder(config: Config) -> None:
+    # No epochs do without an encoder; everything else counts from 1 as it does elsewhere.
+    settings = dataclasses.replace(config.encoder, epochs=config.encoder.epochs or 1)
+    _check_numbers("encoder", settings)
+    with _under("encoder", config.encoder):
+        config.encoder.check()
+        config.encoder.shape(feature_dim=1, condition_dim=1)
 
 
 def _check_clone(config: Config) -> None:
@@ -196,6 +221,7 @@ def _check_evaluate(config: Config) -> None:
 _CHECKS: dict[str, Callable[[Config], None]] = {
     "corpus": _check_corpus,
     "prior": _check_prior,
+    "encoder": _check_encoder,
     "clone": _check_clone,
     "demonstrate": _check_demonstrate,
     "reward": _check_reward,

@@ -1,4 +1,4 @@
-"""Stage 7: true errors and all metrics beside the learned score, on held-out utterances."""
+"""Stage 8: true errors and all metrics beside the learned score, on held-out utterances."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.baselines import MeanFace
+from agents.baselines import MeanFace, Regressor
 from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
 from agents.weights import load_policy
@@ -27,6 +27,7 @@ from reward.rank_measures import pair_accuracy
 from train.rows import (
     MEAN_FACE,
     RECORDINGS,
+    REGRESSOR,
     TOKENIZER,
     Row,
     greedy,
@@ -112,12 +113,12 @@ class _Shared:
 
     Attributes:
         recorded: The recordings as tokens.
-        mean_face: The mean training face of each one's condition, (T, 52) each.
+        baselines: Motion of each one, (T, 52), by baseline.
         greedy: By policy, its likeliest animations.
     """
 
     recorded: Trajectories
-    mean_face: list[FloatArray]
+    baselines: dict[Row, list[FloatArray]]
     greedy: dict[str, Trajectories]
 
 
@@ -137,10 +138,10 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
         policies[name] = load_policy(run.stage("improve") / name / POLICY_FILE)
     shared = _Shared(
         recorded=task.recorded(test),
-        mean_face=mean_face_motions(task, test),
+        baselines=baseline_motions(task, test),
         greedy={name: animate_test(run, task, model) for name, model in policies.items()},
     )
-    n_rows = 2 + len(demonstrations.levels) + 2 * len(policies)
+    n_rows = 1 + len(shared.baselines) + len(demonstrations.levels) + 2 * len(policies)
     rows: dict[Row, Figures] = {}
     with progress_track("Evaluation", n_rows) as bar:
         for row, figures in _measure(run, task, learned, demonstrations, policies, shared):
@@ -173,7 +174,8 @@ def _measure(
     """Yield each row and its figures."""
     test = task.corpus.split("test")
     yield Row(TOKENIZER), figures_of(task, learned, [shared.recorded])
-    yield Row(MEAN_FACE), score_mean_face(task, learned, shared.mean_face)
+    for row, motions in shared.baselines.items():
+        yield row, score_motions(task, learned, motions)
     for level in demonstrations.levels:
         chosen = demonstrations[demonstrations.epsilon == level].trajectories
         yield noisy("clone", level), figures_of(task, learned, _by_sample(chosen, test))
@@ -214,13 +216,25 @@ def _by_sample(trajectories: Trajectories, test: IntArray) -> list[Trajectories]
     return [trajectories[column] for column in per_utterance.T]
 
 
-def score_mean_face(
+def score_motions(
     task: AnimationTask, learned: LearnedReward, motions: list[FloatArray]
 ) -> Figures:
     """Return figures per test utterance of `motions`, (T, 52) each."""
     test = task.corpus.split("test")
     errors = task.errors_of_motion(pad_stack(motions, edge=True), test)
     return errors | {"score": learned.score_motion(test, motions)}
+
+
+def baseline_motions(task: AnimationTask, test: IntArray) -> dict[Row, list[FloatArray]]:
+    """Return the motion of every baseline of the run, (T, 52) each."""
+    motions = {Row(MEAN_FACE): mean_face_motions(task, test)}
+    if task.speech_encoder is not None:
+        regressor, conditions = Regressor(task.speech_encoder), task.condition_of(test)
+        motions[Row(REGRESSOR)] = [
+            regressor.animate(task.features[int(index)], condition)
+            for index, condition in zip(test, conditions, strict=True)
+        ]
+    return motions
 
 
 def mean_face_motions(task: AnimationTask, test: IntArray) -> list[FloatArray]:
@@ -248,7 +262,7 @@ def _measures(
     motions = {
         Row(RECORDINGS): task.target_motion(test),
         Row(TOKENIZER): task.decode(shared.recorded),
-        Row(MEAN_FACE): pad_stack(shared.mean_face, edge=True),
+        **{row: pad_stack(found, edge=True) for row, found in shared.baselines.items()},
     }
     for name, written in shared.greedy.items():
         motions[greedy(name)] = task.decode(written)

@@ -1,4 +1,4 @@
-"""Stage 6: reinforcement learning from the clone, on the terminal reward."""
+"""Stage 7: reinforcement learning from the clone, on the terminal reward."""
 
 from __future__ import annotations
 
