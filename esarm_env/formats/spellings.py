@@ -62,6 +62,13 @@ TIME_NAMES: Mapping[str, float] = {
 TIMECODE_NAME = "timecode"
 RATE_NAMES = ("ratehz", "fps", "framerate", "frameratehz", "framespersecond", "exportfps")
 QUALITY_NAME = "quality"
+# Columns that name the take or its file, by `plain` name; the first that a table has is meant.
+TAKE_NAMES = tuple(
+    """id file takeid clipid utteranceid uttid recordingid fileid filename filepath path
+    relativepath audiopath audiofile audiofilename audio wav wavpath wavfile wavname soundfile
+    sound videopath videofile video motionfile motionpath clip take utterance utt recording stem
+    basename clipname takename name key""".split()
+)
 # Columns that programs add beside the shapes, not worth a note.
 BOOKKEEPING = frozenset(
     """frame frames framenumber frameindex frameid framecount index row blendshapecount
