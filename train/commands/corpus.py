@@ -92,6 +92,9 @@ def _compare(real: str, options: RunOptions, *overrides: str) -> None:
         verify=True,
         rate_hz=config.rate or None,
     )
+    for corpus, name in ((theirs, real), (ours, config.name)):
+        if not corpus.captured.any():
+            raise InputError(f"{name}: must hold captured motion to compare, got audio only")
     comparison = compare_corpora(ours, theirs)
     print_comparison(comparison)
     write_json(comparison.to_dict(), options.json)
