@@ -32,7 +32,7 @@ UNREAD_SUFFIXES: Mapping[str, str] = {
     **dict.fromkeys(".xlsx .xls .xlsm .xlsb .ods .numbers".split(), "save it as .csv"),
     **dict.fromkeys(
         """.pkl .pickle .joblib .dill .mat .parquet .feather .arrow .h5 .hdf5 .hdf .nc .zarr .pt
-        .pth .safetensors .msgpack .bson .cbor .pb .tfrecord .bin .rds .rdata .sqlite .db
+        .pth .safetensors .msgpack .bson .cbor .pb .tfrecord .bin .rds .rdata .sqlite
         .npyz""".split(),
         _TO_CONVERT,
     ),

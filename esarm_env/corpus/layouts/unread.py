@@ -12,7 +12,7 @@ import gzip
 import os
 import re
 import zlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +42,7 @@ MotionOf = Callable[["File"], str | None]
 _NEVER = frozenset(
     """.png .jpg .jpeg .gif .bmp .tif .tiff .webp .svg .heic .pdf .doc .docx .odt .rtf .tex .md
     .rst .html .htm .lab .textgrid .srt .vtt .ass .eaf .trans .trn .wrd .phn .ini .cfg .py .ipynb
-    .sh .bat .exe .sha256 .md5 .sig .aux""".split()
+    .sh .bat .exe .db .sha256 .md5 .sig .aux""".split()
 )
 _MEDIA = frozenset(SOUND_SUFFIXES + VIDEO_SUFFIXES)
 _LOOKED_AT = 48  # files of text read to see whether any of their suffix is motion
@@ -102,11 +102,15 @@ def find_unread(tree: Tree, motion_of: MotionOf, *, lacking: set[str], paired: s
         elif form not in paired and _remedy(file.kind) and not _is_closed(file):
             found.lonely.append(file)
     for file in strays:
-        if _is_named_text(tree, file):
+        is_called_so = name_form(file.stem) in sounds and _remedy(file.kind) is not None
+        is_lacked = bool(lacking) and is_called_so
+        if _is_named_text(tree, file) or (is_lacked and _is_below_motion(file)):
             found.lonely.append(file)
-        elif lacking and _remedy(file.kind) and name_form(file.stem) in sounds:
+        elif is_lacked:
             doubtful.append(file)
     found.doubtful = _doubtful(doubtful)
+    if lacking:
+        found.doubtful += [_packed(file) for file in tree.others if _is_called_as_motion(file)]
     return found
 
 
@@ -169,11 +173,17 @@ def _is_text(kind: str) -> bool:
 
 def _may_be_motion(file: File) -> bool:
     """Return whether a suffix, or the folder for a strange one, lets a file be motion."""
-    parts = [f".{part}" for part in file.kind.split(".")[1:]]
-    if not _NEVER.isdisjoint(parts) or not _MEDIA.isdisjoint(parts):
-        return False
-    in_folder = any(folder.lower() in MOTION_FOLDERS for folder in file.folders)
-    return _remedy(file.kind) is not None or in_folder
+    return _is_open(file.kind) and (_remedy(file.kind) is not None or _is_below_motion(file))
+
+
+def _is_open(kind: str) -> bool:
+    """Return whether a suffix is of nothing else than motion for sure."""
+    parts = [f".{part}" for part in kind.split(".")[1:]]
+    return _NEVER.isdisjoint(parts) and _MEDIA.isdisjoint(parts)
+
+
+def _is_below_motion(file: File) -> bool:
+    return any(folder.lower() in MOTION_FOLDERS for folder in file.folders)
 
 
 def _take_of(file: File, motion_of: MotionOf) -> str | None:
@@ -203,7 +213,8 @@ def _closed(tree: Tree) -> list[Fault]:
 
 def _is_closed(file: File) -> bool:
     """Return whether a file stands for a folder of motion: an archive of it, or a shortcut."""
-    return file.stem.lower() in MOTION_FOLDERS and not _is_text(file.kind)
+    is_other = _is_text(file.kind) or not _is_open(file.kind)
+    return file.stem.lower() in MOTION_FOLDERS and not is_other
 
 
 def _without_texts(tree: Tree, files: Sequence[File]) -> list[File]:
@@ -257,15 +268,29 @@ def _is_number(cell: str) -> bool:
     return True
 
 
+def _is_called_as_motion(file: File) -> bool:
+    """Return whether an archive's name has a word for motion among others."""
+    words = set(re.split(r"[\W_]+", file.stem.lower()))
+    return not _is_closed(file) and not words.isdisjoint(MOTION_FOLDERS) and _is_packed(file.kind)
+
+
+def _is_packed(kind: str) -> bool:
+    return f".{kind.rpartition('.')[2]}" in PACKED_SUFFIXES
+
+
+def _packed(file: File) -> Fault:
+    return Fault(file.path, f"may hold motion, and {is_unread(file)}")
+
+
 def _doubtful(files: Sequence[File]) -> list[Fault]:
     """Return a fault for each top folder and suffix of files that only have a sound's name."""
-    groups = Counter(("/".join(file.folders[:1]), file.kind) for file in files)
-    first = {("/".join(file.folders[:1]), file.kind): file for file in reversed(files)}
-    return [
-        Fault(
-            f"{top}/" if top else first[top, kind].path,
-            f"holds {count} {kind} files called as sound is, such as {first[top, kind].path}; if "
-            f"they are motion: {is_unread(first[top, kind])}",
-        )
-        for (top, kind), count in groups.items()
-    ]
+    groups: defaultdict[tuple[str, str], list[File]] = defaultdict(list)
+    for file in files:
+        groups["/".join(file.folders[:1]), file.kind].append(file)
+    faults = []
+    for (top, kind), same in groups.items():
+        what = f"{len(same)} {kind} files" if len(same) > 1 else f"a {kind} file"
+        reason = f"holds {what} called as sound is, such as {same[0].path}"
+        hint = f"if that is motion: {is_unread(same[0])}"
+        faults.append(Fault(f"{top}/" if top else same[0].path, f"{reason}; {hint}"))
+    return faults

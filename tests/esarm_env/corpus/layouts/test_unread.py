@@ -209,10 +209,34 @@ def test_files_called_as_sound_elsewhere_are_told_once(find: Find) -> None:
     assert faults_of(found) == [
         (
             "faces/",
-            "holds 3 .pkl files called as sound is, such as faces/a.pkl; if they are motion: .pkl "
+            "holds 3 .pkl files called as sound is, such as faces/a.pkl; if that is motion: .pkl "
             "is not read: convert it to .npz, .npy, .csv or .json",
         )
     ]
+
+
+def test_a_file_in_a_folder_of_motion_that_the_layout_does_not_know_is_motion(find: Find) -> None:
+    """MEAD has `blendshape`; others write `motion`."""
+    message = "such as M003/audio/sad/level_1/001.wav and M003/motion/sad/level_1/001.pkl (.pkl is"
+    with pytest.raises(InputError, match=re.escape(message)):
+        find("M003/audio/sad/level_1/001.wav", "M003/motion/sad/level_1/001.pkl")
+
+
+def test_an_archive_with_a_word_for_motion_is_told_where_sound_is_alone(find: Find) -> None:
+    """It may be anything; sound alone opens, and says so."""
+    found = find("audio/a.wav", "MEAD_blendshape.zip", "notes.zip")
+    assert len(found.takes) == 1
+    assert faults_of(found) == [
+        ("MEAD_blendshape.zip", "may hold motion, and .zip is not read: unpack it")
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["blendshape/Thumbs.db", "blendshape/desktop.ini", "blendshape.md", "blendshape.txt"]
+)
+def test_what_is_about_motion_or_left_behind_by_systems_is_none(find: Find, name: str) -> None:
+    """Sound alone must open beside it."""
+    assert len(find("audio/a.wav", name).takes) == 1
 
 
 def test_curves_in_text_elsewhere_do_not_make_sound_alone(plant: Plant) -> None:
