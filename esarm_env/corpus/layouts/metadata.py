@@ -85,7 +85,28 @@ def apply_metadata(tree: Tree, found: Found) -> Found:
             faults.append(Fault(table.path.name, f"{_RULE}, got {got}; nothing of it is used"))
         return dataclasses.replace(found, faults=tuple(faults), notes=notes)
     columns = _columns(table, places, faults)
-    names = TakeNames(tree.folder, found.takes)
+    labels = _labelled(table, places, columns, TakeNames(tree.folder, found.takes), faults)
+    told = ((take, labels.get(take.id, {})) for take in found.takes)
+    takes = tuple(_changed(take, changes) for take, changes in told if changes is not None)
+    return dataclasses.replace(found, takes=takes, faults=tuple(faults), notes=notes)
+
+
+def _labelled(
+    table: TakeTable,
+    places: Sequence[int],
+    columns: Sequence[str],
+    names: TakeNames,
+    faults: list[Fault],
+) -> dict[str, dict[str, Any] | None]:
+    """Return the labels of each take that a row names, None for one that its row costs.
+
+    Args:
+        table: The rows.
+        places: Of the columns that name the take.
+        columns: Of which label each column is.
+        names: Of the takes.
+        faults: Grows by what is wrong with rows.
+    """
     changes: dict[str, dict[str, Any]] = {}
     lost: set[str] = set()
     for line, cells in table.rows:
@@ -106,9 +127,7 @@ def apply_metadata(tree: Tree, found: Found) -> Found:
         if problems:
             faults.append(Fault(where, _lost(problems, takes)))
             lost.update(takes)
-    changed = (_changed(take, changes.get(take.id, {})) for take in found.takes)
-    kept = tuple(take for take in changed if take.id not in lost)
-    return dataclasses.replace(found, takes=kept, faults=tuple(faults), notes=notes)
+    return changes | dict.fromkeys(lost)
 
 
 def _lost(problems: Sequence[str], takes: Sequence[str]) -> str:
