@@ -14,6 +14,34 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 # The order is the order of preference where one take has several.
 MOTION_SUFFIXES = (".npy", ".npz", ".csv", ".json")
 MOTION_FOLDERS = frozenset({"blendshape", "blendshapes", "arkit", "motion", "bs", "facs"})
+# What else motion is kept in, which no reader reads, and what to do with it.
+PACKED_SUFFIXES: Mapping[str, str] = {
+    **dict.fromkeys(".gz .bgz .z .gzip".split(), "unpack it with gunzip"),
+    **dict.fromkeys(".bz2 .xz .lzma .zst .zstd .lz4 .br .sz".split(), "decompress it"),
+    **dict.fromkeys(".zip .tar .tgz .tbz2 .txz .7z .rar".split(), "unpack it"),
+}
+TEXT_SUFFIXES: Mapping[str, str] = {
+    **dict.fromkeys(".txt .tsv .tab .dat .asc .text".split(), "rename it to end in .csv"),
+    **dict.fromkeys(".jsonl .ndjson".split(), "convert it to .json or .csv"),
+    **dict.fromkeys(".yaml .yml .xml .toml .log".split(), "convert it to .json or .csv"),
+}
+_TO_CONVERT = "convert it to .npz, .npy, .csv or .json"
+UNREAD_SUFFIXES: Mapping[str, str] = {
+    **PACKED_SUFFIXES,
+    **TEXT_SUFFIXES,
+    **dict.fromkeys(".xlsx .xls .xlsm .xlsb .ods .numbers".split(), "save it as .csv"),
+    **dict.fromkeys(
+        """.pkl .pickle .joblib .dill .mat .parquet .feather .arrow .h5 .hdf5 .hdf .nc .zarr .pt
+        .pth .safetensors .msgpack .bson .cbor .pb .tfrecord .bin .rds .rdata .sqlite
+        .npyz""".split(),
+        _TO_CONVERT,
+    ),
+    **dict.fromkeys(
+        """.fbx .bvh .glb .gltf .usd .usda .usdc .usdz .abc .blend .ma .mb .anim .uasset .c3d .vmd
+        .vrma .mot .trc .xaf""".split(),
+        "export its curves, with the names of the shapes, as .csv, .json or .npz",
+    ),
+}
 
 # Columns and keys of time by `plain` name, and the factor to seconds.
 TIME_NAMES: Mapping[str, float] = {
@@ -34,6 +62,13 @@ TIME_NAMES: Mapping[str, float] = {
 TIMECODE_NAME = "timecode"
 RATE_NAMES = ("ratehz", "fps", "framerate", "frameratehz", "framespersecond", "exportfps")
 QUALITY_NAME = "quality"
+# Columns that name the take or its file, by `plain` name; the first that a table has is meant.
+TAKE_NAMES = tuple(
+    """id file takeid clipid utteranceid uttid recordingid fileid filename filepath path
+    relativepath audiopath audiofile audiofilename audio wav wavpath wavfile wavname soundfile
+    sound videopath videofile video motionfile motionpath clip take utterance utt recording stem
+    basename clipname takename name key""".split()
+)
 # Columns that programs add beside the shapes, not worth a note.
 BOOKKEEPING = frozenset(
     """frame frames framenumber frameindex frameid framecount index row blendshapecount

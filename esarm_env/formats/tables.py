@@ -277,8 +277,37 @@ def _is_numeric(text: str, separator: str | None) -> bool:
     return bool(filled)
 
 
-def read_records(path: Path) -> tuple[Cells, list[tuple[int, Cells]], list[tuple[int, str]]]:
+def read_words(path: Path) -> tuple[str, bool]:
+    """Return the text of a CSV file of words, and whether its encoding was guessed.
+
+    Spreadsheets save in the encoding of their country; Windows-1252 is that of most.
+
+    Raises:
+        InputError: If the file cannot be read, is no text, or in another encoding.
+    """
+    content = read_bytes(path, largest=_LARGEST_RECORDS)
+    try:
+        return decode(path, content), False
+    except InputError as error:
+        cause = error.__cause__
+        if not isinstance(cause, UnicodeDecodeError) or cause.encoding != "utf-8":
+            raise
+        if b"\0" in content:
+            raise InputError(f"{path}: must be CSV text in UTF-8, got zeros in it") from None
+        try:
+            return content.decode("cp1252"), True
+        except UnicodeDecodeError:
+            raise error from None
+
+
+def read_records(
+    path: Path, text: str | None = None
+) -> tuple[Cells, list[tuple[int, Cells]], list[tuple[int, str]]]:
     """Read a CSV file of words, in which quotes may hold separators and line breaks.
+
+    Args:
+        path: The file.
+        text: Of the file, where it was read already.
 
     Returns:
         The header, stripped; line number and stripped cells of each row, as many as the header has
@@ -287,7 +316,8 @@ def read_records(path: Path) -> tuple[Cells, list[tuple[int, Cells]], list[tuple
     Raises:
         InputError: If the file cannot be read or is no text.
     """
-    text = decode(path, read_bytes(path, largest=_LARGEST_RECORDS))
+    if text is None:
+        text, _ = read_words(path)
     first, _, rest = text.partition("\n")
     separator = separator_of(first)
     if first.lower().startswith("sep=") and len(first.strip()) == len("sep=") + 1:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from esarm_env.core.errors import InputError
 from train.commands.options import Options, RunOptions, write_json
 from train.commands.pipeline import corpus_setting, run_stage
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import Corpus
 
 CorpusName = Annotated[str | None, tyro.conf.Positional]
 
@@ -84,6 +87,7 @@ def _compare(real: str, options: RunOptions, *overrides: str) -> None:
 
     config = options.settings(*overrides).corpus
     theirs = open_corpus(real, verify=True)  # first, as ours may have to be generated
+    _check_motion(theirs, real)
     ours = open_corpus(
         config.name,
         size=config.size or None,
@@ -92,9 +96,16 @@ def _compare(real: str, options: RunOptions, *overrides: str) -> None:
         verify=True,
         rate_hz=config.rate or None,
     )
+    _check_motion(ours, config.name)
     comparison = compare_corpora(ours, theirs)
     print_comparison(comparison)
     write_json(comparison.to_dict(), options.json)
+
+
+def _check_motion(corpus: Corpus, name: str) -> None:
+    """Raise an error for a corpus of sound alone, whose every figure would be nan."""
+    if not corpus.captured.any():
+        raise InputError(f"{name}: must hold captured motion to compare, got audio only")
 
 
 def command_capture(

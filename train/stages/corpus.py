@@ -47,7 +47,7 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
     if not corpus.captured.any():
         raise InputError(
             f"{config.name}: must hold captured motion to learn from, got audio only; "
-            "make it with `esarm capture`"
+            f"make it with `esarm capture`{_why_left_out(corpus)}"
         )
     for split in SPLITS:
         if len(corpus.split(split)) == 0:
@@ -99,6 +99,14 @@ def _left_out(corpus: Corpus, folder: Path) -> dict[str, Any]:
         "takes_mended": len(corpus.notes),
         **{name: _told(found) for name, found in _findings(corpus).items() if found},
     }
+
+
+def _why_left_out(corpus: Corpus) -> str:
+    """Return what a folder lists, which may say where its motion is."""
+    if not isinstance(corpus, FolderCorpus) or not corpus.faults:
+        return ""
+    shown = "; ".join(printable(str(fault)) for fault in corpus.faults[:_SHOWN])
+    return f" (left out: {shown})"
 
 
 def _findings(corpus: FolderCorpus) -> dict[str, Sequence[Fault]]:
