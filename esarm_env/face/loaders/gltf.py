@@ -280,5 +280,7 @@ def load_gltf(path: Path, *, regions: Path | None = None) -> Head:
     deltas = np.concatenate([part[2] for part in parts], axis=1)
     if not _fills_space(vertices):
         raise InputError(f"{path}: vertices must fill a body, got all on a plane or a line")
+    if not deltas.any():
+        raise InputError(f"{path}: shapes must move the mesh, got none that does")
     need_all_shapes(np.logical_or.reduce([part[3] for part in parts]), source=str(path))
     return build_head(vertices, faces.astype(np.int32), deltas, regions=regions, source=path)

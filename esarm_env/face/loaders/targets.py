@@ -157,8 +157,7 @@ def build_head(
         source: Where the mesh comes from, for messages.
 
     Raises:
-        InputError: If the mesh is a point or a line, or nothing moves it; or if no region file is
-            given and our own head cannot be laid on this one: a shape does not move the skin, its
+        InputError: If the mesh is a point or a line, or if no region file is given and our own head cannot be laid on this one: a shape does not move the skin, its
             faces look inside, or it has another size or direction than it should.
     """
     if regions is None:
@@ -166,11 +165,11 @@ def build_head(
         found = _carried_regions(surface, deltas_mm, source=source)
     else:
         found = read_regions(regions, len(vertices_mm))
-        _check_body(vertices_mm, faces, deltas_mm, source=source)  # as nothing is laid on it
+        _check_body(vertices_mm, faces, source=source)  # as nothing is laid on it
     return Head(vertices_mm.astype(np.float32), faces, deltas_mm, found)
 
 
-def _check_body(vertices_mm: Points, faces: Faces, deltas_mm: FloatArray, *, source: Path) -> None:
+def _check_body(vertices_mm: Points, faces: Faces, *, source: Path) -> None:
     """Raise an error for a mesh that is no surface, whose errors would all be 0."""
     apart = vertices_mm - vertices_mm.mean(axis=0)
     largest = np.abs(apart).max()
@@ -179,8 +178,6 @@ def _check_body(vertices_mm: Points, faces: Faces, deltas_mm: FloatArray, *, sou
     first, second, third = (apart[faces[:, corner]] / largest for corner in range(3))
     if np.abs(np.cross(second - first, third - first)).max(initial=0.0) < _LEAST_AREA:
         raise InputError(f"{source}: triangles must have an area, got none that has")
-    if not deltas_mm.any():
-        raise InputError(f"{source}: shapes must move the mesh, got none that does")
 
 
 def _check_motion(surface: Surface, deltas_mm: FloatArray, *, source: Path) -> None:

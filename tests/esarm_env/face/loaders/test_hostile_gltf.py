@@ -361,7 +361,10 @@ _HIDDEN: list[tuple[Damage, str]] = [
     (_node(translation=[0, -_INFINITE, 0]), "node 'Head' with a `translation` of nan or infinity"),
     (_node(matrix=[_INFINITE] * 16), "node 'Head' with a `matrix` of nan or infinity"),
     (_node(scale=[]), "`scale` [] where 3 numbers are needed"),
-    (_node(translation=[1e300, 1, 1], scale=[1e300] * 3), "lead to nan or infinity in mesh 0"),
+    (
+        _node(translation=[1e300, 1, 1], scale=[1e300] * 3),
+        "transforms that lead to nan or infinity",
+    ),
 ]
 
 
@@ -408,7 +411,7 @@ def test_a_rotation_of_another_length_turns_as_far(
 
 
 def _bound(joint: Any, weights: np.ndarray) -> tuple[Document, bytes]:
-    """Return a document of which each vertex is bound to a joint called Neck, and one that is not."""
+    """Return a document whose vertices are bound to a joint called Neck, and to none of scale 0."""
     document, raw = _document()
     document["nodes"] = [{"mesh": 0, "skin": 0}, {"name": "Neck", **joint}, {"scale": [0, 0, 0]}]
     document["scenes"] = [{"nodes": [0, 1, 2]}]
@@ -442,7 +445,7 @@ _ONE = np.tile([1.0, 0, 0, 0], (4, 1))
 def test_a_joint_that_hides_the_face_is_refused_by_name(
     tmp_path: Path, small_regions: Path, joint: Any, weights: np.ndarray, got: str
 ) -> None:
-    """A vertex without weights came to lie at the origin; a joint that none follows is no matter."""
+    """A vertex without weights came to lie at the origin; unused joints do not matter."""
     path = _write(tmp_path / "whole.glb", *_bound({}, _ONE))
     assert open_head(path, regions=small_regions).n_vertices == 4
     path = _write(tmp_path / "a.glb", *_bound(joint, weights))
@@ -472,7 +475,7 @@ _POINTS = np.eye(4)[:, :3].astype("<f4")
         (
             0,
             _POINTS * np.float32([1, 0, 0]),
-            "vertices must fill a body, got all on a plane, a line",
+            "vertices must fill a body, got all on a plane or a line",
         ),
         (0, _POINTS * np.float32(1e-9), "vertices must be apart, got all at one place"),
         (0, _POINTS + np.float32(np.nan), "got numbers that are nan or infinite"),
