@@ -157,8 +157,9 @@ def build_head(
         source: Where the mesh comes from, for messages.
 
     Raises:
-        InputError: If the mesh is a point or a line, or if no region file is given and our own head cannot be laid on this one: a shape does not move the skin, its
-            faces look inside, or it has another size or direction than it should.
+        InputError: If the mesh is a point or a line, or if no region file is given and our own
+            head cannot be laid on this one: a shape does not move the skin, its faces look inside,
+            or it has another size or direction than it should.
     """
     if regions is None:
         surface = build_surface(vertices_mm, faces)
