@@ -107,6 +107,9 @@ def _npy_header(path: Path) -> ArrayHeader:
     elif len(header.shape) != 1 or not 1 <= header.shape[0] <= MOST_FRAMES:
         rule = f"records of shape (T,), T at most {MOST_FRAMES}"
         raise InputError(f"{path}: must be {rule}, got shape {header.shape}")
+    elif size != header.begin + header.n_bytes:
+        rule = f"{header.begin + header.n_bytes} bytes for {header.shape[0]} records"
+        raise InputError(f"{path}: must have {rule}, got {size}; copy or export it again")
     return header
 
 

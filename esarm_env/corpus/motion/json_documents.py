@@ -17,6 +17,7 @@ import numpy as np
 from esarm_env.core.errors import InputError, one_line
 from esarm_env.corpus.motion.stamps import Stamps
 from esarm_env.corpus.motion.track import MOST_FRAMES
+from esarm_env.face.names import find_column
 from esarm_env.formats.clock_times import is_clock
 from esarm_env.formats.files import read_bytes, reading
 from esarm_env.formats.spellings import (
@@ -25,6 +26,7 @@ from esarm_env.formats.spellings import (
     RATE_NAMES,
     TIME_NAMES,
     TIMECODE_NAME,
+    VALUE_KEYS,
     keys_called,
 )
 
@@ -96,11 +98,21 @@ def _of_lines(path: Path, content: bytes) -> dict[str, Any] | Frames | None:
         if reason is None or number != lines[-1][0]:  # a last line that was cut is no frame
             frames.items.append(value)
     first = frames.items[0]
-    if not isinstance(first, dict) or not keys_called(first, NAME_KEYS) or _is_timed(first):
+    if not isinstance(first, dict) or not _is_header(first):
         return frames
     frames.items.pop(0)
     frames.wrong = {frame - 1: reason for frame, reason in frames.wrong.items()}
     return {**first, "frames": frames}
+
+
+def _is_header(first: Mapping[str, Any]) -> bool:
+    """Return whether the first line says something about all frames, and is none itself."""
+    if _is_timed(first) or any(find_column(key) is not None for key in first):
+        return False
+    holds_values = any(
+        isinstance(first[key], dict | list) for key in keys_called(first, VALUE_KEYS)
+    )
+    return not holds_values and bool(keys_called(first, _RATE_KEYS | NAME_KEYS | _HOLDERS))
 
 
 def _parsed(line: str) -> tuple[Any, str | None]:

@@ -21,6 +21,7 @@ from esarm_env.formats.archives import (
     member_keys,
     member_size,
     read_member,
+    read_members,
 )
 from esarm_env.formats.spellings import (
     BOOKKEEPING,
@@ -85,9 +86,8 @@ class Archive(Arrays):
         key = _motion_key(self)
         if key is None or not self.header(key).dtype.names:
             return self
-        fields = fields_of(self.path, self.read(key, most=LARGEST_ARRAY))
-        others = {k: self.read(k, most=LARGEST_ARRAY) for k in self.keys() if k != key}
-        return Arrays(self.path, {**others, **{k: fields.read(k, most=0) for k in fields.keys()}})
+        whole = read_members(self._archive, most=LARGEST_ARRAY)
+        return fields_of(self.path, whole.pop(key), beside=whole)
 
     def keys(self) -> list[str]:
         """Return the names of the arrays."""
@@ -106,13 +106,20 @@ class Archive(Arrays):
         return read_member(self._archive, key, most=most)
 
 
-def fields_of(path: Path, records: AnyArray) -> Arrays:
+def fields_of(
+    path: Path, records: AnyArray, *, beside: Mapping[str, AnyArray] | None = None
+) -> Arrays:
     """Return the fields of records as arrays; those of fields in fields have a point between.
+
+    Args:
+        path: The file, for messages.
+        records: Shape (T,).
+        beside: Other arrays.
 
     Raises:
         InputError: If they are more than a take has columns.
     """
-    found: dict[str, AnyArray] = {}
+    found: dict[str, AnyArray] = dict(beside or {})
     waiting = [("", records)]
     while waiting:
         name, array = waiting.pop()
@@ -250,6 +257,8 @@ def _small(arrays: Arrays, key: str) -> AnyArray:
     """Return an array that describes the motion, if header and index agree that it is small."""
     header = arrays.header(key)
     size = max(header.n_bytes, arrays.size(key) - header.begin)
+    if not isinstance(arrays, Archive):
+        return arrays.read(key, most=size)  # a field of records, in memory already
     if min(header.shape, default=0) < 0 or size > _LARGEST_SMALL:
         rule, got = f"at most {_LARGEST_SMALL} bytes", f"{header.dtype} {header.shape}"
         raise InputError(f"{arrays.path}: `{key}` must have {rule}, got {got}")

@@ -96,6 +96,8 @@ _LINES: list[tuple[list[Any], float | None]] = [
     ([{"time": t, **f} for t, f in zip(_TIMES, _NAMED, strict=True)], 50),
     ([{"t": t, "weights": f} for t, f in zip(_TIMES, _NAMED, strict=True)], 50),
     ([{"names": _NAMES, "fps": 50}, *_ROWS], 50),
+    ([{"fps": 50}, *_NAMED], 50),
+    ([{"metadata": {"fps": 50}}, *_NAMED], 50),
     ([{"names": _NAMES}, *({"weights": r, "time": i / 50} for i, r in enumerate(_ROWS))], 50),
 ]
 
@@ -277,10 +279,12 @@ def test_records_are_read_by_their_fields(
     _check(track, 50)
     records = np.load(io.BytesIO(content))
     _check(_read(tmp_path / "x.npz", _npz(arr_0=records)), 50)
-    (tmp_path / "x.npy").write_bytes(content[:-4])
-    for use in (read_track, measure_track):
-        with pytest.raises(InputError, match=re.escape(f"{tmp_path / 'x.npy'}: must ")):
-            use(tmp_path / "x.npy")
+    for wrong in (content[:-4], content + b"0"):
+        (tmp_path / "x.npy").write_bytes(wrong)
+        message = f"bytes for 20 records, got {len(wrong)}; copy or export it again"
+        for use in (read_track, measure_track):
+            with pytest.raises(InputError, match=re.escape(message)):
+                use(tmp_path / "x.npy")
 
 
 def test_a_record_may_hold_a_whole_row(tmp_path: Path) -> None:
