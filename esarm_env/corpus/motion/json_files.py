@@ -51,6 +51,7 @@ _FORMS = (
     "must hold `names` and `frames` (BEAT, LAM) or `facsNames` and `weightMat` (Audio2Face), "
     "or a list of frames with names"
 )
+_DEEPEST = 3  # levels between the document and its frames
 _SAMPLED_CELLS = 20_000  # to tell the decimal sign
 
 
@@ -86,7 +87,7 @@ def read_json(path: Path) -> MotionTrack:
     return track
 
 
-def _read_object(path: Path, document: dict[str, Any]) -> MotionTrack | None:
+def _read_object(path: Path, document: dict[str, Any], *, level: int = 0) -> MotionTrack | None:
     """Return the track of a document, None if it has none of our forms."""
     values = keys_called(document, VALUE_KEYS)
     frame_keys = keys_called(document, FRAME_KEYS)
@@ -110,6 +111,10 @@ def _read_object(path: Path, document: dict[str, Any]) -> MotionTrack | None:
         return _read_columns(path, {**document, **inner[0]})
     if columns_in(path, document):
         return _read_columns(path, document)
+    takes = [key for key, value in document.items() if isinstance(value, dict)]
+    if len(takes) == 1 and level < _DEEPEST:  # the whole below a name
+        around = {key: value for key, value in document.items() if key != takes[0]}
+        return _read_object(path, {**around, **document[takes[0]]}, level=level + 1)
     return None
 
 

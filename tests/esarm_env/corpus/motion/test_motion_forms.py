@@ -73,6 +73,8 @@ _DOCUMENTS: list[tuple[Any, float | None]] = [
     ({"metadata": {"fps": 50}, "blendshapes": _keyed(str)}, 50),
     ({"metadata": {"fps": 50, "names": _NAMES}, "frames": _ROWS}, 50),
     ({"fps": 50, "blendshapes": dict(zip(_NAMES, _VALUES.T.tolist(), strict=True))}, 50),
+    ({"version": 1, "take": {"fps": 50, "frames": _NAMED}}, 50),
+    ({"fps": 50, "session": {"take": {"names": _NAMES, "frames": _ROWS}}}, 50),
     (_in_columns(), None),
     (_in_columns() | {"time": {str(i): t for i, t in enumerate(_TIMES)}}, 50),
     ({"columns": [*_NAMES, "time"], "data": [[*r, i / 50] for i, r in enumerate(_ROWS)]}, 50),
