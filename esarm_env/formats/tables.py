@@ -135,9 +135,12 @@ class Table:
     def column(self, place: int) -> DoubleArray:
         """Return the numbers of one column, shape (T,), whatever else is wrong with their rows."""
         sign = self.sign()
-        cells = (_cell(text, self.separator, place) for _, text in self.lines)
-        found = (_numbers([cell], sign)[0][0] for cell in cells)
+        found = (_numbers([cell], sign)[0][0] for cell in self.cells(place))
         return np.fromiter(found, dtype=np.float64, count=len(self.lines))
+
+    def cells(self, place: int) -> Cells:
+        """Return the text of one column, one cell per row."""
+        return [_cell(text, self.separator, place) for _, text in self.lines]
 
     def ends_short(self) -> bool:
         """Return whether the last row has fewer cells than the header, as a cut line has."""
