@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from agents.common.plain_data import SCHEDULES
 from agents.network.acceleration import Acceleration
 from esarm_env.core.errors import InputError
-from esarm_env.core.weights import OutgrownError, check_sizes
 
 Rule = tuple[str, Callable[[Any], bool]]
 LARGEST = 2**53  # counts beyond are rounded wherever they meet a float
@@ -84,6 +83,8 @@ def check_policy(
     Raises:
         InputError: If it outgrows them, or cannot be built.
     """
+
+    from esarm_env.core.weights import OutgrownError, check_sizes
 
     def build(**sizes: Any) -> nn.Module:
         return policy_class(*arguments, **sizes)
