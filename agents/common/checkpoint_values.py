@@ -83,7 +83,6 @@ def check_policy(
     Raises:
         InputError: If it outgrows them, or cannot be built.
     """
-
     from esarm_env.core.weights import OutgrownError, check_sizes
 
     def build(**sizes: Any) -> nn.Module:
