@@ -75,6 +75,7 @@ class RunOptions:
         from train.run.run_folder import RunFolder
         from train.run.setting_ranges import check_settings
 
+        check_json_target(self.json)
         begun = any(is_finished(self.run, stage) for stage in STAGES)
         if not begun and not (self.run / CONFIG_FILE).is_file():
             check_settings(self.settings(*extra))
