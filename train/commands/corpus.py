@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from esarm_env.core.errors import InputError
-from train.commands.options import Options, RunOptions, write_json
+from train.commands.options import (
+    Options,
+    RunOptions,
+    check_folder_target,
+    check_json_target,
+    write_json,
+)
 from train.commands.pipeline import corpus_setting, run_stage
 
 if TYPE_CHECKING:
@@ -51,6 +57,7 @@ def command_corpus(
         raise InputError("`--correct-offsets` must stand beside `--audit`, got it alone")
     if audit and compare is not None:
         raise InputError(f"`--compare` must stand without `--audit`, got both ({compare})")
+    check_json_target(options.json)
     if audit:
         _audit(corpus, options, *settings, correct=correct_offsets)
     elif compare is not None:
@@ -135,8 +142,14 @@ def command_capture(
         workers: Processes; one per processor by default.
         json: Also write what was done to this file.
     """
+    from esarm_env.core.cache import check_target
     from esarm_env.corpus.capture import capture_tree
 
+    check_json_target(json, output)
+    if source.is_dir():
+        check_folder_target(output)
+    elif output is not None:
+        check_target(output)
     report = capture_tree(
         source, output, model=model, match=match, overwrite=overwrite, n_workers=workers
     )
