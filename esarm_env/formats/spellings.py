@@ -22,7 +22,6 @@ PACKED_SUFFIXES: Mapping[str, str] = {
 }
 TEXT_SUFFIXES: Mapping[str, str] = {
     **dict.fromkeys(".txt .tsv .tab .dat .asc .text".split(), "rename it to end in .csv"),
-    **dict.fromkeys(".jsonl .ndjson".split(), "convert it to .json or .csv"),
     **dict.fromkeys(".yaml .yml .xml .toml .log".split(), "convert it to .json or .csv"),
 }
 _TO_CONVERT = "convert it to .npz, .npy, .csv or .json"

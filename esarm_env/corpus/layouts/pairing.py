@@ -32,7 +32,7 @@ _PREFERENCE = {
     for place, suffix in enumerate((*SOUND_SUFFIXES, *VIDEO_SUFFIXES, *MOTION_SUFFIXES))
 }
 # Side files such as tables and video descriptions have these; they are not worth a line each.
-_OFTEN_SOMETHING_ELSE = frozenset({".csv", ".json"})
+_OFTEN_SOMETHING_ELSE = frozenset({".csv", ".json", ".jsonl", ".ndjson"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ Plant = Callable[..., Path]
 
 CURVES = "time_s\tjawOpen\tmouthPucker\n" + "0.1\t0.2\t0.3\n" * 3
 ROWS = (" ".join(["0.25"] * 52) + "\n") * 3
-LINES = '{"jawOpen": 0.1, "mouthPucker": 0.2}\n' * 3
 
 
 def faults_of(found: Found) -> list[tuple[str, str]]:
@@ -71,7 +70,6 @@ def test_motion_of_a_suffix_that_nobody_reads_is_listed_with_the_remedy(
         (".txt", ROWS),
         (".tsv", CURVES),
         (".dat", ROWS),
-        (".jsonl", LINES),
         (".yaml", "jawOpen: [0, 1]\nmouthPucker: [1, 0]\n"),
         (".txt", ",".join(["0.25"] * 520)),
     ],
@@ -106,7 +104,6 @@ def test_text_that_holds_curves_is_motion(
         (".TextGrid", 'File type = "ooTextFile"\nxmin = 0\nxmax = 3\n'),
         (".srt", "1\n00:00:00,000 --> 00:00:01,000\nKids\n"),
         (".tsv", "start\tend\ttext\n0.0\t0.5\tKids\n"),
-        (".jsonl", '{"word": "kids", "start": 0.1}\n'),
         (".png", ""),
         (".md", ROWS),
     ],
