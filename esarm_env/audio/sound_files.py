@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import soundfile
 
-from esarm_env.audio.sound_parts import LOST_S, Part, PartFile, behind_tags, parts_of
+from esarm_env.audio.sample_heads import is_sized
+from esarm_env.audio.sized_sounds import LOST_S
+from esarm_env.audio.sound_parts import Part, PartFile, behind_tags, parts_of
 from esarm_env.core.errors import InputError, one_line
 
 if TYPE_CHECKING:
@@ -78,9 +80,8 @@ def is_for_ffmpeg(file: io.FileIO) -> bool | None:
         return True  # AAC in frames, of which libsndfile thinks that they are MP3
     if head[:1] == b"G" and head[188:189] == b"G":
         return True  # MPEG transport stream
-    known = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"OggS", b"fLaC", b"caff", b"riff", b".snd")
     is_mp3 = head[0:1] == b"\xff" and head[1:2] and head[1] & 0xE6 in (0xE2, 0xE4)
-    return False if head.startswith(known) or is_mp3 else None
+    return False if is_sized(head) or head[:4] in (b"OggS", b"fLaC") or is_mp3 else None
 
 
 def _head_behind_tags(file: io.FileIO) -> bytes:
