@@ -1,7 +1,7 @@
 """Headers of sound files that count the bytes of their samples: where these begin, and how many.
 
 WAV, RF64, W64, AIFF, SVX and CAF are chunks; AU, SPHERE, VOC and AVR have one header. Whether a
-number is true is not asked here.
+number is true is not asked here; how a lack is told is, for all formats.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import struct
 from dataclasses import dataclass, replace
 
+LOST_S = 0.1  # of declared sound that may be missing: 3 frames of motion, as elsewhere
 MOST_CHUNKS = 4096  # beside the samples: titles, markers, pictures
 # What streaming writers put where they cannot know: -1, or the largest number less a header.
 _STREAMED, _STREAMED_LONG = 0x7FFF_0000, 1 << 48
@@ -154,6 +155,16 @@ def find_samples(file: io.BufferedIOBase, begin: int, size: int) -> Samples | No
     if front[:4] == b"BW64":  # by another name, which libsndfile does not know
         front = b"RF64" + front[4:]
     return replace(found, at=begin + found.at, head=front)
+
+
+def told_lack(held_s: float, stated_s: float, *, tolerance_s: float = LOST_S) -> str:
+    """Return the note on sound that ends before its header says; empty within the tolerance."""
+    if stated_s - held_s <= tolerance_s:
+        return ""
+    return (
+        f"ends early: {held_s:.2f} of the {stated_s:.2f} s that its header states are there; copy "
+        "or export it again"
+    )
 
 
 def read_at(file: io.FileIO | io.BufferedIOBase, at: int, count: int) -> bytes:

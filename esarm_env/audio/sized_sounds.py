@@ -12,10 +12,16 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from esarm_env.audio.sample_heads import MOST_CHUNKS, Samples, find_samples, is_sized, read_at
+from esarm_env.audio.sample_heads import (
+    LOST_S,
+    MOST_CHUNKS,
+    Samples,
+    find_samples,
+    is_sized,
+    read_at,
+)
 from esarm_env.core.errors import InputError
 
-LOST_S = 0.1  # of declared sound that may be missing: 3 frames of motion, as elsewhere
 _LEAST_MORE_S = 0.05  # of sound behind its declared end that is worth believing
 # Of bytes, where a header does not tell how many are a second.
 _LOST_BYTES = _LEAST_MORE_BYTES = 4096

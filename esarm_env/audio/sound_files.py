@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import io
 from collections.abc import Iterator
@@ -10,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import soundfile
 
-from esarm_env.audio.sample_heads import is_sized
-from esarm_env.audio.sized_sounds import LOST_S
+from esarm_env.audio.sample_heads import LOST_S, is_sized
 from esarm_env.audio.sound_parts import Part, PartFile, behind_tags, parts_of
 from esarm_env.core.errors import InputError, one_line
 
@@ -89,20 +89,26 @@ def _head_behind_tags(file: io.FileIO) -> bytes:
     return file.read(200)
 
 
-def measure_file(file: io.FileIO, path: Path) -> float:
-    """Return the duration of a sound file in seconds by its corrected headers.
+def measure_file(file: io.FileIO, path: Path, *, longest_s: float) -> tuple[float, tuple[str, ...]]:
+    """Return the duration of a sound file in seconds by its corrected headers, and what it lacks.
+
+    A part that seems cut is decoded to know, unless the file is longer than `longest_s` anyway.
 
     Raises:
-        InputError: If libsndfile cannot open it, or a header states an unlikely rate.
+        InputError: If libsndfile cannot open it, a header states an unlikely rate, or less is
+            there than it states.
     """
-    total_s = 0.0
-    for part in parts_of(file, path):
+    total_s, parts = 0.0, parts_of(file, path)
+    for part in parts:
         with _opened(file, path, part) as stream:
             n_frames = stream.frames
             if n_frames >= _UNKNOWN:  # a stream in a format that is not walked: counted
                 n_frames = sum(len(block) for block in _blocks_of(stream, path))
             total_s += n_frames / stream.samplerate
-    return total_s
+    for part in parts:
+        if part.seems_cut and total_s <= longest_s:
+            collections.deque(_blocks_of_part(file, path, part), maxlen=0)
+    return total_s, tuple(part.lack for part in parts if part.lack)
 
 
 def read_blocks(file: io.FileIO, path: Path) -> Iterator[tuple[FloatArray, int]]:
@@ -113,18 +119,23 @@ def read_blocks(file: io.FileIO, path: Path) -> Iterator[tuple[FloatArray, int]]
             less is there than it states.
     """
     for part in parts_of(file, path):
-        with _opened(file, path, part) as stream:
-            n_frames = 0
-            for block in _blocks_of(stream, path):
-                n_frames += len(block)
-                yield block, stream.samplerate
-            missing = stream.frames - n_frames
-            if stream.frames < _UNKNOWN and missing > LOST_S * stream.samplerate:
-                raise InputError(
-                    f"{path}: must be whole, got {n_frames / stream.samplerate:.2f} s of the "
-                    f"{stream.frames / stream.samplerate:.2f} s that its header states; copy or "
-                    "export it again"
-                )
+        yield from _blocks_of_part(file, path, part)
+
+
+def _blocks_of_part(file: io.FileIO, path: Path, part: Part) -> Iterator[tuple[FloatArray, int]]:
+    """Yield the samples of one part, and raise an error if less is there than it states."""
+    with _opened(file, path, part) as stream:
+        n_frames = 0
+        for block in _blocks_of(stream, path):
+            n_frames += len(block)
+            yield block, stream.samplerate
+        missing = stream.frames - n_frames
+        if stream.frames < _UNKNOWN and missing > LOST_S * stream.samplerate:
+            raise InputError(
+                f"{path}: must be whole, got {n_frames / stream.samplerate:.2f} s of the "
+                f"{stream.frames / stream.samplerate:.2f} s that its header states; copy or "
+                "export it again"
+            )
 
 
 def _blocks_of(stream: _Stream, path: Path) -> Iterator[FloatArray]:

@@ -24,6 +24,10 @@ from esarm_env.core.errors import InputError
 _BUFFER = 1 << 16
 _MOST_PARTS = 4096  # an hour of sentences
 _MOST_TAGS = 4096
+_NO_LAST_PAGE = (
+    "ends early: the page that ends its stream is missing, as in a copy that stopped; copy or "
+    "export it again"
+)
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,15 @@ class Part:
         begin: Its first byte.
         end: The byte behind its last.
         head: Bytes to put in front: a corrected header.
+        lack: What is missing at its end though the rest can be read; empty if nothing is.
+        seems_cut: Whether only a decoder can tell if it is whole.
     """
 
     begin: int
     end: int
     head: bytes = b""
+    lack: str = ""
+    seems_cut: bool = False
 
 
 class PartFile(io.RawIOBase):
@@ -109,7 +117,8 @@ def _parts(file: io.BufferedIOBase, path: Path) -> Iterator[Part]:
     elif magic[:4] == b"OggS":
         yield from _ogg_parts(file, begin, size)
     elif magic[:4] == b"fLaC":
-        yield from (Part(*each) for each in flac_parts(file, begin, size))
+        for start, end, head, seems_cut in flac_parts(file, begin, size):
+            yield Part(start, end, head, seems_cut=seems_cut)
     elif is_mp3(magic):
         yield from (Part(*each) for each in mp3_parts(file, begin, size))
     else:
@@ -130,6 +139,7 @@ def behind_tags(file: io.FileIO | io.BufferedIOBase) -> int:
 def _ogg_parts(file: io.BufferedIOBase, begin: int, size: int) -> Iterator[Part]:
     """Yield the links of a chained Ogg file: each begins with pages that begin streams."""
     start, at, is_body = begin, begin, False
+    open_streams: set[bytes] = set()
     while len(page := read_at(file, at, 27 + 255)) >= 27:
         if page[:4] != b"OggS":
             found = read_at(file, at, FARTHEST_SYNC).find(b"OggS")
@@ -139,8 +149,13 @@ def _ogg_parts(file: io.BufferedIOBase, begin: int, size: int) -> Iterator[Part]
             continue
         begins = bool(page[5] & 2)
         if begins and is_body:
-            yield Part(start, at)
+            yield Part(start, at, lack=_NO_LAST_PAGE if open_streams else "")
             start = at
+            open_streams.clear()
         is_body = not begins
         at += 27 + page[26] + sum(page[27 : 27 + page[26]])
-    yield Part(start, size)
+        if begins:
+            open_streams.add(page[14:18])
+        if page[5] & 4 and at <= size:  # whole, and the last of its stream
+            open_streams.discard(page[14:18])
+    yield Part(start, size, lack=_NO_LAST_PAGE if open_streams else "")

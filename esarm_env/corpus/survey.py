@@ -41,7 +41,7 @@ from esarm_env.corpus.takes import Fault, Take
 from esarm_env.formats.timecodes import NTSC
 
 # Raise whenever reading, resampling or cutting gives other utterances for the same files.
-READER_VERSION = 2
+READER_VERSION = 3
 SHORTEST_S, LONGEST_S = 1.5, 6.0  # of the pieces of a long take
 UNCUT_S = 8.0  # a take up to this long is one utterance
 _BAR_FROM = 200  # takes to look at before a progress bar is worth its lines
@@ -64,6 +64,7 @@ class Entry:
         stretch: Factor of the file's times.
         shift_s: What is taken off its times afterwards.
         clock_notes: Why.
+        sound_notes: What is missing at the end of its sound.
         pieces: Where its utterances begin and end, in frames at 30 fps.
         digest: SHA-256 of its audio and motion; None until it has been read whole.
         notes: What was mended.
@@ -82,6 +83,7 @@ class Entry:
     stretch: float = 1.0
     shift_s: float = 0.0
     clock_notes: list[str] = field(default_factory=list)
+    sound_notes: list[str] = field(default_factory=list)
     pieces: list[tuple[int, int]] = field(default_factory=list)
     digest: str | None = None
     notes: list[str] = field(default_factory=list)
@@ -237,7 +239,10 @@ def _measure(take: Take, entry: Entry) -> None:
     """Fill an entry from file headers."""
     if take.audio is None:
         raise InputError(f"{take.id}: must have a sound file, got none")
-    duration_s = measure_audio(take.audio, max_duration_s=LONGEST_TAKE_S)
+    entry.sound_notes = []
+    duration_s = measure_audio(
+        take.audio, max_duration_s=LONGEST_TAKE_S, on_note=entry.sound_notes.append
+    )
     if take.motion is not None:
         extent = measure_track(take.motion)
         if extent.rate_hz is not None:
@@ -306,15 +311,16 @@ def _rate_of(
 
 def _cut(take: Take, entry: Entry) -> None:
     """Cut a take into utterances."""
-    n_frames = int(entry.duration_s * FRAME_RATE_HZ)
+    n_frames, entry.notes = int(entry.duration_s * FRAME_RATE_HZ), list(entry.sound_notes)
     if take.motion is not None:
-        entry.notes, motion_s = _settle_clock(take.motion, entry)
+        notes, motion_s = _settle_clock(take.motion, entry)
+        entry.notes += notes
         n_frames = min(frames_of(entry.duration_s), frames_of(motion_s))
     if n_frames <= UNCUT_S * FRAME_RATE_HZ:
         entry.pieces = [(0, max(1, n_frames))]
         return
     assert take.audio is not None, "a take without audio has no duration"
-    audio = read_audio(take.audio, max_duration_s=LONGEST_TAKE_S)
+    audio = read_audio(take.audio, max_duration_s=LONGEST_TAKE_S, on_note=lambda note: None)
     edges = cut_at_pauses(audio, shortest_s=SHORTEST_S, longest_s=LONGEST_S)
     frames = np.round(edges / SAMPLE_RATE_HZ * FRAME_RATE_HZ).astype(np.int64).clip(0, n_frames)
     entry.pieces = [(begin, end) for begin, end in frames.tolist() if end > begin]
