@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ import soundfile
 from esarm_env.audio.sample_heads import LOST_S, is_sized
 from esarm_env.audio.sound_parts import Part, PartFile, behind_tags, parts_of
 from esarm_env.core.errors import InputError, one_line
+from esarm_env.formats.files import check_regular
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray
@@ -52,9 +54,9 @@ def open_file(path: Path, *, kind: str = "sound file") -> Iterator[io.FileIO]:
         InputError: If it is no regular file, is empty or cannot be read.
     """
     try:
-        if not path.is_file():
+        if not os.path.lexists(path):
             raise InputError(f"{path}: no such file; give the path of a {kind}")
-        if path.stat().st_size == 0:
+        if check_regular(path, f"a {kind}", missing="a link to no file") == 0:
             raise InputError(f"{path}: must hold audio, got an empty file (0 bytes)")
         file = path.open("rb", buffering=0)  # a decoder reads it behind our back
     except (OSError, ValueError) as error:

@@ -43,10 +43,16 @@ def refused(path: Path, rule: str, **limits: float) -> None:
         read_audio(path, **limits)
 
 
-@pytest.mark.parametrize("name", ["absent.wav", "."])
-def test_a_missing_file_is_rejected(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("absent.wav", "no such file; give the path of a sound file"),
+        (".", "must be a sound file, got a folder"),
+    ],
+)
+def test_a_missing_file_is_rejected(tmp_path: Path, name: str, rule: str) -> None:
     """libsndfile would only say "System error"; a folder would be opened as a file."""
-    refused(tmp_path / name, "no such file; give the path of a sound file")
+    refused(tmp_path / name, rule)
 
 
 def test_an_empty_file_is_rejected(tmp_path: Path) -> None:
