@@ -56,7 +56,7 @@ def open_file(path: Path, *, kind: str = "sound file") -> Iterator[io.FileIO]:
     try:
         if not os.path.lexists(path):
             raise InputError(f"{path}: no such file; give the path of a {kind}")
-        if check_regular(path, f"a {kind}", missing="a link to no file") == 0:
+        if check_regular(path, f"a {kind}", missing="no such file behind its link") == 0:
             raise InputError(f"{path}: must hold audio, got an empty file (0 bytes)")
         file = path.open("rb", buffering=0)  # a decoder reads it behind our back
     except (OSError, ValueError) as error:

@@ -33,7 +33,14 @@ from esarm_env.corpus.alignment import (
     infer_rate,
     read_aligned,
 )
-from esarm_env.corpus.clocks import Clock, settle_start, slow_rates, stated_stretch
+from esarm_env.corpus.clocks import (
+    Clock,
+    Counted,
+    Readings,
+    settle_start,
+    stated_stretch,
+    whole_rate,
+)
 from esarm_env.corpus.motion import measure_track
 from esarm_env.corpus.motion.track import check_rate
 from esarm_env.corpus.offsets import OFFSETS_FILE
@@ -65,6 +72,7 @@ class Entry:
         shift_s: What is taken off its times afterwards.
         clock_notes: Why.
         sound_notes: What is missing at the end of its sound.
+        rate_note: What was decided about its rate, or could not be; empty if nothing.
         pieces: Where its utterances begin and end, in frames at 30 fps.
         digest: SHA-256 of its audio and motion; None until it has been read whole.
         notes: What was mended.
@@ -84,6 +92,7 @@ class Entry:
     shift_s: float = 0.0
     clock_notes: list[str] = field(default_factory=list)
     sound_notes: list[str] = field(default_factory=list)
+    rate_note: str = ""
     pieces: list[tuple[int, int]] = field(default_factory=list)
     digest: str | None = None
     notes: list[str] = field(default_factory=list)
@@ -264,37 +273,57 @@ def _settle_rates(
     Returns:
         That rate, or None if all files state theirs.
     """
-    silent = [
-        index.entries[take.id]
-        for take in takes
-        if take.motion and index.entries[take.id].stated_hz is None
-    ]
-    measured = [(e.n_frames, e.duration_s) for e in silent if e.n_frames and e.duration_s]
+    silent = [take for take in takes if take.motion and not index.entries[take.id].stated_hz]
+    known = [index.entries[take.id] for take in silent]
+    measured = [(e.n_frames, e.duration_s) for e in known if e.n_frames and e.duration_s]
     inferred = infer_rate(*zip(*measured, strict=True)) if measured else None
-    slow = slow_rates(_counted(takes, index))
+    whole = whole_rate(inferred)
+    readings = Readings.of(_counted(takes, index, whole))
+    if inferred == whole and whole is not None and readings.is_slow(whole, labelled=False):
+        inferred = whole / NTSC
     for take in takes:
         entry = index.entries[take.id]
-        stretch, rate_hz = _rate_of(take, entry, slow, inferred)
+        stretch, rate_hz = _rate_of(take, entry, readings, inferred)
+        note = "" if take.rate_hz else readings.note(*_labels(entry, whole), rate_hz=rate_hz)
         offset_s = offsets.get(take.id, 0.0)
-        settled = (entry.rate_hz, entry.stretch, entry.offset_s)
-        if settled != (rate_hz, stretch, offset_s) and entry.duration_s:
+        settled = (entry.rate_hz, entry.stretch, entry.offset_s, entry.rate_note)
+        if settled != (rate_hz, stretch, offset_s, note) and entry.duration_s:
             entry.rate_hz, entry.stretch, entry.offset_s = rate_hz, stretch, offset_s
+            entry.rate_note = note
             entry.pieces, entry.notes, entry.digest, entry.fault = [], [], None, None
     return inferred
 
 
-def _counted(
-    takes: Sequence[Take], index: TakeIndex
-) -> Iterator[tuple[float | None, float, float]]:
-    """Yield what the labels of each take count, when its motion ends by them, and its sound."""
+def _counted(takes: Sequence[Take], index: TakeIndex, silent_hz: float | None) -> Iterator[Counted]:
+    """Yield what each take's frames count, when its motion ends by that, and its sound.
+
+    Args:
+        takes: All; those whose rate a user states tell nothing.
+        index: What is known of them.
+        silent_hz: What the frames count of files that state no rate.
+    """
     for take in takes:
         entry = index.entries[take.id]
-        if take.rate_hz is None and entry.duration_s and entry.stated_hz and entry.start_s == 0:
-            yield entry.nominal_hz, entry.n_frames / entry.stated_hz, entry.duration_s
+        rate_hz = entry.stated_hz or silent_hz
+        if take.rate_hz is None and entry.duration_s and entry.n_frames and rate_hz:
+            motion_s = entry.n_frames / rate_hz
+            shift_s, _ = settle_start(
+                entry.start_s,
+                motion_s=motion_s,
+                audio_s=entry.duration_s,
+                late_s=entry.late_s,
+            )
+            audio_s = entry.duration_s + shift_s - entry.start_s
+            yield Counted(*_labels(entry, silent_hz), motion_s, audio_s)
+
+
+def _labels(entry: Entry, silent_hz: float | None) -> tuple[float | None, bool]:
+    """Return what a take's frames count, and whether labels in its file say so."""
+    return (entry.nominal_hz, True) if entry.stated_hz else (silent_hz, False)
 
 
 def _rate_of(
-    take: Take, entry: Entry, slow: set[float], inferred: float | None
+    take: Take, entry: Entry, readings: Readings, inferred: float | None
 ) -> tuple[float, float]:
     """Return the factor of a take's times and the frame rate that follows."""
     if entry.stated_hz is None:
@@ -304,7 +333,7 @@ def _rate_of(
         stretch = stated_stretch(
             take.rate_hz, stated_hz=entry.stated_hz, nominal_hz=entry.nominal_hz
         )
-    elif entry.nominal_hz in slow:
+    elif readings.is_slow(entry.nominal_hz, labelled=True):
         stretch = NTSC
     return stretch, entry.stated_hz / stretch
 
@@ -332,10 +361,7 @@ def _settle_clock(motion: Path, entry: Entry) -> tuple[list[str], float]:
     entry.shift_s, notes = settle_start(
         start_s, motion_s=length_s, audio_s=entry.duration_s, late_s=entry.late_s
     )
-    if entry.stretch == NTSC and entry.nominal_hz:
-        actual_hz = entry.nominal_hz / NTSC
-        notes += (f"frames counted {entry.nominal_hz:g} a second read at {actual_hz:.2f} fps, "
-                  "as long as the sound",)  # fmt: skip
+    notes += (entry.rate_note,) if entry.rate_note else ()
     entry.clock_notes = list(notes)
     motion_s = start_s - entry.shift_s + length_s
     note = check_durations(

@@ -226,7 +226,7 @@ def test_a_corpus_takes_every_kind_of_sound(tmp_path: Path, ending: str) -> None
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.mp4"])
-@pytest.mark.parametrize("kind", ["a FIFO", "a folder", "a device", "a link to no file"])
+@pytest.mark.parametrize("kind", ["a FIFO", "a folder", "a device", "no such file behind its link"])
 def test_what_is_no_file_is_told_and_not_waited_for(tmp_path: Path, name: str, kind: str) -> None:
     """A FIFO waits for a writer, a device has no end; "no such file" sends its owner searching."""
     path = tmp_path / name
