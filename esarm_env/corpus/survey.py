@@ -295,23 +295,17 @@ def _settle_rates(
 
 
 def _counted(takes: Sequence[Take], index: TakeIndex, silent_hz: float | None) -> Iterator[Counted]:
-    """Yield what each take's frames count, when its motion ends by that, and its sound.
+    """Yield what each take's frames count, `silent_hz` where its file states none, and its end.
 
-    Args:
-        takes: All; those whose rate a user states tell nothing.
-        index: What is known of them.
-        silent_hz: What the frames count of files that state no rate.
+    Takes whose rate a user states tell nothing.
     """
     for take in takes:
         entry = index.entries[take.id]
         rate_hz = entry.stated_hz or silent_hz
         if take.rate_hz is None and entry.duration_s and entry.n_frames and rate_hz:
-            motion_s = entry.n_frames / rate_hz
+            motion_s, late_s = entry.n_frames / rate_hz, entry.late_s
             shift_s, _ = settle_start(
-                entry.start_s,
-                motion_s=motion_s,
-                audio_s=entry.duration_s,
-                late_s=entry.late_s,
+                entry.start_s, motion_s=motion_s, audio_s=entry.duration_s, late_s=late_s
             )
             audio_s = entry.duration_s + shift_s - entry.start_s
             yield Counted(*_labels(entry, silent_hz), motion_s, audio_s)
