@@ -75,6 +75,8 @@ class PartFile(io.RawIOBase):
         """Fill `buffer` as far as the part goes; return how many bytes that are."""
         view = memoryview(buffer).cast("B")
         left, head = max(0, self._size - self._at), self._part.head
+        if not left:  # nor may a place be sought that no file has
+            return 0
         if self._at < len(head):
             data = head[self._at : self._at + min(len(view), left)]
         else:

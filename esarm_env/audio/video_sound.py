@@ -224,13 +224,15 @@ def _decoded(frames: Iterable[Any]) -> Iterator[tuple[float | None, FloatArray, 
     """Yield time in seconds, samples (n, channels) and rate in Hz of each frame that holds any."""
     import av
 
-    to_float = av.AudioResampler(format="fltp")
+    # In one plane: PyAV reads beyond its memory where eight channels or more have one each.
+    to_float = av.AudioResampler(format="flt")
     for frame in frames:
         if not frame.samples:
             continue
         time_s = frame.time
         for converted in to_float.resample(frame):
-            samples = converted.to_ndarray().T.astype(np.float32, copy=False)
+            n_channels = converted.layout.nb_channels
+            samples = converted.to_ndarray().astype(np.float32, copy=False).reshape(-1, n_channels)
             yield time_s, samples, converted.sample_rate
 
 

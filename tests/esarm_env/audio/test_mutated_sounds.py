@@ -79,6 +79,12 @@ _SOUNDS: dict[str, Callable[[], bytes]] = {
     "a.aiff": lambda: _sound("AIFF"),
     "a.caf": lambda: _sound("CAF"),
     "a.w64": lambda: _sound("W64"),
+    "a.rf64": lambda: _sound("RF64"),
+    "joined.au": lambda: 2 * _sound("AU"),
+    "a.sph": lambda: _sound("NIST"),
+    "a.voc": lambda: _sound("VOC"),
+    "a.avr": lambda: _sound("AVR"),
+    "a.svx": lambda: _sound("SVX"),
 }
 _VIDEOS: dict[str, Callable[[], bytes]] = {
     "a.mov": lambda: _video("mov", "pcm_s16le"),
