@@ -18,7 +18,7 @@ MOST_CHUNKS = 4096  # beside the samples: titles, markers, pictures
 _STREAMED, _STREAMED_LONG = 0x7FFF_0000, 1 << 48
 # Bytes up to the samples; a picture in front of them is less than the most.
 _LEAST_HEAD, _MOST_HEAD = 20, 1 << 24
-_FARTHEST = 1 << 62
+_FARTHEST = 1 << 40  # bytes; farther than some file systems go, which refuse to look there
 _W64 = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # behind four letters, a chunk's name
 _TYPES = (b"WAVE", b"AIFF", b"AIFC", b"8SVX", b"16SV")
 _AU_BYTES = {1: 1.0, 2: 1.0, 3: 2.0, 4: 3.0, 5: 4.0, 6: 4.0, 7: 8.0, 23: 0.5, 27: 1.0}

@@ -205,3 +205,10 @@ def test_a_long_header_is_not_put_in_front_of_thousands_of_stretches(tmp_path: P
     message = f"{path}: must have its samples in one stretch, got more than 64 behind a header of"
     with pytest.raises(InputError, match=re.escape(message)):
         measure_audio(path)
+
+
+def test_a_length_that_no_file_system_knows_is_refused(tmp_path: Path) -> None:
+    """To look behind it is an error of the system, not of the file."""
+    content = with_number(encoded("RF64", speech(1.0)), 28, "<Q", 1 << 47)
+    stated_s = (1 << 47) / (2 * RATE_HZ)
+    check_cut(tmp_path / "a.wav", content, held_s=1.0, stated_s=stated_s)
