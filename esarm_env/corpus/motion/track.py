@@ -34,7 +34,7 @@ FARTHEST_START_S, NEAREST_CLOCK_S = 1.0, 60.0
 # Four hours at 60 fps: more may be declared by a file of a few megabytes.
 MOST_FRAMES = 900_000
 # Frames a second that are counted where 1.001 s pass as well.
-_COUNTED_HZ = (24.0, 30.0, 48.0, 60.0, 120.0)
+COUNTED_HZ = (24.0, 30.0, 48.0, 60.0, 120.0)
 
 
 @dataclass(frozen=True)
@@ -278,7 +278,7 @@ def nominal_rate(span_s: float, rate_hz: float) -> float | None:
         span_s: From the first frame to the last.
         rate_hz: Frames a second in between; half of the rate where every second label is used.
     """
-    for counted in _COUNTED_HZ:
+    for counted in COUNTED_HZ:
         n_labels = span_s * counted
         is_whole = abs(n_labels - round(n_labels)) < 1e-6
         if is_whole and min(abs(counted / rate_hz - times) for times in (1, 2)) < 0.01:
