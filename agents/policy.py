@@ -22,6 +22,7 @@ _REMEDY = (
     "pass `norm_obs=False`, as this policy hears the audio as the task has it (stock algorithms "
     'take `norm_obs_keys=["audio"]`)'
 )
+LONGEST = 1_000_000  # tokens of an episode, hours of speech: a cache is as long as that
 NAMES = ("last_tokens", "step")  # keys that hold names and places: integers, never scaled
 
 
@@ -50,7 +51,7 @@ class MotionPolicy(PlainPolicyFile, BasePolicy):
             max_length: Longest episode in tokens; by default the bound of `step`.
 
         Raises:
-            ValueError: If the observation space lacks a key.
+            ValueError: If the observation space lacks a key, or `max_length` is out of range.
         """
         super().__init__(observation_space, action_space)
         keys = set(getattr(observation_space, "spaces", {}))
@@ -58,7 +59,13 @@ class MotionPolicy(PlainPolicyFile, BasePolicy):
         if missing:
             raise ValueError(f"`observation_space` must have {sorted(missing)}, got none of them")
         self.network = dict(network or {})
-        self.max_length = max_length or int(observation_space["step"].high[0])  # type: ignore[attr-defined]
+        bound = observation_space["step"].high[0]  # type: ignore[attr-defined]
+        self.max_length = int(bound) if max_length is None else max_length
+        if not isinstance(self.max_length, int) or not 1 <= self.max_length <= LONGEST:
+            raise ValueError(
+                f"`max_length` (by default the bound of `step`) must be a whole number from 1 to "
+                f"{LONGEST}, got {self.max_length!r}"
+            )
         self.transformer = MotionTransformer(
             PolicyConfig(
                 n_tokens=int(action_space.n),

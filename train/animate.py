@@ -9,7 +9,7 @@ from agents.rollout.animation import animate
 from agents.rollout.decoding import Decoding
 from agents.weights import load_policy
 from esarm_env.audio import read_audio
-from esarm_env.core.cache import goes_through, new_file
+from esarm_env.core.cache import check_target, goes_through, new_file
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import CLONE_FILE, improved_policies, is_file, is_finished, need_file
 from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray
@@ -83,6 +83,7 @@ def animate_file(
     if output.exists() and speech.exists() and output.samefile(speech):
         raise InputError(f"`output` must be another file than the recording, got {output}")
     exporter = exporter_for(_format_of(output))
+    check_target(output, make_folder=False)
     audio = read_audio(speech)
     animator = SpeechAnimator(run_path, policy=policy)
     motion = animator.animate(audio, voice, temperature=temperature, seed=seed)

@@ -61,6 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
             if given == ["--version"]:
                 print(f"esarm {version('esarm')}")
                 return
+            _check_working_folder()
             _check_command(given)
             tyro.extras.subcommand_cli_from_dict(
                 COMMANDS,
@@ -89,6 +90,17 @@ def main(arguments: list[str] | None = None) -> None:
         except OSError:
             _drop_output()
         sys.exit(EXIT_BAD_INPUT)
+
+
+def _check_working_folder() -> None:
+    """Refuse to work in a folder that is gone, of which torch's libraries say nothing plain."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise InputError(
+            "the working folder must be there, got one that was deleted or cannot be read "
+            f"({error.strerror}); change to another (`cd`)"
+        ) from error
 
 
 def _drop_output() -> None:

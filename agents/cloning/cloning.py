@@ -27,6 +27,7 @@ from agents.faults import TrainingFault, where_to_go_on
 from agents.policy import MotionPolicy
 from agents.protocols import SequenceTask, find_in_env
 from esarm_env.core.deprecation import renamed_arguments
+from esarm_env.core.errors import InputError
 
 
 class BehaviourCloning(CheckedAlgorithm):
@@ -117,6 +118,14 @@ class BehaviourCloning(CheckedAlgorithm):
         if _init_setup_model:
             self._setup_model()
             self._split_demonstrations()
+
+    def check_settings(self) -> None:
+        """Check all settings, as they are now.
+
+        Raises:
+            ValueError: If one is out of range.
+        """
+        self.config.check()
 
     @property
     def best_weights(self) -> dict[str, Tensor]:
@@ -214,6 +223,8 @@ class BehaviourCloning(CheckedAlgorithm):
             assert self.demonstrations is not None and self.validation is not None, "split"
             assert self.seed is not None, "drawn in _setup_model"
             task: SequenceTask = find_in_env(self.env, "sequence_task")
+            self.demonstrations.check_for(task)  # a file's need not be of this task
+            self.validation.check_for(task)
             self.trainer = CloneTrainer(
                 task,
                 train=self.demonstrations,
@@ -224,8 +235,20 @@ class BehaviourCloning(CheckedAlgorithm):
                 model=copy.deepcopy(self.policy.transformer),
             )
             if self._progress is not None:
-                self.trainer.load_state_dict(self._progress)
+                self._go_on(self.trainer, self._progress)
         return self.trainer
+
+    def _go_on(self, trainer: CloneTrainer, progress: dict[str, Any]) -> None:
+        """Bring a fresh trainer to where the one was that was saved."""
+        try:
+            trainer.load_state_dict(progress)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+            self.trainer = None
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise InputError(
+                f"{self.last_checkpoint or 'the checkpoint'}: `_progress` must be that of a "
+                f"cloning of these sizes, got one that does not fit ({reason})"
+            ) from error
 
     def _epoch(self, trainer: CloneTrainer, callback: BaseCallback, log_interval: int) -> bool:
         callback.on_rollout_start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from esarm_env.core.deprecation import renamed_fields
@@ -57,6 +58,12 @@ class CloneConfig:
             )
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"`label_smoothing` must be in [0, 1), got {self.label_smoothing}")
+        if self.batch_sequences < 1:
+            raise ValueError(f"`batch_sequences` must be at least 1, got {self.batch_sequences}")
+        for name in ("learning_rate", "weight_decay", "feature_noise"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise ValueError(f"`{name}` must be at least 0 and finite, got {value}")
         for name in ("scheduled_sampling", "speaker_dropout", "token_noise"):
             share = getattr(self, name)
             if not 0 <= share <= 1:

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.cloning.demonstrations import Demonstrations
+from agents.common.checkpoint_values import check_states
 from agents.faults import TrainingFault, names_of
 from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.rollout.buffer import length_buckets
@@ -190,7 +191,21 @@ class CloneTrainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Go on from what `state_dict` returned.
+
+        Raises:
+            ValueError: If it is of other sizes, has counts that no training has, or NaN for
+                weights; `KeyError` and `RuntimeError`, too.
+        """
+        counts = [state["n_done"], state["best_epoch"]]
+        if not all(type(each) is int and 0 <= each <= 10**9 for each in counts):
+            raise ValueError(f"`n_done` and `best_epoch` must be whole numbers, got {counts}")
+        if not isinstance(state["best_loss"], float) or math.isnan(state["best_loss"]):
+            raise ValueError(f"`best_loss` must be a number, got {state['best_loss']!r}")
+        owners = {"model": self.model, "best": self.model, "optimizer": self._optimizer}
+        states = {name: state[name] for name in owners}
+        check_states(states, owners, exact=True, label="state of a cloning")
+        torch.Generator().set_state(state["torch"])  # an error of torch, if it is no state
         self.model.load_state_dict(state["model"])
         self._best = state["best"]
         self._best_loss, self._best_epoch = state["best_loss"], state["best_epoch"]

@@ -5,6 +5,7 @@
 - `checked_algorithm`: base of all algorithms here: fingerprint of the task, checked loading,
   progress bar.
 - `checkpoint_file`: checkpoint file: a zip of JSON and safetensors, which runs no code when read.
+- `checkpoint_values`: checks of what a checkpoint holds, made before anything is built from it.
 - `checks`: checks of environment and settings, made before a sequence algorithm is built.
 - `episode_algorithm`: collecting half of an on-policy algorithm: whole episodes of tokens,
   batched, with a KV cache.

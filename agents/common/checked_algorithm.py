@@ -6,6 +6,7 @@ it are taken as they are.
 
 from __future__ import annotations
 
+import difflib
 import io
 import pathlib
 from collections.abc import Iterable
@@ -20,12 +21,19 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TensorD
 from stable_baselines3.common.utils import check_for_correct_spaces
 from stable_baselines3.common.vec_env import VecEnv
 
-from agents.common.checkpoint_file import checkpoint_path, read_checkpoint, write_checkpoint
+from agents.common.checkpoint_file import (
+    checkpoint_path,
+    read_checkpoint,
+    read_old_checkpoint,
+    write_checkpoint,
+)
+from agents.common.checkpoint_values import attribute_of, check_policy, check_states, check_values
 from agents.protocols import find_in_env
 from esarm_env.core.deprecation import renamed_keys
 from esarm_env.core.errors import InputError
 
 ALGORITHM = "algorithm"  # in a checkpoint: whose it is
+_UNFIT = (TypeError, KeyError, AttributeError, IndexError, RuntimeError, AssertionError)
 
 
 class TokenProgressBar(ProgressBarCallback):
@@ -169,27 +177,21 @@ class CheckedAlgorithm(BaseAlgorithm):
             ValueError: If `env` has other spaces, another tokenizer or another corpus.
         """
         kwargs = renamed_keys(kwargs, cls.renamed_settings)
-        read = read_checkpoint(
+        label = str(path) if isinstance(path, str | pathlib.Path) else "the checkpoint"
+        data, parameters = read_checkpoint(
             path,
             classes=cls.saved_classes(),
             allow_pickle=allow_pickle,
             custom_objects=custom_objects,
-        )
+        ) or read_old_checkpoint(path, label, custom_objects, print_system_info)
+        data = {cls.renamed_settings.get(name, name): value for name, value in data.items()}
+        check_values(cls, kwargs, label="arguments of `load`")
         try:
-            if read is None:
-                loaded = super().load(
-                    path, env, device, custom_objects, print_system_info, force_reset, **kwargs
-                )
-            else:
-                loaded = cls._rebuilt(*read, env, device, force_reset, kwargs)
+            loaded = cls._rebuilt(data, parameters, env, device, force_reset, kwargs, label=label)
         except ValueError as error:
             if _SB3_MISMATCH not in str(error):
                 raise
-            trained = None if read is None else read[0].get("observation_space")
-            raise other_spaces(error, trained, env) from error
-        # What was saved under old names is over what was asked for under new ones.
-        changed = {name: kwargs[name] for name in cls.renamed_settings.values() if name in kwargs}
-        loaded.__dict__.update(changed)
+            raise other_spaces(error, data.get("observation_space"), env) from error
         loaded._note_checkpoint(path)
         return loaded
 
@@ -202,19 +204,11 @@ class CheckedAlgorithm(BaseAlgorithm):
         device: torch.device | str,
         force_reset: bool,
         changed: dict[str, Any],
+        *,
+        label: str,
     ) -> Self:
         """Return an algorithm with the attributes `data` and `parameters`, as SB3's `load` does."""
-        written_by = data.pop(ALGORITHM, cls.__name__)
-        if written_by != cls.__name__:
-            raise InputError(
-                f"the checkpoint must be one of {cls.__name__}, got one of {written_by}; load it "
-                f"with `{written_by}.load`"
-            )
-        kinds = {"policy_class": type, "observation_space": Space, "action_space": Space}
-        for name, wanted in {**kinds, "verbose": int}.items():
-            if not isinstance(data.get(name), wanted):
-                got = data.get(name, "no such")
-                raise InputError(f"the checkpoint must hold `{name}` as `save` does, got {got!r}")
+        cls._check_data(data, label)
         stored = data.get("policy_kwargs")
         if "policy_kwargs" in changed and changed["policy_kwargs"] != stored:
             raise ValueError(
@@ -229,17 +223,73 @@ class CheckedAlgorithm(BaseAlgorithm):
                 data["_last_obs"] = None
         kind: Any = cls
         made: Self = kind(data["policy_class"], env, device=device, _init_setup_model=False)
-        made.__dict__.update({**data, **changed})
+        made._take_settings(data, label=label)
+        made._take_settings(changed, label="arguments of `load`", only_known=True)
+        weights = parameters.get("policy")
+        check_policy(
+            data["policy_class"],
+            (data["observation_space"], data["action_space"], lambda _: 0.0),
+            stored or {},
+            weights if isinstance(weights, dict) else {},
+            label=label,
+        )
         try:
             made._setup_model()
+            made._check_states(parameters, label=label)
             made.set_parameters(parameters, exact_match=True, device=device)
-        except (TypeError, KeyError, AttributeError, IndexError) as error:
+        except _UNFIT as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise InputError(
-                f"the checkpoint must hold what {cls.__name__} saves, got one that does not fit "
-                f"({reason})"
+                f"{label}: the checkpoint must hold what {cls.__name__} saves, got one that does "
+                f"not fit ({reason})"
             ) from error
         return made
+
+    @classmethod
+    def _check_data(cls, data: dict[str, Any], label: str) -> None:
+        """Check whose attributes these are, and that each is what it may be."""
+        written_by = data.pop(ALGORITHM, cls.__name__)
+        if written_by != cls.__name__:
+            raise InputError(
+                f"{label}: the checkpoint must be one of {cls.__name__}, got one of {written_by}; "
+                f"load it with `{written_by}.load`"
+            )
+        kinds = {"policy_class": type, "observation_space": Space, "action_space": Space}
+        for name, wanted in {**kinds, "verbose": int}.items():
+            if not isinstance(data.get(name), wanted):
+                got = data.get(name, "no such")
+                raise InputError(
+                    f"{label}: the checkpoint must hold `{name}` as `save` does, got {got!r}"
+                )
+        ours = tuple(cls.policy_aliases.values())
+        if not issubclass(data["policy_class"], ours):
+            raise InputError(
+                f"{label}: `policy_class` must be one of {', '.join(cls.policy_aliases)} or a "
+                f"subclass, got {data['policy_class'].__name__}: is it of {cls.__name__}?"
+            )
+        check_values(cls, data, label=label)
+
+    def _take_settings(
+        self, values: dict[str, Any], *, label: str, only_known: bool = False
+    ) -> None:
+        """Take attributes of a file, or of a caller, who may have misspelt a name."""
+        unknown = [name for name in values if only_known and name not in vars(self)]
+        if unknown:
+            close = difflib.get_close_matches(unknown[0], vars(self), n=1)
+            meant = f"; did you mean `{close[0]}`?" if close else ""
+            raise InputError(f"{label}: must be attributes of the agent, got `{unknown[0]}`{meant}")
+        self.__dict__.update(values)
+        try:
+            self.check_settings()
+        except ValueError as error:
+            raise InputError(f"{label}: {error}") from error
+
+    def check_settings(self) -> None:
+        """Check all settings against each other, as they are now; a subclass checks its own, too.
+
+        Raises:
+            ValueError: If one is out of range.
+        """
 
     def set_parameters(
         self,
@@ -249,18 +299,28 @@ class CheckedAlgorithm(BaseAlgorithm):
         *,
         allow_pickle: bool = False,
     ) -> None:
-        """As Stable-Baselines3's; a file of an older version needs `allow_pickle=True`.
+        """As Stable-Baselines3's, but all or nothing; an old file needs `allow_pickle=True`.
 
         Raises:
-            InputError: If the file is damaged, or holds pickles and `allow_pickle` is False.
+            InputError: If the file is damaged, or holds pickles and `allow_pickle` is False; or if
+                names, shapes or kinds are not those of this algorithm, or a weight is not finite.
         """
         given: Any = load_path_or_dict
+        label = str(given) if isinstance(given, str | pathlib.Path) else "`load_path_or_dict`"
         if not isinstance(given, dict):
             read = read_checkpoint(
                 given, classes=self.saved_classes(), allow_pickle=allow_pickle, with_data=False
             )
-            given = given if read is None else read[1]
+            given = (read or read_old_checkpoint(given, label))[1]
+        self._check_states(given, exact=exact_match, label=label)
         super().set_parameters(given, exact_match, device)
+
+    def _check_states(self, states: dict[str, Any], *, exact: bool = True, label: str) -> None:
+        owners = {name: attribute_of(self, name) for name in states}
+        wanted = set(self._get_torch_save_params()[0])
+        if exact and set(owners) != wanted:
+            raise InputError(f"{label}: must hold {sorted(wanted)}, got {sorted(owners)}")
+        check_states(states, owners, exact=exact, label=label)
 
     def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
         """As Stable-Baselines3's; an `env` of another tokenizer or corpus is refused.

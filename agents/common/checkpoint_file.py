@@ -20,9 +20,10 @@ import safetensors
 import safetensors.torch
 import torch
 from stable_baselines3.common.policies import BaseModel
-from stable_baselines3.common.save_util import open_path
+from stable_baselines3.common.save_util import load_from_zip_file, open_path
 from stable_baselines3.common.utils import get_device
 
+from agents.common.checkpoint_values import check_policy, check_states
 from agents.common.plain_data import Classes, decode, encode, pickles_in
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
@@ -115,6 +116,32 @@ def read_checkpoint(
     return {**decoded, **(replaced if with_data else {})}, states
 
 
+def read_old_checkpoint(
+    path: FilePath,
+    label: str,
+    custom_objects: Mapping[str, Any] | None = None,
+    print_system_info: bool = False,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Unpickle attributes and state dicts of a file that is trusted, as Stable-Baselines3 wrote it.
+
+    Raises:
+        InputError: If it is none.
+    """
+    objects = dict(custom_objects or {})
+    try:
+        data, parameters, _ = load_from_zip_file(
+            path, device="cpu", custom_objects=objects, print_system_info=print_system_info
+        )
+    except Exception as error:  # of whatever was pickled
+        raise _damaged(label, error) from error
+    if not isinstance(data, dict):
+        raise InputError(f"{label}: must be a checkpoint of `save`, got one without attributes")
+    # As Stable-Baselines3 does with those of its first versions.
+    if isinstance(data.get("policy_kwargs"), dict):
+        data["policy_kwargs"].pop("device", None)
+    return data, parameters
+
+
 def _read_parts(path: FilePath, label: str) -> tuple[dict[str, Any], dict[str, Any], bytes] | None:
     """Return the parts of a checkpoint, undecoded; None if it is one of an older version."""
     if isinstance(path, str | Path):
@@ -172,12 +199,22 @@ class PlainPolicyFile(BaseModel):
             InputError: If the file is damaged, or holds pickles and `allow_pickle` is False.
         """
         read = read_checkpoint(path, classes={}, allow_pickle=allow_pickle)
-        if read is None:
-            return super().load(path, device)
-        arguments, states = read
         kind: Any = cls
-        policy: Policy = kind(**arguments, lr_schedule=kind._dummy_schedule)
-        policy.load_state_dict(states["policy"])
+        label = str(path)
+        try:
+            if read is None:
+                return super().load(path, device)
+            arguments, states = read[0], read[1]["policy"]
+            spaces = [arguments.pop(f"{name}_space") for name in ("observation", "action")]
+            given = (*spaces, kind._dummy_schedule)
+            check_policy(cls, given, arguments, states, label=label)
+            policy: Policy = kind(*given, **arguments)
+            check_states({"policy": states}, {"policy": policy}, exact=True, label=label)
+        except InputError:
+            raise
+        except Exception as error:  # of whatever it is a file
+            raise _damaged(label, error) from error
+        policy.load_state_dict(states)
         return policy.to(get_device(device))
 
 

@@ -120,6 +120,10 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         that stream's tokens and scores alone.
         """
 
+    @abstractmethod
+    def check_settings(self) -> None:
+        """Check all settings against each other, as they are now."""
+
     @property
     def batch(self) -> EpisodeBatch | None:
         """The episodes of `rollout_buffer`, padded, a fresh copy; None before the first."""
@@ -200,6 +204,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         for old, new in self.renamed_settings.items():
             if old in self.__dict__:
                 self.__dict__[new] = self.__dict__.pop(old)
+        self.check_settings()
         self._setup_lr_schedule()
         self.acceleration.check_for(self.device)
         self._check_env()

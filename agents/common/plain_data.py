@@ -137,8 +137,26 @@ def _decode_object(
         if isinstance(found, type) and issubclass(found, torch.optim.Optimizer):
             return found
     if kind in ("dataclass", "class") and name in classes:
-        return classes[name] if kind == "class" else classes[name](**parts)
+        return classes[name] if kind == "class" else _made(classes[name], parts)
     raise ValueError(f"{kind} {name!r} is not known here")
+
+
+def _made(kind: Any, parts: dict[str, Any]) -> Any:
+    """Return a dataclass of `parts`, whose plain fields must have plain values."""
+    for each in fields(kind):
+        wanted = _PLAIN_FIELDS.get(getattr(each.type, "__name__", str(each.type)))
+        value = parts.get(each.name)
+        if wanted is None or each.name not in parts:
+            continue
+        is_other = isinstance(value, bool) and wanted is not bool
+        if not isinstance(value, wanted) or is_other or value != value:  # a NaN
+            raise ValueError(
+                f"`{kind.__name__}.{each.name}` must be of type {each.type}, got {value!r}"
+            )
+    return kind(**parts)
+
+
+_PLAIN_FIELDS: dict[str, Any] = {"bool": bool, "int": int, "float": (int, float), "str": str}
 
 
 def pickles_in(value: Any) -> list[str]:

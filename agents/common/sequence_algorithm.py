@@ -21,6 +21,7 @@ from torch import Tensor
 
 from agents.common.advantages import leave_one_out, per_token, scaled_advantages
 from agents.common.checked_algorithm import CheckedAlgorithm
+from agents.common.checkpoint_values import check_learning_rate
 from agents.common.checks import (
     check_counts,
     check_divergence,
@@ -157,16 +158,6 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         _init_setup_model: bool = True,
     ) -> None:
         """Set up the policy and, if `env` is given, find its task and its score function."""
-        check_episodes(n_episodes=n_episodes, samples_per_utterance=samples_per_utterance)
-        check_counts(n_epochs=n_epochs, batch_tokens=1 if batch_tokens is None else batch_tokens)
-        check_temperature(temperature)
-        check_shares(gamma=gamma, gae_lambda=gae_lambda)
-        check_divergence(
-            kl_coef=kl_coef,
-            reference_kl_target=reference_kl_target,
-            target_kl=target_kl,
-            loss_mean=loss_mean,
-        )
         self.batch_tokens, self.n_epochs, self.loss_mean = batch_tokens, n_epochs, loss_mean
         self.kl_coef, self.target_kl = kl_coef, target_kl
         self.reference_kl_target = reference_kl_target
@@ -230,6 +221,25 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         made = cls(policy, env, policy_kwargs=given, **settings)
         made.warm_start(network)
         return made
+
+    def check_settings(self) -> None:
+        """Check all settings against each other, as they are now; a subclass checks its own, too.
+
+        Raises:
+            ValueError: If one is out of range.
+        """
+        check_learning_rate(self.learning_rate)
+        check_episodes(n_episodes=self.n_episodes, samples_per_utterance=self.samples_per_utterance)
+        batch_tokens = 1 if self.batch_tokens is None else self.batch_tokens
+        check_counts(n_epochs=self.n_epochs, batch_tokens=batch_tokens)
+        check_temperature(self.temperature)
+        check_shares(gamma=self.gamma, gae_lambda=self.gae_lambda)
+        check_divergence(
+            kl_coef=self.kl_coef,
+            reference_kl_target=self.reference_kl_target,
+            target_kl=self.target_kl,
+            loss_mean=self.loss_mean,
+        )
 
     def compute_advantages(self, batch: EpisodeBatch) -> EpisodeBatch:
         """Return `batch` with `advantages` and `returns`; see `EpisodeAlgorithm`.

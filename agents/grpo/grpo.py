@@ -54,13 +54,6 @@ class SequenceGRPO(SequenceAlgorithm):
         Raises:
             ValueError: If a setting is out of range.
         """
-        if not clip_range > 0:
-            raise ValueError(f"`clip_range` must be above 0, got {clip_range}")
-        if samples_per_utterance < 2:
-            raise ValueError(
-                f"`samples_per_utterance` must be at least 2, got {samples_per_utterance}: "
-                "a group of one has nothing to be compared with"
-            )
         self.clip_range = clip_range
         super().__init__(
             policy,
@@ -72,6 +65,21 @@ class SequenceGRPO(SequenceAlgorithm):
             gae_lambda=1.0,
             **kwargs,
         )
+
+    def check_settings(self) -> None:
+        """Check all settings, as they are now.
+
+        Raises:
+            ValueError: If one is out of range.
+        """
+        if not self.clip_range > 0:
+            raise ValueError(f"`clip_range` must be above 0, got {self.clip_range}")
+        if self.samples_per_utterance < 2:
+            raise ValueError(
+                f"`samples_per_utterance` must be at least 2, got {self.samples_per_utterance}: "
+                "a group of one has nothing to be compared with"
+            )
+        super().check_settings()
 
     def compute_advantages(self, batch: EpisodeBatch) -> EpisodeBatch:
         """Fill in each score normalised within its utterance, the same at every token."""

@@ -46,16 +46,25 @@ class SequencePPO(SequenceAlgorithm):
         Raises:
             ValueError: If a setting is out of range.
         """
-        if not clip_range > 0:
-            raise ValueError(f"`clip_range` must be above 0, got {clip_range}")
-        if value_warmup < 0:
-            raise ValueError(f"`value_warmup` must be at least 0, got {value_warmup}")
-        if value_warmup and not vf_coef > 0:
-            raise ValueError(
-                f"`vf_coef` must be above 0 where `value_warmup` trains the values, got {vf_coef}"
-            )
         self.clip_range, self.value_warmup = clip_range, value_warmup
         super().__init__(policy, env, n_epochs=n_epochs, vf_coef=vf_coef, **kwargs)
+
+    def check_settings(self) -> None:
+        """Check all settings, as they are now.
+
+        Raises:
+            ValueError: If one is out of range.
+        """
+        if not self.clip_range > 0:
+            raise ValueError(f"`clip_range` must be above 0, got {self.clip_range}")
+        if self.value_warmup < 0:
+            raise ValueError(f"`value_warmup` must be at least 0, got {self.value_warmup}")
+        if self.value_warmup and not self.vf_coef > 0:
+            raise ValueError(
+                "`vf_coef` must be above 0 where `value_warmup` trains the values, got "
+                f"{self.vf_coef}"
+            )
+        super().check_settings()
 
     @property
     def is_warming_up(self) -> bool:

@@ -65,8 +65,6 @@ class SequenceReinforce(SequenceAlgorithm):
         Raises:
             ValueError: If `baseline` is none of these.
         """
-        if baseline not in BASELINES:
-            raise ValueError(f"`baseline` must be one of {', '.join(BASELINES)}, got {baseline!r}")
         self.baseline = baseline
         self._moving_means: dict[str, float] = {}  # by stream; `WHOLE` for all
         # One step on all episodes: a second minibatch would meet weights that did not write it.
@@ -80,6 +78,18 @@ class SequenceReinforce(SequenceAlgorithm):
             target_kl=None,
             **kwargs,
         )
+
+    def check_settings(self) -> None:
+        """Check all settings, as they are now.
+
+        Raises:
+            ValueError: If one is out of range.
+        """
+        if self.baseline not in BASELINES:
+            raise ValueError(
+                f"`baseline` must be one of {', '.join(BASELINES)}, got {self.baseline!r}"
+            )
+        super().check_settings()
 
     @property
     def moving_mean(self) -> float | None:

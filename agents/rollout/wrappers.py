@@ -36,6 +36,13 @@ from esarm_env.core.errors import InputError
 SCORES = "score_tokens"
 _NEUTRAL = (OrderEnforcing, PassiveEnvChecker)
 _OBSERVERS = (VecFrameStack, VecExtractDictObs, VecTransposeImage)
+_METHODS = ("step", "reset")
+_VEC_METHODS = ("step", "step_async", "step_wait", "reset")
+# What decides about episodes and scores; wrappers known to us have nothing of these names.
+_OF_THE_ENVIRONMENT = (
+    *("reward_function", "reward", "sequence_task", "task", "run", "corpus", "split", "sampling"),
+    *("max_duration_s", "metrics"),
+)
 # Their wrappers hand seeds and options of `reset` on as they are.
 _PASSES_OPTIONS = ("gymnasium.", "stable_baselines3.", "esarm_env.")
 
@@ -75,6 +82,7 @@ def survey(env: VecEnv, *, longest: int) -> Wrapping:
     outer, base = _outer(env)
     if base is None:
         return Wrapping(outer=outer)
+    _check_own_methods(base)
     if isinstance(base, DummyVecEnv):
         return _survey_inner(env, base, outer, longest=longest)
     if isinstance(base, SubprocVecEnv):
@@ -93,9 +101,10 @@ def _outer(env: VecEnv) -> tuple[tuple[str, ...], VecEnv | None]:
     """
     names: list[str] = []
     while isinstance(env, VecEnvWrapper):
-        if hasattr(type(env), SCORES):
+        if hasattr(type(env), SCORES) or SCORES in vars(env):
             return tuple(names), None
-        if _must_see(env):
+        _check_set(env)
+        if _must_see(env) or _assigned(env, _VEC_METHODS):
             names.append(type(env).__name__)
         env = env.venv
     return tuple(names), env
@@ -167,8 +176,9 @@ def _shown(env: Any, name: str) -> str:
 def _layers(env: gymnasium.Env[Any, Any], *, longest: int) -> Iterator[gymnasium.Env[Any, Any]]:
     """Yield what must be played or told of episodes, from the outermost on."""
     while isinstance(env, gymnasium.Wrapper):
-        if hasattr(type(env), SCORES):
+        if hasattr(type(env), SCORES) or SCORES in vars(env):
             return
+        _check_set(env)
         limit = getattr(env, "_max_episode_steps", None) if isinstance(env, TimeLimit) else None
         if limit is not None and limit < longest:
             raise _refusal(
@@ -176,19 +186,55 @@ def _layers(env: gymnasium.Env[Any, Any], *, longest: int) -> Iterator[gymnasium
                 f"it cuts episodes of up to {longest} tokens off before their score; "
                 "`max_duration_s` leaves long utterances out instead",
             )
-        if type(env) not in (*_NEUTRAL, TimeLimit):
+        if type(env) not in (*_NEUTRAL, TimeLimit) or _assigned(env):
             yield env
         env = env.env
-    if overrides_episodes(type(env)):
+    if overrides_episodes(type(env)) or _assigned(env):
         yield env
 
 
 def is_plain_monitor(env: Any) -> bool:
     """Return whether `env` is a `Monitor` that notes nothing but returns, lengths and times."""
-    return type(env) is Monitor and not env.info_keywords and not env.reset_keywords
+    plain = type(env) is Monitor and not env.info_keywords and not env.reset_keywords
+    return plain and not _assigned(env)
 
 
-def overrides_episodes(kind: type, methods: tuple[str, ...] = ("step", "reset")) -> bool:
+def _assigned(env: Any, methods: tuple[str, ...] = _METHODS) -> list[str]:
+    """Return which `methods` were assigned to this very object, over those of its class."""
+    return [name for name in methods if name in vars(env)]
+
+
+def _check_own_methods(base: VecEnv) -> None:
+    """Check that the `VecEnv` itself, whose `step` is not called, has none of its own."""
+    own = _assigned(base, _VEC_METHODS)
+    for kind in (DummyVecEnv, SubprocVecEnv):
+        if isinstance(base, kind):
+            methods = ((name, getattr(type(base), name)) for name in _VEC_METHODS)
+            own += [name for name, method in methods if method is not getattr(kind, name)]
+    if own:
+        raise _refusal(
+            f"`{type(base).__name__}` with a `{own[0]}` of its own",
+            "put it into a `VecEnvWrapper`, or into a wrapper of each environment",
+        )
+
+
+def _check_set(env: Any) -> None:
+    """Check that nothing was set on a wrapper that was meant for the environment within.
+
+    `VecEnv.set_attr` sets it on the outermost wrapper of each environment, where nobody reads it.
+    """
+    kind = type(env)
+    known = kind.__module__.startswith(_PASSES_OPTIONS)
+    found = [name for name in _OF_THE_ENVIRONMENT if name in vars(env)] if known else []
+    if found:
+        raise InputError(
+            f"`{found[0]}` must be set on the environment itself, got it on the wrapper "
+            f"`{kind.__name__}` round it (as `VecEnv.set_attr` does), where it has no effect; use "
+            f"`env_method('set_wrapper_attr', '{found[0]}', ...)` before, which finds its owner"
+        )
+
+
+def overrides_episodes(kind: type, methods: tuple[str, ...] = _METHODS) -> bool:
     """Return whether a subclass has other `methods` than the class that gives its scores."""
     for each in kind.__mro__:
         if SCORES in vars(each):
@@ -199,6 +245,8 @@ def overrides_episodes(kind: type, methods: tuple[str, ...] = ("step", "reset"))
 
 
 def _may_choose(env: gymnasium.Env[Any, Any]) -> bool:
+    if _assigned(env, ("reset",)):
+        return True
     if isinstance(env, gymnasium.Wrapper):
         return not type(env).reset.__module__.startswith(_PASSES_OPTIONS)
     return overrides_episodes(type(env), ("reset",))
@@ -224,16 +272,16 @@ def _check_vector_env(env: VectorEnv[Any, Any, Any], *, longest: int) -> None:
     """Check that nothing around or within a vector environment would be passed over."""
     remedy = "wrap single environments in a `DummyVecEnv`, or the `VecEnv` in a `VecEnvWrapper`"
     while isinstance(env, VectorWrapper):
-        if hasattr(type(env), SCORES):
+        if hasattr(type(env), SCORES) or SCORES in vars(env):
             return
-        if not type(env).__module__.startswith("esarm_env."):
+        if not type(env).__module__.startswith("esarm_env.") or _assigned(env):
             raise _refusal(f"`{type(env).__name__}` around a vector environment", remedy)
         env = env.env
     if isinstance(env, SyncVectorEnv):
         layers = [each for one in env.envs for each in _layers(one, longest=longest)]
         if layers:
             raise _refusal(f"`{type(layers[0]).__name__}` in a `SyncVectorEnv`", remedy)
-    elif overrides_episodes(type(env)):
+    elif overrides_episodes(type(env)) or _assigned(env):
         raise _refusal(f"`{type(env).__name__}` with a `step` or `reset` of its own", remedy)
 
 

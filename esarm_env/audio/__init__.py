@@ -3,6 +3,7 @@
 - `loading`: any sound or video file as 16 kHz mono samples, or an error that says what is wrong.
 - `sound_files`: sound files by libsndfile, in blocks.
 - `sound_parts`, `mp3_frames`, `flac_frames`: joined parts, and lengths that headers do not tell.
+- `sized_sounds`, `sample_heads`: samples whose bytes a header counts (WAV, RF64, CAF, AU, ...).
 - `video_sound`: sound tracks of video and AAC files, decoded with PyAV.
 - `mixing`: blocks of any rate and channels to mono at 16 kHz.
 - `pauses`: loudness, and splitting of long recordings at their quietest moments.

@@ -8,6 +8,9 @@ user has. librosa and torch are imported at the first call, not with this module
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import json
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from esarm_env.core.errors import InputError, MissingExtraError
+from esarm_env.core.errors import InputError, MissingExtraError, one_line
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray, n_frames_of
 
 VOICED_CORRELATION = 0.6  # noise reaches 0.5 by chance at the best of all lags, vowels pass 0.8
@@ -121,6 +124,34 @@ class WavLM:
     layer: int = -1
     fetch: bool = field(default=True, compare=False)
 
+    def check(self) -> None:
+        """Check what can be told without loading the weights; nobody is asked for anything.
+
+        Raises:
+            InputError: If the name is no folder of WavLM weights and no name of a hub, or names
+                weights that are not on this machine and cannot be fetched.
+            MissingExtraError: If `transformers` is not installed.
+        """
+        if importlib.util.find_spec("transformers") is None:
+            raise MissingExtraError("transformers", extra="wavlm", purpose="The encoder `wavlm`")
+        folder = Path(self.weights)
+        is_hub_name = re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", self.weights) is not None
+        if not folder.is_dir() and (not self.fetch or (is_hub_name and _is_offline())):
+            folder = _local_weights(self.weights, offline=self.fetch)
+        if not folder.is_dir() and is_hub_name:
+            return  # whether a hub has it, the hub knows
+        try:
+            settings = json.loads((folder / "config.json").read_bytes())
+            kind = settings.get("model_type") if isinstance(settings, dict) else None
+            if kind != "wavlm":
+                raise ValueError(f"a model of type {kind!r}")
+        except (OSError, ValueError, RecursionError) as error:
+            reason = error.strerror if isinstance(error, OSError) else one_line(error)
+            raise InputError(
+                f"`encoder` must name a folder with a `config.json` of WavLM, or weights of a hub "
+                f"(`ORGANISATION/MODEL`), got {self.weights!r} ({reason})"
+            ) from error
+
     @property
     def key(self) -> str:
         """Identify weights and layer; a local folder by its path, sizes and dates."""
@@ -187,7 +218,30 @@ def make_encoder(name: str, *, fetch: bool = True) -> AudioEncoder:
     raise InputError(f"`encoder` must be logmel, wavlm or wavlm:FOLDER, got {name!r}")
 
 
-def _local_weights(name: str) -> Path:
+def check_encoder(name: str, *, fetch: bool = True) -> None:
+    """Check that there is an encoder called `name`, before what comes before its first use.
+
+    Args:
+        name: As of `make_encoder`.
+        fetch: Likewise.
+
+    Raises:
+        InputError: If there is none, or its weights are not on this machine and cannot be fetched.
+        MissingExtraError: If its package is not installed.
+    """
+    encoder = make_encoder(name, fetch=fetch)
+    if isinstance(encoder, WavLM):
+        encoder.check()
+
+
+def _is_offline() -> bool:
+    """Return whether the hub's package was told to ask nobody."""
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    return bool(HF_HUB_OFFLINE)
+
+
+def _local_weights(name: str, *, offline: bool = False) -> Path:
     """Return the folder on this machine that holds the weights `name`; nobody is asked for it.
 
     Told to stay local, `transformers` still asks the hub who calls; so it never gets the name.
@@ -205,6 +259,11 @@ def _local_weights(name: str) -> Path:
         found = None
     if isinstance(found, str):
         return Path(found).parent
+    if offline:
+        raise InputError(
+            "`encoder` must name WavLM weights on this machine while HF_HUB_OFFLINE is set, got "
+            f"{name!r}; fetch them without it, or use `logmel`"
+        )
     raise InputError(
         "`encoder` must be `logmel` or WavLM weights that are on this machine where a file names "
         f"them, got {name!r}; if you trust that name, fetch them with `esarm corpus --run RUN "

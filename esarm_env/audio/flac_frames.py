@@ -19,8 +19,10 @@ _BLOCK_SIZES = {1: 192, 2: 576, 3: 1152, 4: 2304, 5: 4608} | {
 }
 
 
-def flac_parts(file: io.BufferedIOBase, begin: int, size: int) -> Iterator[tuple[int, int, bytes]]:
-    """Yield begin, end and corrected header of each stream in a file."""
+def flac_parts(
+    file: io.BufferedIOBase, begin: int, size: int
+) -> Iterator[tuple[int, int, bytes, bool]]:
+    """Yield begin, end and corrected header of each stream in a file, and whether it seems cut."""
     starts = [begin, *_beginnings(file, begin + 8, size)]
     for start, end in zip(starts, [*starts[1:], size], strict=True):
         file.seek(start)
@@ -29,13 +31,13 @@ def flac_parts(file: io.BufferedIOBase, begin: int, size: int) -> Iterator[tuple
         block_size = int.from_bytes(head[10:12], "big")
         counted = _last_sample(file, max(start + 42, end - _TAIL), end, block_size)
         if head[:8] not in _BEGINNINGS or counted is None or counted == stated:
-            yield start, end, b""
+            yield start, end, b"", False
         elif stated < counted:
             top = head[21] & 0xF0 | counted >> 32
             count = (counted & 0xFFFF_FFFF).to_bytes(4, "big")
-            yield start + 26, end, head[:21] + bytes([top]) + count
+            yield start + 26, end, head[:21] + bytes([top]) + count, False
         else:
-            yield start, end, b""  # cut short: the decoder says so
+            yield start, end, b"", True  # what looks like a frame may be none: a decoder knows
 
 
 def _beginnings(file: io.BufferedIOBase, at: int, size: int) -> list[int]:

@@ -7,6 +7,7 @@ sound of videos and AAC files, and whatever libsndfile does not know.
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,13 @@ from esarm_env.audio.sound_files import (
     open_file,
     read_blocks,
 )
-from esarm_env.audio.video_sound import read_sound, sound_duration_s, sound_late_s
+from esarm_env.audio.video_sound import read_sound, sound_duration_s, sound_lack, sound_late_s
 from esarm_env.core.errors import InputError
 from esarm_env.formats.sound_suffixes import FFMPEG_SUFFIXES
 
 if TYPE_CHECKING:
     import io
+    from collections.abc import Callable, Sequence
 
     from esarm_env.core.types import FloatArray
 
@@ -47,6 +49,7 @@ def read_audio(
     *,
     min_duration_s: float = MIN_DURATION_S,
     max_duration_s: float = MAX_DURATION_S,
+    on_note: Callable[[str], None] | None = None,
 ) -> FloatArray:
     """Read `path`, mix it to mono and resample it to 16 kHz.
 
@@ -60,6 +63,8 @@ def read_audio(
             joined to one file are read one after the other.
         min_duration_s: Shorter files are refused.
         max_duration_s: Longer files are refused before their samples are read.
+        on_note: Called with what is missing at the end of a file that can be read all the same;
+            a `RuntimeWarning` by default.
 
     Returns:
         Shape (n_samples,), float32, at 16 kHz.
@@ -71,7 +76,7 @@ def read_audio(
     """
     path = Path(path)
     with open_file(path) as file:
-        expected_s, is_video = _measure(file, path)
+        expected_s, is_video, notes = _measure(file, path, max_duration_s)
         _check_duration(path, expected_s, min_duration_s, max_duration_s)
         source = None if is_video else file
         mixer = _mixed(source, path, expected_s, max_duration_s, channel=None)
@@ -91,6 +96,7 @@ def read_audio(
             f"{path}: must hold speech, got silence (peak {mixer.peak:.1e}{beside}); "
             "check the recording's level"
         )
+    _tell(path, notes, on_note)
     audio = mixer.result()
     return np.clip(audio, -1.0, 1.0, out=audio)
 
@@ -100,10 +106,12 @@ def measure_audio(
     *,
     min_duration_s: float = MIN_DURATION_S,
     max_duration_s: float = MAX_DURATION_S,
+    on_note: Callable[[str], None] | None = None,
 ) -> float:
     """Return the duration of `path` in seconds by its headers, without decoding it.
 
     Headers that cannot tell (streamed files, joined parts) are corrected by what the file holds.
+    What is missing at the end is told as `read_audio` tells it.
 
     Raises:
         InputError: If the file is missing, empty, no audio, cut short, or too short or long.
@@ -111,8 +119,9 @@ def measure_audio(
     """
     path = Path(path)
     with open_file(path) as file:
-        duration_s, _ = _measure(file, path)
+        duration_s, _, notes = _measure(file, path, max_duration_s)
     _check_duration(path, duration_s, min_duration_s, max_duration_s)
+    _tell(path, notes, on_note)
     return duration_s
 
 
@@ -126,8 +135,17 @@ def sound_lateness(path: Path) -> float:
     return sound_late_s(path) if path.suffix.lower() in FFMPEG_SUFFIXES else 0.0
 
 
-def _measure(file: io.FileIO, path: Path) -> tuple[float, bool]:
-    """Return the duration of a file in seconds, and whether FFmpeg is to read it.
+def _tell(path: Path, notes: Sequence[str], on_note: Callable[[str], None] | None) -> None:
+    """Tell what is missing at the end of a file."""
+    for note in notes:
+        if on_note is not None:
+            on_note(note)
+        else:
+            warnings.warn(f"{path}: {note}", RuntimeWarning, stacklevel=3)
+
+
+def _measure(file: io.FileIO, path: Path, longest_s: float) -> tuple[float, bool, tuple[str, ...]]:
+    """Return the duration of a file in seconds, whether FFmpeg is to read it, and what it lacks.
 
     Its first bytes tell; where they do not, its suffix, and then what libsndfile says.
     """
@@ -135,16 +153,22 @@ def _measure(file: io.FileIO, path: Path) -> tuple[float, bool]:
     if is_video is None:
         is_video = path.suffix.lower() in FFMPEG_SUFFIXES
     if is_video:
-        return sound_duration_s(path), True
+        return _measure_video(path)
     try:
-        return measure_file(file, path), False
+        duration_s, notes = measure_file(file, path, longest_s=longest_s)
     except UnknownFormatError as error:
         if importlib.util.find_spec("av") is None:
             raise InputError(f"{error}; FFmpeg may: run `pip install 'esarm[video]'`") from error
         try:
-            return sound_duration_s(path), True
+            return _measure_video(path)
         except InputError:
             raise error from None
+    return duration_s, False, notes
+
+
+def _measure_video(path: Path) -> tuple[float, bool, tuple[str, ...]]:
+    lack = sound_lack(path)
+    return sound_duration_s(path), True, (lack,) if lack else ()
 
 
 def _mixed(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import soundfile
 
-from esarm_env.audio.sound_parts import LOST_S, Part, PartFile, behind_tags, parts_of
+from esarm_env.audio.sample_heads import LOST_S, is_sized
+from esarm_env.audio.sound_parts import Part, PartFile, behind_tags, parts_of
 from esarm_env.core.errors import InputError, one_line
+from esarm_env.formats.files import check_regular
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray
@@ -50,9 +54,9 @@ def open_file(path: Path, *, kind: str = "sound file") -> Iterator[io.FileIO]:
         InputError: If it is no regular file, is empty or cannot be read.
     """
     try:
-        if not path.is_file():
+        if not os.path.lexists(path):
             raise InputError(f"{path}: no such file; give the path of a {kind}")
-        if path.stat().st_size == 0:
+        if check_regular(path, f"a {kind}", missing="no such file behind its link") == 0:
             raise InputError(f"{path}: must hold audio, got an empty file (0 bytes)")
         file = path.open("rb", buffering=0)  # a decoder reads it behind our back
     except (OSError, ValueError) as error:
@@ -78,9 +82,8 @@ def is_for_ffmpeg(file: io.FileIO) -> bool | None:
         return True  # AAC in frames, of which libsndfile thinks that they are MP3
     if head[:1] == b"G" and head[188:189] == b"G":
         return True  # MPEG transport stream
-    known = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"OggS", b"fLaC", b"caff", b"riff", b".snd")
     is_mp3 = head[0:1] == b"\xff" and head[1:2] and head[1] & 0xE6 in (0xE2, 0xE4)
-    return False if head.startswith(known) or is_mp3 else None
+    return False if is_sized(head) or head[:4] in (b"OggS", b"fLaC") or is_mp3 else None
 
 
 def _head_behind_tags(file: io.FileIO) -> bytes:
@@ -88,20 +91,26 @@ def _head_behind_tags(file: io.FileIO) -> bytes:
     return file.read(200)
 
 
-def measure_file(file: io.FileIO, path: Path) -> float:
-    """Return the duration of a sound file in seconds by its corrected headers.
+def measure_file(file: io.FileIO, path: Path, *, longest_s: float) -> tuple[float, tuple[str, ...]]:
+    """Return the duration of a sound file in seconds by its corrected headers, and what it lacks.
+
+    A part that seems cut is decoded to know, unless the file is longer than `longest_s` anyway.
 
     Raises:
-        InputError: If libsndfile cannot open it, or a header states an unlikely rate.
+        InputError: If libsndfile cannot open it, a header states an unlikely rate, or less is
+            there than it states.
     """
-    total_s = 0.0
-    for part in parts_of(file, path):
+    total_s, parts = 0.0, parts_of(file, path)
+    for part in parts:
         with _opened(file, path, part) as stream:
             n_frames = stream.frames
             if n_frames >= _UNKNOWN:  # a stream in a format that is not walked: counted
                 n_frames = sum(len(block) for block in _blocks_of(stream, path))
             total_s += n_frames / stream.samplerate
-    return total_s
+    for part in parts:
+        if part.seems_cut and total_s <= longest_s:
+            collections.deque(_blocks_of_part(file, path, part), maxlen=0)
+    return total_s, tuple(part.lack for part in parts if part.lack)
 
 
 def read_blocks(file: io.FileIO, path: Path) -> Iterator[tuple[FloatArray, int]]:
@@ -112,18 +121,23 @@ def read_blocks(file: io.FileIO, path: Path) -> Iterator[tuple[FloatArray, int]]
             less is there than it states.
     """
     for part in parts_of(file, path):
-        with _opened(file, path, part) as stream:
-            n_frames = 0
-            for block in _blocks_of(stream, path):
-                n_frames += len(block)
-                yield block, stream.samplerate
-            missing = stream.frames - n_frames
-            if stream.frames < _UNKNOWN and missing > LOST_S * stream.samplerate:
-                raise InputError(
-                    f"{path}: must be whole, got {n_frames / stream.samplerate:.2f} s of the "
-                    f"{stream.frames / stream.samplerate:.2f} s that its header states; copy or "
-                    "export it again"
-                )
+        yield from _blocks_of_part(file, path, part)
+
+
+def _blocks_of_part(file: io.FileIO, path: Path, part: Part) -> Iterator[tuple[FloatArray, int]]:
+    """Yield the samples of one part, and raise an error if less is there than it states."""
+    with _opened(file, path, part) as stream:
+        n_frames = 0
+        for block in _blocks_of(stream, path):
+            n_frames += len(block)
+            yield block, stream.samplerate
+        missing = stream.frames - n_frames
+        if stream.frames < _UNKNOWN and missing > LOST_S * stream.samplerate:
+            raise InputError(
+                f"{path}: must be whole, got {n_frames / stream.samplerate:.2f} s of the "
+                f"{stream.frames / stream.samplerate:.2f} s that its header states; copy or "
+                "export it again"
+            )
 
 
 def _blocks_of(stream: _Stream, path: Path) -> Iterator[FloatArray]:

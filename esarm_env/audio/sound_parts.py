@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import math
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +17,17 @@ from typing import Any
 
 from esarm_env.audio.flac_frames import flac_parts
 from esarm_env.audio.mp3_frames import FARTHEST_SYNC, is_mp3, mp3_parts, tag_length
+from esarm_env.audio.sample_heads import is_sized, read_at
+from esarm_env.audio.sized_sounds import sized_parts
 from esarm_env.core.errors import InputError
 
-# Sizes from here on are what streaming writers put where they cannot know (2 GiB less a header).
-STREAMED = 0x7FFF_0000
-LOST_S = 0.1  # of declared sound that may be missing: 3 frames of motion, as elsewhere
-_LEAST_MORE_S = 0.05  # of sound behind its declared end that is worth believing
 _BUFFER = 1 << 16
 _MOST_PARTS = 4096  # an hour of sentences
-_MOST_CHUNKS = 4096  # beside the samples: titles, markers, pictures
+_MOST_TAGS = 4096
+_NO_LAST_PAGE = (
+    "ends early: the page that ends its stream is missing, as in a copy that stopped; copy or "
+    "export it again"
+)
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,15 @@ class Part:
         begin: Its first byte.
         end: The byte behind its last.
         head: Bytes to put in front: a corrected header.
+        lack: What is missing at its end though the rest can be read; empty if nothing is.
+        seems_cut: Whether only a decoder can tell if it is whole.
     """
 
     begin: int
     end: int
     head: bytes = b""
+    lack: str = ""
+    seems_cut: bool = False
 
 
 class PartFile(io.RawIOBase):
@@ -71,6 +75,8 @@ class PartFile(io.RawIOBase):
         """Fill `buffer` as far as the part goes; return how many bytes that are."""
         view = memoryview(buffer).cast("B")
         left, head = max(0, self._size - self._at), self._part.head
+        if not left:  # nor may a place be sought that no file has
+            return 0
         if self._at < len(head):
             data = head[self._at : self._at + min(len(view), left)]
         else:
@@ -89,8 +95,8 @@ def parts_of(file: io.FileIO, path: Path) -> list[Part]:
         path: Its path, for messages.
 
     Raises:
-        InputError: If a WAV or AIFF header states more sound than the file holds, or the file has
-            more parts than any recording.
+        InputError: If a header that counts bytes states more sound than the file holds, or the
+            file has more parts than any recording.
     """
     reader = io.BufferedReader(file, _BUFFER)
     try:
@@ -107,13 +113,14 @@ def parts_of(file: io.FileIO, path: Path) -> list[Part]:
 def _parts(file: io.BufferedIOBase, path: Path) -> Iterator[Part]:
     size = file.seek(0, io.SEEK_END)
     begin = behind_tags(file)
-    magic = _read(file, begin, 12)
-    if magic[:4] in (b"RIFF", b"RIFX", b"FORM") and magic[8:] in (b"WAVE", b"AIFF", b"AIFC"):
-        yield from _riff_parts(file, path, begin, size)
+    magic = read_at(file, begin, 12)
+    if is_sized(magic):
+        yield from (Part(*each) for each in sized_parts(file, path, begin, size))
     elif magic[:4] == b"OggS":
         yield from _ogg_parts(file, begin, size)
     elif magic[:4] == b"fLaC":
-        yield from (Part(*each) for each in flac_parts(file, begin, size))
+        for start, end, head, seems_cut in flac_parts(file, begin, size):
+            yield Part(start, end, head, seems_cut=seems_cut)
     elif is_mp3(magic):
         yield from (Part(*each) for each in mp3_parts(file, begin, size))
     else:
@@ -123,119 +130,34 @@ def _parts(file: io.BufferedIOBase, path: Path) -> Iterator[Part]:
 def behind_tags(file: io.FileIO | io.BufferedIOBase) -> int:
     """Return where a file begins behind its ID3v2 tags, which may stand before any format."""
     at = 0
-    for _ in range(_MOST_CHUNKS):
-        tag = _read(file, at, 10)
+    for _ in range(_MOST_TAGS):
+        tag = read_at(file, at, 10)
         if tag[:3] != b"ID3" or len(tag) < 10:
             break
         at += tag_length(tag)
     return at
 
 
-def _read(file: io.FileIO | io.BufferedIOBase, at: int, count: int) -> bytes:
-    file.seek(at)
-    return file.read(count)
-
-
-def _riff_parts(file: io.BufferedIOBase, path: Path, begin: int, size: int) -> Iterator[Part]:
-    """Yield the parts of WAV or AIFF files that stand one behind the other."""
-    while begin < size:
-        order = "<" if _read(file, begin, 4) == b"RIFF" else ">"
-        data, byte_rate = _data_chunk(file, begin, size, order)
-        if data is None:
-            yield Part(begin, size)
-            return
-        at, length = data
-        room = size - at
-        joined, goes_on = _behind_data(file, at + length, size, order, byte_rate)
-        if (length >= STREAMED and length > room) or ((length == 0 or length < room) and goes_on):
-            yield Part(at, size, _with_length(_read(file, begin, at - begin), room, order))
-            return
-        if byte_rate and (length - room) / byte_rate > LOST_S:
-            raise InputError(
-                f"{path}: must be whole, got {room / byte_rate:.2f} s of the "
-                f"{length / byte_rate:.2f} s that its header states; copy or export it again"
-            )
-        end = size if joined is None else joined
-        yield Part(begin, end)
-        begin = end
-
-
-def _data_chunk(
-    file: io.BufferedIOBase, begin: int, size: int, order: str
-) -> tuple[tuple[int, int] | None, float]:
-    """Return place and length of the samples (None without), and their bytes a second."""
-    at, byte_rate = begin + 12, 0.0
-    for _ in range(_MOST_CHUNKS):
-        if at + 8 > size:
-            break
-        name, length = struct.unpack(f"{order}4sI", _read(file, at, 8))
-        if name in (b"data", b"SSND"):
-            return (at + 8, length), byte_rate
-        if name == b"fmt " and len(fmt := _read(file, at + 8, 16)) == 16:
-            byte_rate = float(struct.unpack(f"{order}I", fmt[8:12])[0])
-        if name == b"COMM" and len(comm := _read(file, at + 8, 18)) == 18:
-            byte_rate = _aiff_byte_rate(comm)
-        at += 8 + length + length % 2
-    return None, byte_rate
-
-
-def _aiff_byte_rate(comm: bytes) -> float:
-    """Return the bytes a second by the common chunk of an AIFF file; its rate has 80 bits."""
-    n_channels: int
-    n_bits: int
-    n_channels, _, n_bits, exponent, mantissa = struct.unpack(">hIhHQ", comm)
-    exponent = (exponent & 0x7FFF) - 16383 - 63
-    rate_hz = math.ldexp(mantissa, exponent) if abs(exponent) < 500 else 0.0
-    return max(0.0, rate_hz * n_channels * ((n_bits + 7) // 8))
-
-
-def _behind_data(
-    file: io.BufferedIOBase, at: int, size: int, order: str, byte_rate: float
-) -> tuple[int | None, bool]:
-    """Return where another file begins behind the samples, and whether these go on instead."""
-    # An odd length is padded, but by careless writers.
-    at += at % 2 if _is_chunk(_read(file, at + at % 2, 8)) else 0
-    for n_seen in range(_MOST_CHUNKS):
-        if at + 8 > size:
-            break
-        head = _read(file, at, 12)
-        if head[:4] in (b"RIFF", b"RIFX", b"FORM") and head[8:] in (b"WAVE", b"AIFF", b"AIFC"):
-            return at, False
-        length = struct.unpack(f"{order}I", head[4:8])[0]
-        if not _is_chunk(head) or at + length > size:
-            more_s = (size - at) / byte_rate if byte_rate else 0.0
-            is_tag = head[:3] in (b"ID3", b"TAG") or head[:4] == b"APET"
-            return None, n_seen == 0 and not is_tag and more_s > _LEAST_MORE_S and any(head)
-        at += 8 + length + length % 2
-    return None, False
-
-
-def _is_chunk(head: bytes) -> bool:
-    """Return whether these bytes may be the name of a chunk."""
-    return len(head) >= 8 and all(32 <= byte < 127 for byte in head[:4])
-
-
-def _with_length(head: bytes, length: int, order: str) -> bytes:
-    """Return the header of a WAV file up to its samples, with their number of bytes."""
-    riff = struct.pack(f"{order}I", min(len(head) - 8 + length, 0xFFFF_FFFF))
-    data = struct.pack(f"{order}I", min(length, 0xFFFF_FFFF))
-    return head[:4] + riff + head[8:-4] + data
-
-
 def _ogg_parts(file: io.BufferedIOBase, begin: int, size: int) -> Iterator[Part]:
     """Yield the links of a chained Ogg file: each begins with pages that begin streams."""
     start, at, is_body = begin, begin, False
-    while len(page := _read(file, at, 27 + 255)) >= 27:
+    open_streams: set[bytes] = set()
+    while len(page := read_at(file, at, 27 + 255)) >= 27:
         if page[:4] != b"OggS":
-            found = _read(file, at, FARTHEST_SYNC).find(b"OggS")
+            found = read_at(file, at, FARTHEST_SYNC).find(b"OggS")
             if found < 0:
                 break
             at += found
             continue
         begins = bool(page[5] & 2)
         if begins and is_body:
-            yield Part(start, at)
+            yield Part(start, at, lack=_NO_LAST_PAGE if open_streams else "")
             start = at
+            open_streams.clear()
         is_body = not begins
         at += 27 + page[26] + sum(page[27 : 27 + page[26]])
-    yield Part(start, size)
+        if begins:
+            open_streams.add(page[14:18])
+        if page[5] & 4 and at <= size:  # whole, and the last of its stream
+            open_streams.discard(page[14:18])
+    yield Part(start, size, lack=_NO_LAST_PAGE if open_streams else "")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from esarm_env.audio.sample_heads import told_lack
 from esarm_env.core.errors import InputError, MissingExtraError, one_line
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ _MOST_PIXELS = 8192 * 8192
 _LONGEST_GAP_S = 60.0
 # Time stamps are rounded to as much as a millisecond; a lost packet of AAC takes 21 ms.
 _SMALLEST_GAP_S = 0.01
+# Of a file that may be missing at its end: some packets.
+_LOST_S, _LOST_BYTES = 0.5, 4096
+_STREAMED = 0x7FFF_0000  # what writers put as a size that they cannot know, or more
+_HEAD = 1 << 16  # bytes of a Matroska file in which its duration stands, if it states one
+_DURATION = b"\x44\x89"
 
 
 @contextlib.contextmanager
@@ -135,6 +141,36 @@ def sound_duration_s(path: Path) -> float:
         return max(0.0, (end - begin) * float(stream.time_base))
 
 
+def sound_lack(path: Path) -> str:
+    """Return what is missing at the end of a media file by its own header; empty if nothing is.
+
+    Matroska, WebM, WMA and Flash state how long they are in front and AVI how large; other formats
+    have an index without which they cannot be read, or state nothing.
+
+    Raises:
+        MissingExtraError: If PyAV is absent.
+        InputError: If the file cannot be opened.
+    """
+    with path.open("rb") as file:
+        head, size = file.read(_HEAD), file.seek(0, io.SEEK_END)
+    if head[:4] == b"RIFF":
+        stated = int.from_bytes(head[4:8], "little") + 8
+        is_cut = size + _LOST_BYTES < stated < _STREAMED
+        told = f"ends early: {size} of the {stated} bytes that its header states are there"
+        return f"{told}; copy or export it again" if is_cut else ""
+    with open_media(path) as container:
+        kind = container.format.name.split(",")[0]
+        states = kind in ("asf", "flv") or (kind == "matroska" and _DURATION in head)
+        if not states or not container.duration:
+            return ""
+        ends = [
+            float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            for packet in container.demux()
+            if packet.pts is not None
+        ]
+        return told_lack(max(ends, default=0.0), container.duration / 1e6, tolerance_s=_LOST_S)
+
+
 def sound_start_s(path: Path) -> float | None:
     """Return the time of the first sample of `read_sound` on the clock of the video's frames.
 
@@ -188,13 +224,15 @@ def _decoded(frames: Iterable[Any]) -> Iterator[tuple[float | None, FloatArray, 
     """Yield time in seconds, samples (n, channels) and rate in Hz of each frame that holds any."""
     import av
 
-    to_float = av.AudioResampler(format="fltp")
+    # In one plane: PyAV reads beyond its memory where eight channels or more have one each.
+    to_float = av.AudioResampler(format="flt")
     for frame in frames:
         if not frame.samples:
             continue
         time_s = frame.time
         for converted in to_float.resample(frame):
-            samples = converted.to_ndarray().T.astype(np.float32, copy=False)
+            n_channels = converted.layout.nb_channels
+            samples = converted.to_ndarray().astype(np.float32, copy=False).reshape(-1, n_channels)
             yield time_s, samples, converted.sample_rate
 
 

@@ -108,11 +108,8 @@ def new_file(
         if not through:
             if make_folder:
                 home.parent.mkdir(parents=True, exist_ok=True)
-            elif not home.parent.is_dir():
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target))
             # Here and not when a draft fails, whose name nobody knows.
-            if not os.access(home if home.exists() else home.parent, os.W_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
+            _expect_place(home, target, make_folder=False)
         folder = Path(tempfile.mkdtemp(prefix="esarm-")) if through else home.parent
         draft = folder / _draft_of(home).with_suffix(suffix).name
     try:
@@ -130,6 +127,29 @@ def new_file(
             draft.unlink(missing_ok=True)
         if through:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_target(target: Path, *, make_folder: bool = True) -> None:
+    """Check, before hours of work, that `new_file` can begin to write `target`; changes nothing.
+
+    Raises:
+        InputError: If it cannot.
+    """
+    with _told(target):
+        if not goes_through(target):
+            _expect_place(Path(os.path.realpath(target)), target, make_folder=make_folder)
+
+
+def _expect_place(home: Path, target: Path, *, make_folder: bool) -> None:
+    """Check that `home`, or what is to hold it, can be written; errors name `target`."""
+    place = home if home.exists() else home.parent
+    while make_folder and not place.exists():
+        place = place.parent
+    if place != home and not place.is_dir():
+        number = errno.ENOTDIR if place.exists() else errno.ENOENT
+        raise OSError(number, os.strerror(number), str(target))
+    if not os.access(place, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
 
 
 def write_text(target: Path, text: str, *, make_folder: bool = True) -> None:

@@ -6,6 +6,7 @@ Listing imports none of the packages; one that is broken is listed with its reas
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import inspect
 import re
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from esarm_env.core.errors import InputError
+from esarm_env.core.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -137,12 +138,15 @@ class PluginRegistry(Generic[T]):
 
     def find(self) -> dict[str, Plugin[T]]:
         """Return all plug-ins of this kind, sorted by name; imports nothing."""
-        from importlib.metadata import entry_points  # gymnasium does without it when imported
-
         points: dict[str, list[EntryPoint]] = {}
-        for point in entry_points(group=self.group):
+        listed, unreadable = _entry_points(self.group)
+        for point in listed:
             points.setdefault(point.name, []).append(point)
         found = {name: self._brought(name, same) for name, same in points.items()}
+        for package, reason in unreadable.items():
+            # A name with spaces is nobody's.
+            name = f"all of {package}"
+            found[name] = self._plugin(name, package, partial(_raise, LookupError(reason)))
         for name in self._registered:
             source = partial(self._registered.get, name)
             found[name] = self._plugin(name, THIS_PROCESS, source)
@@ -207,6 +211,39 @@ class PluginRegistry(Generic[T]):
             return points[0].load()
 
         return self._plugin(name, package, source)
+
+
+def _entry_points(group: str) -> tuple[list[EntryPoint], dict[str, str]]:
+    """Return the entry points of a group, and of packages that may have some the error by name."""
+    from importlib.metadata import distributions, entry_points  # gymnasium does without it
+
+    with contextlib.suppress(Exception):  # Python's reader ends at the first damaged file
+        return list(entry_points(group=group)), {}
+    points: dict[str, list[EntryPoint]] = {}
+    unreadable: dict[str, str] = {}
+    for number, package in enumerate(distributions()):
+        name = _text_of(partial(getattr, package, "name")) or f"package {number}"
+        if name in points or name in unreadable:
+            continue  # the first on the path is what is imported
+        try:
+            points[name] = [point for point in package.entry_points if point.group == group]
+        except Exception as error:
+            text = _text_of(partial(package.read_text, "entry_points.txt"))
+            if text is None or "esarm." in text:
+                unreadable[name] = f"its entry_points.txt cannot be read ({one_line(error)})"
+    return [point for each in points.values() for point in each], unreadable
+
+
+def _text_of(read: Callable[[], str | None]) -> str | None:
+    """Return what damaged metadata say; None if even that fails."""
+    try:
+        return read()
+    except Exception:
+        return None
+
+
+def _raise(error: Exception) -> object:
+    raise error
 
 
 def unknown_name(

@@ -22,6 +22,10 @@ _TOO_LARGE = "sizes of a larger network than it has weights for"
 KEY = "esarm"  # one metadata entry: the library writes several in no fixed order
 
 
+class OutgrownError(ValueError):
+    """Sizes of a network that is larger than the weights it is to take."""
+
+
 def save_weights(path: Path, weights: Mapping[str, Tensor], *, kind: str, **sizes: Any) -> None:
     """Write `weights` and the `sizes` that rebuild their module; equal input, equal bytes.
 
@@ -63,7 +67,7 @@ def load_module(path: Path, build: Callable[..., Module], *, kind: str) -> Modul
         found = sizes.pop("kind", None)
         if found != kind:
             raise ValueError(f"a file of {found or 'something else'}")
-        _check_sizes(build, tensors, **sizes)
+        check_sizes(build, tensors, **sizes)
         module = build(**sizes)
         _check_types(tensors, module.state_dict())
         module.load_state_dict(tensors)
@@ -101,12 +105,20 @@ def _sizes(path: Path) -> dict[str, Any]:
     return sizes
 
 
-def _check_sizes(
+def check_sizes(
     build: Callable[..., nn.Module], tensors: Mapping[str, Tensor], **sizes: Any
 ) -> None:
     """Build a module without memory, and raise an error where it outgrows the `tensors`.
 
     Some room is left, so that a module of another shape is told by its first weight that differs.
+
+    Args:
+        build: Makes the module.
+        tensors: Its weights by name, as a file has them.
+        **sizes: Arguments of `build`.
+
+    Raises:
+        OutgrownError: If the module would be larger, as far as it has been built by then.
     """
     import torch
     from torch.overrides import TorchFunctionMode
@@ -114,7 +126,7 @@ def _check_sizes(
     most_numbers = 4 * sum(tensor.numel() for tensor in tensors.values()) + 1_000_000
     left = 200 * len(tensors) + 5_000  # calls of torch: a weight is made and filled by a dozen
     if any(abs(number) > most_numbers for number in _whole_numbers(sizes)):
-        raise ValueError(_TOO_LARGE)
+        raise OutgrownError(_TOO_LARGE)
 
     class Bounded(TorchFunctionMode):
         def __torch_function__(
@@ -124,13 +136,13 @@ def _check_sizes(
             left -= 1
             made = func(*args, **(kwargs or {}))
             if left < 0 or (isinstance(made, torch.Tensor) and made.numel() > most_numbers):
-                raise ValueError(_TOO_LARGE)
+                raise OutgrownError(_TOO_LARGE)
             return made
 
     with torch.device("meta"), Bounded():
         module = build(**sizes)
     if sum(tensor.numel() for tensor in module.state_dict().values()) > most_numbers:
-        raise ValueError(_TOO_LARGE)
+        raise OutgrownError(_TOO_LARGE)
 
 
 def _whole_numbers(values: object) -> list[int]:

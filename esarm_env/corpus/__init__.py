@@ -4,6 +4,7 @@
 - `folder`: `FolderCorpus`, utterances cut from a folder of recordings, read lazily.
 - `layouts`: how files become takes: MEAD, RAVDESS, 3D-ETF, BEAT, Live Link Face, any folder.
 - `takes`: `Take`, one recording before it is read, and `Fault`, what is wrong with one.
+- `take_tables`: `metadata.csv` and `offsets.csv` as they lie in a folder.
 - `survey`: validation of takes, cached by the sizes and dates of their files.
 - `motion`: readers of motion files; `alignment`: audio and motion trimmed to one duration.
 - `clocks`: start and rate of a take's motion, checked against its sound.

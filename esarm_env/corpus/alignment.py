@@ -149,7 +149,8 @@ def read_aligned(
     """
     if take.audio is None:
         raise InputError(f"{take.id}: must have a sound file, got none")
-    audio = read_audio(take.audio, max_duration_s=LONGEST_TAKE_S)
+    told: list[str] = []
+    audio = read_audio(take.audio, max_duration_s=LONGEST_TAKE_S, on_note=told.append)
     audio_s = len(audio) / SAMPLE_RATE_HZ
     if take.motion is None:
         if abs(n_frames - frames_of(audio_s)) > MAX_LENGTH_DIFFERENCE:
@@ -158,7 +159,8 @@ def read_aligned(
                 f"({n_frames / FRAME_RATE_HZ:.2f} s), got {audio_s:.2f} s; copy it again"
             )
         still = np.zeros((n_frames, N_CHANNELS), np.float32)
-        return AlignedTake(_trimmed(audio, n_frames), still, np.zeros(N_CHANNELS, np.bool_))
+        captured = np.zeros(N_CHANNELS, np.bool_)
+        return AlignedTake(_trimmed(audio, n_frames), still, captured, tuple(told))
     track, notes = _read_motion(take.motion, rate_hz, clock)
     assert track.time_s is not None, "`_read_motion` gives every frame its time"
     rate_hz = track.rate_hz or rate_hz
@@ -173,7 +175,7 @@ def read_aligned(
     )
     moved = dataclasses.replace(track, time_s=track.time_s - offset_s)
     motion = at_frame_rate(moved, n_frames=n_frames)
-    all_notes = (*clock.notes, *notes, *([note] if note else []))
+    all_notes = (*told, *clock.notes, *notes, *([note] if note else []))
     return AlignedTake(_trimmed(audio, n_frames), motion, track.captured, all_notes)
 
 

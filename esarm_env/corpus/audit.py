@@ -13,6 +13,7 @@ from esarm_env.core.progress import track
 from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, BoolArray
 from esarm_env.corpus.folder import STILL_RANGE, FolderCorpus
 from esarm_env.corpus.offsets import SyncEstimate, estimate_offset, read_offsets, write_offsets
+from esarm_env.corpus.splits import SPLITS
 from esarm_env.face.names import ARKIT_NAMES
 from esarm_env.formats.spellings import printable
 
@@ -100,6 +101,7 @@ class Audit:
             "emotions": dict(Counter(record.emotion for record in corpus.records)),
             "inferred_hz": corpus.inferred_hz,
             "not_captured": _names(~corpus.captured),
+            "cannot_be_trained_on": _obstacle(corpus),
             "left_out": [asdict(fault) for fault in corpus.faults],
             "mended": [asdict(note) for note in corpus.notes],
             "takes": [{**asdict(take), "findings": take.findings} for take in self.takes],
@@ -119,6 +121,11 @@ class Audit:
             "emotions: " + ", ".join(f"{name} {n}" for name, n in facts["emotions"].items()),
             f"captured channels: {captured} of {N_CHANNELS}"
             + (f"; never move: {lost}" if lost and captured else ""),
+            *(
+                [f"cannot be trained on: {facts['cannot_be_trained_on']}"]
+                if facts["cannot_be_trained_on"]
+                else []
+            ),
             *([f"frame rate of files that state none: {rate_hz:g} fps"] if rate_hz else []),
             f"left out: {len(facts['left_out'])}",
         ]
@@ -152,6 +159,16 @@ def correct_offsets(result: Audit) -> Path | None:
     for take, offset_s in found.items():
         offsets[take] = offsets.get(take, 0.0) + offset_s
     return write_offsets(result.corpus.folder, offsets)
+
+
+def _obstacle(corpus: FolderCorpus) -> str | None:
+    """Return why nothing can be learned from a corpus, None if something can."""
+    if all(take.motion is None for take in corpus.takes):
+        return "no take has motion, so it is good to animate only; `esarm capture` makes motion"
+    if not corpus.captured.any():
+        return "no channel of its motion moves"
+    empty = [split for split in SPLITS if not len(corpus.split(split))]
+    return f"no utterance is for {', '.join(empty)}; add recordings" if empty else None
 
 
 def _audit_take(corpus: FolderCorpus, number: int) -> TakeAudit:

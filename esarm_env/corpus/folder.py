@@ -30,7 +30,7 @@ from esarm_env.core.types import (
 from esarm_env.corpus.alignment import AlignedTake, read_aligned
 from esarm_env.corpus.layouts.registry import find_takes
 from esarm_env.corpus.motion.track import check_rate
-from esarm_env.corpus.offsets import OFFSETS_FILE, open_offsets
+from esarm_env.corpus.offsets import OFFSETS_FILE, OffsetTable, open_offsets
 from esarm_env.corpus.splits import SPLITS, check_split, choose_splits, parallel_groups
 from esarm_env.corpus.survey import TakeIndex, digest_of, survey
 from esarm_env.corpus.takes import Fault, Take, TakeNames
@@ -96,11 +96,12 @@ class FolderCorpus:
         found = find_takes(self.folder, layout)
         self.layout = found.layout
         self._index = TakeIndex(self.folder, layout=found.layout)
-        takes, offsets, doubts = _with_offsets(self.folder, _with_rate(found.takes, rate_hz))
+        table = open_offsets(self.folder)
+        takes, offsets, doubts = _with_offsets(self.folder, _with_rate(found.takes, rate_hz), table)
         surveyed = survey(takes, offsets, self._index, read_all=verify)
         self.takes: tuple[Take, ...] = surveyed.takes
         self.faults: tuple[Fault, ...] = (*found.faults, *doubts, *surveyed.faults)
-        self.notes: tuple[Fault, ...] = (*found.notes, *surveyed.notes)
+        self.notes: tuple[Fault, ...] = (*found.notes, *table.notes, *surveyed.notes)
         self.inferred_hz = surveyed.inferred_hz
         if not self.takes:
             raise InputError(_nothing_usable(self.folder, self.faults))
@@ -223,10 +224,9 @@ class FolderCorpus:
 
 
 def _with_offsets(
-    folder: Path, takes: Sequence[Take]
+    folder: Path, takes: Sequence[Take], table: OffsetTable
 ) -> tuple[tuple[Take, ...], dict[str, float], tuple[Fault, ...]]:
     """Return the takes whose offset is known, the offsets by id, and what is wrong with others."""
-    table = open_offsets(folder)
     names = TakeNames(folder, takes)
     find = names.called if table.by_file else names.with_id
     doubtful = {find(name): reason for name, reason in table.doubtful.items()}
@@ -242,7 +242,7 @@ def _with_offsets(
     ]
     offsets = {find(name) or name: seconds for name, seconds in table.offsets.items()}
     kept = tuple(take for take in takes if take.id not in doubtful)
-    return kept, offsets, (*table.faults, *faults)
+    return kept, offsets, (*table.faults, *table.others, *faults)
 
 
 def _with_rate(takes: tuple[Take, ...], rate_hz: float | None) -> tuple[Take, ...]:

@@ -7,9 +7,8 @@ The mouth opens with the voice: in captured speech, smoothed log-loudness and `j
 from __future__ import annotations
 
 import csv
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +18,17 @@ from esarm_env.audio.pauses import HOP_S, loudness_db
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import FRAME_RATE_HZ, BoolArray, FloatArray
+from esarm_env.corpus.take_tables import TakeTable, name_columns, read_take_table
 from esarm_env.corpus.takes import Fault
 from esarm_env.face.names import index_of
-from esarm_env.formats.files import check_regular
 from esarm_env.formats.numerals import decimal_sign, number
 from esarm_env.formats.spellings import plain
-from esarm_env.formats.tables import read_records
 
 OFFSETS_FILE = "offsets.csv"
 LONGEST_CORRECTION_S = 10.0  # more is milliseconds, or another recording
 _COLUMNS = ["id", "offset_s"]
-_NAME_COLUMNS = frozenset({"id", "file"})
+_RULE = f"must be CSV with the columns {','.join(_COLUMNS)}"
+_SAME_S = 5e-4  # milliseconds are rounded
 _OFFSET_COLUMNS = {"offsets": 1.0, "offset": 1.0, "offsetms": 1e-3}  # by plain name
 LONGEST_OFFSET_S = 0.6
 SHORTEST_TAKE_S = 2.0  # below it chance peaks are as high as true ones
@@ -48,14 +47,18 @@ class OffsetTable:
     Attributes:
         offsets: Seconds by the name that a take is given.
         doubtful: What is wrong with the rows of other takes, by name: their offset is not known.
-        faults: What is wrong with rows that name no take.
+        faults: What is wrong with the table, and with rows that name no take.
         by_file: Whether the names are those of files, and not ids.
+        others: Files that are called alike and are not read.
+        notes: How it was understood.
     """
 
     offsets: dict[str, float]
     doubtful: dict[str, str] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     by_file: bool = False
+    others: tuple[Fault, ...] = ()
+    notes: tuple[Fault, ...] = ()
 
 
 def read_offsets(folder: Path) -> dict[str, float]:
@@ -69,68 +72,75 @@ def read_offsets(folder: Path) -> dict[str, float]:
     table = open_offsets(folder)
     wrong = [*table.doubtful.values(), *(fault.reason for fault in table.faults)]
     if wrong:
-        rule = f"must be CSV with the columns {','.join(_COLUMNS)}"
-        raise InputError(f"{folder / OFFSETS_FILE}: {rule}, got {wrong[0]}")
+        has_rule = wrong[0].startswith(("must ", "numbers must "))
+        reason = wrong[0] if has_rule else f"{_RULE}, got {wrong[0]}"
+        raise InputError(f"{folder / OFFSETS_FILE}: {reason}")
     return table.offsets
 
 
 def open_offsets(folder: Path) -> OffsetTable:
-    """Return the offsets of a folder; rows that cannot be used are listed.
-
-    Raises:
-        InputError: If the file cannot be read or lacks a column.
-    """
-    path = _offsets_path(folder)
-    if path is None:
-        return OffsetTable({})
+    """Return the offsets of a folder; a table or rows that cannot be used are listed."""
+    table = read_take_table(folder, OFFSETS_FILE)
+    found = OffsetTable({}, faults=table.faults, others=table.others, notes=table.notes)
+    if not table.header:
+        return found
+    columns = [plain(name) for name in table.header]
+    names = name_columns(table.header)
+    scales = {p: _OFFSET_COLUMNS[name] for p, name in enumerate(columns) if name in _OFFSET_COLUMNS}
     try:
-        check_regular(path)
+        if not names or not scales:
+            got = f"the header {[name[:40] for name in table.header[:8]]}"
+            raise InputError(f"{_RULE}, got {got}")
+        offsets, doubtful = _collected(table, names, scales)
     except InputError as error:
-        return OffsetTable({}, faults=(Fault(path.name, str(error)),))
-    header, rows, wrong = read_records(path)
-    columns = [plain(name) for name in header]
-    names = [place for place, column in enumerate(columns) if column in _NAME_COLUMNS]
-    seconds = [place for place, column in enumerate(columns) if column in _OFFSET_COLUMNS]
-    if not names or len(seconds) != 1:
-        got = f"the header {[name[:40] for name in header[:8]] if header else 'of an empty file'}"
-        raise InputError(f"{path}: must be CSV with the columns {','.join(_COLUMNS)}, got {got}")
-    scale = _OFFSET_COLUMNS[columns[seconds[0]]]
-    cells = [(line, row[names[0]], row[seconds[0]]) for line, row in rows]
-    offsets, doubtful = _collected(path, cells, scale)
-    faults = [Fault(f"{path.name}, line {line}", fault) for line, fault in wrong]
+        fault = Fault(table.path.name, f"{error}; nothing of it is used")
+        return replace(found, faults=(*found.faults, fault))
+    faults = list(found.faults)
     if "" in doubtful:
-        faults.append(Fault(path.name, doubtful.pop("")))
-    return OffsetTable(offsets, doubtful, tuple(faults), columns[names[0]] == "file")
-
-
-def _offsets_path(folder: Path) -> Path | None:
-    """Return the table in a folder, whatever its capitals; None if there is none."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return None
-    found = sorted(name for name in names if name.lower() == OFFSETS_FILE)
-    return folder / found[-1] if found else None  # small letters before others
+        faults.append(Fault(table.path.name, doubtful.pop("")))
+    by_file = any(columns[place] != "id" for place in names)
+    return replace(found, offsets=offsets, doubtful=doubtful, faults=tuple(faults), by_file=by_file)
 
 
 def _collected(
-    path: Path, cells: list[tuple[int, str, str]], scale: float
+    table: TakeTable, names: Sequence[int], scales: Mapping[int, float]
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Return the offsets in rows of line, name and number, and what is wrong with the others."""
-    try:
-        sign = decimal_sign((cell for _, _, cell in cells), unclear=".")
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    """Return the offsets by name, and what is wrong with the others.
+
+    Raises:
+        InputError: If numbers have two decimal signs.
+    """
+    cells = (row[place] for _, row in table.rows for place in scales)
+    sign = decimal_sign(cells, unclear=".")
     offsets: dict[str, float] = {}
     doubtful: dict[str, str] = {}
-    for line, name, cell in cells:
+    for line, row in table.rows:
+        name = next((row[place] for place in names if row[place]), "")
+        told = [place for place in scales if row[place]] or [*scales][:1]
         try:
-            offset_s = _offset(name, cell, sign=sign, scale=scale)
+            _check_one_name(table, names, row, doubtful)
+            all_s = [_offset(name, row[place], sign=sign, scale=scales[place]) for place in told]
+            offset_s = all_s[0]
+            if max(all_s) - min(all_s) > _SAME_S:
+                raise ValueError(f"several offsets, {', '.join(row[place] for place in told)}")
             if offsets.setdefault(name, offset_s) != offset_s:
                 raise ValueError(f"an id twice, {name!r:.80}")
         except ValueError as error:
-            doubtful.setdefault(name, f"{error} in {path.name}, line {line}")
+            doubtful.setdefault(name, f"{error} in {table.path.name}, line {line}")
     return {name: s for name, s in offsets.items() if name not in doubtful}, doubtful
+
+
+def _check_one_name(
+    table: TakeTable, names: Sequence[int], row: Sequence[str], doubtful: dict[str, str]
+) -> None:
+    """Raise a `ValueError`, and doubt all names, if columns of one name differ in a row."""
+    by_column: dict[str, str] = {}
+    for place in names:
+        told = by_column.setdefault(plain(table.header[place]), row[place])
+        if told != row[place]:
+            reason = f"two names in one row, {told!r:.80} and {row[place]!r:.80}"
+            doubtful.setdefault(row[place], f"{reason} in {table.path.name}")
+            raise ValueError(reason)
 
 
 def _offset(name: str, cell: str, *, sign: str, scale: float) -> float:

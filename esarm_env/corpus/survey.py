@@ -33,7 +33,14 @@ from esarm_env.corpus.alignment import (
     infer_rate,
     read_aligned,
 )
-from esarm_env.corpus.clocks import Clock, settle_start, slow_rates, stated_stretch
+from esarm_env.corpus.clocks import (
+    Clock,
+    Counted,
+    Readings,
+    settle_start,
+    stated_stretch,
+    whole_rate,
+)
 from esarm_env.corpus.motion import measure_track
 from esarm_env.corpus.motion.track import check_rate
 from esarm_env.corpus.offsets import OFFSETS_FILE
@@ -41,7 +48,7 @@ from esarm_env.corpus.takes import Fault, Take
 from esarm_env.formats.timecodes import NTSC
 
 # Raise whenever reading, resampling or cutting gives other utterances for the same files.
-READER_VERSION = 2
+READER_VERSION = 3
 SHORTEST_S, LONGEST_S = 1.5, 6.0  # of the pieces of a long take
 UNCUT_S = 8.0  # a take up to this long is one utterance
 _BAR_FROM = 200  # takes to look at before a progress bar is worth its lines
@@ -64,6 +71,8 @@ class Entry:
         stretch: Factor of the file's times.
         shift_s: What is taken off its times afterwards.
         clock_notes: Why.
+        sound_notes: What is missing at the end of its sound.
+        rate_note: What was decided about its rate, or could not be; empty if nothing.
         pieces: Where its utterances begin and end, in frames at 30 fps.
         digest: SHA-256 of its audio and motion; None until it has been read whole.
         notes: What was mended.
@@ -82,6 +91,8 @@ class Entry:
     stretch: float = 1.0
     shift_s: float = 0.0
     clock_notes: list[str] = field(default_factory=list)
+    sound_notes: list[str] = field(default_factory=list)
+    rate_note: str = ""
     pieces: list[tuple[int, int]] = field(default_factory=list)
     digest: str | None = None
     notes: list[str] = field(default_factory=list)
@@ -237,7 +248,10 @@ def _measure(take: Take, entry: Entry) -> None:
     """Fill an entry from file headers."""
     if take.audio is None:
         raise InputError(f"{take.id}: must have a sound file, got none")
-    duration_s = measure_audio(take.audio, max_duration_s=LONGEST_TAKE_S)
+    entry.sound_notes = []
+    duration_s = measure_audio(
+        take.audio, max_duration_s=LONGEST_TAKE_S, on_note=entry.sound_notes.append
+    )
     if take.motion is not None:
         extent = measure_track(take.motion)
         if extent.rate_hz is not None:
@@ -259,37 +273,51 @@ def _settle_rates(
     Returns:
         That rate, or None if all files state theirs.
     """
-    silent = [
-        index.entries[take.id]
-        for take in takes
-        if take.motion and index.entries[take.id].stated_hz is None
-    ]
-    measured = [(e.n_frames, e.duration_s) for e in silent if e.n_frames and e.duration_s]
+    silent = [take for take in takes if take.motion and not index.entries[take.id].stated_hz]
+    known = [index.entries[take.id] for take in silent]
+    measured = [(e.n_frames, e.duration_s) for e in known if e.n_frames and e.duration_s]
     inferred = infer_rate(*zip(*measured, strict=True)) if measured else None
-    slow = slow_rates(_counted(takes, index))
+    whole = whole_rate(inferred)
+    readings = Readings.of(_counted(takes, index, whole))
+    if inferred == whole and whole is not None and readings.is_slow(whole, labelled=False):
+        inferred = whole / NTSC
     for take in takes:
         entry = index.entries[take.id]
-        stretch, rate_hz = _rate_of(take, entry, slow, inferred)
+        stretch, rate_hz = _rate_of(take, entry, readings, inferred)
+        note = "" if take.rate_hz else readings.note(*_labels(entry, whole), rate_hz=rate_hz)
         offset_s = offsets.get(take.id, 0.0)
-        settled = (entry.rate_hz, entry.stretch, entry.offset_s)
-        if settled != (rate_hz, stretch, offset_s) and entry.duration_s:
+        settled = (entry.rate_hz, entry.stretch, entry.offset_s, entry.rate_note)
+        if settled != (rate_hz, stretch, offset_s, note) and entry.duration_s:
             entry.rate_hz, entry.stretch, entry.offset_s = rate_hz, stretch, offset_s
+            entry.rate_note = note
             entry.pieces, entry.notes, entry.digest, entry.fault = [], [], None, None
     return inferred
 
 
-def _counted(
-    takes: Sequence[Take], index: TakeIndex
-) -> Iterator[tuple[float | None, float, float]]:
-    """Yield what the labels of each take count, when its motion ends by them, and its sound."""
+def _counted(takes: Sequence[Take], index: TakeIndex, silent_hz: float | None) -> Iterator[Counted]:
+    """Yield what each take's frames count, `silent_hz` where its file states none, and its end.
+
+    Takes whose rate a user states tell nothing.
+    """
     for take in takes:
         entry = index.entries[take.id]
-        if take.rate_hz is None and entry.duration_s and entry.stated_hz and entry.start_s == 0:
-            yield entry.nominal_hz, entry.n_frames / entry.stated_hz, entry.duration_s
+        rate_hz = entry.stated_hz or silent_hz
+        if take.rate_hz is None and entry.duration_s and entry.n_frames and rate_hz:
+            motion_s, late_s = entry.n_frames / rate_hz, entry.late_s
+            shift_s, _ = settle_start(
+                entry.start_s, motion_s=motion_s, audio_s=entry.duration_s, late_s=late_s
+            )
+            audio_s = entry.duration_s + shift_s - entry.start_s
+            yield Counted(*_labels(entry, silent_hz), motion_s, audio_s)
+
+
+def _labels(entry: Entry, silent_hz: float | None) -> tuple[float | None, bool]:
+    """Return what a take's frames count, and whether labels in its file say so."""
+    return (entry.nominal_hz, True) if entry.stated_hz else (silent_hz, False)
 
 
 def _rate_of(
-    take: Take, entry: Entry, slow: set[float], inferred: float | None
+    take: Take, entry: Entry, readings: Readings, inferred: float | None
 ) -> tuple[float, float]:
     """Return the factor of a take's times and the frame rate that follows."""
     if entry.stated_hz is None:
@@ -299,22 +327,23 @@ def _rate_of(
         stretch = stated_stretch(
             take.rate_hz, stated_hz=entry.stated_hz, nominal_hz=entry.nominal_hz
         )
-    elif entry.nominal_hz in slow:
+    elif readings.is_slow(entry.nominal_hz, labelled=True):
         stretch = NTSC
     return stretch, entry.stated_hz / stretch
 
 
 def _cut(take: Take, entry: Entry) -> None:
     """Cut a take into utterances."""
-    n_frames = int(entry.duration_s * FRAME_RATE_HZ)
+    n_frames, entry.notes = int(entry.duration_s * FRAME_RATE_HZ), list(entry.sound_notes)
     if take.motion is not None:
-        entry.notes, motion_s = _settle_clock(take.motion, entry)
+        notes, motion_s = _settle_clock(take.motion, entry)
+        entry.notes += notes
         n_frames = min(frames_of(entry.duration_s), frames_of(motion_s))
     if n_frames <= UNCUT_S * FRAME_RATE_HZ:
         entry.pieces = [(0, max(1, n_frames))]
         return
     assert take.audio is not None, "a take without audio has no duration"
-    audio = read_audio(take.audio, max_duration_s=LONGEST_TAKE_S)
+    audio = read_audio(take.audio, max_duration_s=LONGEST_TAKE_S, on_note=lambda note: None)
     edges = cut_at_pauses(audio, shortest_s=SHORTEST_S, longest_s=LONGEST_S)
     frames = np.round(edges / SAMPLE_RATE_HZ * FRAME_RATE_HZ).astype(np.int64).clip(0, n_frames)
     entry.pieces = [(begin, end) for begin, end in frames.tolist() if end > begin]
@@ -326,10 +355,7 @@ def _settle_clock(motion: Path, entry: Entry) -> tuple[list[str], float]:
     entry.shift_s, notes = settle_start(
         start_s, motion_s=length_s, audio_s=entry.duration_s, late_s=entry.late_s
     )
-    if entry.stretch == NTSC and entry.nominal_hz:
-        actual_hz = entry.nominal_hz / NTSC
-        notes += (f"frames counted {entry.nominal_hz:g} a second read at {actual_hz:.2f} fps, "
-                  "as long as the sound",)  # fmt: skip
+    notes += (entry.rate_note,) if entry.rate_note else ()
     entry.clock_notes = list(notes)
     motion_s = start_s - entry.shift_s + length_s
     note = check_durations(

@@ -3,6 +3,7 @@
 - `scalar`: `SpeechAnimationEnv`, one episode at a time; its docstring defines spaces and reward.
 - `vector`: `SpeechAnimationVectorEnv`, many episodes at once, equal to the scalar one.
 - `episode_rules`: what both share: spaces, eligible utterances, conditions, scoring, action masks.
+- `episode_scores`: their reward, and whole sequences scored by it.
 - `episode_slots`: the running episodes of the vector environment as arrays.
 - `environment_access`: attributes and methods of single environments of the vector environment.
 - `sampling`: distribution over utterances, and random generators per environment.

@@ -86,7 +86,8 @@ def set_by_row(owner: Any, name: str, values: dict[int, Any], *, n_rows: int) ->
         InputError: If the attribute is shared and not all environments are to get one value.
     """
     notes: dict[str, dict[int, Any]] = owner.__dict__.setdefault("_notes", {})
-    if name not in notes and hasattr(owner, name):
+    is_set_elsewhere = hasattr(type(owner), name)  # also what `hasattr` of the object denies
+    if name not in notes and (is_set_elsewhere or hasattr(owner, name)):
         first, *others = values.values()
         if len(values) < n_rows or any(value is not first for value in others):
             raise InputError(

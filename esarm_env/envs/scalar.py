@@ -11,8 +11,9 @@ import numpy as np
 from gymnasium import spaces
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import FRAME_RATE_HZ, BoolArray, FloatArray, IntArray, Trajectories
+from esarm_env.core.types import FRAME_RATE_HZ, BoolArray, IntArray, Trajectories
 from esarm_env.envs.episode_rules import EpisodeRules, check_options
+from esarm_env.envs.episode_scores import EpisodeScores, is_argument
 from esarm_env.envs.episode_slots import Observation
 from esarm_env.envs.sampling import Sampling
 from esarm_env.rendering import RENDER_MODES, EpisodeRenderer, EpisodeView, Timing
@@ -20,11 +21,10 @@ from esarm_env.rewards import RewardChoice, resolve_reward
 from esarm_env.task.opening import open_problem
 
 if TYPE_CHECKING:
-    from esarm_env.rewards.validation import StreamScores
     from esarm_env.task.animation_task import AnimationTask
 
 
-class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
+class SpeechAnimationEnv(EpisodeScores, gymnasium.Env[Observation, np.int64]):
     """Animate a face to speech, token by token; the reward is a terminal score.
 
     ## Description
@@ -98,6 +98,9 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
     * v0: first version.
     """
 
+    # Here by name: who has it is whose `step` it stands for, and a subclass with another is played.
+    score_tokens = EpisodeScores.score_tokens
+
     metadata: dict[str, Any] = {  # noqa: RUF012  # as Gymnasium declares it
         "render_modes": list(RENDER_MODES),
         "render_fps": FRAME_RATE_HZ,
@@ -153,7 +156,6 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
             action_mask=action_mask,
             metrics=metrics,
         )
-        self.reward_function = self._rules.reward
         self.metric_units = self._rules.metric_units
         self.utterances: IntArray = self._rules.utterances
         self.utterance_shares = self._rules.sampler.shares
@@ -220,6 +222,16 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
             self.render()
         return self._observe(), reward, terminated, False, info
 
+    def set_wrapper_attr(self, name: str, value: Any, *, force: bool = True) -> bool:
+        """As Gymnasium's; what has no effect is refused, and not left on a wrapper.
+
+        Raises:
+            InputError: If `name` is an argument of the constructor.
+        """
+        if is_argument(self, name):
+            setattr(self, name, value)  # says so
+        return super().set_wrapper_attr(name, value, force=force)
+
     def render(self) -> Any:
         """Return a picture, (480, 480, 3) uint8, with `rgb_array`; show it with `human`."""
         if self._renderer is None:
@@ -255,31 +267,6 @@ class SpeechAnimationEnv(gymnasium.Env[Observation, np.int64]):
         """Return which tokens may come next, shape (n_tokens,); sb3-contrib looks for this name."""
         mask: BoolArray = self._rules.mask[self._step % self._per_chunk]
         return mask.copy()
-
-    def score_tokens(
-        self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
-    ) -> FloatArray:
-        """Score a batch of finished sequences as `step` would at their ends, shape (N,).
-
-        Trainers that write whole utterances call this once a batch; arguments as in `Trajectories`.
-        """
-        return self.reward_function.score(Trajectories(utterances, tokens, lengths, condition))
-
-    @property
-    def reward_streams(self) -> tuple[str, ...]:
-        """Streams of tokens that the reward scores apart (`mouth`, `upper`); empty if it cannot."""
-        return self.reward_function.streams
-
-    def score_streams(
-        self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
-    ) -> StreamScores:
-        """As `score_tokens`, but a score per stream of tokens, (N,) each; they add up to it.
-
-        Raises:
-            ValueError: If `reward_streams` is empty.
-        """
-        batch = Trajectories(utterances, tokens, lengths, condition)
-        return self.reward_function.score_streams(batch)
 
     def _checked(self, action: SupportsIndex) -> int:
         try:

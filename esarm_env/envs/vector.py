@@ -14,9 +14,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import BoolArray, DoubleArray, FloatArray, IntArray, Trajectories
+from esarm_env.core.types import BoolArray, DoubleArray, IntArray, Trajectories
 from esarm_env.envs.environment_access import EnvironmentAccess
 from esarm_env.envs.episode_rules import EpisodeRules, Outcome, check_mapping, check_options
+from esarm_env.envs.episode_scores import EpisodeScores
 from esarm_env.envs.episode_slots import EpisodeSlots, Observation
 from esarm_env.envs.options_and_infos import Infos, add_infos, check_count, check_mask, options_of
 from esarm_env.envs.sampling import Generators, Sampling, Seeds
@@ -26,7 +27,6 @@ from esarm_env.task.opening import open_problem
 
 if TYPE_CHECKING:
     from esarm_env.rendering.text import Picture
-    from esarm_env.rewards.validation import StreamScores
     from esarm_env.task.animation_task import AnimationTask
 
 RGB_ARRAY = "rgb_array"
@@ -51,7 +51,7 @@ class FinishedEpisodes:
 
 
 class SpeechAnimationVectorEnv(
-    EnvironmentAccess, VectorEnv[Observation, IntArray, npt.NDArray[Any]]
+    EnvironmentAccess, EpisodeScores, VectorEnv[Observation, IntArray, npt.NDArray[Any]]
 ):
     """Native vector environment, a hundred times faster than `SyncVectorEnv` over scalar ones.
 
@@ -63,6 +63,8 @@ class SpeechAnimationVectorEnv(
     for each of them (a sequence of `num_envs`), and `reset_mask`, bool (num_envs,), which leaves
     the other environments where they are and keeps what waits for `score_finished`.
     """
+
+    score_tokens = EpisodeScores.score_tokens  # here by name, as in `SpeechAnimationEnv`
 
     def __init__(
         self,
@@ -125,7 +127,6 @@ class SpeechAnimationVectorEnv(
             "render_fps": Timing.of(self.sequence_task.tokenizer).fps,
             "autoreset_mode": self.autoreset_mode,
         }
-        self.reward_function = self._rules.reward
         self.metric_units = self._rules.metric_units
         self.utterances: IntArray = self._rules.utterances
         self.utterance_shares = self._rules.sampler.shares
@@ -254,28 +255,6 @@ class SpeechAnimationVectorEnv(
         self._finished.clear()
         steps = np.repeat(step, [len(rows) for rows in env])
         return FinishedEpisodes(np.concatenate(env), steps, trajectories, outcome)
-
-    def score_tokens(
-        self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
-    ) -> FloatArray:
-        """Score a batch of finished sequences, shape (N,); arguments as in `Trajectories`."""
-        return self.reward_function.score(Trajectories(utterances, tokens, lengths, condition))
-
-    @property
-    def reward_streams(self) -> tuple[str, ...]:
-        """Streams of tokens that the reward scores apart (`mouth`, `upper`); empty if it cannot."""
-        return self.reward_function.streams
-
-    def score_streams(
-        self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
-    ) -> StreamScores:
-        """As `score_tokens`, but a score per stream of tokens, (N,) each; they add up to it.
-
-        Raises:
-            ValueError: If `reward_streams` is empty.
-        """
-        batch = Trajectories(utterances, tokens, lengths, condition)
-        return self.reward_function.score_streams(batch)
 
     def action_masks(self) -> BoolArray:
         """Return which tokens may come next, shape (num_envs, n_tokens)."""

@@ -115,10 +115,13 @@ _INDEX = {
     spelling: index for index, name in enumerate(ARKIT_NAMES) for spelling in _spellings(name)
 }
 _NON_SHAPES = {_normalised(name) for name in NO_SHAPES}
-# Maya, Blender and Audio2Face put the object in front: `blendShape1.jawOpen`, `bs_jawOpen`.
+# Maya, Blender and Audio2Face put the object in front: `blendShape1.jawOpen`, `bs_jawOpen`; Apple's
+# languages the type of the key: `ARBlendShapeLocationJawOpen`.
 _PARTS = re.compile(r"[.:|/\\]")
 _OBJECTS = re.compile(
-    r"(?:arkit|a2f|blendshapes?\d*|bs\d*|curves?|facs|face|head|mesh|morphs?|shapes?)+"
+    r"(?:arkit|arblendshape|arface|anchor|a2f|blendshapes?\d*|bs\d*|curves?|facs|face|head|mesh"
+    r"|morphs?|shapes?|locations?|weights?|values?|coefficients?|coeffs?|targets?|channels?|params?"
+    r"|keys?)+"
 )
 _LONGEST_NAME = 80  # no name of a shape, whatever stands in front of it
 MOST_COLUMNS = 2_000  # of a table; no tracker has more, and each unknown name is looked at

@@ -18,6 +18,7 @@ import numpy as np
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import N_CHANNELS
 from esarm_env.face.names import shape_columns, to_arkit_order
+from esarm_env.formats.clock_times import is_clock
 from esarm_env.formats.spellings import BOOKKEEPING, TIMECODE_NAME, note_on_others, plain
 from esarm_env.formats.tables import Table, read_table
 
@@ -36,10 +37,17 @@ def fault(path: Path, line: int, got: str) -> InputError:
 
 
 def is_recording(table: Table) -> bool:
-    """Return whether a table has a column of timecodes; numbers in it are seconds."""
+    """Return whether a table has a column of timecodes; numbers in it are seconds.
+
+    So are clock times, which say more than a timecode can: a date, or millionths of a second.
+    """
     place = _place_of(table, TIMECODE_NAME)
+    if place is None:
+        return False
     sample = itertools.islice(table.rows(), _SAMPLED_ROWS)
-    return place is not None and any(":" in "".join(row[place : place + 1]) for _, row in sample)
+    codes = ["".join(row[place : place + 1]).strip() for _, row in sample]
+    coded = [code for code in codes if ":" in code]
+    return any(_is_code(code) or not is_clock(code) for code in coded)
 
 
 @dataclass(frozen=True)

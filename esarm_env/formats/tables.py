@@ -135,9 +135,12 @@ class Table:
     def column(self, place: int) -> DoubleArray:
         """Return the numbers of one column, shape (T,), whatever else is wrong with their rows."""
         sign = self.sign()
-        cells = (_cell(text, self.separator, place) for _, text in self.lines)
-        found = (_numbers([cell], sign)[0][0] for cell in cells)
+        found = (_numbers([cell], sign)[0][0] for cell in self.cells(place))
         return np.fromiter(found, dtype=np.float64, count=len(self.lines))
+
+    def cells(self, place: int) -> Cells:
+        """Return the text of one column, one cell per row."""
+        return [_cell(text, self.separator, place) for _, text in self.lines]
 
     def ends_short(self) -> bool:
         """Return whether the last row has fewer cells than the header, as a cut line has."""
@@ -277,8 +280,37 @@ def _is_numeric(text: str, separator: str | None) -> bool:
     return bool(filled)
 
 
-def read_records(path: Path) -> tuple[Cells, list[tuple[int, Cells]], list[tuple[int, str]]]:
+def read_words(path: Path) -> tuple[str, bool]:
+    """Return the text of a CSV file of words, and whether its encoding was guessed.
+
+    Spreadsheets save in the encoding of their country; Windows-1252 is that of most.
+
+    Raises:
+        InputError: If the file cannot be read, is no text, or in another encoding.
+    """
+    content = read_bytes(path, largest=_LARGEST_RECORDS)
+    try:
+        return decode(path, content), False
+    except InputError as error:
+        cause = error.__cause__
+        if not isinstance(cause, UnicodeDecodeError) or cause.encoding != "utf-8":
+            raise
+        if b"\0" in content:
+            raise InputError(f"{path}: must be CSV text in UTF-8, got zeros in it") from None
+        try:
+            return content.decode("cp1252"), True
+        except UnicodeDecodeError:
+            raise error from None
+
+
+def read_records(
+    path: Path, text: str | None = None
+) -> tuple[Cells, list[tuple[int, Cells]], list[tuple[int, str]]]:
     """Read a CSV file of words, in which quotes may hold separators and line breaks.
+
+    Args:
+        path: The file.
+        text: Of the file, where it was read already.
 
     Returns:
         The header, stripped; line number and stripped cells of each row, as many as the header has
@@ -287,7 +319,8 @@ def read_records(path: Path) -> tuple[Cells, list[tuple[int, Cells]], list[tuple
     Raises:
         InputError: If the file cannot be read or is no text.
     """
-    text = decode(path, read_bytes(path, largest=_LARGEST_RECORDS))
+    if text is None:
+        text, _ = read_words(path)
     first, _, rest = text.partition("\n")
     separator = separator_of(first)
     if first.lower().startswith("sep=") and len(first.strip()) == len("sep=") + 1:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import esarm_env.core.processors  # noqa: F401  # lets forked workers compute
 from esarm_env.audio.features import make_encoder
 from esarm_env.audio.store import FeatureStore, open_features
 from esarm_env.core.cache import cache_dir, file_digest, read_json, write_text

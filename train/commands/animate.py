@@ -51,7 +51,7 @@ def command_animate(
     from esarm_env.task.recording import AnimationCondition
     from train.animate import animate_file
 
-    check_json_target(json)
+    check_json_target(json, output)
     done = animate_file(
         speech,
         output,

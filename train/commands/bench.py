@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from esarm_env.core.errors import InputError
-from train.commands.options import write_json
+from train.commands.options import check_json_target, write_json
 
 if TYPE_CHECKING:
     from agents.network.acceleration import Acceleration
@@ -54,6 +54,7 @@ def command_bench(
         compile: With the update's forward pass compiled.
         cuda_graphs: With the roll-out's step recorded and replayed; needs `--device cuda`.
     """
+    check_json_target(json)
     if what == "env":
         figures = _environment(run)
     elif what == "agents":

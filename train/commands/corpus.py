@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from esarm_env.core.errors import InputError
-from train.commands.options import Options, RunOptions, write_json
+from train.commands.options import (
+    Options,
+    RunOptions,
+    check_folder_target,
+    check_json_target,
+    write_json,
+)
 from train.commands.pipeline import corpus_setting, run_stage
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import Corpus
 
 CorpusName = Annotated[str | None, tyro.conf.Positional]
 
@@ -48,6 +57,7 @@ def command_corpus(
         raise InputError("`--correct-offsets` must stand beside `--audit`, got it alone")
     if audit and compare is not None:
         raise InputError(f"`--compare` must stand without `--audit`, got both ({compare})")
+    check_json_target(options.json)
     if audit:
         _audit(corpus, options, *settings, correct=correct_offsets)
     elif compare is not None:
@@ -84,6 +94,7 @@ def _compare(real: str, options: RunOptions, *overrides: str) -> None:
 
     config = options.settings(*overrides).corpus
     theirs = open_corpus(real, verify=True)  # first, as ours may have to be generated
+    _check_motion(theirs, real)
     ours = open_corpus(
         config.name,
         size=config.size or None,
@@ -92,9 +103,16 @@ def _compare(real: str, options: RunOptions, *overrides: str) -> None:
         verify=True,
         rate_hz=config.rate or None,
     )
+    _check_motion(ours, config.name)
     comparison = compare_corpora(ours, theirs)
     print_comparison(comparison)
     write_json(comparison.to_dict(), options.json)
+
+
+def _check_motion(corpus: Corpus, name: str) -> None:
+    """Raise an error for a corpus of sound alone, whose every figure would be nan."""
+    if not corpus.captured.any():
+        raise InputError(f"{name}: must hold captured motion to compare, got audio only")
 
 
 def command_capture(
@@ -124,8 +142,14 @@ def command_capture(
         workers: Processes; one per processor by default.
         json: Also write what was done to this file.
     """
+    from esarm_env.core.cache import check_target
     from esarm_env.corpus.capture import capture_tree
 
+    check_json_target(json, output)
+    if source.is_dir():
+        check_folder_target(output)
+    elif output is not None:
+        check_target(output)
     report = capture_tree(
         source, output, model=model, match=match, overwrite=overwrite, n_workers=workers
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.errors import InputError
-from train.commands.options import Options, write_json
+from train.commands.options import Options, check_folder_target, check_json_target, write_json
 
 if TYPE_CHECKING:
     from esarm_env.doctor import Result
@@ -45,6 +45,7 @@ def command_doctor(
         run_checks,
     )
 
+    check_json_target(json)
     # Before torch is imported: for models this small, more threads only wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     alone = env is not None or kwargs is not None
@@ -128,6 +129,7 @@ def command_rewards(*, json: Path | None = None) -> None:
     """
     old, new = "`esarm rewards`", "`esarm plugins`"
     print(f"esarm: {old} is deprecated and goes with the next version; use {new}", file=sys.stderr)
+    check_json_target(json)
     rewards = _installed()
     rows = [_HEADINGS]
     for reward in rewards.values():
@@ -167,6 +169,7 @@ def command_assets(*, options: Options, out: Path = Path("esarm_env/assets")) ->
     from train.run.lock import locked
     from train.stages import STAGE_FUNCTIONS
 
+    check_folder_target(out, name="out")
     run = options.open()
     with locked(run.path):
         for stage in STAGES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -74,6 +75,7 @@ class RunOptions:
         from train.run.run_folder import RunFolder
         from train.run.setting_ranges import check_settings
 
+        check_json_target(self.json)
         begun = any(is_finished(self.run, stage) for stage in STAGES)
         if not begun and not (self.run / CONFIG_FILE).is_file():
             check_settings(self.settings(*extra))
@@ -109,13 +111,26 @@ def write_json(figures: dict[str, Any], path: Path | None) -> None:
     write_text(path, json.dumps(figures, indent=1) + "\n")
 
 
-def check_json_target(path: Path | None) -> None:
+def check_json_target(path: Path | None, *others: Path | None) -> None:
     """Refuse to write figures over a file that is something else, such as the recording.
 
+    A command calls it first, so that it does not fail when all else is done.
+
+    Args:
+        path: Where figures are to go, if anywhere.
+        *others: Other files that the command writes.
+
     Raises:
-        InputError: If there is a file that holds no JSON.
+        InputError: If there is a file that holds no JSON, a folder, or no place to write it.
     """
-    if path is None or not path.is_file():
+    if path is None:
+        return
+    from esarm_env.core.cache import check_target, goes_through
+
+    check_target(path)
+    if any(each is not None and _is_same(path, each) for each in others):
+        raise InputError(f"`json` must be another file than `output`, got {path} for both")
+    if not path.exists() or goes_through(path):
         return
     try:
         json.loads(path.read_bytes())
@@ -125,3 +140,25 @@ def check_json_target(path: Path | None) -> None:
         ) from error
     except OSError:
         return  # the writer says it
+
+
+def check_folder_target(path: Path | None, *, name: str = "output") -> None:
+    """Check that a folder can be made or written at `path`, before the work for it begins.
+
+    Raises:
+        InputError: If it cannot.
+    """
+    if path is None:
+        return
+    from esarm_env.core.cache import check_target
+
+    if path.exists() and not path.is_dir():
+        raise InputError(f"`{name}` must be a folder, got the file {path}")
+    check_target(path / "file")  # a name of no meaning: only its folder is looked at
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    """Return whether two paths are of one file, which need not be there yet."""
+    from esarm_env.core.cache import goes_through
+
+    return os.path.realpath(path) == os.path.realpath(other) and not goes_through(path)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from train.commands.options import write_json
+from train.commands.options import check_json_target, write_json
 
 _HEADINGS = ("kind", "name", "package", "")
 
@@ -25,6 +25,7 @@ def command_plugins(*, json: Path | None = None) -> None:
     Args:
         json: Also write the list to this file.
     """
+    check_json_target(json)
     found = installed_plugins()
     rows = [_HEADINGS]
     for kind, plugins in found.items():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from esarm_env.core.errors import InputError
-from train.commands.options import use_threads, write_json
+from train.commands.options import check_folder_target, check_json_target, use_threads, write_json
 
 if TYPE_CHECKING:
     from train.overoptimise.curve import OveroptimiseConfig
@@ -61,6 +61,8 @@ def command_reward_report(
 
     if threads < 0:
         raise InputError(f"`threads` must be at least 0, got {threads}")
+    check_json_target(json)
+    check_folder_target(output)
     use_threads(threads)
     settings = ReportSettings(utterances=utterances, samples=samples)
     opened = RunFolder.open(run)
@@ -124,6 +126,7 @@ def command_overoptimise(
     from train.run.lock import locked
     from train.run.run_folder import RunFolder
 
+    check_json_target(json)
     use_threads(threads)
     given: dict[str, Any] = {
         "kl_coefs": None if kl_coefs is None else _numbers(kl_coefs, float, name="kl_coefs"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -205,7 +206,9 @@ def from_dict(values: dict[str, Any], *, kind: type[Any] = Config, prefix: str =
     if unknown:
         keys = shown(", ".join(unknown))
         known = ", ".join(prefix + key for key in hints)
-        raise InputError(f"configuration keys must be among {known}; got {keys}")
+        raise InputError(
+            f"configuration keys must be among {known}; got {keys}{_meant(unknown[0])}"
+        )
     made = {}
     for key, value in values.items():
         hint = hints[key]
@@ -216,6 +219,21 @@ def from_dict(values: dict[str, Any], *, kind: type[Any] = Config, prefix: str =
         else:
             made[key] = _checked(value, hint, name=prefix + key)
     return kind(**made)
+
+
+def _meant(key: str) -> str:
+    """Return a hint at the setting whose name is near to a `key` that there is not, if one is."""
+    sections = get_type_hints(Config)
+    settings = [
+        f"{section}.{name}"
+        for section, kind in sections.items()
+        if dataclasses.is_dataclass(kind)
+        for name in get_type_hints(kind)
+    ]
+    # A setting without its section is the commonest slip.
+    known = [each for each in settings if each.partition(".")[2] == key]
+    near = known or difflib.get_close_matches(key, [*sections, *settings], n=1, cutoff=0.7)
+    return f"; did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else ""
 
 
 def _checked(value: Any, hint: Any, *, name: str) -> Any:

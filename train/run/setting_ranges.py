@@ -72,11 +72,11 @@ def check_settings(config: Config, stages: Iterable[str] = STAGES) -> None:
 
 
 def _check_corpus(config: Config) -> None:
-    from esarm_env.audio.features import make_encoder
+    from esarm_env.audio.features import check_encoder
 
     _check_numbers("corpus", config.corpus)
     with _under("corpus", config.corpus):
-        make_encoder(config.corpus.encoder)
+        check_encoder(config.corpus.encoder)
 
 
 def _check_prior(config: Config) -> None:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from esarm_env.audio.features import make_encoder
+from esarm_env.audio.features import check_encoder, make_encoder
 from esarm_env.audio.store import open_features
 from esarm_env.core.cache import cache_dir, write_text
 from esarm_env.core.errors import InputError
@@ -33,6 +33,9 @@ def run_corpus(run: RunFolder) -> dict[str, Any]:
 
 def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
     config = run.config.corpus
+    # `wavlm` alone stands for weights that this package names.
+    fetch = run.may_fetch or config.encoder == "wavlm"
+    check_encoder(config.encoder, fetch=fetch)  # before a corpus is generated or read
     synthetic = config.name in CORPUS_NAMES
     name = config.name if synthetic else os.path.realpath(config.name)
     size = config.size or None
@@ -47,7 +50,7 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
     if not corpus.captured.any():
         raise InputError(
             f"{config.name}: must hold captured motion to learn from, got audio only; "
-            "make it with `esarm capture`"
+            f"make it with `esarm capture`{_why_left_out(corpus)}"
         )
     for split in SPLITS:
         if len(corpus.split(split)) == 0:
@@ -55,8 +58,6 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
                 f"{config.name}: must give every split an utterance, got none for {split}; "
                 "add recordings"
             )
-    # `wavlm` alone stands for weights that this package names.
-    fetch = run.may_fetch or config.encoder == "wavlm"
     open_features(corpus, make_encoder(config.encoder, fetch=fetch), cache=cache_dir())
     source = {
         "corpus": name,
@@ -99,6 +100,14 @@ def _left_out(corpus: Corpus, folder: Path) -> dict[str, Any]:
         "takes_mended": len(corpus.notes),
         **{name: _told(found) for name, found in _findings(corpus).items() if found},
     }
+
+
+def _why_left_out(corpus: Corpus) -> str:
+    """Return what a folder lists, which may say where its motion is."""
+    if not isinstance(corpus, FolderCorpus) or not corpus.faults:
+        return ""
+    shown = "; ".join(printable(str(fault)) for fault in corpus.faults[:_SHOWN])
+    return f" (left out: {shown})"
 
 
 def _findings(corpus: FolderCorpus) -> dict[str, Sequence[Fault]]:

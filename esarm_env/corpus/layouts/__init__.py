@@ -16,6 +16,8 @@
   AA`.
 - `registry`: registry of corpus layouts, and recognition of a folder's layout.
 - `tree`: directory scan shared by all layouts: one walk by names, no file is read.
+- `unread`: motion that no reader reads: in another format, packed, or in a place that cannot be
+  opened.
 """
 
 from esarm_env.corpus.layouts.layout import Layout

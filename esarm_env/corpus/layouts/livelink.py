@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _VARIANT = re.compile(r"(.+)_(cal|raw)", re.IGNORECASE)
 _RANKS = {"cal": 0, "": 1, "raw": 2}
-_NO_CURVES = re.compile(r".*_neutral|frame_?log", re.IGNORECASE)
+_NO_CURVES = re.compile(r".*_neutral|frame_?log|metadata|offsets", re.IGNORECASE)
 _TAKE_FOLDER = re.compile(r"(LiveLinkFace_)?\d{8}_.+")
 
 _Folder = tuple[str, ...]

@@ -11,16 +11,21 @@ import difflib
 import string
 import unicodedata
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS, N_INTENSITIES
+from esarm_env.corpus.layouts.tree import TABLES
 from esarm_env.corpus.motion.track import FASTEST_HZ, SLOWEST_HZ
 from esarm_env.corpus.splits import SPLITS
+from esarm_env.corpus.take_tables import (
+    TakeTable,
+    name_columns,
+    read_take_table,
+    shown_header,
+)
 from esarm_env.corpus.takes import Fault, Take, TakeNames
-from esarm_env.formats.files import check_regular
-from esarm_env.formats.tables import read_records
+from esarm_env.formats.spellings import RATE_NAMES, plain
 
 if TYPE_CHECKING:
     from esarm_env.corpus.layouts.pairing import Found
@@ -39,6 +44,7 @@ _ALIASES = {
 }
 FILE = "metadata.csv"
 COLUMNS = ("id", "file", "speaker", "emotion", "intensity", "text", "split", "rate")
+_RULE = f"must have columns among {', '.join(COLUMNS)}, `id` or `file` with them"
 _SPLIT_ALIASES = {"val": "validation", "valid": "validation", "dev": "validation"}
 
 
@@ -61,79 +67,127 @@ def unstated_intensity(emotion: str) -> int:
 def apply_metadata(tree: Tree, found: Found) -> Found:
     """Apply the labels of `metadata.csv` to `found`; an empty cell changes nothing.
 
-    A row names its take by `id`, or by `file`: the path of its sound or motion, with or without
-    suffix. Columns that nobody knows and rows that name no take are listed among the faults; so is
-    a row with a wrong label, which costs its take, since without the row it would have another.
+    A row names its take by `id`, or by `file` (or another of `TAKE_NAMES`): the path of its sound
+    or motion, with or without suffix. A table that cannot be used, columns that nobody knows and
+    rows that name no take are listed among the faults; so is a row with a wrong label, which costs
+    its take, since without the row it would have another.
 
     Raises:
-        InputError: If the table cannot be read, has no column that names the take, or one whose
-            name is nearly that of a label.
+        InputError: If the table has a column whose name is nearly that of a label.
     """
-    path = next((tree.folder / name for name in tree.entries if name.lower() == FILE), None)
-    if path is None:
-        return found
-    try:
-        check_regular(path)
-    except InputError as error:
-        return dataclasses.replace(found, faults=(*found.faults, Fault(FILE, str(error))))
-    table = _read(path)
-    names = TakeNames(tree.folder, found.takes)
+    table = read_take_table(tree.folder, FILE)
+    faults = [*found.faults, *table.faults, *table.others, *_tables_below(tree, found)]
+    notes = (*found.notes, *table.notes)
+    places = name_columns(table.header)
+    if not places:
+        if table.header:
+            got = shown_header(table.header)
+            faults.append(Fault(table.path.name, f"{_RULE}, got {got}; nothing of it is used"))
+        return dataclasses.replace(found, faults=tuple(faults), notes=notes)
+    columns = _columns(table, places, faults)
+    labels = _labelled(table, places, columns, TakeNames(tree.folder, found.takes), faults)
+    told = ((take, labels.get(take.id, {})) for take in found.takes)
+    takes = tuple(_changed(take, changes) for take, changes in told if changes is not None)
+    return dataclasses.replace(found, takes=takes, faults=tuple(faults), notes=notes)
+
+
+def _labelled(
+    table: TakeTable,
+    places: Sequence[int],
+    columns: Sequence[str],
+    names: TakeNames,
+    faults: list[Fault],
+) -> dict[str, dict[str, Any] | None]:
+    """Return the labels of each take that a row names, None for one that its row costs.
+
+    Args:
+        table: The rows.
+        places: Of the columns that name the take.
+        columns: Of which label each column is.
+        names: Of the takes.
+        faults: Grows by what is wrong with rows.
+    """
     changes: dict[str, dict[str, Any]] = {}
     lost: set[str] = set()
-    faults = [*found.faults, *table.faults]
-    for line, row, problems in table.rows:
-        name = row.get("id") or row.get("file") or ""
-        take_id = names.called(name)
-        labels, wrong = _labels(row)
-        problems = [*problems, *wrong]
-        where = f"{path.name}, line {line}"
-        if take_id is None:
+    for line, cells in table.rows:
+        named = {cell: names.called(cell) for cell in (cells[place] for place in places) if cell}
+        takes = sorted({take_id for take_id in named.values() if take_id is not None})
+        where = f"{table.path.name}, line {line}"
+        if not takes:
+            name = next(iter(named), "")
             faults.append(Fault(where, f"names no take that is used, {name!r:.80}"))
             continue
-        if changes.setdefault(take_id, labels) != labels:
-            problems.append(f"a second row for {take_id!r}, with other labels")
+        row, problems = _row(columns, cells)
+        labels, wrong = _labels(row)
+        problems += wrong
+        if len(takes) > 1:
+            problems.append("names more than one take")
+        if changes.setdefault(takes[0], labels) != labels:
+            problems.append(f"a second row for {takes[0]!r}, with other labels")
         if problems:
-            faults.append(Fault(where, f"{'; '.join(problems)}; {take_id} is left out"))
-            lost.add(take_id)
-    takes = (_changed(take, changes.get(take.id, {})) for take in found.takes)
-    kept = tuple(take for take in takes if take.id not in lost)
-    return dataclasses.replace(found, takes=kept, faults=tuple(faults))
+            faults.append(Fault(where, _lost(problems, takes)))
+            lost.update(takes)
+    return changes | dict.fromkeys(lost)
 
 
-@dataclasses.dataclass(frozen=True)
-class _LabelTable:
-    """Rows of `metadata.csv`: line, cells by column, and what is wrong with the row as such."""
-
-    rows: list[tuple[int, dict[str, str], list[str]]]
-    faults: list[Fault]
+def _lost(problems: Sequence[str], takes: Sequence[str]) -> str:
+    are = "is" if len(takes) == 1 else "are"
+    return f"{'; '.join(problems)}; {', '.join(takes)} {are} left out"
 
 
-def _read(path: Path) -> _LabelTable:
-    """Return the rows of the table, and faults of columns and of rows that are no CSV."""
-    header, rows, wrong = read_records(path)
-    columns = [column.lower() for column in header]
-    unknown = [column for column in columns if column and column not in COLUMNS]
-    near = _near(unknown, [column for column in COLUMNS if column not in columns])
-    if near or not {"id", "file"} & set(columns):
-        rule = f"must have columns among {', '.join(COLUMNS)}, `id` or `file` with them"
-        meant = f"; did you mean {', '.join(near)}?" if near else ""
-        got = ", ".join(column[:40] for column in columns[:20]) or "none"
-        raise InputError(f"{path}: {rule}, got {got}{meant}")
-    faults = [Fault(f"{path.name}, line {line}", fault) for line, fault in wrong]
-    faults += [
-        Fault(path.name, f"has a column {column[:40]!r}, which is none of {', '.join(COLUMNS)}")
-        for column in unknown[:20]
+def _tables_below(tree: Tree, found: Found) -> list[Fault]:
+    """Return a fault for each table that lies deeper than it is read."""
+    listed = {fault.source for fault in found.faults}
+    listed |= {
+        take.motion.relative_to(tree.folder).as_posix() for take in found.takes if take.motion
+    }
+    return [
+        Fault(file.path, "is not read here, but only in the corpus folder itself; move it there")
+        for file in tree.files
+        if file.folders and f"{file.stem}{file.kind}".lower() in TABLES and file.path not in listed
     ]
-    told = []
-    for line, cells in rows:
-        row = {
-            column: unicodedata.normalize("NFC", cell)  # speakers and sentences are compared
-            for column, cell in zip(columns, cells, strict=False)
-            if column
-        }
-        too_long = ["more cells than columns"] if len(cells) > len(columns) else []
-        told.append((line, row, too_long))
-    return _LabelTable(told, faults)
+
+
+def _columns(table: TakeTable, places: Sequence[int], faults: list[Fault]) -> list[str]:
+    """Return what each column holds, an empty name for others; list these.
+
+    Raises:
+        InputError: If one is nearly called as a label that no column has.
+    """
+    columns = [_column(name) for name in table.header]
+    unknown = [
+        name.lower()
+        for place, (name, column) in enumerate(zip(table.header, columns, strict=True))
+        if name and not column and place not in places
+    ]
+    near = _near(unknown, [column for column in COLUMNS if column not in columns])
+    if near:
+        got = shown_header([name.lower() for name in table.header])
+        raise InputError(f"{table.path}: {_RULE}, got {got}; did you mean {', '.join(near)}?")
+    faults += [
+        Fault(table.path.name, f"has a column {name[:40]!r}, which is none of {', '.join(COLUMNS)}")
+        for name in unknown[:20]
+    ]
+    return ["" if place in places else column for place, column in enumerate(columns)]
+
+
+def _column(name: str) -> str:
+    """Return which of `COLUMNS` is called so, an empty name for none."""
+    form = plain(name)
+    if form in RATE_NAMES:
+        return "rate"
+    return form if form in COLUMNS else ""
+
+
+def _row(columns: Sequence[str], cells: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the cells of a row by column, and what is wrong with the row as such."""
+    problems = ["more cells than columns"] if len(cells) > len(columns) else []
+    row: dict[str, str] = {}
+    for column, cell in zip(columns, cells, strict=False):
+        text = unicodedata.normalize("NFC", cell)  # speakers and sentences are compared
+        if column and text and row.setdefault(column, text) != text:
+            problems.append(f"two values of `{column}`, {row[column]!r:.40} and {text!r:.40}")
+    return row, problems
 
 
 def _near(names: Sequence[str], known: Sequence[str]) -> list[str]:

@@ -17,6 +17,12 @@ from typing import Literal
 
 from esarm_env.core.errors import InputError
 from esarm_env.corpus.layouts.tree import File, Tree
+from esarm_env.corpus.layouts.unread import (
+    Unread,
+    find_unread,
+    hints_on_sound_alone,
+    is_unread,
+)
 from esarm_env.corpus.takes import Fault, Take
 from esarm_env.formats.sound_suffixes import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from esarm_env.formats.spellings import MOTION_SUFFIXES, difference, name_form
@@ -26,7 +32,7 @@ _PREFERENCE = {
     for place, suffix in enumerate((*SOUND_SUFFIXES, *VIDEO_SUFFIXES, *MOTION_SUFFIXES))
 }
 # Side files such as tables and video descriptions have these; they are not worth a line each.
-_OFTEN_SOMETHING_ELSE = frozenset({".csv", ".json"})
+_OFTEN_SOMETHING_ELSE = frozenset({".csv", ".json", ".jsonl", ".ndjson"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +104,13 @@ def pair_files(tree: Tree, describe: Describe, *, layout: str) -> Found:
     for take_id in sorted(candidates):
         take = _with_files(tree, takes[take_id], candidates[take_id], faults)
         whole += [take] if take else []
+    unread = _unread_of(tree, describe, whole, candidates)
     if whole and all(take.motion is None for take in whole):
-        _check_sound_alone(tree, candidates)
-    whole = _all_or_none_with_motion(whole, faults)
+        _check_sound_alone(tree, candidates, unread)
+    whole = _all_or_none_with_motion(whole, faults, unread)
+    faults += [fault for fault in unread.faults() if fault not in faults]
+    if whole and whole[0].motion is None:
+        faults += hints_on_sound_alone(tree)
     found = tuple(sorted(faults, key=lambda fault: fault.source))
     return Found(layout, tuple(whole), found, tuple(notes))
 
@@ -123,19 +133,43 @@ def _join_by_form(candidates: dict[str, list[tuple[Part, File]]]) -> list[Fault]
     return notes
 
 
-def _check_sound_alone(tree: Tree, candidates: dict[str, list[tuple[Part, File]]]) -> None:
+def _unread_of(
+    tree: Tree,
+    describe: Describe,
+    whole: list[Take],
+    candidates: dict[str, list[tuple[Part, File]]],
+) -> Unread:
+    """Return the motion that is not read, of takes with sound and of others."""
+
+    def motion_of(file: File) -> str | None:
+        part = describe(file)
+        return part.take.id if isinstance(part, Part) and _is_motion(part) else None
+
+    read = (key for key, parts in candidates.items() if any(_is_motion(part) for part, _ in parts))
+    lacking = {name_form(take.id) for take in whole if take.motion is None}
+    return find_unread(tree, motion_of, lacking=lacking, paired=set(map(name_form, read)))
+
+
+def _check_sound_alone(
+    tree: Tree, candidates: dict[str, list[tuple[Part, File]]], unread: Unread
+) -> None:
     """Raise an error if there is motion beside sound that has none.
 
-    Such a folder would open as a corpus of still faces.
+    Such a folder would open as a corpus of still faces. Where motion is known to be unread, its
+    takes are left out instead.
     """
+    if unread.of_takes or unread.closed:
+        return
     described = [file for parts in candidates.values() for part, file in parts if _is_motion(part)]
     motion = described or _found_motion(tree, [file for file in tree.files if file.is_motion])
-    if motion:
+    if motion or unread.lonely:
         sound = next(file for file in tree.files if file.is_media)
+        found = (motion or unread.lonely)[0]
         raise InputError(
             f"{tree.folder}: must have sound and motion of equal names, got none that belong "
-            f"together, such as {sound.path} and {motion[0].path}; rename one of each pair, or "
-            "move the motion away to open the sound alone"
+            f"together, such as {sound.path} and {found.path}"
+            + ("" if motion else f" ({is_unread(found)})")
+            + "; rename one of each pair, or move the motion away to open the sound alone"
         )
 
 
@@ -229,9 +263,22 @@ def _best(parts: list[tuple[Part, File]], role: str, faults: list[Fault]) -> Fil
     return used[3]
 
 
-def _all_or_none_with_motion(takes: list[Take], faults: list[Fault]) -> list[Take]:
+def _all_or_none_with_motion(takes: list[Take], faults: list[Fault], unread: Unread) -> list[Take]:
+    """Return the takes with motion, or all of a corpus of sound alone; list the others."""
     with_motion = [take for take in takes if take.motion is not None]
-    if not with_motion:
+    if not with_motion and not unread.of_takes and not unread.closed:
         return takes  # a corpus of sound alone
-    faults += [Fault(take.id, "has no motion") for take in takes if take.motion is None]
+    for take in takes:
+        if take.motion is None:
+            faults.append(_lack_of_motion(take, unread))
     return with_motion
+
+
+def _lack_of_motion(take: Take, unread: Unread) -> Fault:
+    """Return the fault of a take without motion."""
+    if file := unread.of_takes.get(name_form(take.id)):
+        reason = f"is taken for the motion of {take.id} by its name, and {is_unread(file)}"
+        return Fault(file.path, f"{reason}; if it is none, move it away")
+    if unread.closed:
+        return Fault(take.id, f"has no motion that can be read; {unread.closed[0]}")
+    return Fault(take.id, "has no motion")

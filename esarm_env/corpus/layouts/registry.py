@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from esarm_env.core.errors import InputError, one_line
 from esarm_env.core.plugins import Plugin, PluginRegistry, unknown_name
 from esarm_env.corpus.layouts.tree import Tree, is_unicode, scan_tree
+from esarm_env.corpus.layouts.unread import hints_on_no_layout
+from esarm_env.formats.spellings import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 LAYOUT_GROUP = "esarm.layouts"
 AUTO = "auto"
-_SHOWN_ENTRIES = 8
+_SHOWN_ENTRIES, _SHOWN_HINTS = 8, 3
 # Where several fit, the first is meant: each is more specific than those after it. 3D-ETF stands
 # before BEAT and RAVDESS since its files may have their names. Layouts of others stand, by name,
 # before `generic` alone: no folder that ours tell by its names changes its meaning when a package
@@ -135,4 +137,6 @@ def _not_recognised(tree: Tree, candidates: list[Layout]) -> str:
     n_more = len(tree.entries) - _SHOWN_ENTRIES
     more = f" and {n_more} more" if n_more > 0 else ""
     lines = [f"  {layout.name}: {layout.expects}" for layout in candidates]
-    return "\n".join([f"{tree.folder}: must be laid out as below, found {shown}{more}", *lines])
+    hints = "".join(f"; {hint}" for hint in hints_on_no_layout(tree)[:_SHOWN_HINTS])
+    first = f"{tree.folder}: must be laid out as below, found {shown}{more}{printable(hints)}"
+    return "\n".join([first, *lines])

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from esarm_env.corpus.takes import Fault
 from esarm_env.formats.sound_suffixes import SOUND_SUFFIXES, VIDEO_SUFFIXES
-from esarm_env.formats.spellings import MOTION_SUFFIXES
+from esarm_env.formats.spellings import MOTION_SUFFIXES, UNREAD_SUFFIXES
 
 # Tables about the corpus, in its top folder; everywhere else a CSV file may be motion.
 TABLES = frozenset({"metadata.csv", "offsets.csv"})
 
 _USED = frozenset(SOUND_SUFFIXES + VIDEO_SUFFIXES + MOTION_SUFFIXES)
+_INNER = _USED | set(UNREAD_SUFFIXES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,9 @@ class Tree:
         name: Its name, even if it was given as `.`.
         files: Everything that may be sound or motion, but for the tables about the corpus.
         entries: Names in the folder itself, sorted; those of folders end in `/`.
-        faults: Folders that could not be read, and names that are not UTF-8.
+        faults: Folders that could not be read, dead links, and names that are not UTF-8.
+        others: Files of suffixes that no reader reads.
+        subfolders: Names of the folders on the way to each folder below.
     """
 
     folder: Path
@@ -71,6 +74,8 @@ class Tree:
     files: tuple[File, ...]
     entries: tuple[str, ...]
     faults: tuple[Fault, ...]
+    others: tuple[File, ...] = ()
+    subfolders: tuple[tuple[str, ...], ...] = ()
 
 
 def scan_tree(folder: Path) -> Tree:
@@ -80,6 +85,8 @@ def scan_tree(folder: Path) -> Tree:
     tree itself is not, since it would bring everything twice.
     """
     files: list[File] = []
+    others: list[File] = []
+    walked: list[tuple[str, ...]] = []
     faults: list[Fault] = []
     entries: tuple[str, ...] = ()
     seen = {os.path.realpath(folder)}
@@ -98,16 +105,21 @@ def scan_tree(folder: Path) -> Tree:
             faults.append(Fault(name, "has a name that is not UTF-8; rename it"))
         subfolders = {entry.name for entry in inside if _is_new_folder(entry, seen)}
         waiting += [(*folders, name) for name in subfolders]
-        names = [entry.name for entry in inside if entry.name not in subfolders]
+        walked += [(*folders, name) for name in subfolders]
+        inside = [entry for entry in inside if entry.name not in subfolders]
+        names = [entry.name for entry in inside]
+        faults += _dead_links(folders, inside)
         if not folders:
             entries = tuple(sorted([*names, *(f"{name}/" for name in subfolders)]))
             names = [name for name in names if name.lower() not in TABLES]
-        files += _files(folders, names)
-    files.sort(key=lambda file: (file.folders, file.stem, file.suffix))
+        for file in (_file(folders, name) for name in names):
+            (files if file.kind in _USED else others).append(file)
+    for found in (files, others):
+        found.sort(key=lambda file: (file.folders, file.stem, file.suffix))
     faults.sort(key=lambda fault: fault.source)
-    return Tree(
-        folder, os.path.basename(os.path.realpath(folder)), tuple(files), entries, tuple(faults)
-    )
+    name = os.path.basename(os.path.realpath(folder))
+    rest = (tuple(faults), tuple(others), tuple(sorted(walked)))
+    return Tree(folder, name, tuple(files), entries, *rest)
 
 
 def is_unicode(name: str) -> bool:
@@ -147,9 +159,23 @@ def _is_within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
-def _files(folders: tuple[str, ...], names: list[str]) -> Iterator[File]:
-    for name in names:
-        stem, dot, suffix = name.rpartition(".")
-        kind = f".{suffix.lower()}"
-        if dot and kind in _USED:
-            yield File(folders, stem, dot + suffix, kind)
+def _dead_links(folders: tuple[str, ...], entries: Sequence[os.DirEntry[str]]) -> Iterator[Fault]:
+    """Yield a fault for each link to nothing; one called as a file of a take costs that take."""
+    for entry in entries:
+        if entry.is_symlink() and not os.path.exists(entry.path):
+            file = _file(folders, entry.name)
+            if file.kind not in _USED:
+                yield Fault(file.path, "is a link to nothing that can be opened")
+
+
+def _file(folders: tuple[str, ...], name: str) -> File:
+    """Return a file by its name; of `a.csv.gz`, `.csv.gz` is the suffix."""
+    stem, dot, suffix = name.rpartition(".")
+    if not dot:
+        return File(folders, name, "", "")
+    suffix = dot + suffix
+    inner_stem, dot, inner = stem.rpartition(".")
+    # A suffix behind one that is known: packed, half loaded, or hidden by the file manager.
+    if dot and suffix.lower() not in _USED and f".{inner.lower()}" in _INNER:
+        stem, suffix = inner_stem, f".{inner}{suffix}"
+    return File(folders, stem, suffix, suffix.lower())

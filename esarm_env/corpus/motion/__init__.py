@@ -2,6 +2,9 @@
 
 - `reader`: `read_track` and `measure_track`, by suffix.
 - `text_files` (CSV), `json_files`, `array_files` (`.npy`, `.npz`): the formats.
+- `json_documents`, `json_frames`: what of a JSON file is a list of frames, and what is in each.
+- `named_arrays`: which of several arrays is the motion.
+- `stamps`: time stamps and stated rates, in any unit, to seconds and hertz.
 - `frames`: frames that cannot be used, left out and noted.
 - `track`: `MotionTrack`, curves at the file's own rate, and its time axis.
 - `validation`: range of coefficients, and gaps where the tracker lost the face.

@@ -16,14 +16,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.core.errors import InputError
-from esarm_env.corpus.motion.track import MotionTrack, check_times, regular_times, track_of_table
+from esarm_env.corpus.motion.stamps import Stamps
+from esarm_env.corpus.motion.track import (
+    Extent,
+    MotionTrack,
+    check_times,
+    regular_times,
+    track_of_table,
+)
 from esarm_env.formats.files import MOST_WRONG, check_wrong
+from esarm_env.formats.spellings import TIME_NAMES, keys_called
 
 if TYPE_CHECKING:
     from esarm_env.core.types import BoolArray, DoubleArray
-
-# Four hours at 60 fps: more may be declared by a file of a few megabytes.
-MOST_FRAMES = 900_000
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ def track_of_frames(
     names: Sequence[str],
     table: DoubleArray,
     *,
-    times: DoubleArray | None = None,
+    stamps: Stamps | None = None,
     claimed_hz: float | None = None,
     quality: DoubleArray | None = None,
     wrong: Sequence[str] = (),
@@ -56,7 +61,8 @@ def track_of_frames(
         source: The file, for messages.
         names: One per column, in any spelling.
         table: Shape (T, n); NaN in rows that cannot be read.
-        times: Shape (T,), in seconds; None where the file does not tell.
+        stamps: The times of the frames; None where the file does not tell but in a column of
+            `table`.
         claimed_hz: The frame rate that the file states.
         quality: Shape (T,), or None.
         wrong: What the rows have that cannot be read.
@@ -66,19 +72,47 @@ def track_of_frames(
         InputError: If too many frames cannot be used, or as `track_of_table` and `check_times`.
     """
     notes = (*notes, *check_wrong(source, wrong, n_frames=len(table)))
+    timed = keys_called(names, TIME_NAMES)
+    if stamps is None and len(timed) == 1:
+        place = list(names).index(timed[0])
+        stamps = Stamps.called(timed[0], np.asarray(table[:, place], dtype=np.float64))
+        names, table = [*names[:place], *names[place + 1 :]], np.delete(table, place, axis=1)
     known = None if quality is None else quality.astype(np.float32)
-    if times is None:
+    if stamps is None:
         time_s = None if claimed_hz is None else regular_times(len(table), claimed_hz)
         return track_of_table(source, names, table, time_s=time_s, quality=known, notes=notes)
-    kept = kept_frames(source, times)
+    kept = kept_frames(source, stamps.values)
+    times, told = stamps.seconds(source, kept.mask, claimed_hz=claimed_hz)
     return track_of_table(
         source,
         names,
         table[kept.mask],
-        time_s=check_times(source, times[kept.mask], claimed_hz=claimed_hz),
+        time_s=check_times(source, times, claimed_hz=claimed_hz),
         quality=None if known is None else known[kept.mask],
-        notes=(*notes, *kept.notes),
+        notes=(*notes, *kept.notes, *told),
     )
+
+
+def extent_of_frames(
+    source: str | Path,
+    n_frames: int,
+    *,
+    stamps: Stamps | None,
+    claimed_hz: float | None = None,
+) -> Extent:
+    """Return the extent that `track_of_frames` will give the same frames.
+
+    Raises:
+        InputError: If too many times cannot be used, or they have no plausible unit.
+    """
+    if stamps is None:
+        if claimed_hz is None:
+            return Extent(n_frames, None)
+        times = regular_times(n_frames, claimed_hz)
+    else:
+        mask = kept_frames(source, stamps.values).mask
+        times, _ = stamps.seconds(source, mask, claimed_hz=claimed_hz)
+    return Extent.of_times(len(times), float(times[0]), float(times[-1]))
 
 
 def kept_frames(source: str | Path, times: DoubleArray) -> KeptFrames:

@@ -24,12 +24,16 @@ _READERS: dict[str, Callable[[Path], MotionTrack]] = {
     ".npz": read_npz,
     ".csv": read_csv,
     ".json": read_json,
+    ".jsonl": read_json,
+    ".ndjson": read_json,
 }
 _MEASURES: dict[str, Callable[[Path], Extent]] = {
     ".npy": measure_npy,
     ".npz": measure_npz,
     ".csv": measure_csv,
     ".json": measure_json,
+    ".jsonl": measure_json,
+    ".ndjson": measure_json,
 }
 
 
@@ -50,7 +54,7 @@ def measure_track(path: Path) -> Extent:
     """Return the extent of a motion file, from its header where the format allows.
 
     `.npy` and `.npz`: headers, times and sizes, which tell a truncated file without reading it.
-    `.csv`: lines, first and last time. `.json`: read as a whole.
+    `.csv`: lines, first and last time. `.json`, `.jsonl`: read as a whole.
 
     Raises:
         InputError: As `read_track`, as far as that shows without reading the motion.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from esarm_env.core.errors import InputError
-from esarm_env.corpus.motion.frames import kept_frames, track_of_frames
+from esarm_env.corpus.motion.frames import extent_of_frames, track_of_frames
+from esarm_env.corpus.motion.stamps import Stamps, claimed_rate
 from esarm_env.corpus.motion.track import (
+    FASTEST_HZ,
+    SLOWEST_HZ,
     Extent,
     MotionTrack,
     check_names,
@@ -21,15 +23,13 @@ from esarm_env.face.recording_table import is_recording
 from esarm_env.formats.spellings import (
     BOOKKEEPING,
     QUALITY_NAME,
+    RATE_NAMES,
     TIME_NAMES,
     TIMECODE_NAME,
     note_on_others,
     plain,
 )
 from esarm_env.formats.tables import Table, read_table
-
-if TYPE_CHECKING:
-    from esarm_env.core.types import DoubleArray
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class _Columns:
 
     time: int | None
     quality: int | None
+    rates: list[int]
     shapes: list[int]
 
 
@@ -45,8 +46,9 @@ def read_csv(path: Path) -> MotionTrack:
     """Read a CSV file whose header names ARKit shapes in any spelling.
 
     A column `Timecode` of HH:MM:SS:FF makes it a Live Link Face recording. Any other has one column
-    per shape and may have one of time (`TIME_NAMES`) and `quality`, 0 where the face was lost: such
-    a row may leave its values empty. Other columns are left out, with a note unless they are known
+    per shape and may have one of time (`TIME_NAMES`, also as clock times), one of the frame rate,
+    the same in all rows, and `quality`, 0 where the face was lost: such a row may leave its values
+    empty. Other columns are left out, with a note unless they are known
     to hold something else. A row that cannot be read is a lost frame, a cut last line is none.
 
     Raises:
@@ -65,14 +67,16 @@ def read_csv(path: Path) -> MotionTrack:
     if rated:
         values[list(wrong), -1] = 0.0
     n_rows = len(table.lines) - table.ends_short()
+    claimed_hz, others = _rate(table, columns)
     return track_of_frames(
         path,
         [table.header[place] for place in shapes],
         values[:n_rows, : len(shapes)],
-        times=_times(table, columns, n_rows),
+        stamps=_stamps(table, columns, n_rows),
+        claimed_hz=claimed_hz,
         quality=values[:n_rows, -1] if rated else None,
         wrong=[f"must be a table of numbers, got {what}" for what in wrong.values()],
-        notes=note_on_others(found.others),
+        notes=note_on_others([*found.others, *others]),
     )
 
 
@@ -89,11 +93,9 @@ def measure_csv(path: Path) -> Extent:
     columns = _columns(table)
     check_names(path, [table.header[place] for place in columns.shapes])
     n_rows = len(table.lines) - table.ends_short()
-    times = _times(table, columns, n_rows)
-    if times is None:
-        return Extent(n_rows, None)
-    times = times[kept_frames(path, times).mask]
-    return Extent.of_times(len(times), float(times[0]), float(times[-1]))
+    stamps = _stamps(table, columns, n_rows)
+    claimed_hz, _ = _rate(table, columns)
+    return extent_of_frames(path, n_rows, stamps=stamps, claimed_hz=claimed_hz)
 
 
 def _table(path: Path) -> Table:
@@ -110,13 +112,14 @@ def _columns(table: Table) -> _Columns:
     names = [plain(name) for name in table.header]
     time = _time_column(table, names)
     quality = names.index(QUALITY_NAME) if QUALITY_NAME in names else None
+    rates = [i for i, name in enumerate(names) if name in RATE_NAMES]
     known = BOOKKEEPING | {TIMECODE_NAME}
     shapes = [
         place
         for place, name in enumerate(names)
-        if place not in (time, quality) and name not in known
+        if place not in (time, quality, *rates) and name not in known
     ]
-    return _Columns(time, quality, shapes)
+    return _Columns(time, quality, rates, shapes)
 
 
 def _time_column(table: Table, names: list[str]) -> int | None:
@@ -130,13 +133,28 @@ def _time_column(table: Table, names: list[str]) -> int | None:
     return found[0] if found else None
 
 
-def _times(table: Table, columns: _Columns, n_rows: int) -> DoubleArray | None:
-    """Return the times of the first rows in seconds, NaN where a row has none."""
+def _stamps(table: Table, columns: _Columns, n_rows: int) -> Stamps | None:
+    """Return the times of the first rows, NaN where a row has none."""
     if columns.time is None:
         return None
-    scale = TIME_NAMES.get(plain(table.header[columns.time]), 1.0)
-    with np.errstate(over="ignore"):
-        return table.column(columns.time)[:n_rows] * scale
+    name = table.header[columns.time]
+    times = table.column(columns.time)[:n_rows]
+    if np.isfinite(times).any():
+        return Stamps.called(name, times)
+    return Stamps.of_cells(table.path, name, table.cells(columns.time)[:n_rows])
+
+
+def _rate(table: Table, columns: _Columns) -> tuple[float | None, list[str]]:
+    """Return the frame rate that a column states in all rows alike, and the columns that do not."""
+    stated, others = [], []
+    for place in columns.rates:
+        found = np.unique(table.column(place))
+        known = found[np.isfinite(found)]
+        if len(known) == 1 and SLOWEST_HZ <= known[0] <= FASTEST_HZ:
+            stated.append((table.header[place], float(known[0])))
+        else:
+            others.append(table.header[place])
+    return claimed_rate(table.path, stated)[0], others
 
 
 def _read_livelink(table: Table) -> MotionTrack:

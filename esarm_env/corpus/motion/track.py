@@ -31,8 +31,10 @@ RATE_TOLERANCE = 0.01
 # A recording starts at 0 or a little beside it, as its sound does, any other clock far from it: up
 # to the first, times are the recording's, from the second on a clock's; between, its sound decides.
 FARTHEST_START_S, NEAREST_CLOCK_S = 1.0, 60.0
+# Four hours at 60 fps: more may be declared by a file of a few megabytes.
+MOST_FRAMES = 900_000
 # Frames a second that are counted where 1.001 s pass as well.
-_COUNTED_HZ = (24.0, 30.0, 48.0, 60.0, 120.0)
+COUNTED_HZ = (24.0, 30.0, 48.0, 60.0, 120.0)
 
 
 @dataclass(frozen=True)
@@ -194,8 +196,13 @@ def rate_of(time_s: DoubleArray) -> float | None:
     return float(1 / steps[(steps > 0.5 * median) & (steps < 1.5 * median)].mean())
 
 
-def check_rate(source: str | Path, rate_hz: object) -> float:
+def check_rate(source: str | Path, rate_hz: object, *, key: str | None = None) -> float:
     """Return a frame rate as a float.
+
+    Args:
+        source: The file, for the message.
+        rate_hz: A number, or one as text.
+        key: Under which the file states it, for the message.
 
     Raises:
         InputError: If it is no number from `SLOWEST_HZ` to `FASTEST_HZ`.
@@ -205,8 +212,10 @@ def check_rate(source: str | Path, rate_hz: object) -> float:
     except (TypeError, ValueError, OverflowError):
         rate = float("nan")
     if not SLOWEST_HZ <= rate <= FASTEST_HZ:
+        place = "" if key is None else f" in `{key[:40]}`; correct it or take it out"
+        shown = repr(rate_hz)[:40]
         raise InputError(
-            f"{source}: frame rate must be {SLOWEST_HZ:g} to {FASTEST_HZ:g} Hz, got {rate_hz!r}"
+            f"{source}: frame rate must be {SLOWEST_HZ:g} to {FASTEST_HZ:g} Hz, got {shown}{place}"
         )
     return rate
 
@@ -244,9 +253,10 @@ def check_times(
             raise InputError(f"{source}: times must {rule}, got {got}")
     rate = rate_of(time_s)
     if rate is not None and not SLOWEST_HZ <= rate <= FASTEST_HZ:
+        unit = "milliseconds" if rate < SLOWEST_HZ else "called by another unit than they have"
         raise InputError(
             f"{source}: times must be in seconds at {SLOWEST_HZ:g} to {FASTEST_HZ:g} Hz, "
-            f"got {rate:g} Hz; are they milliseconds?"
+            f"got {rate:g} Hz; are they {unit}?"
         )
     if rate and claimed_hz and abs(claimed_hz / rate - 1) > RATE_TOLERANCE:
         raise InputError(
@@ -268,7 +278,7 @@ def nominal_rate(span_s: float, rate_hz: float) -> float | None:
         span_s: From the first frame to the last.
         rate_hz: Frames a second in between; half of the rate where every second label is used.
     """
-    for counted in _COUNTED_HZ:
+    for counted in COUNTED_HZ:
         n_labels = span_s * counted
         is_whole = abs(n_labels - round(n_labels)) < 1e-6
         if is_whole and min(abs(counted / rate_hz - times) for times in (1, 2)) < 0.01:

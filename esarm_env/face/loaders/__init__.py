@@ -3,7 +3,7 @@
 - `opening`: `open_head` by name or path.
 - `flame`: FLAME with a map fitted from ARKit coefficients to its expression and jaw.
 - `ict`: ICT-FaceKit; `gltf`: any file with ARKit morph targets (`gltf_document` reads its text and
-  buffers, `gltf_arrays` its accessors).
+  buffers, `gltf_nodes` its transforms, `gltf_arrays` its accessors).
 - `targets`: morph targets matched by name to our 52 fields, regions, and checks of the result.
 - `alignment`: registration of our head to another mesh, to carry regions and fields over.
 - `surfaces`: normals, areas, skin and landmarks of a mesh, which registration needs.

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.core.errors import InputError, one_line
-from esarm_env.core.types import BoolArray, FloatArray
+from esarm_env.core.types import BoolArray, FloatArray, IntArray
 from esarm_env.face.loaders.gltf_arrays import GltfArrays
 from esarm_env.face.loaders.gltf_document import (
     GltfDocument,
     Object,
-    floats,
     object_in,
     objects_in,
     read_document,
     wholes,
 )
+from esarm_env.face.loaders.gltf_nodes import MOST_NODES, Place, is_flat, label, world_places
 from esarm_env.face.loaders.surfaces import Faces, Points
 from esarm_env.face.loaders.targets import (
     MOST_VERTICES,
@@ -41,58 +41,16 @@ _MM_PER_M = 1000.0
 _TRIANGLES = 4
 _DRACO = "KHR_draco_mesh_compression"
 # Far beyond any avatar: without bounds, a file of a few bytes names the same mesh a million times.
-_MOST_NODES, _MOST_MESHES, _MOST_TARGETS = 50_000, 1_000, 100_000
+_MOST_MESHES, _MOST_TARGETS = 1_000, 100_000
 _MOST_CORNERS = 6_000_000
 _SHOWN = 6
+_FLATTEST = 1e-6  # of the spread of vertices in one direction by that in another
 
 # Vertices, faces, fields, and which shapes are there.
 _Part = tuple[Points, Faces, FloatArray, BoolArray]
-# A primitive with the names of its targets, its skin's index or None, and its node's matrix.
-_Placed = tuple[Object, Sequence[str], int | None, Points]
-
-
-def world_matrices(document: GltfDocument) -> dict[int, Points]:
-    """Return the world transform (4, 4) of each node of the scene.
-
-    Raises:
-        ValueError: If the nodes form no tree.
-    """
-    nodes = document.items("nodes")
-    matrices: dict[int, Points] = {}
-    waiting = [(root, np.eye(4)) for root in _roots(document)[: _MOST_NODES + 1]]
-    while waiting:
-        index, above = waiting.pop()
-        if not 0 <= index < len(nodes) or index in matrices:
-            raise ValueError(f"node {index}, which is missing or reached twice")
-        if len(matrices) == _MOST_NODES:
-            raise ValueError(f"a scene of more than {_MOST_NODES} nodes")
-        matrices[index] = above @ _local_matrix(nodes[index])
-        waiting += [(child, matrices[index]) for child in wholes(nodes[index], "children")]
-    return matrices
-
-
-def _roots(document: GltfDocument) -> list[int]:
-    """Return the nodes that the scene begins with."""
-    if document.items("scenes"):
-        scene = document.item("scenes", document.content.get("scene") or 0, kind="scene")
-        return wholes(scene, "nodes")
-    nodes = document.items("nodes")
-    children = {child for node in nodes for child in wholes(node, "children")}
-    return [node for node in range(len(nodes)) if node not in children]
-
-
-def _local_matrix(node: Object) -> Points:
-    """Return a node's local transform: a matrix by columns, or shift, rotation and scale."""
-    if node.get("matrix"):
-        return floats(node, "matrix", [0.0] * 16).reshape(4, 4).T
-    matrix = np.eye(4)
-    if node.get("rotation") or node.get("scale"):
-        x, y, z, w = floats(node, "rotation", [0.0, 0.0, 0.0, 1.0])
-        cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-        rotation = np.eye(3) + 2 * w * cross + 2 * cross @ cross
-        matrix[:3, :3] = rotation * floats(node, "scale", [1.0, 1.0, 1.0])
-    matrix[:3, 3] = floats(node, "translation", [0.0, 0.0, 0.0])
-    return matrix
+# A primitive with the names of its targets, its skin's index or None, its node's place, and its
+# mesh's name.
+_Placed = tuple[Object, Sequence[str], int | None, Place, str]
 
 
 class _Avatar:
@@ -101,10 +59,11 @@ class _Avatar:
     def __init__(self, document: GltfDocument) -> None:
         """Place all nodes of the scene."""
         self._document, self._arrays = document, GltfArrays(document)
-        self._matrices = world_matrices(document)
-        self._joints: dict[int, Points] = {}
+        self._places = world_places(document)
+        self._joints: dict[int, tuple[list[int], Points]] = {}
         self._names: dict[int, list[list[str]]] = {}
         self.other_names: list[str] = []
+        self.miscounted: str | None = None
         self.parts = [self._part(*placed) for placed in self._checked()]
 
     def _checked(self) -> list[_Placed]:
@@ -126,7 +85,7 @@ class _Avatar:
 
     def _placed(self) -> Iterator[_Placed]:
         """Yield all primitives with ARKit targets."""
-        for index, matrix in sorted(self._matrices.items()):
+        for index, place in sorted(self._places.items(), key=lambda item: item[0]):
             node = self._document.items("nodes")[index]
             if node.get("mesh") is None:
                 continue
@@ -135,7 +94,7 @@ class _Avatar:
                 objects_in(mesh, "primitives"), self._target_names(node["mesh"], mesh), strict=True
             ):
                 if names:
-                    yield primitive, names, node.get("skin"), matrix
+                    yield primitive, names, node.get("skin"), place, label(mesh, node["mesh"])
 
     def _target_names(self, number: int, mesh: Object) -> list[list[str]]:
         """Return the names of each primitive's targets, empty where none is a shape of ARKit's."""
@@ -155,10 +114,11 @@ class _Avatar:
         for owner in (mesh, primitive):
             extras = owner.get("extras")
             names = extras.get("targetNames") if isinstance(extras, dict) else None
-            if isinstance(names, list) and len(names) == len(targets):
-                found = [str(name) for name in names]
-                if self._has_shapes(found):
-                    return found
+            if not isinstance(names, list) or not self._has_shapes([str(name) for name in names]):
+                continue
+            if len(names) == len(targets):
+                return [str(name) for name in names]
+            self.miscounted = f"{len(names)} names for {len(targets)} targets"
         # FBX2glTF and others leave the extras out and name the accessors.
         found = [self._accessor_name(target.get("POSITION")) for target in targets]
         return found if self._has_shapes(found) else []
@@ -176,7 +136,7 @@ class _Avatar:
         return name if isinstance(name, str) else ""
 
     def _part(
-        self, primitive: Object, names: Sequence[str], skin: int | None, matrix: Points
+        self, primitive: Object, names: Sequence[str], skin: int | None, place: Place, mesh: str
     ) -> _Part:
         """Read one primitive in the world's millimetres."""
         if _DRACO in object_in(primitive, "extensions"):
@@ -184,7 +144,9 @@ class _Avatar:
         if primitive.get("mode") not in (None, _TRIANGLES):
             raise ValueError(f"a mesh that is no list of triangles (mode {primitive['mode']})")
         points = self._arrays.floats(object_in(primitive, "attributes").get("POSITION"), 3)
-        to_world = self._to_world(primitive, skin, matrix, n_vertices=len(points))
+        if not np.ptp(points, axis=0).any():
+            raise ValueError(f"mesh {mesh} with all vertices at one place")
+        to_world = self._to_world(primitive, skin, place, n_vertices=len(points))
         turn, shift = to_world[..., :3, :3], to_world[..., :3, 3]
         world = np.einsum("...ab,...b->...a", turn, points) + shift
         shapes = [
@@ -198,7 +160,7 @@ class _Avatar:
         )
         deltas, found = collect_fields([name for name, _ in shapes], moved)
         if not np.isfinite(world).all() or not np.isfinite(deltas).all():
-            raise ValueError("transforms that lead to nan or infinity")
+            raise ValueError(f"transforms that lead to nan or infinity in mesh {mesh}")
         return _MM_PER_M * world, self._triangles(primitive, turn, len(points)), deltas, found
 
     def _field(self, target: Object, n_vertices: int) -> Points:
@@ -212,7 +174,7 @@ class _Avatar:
         return self._arrays.floats(index, 3)
 
     def _to_world(
-        self, primitive: Object, skin: int | None, node_matrix: Points, *, n_vertices: int
+        self, primitive: Object, skin: int | None, place: Place, *, n_vertices: int
     ) -> Points:
         """Return the world transform of all vertices, (4, 4), or of each under skinning, (V, 4, 4).
 
@@ -220,8 +182,10 @@ class _Avatar:
         """
         attributes = object_in(primitive, "attributes")
         if skin is None or attributes.get("JOINTS_0") is None:
-            return node_matrix
-        moved = self._skin(skin)
+            if place.fault is not None:
+                raise ValueError(place.fault)
+            return place.matrix
+        joints, moved = self._skin(skin)
         for name in ("JOINTS_0", "WEIGHTS_0"):
             if self._arrays.count(attributes.get(name)) != n_vertices:
                 raise ValueError(f"`{name}` of other vertices than its mesh")
@@ -229,26 +193,39 @@ class _Avatar:
         if bound.max() >= len(moved):
             raise ValueError(f"joint {bound.max()} of a skin of {len(moved)}")
         weights = self._arrays.floats(attributes["WEIGHTS_0"], 4)
-        weights = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
+        total = weights.sum(axis=1, keepdims=True)
+        if (weights < 0).any() or not (total > 0).all():
+            raise ValueError("`WEIGHTS_0` below 0, or 0 for all joints of a vertex")
+        weights = weights / total
+        self._check_joints(joints, moved, np.unique(bound[weights > 0]))
         return np.asarray(np.einsum("vj,vjab->vab", weights, moved[bound]))
 
-    def _skin(self, index: int) -> Points:
-        """Return the transforms (J, 4, 4) of a skin's joints, from the mesh to the world."""
+    def _check_joints(self, joints: Sequence[int], moved: Points, used: IntArray) -> None:
+        """Raise an error if a joint that moves vertices brings them to a plane or a point."""
+        flat = is_flat(moved[used, :3, :3])
+        for number, is_lost in zip(used.tolist(), flat.tolist(), strict=True):
+            fault = self._places[joints[number]].fault
+            if fault is not None or is_lost:
+                name = label(self._document.items("nodes")[joints[number]], joints[number])
+                raise ValueError(fault or f"joint {name} that flattens the vertices of its skin")
+
+    def _skin(self, index: int) -> tuple[list[int], Points]:
+        """Return a skin's joints, and their transforms (J, 4, 4) from the mesh to the world."""
         if index not in self._joints:
             skin = self._document.item("skins", index, kind="skin")
             joints = wholes(skin, "joints")
-            if not joints or len(joints) > _MOST_NODES:
+            if not joints or len(joints) > MOST_NODES:
                 raise ValueError(f"a skin of {len(joints)} joints")
-            outside = [joint for joint in joints if joint not in self._matrices]
+            outside = [joint for joint in joints if joint not in self._places]
             if outside:
                 raise ValueError(f"joint {outside[0]}, which is no node of the scene")
-            moved = np.stack([self._matrices[joint] for joint in joints])  # (J, 4, 4)
+            moved = np.stack([self._places[joint].matrix for joint in joints])  # (J, 4, 4)
             if skin.get("inverseBindMatrices") is not None:
                 inverse = self._arrays.floats(skin["inverseBindMatrices"], 16).reshape(-1, 4, 4)
                 if len(inverse) < len(moved):
                     raise ValueError(f"{len(inverse)} matrices for {len(moved)} joints")
                 moved = moved @ inverse[: len(moved)].transpose(0, 2, 1)
-            self._joints[index] = moved
+            self._joints[index] = joints, moved
         return self._joints[index]
 
     def _triangles(self, primitive: Object, turn: Points, n_vertices: int) -> Faces:
@@ -264,6 +241,14 @@ class _Avatar:
         return faces[:, ::-1] if mirrored else faces
 
 
+def _fills_space(vertices: Points) -> bool:
+    """Return whether vertices (V, 3) are apart in all directions."""
+    apart = vertices - vertices.mean(axis=0)
+    apart = apart / max(float(np.abs(apart).max()), 1e-300)
+    spread = np.sqrt(np.linalg.eigvalsh(apart.T @ apart / len(apart)).clip(0.0))  # ascending
+    return bool(spread[0] > _FLATTEST * spread[-1])
+
+
 def load_gltf(path: Path, *, regions: Path | None = None) -> Head:
     """Load all meshes that have ARKit targets (head, teeth, eyes, ...) as one head.
 
@@ -274,7 +259,8 @@ def load_gltf(path: Path, *, regions: Path | None = None) -> Head:
         regions: See `read_regions`; None to carry our own over.
 
     Raises:
-        InputError: If the file is damaged or compressed, or a shape is missing.
+        InputError: If the file is damaged or compressed, a node or a joint hides what it places,
+            the mesh is flat, or a shape is missing.
     """
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # such transforms are refused
@@ -286,10 +272,15 @@ def load_gltf(path: Path, *, regions: Path | None = None) -> Head:
     if not parts:
         others = ", ".join(repr(name[:40]) for name in avatar.other_names[:_SHOWN])
         got = "no mesh with such targets" + (f", only {others}, ..." if others else "")
+        got += "" if avatar.miscounted is None else f", but {avatar.miscounted}"
         raise InputError(f"{path}: must name ARKit shapes in `extras.targetNames`, got {got}")
     starts = np.cumsum([0, *(len(vertices) for vertices, *_ in parts)])
     vertices = np.concatenate([part[0] for part in parts])
     faces = np.concatenate([part[1] + start for part, start in zip(parts, starts, strict=False)])
     deltas = np.concatenate([part[2] for part in parts], axis=1)
+    if not _fills_space(vertices):
+        raise InputError(f"{path}: vertices must fill a body, got all on a plane or a line")
+    if not deltas.any():
+        raise InputError(f"{path}: shapes must move the mesh, got none that does")
     need_all_shapes(np.logical_or.reduce([part[3] for part in parts]), source=str(path))
     return build_head(vertices, faces.astype(np.int32), deltas, regions=regions, source=path)

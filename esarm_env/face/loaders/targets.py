@@ -30,6 +30,7 @@ OPTIONAL_SHAPES = ("tongueOut",)
 _SIZES = (0.4, 2.5)
 _LARGEST_TURN_DEG = 30.0
 _LEAST_MOTION_MM = 0.1
+_LEAST_SIZE_MM, _LEAST_AREA = 1e-3, 1e-12  # the second as a part of the largest extent's square
 MOST_VERTICES = 200_000  # of a head with its 52 shapes: 125 MB
 _LONGEST_NAME = 200  # with the path before it
 
@@ -156,16 +157,28 @@ def build_head(
         source: Where the mesh comes from, for messages.
 
     Raises:
-        InputError: If no region file is given and our own head cannot be laid on this one: a shape
-            does not move the skin, its faces look inside, or it has another size or direction than
-            it should.
+        InputError: If the mesh is a point or a line, or if no region file is given and our own
+            head cannot be laid on this one: a shape does not move the skin, its faces look inside,
+            or it has another size or direction than it should.
     """
     if regions is None:
         surface = build_surface(vertices_mm, faces)
         found = _carried_regions(surface, deltas_mm, source=source)
     else:
         found = read_regions(regions, len(vertices_mm))
+        _check_body(vertices_mm, faces, source=source)  # as nothing is laid on it
     return Head(vertices_mm.astype(np.float32), faces, deltas_mm, found)
+
+
+def _check_body(vertices_mm: Points, faces: Faces, *, source: Path) -> None:
+    """Raise an error for a mesh that is no surface, whose errors would all be 0."""
+    apart = vertices_mm - vertices_mm.mean(axis=0)
+    largest = np.abs(apart).max()
+    if largest < _LEAST_SIZE_MM:
+        raise InputError(f"{source}: vertices must be apart, got all at one place")
+    first, second, third = (apart[faces[:, corner]] / largest for corner in range(3))
+    if np.abs(np.cross(second - first, third - first)).max(initial=0.0) < _LEAST_AREA:
+        raise InputError(f"{source}: triangles must have an area, got none that has")
 
 
 def _check_motion(surface: Surface, deltas_mm: FloatArray, *, source: Path) -> None:

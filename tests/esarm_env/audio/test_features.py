@@ -11,8 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from esarm_env.audio.features import FEATURE_BOUND, LogMel, WavLM, _to_frame_rate, make_encoder
-from esarm_env.core.errors import InputError
+from esarm_env.audio.features import (
+    FEATURE_BOUND,
+    LogMel,
+    WavLM,
+    _to_frame_rate,
+    check_encoder,
+    make_encoder,
+)
+from esarm_env.core.errors import InputError, MissingExtraError
 from esarm_env.core.types import SAMPLE_RATE_HZ, n_frames_of
 
 LENGTHS = [3200, 5333, 5334, 16_000, 16_001, 40_000]
@@ -292,3 +299,39 @@ def test_weights_that_were_fetched_before_are_found(
     find = functools.partial(huggingface_hub.try_to_load_from_cache, cache_dir=tmp_path)
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", find)
     assert make_encoder("wavlm:me/tiny", fetch=False).dim == 16
+
+
+def test_weights_are_looked_for_before_they_are_loaded(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A misspelt folder was told after the minutes in which a corpus is made."""
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("a hub was asked"))
+    check_encoder("logmel")
+    check_encoder(f"wavlm:{weights}")
+    check_encoder(f"wavlm:{weights}", fetch=False)
+    check_encoder("wavlm:me/tiny")  # whether a hub has it, the hub knows
+    (tmp_path / "other").mkdir()
+    for name in ("none", str(tmp_path / "none"), "../none", "a b/c", str(tmp_path / "other")):
+        rule = "`encoder` must name a folder with a `config.json` of WavLM, or weights of a hub"
+        with pytest.raises(InputError, match=re.escape(rule)):
+            check_encoder(f"wavlm:{name}")
+    for content in ('{"model_type": "bert"}', "[]", "no json"):
+        (tmp_path / "other" / "config.json").write_text(content)
+        with pytest.raises(InputError, match=re.escape(str(tmp_path / "other"))):
+            check_encoder(f"wavlm:{tmp_path / 'other'}")
+    with pytest.raises(InputError, match="weights that are on this machine where a file names"):
+        check_encoder("wavlm:me/tiny", fetch=False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match="on this machine while HF_HUB_OFFLINE is set"):
+        check_encoder("wavlm:me/tiny")
+
+
+def test_a_missing_package_is_told_before_the_weights_are_needed(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And with the line that installs it."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=re.escape("pip install 'esarm[wavlm]'")):
+        check_encoder(f"wavlm:{weights}")

@@ -13,7 +13,7 @@ import soundfile
 
 from esarm_env.audio import read_audio
 from esarm_env.audio.loading import MAX_DURATION_S, MIN_DURATION_S, SILENCE_PEAK, measure_audio
-from esarm_env.audio.video_sound import sound_start_s
+from esarm_env.audio.video_sound import read_sound, sound_start_s
 from esarm_env.core.errors import InputError, MissingExtraError
 
 RATE_HZ = 16_000
@@ -43,10 +43,16 @@ def refused(path: Path, rule: str, **limits: float) -> None:
         read_audio(path, **limits)
 
 
-@pytest.mark.parametrize("name", ["absent.wav", "."])
-def test_a_missing_file_is_rejected(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("absent.wav", "no such file; give the path of a sound file"),
+        (".", "must be a sound file, got a folder"),
+    ],
+)
+def test_a_missing_file_is_rejected(tmp_path: Path, name: str, rule: str) -> None:
     """libsndfile would only say "System error"; a folder would be opened as a file."""
-    refused(tmp_path / name, "no such file; give the path of a sound file")
+    refused(tmp_path / name, rule)
 
 
 def test_an_empty_file_is_rejected(tmp_path: Path) -> None:
@@ -301,6 +307,17 @@ def test_a_header_that_tells_too_little_does_not_fill_the_memory(
     path = media(tmp_path / "a.mov")
     monkeypatch.setattr("esarm_env.audio.loading.sound_duration_s", lambda path: 0.5)
     refused(path, "must last at most 1 s, got more than its header tells", max_duration_s=1.0)
+
+
+@pytest.mark.parametrize("n_channels", [2, 9, 17])
+def test_a_video_of_many_channels_is_read(tmp_path: Path, n_channels: int) -> None:
+    """A plane for each of more than eight ended the process: memory of others was read."""
+    pytest.importorskip("av", reason="videos need the extra `video`")
+    path = tmp_path / "a.wav"
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, (RATE_HZ, n_channels))
+    soundfile.write(path, samples, RATE_HZ, format="WAVEX")
+    found = np.concatenate([block for block, _ in read_sound(path)])
+    np.testing.assert_allclose(found, samples, atol=1e-4)
 
 
 def test_a_sound_track_without_samples_is_rejected(

@@ -6,6 +6,7 @@ import functools
 import io
 import resource
 import struct
+import warnings
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -78,6 +79,12 @@ _SOUNDS: dict[str, Callable[[], bytes]] = {
     "a.aiff": lambda: _sound("AIFF"),
     "a.caf": lambda: _sound("CAF"),
     "a.w64": lambda: _sound("W64"),
+    "a.rf64": lambda: _sound("RF64"),
+    "joined.au": lambda: 2 * _sound("AU"),
+    "a.sph": lambda: _sound("NIST"),
+    "a.voc": lambda: _sound("VOC"),
+    "a.avr": lambda: _sound("AVR"),
+    "a.svx": lambda: _sound("SVX"),
 }
 _VIDEOS: dict[str, Callable[[], bytes]] = {
     "a.mov": lambda: _video("mov", "pcm_s16le"),
@@ -118,7 +125,9 @@ def _read_or_refuse(path: Path) -> None:
     """Use a file in every way; anything but success and an `InputError` about it is a fault."""
     for read in (measure_audio, read_audio, sound_lateness):
         try:
-            found = read(path)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # of what is missing
+                found = read(path)
         except InputError as error:
             assert str(error).startswith(f"{path}: "), error
             assert "\n" not in str(error)

@@ -220,3 +220,35 @@ def test_a_corpus_takes_every_kind_of_sound(tmp_path: Path, ending: str) -> None
     np.save(tmp_path / "blendshape" / "anna_1.npy", np.full((90, 52), 0.2))
     corpus = FolderCorpus(tmp_path, verify=True)
     assert [take.audio for take in corpus.takes] == [path] and corpus.faults == ()
+
+
+# --- what is no file ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.mp4"])
+@pytest.mark.parametrize("kind", ["a FIFO", "a folder", "a device", "no such file behind its link"])
+def test_what_is_no_file_is_told_and_not_waited_for(tmp_path: Path, name: str, kind: str) -> None:
+    """A FIFO waits for a writer, a device has no end; "no such file" sends its owner searching."""
+    path = tmp_path / name
+    if kind == "a FIFO":
+        os.mkfifo(path)
+    elif kind == "a folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero" if kind == "a device" else tmp_path / "absent")
+    for read in (measure_audio, read_audio):
+        with pytest.raises(InputError, match=f"^{re.escape(f'{path}: must be a sound file')}") as e:
+            read(path)
+        assert str(e.value) == f"{path}: must be a sound file, got {kind}"
+
+
+def test_a_corpus_passes_what_is_no_file(tmp_path: Path) -> None:
+    """A FIFO among a thousand recordings must not stop the opening for ever."""
+    (tmp_path / "audio").mkdir()
+    soundfile.write(tmp_path / "audio" / "a.wav", tone(2), RATE_HZ)
+    os.mkfifo(tmp_path / "audio" / "b.wav")
+    (tmp_path / "audio" / "c.wav").symlink_to("/dev/zero")
+    corpus = FolderCorpus(tmp_path, verify=True)
+    assert [take.id for take in corpus.takes] == ["a"]
+    reasons = " ".join(fault.reason for fault in corpus.faults)
+    assert "a FIFO" in reasons and "a device" in reasons

@@ -90,6 +90,7 @@ def test_good_recordings_give_nothing_to_look_at(root: Path) -> None:
     """An audit that always finds something is not read."""
     result = audited(root)
     assert len(result.takes) == 4 and findings(result) == {}
+    assert result.to_dict()["cannot_be_trained_on"] is None
     assert [take.duration_s for take in result.takes] == [DURATION_S] * 4
     lines = result.lines()
     assert lines[0] == f"{root}: layout 3d-etf, 4 takes, 4 utterances, 24 s, 1 speakers"
@@ -101,6 +102,39 @@ def test_good_recordings_give_nothing_to_look_at(root: Path) -> None:
         "mended: 0",
         "to look at: 0",
     ]
+
+
+def test_a_folder_of_sound_alone_cannot_be_trained_on(root: Path) -> None:
+    """`captured channels: 0 of 52` between other lines was all that said so."""
+    for path in (root / "blendshape").iterdir():
+        path.unlink()
+    result = audited(root)
+    reason = "no take has motion, so it is good to animate only; `esarm capture` makes motion"
+    assert result.to_dict()["cannot_be_trained_on"] == reason
+    assert result.lines()[3:] == [
+        "captured channels: 0 of 52",
+        f"cannot be trained on: {reason}",
+        "left out: 1",
+        "  blendshape/: holds no motion",
+        "mended: 0",
+        "to look at: 0",
+    ]
+
+
+def test_motion_that_never_moves_cannot_be_trained_on(root: Path) -> None:
+    """A tracker that saw no face writes zeros."""
+    for path in (root / "blendshape").iterdir():
+        np.save(path, np.zeros((round(DURATION_S * 30), N_CHANNELS)))
+    assert audited(root).to_dict()["cannot_be_trained_on"] == "no channel of its motion moves"
+
+
+def test_too_few_recordings_cannot_be_trained_on(root: Path) -> None:
+    """The audit found nothing, and the next command refused the folder."""
+    for path in [*(root / "audio").iterdir(), *(root / "blendshape").iterdir()]:
+        if path.stem != "anna_0":
+            path.unlink()
+    told = audited(root).to_dict()["cannot_be_trained_on"]
+    assert told == "no utterance is for validation, test; add recordings"
 
 
 def test_what_was_left_out_is_listed(root: Path) -> None:

@@ -14,7 +14,14 @@ import soundfile
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import N_CHANNELS, Utterance
 from esarm_env.corpus import open_corpus
-from esarm_env.corpus.clocks import Clock, settle_start, slow_rates, stated_stretch
+from esarm_env.corpus.clocks import (
+    Clock,
+    Counted,
+    Readings,
+    settle_start,
+    stated_stretch,
+    whole_rate,
+)
 from esarm_env.corpus.folder import FolderCorpus
 from esarm_env.corpus.layouts import find_takes
 from esarm_env.face import ARKIT_NAMES
@@ -234,7 +241,91 @@ def test_long_takes_decide_together(
     takes: list[tuple[float | None, float, float]], slow: set[float]
 ) -> None:
     """One take may be cut by chance; short ones cannot tell."""
-    assert slow_rates(takes) == slow
+    counted = [Counted(nominal_hz, True, *extents) for nominal_hz, *extents in takes]
+    assert {nominal_hz for nominal_hz, _ in Readings.of(counted).slow} == slow
+
+
+def test_sound_that_is_always_longer_is_no_clock() -> None:
+    """As much in long takes as in short ones: a recorder that is stopped a moment later."""
+    takes = [Counted(30.0, True, each, each + 0.045) for each in (35.0, 60.0, 90.0, 120.0)]
+    readings = Readings.of(takes)
+    assert not readings.slow and not readings.unsure
+
+
+@pytest.mark.parametrize("column", ["frame", "time_s", "Timecode"])
+@pytest.mark.parametrize("rate", [60, 120])
+def test_half_a_minute_of_fine_frames_tells_their_rate(
+    tmp_path: Path, speech: Speech, column: str, rate: int
+) -> None:
+    """Read as 60, a table of 59.94 that only numbers its frames ran 0.03 s ahead."""
+    n_frames = round(30 * rate / 1.001)
+    numbers = range(n_frames)
+    cells = {
+        "frame": [str(n) for n in numbers],
+        "time_s": [f"{n / rate:.9f}" for n in numbers],
+        "Timecode": [f"10:00:{n // rate:02}:{n % rate:02}.000" for n in numbers],
+    }[column]
+    folder = tmp_path if column == "Timecode" else tmp_path / "blendshape"
+    write_table(folder / "a.csv", column, cells, ramp_at(np.arange(n_frames) * 1.001 / rate))
+    folder = tmp_path if column == "Timecode" else tmp_path / "audio"
+    write_sound(folder / "a.wav", speech(30.0))
+    corpus = FolderCorpus(tmp_path, verify=True)
+    motion = corpus.read_take(0).motion
+    frames = np.arange(30, len(motion) - 30)
+    np.testing.assert_allclose(told_s(motion)[frames], frames / 30, atol=5e-3)
+    (note,) = corpus.notes
+    assert note.reason == (
+        f"frames counted {rate} a second read at {rate / 1.001:.2f} fps, as long as the sound; if "
+        f"{rate} is right, state `--rate {rate}`, or a column `rate` in metadata.csv"
+    )
+
+
+def test_a_rate_that_the_sound_does_not_settle_is_asked_for(tmp_path: Path, speech: Speech) -> None:
+    """23.976 counted as 24, beside sound of 20 ms more: "audio trimmed by 2 frames" told nobody."""
+    counted_take(tmp_path, speech, rate=24, seconds=50.05, per_s=24 / 1.001)
+    write_sound(tmp_path / "a.wav", speech(50.075))
+    for _ in range(2):  # from the files, and from the index
+        first, second = FolderCorpus(tmp_path, verify=True).notes
+        assert first.reason == (
+            "read at 24 fps, which its sound does not settle: most takes end 0.075 s beside it at "
+            "24 fps, 0.025 s at 23.976 fps; state `--rate 24` or `--rate 23.976`, or a column "
+            "`rate` in metadata.csv"
+        )
+        assert second.reason == "audio trimmed by 2 frames"
+    for rate_hz, per_s in ((24.0, 24.0), (23.976, 23.976)):
+        corpus = FolderCorpus(tmp_path, verify=True, rate_hz=rate_hz)
+        assert not any("settle" in note.reason for note in corpus.notes)
+        motion = corpus.read_take(0).motion
+        frames = np.arange(30, len(motion) - 30)
+        stretched = frames / 30 * per_s * 1.001 / 24
+        np.testing.assert_allclose(told_s(motion)[frames], stretched, atol=5e-3)
+
+
+def test_motion_that_starts_beside_its_sound_is_held_against_its_end(
+    tmp_path: Path, speech: Speech
+) -> None:
+    """A start of 0.2 s was reason enough to ask no sound about the rate."""
+    times = np.arange(round(50 * 60 / 1.001))
+    cells = [f"{0.2 + n / 60:.9f}" for n in times]
+    write_table(
+        tmp_path / "blendshape" / "a.csv", "time_s", cells, ramp_at(0.2 + times * 1.001 / 60)
+    )
+    write_sound(tmp_path / "audio" / "a.wav", speech(50.2))
+    corpus = FolderCorpus(tmp_path, verify=True)
+    assert "read at 59.94 fps, as long as the sound" in corpus.notes[0].reason
+    motion = corpus.read_take(0).motion
+    frames = np.arange(30, len(motion) - 30)
+    np.testing.assert_allclose(told_s(motion)[frames], frames / 30, atol=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "whole"),
+    [(30.0, 30.0), (29.97, 30.0), (24 / 1.001, 24.0), (59.94, 60.0), (25.0, None), (29.5, None),
+     (None, None)],
+)  # fmt: skip
+def test_what_counts_a_whole_rate(rate_hz: float | None, whole: float | None) -> None:
+    """25 is a rate of its own: nothing lasts 1.001 s there."""
+    assert whole_rate(rate_hz) == whole
 
 
 # --- what the user states -----------------------------------------------------------------------

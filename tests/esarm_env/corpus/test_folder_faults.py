@@ -229,6 +229,44 @@ def test_a_folder_without_a_usable_take_says_why(root: Path) -> None:
         FolderCorpus(root)
 
 
+def test_a_folder_whose_motion_nobody_reads_says_so(root: Path) -> None:
+    """It opened as sound alone, with nothing listed."""
+    for path in (root / "blendshape").iterdir():
+        path.rename(path.with_suffix(".npy.gz"))
+    message = (
+        f"{root}: must hold a usable take, got none (blendshape/anna_1.npy.gz: is taken for the "
+        "motion of anna_1 by its name, and .npy.gz is not read: unpack it with gunzip; if it is "
+        "none, move it away; "
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        FolderCorpus(root)
+
+
+def test_tables_in_the_letters_of_a_spreadsheet_are_noted(root: Path) -> None:
+    """What was guessed must be seen in the corpus."""
+    (root / "metadata.csv").write_bytes("id,speaker\nben_1,J\u00fcrgen\n".encode("cp1252"))
+    (root / "offsets.csv").write_bytes("id,offset_s\nben_1,0\nJ\u00fcrgen,0\n".encode("cp1252"))
+    (root / "Offsets.csv").write_bytes(b"")
+    corpus = FolderCorpus(root)
+    assert corpus.records[2].speaker == "J\u00fcrgen"
+    assert [note.source for note in corpus.notes] == ["metadata.csv", "offsets.csv"]
+    assert ("Offsets.csv" in {fault.source for fault in corpus.faults}) == (
+        len({path.name for path in root.iterdir()}) == 5
+    )
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "offsets.csv"])
+@pytest.mark.parametrize("content", [b"", b"\0" * 99, b"who,what\na,b\n", b"id,text\n\x81,1\n"])
+def test_a_table_that_cannot_be_used_costs_itself(name: str, content: bytes, root: Path) -> None:
+    """One bad export closed the recordings of a year."""
+    (root / name).write_bytes(content)
+    corpus = FolderCorpus(root, verify=True)
+    assert len(corpus) == 3
+    (fault,) = corpus.faults
+    assert fault.source == name
+    assert fault.reason.endswith("; nothing of it is used")
+
+
 def test_the_reasons_are_cut_short(root: Path, write_take: WriteTake) -> None:
     """Thousands of reasons would scroll the first line away."""
     write_take(root, "cleo_1")

@@ -71,3 +71,39 @@ def test_the_old_command_still_lists_rewards_and_names_the_new_one(capsys):
         "`esarm rewards` is deprecated and goes with the next version; use `esarm plugins`"
         in said.err
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"[esarm.rewards]\nno equals sign\n", "TypeError|missing"),
+        (b"\xff\xfe[esarm.rewards]\nx = y:z\n", "codec can't decode"),
+    ],
+)
+def test_a_package_with_damaged_entry_points_is_listed_with_the_reason(
+    content, reason, tmp_path, monkeypatch, capsys
+):
+    """Python's reader stops at the first damaged file, and with it went the whole list."""
+    info = tmp_path / "damaged-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: damaged\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_bytes(content)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    command_plugins()
+    text = capsys.readouterr().out
+    assert re.search(r"^reward +learned\[:ARGUMENT\] +esarm", text, re.MULTILINE)
+    line = re.search(r"^reward +all of damaged +damaged +(.*)$", text, re.MULTILINE)
+    assert line and "cannot be used: LookupError: its entry_points.txt cannot be read" in line[1]
+    assert re.search(reason, line[1])
+
+
+def test_damaged_entry_points_of_an_unrelated_package_are_no_matter(tmp_path, monkeypatch, capsys):
+    """It could have brought nothing of ours."""
+    info = tmp_path / "damaged-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: damaged\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[console_scripts]\nno equals sign\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    command_plugins()
+    text = capsys.readouterr().out
+    assert "esarm" in text and "damaged" not in text

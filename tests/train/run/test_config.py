@@ -181,3 +181,20 @@ def test_both_names_of_a_setting_are_refused():
     )
     with pytest.raises(InputError, match=re.escape(rule)):
         from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("override", "meant"),
+    [
+        ("clone.epoch=3", "did you mean `clone.epochs`?"),
+        ("clon.epochs=3", "did you mean `clone"),
+        ("epsilons=[0.1]", "did you mean `demonstrate.epsilons`?"),
+        ("corpus.encodr=logmel", "did you mean `corpus.encoder`?"),
+    ],
+)
+def test_a_misspelt_setting_is_answered_with_the_nearest(override: str, meant: str) -> None:
+    """The list of all is long, and the slip mostly a letter or a section left out."""
+    with pytest.raises(InputError, match=re.escape(meant)):
+        make_config(preset="demo", overrides=[override])
+    with pytest.raises(InputError, match=r"got zzz$"):
+        make_config(preset="demo", overrides=["zzz=1"])

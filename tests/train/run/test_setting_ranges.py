@@ -182,3 +182,11 @@ def test_a_finished_stage_is_not_checked_again(tmp_path: Path) -> None:
     run.perform("corpus", lambda folder: {"answer": 42})
     run.config = make_config(preset="demo", overrides=["corpus.encoder=mfcc"])
     assert run.perform("corpus", lambda folder: {})["answer"] == 42
+
+
+def test_weights_of_an_encoder_are_looked_for_before_the_first_stage(tmp_path: Path) -> None:
+    """It was told after the minutes in which the corpus was made."""
+    config = make_config(preset="demo", overrides=[f"corpus.encoder=wavlm:{tmp_path / 'none'}"])
+    message = "`corpus.encoder` must name a folder with a `config.json` of WavLM, or weights of a"
+    with pytest.raises(InputError, match=re.escape(message)):
+        check_settings(config)

@@ -137,6 +137,25 @@ def test_sound_alone_is_refused(folder: Path, tmp_path: Path) -> None:
     assert not run.is_finished("corpus")
 
 
+def test_a_refusal_of_sound_alone_tells_what_was_left_out(folder: Path, tmp_path: Path) -> None:
+    """The reason why there is none is often listed there, and nowhere else."""
+    for path in (folder / "blendshape").iterdir():
+        path.unlink()
+    message = "`esarm capture` (left out: blendshape/: holds no motion)"
+    with pytest.raises(InputError, match=re.escape(message)):
+        run_corpus(run_of(tmp_path / "run", folder))
+
+
+def test_sound_alone_is_compared_with_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every figure of it was nan, in a table as of any other."""
+    for path in (folder / "blendshape").iterdir():
+        path.unlink()
+    line = refused(["corpus", "synthetic-mead", "--compare", str(folder)], capsys)
+    assert f"{folder}: must hold captured motion to compare, got audio only" in line
+
+
 def test_a_corpus_too_small_for_three_splits_is_refused(folder: Path, tmp_path: Path) -> None:
     """Without a validation utterance, the last stage would fail after hours."""
     for path in (folder / "audio").iterdir():

@@ -43,6 +43,17 @@ def test_a_recording_is_found_among_its_side_files(find: Find, tmp_path: Path) -
     )
 
 
+def test_a_table_about_takes_is_no_curves_of_the_one_recording_beside_it(find: Find) -> None:
+    """Other tools want `metadata.csv` beside the sound, which then had it for its motion."""
+    found = find(f"{RECORDING}.mov", f"{RECORDING}.csv", "b/one.wav", "b/metadata.csv")
+    assert [take.id for take in found.takes] == [RECORDING]
+    below = "is not read here, but only in the corpus folder itself; move it there"
+    assert {fault.source: fault.reason for fault in found.faults} == {
+        "b/metadata.csv": below,
+        "b/one": "has no motion",
+    }
+
+
 @pytest.mark.parametrize(
     ("endings", "used"),
     [

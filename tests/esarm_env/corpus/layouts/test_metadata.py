@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,30 +94,177 @@ def test_a_row_of_no_take_is_listed(found_with: Table) -> None:
     ]
 
 
+def test_a_misspelt_column_is_refused(found_with: Table) -> None:
+    """It would leave every take with the wrong label, unseen."""
+    message = (
+        "metadata.csv: must have columns among id, file, speaker, emotion, intensity, text, "
+        "split, rate, `id` or `file` with them, got id, emotoin, level; did you mean emotion?"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        found_with("id,emotoin,level", "b,1")
+
+
 @pytest.mark.parametrize(
     ("header", "got"),
     [
-        ("id,emotoin,level", "id, emotoin, level"),
         ("speaker,emotion", "speaker, emotion"),
         ("speaker;emotion", "speaker, emotion"),
         ("", "b, 1"),
     ],
 )
-def test_unknown_columns_are_refused(found_with: Table, header: str, got: str) -> None:
-    """A misspelt column would leave every take with the wrong label, unseen."""
-    message = (
-        "metadata.csv: must have columns among id, file, speaker, emotion, intensity, text, "
-        f"split, rate, `id` or `file` with them, got {got}"
-    )
-    with pytest.raises(InputError, match=re.escape(message)):
-        found_with(header, "b,1")
+def test_a_table_that_names_no_take_costs_itself(found_with: Table, header: str, got: str) -> None:
+    """Its labels belong to nobody; the recordings are as good as before."""
+    found = found_with(header, "b,1")
+    assert len(found.takes) == 2
+    assert [(fault.source, fault.reason) for fault in found.faults] == [
+        (
+            "metadata.csv",
+            "must have columns among id, file, speaker, emotion, intensity, text, split, rate, "
+            f"`id` or `file` with them, got {got}; nothing of it is used",
+        )
+    ]
 
 
-def test_an_empty_table_is_refused(plant: Plant) -> None:
+def test_an_empty_table_is_listed(plant: Plant) -> None:
     """Somebody meant to label takes; reading them unlabelled would hide that."""
-    root = plant("audio/a.wav", "blendshape/a.json", "metadata.csv")
-    with pytest.raises(InputError, match=re.escape("`id` or `file` with them, got none")):
-        find_takes(root)
+    found = find_takes(plant("audio/a.wav", "blendshape/a.json", "metadata.csv"))
+    assert [take.id for take in found.takes] == ["a"]
+    reason = "must name its columns, got the header of an empty file; nothing of it is used"
+    assert [(fault.source, fault.reason) for fault in found.faults] == [("metadata.csv", reason)]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"id,speaker\nb,Be\0n\n", "must be CSV text in UTF-8, got zeros in it"),
+        (bytes(3000), "must be CSV text in UTF-8"),
+        (b"id,text\nb,\x81\x8d\n", "must be CSV text in UTF-8, or in UTF-16 with its mark, got "),
+        (b"\xff\xfes\0", "must have columns among"),
+        (b"id,speaker\nb,B\xfc\0\n", "must be CSV text in UTF-8, got zeros in it"),
+    ],
+)
+def test_a_table_that_is_no_text_costs_itself(plant: Plant, content: bytes, reason: str) -> None:
+    """A download that was cut short closed a corpus of thousands."""
+    root = plant("audio/b.wav", "blendshape/b.json")
+    (root / "metadata.csv").write_bytes(content)
+    found = find_takes(root)
+    assert [take.speaker for take in found.takes] == ["b"]
+    (fault,) = found.faults
+    assert fault.source == "metadata.csv"
+    assert fault.reason.startswith(reason)
+    assert fault.reason.endswith("; nothing of it is used")
+
+
+def test_a_table_without_the_right_to_read_it_costs_itself(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may belong to another user of the machine."""
+    root = plant("audio/b.wav", "blendshape/b.json", "metadata.csv")
+
+    path_open = Path.open
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == "metadata.csv":
+            raise PermissionError(13, "Permission denied", str(path))
+        return path_open(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    found = find_takes(root)
+    assert [take.id for take in found.takes] == ["b"]
+    assert [(fault.source, fault.reason) for fault in found.faults] == [
+        ("metadata.csv", "must be a readable file, got Permission denied; nothing of it is used")
+    ]
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["name", "filename", "file_name", "take", "Take ID", "path", "audio_path", "utterance", "clip"],
+)
+def test_a_take_is_named_under_any_usual_heading(found_with: Table, column: str) -> None:
+    """Tables of other tools have their own; one of them is meant."""
+    found = found_with(f"{column},speaker", "audio/x/a.wav,Anna", "b,Ben")
+    assert [take.speaker for take in found.takes] == ["Ben", "Anna"]
+    assert found.faults == ()
+
+
+def test_id_counts_more_than_other_headings(found_with: Table) -> None:
+    """`name` beside it is somebody's name."""
+    found = found_with("name,id,speaker", "x/a,b,Ben")
+    assert [take.speaker for take in found.takes] == ["Ben", "x"]
+    assert [fault.reason[:19] for fault in found.faults] == ["has a column 'name'"]
+
+
+def test_a_row_of_two_takes_costs_both(found_with: Table) -> None:
+    """Either may be meant."""
+    found = found_with("id,file,speaker", "b,audio/x/a.wav,Anna")
+    assert found.takes == ()
+    assert [fault.reason for fault in found.faults] == [
+        "names more than one take; b, x/a are left out"
+    ]
+
+
+def test_two_columns_of_one_name_must_agree(found_with: Table) -> None:
+    """The last one won without a word."""
+    found = found_with("id,speaker,speaker,Speaker", "b,Ben,,Ben", "x/a,Anna,Anne,")
+    assert [(take.id, take.speaker) for take in found.takes] == [("b", "Ben")]
+    assert [(fault.source, fault.reason) for fault in found.faults] == [
+        ("metadata.csv, line 3", "two values of `speaker`, 'Anna' and 'Anne'; x/a is left out")
+    ]
+
+
+def test_a_frame_rate_is_known_under_any_usual_heading(found_with: Table) -> None:
+    """As in the motion files themselves."""
+    found = found_with("id,FPS", "b,59.94")
+    assert (found.takes[0].rate_hz, found.faults) == (59.94, ())
+
+
+def test_a_folder_called_as_the_table_is_listed(plant: Plant) -> None:
+    """Some unpackers make one; it was passed over without a word."""
+    root = plant("audio/a.wav", "blendshape/a.json", "metadata.csv/metadata.csv")
+    found = find_takes(root)
+    assert [take.id for take in found.takes] == ["a"]
+    assert [(fault.source, fault.reason[:46]) for fault in found.faults] == [
+        ("metadata.csv", "must be a readable file, got a folder; nothing"),
+        ("metadata.csv/metadata.csv", "is not read here, but only in the corpus folde"),
+    ]
+
+
+def test_of_two_tables_that_differ_in_capitals_one_is_listed(plant: Plant) -> None:
+    """Which of them was read must be told, and not be the disk's choice."""
+    root = plant("audio/a.wav", "blendshape/a.json")
+    for name, speaker in (("Metadata.CSV", "Ben"), ("metadata.csv", "Anna")):
+        (root / name).write_text(f"id,speaker\na,{speaker}\n")
+    if len(list(root.glob("*.[cC]*"))) < 2:
+        pytest.skip("the disk knows no capitals")
+    found = find_takes(root)
+    assert [take.speaker for take in found.takes] == ["Anna"]
+    assert [(fault.source, fault.reason) for fault in found.faults] == [
+        ("Metadata.CSV", "is not read, since metadata.csv is")
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["metadata.tsv", "metadata.csv.gz", "Metadata.xlsx", "metadata.json", "metadata (1).csv"],
+)
+def test_what_is_nearly_called_as_the_table_is_listed(plant: Plant, name: str) -> None:
+    """Its labels were not read, and nobody said so."""
+    found = find_takes(plant("audio/a.wav", "blendshape/a.json", name))
+    assert [take.id for take in found.takes] == ["a"]
+    assert [(fault.source, fault.reason) for fault in found.faults] == [
+        (name, "is not read; if it is the table, save it as metadata.csv")
+    ]
+
+
+def test_a_table_in_a_folder_below_is_listed(plant: Plant) -> None:
+    """Other tools want it beside the sound."""
+    root = plant("audio/a.wav", "blendshape/a.json", "audio/metadata.csv")
+    assert [(fault.source, fault.reason) for fault in find_takes(root).faults] == [
+        (
+            "audio/metadata.csv",
+            "is not read here, but only in the corpus folder itself; move it there",
+        )
+    ]
 
 
 def test_all_wrong_values_are_named_at_once(found_with: Table) -> None:
@@ -222,11 +370,23 @@ def test_names_may_differ_in_form(plant: Plant) -> None:
     assert found.faults == ()
 
 
-def test_a_table_in_letters_of_one_country_is_refused(found_with: Table) -> None:
-    """Which country's cannot be told, and a wrong guess would be in every text."""
-    message = "metadata.csv: must be CSV text in UTF-8, or in UTF-16 with its mark, got "
-    with pytest.raises(InputError, match=re.escape(message)):
-        found_with("id,text", "b,ü", encoding="latin-1")
+def test_a_table_in_the_letters_of_a_spreadsheet_is_read_and_noted(found_with: Table) -> None:
+    """Which country's they are is a guess, which must be seen: a wrong one is in every text."""
+    found = found_with(
+        "id,speaker,text", "b,J\u00fcrgen \u201cJ\u201d,Gr\u00fc\u00dfe", encoding="cp1252"
+    )
+    assert (found.takes[0].speaker, found.takes[0].text) == (
+        "J\u00fcrgen \u201cJ\u201d",
+        "Gr\u00fc\u00dfe",
+    )
+    assert found.faults == ()
+    assert [(note.source, note.reason) for note in found.notes] == [
+        (
+            "metadata.csv",
+            "is not in UTF-8 and was read as Windows-1252, such as 'J\u00fcrgen' in line 2; if "
+            "that is wrong, save it as CSV in UTF-8",
+        )
+    ]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no FIFOs")
@@ -265,9 +425,9 @@ def test_published_labels_are_not_overridden(
 ) -> None:
     """Mirrors of published corpora add tables of their own, which must not stop the reading."""
     root = plant(*paths)
-    (root / "metadata.csv").write_text("path,label\n")
-    if is_read:
-        with pytest.raises(InputError, match=re.escape("must have columns among")):
-            find_takes(root)
-    else:
-        assert find_takes(root).layout == layout
+    (root / "metadata.csv").write_text("id,speaker,label\nnobody,x,y\n")
+    found = find_takes(root)
+    assert (found.layout, len(found.takes)) == (layout, 1)
+    assert [fault.source for fault in found.faults] == (
+        ["metadata.csv", "metadata.csv, line 2"] if is_read else []
+    )

@@ -63,6 +63,52 @@ def _named() -> bytes:
     return json.dumps({"fps": 30, "frames": frames}).encode()
 
 
+def _keyed() -> bytes:
+    frames = {
+        f"00:00:{i / 30:06.3f}": dict(zip(ARKIT_NAMES, map(str, row.tolist()), strict=True))
+        for i, row in enumerate(_MOTION)
+    }
+    return json.dumps({"sample_rate": 30, "frames": frames}).encode()
+
+
+def _numbered() -> bytes:
+    frames = {str(i): row.tolist() for i, row in enumerate(_MOTION)}
+    return json.dumps({"names": ARKIT_NAMES, **frames}).encode()
+
+
+def _lines() -> bytes:
+    frames = [
+        {"time": i * 33, **dict(zip(ARKIT_NAMES, row.tolist(), strict=True))}
+        for i, row in enumerate(_MOTION)
+    ]
+    return "\n".join(map(json.dumps, frames)).encode()
+
+
+def _records() -> bytes:
+    records = np.zeros(_N, [("timestamp", "M8[ms]"), ("hz", "<f4"), ("bs", "<f4", (52,))])
+    records["timestamp"], records["hz"] = np.arange(_N) * 33, 30
+    records["bs"] = _MOTION
+    file = io.BytesIO()
+    np.save(file, records)
+    return file.getvalue()
+
+
+def _channels() -> bytes:
+    file = io.BytesIO()
+    columns = dict(zip(ARKIT_NAMES, _MOTION.T, strict=True))
+    np.savez(file, time=[f"12:00:{i / 30:06.3f}" for i in range(_N)], dt=1 / 30, **columns)
+    return file.getvalue()
+
+
+def _clocks() -> bytes:
+    lines = [f"time;fps;{';'.join(ARKIT_NAMES)}"]
+    lines += [
+        f"2026-05-01T12:00:{i / 30:06.3f}Z;30;{';'.join(f'{v:.3f}' for v in row)}"
+        for i, row in enumerate(_MOTION)
+    ]
+    return "\n".join(lines).encode()
+
+
 def _livelink(path: Path) -> bytes:
     write_livelink_csv(path / "whole.csv", _MOTION)
     return (path / "whole.csv").read_bytes()
@@ -126,6 +172,12 @@ _KEPT = st.one_of(st.just(1.0), st.floats(0, 1))
         (".json", _beat),
         (".json", _audio2face),
         (".json", _named),
+        (".json", _keyed),
+        (".json", _numbered),
+        (".jsonl", _lines),
+        (".npy", _records),
+        (".npz", _channels),
+        (".csv", _clocks),
     ],
 )
 def test_a_mutated_file_is_read_or_refused_in_one_line(

@@ -305,7 +305,7 @@ def _shape(shape: str, descr: str = "'<f4'") -> bytes:
         (_npy(_shape("(3, 2001)")) + bytes(3 * 2001 * 4), "got float32 (3, 2001)"),
         (
             _npy(b"{", version=2, length=2**32 - 16),
-            "must have a header of a line, got 4294967280 b",
+            "got a header of 4294967280 bytes where a line can be",
         ),
         (b"\x93NUMPY\x01", "must be a whole .npy array, got"),
     ],
@@ -372,7 +372,7 @@ def test_motion_of_more_frames_than_a_take_has_is_refused_unread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Headers tell; the limits are lowered here, so that no test needs gigabytes."""
-    monkeypatch.setattr("esarm_env.corpus.motion.array_files.LARGEST_ARRAY", 10 * 52 * 4)
+    monkeypatch.setattr("esarm_env.corpus.motion.named_arrays.LARGEST_ARRAY", 10 * 52 * 4)
     np.save(tmp_path / "x.npy", np.zeros((10, 52), np.float32))
     assert len(read_track(tmp_path / "x.npy").values) == 10
     np.save(tmp_path / "x.npy", np.zeros((11, 52), np.float32))
@@ -387,7 +387,9 @@ def test_motion_of_more_frames_than_a_take_has_is_refused_unread(
 def test_an_archive_packed_in_another_way_is_refused(tmp_path: Path) -> None:
     """bz2 unpacks four kilobytes to four gigabytes in one step, whatever is asked for."""
     _bomb(tmp_path / "x.npz", {"values": _GOOD}, zipfile.ZIP_BZIP2)
-    with pytest.raises(InputError, match=re.escape("must be packed as NumPy packs, got another")):
+    with pytest.raises(
+        InputError, match=re.escape("got an array compressed by method 12, which NumPy")
+    ):
         read_track(tmp_path / "x.npz")
 
 

@@ -168,6 +168,16 @@ def test_sizes_are_checked_before_memory_is_taken(
     assert got in str(caught.value)
 
 
+def test_a_header_of_gigabytes_is_refused_unread(tmp_path: Path) -> None:
+    """The second version of the format may claim four, which packed spaces fill."""
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        size = (2**31).to_bytes(4, "little")
+        file.writestr("v_template.npy", b"\x93NUMPY\x02\x00" + size + b" " * 100_000)
+    with pytest.raises(InputError, match="got a header of 2147483648 bytes where a line can be"):
+        read_arrays(path)
+
+
 def test_zeros_of_gigabytes_in_a_short_file_are_refused(tmp_path: Path) -> None:
     """They are packed a thousand to one."""
     path = tmp_path / "a.npz"

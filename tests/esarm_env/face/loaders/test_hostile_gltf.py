@@ -319,3 +319,182 @@ def test_targets_of_other_names_are_listed(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match=f"^{re.escape(rule)}$"):
         open_head(path)
+
+
+def _node(**change: Any) -> Damage:
+    """Return the damage of a node called Head, below one that is sound."""
+
+    def damage(document: Document) -> None:
+        document["nodes"] = [{"name": "Root", "children": [1]}, {"mesh": 0, "name": "Head"}]
+        document["nodes"][1] |= change
+
+    return damage
+
+
+def _parent(**change: Any) -> Damage:
+    """Return the damage of a node called Root above the head's."""
+
+    def damage(document: Document) -> None:
+        document["nodes"] = [{"name": "Root", "children": [1], **change}, {"mesh": 0}]
+
+    return damage
+
+
+_FLAT = np.diag([1.0, 1, 0, 1]).ravel().tolist()
+_SHEARED = np.array([[1.0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]).ravel().tolist()
+_BY_ROWS = np.array([[1.0, 0, 0, 2], [0, 1, 0, 3], [0, 0, 1, 4], [0, 0, 0, 1]]).ravel().tolist()
+_INFINITE = json.loads("1e999")
+_HIDDEN: list[tuple[Damage, str]] = [
+    (_node(scale=[0.0, 0, 0]), "node 'Head' with a `scale` of 0, 0, 0, which hides what is below"),
+    (_node(scale=[1.0, 1, 0]), "node 'Head' with a `scale` of 1, 1, 0, which hides"),
+    (_parent(scale=[0, 0, 0]), "node 'Root' with a `scale` of 0, 0, 0, which hides"),
+    (_set("nodes", 0, "scale", to=[0, 1, 1]), "node 0 with a `scale` of 0, 1, 1, which hides"),
+    (_node(rotation=[0.0] * 4), "node 'Head' with a `rotation` of length 0"),
+    (_parent(rotation=[0, 0, 0, 0]), "node 'Root' with a `rotation` of length 0"),
+    (_node(matrix=[0.0] * 15 + [1.0]), "node 'Head' with a `matrix` that flattens all"),
+    (_node(matrix=_FLAT), "node 'Head' with a `matrix` that flattens all"),
+    (_parent(matrix=_SHEARED), "node 'Root' with a `matrix` that flattens all"),
+    (_node(matrix=_BY_ROWS), "node 'Head' with a `matrix` whose last row is not 0 0 0 1 (is it by"),
+    (_node(matrix=[0.0] * 16), "node 'Head' with a `matrix` whose last row is not 0 0 0 1"),
+    (_node(scale=[1, _INFINITE, 1]), "node 'Head' with a `scale` of nan or infinity"),
+    (_node(rotation=[_INFINITE, 0, 0, 1]), "node 'Head' with a `rotation` of nan or infinity"),
+    (_node(translation=[0, -_INFINITE, 0]), "node 'Head' with a `translation` of nan or infinity"),
+    (_node(matrix=[_INFINITE] * 16), "node 'Head' with a `matrix` of nan or infinity"),
+    (_node(scale=[]), "`scale` [] where 3 numbers are needed"),
+    (
+        _node(translation=[1e300, 1, 1], scale=[1e300] * 3),
+        "transforms that lead to nan or infinity",
+    ),
+]
+
+
+@pytest.mark.parametrize(("damage", "got"), _HIDDEN)
+def test_a_node_that_hides_the_face_is_refused_by_name(
+    tmp_path: Path, small_regions: Path, damage: Damage, got: str
+) -> None:
+    """A scale of 0 opened as a point, a rotation of length 0 as none: errors of 0, all perfect."""
+    document, raw = _document()
+    damage(document)
+    path = tmp_path / "a.glb"
+    text = json.dumps(document).replace("Infinity", "1e999")
+    path.write_bytes(_glb(text.encode(), raw))
+    with pytest.raises(
+        InputError, match=re.escape(f"{path}: must be a sound glTF file, got {got}")
+    ):
+        open_head(path, regions=small_regions)
+
+
+def test_what_is_wrong_with_a_node_without_a_face_does_not_matter(
+    tmp_path: Path, small_regions: Path
+) -> None:
+    """Programs hide a hat by a scale of 0."""
+    document, raw = _document()
+    document["meshes"].append({"primitives": [{"attributes": {"POSITION": 0}}]})
+    document["nodes"] += [{"mesh": 1, "scale": [0, 0, 0]}, {"rotation": [0, 0, 0, 0]}]
+    document["scenes"] = [{"nodes": [0, 1, 2]}]
+    assert (
+        open_head(_write(tmp_path / "a.glb", document, raw), regions=small_regions).n_vertices == 4
+    )
+
+
+@pytest.mark.parametrize("length", [1e-200, 0.5, 1.0000001, 3.0, 1e200])
+def test_a_rotation_of_another_length_turns_as_far(
+    tmp_path: Path, small_regions: Path, length: float
+) -> None:
+    """Taken as it is, a quaternion of length 2 stretches the head fourfold."""
+    document, raw = _document()
+    half = np.sqrt(0.5)
+    document["nodes"][0]["rotation"] = [0, 0, float(length * half), float(length * half)]
+    head = open_head(_write(tmp_path / "a.glb", document, raw), regions=small_regions)
+    turned = 1000 * np.eye(4)[:, :3] @ np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]])
+    np.testing.assert_allclose(head.vertices, turned, atol=1e-3)
+
+
+def _bound(joint: Any, weights: np.ndarray) -> tuple[Document, bytes]:
+    """Return a document whose vertices are bound to a joint called Neck, and to none of scale 0."""
+    document, raw = _document()
+    document["nodes"] = [{"mesh": 0, "skin": 0}, {"name": "Neck", **joint}, {"scale": [0, 0, 0]}]
+    document["scenes"] = [{"nodes": [0, 1, 2]}]
+    document["skins"] = [{"joints": [1, 2]}]
+    first = len(document["accessors"])
+    for array, component in ((np.zeros((4, 4), "u1"), 5121), (weights.astype("<f4"), 5126)):
+        view = {"buffer": 0, "byteOffset": len(raw), "byteLength": array.nbytes}
+        accessor = {"componentType": component, "count": 4, "type": "VEC4"}
+        accessor["bufferView"] = len(document["bufferViews"])
+        document["bufferViews"].append(view)
+        document["accessors"].append(accessor)
+        raw += array.tobytes()
+    document["buffers"][0]["byteLength"] = len(raw)
+    attributes = document["meshes"][0]["primitives"][0]["attributes"]
+    attributes |= {"JOINTS_0": first, "WEIGHTS_0": first + 1}
+    return document, raw
+
+
+_ONE = np.tile([1.0, 0, 0, 0], (4, 1))
+
+
+@pytest.mark.parametrize(
+    ("joint", "weights", "got"),
+    [
+        ({"scale": [0, 0, 0]}, _ONE, "node 'Neck' with a `scale` of 0, 0, 0, which hides"),
+        ({"rotation": [0, 0, 0, 0]}, _ONE, "node 'Neck' with a `rotation` of length 0"),
+        ({}, 0 * _ONE, "`WEIGHTS_0` below 0, or 0 for all joints of a vertex"),
+        ({}, _ONE - [0, 0.5, 0, 0], "`WEIGHTS_0` below 0, or 0 for all joints of a vertex"),
+    ],
+)
+def test_a_joint_that_hides_the_face_is_refused_by_name(
+    tmp_path: Path, small_regions: Path, joint: Any, weights: np.ndarray, got: str
+) -> None:
+    """A vertex without weights came to lie at the origin; unused joints do not matter."""
+    path = _write(tmp_path / "whole.glb", *_bound({}, _ONE))
+    assert open_head(path, regions=small_regions).n_vertices == 4
+    path = _write(tmp_path / "a.glb", *_bound(joint, weights))
+    with pytest.raises(InputError, match=re.escape(got)):
+        open_head(path, regions=small_regions)
+
+
+def _with_array(number: int, array: np.ndarray) -> tuple[Document, bytes]:
+    """Return a document with one of its buffer views overwritten."""
+    document, raw = _document()
+    start = document["bufferViews"][number]["byteOffset"]
+    return document, raw[:start] + array.tobytes() + raw[start + array.nbytes :]
+
+
+_POINTS = np.eye(4)[:, :3].astype("<f4")
+
+
+@pytest.mark.parametrize(
+    ("number", "array", "got"),
+    [
+        (
+            0,
+            np.ones((4, 3), "<f4"),
+            "must be a sound glTF file, got mesh 0 with all vertices at one",
+        ),
+        (0, _POINTS * np.float32([1, 1, 0]), "vertices must fill a body, got all on a plane"),
+        (
+            0,
+            _POINTS * np.float32([1, 0, 0]),
+            "vertices must fill a body, got all on a plane or a line",
+        ),
+        (0, _POINTS * np.float32(1e-9), "vertices must be apart, got all at one place"),
+        (0, _POINTS + np.float32(np.nan), "got numbers that are nan or infinite"),
+        (1, np.zeros(12, "<u4"), "triangles must have an area, got none that has"),
+        (2, np.zeros((52, 4, 3), "<f4"), "shapes must move the mesh, got none that does"),
+    ],
+)
+def test_a_mesh_that_is_no_body_is_refused(
+    tmp_path: Path, small_regions: Path, number: int, array: np.ndarray, got: str
+) -> None:
+    """Its errors would all be 0, which is better than any head that moves."""
+    path = _write(tmp_path / "a.glb", *_with_array(number, array))
+    with pytest.raises(InputError, match=re.escape(f"{path}: ") + ".*" + re.escape(got)):
+        open_head(path, regions=small_regions)
+
+
+def test_names_for_other_targets_than_there_are_are_told(tmp_path: Path) -> None:
+    """With no word of them, the file looks as if it had no shapes."""
+    document, raw = _document()
+    del document["meshes"][0]["primitives"][0]["targets"]
+    with pytest.raises(InputError, match="no mesh with such targets, but 52 names for 0 targets"):
+        open_head(_write(tmp_path / "a.glb", document, raw))
