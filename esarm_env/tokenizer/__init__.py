@@ -9,4 +9,10 @@ from esarm_env.tokenizer.distances import code_distances
 from esarm_env.tokenizer.training import PriorConfig, train_tokenizer
 from esarm_env.tokenizer.vq import VQMotionTokenizer, load_tokenizer
 
-__all__ = ["PriorConfig", "VQMotionTokenizer", "code_distances", "load_tokenizer", "train_tokenizer"]
+__all__ = [
+    "PriorConfig",
+    "VQMotionTokenizer",
+    "code_distances",
+    "load_tokenizer",
+    "train_tokenizer",
+]

@@ -113,7 +113,7 @@ def _summed_distances(motion: Tensor, planes: Tensor) -> Tensor:
         places = torch.matmul(frame, planes)  # (V, K, 3)
         squares = places.square().sum(dim=-1, keepdim=True)  # (V, K, 1)
         one = torch.ones_like(squares)
-        # |a|^2 + |b|^2 - 2 a.b of all pairs in one product, a vertex at a time: two (K, K) in memory.
+        # |a|^2 + |b|^2 - 2 a.b of all pairs, vertex by vertex: two (K, K) in memory, whatever V.
         left = torch.cat([places, squares, one], dim=-1)
         right = torch.cat([-2 * places, one, squares], dim=-1).transpose(1, 2).contiguous()
         worst = torch.mm(left[0], right[0])
