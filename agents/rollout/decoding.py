@@ -107,6 +107,37 @@ class Decoding:
         return GREEDILY if self.temperature == GREEDY else SAMPLED
 
 
+def check_deterministic(choice: str) -> None:
+    """Check a name of decoding without chance.
+
+    Raises:
+        InputError: If it is unknown.
+    """
+    if choice not in DETERMINISTIC:
+        raise InputError(
+            f"`deterministic_decoding` must be one of {', '.join(DETERMINISTIC)}, got {choice!r}"
+        )
+
+
+def deterministic_tokens(
+    model: MotionTransformer, logits: Tensor, slots: Tensor, *, choice: str
+) -> Tensor:
+    """Return a token per row, shape (B,), without chance, rows at any slot of a chunk.
+
+    Args:
+        model: Knows distances of codes, or not.
+        logits: Shape (B, K).
+        slots: Shape (B,), integers.
+        choice: As of `deterministic_decoding`.
+
+    Raises:
+        InputError: As `deterministic_decoding`.
+    """
+    if not deterministic_decoding(model, choice).expected_distance:
+        return logits.argmax(-1)
+    return least_expected_distance(logits, distance_table(model)[slots.long()])
+
+
 def deterministic_decoding(model: MotionTransformer, choice: str = AUTO) -> Decoding:
     """Return how `model` is decoded where nothing is left to chance.
 
@@ -117,10 +148,7 @@ def deterministic_decoding(model: MotionTransformer, choice: str = AUTO) -> Deco
     Raises:
         InputError: If `choice` is none of these, or needs distances that are not known.
     """
-    if choice not in DETERMINISTIC:
-        raise InputError(
-            f"`deterministic_decoding` must be one of {', '.join(DETERMINISTIC)}, got {choice!r}"
-        )
+    check_deterministic(choice)
     if choice == BY_DISTANCE:
         distance_table(model)
     by_distance = choice == BY_DISTANCE or (choice == AUTO and model.knows_distances)
