@@ -16,7 +16,7 @@ from agents.common.checkpoint_file import PlainPolicyFile
 from agents.network.session import PolicySession
 from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.protocols import check_names
-from agents.rollout.decoding import AUTO, check_deterministic, deterministic_tokens
+from agents.rollout.named_decoding import AUTO, check_deterministic, deterministic_tokens
 from esarm_env.core.errors import InputError
 
 _REMEDY = (

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agents.rollout.decoding import AUTO, Decoding, named_decoding
+from agents.rollout.decoding import Decoding
 from agents.rollout.generation import generate
+from agents.rollout.named_decoding import AUTO, NamedDecoding
 from esarm_env.core.errors import InputError
 from esarm_env.core.seeds import sequence_seeds
 from esarm_env.core.types import FloatArray, IntArray, Trajectories
@@ -44,7 +45,7 @@ def animate(
     """
     check_speech(model, speech)
     if isinstance(decoding, str):
-        decoding = named_decoding(decoding, model, temperature=temperature or None)
+        decoding = NamedDecoding(decoding, temperature or None).of(model)
     pieces = np.arange(len(speech.lengths))
     return joined(speech, animate_utterances(model, speech, pieces, decoding=decoding, seed=seed))
 

@@ -23,12 +23,7 @@ if TYPE_CHECKING:
 
 GREEDY = 0.0
 COLDEST = 1e-3
-BEAM = 4  # hypotheses, where beam search is asked for by name alone
-
-AUTO = "auto"
 GREEDILY, BY_DISTANCE, SAMPLED, BY_BEAM = "greedy", "expected-distance", "sampled", "beam"
-DETERMINISTIC = (AUTO, GREEDILY, BY_DISTANCE)
-NAMES = (*DETERMINISTIC, SAMPLED, BY_BEAM)
 
 
 @dataclass(frozen=True)
@@ -105,103 +100,6 @@ class Decoding:
         if self.expected_distance:
             return BY_DISTANCE
         return GREEDILY if self.temperature == GREEDY else SAMPLED
-
-
-def check_deterministic(choice: str) -> None:
-    """Check a name of decoding without chance.
-
-    Raises:
-        InputError: If it is unknown.
-    """
-    if choice not in DETERMINISTIC:
-        raise InputError(
-            f"`deterministic_decoding` must be one of {', '.join(DETERMINISTIC)}, got {choice!r}"
-        )
-
-
-def deterministic_tokens(
-    model: MotionTransformer, logits: Tensor, slots: Tensor, *, choice: str
-) -> Tensor:
-    """Return a token per row, shape (B,), without chance, rows at any slot of a chunk.
-
-    Args:
-        model: Knows distances of codes, or not.
-        logits: Shape (B, K).
-        slots: Shape (B,), integers.
-        choice: As of `deterministic_decoding`.
-
-    Raises:
-        InputError: As `deterministic_decoding`.
-    """
-    if not deterministic_decoding(model, choice).expected_distance:
-        return logits.argmax(-1)
-    return least_expected_distance(logits, distance_table(model)[slots.long()])
-
-
-def deterministic_decoding(model: MotionTransformer, choice: str = AUTO) -> Decoding:
-    """Return how `model` is decoded where nothing is left to chance.
-
-    Args:
-        model: Knows distances of codes, or not.
-        choice: `greedy`, `expected-distance`, or `auto`: the latter where the distances are known.
-
-    Raises:
-        InputError: If `choice` is none of these, or needs distances that are not known.
-    """
-    check_deterministic(choice)
-    if choice == BY_DISTANCE:
-        distance_table(model)
-    by_distance = choice == BY_DISTANCE or (choice == AUTO and model.knows_distances)
-    return Decoding(expected_distance=by_distance)
-
-
-def named_decoding(
-    name: str,
-    model: MotionTransformer,
-    *,
-    temperature: float | None = None,
-    top_k: int = 0,
-    top_p: float = 1.0,
-    beam: int = 0,
-) -> Decoding:
-    """Return the decoding that is called `name`, as the command line asks for it.
-
-    Args:
-        name: `greedy`, `expected-distance`, `sampled`, `beam`, or `auto`: sampled where a setting
-            of sampling is given, else `deterministic_decoding`.
-        model: What is decoded.
-        temperature: Of sampling; None is 1 there.
-        top_k: Of sampling, see `Decoding`.
-        top_p: Of sampling.
-        beam: Hypotheses of `beam`; 0 stands for 4.
-
-    Raises:
-        InputError: If the name is unknown, a setting belongs to another one or is out of range, or
-            distances of codes are needed that are not known.
-    """
-    if name not in NAMES:
-        raise InputError(f"`decoding` must be one of {', '.join(NAMES)}, got {name!r}")
-    sampling = bool(temperature) or top_k != 0 or top_p != 1
-    if name == AUTO:
-        name = SAMPLED if sampling else deterministic_decoding(model).name
-    if beam and name != BY_BEAM:
-        raise InputError(f"`beam` must be left out of {name} decoding, got {beam}")
-    if sampling and name != SAMPLED:
-        raise InputError(
-            f"`temperature`, `top_k` and `top_p` must be left out of {name} decoding, got "
-            f"{temperature}, {top_k} and {top_p}; they are for sampled decoding"
-        )
-    if name == SAMPLED and temperature == GREEDY:
-        raise InputError(f"`temperature` must be at least {COLDEST} to sample, got {temperature}")
-    try:
-        if name == SAMPLED:
-            warmth = 1.0 if temperature is None else temperature
-            return Decoding(temperature=warmth, top_k=top_k, top_p=top_p)
-        if name == BY_BEAM:
-            return Decoding(beam=beam or BEAM)
-    except ValueError as error:
-        raise InputError(str(error)) from error
-    return deterministic_decoding(model, name)
 
 
 def distance_table(model: MotionTransformer) -> Tensor:

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from agents.network.acceleration import PLAIN, Acceleration
 from agents.network.session import PolicySession
-from agents.rollout.beam import search
 from agents.rollout.decoding import GREEDY, Decoding, choose, distance_table, sampling_logits
 from esarm_env.core.errors import InputError
 
@@ -67,6 +66,8 @@ def write(
                 f"`beam` must be 0 with `cuda_graphs`, got {decoding.beam}: a recorded step cannot "
                 "reorder its caches"
             )
+        from agents.rollout.beam import search
+
         speech = (inputs.windows, inputs.condition)
         return search(
             model, *speech, beam=decoding.beam, lengths=inputs.lengths, bf16=acceleration.bf16

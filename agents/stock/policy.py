@@ -23,7 +23,7 @@ from torch.nn import functional
 from agents.common.checkpoint_file import PlainPolicyFile
 from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.protocols import check_names
-from agents.rollout.decoding import AUTO, check_deterministic, deterministic_tokens
+from agents.rollout.named_decoding import AUTO, check_deterministic, deterministic_tokens
 
 _KEYS = ("audio", "audio_mask", "condition", "tokens", "step")
 _REMEDY = 'pass `norm_obs_keys=["audio"]` to it, or `norm_obs=False`'
