@@ -15,9 +15,9 @@ from train.rows import (
     RECORDINGS,
     TOKENIZER,
     Row,
+    expected,
     greedy,
     noisy,
-    expected,
     rows_from_json,
     rows_to_json,
     sampled,
@@ -82,7 +82,10 @@ def test_a_level_in_single_precision_is_the_same_row() -> None:
         ),
         (("policy",), "`policy` must be named for the source 'policy' alone, got '' for 'policy'"),
         (("recordings", "ppo"), "`policy` must be named for the source 'policy' alone, got 'ppo'"),
-        (("policy", "ppo", "beam"), "`decoding` must be one of 'greedy', 'expected distance', 'sampled', "),
+        (
+            ("policy", "ppo", "beam"),
+            "`decoding` must be one of 'greedy', 'expected distance', ",
+        ),
         (("tokenizer", "", "greedy"), "`decoding` must be one of '', got 'greedy'"),
         (
             ("policy", "ppo", "noisy"),
