@@ -273,8 +273,10 @@ class MotionTransformer(nn.Module):
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
-        # Weights of before there were distances: they are not known of these, whatever was before.
-        state_dict.setdefault(prefix + DISTANCES, torch.zeros_like(self.code_distances))
+        # Weights of before there were distances: of these they are not known, whatever was before.
+        # A part of the weights (`strict=False`) leaves them alone.
+        if prefix + "to_logits" in state_dict:
+            state_dict.setdefault(prefix + DISTANCES, torch.zeros_like(self.code_distances))
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def conditioning(self, windows: Tensor, condition: Tensor) -> Tensor:
