@@ -1,7 +1,7 @@
 """Decodings by name: what a user asks for, and what a network is decoded by where nobody does.
 
 `auto` leaves nothing to chance and decodes by expected distance wherever the network knows the
-distances of its codes: on validation utterances that was better than greedily (README).
+distances of its codes: on validation utterances that was nearer to the recordings (`docs/howto/animate.md`).
 """
 
 from __future__ import annotations
