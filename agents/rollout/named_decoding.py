@@ -1,7 +1,8 @@
 """Decodings by name: what a user asks for, and what a network is decoded by where nobody does.
 
 `auto` leaves nothing to chance and decodes by expected distance wherever the network knows the
-distances of its codes: on validation utterances that was nearer to the recordings (`docs/howto/animate.md`).
+distances of its codes: validation utterances came nearer to the recordings by it
+(`docs/howto/animate.md` has the figures).
 """
 
 from __future__ import annotations
