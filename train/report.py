@@ -24,7 +24,7 @@ from esarm_env.metrics import table, variant_label
 from esarm_env.task.episode_metrics import EVE, LVE
 from train.pictures import draw_or_explain
 from train.rounds.folders import open_rounds, round_figures
-from train.rows import DECODINGS, TOKENIZER, Row, greedy, noisy, rows_from_json
+from train.rows import DECODINGS, EXPECTED, TOKENIZER, Row, greedy, noisy, rows_from_json
 from train.stages.evaluate import measured_quantities
 
 if TYPE_CHECKING:
@@ -147,6 +147,12 @@ def _main_table(results: dict[str, Any]) -> str:
     lines = ["## Results", "", _header("animation")]
     rows = rows_from_json(results["rows"])
     lines += [_row(row.label, figures) for row, figures in rows.items()]
+    if any(row.decoding == EXPECTED for row in rows):
+        lines += [
+            "",
+            "Greedy decoding writes the likeliest token; by expected distance the one that looks "
+            "least far, in mm, from what the policy would draw.",
+        ]
     return "\n".join(lines)
 
 
@@ -184,7 +190,7 @@ def _rounds_section(run: RunFolder) -> list[str]:
     for number, (current, figures) in enumerate(zip(rounds, round_figures(rounds), strict=True), 1):
         found = current.summary("demonstrate").get("suspicious")
         share = "" if found is None else f"{100 * found['hacked'] / found['samples']:.0f} %"
-        for decoding in DECODINGS:
+        for decoding in (each for each in DECODINGS if each in figures):
             lines.append(_row(f"{number}, {decoding}", figures[decoding]) + f" {share} |")
     return ["\n".join(lines)]
 

@@ -21,7 +21,7 @@ from torch.nn import functional
 from agents.cloning.demonstrations import Demonstrations
 from agents.common.checkpoint_values import check_states
 from agents.faults import TrainingFault, names_of
-from agents.network.transformer import MotionTransformer, PolicyConfig
+from agents.network.transformer import DISTANCES, MotionTransformer, PolicyConfig
 from agents.rollout.buffer import length_buckets
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ class CloneTrainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.model = model or _new_model(task, config)
+            self._set_distances()
             self._torch_state = torch.get_rng_state()
         self._device = next(self.model.parameters()).device
         self._optimizer = torch.optim.AdamW(
@@ -208,11 +209,20 @@ class CloneTrainer:
         torch.Generator().set_state(state["torch"])  # an error of torch, if it is no state
         self.model.load_state_dict(state["model"])
         self._best = state["best"]
+        if DISTANCES not in self._best:  # saved before there were distances
+            self._set_distances()
+            self._best[DISTANCES] = self.model.code_distances.clone()
         self._best_loss, self._best_epoch = state["best_loss"], state["best_epoch"]
         self._optimizer.load_state_dict(state["optimizer"])
         self.n_done = state["n_done"]
         self._rng.bit_generator.state = state["numpy"]
         self._torch_state = state["torch"]
+
+    def _set_distances(self) -> None:
+        """Let the network know how far apart codes look, where the task can tell."""
+        distances = getattr(self._task, DISTANCES, None)
+        if distances is not None:
+            self.model.set_code_distances(distances)
 
     def _train_epoch(self) -> dict[str, float]:
         self.model.train()

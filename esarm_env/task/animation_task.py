@@ -177,6 +177,21 @@ class AnimationTask:
         return hashes
 
     @cached_property
+    def code_distances(self) -> FloatArray:
+        """How far apart codes look, (tokens_per_chunk, n_tokens, n_tokens) in mm; do not write.
+
+        Contexts are drawn from the training recordings.
+        """
+        from esarm_env.tokenizer.distances import N_CONTEXTS, code_distances
+
+        train = self.corpus.split("train")
+        if not len(train):
+            train = np.arange(len(self.corpus))
+        chosen = np.random.default_rng(0).permutation(train)[:N_CONTEXTS]
+        recorded = [self.tokenizer.encode(self.corpus[int(index)].motion) for index in chosen]
+        return code_distances(self.tokenizer, self.head, recorded)
+
+    @cached_property
     def _conditions(self) -> FloatArray:
         return self.conditions.encode_records(self.corpus.records)
 

@@ -11,7 +11,7 @@ from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
 from esarm_env.core.types import IntArray, Trajectories
 from reward.demonstrations import RankedDemonstrations
-from train.rows import TOKENIZER, Row, greedy
+from train.rows import TOKENIZER, Row, expected, greedy
 from train.stages.evaluate import (
     baseline_motions,
     figures_of,
@@ -50,19 +50,23 @@ def measure(
 
     Returns:
         `utterances`; `rows` with LVE and EVE in mm and the learned score of the recordings through
-        the tokenizer, the mean face and the greedy clone; and `pair_accuracy`, the share of pairs
-        of one utterance that the score ranks by less noise, by least difference in noise.
+        the tokenizer, the mean face and the clone without chance; and `pair_accuracy`, the share of
+        pairs of one utterance that the score ranks by less noise, by least difference in noise.
     """
     test = task.corpus.split("test")
-    animated = animate_utterances(clone, task, test, decoding=Decoding(), seed=seed)
+    ways = {greedy("clone"): Decoding()}
+    if clone.knows_distances:
+        ways[expected("clone")] = Decoding(expected_distance=True)
     rows = {
         Row(TOKENIZER): figures_of(task, learned, [task.recorded(test)]),
         **{
             row: score_motions(task, learned, motions)
             for row, motions in baseline_motions(task, test).items()
         },
-        greedy("clone"): figures_of(task, learned, [animated]),
     }
+    for row, decoding in ways.items():
+        animated = animate_utterances(clone, task, test, decoding=decoding, seed=seed)
+        rows[row] = figures_of(task, learned, [animated])
     accuracy = pair_accuracy_with_interval(learned, demonstrations, config)
     return {
         "utterances": len(test),

@@ -20,7 +20,7 @@ from esarm_env.core.run_layout import (
     partial_folder,
     round_folder,
 )
-from train.rows import greedy, rows_from_json, sampled
+from train.rows import expected, greedy, rows_from_json, sampled
 from train.run.run_folder import RunFolder
 
 
@@ -99,9 +99,10 @@ def _copy_policy(file: Path, round_path: Path, *, number: int) -> None:
 
 
 def round_figures(rounds: list[RunFolder]) -> list[dict[str, dict[str, list[float | None]]]]:
-    """Return the differences from the clone of each round, by decoding: greedy and sampled."""
+    """Return the differences from the clone of each round, by decoding as far as measured."""
     first, *later = rounds
     name = first.config.improve.algorithms[0]
     against = rows_from_json(first.summary("evaluate")["against_clone"])
-    figures = [{row.decoding: against[row] for row in (greedy(name), sampled(name))}]
+    rows = (greedy(name), expected(name), sampled(name))
+    figures = [{row.decoding: against[row] for row in rows if row in against}]
     return figures + [current.summary("evaluate")["against_clone"] for current in later]

@@ -30,6 +30,7 @@ from train.rows import (
     REGRESSOR,
     TOKENIZER,
     Row,
+    expected,
     greedy,
     noisy,
     rows_to_json,
@@ -114,12 +115,12 @@ class _Shared:
     Attributes:
         recorded: The recordings as tokens.
         baselines: Motion of each one, (T, 52), by baseline.
-        greedy: By policy, its likeliest animations.
+        deterministic: By row, the animations of each policy that leave nothing to chance.
     """
 
     recorded: Trajectories
     baselines: dict[Row, list[FloatArray]]
-    greedy: dict[str, Trajectories]
+    deterministic: dict[Row, Trajectories]
 
 
 def run_evaluate(run: RunFolder) -> dict[str, Any]:
@@ -139,9 +140,10 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
     shared = _Shared(
         recorded=task.recorded(test),
         baselines=baseline_motions(task, test),
-        greedy={name: animate_test(run, task, model) for name, model in policies.items()},
+        deterministic=without_chance(run, task, policies),
     )
-    n_rows = 1 + len(shared.baselines) + len(demonstrations.levels) + 2 * len(policies)
+    n_rows = 1 + len(shared.baselines) + len(demonstrations.levels)
+    n_rows += len(shared.deterministic) + len(policies)
     rows: dict[Row, Figures] = {}
     with progress_track("Evaluation", n_rows) as bar:
         for row, figures in _measure(run, task, learned, demonstrations, policies, shared):
@@ -180,24 +182,39 @@ def _measure(
         chosen = demonstrations[demonstrations.epsilon == level].trajectories
         yield noisy("clone", level), figures_of(task, learned, _by_sample(chosen, test))
     for name, model in policies.items():
-        yield greedy(name), figures_of(task, learned, [shared.greedy[name]])
+        for row in (greedy(name), expected(name)):
+            if row in shared.deterministic:
+                yield row, figures_of(task, learned, [shared.deterministic[row]])
         samples = [
-            animate_test(run, task, model, temperature=1.0, sample=number)
+            animate_test(run, task, model, Decoding(temperature=1.0), sample=number)
             for number in range(run.config.evaluate.samples)
         ]
         yield sampled(name), figures_of(task, learned, samples)
+
+
+def without_chance(
+    run: RunFolder, task: AnimationTask, policies: dict[str, MotionTransformer]
+) -> dict[Row, Trajectories]:
+    """Return the likeliest animations of each policy, and those of least expected distance."""
+    written = {}
+    for name, model in policies.items():
+        written[greedy(name)] = animate_test(run, task, model, Decoding())
+        if model.knows_distances:
+            by_distance = Decoding(expected_distance=True)
+            written[expected(name)] = animate_test(run, task, model, by_distance)
+    return written
 
 
 def animate_test(
     run: RunFolder,
     task: AnimationTask,
     model: MotionTransformer,
+    decoding: Decoding,
     *,
-    temperature: float = 0.0,
     sample: int = 0,
 ) -> Trajectories:
     """Return one animation of each test utterance."""
-    test, decoding = task.corpus.split("test"), Decoding(temperature=temperature)
+    test = task.corpus.split("test")
     return animate_utterances(
         model, task, test, decoding=decoding, seed=run.config.seed, sample=sample
     )
@@ -257,15 +274,14 @@ def mean_face_motions(task: AnimationTask, test: IntArray) -> list[FloatArray]:
 def _measures(
     run: RunFolder, task: AnimationTask, shared: _Shared
 ) -> dict[Row, dict[str, list[float]]]:
-    """Return all metrics of the recordings, the baselines and the policies decoded greedily."""
+    """Return all metrics of the recordings, the baselines and the policies without chance."""
     test = task.corpus.split("test")
     motions = {
         Row(RECORDINGS): task.target_motion(test),
         Row(TOKENIZER): task.decode(shared.recorded),
         **{row: pad_stack(found, edge=True) for row, found in shared.baselines.items()},
     }
-    for name, written in shared.greedy.items():
-        motions[greedy(name)] = task.decode(written)
+    motions |= {row: task.decode(written) for row, written in shared.deterministic.items()}
     return summarise_rows(measure_rows(task, motions, test), run.config.evaluate)
 
 
@@ -296,8 +312,11 @@ def compare_with_clone(
     """Return paired differences of each improved policy from the clone decoded the same way."""
     differences = {}
     for name in run.config.improve.algorithms:
-        for row in (greedy(name), sampled(name)):
-            ours, clone = rows[row], rows[dataclasses.replace(row, policy="clone")]
+        for row in (greedy(name), expected(name), sampled(name)):
+            like = dataclasses.replace(row, policy="clone")
+            if row not in rows or like not in rows:  # of a policy that knows no distances
+                continue
+            ours, clone = rows[row], rows[like]
             paired = {key: ours[key] - clone[key] for key in ours}
             differences[row] = summarise(paired, run.config.evaluate)
     return differences

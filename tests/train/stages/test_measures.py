@@ -8,7 +8,7 @@ import pytest
 from esarm_env.face import Head, load_head
 from esarm_env.metrics import Variant
 from esarm_env.task.opening import open_task
-from train.rows import RECORDINGS, Row, greedy, rows_from_json
+from train.rows import RECORDINGS, Row, expected, greedy, rows_from_json
 from train.stages import evaluate
 from train.stages.evaluate import measured_quantities
 
@@ -27,8 +27,11 @@ def test_every_row_has_every_metric(rows):
         "through the tokenizer",
         "mean face",
         "clone, greedy",
+        "clone, expected distance",
         "ppo, greedy",
+        "ppo, expected distance",
         "reinforce, greedy",
+        "reinforce, expected distance",
     }
     for figures in rows.values():
         assert list(figures) == list(measured_quantities())
@@ -51,7 +54,7 @@ def test_lip_error_is_the_main_table_s(finished_run, rows):
     content = json.loads((finished_run / "evaluate" / "summary.json").read_text())["rows"]
     main = rows_from_json(content)
     key = Variant("lips").key
-    for row in (greedy("clone"), greedy("ppo")):
+    for row in (greedy("clone"), expected("clone"), greedy("ppo"), expected("ppo")):
         assert rows[row][key] == pytest.approx(main[row]["lve"], rel=1e-4)
 
 
