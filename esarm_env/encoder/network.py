@@ -137,15 +137,19 @@ class SpeechEncoder(nn.Module):
         self.to_curves = nn.Linear(width, N_CHANNELS)
         nn.init.zeros_(self.to_curves.weight)
         nn.init.zeros_(self.to_curves.bias)
-        n_streams = shape.content_dim + shape.emotion_dim
         self.register_buffer("mean_pose", torch.zeros(N_CHANNELS))
-        self.register_buffer("stream_mean", torch.zeros(n_streams))
-        self.register_buffer("stream_scale", torch.ones(n_streams))
+        self.register_buffer("stream_mean", torch.zeros(self.n_streams))
+        self.register_buffer("stream_scale", torch.ones(self.n_streams))
+
+    @property
+    def n_streams(self) -> int:
+        """Width of both streams together."""
+        return self.shape.content_dim + self.shape.emotion_dim
 
     @property
     def dim(self) -> int:
-        """Width of what `hear` gives a frame: content, then emotion."""
-        return self.shape.content_dim + self.shape.emotion_dim
+        """Width of what `encode` gives a frame: content, emotion, then the audio features."""
+        return self.n_streams + self.shape.feature_dim
 
     @property
     def look_ahead(self) -> int:
@@ -197,7 +201,7 @@ class SpeechEncoder(nn.Module):
         return self.regress(self.streams(features, inside), condition, n_frames=features.shape[1])
 
     def hear(self, features: Tensor, inside: Tensor) -> Tensor:
-        """Return what a policy hears, (B, T, dim): content and emotion, each of unit spread."""
+        """Return content and emotion by frame, each of unit spread, (B, T, n_streams)."""
         n_frames = features.shape[1]
         content, emotion, _ = self.streams(features, inside)
         by_frame = content.reshape(len(content), -1, self.shape.content_dim)[:, :n_frames]
@@ -206,10 +210,15 @@ class SpeechEncoder(nn.Module):
 
     @torch.inference_mode()
     def encode(self, features: FloatArray) -> FloatArray:
-        """Return what a policy hears of one utterance, (T, dim), from its features (T, D)."""
+        """Return what a policy hears of one utterance, (T, dim), from its features (T, D).
+
+        The features stand beside the streams: what cannot be regressed, such as when a brow goes
+        up, leaves little in the streams, and a policy that samples may still hear it coming.
+        """
         frames = torch.from_numpy(features)[None]
         heard = self.hear(frames, torch.ones(frames.shape[:2], dtype=torch.bool))[0]
-        return heard.clamp(-FEATURE_BOUND, FEATURE_BOUND).numpy()
+        both = torch.cat([heard, frames[0]], dim=-1)
+        return both.clamp(-FEATURE_BOUND, FEATURE_BOUND).numpy()
 
     @torch.inference_mode()
     def curves_of(self, heard: FloatArray, condition: FloatArray) -> FloatArray:
@@ -219,7 +228,8 @@ class SpeechEncoder(nn.Module):
             heard: Shape (T, dim).
             condition: Shape (K,).
         """
-        frames = torch.from_numpy(heard)[None] * self.stream_scale + self.stream_mean
+        frames = torch.from_numpy(heard[:, : self.n_streams])[None]
+        frames = frames * self.stream_scale + self.stream_mean
         odd = -frames.shape[1] % STRIDE
         content, emotion = (
             functional.pad(frames.transpose(1, 2), (0, odd), mode="replicate")

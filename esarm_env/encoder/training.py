@@ -279,7 +279,7 @@ class EncoderTrainer:
 
 
 class _Adversary(nn.Module):
-    """Classifier of emotion on mean and spread of an utterance's content; its gradient is turned."""
+    """Classifier of emotion on the pooled content of an utterance; its gradient is reversed."""
 
     def __init__(self, n_inputs: int) -> None:
         super().__init__()

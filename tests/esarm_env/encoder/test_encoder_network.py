@@ -55,7 +55,7 @@ def test_padding_changes_nothing(features: torch.Tensor, n_frames: int, *, strea
         curves = encoder(alone, condition, ALL[:, :n_frames])
         others = encoder(padded, condition, inside)[:, :n_frames]
         torch.testing.assert_close(others, curves, rtol=1e-4, atol=1e-5)
-    assert heard.shape == (1, n_frames, encoder.dim)
+    assert heard.shape == (1, n_frames, encoder.n_streams)
     assert curves.shape == (1, n_frames, 52)
 
 
