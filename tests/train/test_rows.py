@@ -78,7 +78,7 @@ def test_a_level_in_single_precision_is_the_same_row() -> None:
     [
         (
             ("truth",),
-            "`source` must be one of recordings, tokenizer, mean face, policy, got 'truth",
+            "`source` must be one of recordings, tokenizer, mean face, regressor, policy, got ",
         ),
         (("policy",), "`policy` must be named for the source 'policy' alone, got '' for 'policy'"),
         (("recordings", "ppo"), "`policy` must be named for the source 'policy' alone, got 'ppo'"),
