@@ -7,33 +7,48 @@ the array tells whether it is still what was computed.
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from esarm_env.audio.encoders.frames import finite
 from esarm_env.core.cache import drop_folder, file_digest, new_folder
 from esarm_env.core.errors import one_line
+from esarm_env.core.processors import n_processors
 from esarm_env.core.progress import track
 
 if TYPE_CHECKING:
-    from esarm_env.audio.features import AudioEncoder
+    from collections.abc import Iterable, Iterator
+    from concurrent.futures import Future
+
+    from esarm_env.audio.encoders.frames import AudioEncoder
     from esarm_env.core.types import Corpus, FloatArray
 
 
 _ARRAY, _DIGEST = "features.npy", "features.sha256"
+_ROWS_AT_ONCE = 65_536  # of a memory map, so that a check of it takes some MB
 
 
 class FeatureStore:
     """Features of every utterance of a corpus, shape (T, dim) each, at 30 fps."""
 
     def __init__(self, values: npt.NDArray[np.float16], n_frames: list[int]) -> None:
-        """Wrap `values` (total frames, dim) that hold `n_frames[i]` rows of utterance `i`."""
+        """Wrap `values` (total frames, dim) that hold `n_frames[i]` rows of utterance `i`.
+
+        Raises:
+            ValueError: If the rows do not add up.
+            InputError: If a value is nan or infinite.
+        """
         if sum(n_frames) != len(values):
             raise ValueError(f"`values` must have {sum(n_frames)} rows, got {len(values)}")
+        for begin in range(0, len(values), _ROWS_AT_ONCE):
+            finite(values[begin : begin + _ROWS_AT_ONCE], whose=f"rows {begin} and later")
         self._values = values
         self._offsets = np.concatenate([[0], np.cumsum(n_frames)])
 
@@ -66,7 +81,7 @@ def open_features(
         progress: Whether to draw a progress bar while computing.
 
     Raises:
-        InputError: If the cache cannot be written, or the disk is full.
+        InputError: If the cache cannot be written, the disk is full, or a feature is not finite.
     """
     key = hashlib.sha256(f"{corpus.content_hash}/{encoder.key}".encode()).hexdigest()[:24]
     folder = cache / "features" / key
@@ -110,8 +125,9 @@ def _compute(
 ) -> None:
     values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
     begin = 0
-    for index in track(range(len(corpus)), "Audio features", show=progress):
-        features = encoder.encode(corpus[index].audio)
+    indices = track(range(len(corpus)), "Audio features", show=progress)
+    for index, features in _encoded(corpus, encoder, indices):
+        finite(features, whose=f"utterance {corpus.records[index].id!r}")
         n_frames = corpus.records[index].n_frames
         # Motion may be a frame or two longer or shorter than its audio: its length decides.
         features = features[:n_frames]
@@ -119,3 +135,23 @@ def _compute(
         values[begin : begin + n_frames] = features
         begin += n_frames
     values.flush()
+
+
+def _encoded(
+    corpus: Corpus, encoder: AudioEncoder, indices: Iterable[int]
+) -> Iterator[tuple[int, FloatArray]]:
+    """Yield utterances with their features, in order; on threads if the encoder gains by them."""
+    n_threads = n_processors() if getattr(encoder, "threads", False) else 1
+    if n_threads == 1:
+        for index in indices:
+            yield index, encoder.encode(corpus[index].audio)
+        return
+    with ThreadPoolExecutor(n_threads) as pool:
+        waiting: collections.deque[tuple[int, Future[FloatArray]]] = collections.deque()
+        for index in indices:
+            waiting.append((index, pool.submit(encoder.encode, corpus[index].audio)))
+            if len(waiting) > 2 * n_threads:  # no more audio in memory than keeps them busy
+                first, encoded = waiting.popleft()
+                yield first, encoded.result()
+        for last, encoded in waiting:
+            yield last, encoded.result()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.audio import cut_at_pauses, read_audio
+from esarm_env.audio.encoders.frames import finite
 from esarm_env.audio.features import make_encoder
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import TOKENIZER_FILE, need_file
@@ -120,7 +121,7 @@ class SpeechReader:
             context: Chunks of audio before and after the current one that the policy hears.
 
         Raises:
-            InputError: If emotion, intensity or speaker is unknown.
+            InputError: If emotion, intensity or speaker is unknown, or a feature is not finite.
         """
         known = self._conditions.speakers
         if how.speaker is not None and how.speaker not in known:
@@ -130,6 +131,7 @@ class SpeechReader:
             )
         condition = self._conditions.encode(how.emotion, how.intensity, how.speaker)
         features = self._encoder.encode(audio)
+        finite(features, whose="the recording")
         step = self._tokenizer.frames_per_chunk
         windows = audio_windows(features, frames_per_chunk=step, context=context)
         edges = _chunk_edges(audio, len(windows), step)
