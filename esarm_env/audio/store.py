@@ -127,6 +127,7 @@ def _compute(
     begin = 0
     indices = track(range(len(corpus)), "Audio features", show=progress)
     for index, features in _encoded(corpus, encoder, indices):
+        features = _in_half_precision(features)
         finite(features, whose=f"utterance {corpus.records[index].id!r}")
         n_frames = corpus.records[index].n_frames
         # Motion may be a frame or two longer or shorter than its audio: its length decides.
@@ -155,3 +156,8 @@ def _encoded(
                 yield first, encoded.result()
         for last, encoded in waiting:
             yield last, encoded.result()
+
+
+def _in_half_precision(features: FloatArray) -> npt.NDArray[np.float16]:
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        return features.astype(np.float16)

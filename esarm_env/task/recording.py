@@ -121,8 +121,11 @@ class SpeechReader:
             context: Chunks of audio before and after the current one that the policy hears.
 
         Raises:
-            InputError: If emotion, intensity or speaker is unknown, or a feature is not finite.
+            InputError: If emotion, intensity or speaker is unknown, or a sample or
+                feature is not finite.
         """
+        if not np.isfinite(audio).all():
+            raise InputError("`audio` must be finite, got nan or infinity")
         known = self._conditions.speakers
         if how.speaker is not None and how.speaker not in known:
             raise InputError(

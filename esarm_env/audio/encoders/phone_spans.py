@@ -23,7 +23,7 @@ from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-PURPOSE = "Phone times of recordings"
+PURPOSE = "The search for phones in a recording"
 # How much later than spoken a phone is named, in the median over p, b and m.
 DELAY_S = 0.03
 _HOPS_BEFORE, _HOPS_AFTER = 3, 5  # what the first and the last phone reach beyond their names

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from esarm_env.audio.encoders.frames import FEATURE_BOUND, AudioEncoder, to_frame_rate
+from esarm_env.audio.encoders.frames import AudioEncoder, to_frame_rate
 from esarm_env.audio.encoders.phone_classes import N_CLASSES, class_matrix
 from esarm_env.audio.encoders.phone_network import (
     TOKEN_RATE_HZ,
@@ -70,8 +70,9 @@ class Phones:
         n_frames = n_frames_of(len(audio))
         network = phone_network(PURPOSE)
         likely = np.exp(network.log_posteriors(audio)) @ _classes(network)  # (hops, N_CLASSES)
-        frames = SCALE * to_frame_rate(likely, TOKEN_RATE_HZ, n_frames)
-        features = np.clip(frames, -FEATURE_BOUND, FEATURE_BOUND).astype(np.float32)
+        # Sums over ten minutes lose three digits in single precision.
+        frames = to_frame_rate(likely.astype(np.float64), TOKEN_RATE_HZ, n_frames)
+        features = (SCALE * frames.clip(0, 1)).astype(np.float32)
         if self.beside is None:
             return features
         return np.concatenate([features, self.beside.encode(audio)], axis=1)
