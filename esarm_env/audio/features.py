@@ -18,6 +18,16 @@ from esarm_env.audio.encoders.wavlm import WavLM
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray, IntArray, n_frames_of
 
+__all__ = [
+    "FEATURE_BOUND",
+    "AudioEncoder",
+    "LogMel",
+    "Phones",
+    "WavLM",
+    "make_encoder",
+    "name_to_keep",
+]
+
 VOICED_CORRELATION = 0.6  # noise reaches 0.5 by chance at the best of all lags, vowels pass 0.8
 
 

@@ -126,8 +126,8 @@ def _compute(
     values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
     begin = 0
     indices = track(range(len(corpus)), "Audio features", show=progress)
-    for index, features in _encoded(corpus, encoder, indices):
-        features = _in_half_precision(features)
+    for index, encoded in _encoded(corpus, encoder, indices):
+        features = _in_half_precision(encoded)
         finite(features, whose=f"utterance {corpus.records[index].id!r}")
         n_frames = corpus.records[index].n_frames
         # Motion may be a frame or two longer or shorter than its audio: its length decides.

@@ -138,4 +138,5 @@ def _levelled(audio: FloatArray) -> FloatArray:
     if speech < _LEAST_POWER:
         return np.ascontiguousarray(audio, dtype=np.float32)
     gain = min(_LARGEST_GAIN, 10 ** (_SPEECH_LEVEL_DB / 20) / np.sqrt(speech))
-    return np.clip(audio * gain, -1, 1).astype(np.float32)
+    levelled: FloatArray = np.clip(audio * gain, -1, 1).astype(np.float32)
+    return levelled
