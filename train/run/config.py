@@ -149,9 +149,9 @@ SECTION_OF_RECIPE = {"consensus": "consensus", "paper": "reward"}
 PRESETS = {
     # Minutes on two cores.
     "demo": Config(),
-    # About an hour on two cores.
+    # About an hour on two cores; phones cost six minutes of it, which the demo has not to spare.
     "small": Config(
-        corpus=CorpusConfig(size=4000),
+        corpus=CorpusConfig(size=4000, encoder="phones+logmel"),
         prior=PriorConfig(epochs=60),
         clone=CloneConfig(n_layers=4, epochs=12),
         demonstrate=DemonstrateConfig(train_utterances=2000),
