@@ -7,6 +7,7 @@ and torch are imported at the first call, not with this module.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,8 @@ __all__ = [
     "name_to_keep",
 ]
 
+# A stranger's file may hold it, and a message puts it into a command line to copy.
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.]{0,31}")
 VOICED_CORRELATION = 0.6  # noise reaches 0.5 by chance at the best of all lags, vowels pass 0.8
 
 
@@ -126,10 +129,8 @@ def make_encoder(name: str, *, fetch: bool = True) -> AudioEncoder:
     kind, _, detail = name.partition(":")
     if kind == "logmel" and not detail:
         return LogMel()
-    if kind == "phones":
-        return Phones(version=detail or None)
-    if kind == "phones+logmel":
-        return Phones(beside=LogMel(), version=detail or None)
+    if kind in ("phones", "phones+logmel") and (not detail or _VERSION.fullmatch(detail)):
+        return Phones(beside=LogMel() if kind != "phones" else None, version=detail or None)
     kind, at, layers = kind.partition("@")
     if kind == "wavlm":
         choice: dict[str, Any] = _layers(layers, name) if at else {}

@@ -24,7 +24,7 @@ TOKEN_RATE_HZ = SAMPLE_RATE_HZ / HOP_SAMPLES
 
 # The network drops, without a word, what comes after 30 s, and hears a whole piece at once. Longer
 # speech is heard in pieces; what a piece knows 2 s from its edges is what the whole would (mean
-# total variation .02 of 1, against .06 to .15 within .2 s of an edge).
+# total variation .03 of 1, against .06 to .15 within .2 s of an edge).
 _PIECE_FRAMES, _MARGIN_FRAMES = 1000, 100
 _SPEECH_LEVEL_DB = -20.0  # of the loudest tenth of frames: whispers and shouts are heard alike
 _LEAST_POWER = 1e-8  # of digital silence, which is left as it is

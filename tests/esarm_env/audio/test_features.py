@@ -285,7 +285,18 @@ def test_names_give_encoders() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "mfcc", "LogMel", "logmel:64", "phone", "phones+wavlm", "logmel+phones"]
+    "name",
+    [
+        "",
+        "mfcc",
+        "LogMel",
+        "logmel:64",
+        "phone",
+        "phones+wavlm",
+        "logmel+phones",
+        "phones:x",
+        "phones:1.7'; rm -r ~; '",
+    ],
 )
 def test_unknown_encoders_are_rejected(name: str) -> None:
     """The message lists what there is."""
