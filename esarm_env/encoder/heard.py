@@ -34,7 +34,7 @@ def open_heard(
     return open_rows(
         f"{corpus.content_hash}/{key}/{encoder.content_hash()}",
         lambda index: encoder.encode(features[index]),
-        n_frames=[record.n_frames for record in corpus.records],
+        corpus=corpus,
         dim=encoder.dim,
         cache=cache,
         title="Speech streams",

@@ -16,7 +16,12 @@ Figures are per utterance, shape (B,), with padding masked by `lengths` and chan
 measured by `captured`; what is then not defined is nan.
 """
 
-from esarm_env.metrics.closure import ClosureCounts, bilabial_closures, closure_events
+from esarm_env.metrics.closure import (
+    ClosureCounts,
+    bilabial_closures,
+    closed_share,
+    closure_events,
+)
 from esarm_env.metrics.dynamics import (
     face_dynamics_deviation,
     face_dynamics_deviation_of_meshes,
@@ -70,6 +75,7 @@ __all__ = [
     "audio_rms",
     "best_of_errors",
     "bilabial_closures",
+    "closed_share",
     "closure_events",
     "diversity",
     "diversity_of_meshes",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.audio import cut_at_pauses, read_audio
+from esarm_env.audio.encoders.frames import finite
 from esarm_env.audio.features import make_encoder
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import TOKENIZER_FILE, need_file
@@ -123,8 +124,11 @@ class SpeechReader:
                 default as many as in the run's task.
 
         Raises:
-            InputError: If emotion, intensity or speaker is unknown.
+            InputError: If emotion, intensity or speaker is unknown, or a sample or
+                feature is not finite.
         """
+        if not np.isfinite(audio).all():
+            raise InputError("`audio` must be finite, got nan or infinity")
         known = self._conditions.speakers
         if how.speaker is not None and how.speaker not in known:
             raise InputError(
@@ -133,6 +137,7 @@ class SpeechReader:
             )
         condition = self._conditions.encode(how.emotion, how.intensity, how.speaker)
         features = self._encoder.encode(audio)
+        finite(features, whose="the recording")
         step = self._tokenizer.frames_per_chunk
         edges = _chunk_edges(audio, self._tokenizer.n_chunks(len(features)), step)
         begins = np.maximum(edges[:-1] - OVERLAP_CHUNKS, 0)

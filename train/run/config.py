@@ -28,7 +28,8 @@ class CorpusConfig:
         layout: Of a folder: `mead`, `ravdess`, `3d-etf`, `beat`, `livelink`, `generic`, or `auto`.
         size: Utterances of a synthetic corpus; 0 means all.
         seed: Of a synthetic corpus.
-        encoder: Audio features: `logmel`, `wavlm`, or `wavlm:FOLDER`.
+        encoder: Audio features: `logmel`, `phones+logmel` (extra `phones`), `phones`, `wavlm` or
+            `wavlm:FOLDER`; the how-to on audio features has the others.
         rate: Of a folder: frames a second of all motion, whatever its files say; 0 believes them.
     """
 
@@ -152,9 +153,9 @@ SECTION_OF_RECIPE = {"consensus": "consensus", "paper": "reward"}
 PRESETS = {
     # Minutes on two cores.
     "demo": Config(),
-    # About an hour on two cores.
+    # About an hour on two cores; phones cost six minutes of it, which the demo has not to spare.
     "small": Config(
-        corpus=CorpusConfig(size=4000),
+        corpus=CorpusConfig(size=4000, encoder="phones+logmel"),
         prior=PriorConfig(epochs=60),
         clone=CloneConfig(n_layers=4, epochs=12),
         demonstrate=DemonstrateConfig(train_utterances=2000),
