@@ -5,6 +5,8 @@
 - `conditions`: condition vector of a policy: one-hot emotion, intensity and speaker.
 - `episode_metrics`: metrics of finished episodes: what stands in the last `info` beside the
   scores, by name.
+- `judges`: judges of generated motion (emotion), trained on a task's recordings, plain and
+  tokenized.
 - `opening`: opening of tasks: from a run folder, a corpus, or the files that ship with the
   package.
 - `recording`: speech of any length as a task of short pieces, which a policy animates and `join`

@@ -18,8 +18,9 @@ from esarm_env.core.intervals import bootstrap_mean
 from esarm_env.core.run_layout import DEMONSTRATIONS_FILE, PER_UTTERANCE_FILE, POLICY_FILE
 from esarm_env.core.types import FloatArray, IntArray, Record, Trajectories
 from esarm_env.face.loaders import OWN_HEAD, open_head
-from esarm_env.metrics import EMOTION_ACCURACY, EmotionClassifier, Quantity, measure, quantities
+from esarm_env.metrics import EMOTION_ACCURACY, Quantity, measure, quantities
 from esarm_env.task.animation_task import AnimationTask, pad_stack
+from esarm_env.task.judges import emotion_judge
 from esarm_env.task.opening import open_task
 from reward.demonstrations import RankedDemonstrations, load_demonstrations
 from reward.plugins.learned import LearnedReward, open_learned
@@ -38,6 +39,7 @@ from train.run.loop import progress_track, write_rows
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
+    from esarm_env.metrics import EmotionClassifier
     from train.run.config import EvaluateConfig
     from train.run.run_folder import RunFolder
 
@@ -69,7 +71,7 @@ def measure_rows(
         "captured": task.corpus.captured,
         "lengths": task.n_frames[utterances],
     }
-    judge = _emotion_judge(task)
+    judge = emotion_judge(task)
     rows = {}
     for row, motion in motions.items():
         figures = measure(motion[:, : target.shape[1]], target, **known)
@@ -79,15 +81,6 @@ def measure_rows(
             for key in measured_quantities()
         }
     return rows
-
-
-def _emotion_judge(task: AnimationTask) -> EmotionClassifier | None:
-    """Return a classifier trained on the training recordings; None where they have one emotion."""
-    train = [int(index) for index in task.corpus.split("train")]
-    emotions = [task.corpus.records[index].emotion for index in train]
-    if len(set(emotions)) < 2:
-        return None
-    return EmotionClassifier.fit((task.corpus[index].motion for index in train), emotions)
 
 
 def _recognised(

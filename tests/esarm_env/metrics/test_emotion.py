@@ -11,7 +11,7 @@ import pytest
 from esarm_env.core.errors import InputError
 from esarm_env.face import ARKIT_NAMES, index_of
 from esarm_env.metrics import EmotionClassifier
-from esarm_env.metrics.emotion import RIDGE, pooled_statistics
+from esarm_env.metrics.emotion import RIDGE, SMALLEST_SCALE, pooled_statistics
 
 _SHOWN = {"happy": "mouthSmileLeft", "angry": "browDownLeft", "sad": "mouthFrownLeft"}
 
@@ -94,6 +94,25 @@ def test_channels_that_never_moved_in_training_do_not_count() -> None:
     np.testing.assert_array_equal(
         classifier.probabilities(moved), classifier.probabilities(motions)
     )
+
+
+def test_a_detail_that_a_tokenizer_removes_decides_nothing() -> None:
+    """A channel of a thousandth gave the emotion away as surely as a smile, until it was gone."""
+    motions, labels = _faces(20, seed=0)
+    tell = index_of("tongueOut")
+    for motion, label in zip(motions, labels, strict=True):
+        motion[:, tell] = 0.001 * (label == "happy")
+    classifier = EmotionClassifier.fit(motions, labels)
+    assert classifier.scale[tell] == SMALLEST_SCALE
+    faces, truth = _faces(10, seed=1)
+    for face in faces:
+        face[:, tell] = 0.0
+    assert classifier.accuracy(faces, truth) == 1.0
+    swapped = [np.array(face) for face in faces]
+    for face in swapped:
+        face[:, tell] = 0.001
+    moved = classifier.probabilities(swapped) - classifier.probabilities(faces)
+    assert np.abs(moved).max() < 0.02
 
 
 def test_more_ridge_means_less_weight() -> None:
