@@ -6,7 +6,7 @@
 - `dynamics`: upper-face dynamics deviation (FDD) and jerk.
 - `mouth`: lip opening in mm, its correlation, and speech-lip intensity correlation (SLCC).
 - `closure`: F1 of mouth closures.
-- `samples`: diversity, mean and best of several samples.
+- `samples`: energy score, diversity, mean and best of several samples.
 - `emotion`: accuracy of an emotion classifier trained on recorded motion.
 - `suite`: all metrics that need the prediction and the ground truth alone.
 - `table`: plain and Markdown tables.
@@ -38,6 +38,8 @@ from esarm_env.metrics.samples import (
     best_of_errors,
     diversity,
     diversity_of_meshes,
+    energy_quantity,
+    energy_score,
     error_of_mean,
     mean_of_errors,
     sample_errors,
@@ -74,6 +76,8 @@ __all__ = [
     "diversity",
     "diversity_of_meshes",
     "emotional_vertex_error",
+    "energy_quantity",
+    "energy_score",
     "error_of_mean",
     "face_dynamics_deviation",
     "face_dynamics_deviation_of_meshes",

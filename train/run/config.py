@@ -103,12 +103,16 @@ class EvaluateConfig:
     Attributes:
         head: Where errors are measured: `esarm`, or the path of a FLAME, ICT-FaceKit or glTF head.
         samples: Sampled animations per utterance for the rows called "sampled".
+        energy_samples: Sampled animations per utterance for energy scores, at least 2.
+        energy_utterances: Test utterances that these are measured on; 0 means all.
         resamples: Bootstrap resamples over utterances.
         confidence: Of the intervals.
     """
 
     head: str = "esarm"
     samples: int = 2
+    energy_samples: int = 8
+    energy_utterances: int = 48
     resamples: int = 2000
     confidence: float = 0.95
 

@@ -26,7 +26,15 @@ if TYPE_CHECKING:
 
 # Whole numbers are counts, at least 1, but for these, where 0 means none, or all.
 _MAY_BE_ZERO = frozenset(
-    {"damages", "others_per_update", "seed", "size", "train_utterances", "value_warmup"}
+    {
+        "damages",
+        "energy_utterances",
+        "others_per_update",
+        "seed",
+        "size",
+        "train_utterances",
+        "value_warmup",
+    }
 )
 _LARGEST = 2**31 - 1  # of whole numbers: torch and numpy refuse larger seeds and sizes in their way
 # Numbers are at least 0 and finite; further limits, whatever section the setting is in.
@@ -186,6 +194,9 @@ def _check_evaluate(config: Config) -> None:
     from esarm_env.face.loaders import OWN_HEAD, open_head
 
     _check_numbers("evaluate", config.evaluate)
+    if config.evaluate.energy_samples < 2:  # a pair of samples tells how far apart they are
+        got = config.evaluate.energy_samples
+        raise InputError(f"`evaluate.energy_samples` must be at least 2, got {got}")
     if config.evaluate.head != OWN_HEAD:
         try:
             open_head(config.evaluate.head)

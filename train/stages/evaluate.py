@@ -36,12 +36,14 @@ from train.rows import (
     sampled,
 )
 from train.run.loop import progress_track, write_rows
+from train.stages.measures import energy_rows, error_without_lids
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
     from esarm_env.metrics import EmotionClassifier
     from train.run.config import EvaluateConfig
     from train.run.run_folder import RunFolder
+    from train.stages.measures import Sample
 
 _EMOTION = "emotion_accuracy"
 
@@ -95,7 +97,8 @@ def _recognised(
     return np.array([a == b for a, b in zip(seen, said, strict=True)], dtype=np.float32)
 
 
-Figures = dict[str, FloatArray]  # `lve`, `eve` (mm) and `score`, each one per test utterance
+# `lve`, `eve`, `eve_without_lids` (mm) and `score`, each one per test utterance.
+Figures = dict[str, FloatArray]
 GAPS = (0.23, 0.48, 0.73)  # least difference in epsilon of the pairs that are counted
 
 
@@ -147,6 +150,7 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
         "speakers": _by_speaker(rows, task, test, run.config.evaluate),
         "pair_accuracy": pair_accuracy_with_interval(learned, demonstrations, run.config.evaluate),
         "measures": rows_to_json(_measures(run, task, shared)),
+        "energy": rows_to_json(_energy(run, task, policies)),
     }
 
 
@@ -196,7 +200,12 @@ def animate_test(
 
 def figures_of(task: AnimationTask, learned: LearnedReward, samples: list[Trajectories]) -> Figures:
     """Return figures per utterance, averaged over `samples`, which share their utterances."""
-    rows = [task.errors(written) | {"score": learned.score(written)} for written in samples]
+    rows = [
+        task.errors(written)
+        | error_without_lids(task, task.decode(written), written.utterance)
+        | {"score": learned.score(written)}
+        for written in samples
+    ]
     return {name: np.mean([row[name] for row in rows], axis=0) for name in rows[0]}
 
 
@@ -212,7 +221,8 @@ def score_mean_face(
 ) -> Figures:
     """Return figures per test utterance of `motions`, (T, 52) each."""
     test = task.corpus.split("test")
-    errors = task.errors_of_motion(pad_stack(motions, edge=True), test)
+    padded = pad_stack(motions, edge=True)
+    errors = task.errors_of_motion(padded, test) | error_without_lids(task, padded, test)
     return errors | {"score": learned.score_motion(test, motions)}
 
 
@@ -246,6 +256,22 @@ def _measures(
     for name, written in shared.greedy.items():
         motions[greedy(name)] = task.decode(written)
     return summarise_rows(measure_rows(task, motions, test), run.config.evaluate)
+
+
+def _energy(
+    run: RunFolder, task: AnimationTask, policies: dict[str, MotionTransformer]
+) -> dict[Row, dict[str, list[float]]]:
+    """Return the energy scores of every policy sampled."""
+    decoding, seed = Decoding(temperature=1.0), run.config.seed
+
+    def sampler(model: MotionTransformer) -> Sample:
+        return lambda chosen, number: animate_utterances(
+            model, task, chosen, decoding=decoding, seed=seed, sample=number
+        )
+
+    samplers = {name: sampler(model) for name, model in policies.items()}
+    config = run.config.evaluate
+    return summarise_rows(energy_rows(task, samplers, config), config)
 
 
 def summarise_rows(
