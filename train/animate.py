@@ -14,6 +14,7 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import CLONE_FILE, improved_policies, is_file, is_finished, need_file
 from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray
 from esarm_env.face.exporters import exporter_for
+from esarm_env.liveliness import add_liveliness
 from esarm_env.task.recording import AnimationCondition, SpeechReader
 from train.run.run_folder import RunFolder
 
@@ -66,8 +67,11 @@ def animate_file(
     rate_hz: int = 30,
     temperature: float = 0.0,
     seed: int = 0,
+    alive: bool = True,
 ) -> dict[str, object]:
     """Read `speech`, animate it, write it in the format of `output`; return what was done.
+
+    With `alive` blinks and eye movements are added, drawn from `seed`, where the policy wrote none.
 
     Raises:
         InputError: If an input is not usable; `output` is then left as it was.
@@ -86,6 +90,8 @@ def animate_file(
     audio = read_audio(speech)
     animator = SpeechAnimator(run_path, policy=policy)
     motion = animator.animate(audio, voice, temperature=temperature, seed=seed)
+    if alive:
+        motion = add_liveliness(motion, seed=seed)
     # Whatever an exporter does, the file appears whole or not at all, and devices stay devices.
     with new_file(output, keep_suffix=True, make_folder=False) as draft:
         exporter.write(draft, motion, rate_hz=rate_hz)

@@ -24,6 +24,7 @@ def command_animate(
     rate: int = 30,
     temperature: float = 0.0,
     seed: int = 0,
+    alive: bool = True,
     json: Path | None = None,
 ) -> None:
     """Animate a recording; writes a Live Link Face CSV (52 ARKit curves and head rotations).
@@ -43,7 +44,9 @@ def command_animate(
             auto takes the one with the smallest true error on the validation utterances.
         rate: Frames per second, 30 or 60.
         temperature: 0 takes the most likely motion, 1 samples.
-        seed: Random seed of sampling.
+        seed: Random seed of sampling, blinks and gaze.
+        alive: Add blinks, eye movements and a face that never quite rests, where the policy writes
+            none (a deterministic one never blinks).
         json: Also write what was done to this file.
     """
     from esarm_env.core.cache import is_standard_output
@@ -61,6 +64,7 @@ def command_animate(
         rate_hz=rate,
         temperature=temperature,
         seed=seed,
+        alive=alive,
     )
     # Beside the CSV itself the line would be a broken row of it.
     said_on = sys.stderr if is_standard_output(output) else sys.stdout

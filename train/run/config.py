@@ -112,7 +112,7 @@ class EvaluateConfig:
     head: str = "esarm"
     samples: int = 2
     energy_samples: int = 8
-    energy_utterances: int = 48
+    energy_utterances: int = 40
     resamples: int = 2000
     confidence: float = 0.95
 

@@ -107,7 +107,7 @@ def test_energy_scores_are_measured_of_every_sampled_policy(finished_run):
     assert list(rows) == [sampled("clone"), sampled("ppo"), sampled("reinforce")]
     run, task = RunFolder.open(finished_run), open_task(finished_run)
     config = run.config.evaluate
-    assert (config.energy_samples, config.energy_utterances) == (8, 48)
+    assert (config.energy_samples, config.energy_utterances) == (8, 40)
     test = task.corpus.split("test")
     clone = load_policy(finished_run / "clone" / "policy.safetensors")
     drawn = [
