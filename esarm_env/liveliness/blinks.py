@@ -21,7 +21,7 @@ from esarm_env.face.names import index_of
 BLINK_CHANNELS = [index_of("eyeBlinkLeft"), index_of("eyeBlinkRight")]
 # Of the closing that counts as a blink, above the lids' level around it: narrowed eyes are none.
 CLOSED = 0.3
-_LEVEL_S = 0.5  # on each side, within which the lids' level is their widest opening
+_LEVEL_S = 0.5  # on each side, within which the lids' level is their widest opening there
 LONGEST_BLINK_S = 0.6  # whose lids are down longer has shut the eyes
 _LONGEST_GAP_S = 20.0  # the tail of a log-normal distribution has no end
 _ENOUGH_GAPS = 20  # to tell their spread
@@ -127,10 +127,11 @@ def find_blinks(motion: npt.ArrayLike) -> IntArray:
     """
     lids = _lids(motion)
     reach = round(_LEVEL_S * FRAME_RATE_HZ)
-    around = np.lib.stride_tricks.sliding_window_view(
-        np.pad(lids, reach, mode="edge"), 2 * reach + 1
-    )
-    low = np.concatenate([[False], lids - around.min(axis=1) > CLOSED, [False]])
+    # Outside a recording eyes count as open, so that a blink that either end cuts is one.
+    lowest = np.lib.stride_tricks.sliding_window_view(np.pad(lids, reach), reach + 1).min(axis=1)
+    # Open both before and after: the edges of eyes that stay shut are no blinks.
+    level = np.maximum(lowest[: len(lids)], lowest[reach:])
+    low = np.concatenate([[False], lids - level > CLOSED, [False]])
     edges = np.flatnonzero(np.diff(low.astype(np.int8)))
     found = edges.reshape(-1, 2).astype(np.int64)
     return found[found[:, 1] - found[:, 0] <= LONGEST_BLINK_S * FRAME_RATE_HZ]

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 OWN_BLINK_REACH_S = 6.0
 # Whoever talks longer without a blink stares, so it is drawn anew until there is one.
 STARE_S = 3.0
+_SEEN_S = 0.2  # before the end, or nothing is seen of a blink
 _TRIES = 1000  # of that; every second one succeeds at the usual rate
 
 _AT_LISTENER_S, _AWAY_S = 94 / 30, 28 / 30
@@ -115,7 +116,8 @@ def _blink(motion: FloatArray, own: IntArray, habit: BlinkHabit, rng: np.random.
         drawn = draw_blinks(duration_s, habit, rng)
         inside = (drawn[:, None] > begins_s) & (drawn[:, None] < ends_s)  # (n, own blinks)
         moments_s = drawn[~inside.any(axis=1)]
-        if len(moments_s) or len(own) or duration_s <= STARE_S:
+        seen = np.any(moments_s < duration_s - _SEEN_S)
+        if seen or len(own) or duration_s <= STARE_S:
             break
     lids = lids_of(n_frames, moments_s, habit, rng)
     for channel in BLINK_CHANNELS:
