@@ -20,13 +20,13 @@ from esarm_env.core.run_layout import (
     SUMMARY_FILE,
     TRAINING_PICTURE,
 )
-from esarm_env.metrics import table, variant_label
+from esarm_env.metrics import INTENSITY_ORDER, table, variant_label
 from esarm_env.task.episode_metrics import EVE, LVE
 from train.pictures import draw_or_explain
 from train.rounds.folders import open_rounds, round_figures
 from train.rows import DECODINGS, TOKENIZER, Row, greedy, noisy, rows_from_json
 from train.stages.evaluate import measured_quantities
-from train.stages.measures import EVE_WITHOUT_LIDS, energy_quantities
+from train.stages.measures import EVE_WITHOUT_LIDS, INTENSITY, energy_quantities
 
 if TYPE_CHECKING:
     from train.run.run_folder import RunFolder
@@ -83,6 +83,7 @@ def write_report(run: RunFolder) -> Path:
             _speaker_section(results),
             _measures_section(results),
             *_energy_section(run, results),
+            *_intensity_section(results),
             _curves_section(),
         ]
     with _told(run, f"*/{SUMMARY_FILE}"):
@@ -297,6 +298,17 @@ def _energy_section(run: RunFolder, results: dict[str, Any]) -> list[str]:
     for row, figures in rows_from_json(results["energy"]).items():
         cells = " | ".join(_cell(figures[key]) for key in columns)
         lines.append(f"| {row.label} | {cells} |")
+    return ["\n".join(lines)]
+
+
+def _intensity_section(results: dict[str, Any]) -> list[str]:
+    """Return how often a stronger emotion looks stronger; nothing where that was not measured."""
+    if not results.get("intensity"):
+        return []
+    lines = ["## Intensity of emotions", "", f"| animation | {INTENSITY_ORDER.heading} |"]
+    lines.append("|---|---|")
+    for row, figures in rows_from_json(results["intensity"]).items():
+        lines.append(f"| {row.label} | {_cell(figures[INTENSITY])} |")
     return ["\n".join(lines)]
 
 

@@ -7,7 +7,8 @@
 - `mouth`: lip opening in mm, its correlation, and speech-lip intensity correlation (SLCC).
 - `closure`: F1 of mouth closures.
 - `samples`: energy score, diversity, mean and best of several samples.
-- `emotion`: accuracy of an emotion classifier trained on recorded motion.
+- `emotion`: accuracy of an emotion classifier trained on recorded motion, and the order of
+  intensities.
 - `suite`: all metrics that need the prediction and the ground truth alone.
 - `table`: plain and Markdown tables.
 - `region`, `inputs`: what they share: displacements of a region's vertices, checked batches.
@@ -22,7 +23,14 @@ from esarm_env.metrics.dynamics import (
     face_dynamics_deviation_of_meshes,
     jerk,
 )
-from esarm_env.metrics.emotion import EMOTION_ACCURACY, EmotionAccuracy, EmotionClassifier
+from esarm_env.metrics.emotion import (
+    EMOTION_ACCURACY,
+    INTENSITY_ORDER,
+    EmotionAccuracy,
+    EmotionClassifier,
+    IntensityJudge,
+    intensity_order,
+)
 from esarm_env.metrics.mouth import (
     SLCC,
     audio_rms,
@@ -60,12 +68,14 @@ from esarm_env.metrics.vertex_error import (
 __all__ = [
     "DIVERSITY",
     "EMOTION_ACCURACY",
+    "INTENSITY_ORDER",
     "PRESETS",
     "SLCC",
     "STANDARD_VARIANTS",
     "ClosureCounts",
     "EmotionAccuracy",
     "EmotionClassifier",
+    "IntensityJudge",
     "Preset",
     "Quantity",
     "Variant",
@@ -81,6 +91,7 @@ __all__ = [
     "error_of_mean",
     "face_dynamics_deviation",
     "face_dynamics_deviation_of_meshes",
+    "intensity_order",
     "jerk",
     "lip_pairs",
     "lip_speed",

@@ -5,7 +5,7 @@
 - `conditions`: condition vector of a policy: one-hot emotion, intensity and speaker.
 - `episode_metrics`: metrics of finished episodes: what stands in the last `info` beside the
   scores, by name.
-- `judges`: judges of generated motion (emotion), trained on a task's recordings, plain and
+- `judges`: judges of generated motion (emotion, intensity), trained on recordings, plain and
   tokenized.
 - `opening`: opening of tasks: from a run folder, a corpus, or the files that ship with the
   package.

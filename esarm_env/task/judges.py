@@ -1,4 +1,4 @@
-"""Judges of generated motion (emotion), trained on a task's recordings, plain and tokenized.
+"""Judges of generated motion (emotion, intensity), trained on recordings, plain and tokenized.
 
 A judge that has seen recordings alone leans on details that the tokenizer removes, and then blames
 a policy for its tokenizer. So each training recording comes twice: as it is, and through the
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from esarm_env.metrics.emotion import EmotionClassifier
+from esarm_env.core.types import N_INTENSITIES
+from esarm_env.metrics.emotion import EmotionClassifier, IntensityJudge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,28 @@ def emotion_judge(task: AnimationTask) -> EmotionClassifier | None:
     if len(set(emotions)) < 2:
         return None
     return EmotionClassifier.fit(plain_and_tokenized(task, train), np.repeat(emotions, 2).tolist())
+
+
+def intensity_judge(task: AnimationTask) -> IntensityJudge | None:
+    """Return a judge of the emotions that training shows at all intensities; None if there is none.
+
+    A policy is asked for each of them, and could not know one that nobody showed it.
+    """
+    records = task.corpus.records
+    shown = {
+        (records[int(index)].emotion, records[int(index)].intensity)
+        for index in task.corpus.split("train")
+    }
+    levels = range(1, N_INTENSITIES + 1)
+    whole = {name for name, _ in shown if all((name, level) in shown for level in levels)}
+    chosen = [i for i in _some_of_each_emotion(task) if records[int(i)].emotion in whole]
+    if not chosen:
+        return None
+    train = np.array(chosen)
+    emotions = np.repeat([records[int(index)].emotion for index in train], 2)
+    intensities = np.repeat([records[int(index)].intensity for index in train], 2)
+    motions = plain_and_tokenized(task, train)
+    return IntensityJudge.fit(motions, emotions.tolist(), intensities.tolist())
 
 
 def _some_of_each_emotion(task: AnimationTask) -> IntArray:

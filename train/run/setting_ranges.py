@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _MAY_BE_ZERO = frozenset(
     {
         "damages",
-        "energy_utterances",
+        "extra_utterances",
         "others_per_update",
         "seed",
         "size",

@@ -36,14 +36,13 @@ from train.rows import (
     sampled,
 )
 from train.run.loop import progress_track, write_rows
-from train.stages.measures import energy_rows, error_without_lids
+from train.stages.measures import error_without_lids, repeated_rows
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
     from esarm_env.metrics import EmotionClassifier
     from train.run.config import EvaluateConfig
     from train.run.run_folder import RunFolder
-    from train.stages.measures import Sample
 
 _EMOTION = "emotion_accuracy"
 
@@ -150,7 +149,10 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
         "speakers": _by_speaker(rows, task, test, run.config.evaluate),
         "pair_accuracy": pair_accuracy_with_interval(learned, demonstrations, run.config.evaluate),
         "measures": rows_to_json(_measures(run, task, shared)),
-        "energy": rows_to_json(_energy(run, task, policies)),
+        **{
+            name: rows_to_json(summarise_rows(figures, run.config.evaluate))
+            for name, figures in repeated_rows(run, task, policies).items()
+        },
     }
 
 
@@ -256,22 +258,6 @@ def _measures(
     for name, written in shared.greedy.items():
         motions[greedy(name)] = task.decode(written)
     return summarise_rows(measure_rows(task, motions, test), run.config.evaluate)
-
-
-def _energy(
-    run: RunFolder, task: AnimationTask, policies: dict[str, MotionTransformer]
-) -> dict[Row, dict[str, list[float]]]:
-    """Return the energy scores of every policy sampled."""
-    decoding, seed = Decoding(temperature=1.0), run.config.seed
-
-    def sampler(model: MotionTransformer) -> Sample:
-        return lambda chosen, number: animate_utterances(
-            model, task, chosen, decoding=decoding, seed=seed, sample=number
-        )
-
-    samplers = {name: sampler(model) for name, model in policies.items()}
-    config = run.config.evaluate
-    return summarise_rows(energy_rows(task, samplers, config), config)
 
 
 def summarise_rows(

@@ -11,12 +11,12 @@ from esarm_env.face import Head, load_head
 from esarm_env.metrics import Variant, energy_score
 from esarm_env.task.opening import open_task
 from train.report import write_report
-from train.rows import RECORDINGS, Row, greedy, rows_from_json, sampled
+from train.rows import RECORDINGS, Row, greedy, rows_from_json, rows_to_json, sampled
 from train.run.config import EvaluateConfig
 from train.run.run_folder import RunFolder
 from train.stages import evaluate
 from train.stages.evaluate import animate_test, measured_quantities
-from train.stages.measures import EVE_WITHOUT_LIDS, energy_utterances
+from train.stages.measures import EVE_WITHOUT_LIDS, extra_utterances
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_energy_scores_are_measured_of_every_sampled_policy(finished_run):
     assert list(rows) == [sampled("clone"), sampled("ppo"), sampled("reinforce")]
     run, task = RunFolder.open(finished_run), open_task(finished_run)
     config = run.config.evaluate
-    assert (config.energy_samples, config.energy_utterances) == (8, 40)
+    assert (config.energy_samples, config.extra_utterances) == (8, 40)
     test = task.corpus.split("test")
     clone = load_policy(finished_run / "clone" / "policy.safetensors")
     drawn = [
@@ -149,6 +149,22 @@ def test_energy_scores_are_taken_on_some_utterances_or_all(finished_run):
     test = task.corpus.split("test")
     assert len(test) > 1
     for number, expected in ((0, len(test)), (1, 1), (len(test) + 5, len(test))):
-        chosen = energy_utterances(task, EvaluateConfig(energy_utterances=number))
+        chosen = extra_utterances(task, EvaluateConfig(extra_utterances=number))
         assert len(chosen) == expected
         assert np.isin(chosen, test).all()
+
+
+def test_the_report_shows_the_order_of_intensities_where_it_was_judged(finished_run, tmp_path):
+    """The miniature recordings are neutral; with emotions, a share per animation."""
+    copy = tmp_path / "run"
+    shutil.copytree(finished_run, copy)
+    assert "## Intensity of emotions" not in (copy / "report.md").read_text()
+    path = copy / "evaluate" / "summary.json"
+    content = json.loads(path.read_text())
+    assert content["intensity"] == []
+    figures = {greedy("clone"): {"intensity_order": [0.95, 0.9, 1.0]}}
+    content["intensity"] = rows_to_json(figures)
+    path.write_text(json.dumps(content))
+    section = write_report(RunFolder.open(copy)).read_text().split("## Intensity of emotions")[1]
+    assert "| clone, greedy | 0.95 [0.90, 1.00] |" in section
+    assert "share of triples (one speaker and emotion, intensities 1, 2, 3)" in section
