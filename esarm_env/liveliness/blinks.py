@@ -194,7 +194,7 @@ def _seconds_above(level: float, habit: BlinkHabit) -> float:
 
 def _lids(motion: npt.ArrayLike) -> Array:
     """Return the mean closing of both lids, shape (T,), of checked motion (T, 52)."""
-    return check_motion(motion)[:, BLINK_CHANNELS].mean(axis=1, dtype=np.float64)
+    return np.asarray(check_motion(motion)[:, BLINK_CHANNELS].mean(axis=1, dtype=np.float64))
 
 
 def check_motion(motion: npt.ArrayLike) -> FloatArray:

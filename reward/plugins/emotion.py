@@ -25,12 +25,12 @@ class EmotionReward:
     the one in the trajectory's condition, not that of the recording, so that another may be asked
     for.
 
-    On 80 held-out utterances of the shipped corpus: recordings 0.86 (deviation 0.20), samples of
-    the clone 0.86 (0.19), recordings under another emotion's condition 0.02 (0.09), uniformly
-    random tokens 0.11 (0.19). The judge names the emotion of each of these recordings right, which
+    On 48 test utterances of the shipped corpus: recordings 0.94 (deviation 0.11), samples of the
+    clone 0.94 (0.15), recordings under another emotion's condition 0.01 (0.02), uniformly random
+    tokens 0.15 (0.21). The judge names the emotion of each of these recordings right, which
     synthetic ones make easy. It reads pooled coefficients alone: a face that shows the emotion and
     never speaks scores as high as one that does. Among 16 clone samples of an utterance its rank
-    correlation with minus EVE is 0.17 in the mean, with minus LVE -0.01.
+    correlation with minus EVE is 0.12 in the mean, with minus LVE 0.01.
 
     Attributes:
         classifier: The judge.
