@@ -56,7 +56,8 @@ def test_the_report_shows_proxy_and_gold_of_each_round(iterated):
     for label in ("1, greedy", "1, sampled", "2, greedy", "2, sampled"):
         line = next(line for line in section.splitlines() if line.startswith(f"| {label} |"))
         assert line.count("|") == 7
-    assert "LVE (mm) ↓ | EVE (mm) ↓ | learned score | suspicious samples |" in section
+    errors = "LVE (mm) ↓ | EVE (mm) ↓ | EVE without eyelids (mm) ↓"
+    assert f"{errors} | learned score | suspicious samples |" in section
     assert len(open_rounds(RunFolder.open(iterated))) == 2
 
 
