@@ -19,6 +19,7 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import CLONE_FILE, improved_policies, is_file, is_finished, need_file
 from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray, Trajectories
 from esarm_env.face.exporters import exporter_for
+from esarm_env.liveliness import add_liveliness
 from esarm_env.rewards.registry import WITH_MODEL, resolve_reward
 from esarm_env.task.extended import with_recording
 from esarm_env.task.opening import open_task
@@ -160,8 +161,11 @@ def animate_file(
     policy: str = "auto",
     rate_hz: int = 30,
     writing: Writing = PLAINLY,
+    alive: bool = True,
 ) -> dict[str, object]:
     """Read `speech`, animate it, write it in the format of `output`; return what was done.
+
+    With `alive` blinks and eye movements are added, drawn from `seed`, where the policy wrote none.
 
     Raises:
         InputError: If an input is not usable; `output` is then left as it was.
@@ -175,6 +179,8 @@ def animate_file(
     audio = read_audio(speech)
     animator = SpeechAnimator(run_path, policy=policy)
     motion = animator.animate(audio, voice, writing)
+    if alive:
+        motion = add_liveliness(motion, seed=writing.seed)
     # Whatever an exporter does, the file appears whole or not at all, and devices stay devices.
     with new_file(output, keep_suffix=True, make_folder=False) as draft:
         exporter.write(draft, motion, rate_hz=rate_hz)

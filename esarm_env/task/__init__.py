@@ -7,6 +7,8 @@
   scores, by name.
 - `extended`: a task with a recording's pieces behind its utterances, so that rewards can score
   its animations.
+- `judges`: judges of generated motion (emotion, intensity), trained on recordings, plain and
+  tokenized.
 - `opening`: opening of tasks: from a run folder, a corpus, or the files that ship with the
   package.
 - `recording`: speech of any length as a task of short pieces, which a policy animates and `join`

@@ -126,7 +126,12 @@ def test_a_run_becomes_a_checked_run_folder(made, shipped_here, finished_run):
     assert manifest["stages"]["clone"]["epochs"] == 2
     assert RunFolder.open(made).config == RunFolder.open(finished_run).config
     for figures in manifest["figures"]["corpora"].values():
-        assert figures["rows"]["clone, greedy"].keys() == {"lve", "eve", "score"}
+        assert figures["rows"]["clone, greedy"].keys() == {
+            "lve",
+            "eve",
+            "eve_without_lids",
+            "score",
+        }
         assert 0 <= figures["pair_accuracy"]["0.23"][0] <= 1
 
 

@@ -30,6 +30,7 @@ def command_animate(
     best_of: int = 1,
     reward: str | None = None,
     seed: int = 0,
+    alive: bool = True,
     json: Path | None = None,
 ) -> None:
     """Animate a recording; writes a Live Link Face CSV (52 ARKit curves and head rotations).
@@ -59,7 +60,9 @@ def command_animate(
         best_of: Draw so many animations, and take the one that the reward prefers, piece by piece.
         reward: By which, one that needs no ground truth (see `esarm plugins`); by default the run's
             reward model.
-        seed: Random seed of sampling.
+        seed: Random seed of sampling, blinks and gaze.
+        alive: Add blinks, eye movements and a face that never quite rests, where the policy writes
+            none (a deterministic one never blinks).
         json: Also write what was done to this file.
     """
     from agents.rollout.named_decoding import NamedDecoding
@@ -78,6 +81,7 @@ def command_animate(
         policy=policy,
         rate_hz=rate,
         writing=Writing(way, best_of, reward, seed),
+        alive=alive,
     )
     # Beside the CSV itself the line would be a broken row of it.
     said_on = sys.stderr if is_standard_output(output) else sys.stdout

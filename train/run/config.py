@@ -106,12 +106,17 @@ class EvaluateConfig:
     Attributes:
         head: Where errors are measured: `esarm`, or the path of a FLAME, ICT-FaceKit or glTF head.
         samples: Sampled animations per utterance for the rows called "sampled".
+        energy_samples: Sampled animations per utterance for energy scores, at least 2.
+        extra_utterances: Test utterances for energy scores and the order of intensities, which need
+            several animations of each; 0 means all.
         resamples: Bootstrap resamples over utterances.
         confidence: Of the intervals.
     """
 
     head: str = "esarm"
     samples: int = 2
+    energy_samples: int = 8
+    extra_utterances: int = 40
     resamples: int = 2000
     confidence: float = 0.95
 

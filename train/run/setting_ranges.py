@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _MAY_BE_ZERO = frozenset(
     {
         "damages",
+        "extra_utterances",
         "head_layers",
         "look_ahead_frames",
         "others_per_update",
@@ -211,6 +212,9 @@ def _check_evaluate(config: Config) -> None:
     from esarm_env.face.loaders import OWN_HEAD, open_head
 
     _check_numbers("evaluate", config.evaluate)
+    if config.evaluate.energy_samples < 2:  # a pair of samples tells how far apart they are
+        got = config.evaluate.energy_samples
+        raise InputError(f"`evaluate.energy_samples` must be at least 2, got {got}")
     if config.evaluate.head != OWN_HEAD:
         try:
             open_head(config.evaluate.head)

@@ -7,6 +7,8 @@
 - `evaluate`: true errors and all metrics beside the learned score, on held-out
   utterances.
 - `improve`: reinforcement learning from the clone, on the terminal reward.
+- `measures`: figures of the evaluation beside the true errors: EVE without eyelids, energy,
+  intensity order.
 - `prior`: train the motion tokenizer, a VQ autoencoder.
 - `reward`: train the reward by one of two recipes, on the demonstrations of all rounds.
 """

@@ -18,8 +18,9 @@ from esarm_env.core.intervals import bootstrap_mean
 from esarm_env.core.run_layout import DEMONSTRATIONS_FILE, PER_UTTERANCE_FILE, POLICY_FILE
 from esarm_env.core.types import FloatArray, IntArray, Record, Trajectories
 from esarm_env.face.loaders import OWN_HEAD, open_head
-from esarm_env.metrics import EMOTION_ACCURACY, EmotionClassifier, Quantity, measure, quantities
+from esarm_env.metrics import EMOTION_ACCURACY, Quantity, measure, quantities
 from esarm_env.task.animation_task import AnimationTask, pad_stack
+from esarm_env.task.judges import emotion_judge
 from esarm_env.task.opening import open_task
 from reward.demonstrations import RankedDemonstrations, load_demonstrations
 from reward.plugins.learned import LearnedReward, open_learned
@@ -37,9 +38,11 @@ from train.rows import (
     sampled,
 )
 from train.run.loop import progress_track, write_rows
+from train.stages.measures import error_without_lids, repeated_rows
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
+    from esarm_env.metrics import EmotionClassifier
     from train.run.config import EvaluateConfig
     from train.run.run_folder import RunFolder
 
@@ -71,7 +74,7 @@ def measure_rows(
         "captured": task.corpus.captured,
         "lengths": task.n_frames[utterances],
     }
-    judge = _emotion_judge(task)
+    judge = emotion_judge(task)
     rows = {}
     for row, motion in motions.items():
         figures = measure(motion[:, : target.shape[1]], target, **known)
@@ -81,15 +84,6 @@ def measure_rows(
             for key in measured_quantities()
         }
     return rows
-
-
-def _emotion_judge(task: AnimationTask) -> EmotionClassifier | None:
-    """Return a classifier trained on the training recordings; None where they have one emotion."""
-    train = [int(index) for index in task.corpus.split("train")]
-    emotions = [task.corpus.records[index].emotion for index in train]
-    if len(set(emotions)) < 2:
-        return None
-    return EmotionClassifier.fit((task.corpus[index].motion for index in train), emotions)
 
 
 def _recognised(
@@ -104,7 +98,8 @@ def _recognised(
     return np.array([a == b for a, b in zip(seen, said, strict=True)], dtype=np.float32)
 
 
-Figures = dict[str, FloatArray]  # `lve`, `eve` (mm) and `score`, each one per test utterance
+# `lve`, `eve`, `eve_without_lids` (mm) and `score`, each one per test utterance.
+Figures = dict[str, FloatArray]
 GAPS = (0.23, 0.48, 0.73)  # least difference in epsilon of the pairs that are counted
 
 
@@ -157,6 +152,10 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
         "speakers": _by_speaker(rows, task, test, run.config.evaluate),
         "pair_accuracy": pair_accuracy_with_interval(learned, demonstrations, run.config.evaluate),
         "measures": rows_to_json(_measures(run, task, shared)),
+        **{
+            name: rows_to_json(summarise_rows(figures, run.config.evaluate))
+            for name, figures in repeated_rows(run, task, policies).items()
+        },
     }
 
 
@@ -222,7 +221,12 @@ def animate_test(
 
 def figures_of(task: AnimationTask, learned: LearnedReward, samples: list[Trajectories]) -> Figures:
     """Return figures per utterance, averaged over `samples`, which share their utterances."""
-    rows = [task.errors(written) | {"score": learned.score(written)} for written in samples]
+    rows = [
+        task.errors(written)
+        | error_without_lids(task, task.decode(written), written.utterance)
+        | {"score": learned.score(written)}
+        for written in samples
+    ]
     return {name: np.mean([row[name] for row in rows], axis=0) for name in rows[0]}
 
 
@@ -238,7 +242,8 @@ def score_motions(
 ) -> Figures:
     """Return figures per test utterance of `motions`, (T, 52) each."""
     test = task.corpus.split("test")
-    errors = task.errors_of_motion(pad_stack(motions, edge=True), test)
+    padded = pad_stack(motions, edge=True)
+    errors = task.errors_of_motion(padded, test) | error_without_lids(task, padded, test)
     return errors | {"score": learned.score_motion(test, motions)}
 
 

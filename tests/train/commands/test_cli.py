@@ -146,7 +146,7 @@ def test_long_audio_is_joined_without_a_jump(finished_run, make_speech, tmp_path
     """Pieces are written on their own; a seam would show as a twitch every few seconds."""
     path, output = tmp_path / "long.wav", tmp_path / "long.csv"
     soundfile.write(path, make_speech(31, seed=3), RATE_HZ)
-    main(["animate", str(path), "-o", str(output), "--run", str(finished_run)])
+    main(["animate", str(path), "-o", str(output), "--run", str(finished_run), "--no-alive"])
     motion, _ = read_livelink_csv(output)
     assert len(motion) == 930
     speed = np.abs(np.diff(motion, axis=0)).max(axis=1)

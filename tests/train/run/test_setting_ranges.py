@@ -88,6 +88,8 @@ REFUSED = [
     (["improve.reward=jerk:x"], "`improve.reward` must be given as 'jerk', got 'jerk:x'"),
     (["evaluate.confidence=1"], "`evaluate.confidence` must be above 0 and below 1, got 1.0"),
     (["evaluate.samples=0"], "`evaluate.samples` must be at least 1, got 0"),
+    (["evaluate.energy_samples=1"], "`evaluate.energy_samples` must be at least 2, got 1"),
+    (["evaluate.extra_utterances=-1"], "`evaluate.extra_utterances` must be at least 0, got -1"),
     (["evaluate.head=nowhere.glb"], "`evaluate.head`: "),
 ]
 
