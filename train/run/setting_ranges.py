@@ -26,14 +26,21 @@ if TYPE_CHECKING:
 
 # Whole numbers are counts, at least 1, but for these, where 0 means none, or all.
 _MAY_BE_ZERO = frozenset(
-    {"damages", "others_per_update", "seed", "size", "train_utterances", "value_warmup"}
+    {"blocks", "damages", "others_per_update", "seed", "size", "train_utterances", "value_warmup"}
 )
 _LARGEST = 2**31 - 1  # of whole numbers: torch and numpy refuse larger seeds and sizes in their way
 # Numbers are at least 0 and finite; further limits, whatever section the setting is in.
 _ABOVE_ZERO = frozenset({"confidence", "learning_rate", "shortest_crop"})
 _BELOW_ONE = frozenset({"confidence", "dropout", "label_smoothing"})
 _AT_MOST_ONE = frozenset(
-    {"hidden_speakers", "scheduled_sampling", "shortest_crop", "speaker_dropout", "token_noise"}
+    {
+        "hidden_speakers",
+        "quantiser_dropout",
+        "scheduled_sampling",
+        "shortest_crop",
+        "speaker_dropout",
+        "token_noise",
+    }
 )
 _CHOICES = {"stream_advantages": ("auto", "on", "off"), "alarm": ("off", "warn", "stop")}
 

@@ -1,0 +1,104 @@
+"""Quantisers of `vector-quantize-pytorch` behind one face: residual VQ and residual FSQ.
+
+`rvq` learns its codes (van den Oord 2017; moving averages, dead codes restart). `fsq` rounds a few
+bounded numbers to a grid (Mentzer et al. 2023, arXiv:2309.15505), and each further codebook rounds
+what the ones before left over on a finer grid; nothing can collapse, and nothing is learned but the
+projections. Both number their codebooks from coarse to fine.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from vector_quantize_pytorch import ResidualFSQ, ResidualVQ
+
+from esarm_env.tokenizer.shape import levels_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Quantiser = ResidualVQ | ResidualFSQ
+
+
+def make_quantiser(kind: str, *, code_dim: int, n_codes: int, n_codebooks: int) -> Quantiser:
+    """Return an untrained quantiser of vectors (B, C, code_dim).
+
+    Args:
+        kind: `rvq` or `fsq`.
+        code_dim: Width of a code vector.
+        n_codes: Codes per codebook; for `fsq` a product of levels.
+        n_codebooks: Residual codebooks.
+    """
+    if kind == "fsq":
+        # It reads its levels back while it is built, which a device without memory cannot do.
+        with torch.device("cpu"):
+            return ResidualFSQ(
+                dim=code_dim, levels=list(levels_of(n_codes)), num_quantizers=n_codebooks
+            )
+    return ResidualVQ(
+        dim=code_dim,
+        codebook_size=n_codes,
+        num_quantizers=n_codebooks,
+        kmeans_init=True,
+        kmeans_iters=10,
+        decay=0.95,
+        threshold_ema_dead_code=1,
+        commitment_weight=1.0,
+    )
+
+
+def quantise(quantiser: Quantiser, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Quantise vectors (B, C, code_dim).
+
+    Returns:
+        Their nearest sums of codes, same shape; the codes (B, C, n_codebooks), int64; the
+        commitment loss, 0 for `fsq`.
+    """
+    if isinstance(quantiser, ResidualFSQ):
+        quantised, codes = quantiser(latent)
+        return quantised, codes.long(), latent.new_zeros(())
+    quantised, codes, loss = quantiser(latent)
+    return quantised, codes, loss.sum()
+
+
+@contextmanager
+def fewer_codebooks(quantiser: Quantiser, *, dropped: bool) -> Iterator[None]:
+    """Let a training quantiser leave out a random number of its finest codebooks, if `dropped`."""
+    quantiser.quantize_dropout = dropped and quantiser.num_quantizers > 1
+    try:
+        yield
+    finally:
+        quantiser.quantize_dropout = False
+
+
+def code_vectors(quantiser: Quantiser) -> Tensor:
+    """Return what each code adds to a chunk vector, (n_codebooks, n_codes, code_dim).
+
+    What all chunk vectors share (the offset of the projection of `fsq`) belongs to none of them.
+    """
+    books: Tensor = quantiser.codebooks  # (S, K, d)
+    if isinstance(quantiser, ResidualFSQ):
+        books = books * quantiser.scales[:, None]
+        if quantiser.has_projections:
+            books = books @ quantiser.project_out.weight.T
+    return books
+
+
+def look_up(quantiser: Quantiser, codes: Tensor) -> Tensor:
+    """Return the chunk vectors (B, C, code_dim) of codes (B, C, n): those of the coarsest n."""
+    books = code_vectors(quantiser)[: codes.shape[-1]]  # (n, K, D)
+    vectors = sum_of_codes(books, codes)
+    if isinstance(quantiser, ResidualFSQ) and quantiser.has_projections:
+        vectors = vectors + quantiser.project_out.bias
+    return vectors
+
+
+def sum_of_codes(books: Tensor, codes: Tensor) -> Tensor:
+    """Return the sum over codebooks (n, K, D) of the vectors that codes (B, C, n) name."""
+    total = books[0][codes[..., 0]]
+    for number in range(1, codes.shape[-1]):
+        total = total + books[number][codes[..., number]]
+    return total
