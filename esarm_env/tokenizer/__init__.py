@@ -3,6 +3,7 @@
 - `shape`: the sizes of a tokenizer, and what older files called them.
 - `quantisers`: residual VQ and residual FSQ behind one face.
 - `streams`: the networks, one autoencoder per part of the face, and how far their decoders see.
+- `components`: principal components in millimetres, where the linear path begins.
 - `vq`: the tokenizer over both streams, and its file.
 - `pieces`: decoding of tokens that come in pieces, without seams.
 - `training`: settings, loss in millimetres, and the resumable training loop.

@@ -36,6 +36,9 @@ class TokenizerShape:
         quantiser: `rvq`, residual vector quantisation, or `fsq`, residual finite scalar
             quantisation, whose codes are a grid and need no training.
         causal: Whether the decoder sees no chunk after the one it decodes.
+        linear_path: Whether a linear map of each chunk lies beside the convolutions on both sides
+            of the quantiser; it begins as the principal components of the training motion in
+            millimetres, and the convolutions begin with nothing.
     """
 
     n_tokens: int = 96
@@ -47,6 +50,7 @@ class TokenizerShape:
     blocks: int = 0
     quantiser: str = "rvq"
     causal: bool = False
+    linear_path: bool = False
 
     def __post_init__(self) -> None:
         """Check that every size is at least 1, and that the quantiser can have `n_tokens` codes."""
@@ -54,8 +58,9 @@ class TokenizerShape:
             least = 0 if name in _MAY_BE_ZERO else 1
             if isinstance(value, int) and not isinstance(value, bool) and value < least:
                 raise ValueError(f"`{name}` must be at least {least}, got {value}")
-        if not isinstance(self.causal, bool):
-            raise ValueError(f"`causal` must be true or false, got {self.causal!r}")
+        for name in ("causal", "linear_path"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"`{name}` must be true or false, got {getattr(self, name)!r}")
         if self.quantiser not in QUANTISERS:
             known = " or ".join(f"`{name}`" for name in QUANTISERS)
             raise ValueError(f"`quantiser` must be {known}, got {self.quantiser!r}")
@@ -73,7 +78,7 @@ class TokenizerShape:
         A network that older versions could build is noted in their words: its weight files can be
         exchanged with them, and its digest stays the same.
         """
-        newer = ("blocks", "quantiser", "causal")
+        newer = ("blocks", "quantiser", "causal", "linear_path")
         plain = TokenizerShape()
         if self.mouth_codebooks != self.upper_codebooks or any(
             getattr(self, name) != getattr(plain, name) for name in newer

@@ -1,16 +1,23 @@
 """Autoencoder of one part of the face: convolutions around a residual quantiser.
 
+With a linear path the latent numbers begin as principal components in millimetres: an error of the
+quantiser counts there as much as it moves the face, and training starts from a good linear codec.
+
 Shape letters: B batch, T frames, C chunks, D channels, H hidden width.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from esarm_env.tokenizer.quantisers import fewer_codebooks, look_up, make_quantiser, quantise
-from esarm_env.tokenizer.shape import TokenizerShape
+
+if TYPE_CHECKING:
+    from esarm_env.tokenizer.shape import TokenizerShape
 
 _DILATIONS = (1, 3)  # of blocks, in turn
 
@@ -75,6 +82,29 @@ class VQStream(nn.Module):
         self.decode_frames = SameConv(hidden, hidden, 5, causal=causal)
         self.decode_blocks = _blocks(shape, causal=causal)
         self.to_motion = SameConv(hidden, n_channels, 3, causal=causal)
+        if shape.linear_path:
+            n_values = step * n_channels
+            self.encode_linear = nn.Linear(n_values, shape.code_dim, bias=False)
+            self.decode_linear = nn.Linear(shape.code_dim, n_values, bias=False)
+            for layer in (self.to_code, self.to_motion):
+                nn.init.zeros_(layer.weight)
+                nn.init.zeros_(layer.bias)
+        self.linear_path = shape.linear_path
+
+    @torch.no_grad()
+    def fit_linear_path(self, encode: Tensor, decode: Tensor) -> None:
+        """Set the linear path.
+
+        Args:
+            encode: Shape (n, frames_per_chunk * D), rows that turn a chunk into its first n
+                numbers, most important first; what has no place or is missing is left out.
+            decode: Shape (frames_per_chunk * D, n), the way back.
+        """
+        n = min(len(encode), len(self.encode_linear.weight))
+        for weight in (self.encode_linear.weight, self.decode_linear.weight):
+            weight.zero_()
+        self.encode_linear.weight[:n] = encode[:n]
+        self.decode_linear.weight[:, :n] = decode[:, :n]
 
     @property
     def look_ahead_chunks(self) -> int:
@@ -99,8 +129,10 @@ class VQStream(nn.Module):
         for block in self.encode_blocks:
             x = block(x, x.new_ones(()))
         x = functional.gelu(self.encode_chunks(functional.gelu(x)))  # (B, H, C)
-        latent: Tensor = self.to_code(x)  # (B, code_dim, C)
-        return latent.transpose(1, 2)
+        latent: Tensor = self.to_code(x).transpose(1, 2)  # (B, C, code_dim)
+        if self.linear_path:
+            latent = latent + self.encode_linear(motion.reshape(*latent.shape[:2], -1))
+        return latent
 
     def decode(self, latent: Tensor, n_chunks: Tensor | None = None) -> Tensor:
         """Decode chunk vectors (B, C, code_dim) to motion (B, T, D).
@@ -117,8 +149,10 @@ class VQStream(nn.Module):
         x = x + functional.gelu(self.decode_frames(x)) * frame_mask
         for block in self.decode_blocks:
             x = block(x, frame_mask)
-        motion: Tensor = self.to_motion(x)  # (B, D, T)
-        return motion.transpose(1, 2)
+        motion: Tensor = self.to_motion(x).transpose(1, 2)  # (B, T, D)
+        if self.linear_path:
+            motion = motion + self.decode_linear(latent).reshape(motion.shape)
+        return motion
 
     def forward(self, motion: Tensor, *, drop_codebooks: bool = False) -> tuple[Tensor, Tensor]:
         """Return the reconstruction (B, T, D) and the commitment loss.

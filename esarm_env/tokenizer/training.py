@@ -41,6 +41,8 @@ class PriorConfig:
         quantiser: `rvq`, residual vector quantisation, or `fsq`, residual finite scalar
             quantisation, where `n_tokens` must be a product of numbers from 2 to 8.
         causal: Whether the decoder sees no chunk after the one it decodes.
+        linear_path: Whether a linear map of each chunk, which begins as the principal components of
+            the training motion in millimetres, lies beside the convolutions.
         quantiser_dropout: Share of the updates in which each stream leaves out a random number of
             its finest codebooks, so that fewer codebooks still decode.
         epochs: Rounds of `steps_per_epoch` updates.
@@ -60,6 +62,7 @@ class PriorConfig:
     blocks: int = 0
     quantiser: str = "rvq"
     causal: bool = False
+    linear_path: bool = False
     quantiser_dropout: float = 0.0
     epochs: int = 24
     steps_per_epoch: int = 50
@@ -88,11 +91,12 @@ class TokenizerTrainer:
         self._rng = np.random.default_rng(seed)
         self._frames, self._starts = _concatenate(motions, config)
         self.tokenizer = VQMotionTokenizer(config.shape)
-        self.tokenizer.fit_channels(motions)
+        metric = squared_mm_metric(head)
+        self.tokenizer.fit(motions, metric)
         self._optimizer = torch.optim.AdamW(
             self.tokenizer.parameters(), lr=config.learning_rate, weight_decay=1e-4
         )
-        self._metric = torch.from_numpy(squared_mm_metric(head))  # (52, 52)
+        self._metric = torch.from_numpy(metric)  # (52, 52)
         self.n_done = 0
 
     @property

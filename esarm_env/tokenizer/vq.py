@@ -21,6 +21,7 @@ from esarm_env.core.deprecation import renamed_keys
 from esarm_env.core.types import MOUTH, N_CHANNELS, UPPER, FloatArray, IntArray
 from esarm_env.core.weights import from_sizes, load_module, save_weights
 from esarm_env.face.names import MOUTH_CHANNELS, UPPER_CHANNELS
+from esarm_env.tokenizer.components import principal_components
 from esarm_env.tokenizer.pieces import decode_pieces
 from esarm_env.tokenizer.quantisers import code_vectors
 from esarm_env.tokenizer.shape import SHARED_CODEBOOKS, TokenizerShape
@@ -59,16 +60,29 @@ class VQMotionTokenizer(nn.Module):
         state_dict.setdefault(f"{prefix}channel_scale", torch.ones(N_CHANNELS))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def fit_channels(self, motions: Sequence[FloatArray]) -> None:
-        """Set the mean pose, and the scale of channels to their spread, from motions (T, 52).
+    def fit(self, motions: Sequence[FloatArray], metric: FloatArray) -> None:
+        """Set what is measured on motions (T, 52) before training begins.
 
-        The networks see every channel at a spread of about 1: a brow that moves by a tenth is
-        learned as soon as a jaw that opens wide.
+        The mean pose; the scale of channels, their spread, so that a brow that moves by a tenth is
+        learned as soon as a jaw that opens wide; and the linear path, if there is one.
+
+        Args:
+            motions: Of the training split.
+            metric: Shape (52, 52), the cost of errors in mm^2.
         """
         frames = np.concatenate(motions)
-        self.mean_pose.copy_(torch.from_numpy(frames.mean(axis=0)))
-        spread = np.maximum(frames.std(axis=0), _LEAST_SPREAD)
+        mean, spread = frames.mean(axis=0), np.maximum(frames.std(axis=0), _LEAST_SPREAD)
+        self.mean_pose.copy_(torch.from_numpy(mean))
         self.channel_scale.copy_(torch.from_numpy(spread))
+        if not self.shape.linear_path:
+            return
+        for name, part in CHANNELS.items():
+            own = [(motion[:, part] - mean[part]) / spread[part] for motion in motions]
+            costs = metric[np.ix_(part, part)] * np.outer(spread[part], spread[part])
+            encode, decode = principal_components(
+                own, costs, frames_per_chunk=self.frames_per_chunk
+            )
+            self._stream(name).fit_linear_path(torch.from_numpy(encode), torch.from_numpy(decode))
 
     def _standardised(self, motion: Tensor) -> Tensor:
         return (motion - self.mean_pose) / self.channel_scale
