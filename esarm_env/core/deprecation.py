@@ -130,7 +130,8 @@ def renamed_attribute(old: str, new: NewName) -> Any:
         warn_renamed(f"{kind}.{old}", *(f"{kind}.{name}" for name in names))
         values = [getattr(self, name) for name in names]
         if any(value != values[0] for value in values):
-            found = ", ".join(f"`{name}` is {value!r}" for name, value in zip(names, values))
+            pairs = zip(names, values, strict=True)
+            found = ", ".join(f"`{name}` is {value!r}" for name, value in pairs)
             raise AttributeError(f"{kind} has no single `{old}`: {found}")
         return values[0]
 

@@ -1,13 +1,12 @@
-"""`esarm bench prior`: what motion priors of several settings cost and keep, on the validation split.
+"""`esarm bench prior`: what motion priors of several settings cost and what they keep.
 
-One setting is trained and measured after the other. Each leaves a folder with its weights and its
-figures behind, so that a sweep that was interrupted, or gets another setting, trains only what is
-missing.
+One setting after the other is trained, and measured on the validation split. Each leaves a folder
+with its weights and its figures behind, so that a sweep that was interrupted, or gets another
+setting, trains only what is missing.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import math
@@ -202,7 +201,7 @@ def code_use(
 
 _HEADER = (
     "| setting | tokens/s | bits/s | LVE, mm | EVE, mm | codes used | perplexity by slot | "
-    "look-ahead, frames | training, s | encode, decode, × real time |"
+    "look-ahead, frames | training, s | encode, decode, times real time |"
 )
 
 
@@ -210,7 +209,9 @@ def render(figures: dict[str, Any]) -> str:
     """Return the Markdown table of `figures`."""
     kind = " (synthetic)" if figures["synthetic"] else ""
     rows = figures["rows"]
-    title = f"Round trip of {figures['corpus']}{kind}, {rows[0]['utterances']} validation utterances"
+    title = (
+        f"Round trip of {figures['corpus']}{kind}, {rows[0]['utterances']} validation utterances"
+    )
     lines = [title, "", _HEADER, "|" + "---|" * _HEADER.count(" | ") + "---|"]
     for row in rows:
         lines.append(

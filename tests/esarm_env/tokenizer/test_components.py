@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def test_the_first_components_hold_the_most(rng: np.random.Generator) -> None:
         return float(np.einsum("nc,cd,nd->", error, both, error))
 
     costs = [cost(slice(0, n)) for n in range(11)]
-    assert all(after <= before + 1e-3 for before, after in zip(costs, costs[1:], strict=False))
+    assert all(after <= before + 1e-3 for before, after in itertools.pairwise(costs))
     assert costs[10] < 1e-4 * costs[0]
     assert costs[3] < cost(slice(7, 10)), "the last three must be worth less than the first"
 
