@@ -102,3 +102,38 @@ def sum_of_codes(books: Tensor, codes: Tensor) -> Tensor:
     for number in range(1, codes.shape[-1]):
         total = total + books[number][codes[..., number]]
     return total
+
+
+def nearest_codes(quantiser: Quantiser, latent: Tensor, *, width: int) -> Tensor:
+    """Return the codes (B, C, n_codebooks) of vectors (B, C, code_dim).
+
+    Args:
+        quantiser: A trained one.
+        latent: Vectors to quantise.
+        width: Of the search among sums of codes (`rvq`); a grid needs none.
+    """
+    if width == 1 or isinstance(quantiser, ResidualFSQ):
+        return quantise(quantiser, latent)[1]
+    return search_codes(code_vectors(quantiser), latent, width=width)
+
+
+def search_codes(books: Tensor, latent: Tensor, *, width: int) -> Tensor:
+    """Return the codes (B, C, n) whose sum is near `latent` (B, C, D): a beam search.
+
+    The nearest coarse code is not always part of the nearest sum; the `width` best are followed.
+
+    Args:
+        books: Code vectors (n, K, D), coarse to fine.
+        latent: Vectors to quantise.
+        width: 1 takes the nearest code each time.
+    """
+    left = latent.reshape(-1, 1, latent.shape[-1])  # (N, beams, D), what is still to be said
+    codes = left.new_zeros((len(left), 1, 0), dtype=torch.long)
+    for book in books:
+        # |left - code|^2
+        cost = left.square().sum(-1, keepdim=True) - 2 * left @ book.T + book.square().sum(-1)
+        best = cost.flatten(1).topk(min(width, cost[0].numel()), largest=False).indices  # (N, w)
+        beam, code = best // len(book), best % len(book)
+        left = left.take_along_dim(beam[..., None], 1) - book[code]
+        codes = torch.cat([codes.take_along_dim(beam[..., None], 1), code[..., None]], dim=-1)
+    return codes[:, 0].reshape(*latent.shape[:-1], len(books))

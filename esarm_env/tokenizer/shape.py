@@ -39,6 +39,8 @@ class TokenizerShape:
         linear_path: Whether a linear map of each chunk lies beside the convolutions on both sides
             of the quantiser; it begins as the principal components of the training motion in
             millimetres, and the convolutions begin with nothing.
+        search_width: Sums of codes that are followed while motion is encoded by `rvq`; 1 takes the
+            nearest code of each codebook in turn.
     """
 
     n_tokens: int = 96
@@ -51,6 +53,7 @@ class TokenizerShape:
     quantiser: str = "rvq"
     causal: bool = False
     linear_path: bool = False
+    search_width: int = 1
 
     def __post_init__(self) -> None:
         """Check that every size is at least 1, and that the quantiser can have `n_tokens` codes."""
@@ -78,7 +81,7 @@ class TokenizerShape:
         A network that older versions could build is noted in their words: its weight files can be
         exchanged with them, and its digest stays the same.
         """
-        newer = ("blocks", "quantiser", "causal", "linear_path")
+        newer = ("blocks", "quantiser", "causal", "linear_path", "search_width")
         plain = TokenizerShape()
         if self.mouth_codebooks != self.upper_codebooks or any(
             getattr(self, name) != getattr(plain, name) for name in newer

@@ -14,7 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from esarm_env.tokenizer.quantisers import fewer_codebooks, look_up, make_quantiser, quantise
+from esarm_env.tokenizer.quantisers import (
+    fewer_codebooks,
+    look_up,
+    make_quantiser,
+    nearest_codes,
+    quantise,
+)
 
 if TYPE_CHECKING:
     from esarm_env.tokenizer.shape import TokenizerShape
@@ -90,6 +96,7 @@ class VQStream(nn.Module):
                 nn.init.zeros_(layer.weight)
                 nn.init.zeros_(layer.bias)
         self.linear_path = shape.linear_path
+        self.search_width = shape.search_width
 
     @torch.no_grad()
     def fit_linear_path(self, encode: Tensor, decode: Tensor) -> None:
@@ -168,7 +175,7 @@ class VQStream(nn.Module):
     @torch.inference_mode()
     def codes(self, motion: Tensor) -> Tensor:
         """Return the code indices of motion (B, T, D), shape (B, C, n_codebooks)."""
-        return quantise(self.quantiser, self.encode(motion))[1]
+        return nearest_codes(self.quantiser, self.encode(motion), width=self.search_width)
 
     def vectors(self, codes: Tensor) -> Tensor:
         """Look codes (B, C, n) up, those of the n coarsest codebooks; return (B, C, code_dim)."""

@@ -43,6 +43,8 @@ class PriorConfig:
         causal: Whether the decoder sees no chunk after the one it decodes.
         linear_path: Whether a linear map of each chunk, which begins as the principal components of
             the training motion in millimetres, lies beside the convolutions.
+        search_width: Sums of codes that are followed while motion is encoded by `rvq`; 1 takes the
+            nearest code of each codebook in turn.
         quantiser_dropout: Share of the updates in which each stream leaves out a random number of
             its finest codebooks, so that fewer codebooks still decode.
         epochs: Rounds of `steps_per_epoch` updates.
@@ -53,16 +55,17 @@ class PriorConfig:
         velocity_coef: Weight of the frame-to-frame error.
     """
 
-    n_tokens: int = 96
+    n_tokens: int = 256
     frames_per_chunk: int = 4
-    mouth_codebooks: int = 2
-    upper_codebooks: int = 2
+    mouth_codebooks: int = 3
+    upper_codebooks: int = 3
     hidden: int = 128
     code_dim: int = 32
     blocks: int = 0
     quantiser: str = "rvq"
     causal: bool = False
-    linear_path: bool = False
+    linear_path: bool = True
+    search_width: int = 8
     quantiser_dropout: float = 0.0
     epochs: int = 24
     steps_per_epoch: int = 50
