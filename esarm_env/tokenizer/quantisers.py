@@ -44,7 +44,7 @@ def make_quantiser(kind: str, *, code_dim: int, n_codes: int, n_codebooks: int) 
         num_quantizers=n_codebooks,
         kmeans_init=True,
         kmeans_iters=10,
-        decay=0.95,
+        decay=0.99,
         threshold_ema_dead_code=1,
         commitment_weight=1.0,
     )

@@ -67,7 +67,7 @@ class PriorConfig:
     linear_path: bool = True
     search_width: int = 8
     quantiser_dropout: float = 0.0
-    epochs: int = 24
+    epochs: int = 16
     steps_per_epoch: int = 50
     batch_crops: int = 32
     crop_chunks: int = 16

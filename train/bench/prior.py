@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 SWEEP = (
     "",
     "mouth_codebooks=2 upper_codebooks=2",
-    "mouth_codebooks=4 upper_codebooks=2",
-    "mouth_codebooks=5 upper_codebooks=3",
+    "mouth_codebooks=3 upper_codebooks=2",
+    "mouth_codebooks=4 upper_codebooks=3",
+    "mouth_codebooks=4 upper_codebooks=4",
     "frames_per_chunk=2 crop_chunks=32 mouth_codebooks=2 upper_codebooks=1",
     "frames_per_chunk=8 crop_chunks=8 mouth_codebooks=7 upper_codebooks=5",
     "n_tokens=512",
@@ -47,6 +48,8 @@ SWEEP = (
     "quantiser=fsq",
     "causal=true",
     "quantiser_dropout=0.5",
+    "search_width=1",
+    "linear_path=false",
 )
 DEFAULT = "default"  # what a setting that changes nothing is called
 

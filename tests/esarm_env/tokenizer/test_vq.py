@@ -21,7 +21,9 @@ from esarm_env.task.animation_task import pad_stack
 from esarm_env.tokenizer import VQMotionTokenizer, load_tokenizer
 from esarm_env.tokenizer.vq import TokenizerShape
 
-SHAPE = TokenizerShape(n_tokens=16, frames_per_chunk=4, hidden=32, code_dim=8)
+SHAPE = TokenizerShape(
+    n_tokens=16, frames_per_chunk=4, hidden=32, code_dim=8, linear_path=True, search_width=8
+)
 
 
 def test_the_sizes_are_those_of_the_shape(tiny_tokenizer: VQMotionTokenizer) -> None:
