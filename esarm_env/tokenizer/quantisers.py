@@ -9,7 +9,7 @@ projections. Both number their codebooks from coarse to fine.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from esarm_env.tokenizer.shape import levels_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Quantiser = ResidualVQ | ResidualFSQ
+Quantiser: TypeAlias = Any  # a `ResidualVQ` or `ResidualFSQ`, of a library without types
 
 
 def make_quantiser(kind: str, *, code_dim: int, n_codes: int, n_codebooks: int) -> Quantiser:

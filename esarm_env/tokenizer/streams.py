@@ -8,6 +8,7 @@ Shape letters: B batch, T frames, C chunks, D channels, H hidden width.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -92,9 +93,8 @@ class VQStream(nn.Module):
             n_values = step * n_channels
             self.encode_linear = nn.Linear(n_values, shape.code_dim, bias=False)
             self.decode_linear = nn.Linear(shape.code_dim, n_values, bias=False)
-            for layer in (self.to_code, self.to_motion):
-                nn.init.zeros_(layer.weight)
-                nn.init.zeros_(layer.bias)
+            for weight in (*self.to_code.parameters(), *self.to_motion.parameters()):
+                nn.init.zeros_(weight)
         self.linear_path = shape.linear_path
         self.search_width = shape.search_width
 
@@ -126,9 +126,10 @@ class VQStream(nn.Module):
     def _chunks_seen(self, side: str) -> int:
         """Return the reach of the decoder to one side, from the convolutions it is built of."""
         spreads = [block.spread for block in self.decode_blocks]
-        frames = sum(getattr(x, side) for x in (self.decode_frames, *spreads, self.to_motion))
+        by_frame = (self.decode_frames, *spreads, self.to_motion)
+        frames: int = sum(getattr(layer, side) for layer in by_frame)
         chunks: int = getattr(self.from_code, side)
-        return chunks - (-frames // self.frames_per_chunk)  # frames, rounded up to chunks
+        return chunks + math.ceil(frames / self.frames_per_chunk)
 
     def encode(self, motion: Tensor) -> Tensor:
         """Encode motion (B, T, D) to latent chunk vectors before quantisation, (B, C, code_dim)."""

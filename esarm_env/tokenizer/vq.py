@@ -201,7 +201,7 @@ class VQMotionTokenizer(nn.Module):
         clean = np.maximum(tokens[:, : width * per_chunk], 0)
         codes = torch.from_numpy(clean.reshape(len(tokens), width, per_chunk))  # (N, C, S)
         motion = self.mean_pose.expand(len(tokens), width * self.frames_per_chunk, -1).clone()
-        by_stream = codes.split(list(self.shape.codebooks.values()), dim=2)
+        by_stream = torch.split(codes, list(self.shape.codebooks.values()), dim=2)
         for part, own in zip(CHANNELS.items(), by_stream, strict=True):
             name, channels = part
             stream = self._stream(name)
