@@ -15,29 +15,27 @@ import torch
 from torch import Tensor
 from vector_quantize_pytorch import ResidualFSQ, ResidualVQ
 
-from esarm_env.tokenizer.shape import levels_of
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Quantiser: TypeAlias = Any  # a `ResidualVQ` or `ResidualFSQ`, of a library without types
 
 
-def make_quantiser(kind: str, *, code_dim: int, n_codes: int, n_codebooks: int) -> Quantiser:
+def make_quantiser(
+    *, code_dim: int, n_codes: int, n_codebooks: int, levels: tuple[int, ...] = ()
+) -> Quantiser:
     """Return an untrained quantiser of vectors (B, C, code_dim).
 
     Args:
-        kind: `rvq` or `fsq`.
         code_dim: Width of a code vector.
-        n_codes: Codes per codebook; for `fsq` a product of levels.
+        n_codes: Codes per codebook.
         n_codebooks: Residual codebooks.
+        levels: Values of each dimension of a grid of `n_codes` points, for `fsq`; none for `rvq`.
     """
-    if kind == "fsq":
+    if levels:
         # It reads its levels back while it is built, which a device without memory cannot do.
         with torch.device("cpu"):
-            return ResidualFSQ(
-                dim=code_dim, levels=list(levels_of(n_codes)), num_quantizers=n_codebooks
-            )
+            return ResidualFSQ(dim=code_dim, levels=list(levels), num_quantizers=n_codebooks)
     return ResidualVQ(
         dim=code_dim,
         codebook_size=n_codes,

@@ -67,13 +67,17 @@ class TokenizerShape:
         if self.quantiser not in QUANTISERS:
             known = " or ".join(f"`{name}`" for name in QUANTISERS)
             raise ValueError(f"`quantiser` must be {known}, got {self.quantiser!r}")
-        if self.quantiser == "fsq":
-            levels_of(self.n_tokens)
+        _ = self.levels  # which refuses what no grid has
 
     @property
     def codebooks(self) -> dict[str, int]:
         """Codebooks by stream, in the order of the slots of a chunk."""
         return {MOUTH: self.mouth_codebooks, UPPER: self.upper_codebooks}
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """Levels of the grid of `fsq`; none for `rvq`."""
+        return levels_of(self.n_tokens) if self.quantiser == "fsq" else ()
 
     def known_sizes(self) -> dict[str, Any]:
         """Return the sizes by name as a version that can build this network knows them.

@@ -79,10 +79,10 @@ class VQStream(nn.Module):
         self.encode_chunks = nn.Conv1d(hidden, hidden, step, stride=step)
         self.to_code = nn.Conv1d(hidden, shape.code_dim, 1)
         self.quantiser = make_quantiser(
-            shape.quantiser,
             code_dim=shape.code_dim,
             n_codes=shape.n_tokens,
             n_codebooks=n_codebooks,
+            levels=shape.levels,
         )
         self.from_code = SameConv(shape.code_dim, hidden, 3, causal=causal)
         self.decode_chunks = nn.ConvTranspose1d(hidden, hidden, step, stride=step)

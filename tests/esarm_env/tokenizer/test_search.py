@@ -61,7 +61,7 @@ def test_a_wider_search_is_better_on_the_whole() -> None:
 def test_width_one_takes_what_the_library_takes() -> None:
     """Older tokenizers must go on to give the same tokens."""
     torch.manual_seed(0)
-    quantiser = make_quantiser("rvq", code_dim=6, n_codes=16, n_codebooks=3).train()
+    quantiser = make_quantiser(code_dim=6, n_codes=16, n_codebooks=3).train()
     for _ in range(3):
         quantise(quantiser, torch.randn(8, 20, 6))
     quantiser.eval()
@@ -75,7 +75,7 @@ def test_width_one_takes_what_the_library_takes() -> None:
 def test_a_grid_is_not_searched() -> None:
     """Rounding is the nearest point of a grid already."""
     torch.manual_seed(0)
-    quantiser = make_quantiser("fsq", code_dim=6, n_codes=16, n_codebooks=3).eval()
+    quantiser = make_quantiser(code_dim=6, n_codes=16, n_codebooks=3, levels=(4, 4)).eval()
     latent = torch.randn(2, 30, 6)
     assert torch.equal(nearest_codes(quantiser, latent, width=8), quantise(quantiser, latent)[1])
 
