@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from agents.cloning import CloneConfig
-from esarm_env.core.deprecation import old_names_of, renamed_fields, renamed_keys
+from esarm_env.core.deprecation import NewName, old_names_of, renamed_fields, renamed_keys
 from esarm_env.core.errors import InputError
 from esarm_env.encoder.config import EncoderConfig
 from esarm_env.tokenizer import PriorConfig
@@ -324,7 +324,7 @@ def _under_new_names(values: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _old_names(section: str) -> dict[str, str]:
+def _old_names(section: str) -> dict[str, NewName]:
     """Return the new name of each setting of a section that was renamed, by its old name."""
     return old_names_of(get_type_hints(Config).get(section, object))
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # Whole numbers are counts, at least 1, but for these, where 0 means none, or all.
 _MAY_BE_ZERO = frozenset(
     {
+        "blocks",
         "damages",
         "extra_utterances",
         "head_layers",
@@ -45,6 +46,7 @@ _BELOW_ONE = frozenset({"confidence", "dropout", "label_smoothing"})
 _AT_MOST_ONE = frozenset(
     {
         "hidden_speakers",
+        "quantiser_dropout",
         "read_share",
         "scheduled_sampling",
         "shortest_crop",
