@@ -89,6 +89,7 @@ class SpeechAnimator:
         self._run_path = run_path
         self._reader = SpeechReader(run_path)
         self._policy, self.policy_name = _find_policy(run_path, policy)
+        self.emotion = ""  # of the latest animation, in words
 
     def animate(
         self,
@@ -104,6 +105,7 @@ class SpeechAnimator:
         """
         context = (self._policy.config.window_dim // self._reader.dim - 1) // 2
         speech = self._reader.read(audio, voice, context=context)
+        self.emotion = speech.emotion
         check_speech(self._policy, speech)
         pieces, decoding = np.arange(len(speech.lengths)), self.decoding_of(writing)
         if writing.best_of == 1:
@@ -188,6 +190,7 @@ def animate_file(
         "output": str(output),
         "policy": animator.policy_name,
         "decoding": animator.decoding_of(writing).name,
+        "emotion": animator.emotion,
         "duration_s": round(len(audio) / SAMPLE_RATE_HZ, 2),
         "frames_at_30_fps": len(motion),
     }

@@ -73,7 +73,8 @@ def write_report(run: RunFolder) -> Path:
     """
     with _told(run, f"evaluate/{SUMMARY_FILE}", f"corpus/{SUMMARY_FILE}"):
         results = run.summary("evaluate")
-        sections = [_head(run, results), _main_table(results), _against_clone(results)]
+        sections = [_head(run, results), _main_table(results)]
+        sections += [*_against_regressor(results), _against_clone(results)]
     with _told(run, f"{ROUNDS_FOLDER}/*/*/{SUMMARY_FILE}"):
         sections += _rounds_section(run)
     with _told(run, f"evaluate/{SUMMARY_FILE}"):
@@ -164,6 +165,23 @@ def _main_table(results: dict[str, Any]) -> str:
             "least far, in mm, from what the policy would draw.",
         ]
     return "\n".join(lines)
+
+
+def _against_regressor(results: dict[str, Any]) -> list[str]:
+    """Return how far policies are from the yardstick; nothing of runs that have no regressor."""
+    differences = rows_from_json(results.get("against_regressor", []))
+    if not differences:
+        return []
+    lines = [
+        "## Policies against the regressor",
+        "",
+        "Paired differences per utterance, policy minus the regressor of the run's speech encoder, "
+        "which writes no tokens; negative errors are better.",
+        "",
+        _header("difference"),
+        *(_row(row.label, figures) for row, figures in differences.items()),
+    ]
+    return ["\n".join(lines)]
 
 
 def _against_clone(results: dict[str, Any]) -> str:

@@ -231,20 +231,30 @@ class SpeechEncoder(nn.Module):
         frames = torch.from_numpy(heard[:, : self.n_streams])[None]
         frames = frames * self.stream_scale + self.stream_mean
         odd = -frames.shape[1] % STRIDE
-        content, emotion = (
-            functional.pad(frames.transpose(1, 2), (0, odd), mode="replicate")
-            .transpose(1, 2)
-            .split([self.shape.content_dim, self.shape.emotion_dim], dim=-1)
-        )
-        n_steps = content.shape[1] // STRIDE
+        frames = torch.cat([frames, frames[:, -1:].expand(-1, odd, -1)], dim=1)
+        n_steps, n_content = frames.shape[1] // STRIDE, self.shape.content_dim
         streams = Streams(
-            content.reshape(1, n_steps, -1),
-            emotion[:, ::STRIDE],
+            frames[..., :n_content].reshape(1, n_steps, -1),
+            frames[:, ::STRIDE, n_content:],
             torch.ones(1, n_steps, dtype=torch.bool),
         )
         shown = torch.from_numpy(condition)[None]
         curves = self.regress(streams, shown, n_frames=heard.shape[0])
         return curves[0].clamp(0, 1).numpy()
+
+    @torch.inference_mode()
+    def read_emotion(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return how likely each emotion (9,) and intensity (3,) is, by the voice alone.
+
+        Args:
+            features: Shape (T, D), audio features of an utterance.
+        """
+        heard = torch.from_numpy(features[: len(features) - len(features) % STRIDE or None])[None]
+        frames = torch.ones(heard.shape[:2], dtype=torch.bool)
+        # The layers that hear the voice alone: attention over ten minutes would take gigabytes.
+        pooled = self._emotion(self._ahead(heard), frames, frames[:, ::STRIDE])
+        emotion, intensity = self.emotion_logits(pooled[0, -1])
+        return emotion.softmax(-1).numpy(), intensity.softmax(-1).numpy()
 
     def emotion_logits(self, emotion: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits of emotion (..., 9) and intensity (..., 3) from an emotion stream."""

@@ -3,6 +3,7 @@
 - `animation_task`: `AnimationTask`: data and decoder of the problem, independent of any agent,
   queried by index.
 - `conditions`: condition vector of a policy: one-hot emotion, intensity and speaker.
+- `emotion_choice`: emotion by choice: one by name, a blend, or what the voice tells.
 - `episode_metrics`: metrics of finished episodes: what stands in the last `info` beside the
   scores, by name.
 - `extended`: a task with a recording's pieces behind its utterances, so that rewards can score

@@ -56,8 +56,9 @@ def with_recording(
             f"windows of {speech.windows[0].shape[1]}; open it with the run of the task"
         )
     emotion = how.emotion if how.emotion in EMOTIONS else "neutral"
+    speaker, intensity = how.speaker or "", how.intensity or 2
     records = [
-        Record(f"recording-{number:03d}", how.speaker or "", emotion, how.intensity, None, count)
+        Record(f"recording-{number:03d}", speaker, emotion, intensity, None, count)
         for number, count in enumerate(n_frames)
     ]
     begins = speech.begins * task.tokenizer.frames_per_chunk

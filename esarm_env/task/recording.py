@@ -22,6 +22,7 @@ from esarm_env.core.shipped import shipped_run
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray
 from esarm_env.task.animation_task import audio_windows, pad_stack
 from esarm_env.task.conditions import ConditionEncoder
+from esarm_env.task.emotion_choice import AUTO, EmotionMix, chosen_mix
 from esarm_env.task.opening import context_of, find_speech_encoder, read_corpus_file
 from esarm_env.tokenizer import load_tokenizer
 
@@ -39,13 +40,14 @@ class AnimationCondition:
     """How to say it.
 
     Attributes:
-        emotion: One of the nine emotions.
-        intensity: 1 to 3.
+        emotion: One of the nine emotions, a blend (`happy:0.5,surprised:0.5`), or `auto`: what the
+            voice tells.
+        intensity: 1 to 3; None is 2, or what the voice tells with `auto`.
         speaker: A training speaker, or None for the average.
     """
 
     emotion: str = "neutral"
-    intensity: int = 2
+    intensity: int | None = None
     speaker: str | None = None
 
 
@@ -59,6 +61,7 @@ class SpeechRecording:
         condition: Of all pieces, shape (condition_dim,).
         tokenizer: Turns tokens into motion.
         n_frames: Frames of the whole recording at 30 fps.
+        emotion: What is shown, in words; of `auto`, what was heard and how sure that is.
     """
 
     windows: Sequence[FloatArray]
@@ -66,6 +69,7 @@ class SpeechRecording:
     condition: FloatArray
     tokenizer: MotionTokenizer
     n_frames: int
+    emotion: str = ""
 
     @property
     def lengths(self) -> IntArray:
@@ -135,15 +139,31 @@ class SpeechReader:
                 f"`speaker` must be one of {', '.join(known)} (leave out for the average), "
                 f"got {how.speaker!r}"
             )
-        condition = self._conditions.encode(how.emotion, how.intensity, how.speaker)
+        chosen = None if how.emotion == AUTO else chosen_mix(how.emotion, how.intensity or 2)
         features = self._encoder.encode(audio)
         finite(features, whose="the recording")
+        mix, label = (chosen, chosen.label) if chosen else self._hear_emotion(features, how)
+        condition = self._conditions.encode_mix(mix, how.speaker)
         step = self._tokenizer.frames_per_chunk
         edges = _chunk_edges(audio, self._tokenizer.n_chunks(len(features)), step)
         begins = np.maximum(edges[:-1] - OVERLAP_CHUNKS, 0)
         width = context_of(self._speech_encoder) if context is None else context
         pieces = self._windows(features, begins, edges[1:], context=width)
-        return SpeechRecording(pieces, begins, condition, self._tokenizer, len(features))
+        n_frames = len(features)
+        return SpeechRecording(pieces, begins, condition, self._tokenizer, n_frames, label)
+
+    def _hear_emotion(
+        self, features: FloatArray, how: AnimationCondition
+    ) -> tuple[EmotionMix, str]:
+        """Return what the voice tells, and that in words; neutral where the run cannot hear it."""
+        if self._speech_encoder is None:
+            mix = chosen_mix("neutral", how.intensity or 2)
+            return mix, f"{mix.label}; this run has no speech encoder that hears emotion"
+        emotions, intensities = self._speech_encoder.read_emotion(features)
+        if how.intensity is not None:
+            intensities = chosen_mix("neutral", how.intensity).intensities
+        mix = EmotionMix(emotions, intensities)
+        return mix, f"{mix.label}, as heard from the voice"
 
     def _windows(
         self, features: FloatArray, begins: IntArray, ends: IntArray, *, context: int
@@ -172,7 +192,7 @@ def open_speech(
     run: str | Path | None = None,
     *,
     emotion: str = "neutral",
-    intensity: int = 2,
+    intensity: int | None = None,
     speaker: str | None = None,
 ) -> SpeechRecording:
     """Open a recording for `agents.animate`.
@@ -180,8 +200,9 @@ def open_speech(
     Args:
         speech: A sound file of 0.2 s to 10 min, or samples (n_samples,) at 16 kHz.
         run: The run folder of the policy; None stands for what ships with the package.
-        emotion: One of the nine emotions.
-        intensity: 1 to 3.
+        emotion: One of the nine emotions, a blend (`happy:0.5,surprised:0.5`), or `auto`: what the
+            voice tells.
+        intensity: 1 to 3; None is 2, or what the voice tells with `auto`.
         speaker: A training speaker, or None for the average.
 
     Raises:

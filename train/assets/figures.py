@@ -12,8 +12,8 @@ from agents.rollout.decoding import Decoding
 from esarm_env.core.types import IntArray, Trajectories
 from reward.demonstrations import RankedDemonstrations
 from train.rows import TOKENIZER, Row, expected, greedy
+from train.stages.baselines import baseline_motions
 from train.stages.evaluate import (
-    baseline_motions,
     figures_of,
     pair_accuracy_with_interval,
     score_motions,

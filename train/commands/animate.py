@@ -17,8 +17,8 @@ def command_animate(
     *,
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
     run: Path | None = None,
-    emotion: str = "neutral",
-    intensity: int = 2,
+    emotion: str = "auto",
+    intensity: int | None = None,
     speaker: str | None = None,
     policy: str = "auto",
     rate: int = 30,
@@ -43,8 +43,10 @@ def command_animate(
             without one gets CSV.
         run: Folder of a finished run; by default what ships with the package (trained on synthetic
             speech alone).
-        emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised.
-        intensity: 1 (weak) to 3 (strong).
+        emotion: auto shows what the voice tells, and says what it heard and how sure it is; or
+            neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised; or a blend
+            such as happy:0.5,surprised:0.5.
+        intensity: 1 (weak) to 3 (strong); by default 2, or with auto what the voice tells.
         speaker: Face style of a training speaker; the average by default.
         policy: clone, or in a finished run also ppo, reinforce and what else `improve` trained;
             auto takes the one with the smallest true error on the validation utterances.

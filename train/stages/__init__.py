@@ -1,5 +1,6 @@
 """The stages of a run, one module each, in the order of the data flow.
 
+- `baselines`: motion of the baselines, and how far policies are from the strongest.
 - `clone`: behaviour cloning of the recordings, by cross-entropy on their tokens.
 - `corpus`: open the corpus and compute its audio features.
 - `encoder`: train the speech encoder, which the policy hears through, and its regressor.

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.baselines import MeanFace, Regressor
 from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
 from agents.weights import load_policy
 from esarm_env.core.intervals import bootstrap_mean
 from esarm_env.core.run_layout import DEMONSTRATIONS_FILE, PER_UTTERANCE_FILE, POLICY_FILE
-from esarm_env.core.types import FloatArray, IntArray, Record, Trajectories
+from esarm_env.core.types import FloatArray, IntArray, Trajectories
 from esarm_env.face.loaders import OWN_HEAD, open_head
 from esarm_env.metrics import EMOTION_ACCURACY, Quantity, measure, quantities
 from esarm_env.task.animation_task import AnimationTask, pad_stack
@@ -26,9 +25,7 @@ from reward.demonstrations import RankedDemonstrations, load_demonstrations
 from reward.plugins.learned import LearnedReward, open_learned
 from reward.rank_measures import pair_accuracy
 from train.rows import (
-    MEAN_FACE,
     RECORDINGS,
-    REGRESSOR,
     TOKENIZER,
     Row,
     expected,
@@ -38,6 +35,7 @@ from train.rows import (
     sampled,
 )
 from train.run.loop import progress_track, write_rows
+from train.stages.baselines import baseline_motions, compare_with_regressor
 from train.stages.measures import error_without_lids, repeated_rows
 
 if TYPE_CHECKING:
@@ -149,6 +147,9 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
         "utterances": len(test),
         "rows": rows_to_json(summarise_rows(rows, run.config.evaluate)),
         "against_clone": rows_to_json(compare_with_clone(rows, run)),
+        "against_regressor": rows_to_json(
+            summarise_rows(compare_with_regressor(rows), run.config.evaluate)
+        ),
         "speakers": _by_speaker(rows, task, test, run.config.evaluate),
         "pair_accuracy": pair_accuracy_with_interval(learned, demonstrations, run.config.evaluate),
         "measures": rows_to_json(_measures(run, task, shared)),
@@ -245,35 +246,6 @@ def score_motions(
     padded = pad_stack(motions, edge=True)
     errors = task.errors_of_motion(padded, test) | error_without_lids(task, padded, test)
     return errors | {"score": learned.score_motion(test, motions)}
-
-
-def baseline_motions(task: AnimationTask, test: IntArray) -> dict[Row, list[FloatArray]]:
-    """Return the motion of every baseline of the run, (T, 52) each."""
-    motions = {Row(MEAN_FACE): mean_face_motions(task, test)}
-    if task.speech_encoder is not None:
-        regressor, conditions = Regressor(task.speech_encoder), task.condition_of(test)
-        motions[Row(REGRESSOR)] = [
-            regressor.animate(task.features[int(index)], condition)
-            for index, condition in zip(test, conditions, strict=True)
-        ]
-    return motions
-
-
-def mean_face_motions(task: AnimationTask, test: IntArray) -> list[FloatArray]:
-    """Return the baseline that holds the condition's mean training face still."""
-
-    def label(record: Record) -> tuple[str, int]:
-        return record.emotion, record.intensity
-
-    train = [int(index) for index in task.corpus.split("train")]
-    records = task.corpus.records
-    baseline = MeanFace(
-        [task.corpus[index].motion for index in train], [label(records[index]) for index in train]
-    )
-    return [
-        baseline.animate(label(records[int(index)]), n_frames=int(task.n_frames[index]))
-        for index in test
-    ]
 
 
 def _measures(

@@ -399,7 +399,7 @@ def test_the_policy_of_least_true_error_animates(finished_run, speech_file, tmp_
 def test_before_reinforcement_learning_the_clone_animates(finished_run, speech_file, tmp_path):
     """A run may stop at the clone."""
     run = tmp_path / "run"
-    for part in ("config.yaml", "corpus", "prior", "clone"):
+    for part in ("config.yaml", "corpus", "prior", "encoder", "clone"):
         copy = shutil.copytree if (finished_run / part).is_dir() else shutil.copy
         run.mkdir(exist_ok=True)
         copy(finished_run / part, run / part)
@@ -506,7 +506,7 @@ def test_a_run_s_encoder_is_not_asked_for(finished_run, speech_file, tmp_path, c
     assert "got 'a-name/model'; if you trust that name" in refused(command, capsys)
     settings = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(settings.replace("logmel", "wavlm:a-name/model"))
-    for stage in ("corpus", "prior", "clone", "demonstrate", "reward", "improve", "evaluate"):
+    for stage in STAGES:
         shutil.rmtree(run / stage)
     assert "got 'a-name/model'; if you trust that name" in refused(["run", "--run", run], capsys)
     assert asked == []
