@@ -16,6 +16,7 @@ import soundfile
 from agents.baselines import Regressor
 from agents.weights import load_policy
 from esarm_env import open_speech
+from esarm_env.audio.features import LogMel
 from esarm_env.core.run_layout import ENCODER_FILE
 from esarm_env.encoder.network import load_speech_encoder
 from esarm_env.task.opening import open_task
@@ -62,7 +63,17 @@ def test_the_regressor_is_a_row_of_the_report(finished_run: Path, task: Any) -> 
         for i in test
     ]
     assert rows["regressor"]["lve"][0] == pytest.approx(np.mean(errors), rel=1e-5)
-    assert "| regressor |" in (finished_run / "report.md").read_text()
+    report = (finished_run / "report.md").read_text()
+    assert "| regressor |" in report
+    assert "## Policies against the regressor" in report
+    against = {row["label"]: row["figures"] for row in summary["against_regressor"]}
+    assert set(against) == {
+        f"{policy}, {how}"
+        for policy in ("clone", "ppo", "reinforce")
+        for how in ("greedy", "expected distance")
+    }
+    clone = rows["clone, greedy"]["lve"][0] - rows["regressor"]["lve"][0]
+    assert against["clone, greedy"]["lve"][0] == pytest.approx(clone, rel=1e-4, abs=1e-5)
 
 
 def test_recordings_are_heard_as_the_corpus_is(
@@ -116,3 +127,34 @@ def test_rounds_take_the_encoder_along(finished_run: Path, tmp_path: Path) -> No
     opened = RunFolder.open(run)
     second = begin_round(opened, 2, before=opened)
     assert (second.path / ENCODER_FILE).read_bytes() == (run / ENCODER_FILE).read_bytes()
+
+
+def test_the_voice_tells_the_emotion(finished_run: Path, tmp_path: Path, make_speech: Any) -> None:
+    """By default it is shown as it is heard, and said with how sure that is."""
+    audio = make_speech(3.0)
+    encoder = load_speech_encoder(finished_run / ENCODER_FILE)
+    heard = open_speech(audio, finished_run, emotion="auto")
+    emotions, intensities = encoder.read_emotion(LogMel().encode(audio))
+    np.testing.assert_allclose(heard.condition[:9], emotions, rtol=1e-5)
+    np.testing.assert_allclose(heard.condition[9:12], intensities, rtol=1e-5)
+    assert heard.emotion.endswith("as heard from the voice")
+    strong = open_speech(audio, finished_run, emotion="auto", intensity=3)
+    np.testing.assert_array_equal(strong.condition[9:12], [0, 0, 1])
+    path = tmp_path / "speech.wav"
+    soundfile.write(path, audio, 16_000)
+    target, note = tmp_path / "face.csv", tmp_path / "done.json"
+    command = ["animate", str(path), "-o", str(target), "--run", str(finished_run)]
+    main([*command, "--json", str(note)])
+    assert "as heard from the voice" in json.loads(note.read_text())["emotion"]
+    main([*command, "--emotion", "happy", "--json", str(note)])
+    assert json.loads(note.read_text())["emotion"] == "happy (intensity 2.0)"
+
+
+def test_a_run_without_an_encoder_says_that_it_hears_no_emotion(make_speech: Any) -> None:
+    """What ships with the package was trained before there were encoders, or without."""
+    speech = open_speech(make_speech(2.0), emotion="auto")
+    if speech.emotion.endswith("as heard from the voice"):
+        pytest.skip("the shipped run has a speech encoder")
+    assert speech.emotion == (
+        "neutral (intensity 2.0); this run has no speech encoder that hears emotion"
+    )

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from agents.rollout.decoding import Decoding
 from agents.weights import load_policy
 from esarm_env.face import Head, load_head
 from esarm_env.metrics import Variant, energy_score
@@ -40,6 +41,7 @@ def test_every_row_has_every_metric(rows):
         "recordings",
         "through the tokenizer",
         "mean face",
+        "regressor",
         "clone, greedy",
         "clone, expected distance",
         "ppo, greedy",
@@ -122,7 +124,7 @@ def test_energy_scores_are_measured_of_every_sampled_policy(finished_run):
     test = task.corpus.split("test")
     clone = load_policy(finished_run / "clone" / "policy.safetensors")
     drawn = [
-        task.decode(animate_test(run, task, clone, temperature=1.0, sample=number))
+        task.decode(animate_test(run, task, clone, Decoding(temperature=1.0), sample=number))
         for number in range(8)
     ]
     scores = energy_score(
