@@ -41,10 +41,11 @@ _MAY_BE_ZERO = frozenset(
 )
 _LARGEST = 2**31 - 1  # of whole numbers: torch and numpy refuse larger seeds and sizes in their way
 # Numbers are at least 0 and finite; further limits, whatever section the setting is in.
-_ABOVE_ZERO = frozenset({"confidence", "learning_rate", "shortest_crop"})
+_ABOVE_ZERO = frozenset({"confidence", "distance_scale_mm", "learning_rate", "shortest_crop"})
 _BELOW_ONE = frozenset({"confidence", "dropout", "label_smoothing"})
 _AT_MOST_ONE = frozenset(
     {
+        "distance_smoothing",
         "hidden_speakers",
         "quantiser_dropout",
         "read_share",
