@@ -19,7 +19,7 @@ import numpy as np
 
 from esarm_env.core.cache import read_json, write_text
 from esarm_env.core.errors import InputError
-from esarm_env.core.run_layout import CONFIG_FILE
+from esarm_env.core.run_layout import CONFIG_FILE, FIGURES_FILE, TOKENIZER_WEIGHTS
 from esarm_env.core.types import FRAME_RATE_HZ
 from esarm_env.corpus import CORPUS_NAMES, open_corpus
 from esarm_env.face.head import load_head
@@ -112,7 +112,7 @@ def _measured(label: str, config: Config, corpus: Corpus, folder: Path) -> dict[
     }
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     home = folder / digest[:12]
-    kept = home / "figures.json"
+    kept = home / FIGURES_FILE
     if kept.is_file():
         return {**read_json(kept, "the figures of a prior"), "setting": label}
     motions = [corpus[int(index)].motion for index in corpus.split("train")]
@@ -127,7 +127,7 @@ def _measured(label: str, config: Config, corpus: Corpus, folder: Path) -> dict[
         **floor_of(tokenizer, corpus, "validation"),
         "train_s": round(train_s, 1),
     }
-    tokenizer.save(home / "tokenizer.safetensors")
+    tokenizer.save(home / TOKENIZER_WEIGHTS)
     write_text(kept, json.dumps(figures | {"identity": identity}, indent=1) + "\n")
     return figures | {"identity": identity}
 

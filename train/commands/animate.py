@@ -17,7 +17,7 @@ def command_animate(
     *,
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
     run: Path | None = None,
-    emotion: str = "auto",
+    emotion: str = "neutral",
     intensity: int | None = None,
     speaker: str | None = None,
     policy: str = "auto",
@@ -43,9 +43,9 @@ def command_animate(
             without one gets CSV.
         run: Folder of a finished run; by default what ships with the package (trained on synthetic
             speech alone).
-        emotion: auto shows what the voice tells, and says what it heard and how sure it is; or
-            neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised; or a blend
-            such as happy:0.5,surprised:0.5.
+        emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised; a blend
+            such as happy:0.5,surprised:0.5; or auto, which shows what the voice tells, and says
+            what it heard and how sure it is (learned from synthetic voices, a guess on real ones).
         intensity: 1 (weak) to 3 (strong); by default 2, or with auto what the voice tells.
         speaker: Face style of a training speaker; the average by default.
         policy: clone, or in a finished run also ppo, reinforce and what else `improve` trained;

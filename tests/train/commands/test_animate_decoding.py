@@ -12,6 +12,7 @@ import pytest
 
 from esarm_env import InputError
 from esarm_env.face.livelink import read_livelink_csv
+from esarm_env.rewards import registry
 from esarm_env.rewards.registry import register_reward
 from train.animate import Writing
 from train.cli import main
@@ -104,18 +105,23 @@ def test_what_contradicts_itself_is_refused_in_one_line(
 
 
 def test_the_best_of_several_is_the_reward_s_favourite(
-    finished_run: Path, speech_file: Path, tmp_path: Path
+    finished_run: Path, speech_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Chosen by a reward of one's own, which sees the recording behind the corpus."""
-    register_reward("quiet", _Quiet, replace=True)
+    monkeypatch.setattr(registry.REWARDS, "_registered", {})  # others shall not find it installed
+    register_reward("quiet", _Quiet)
     _Quiet.shown.clear()
     best, done = _animate(
         finished_run, speech_file, tmp_path, "--best-of", "8", "--reward", "quiet"
     )
     assert done["decoding"] == "sampled"
     assert len(_Quiet.shown) == 8 and len({tuple(rows) for rows in _Quiet.shown}) == 1
-    one, _ = _animate(finished_run, speech_file, tmp_path, "--decoding", "sampled")
-    assert best.mean() < one.mean()
+    ones = [
+        _animate(finished_run, speech_file, tmp_path, "--decoding", "sampled", "--seed", seed)[0]
+        for seed in ("0", "1")
+    ]
+    assert best.mean() <= ones[0].mean()  # which is the first of the eight, and may be the best
+    assert best.mean() < max(one.mean() for one in ones)
 
 
 def test_the_run_s_reward_model_chooses_by_default(

@@ -182,7 +182,7 @@ def test_a_file_that_cannot_be_animated_leaves_the_output_alone(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--emotion", "bored"], "`emotion` must be one of neutral, angry"),
+        (["--emotion", "bored"], "`emotion` must be auto, one of neutral, angry"),
         (["--intensity", "4"], "`intensity` must be 1 to 3, got 4"),
         (["--speaker", "eve"], "`speaker` must be one of ann, bob"),
         (["--policy", "dqn"], "`policy` must be one of ppo, reinforce, clone"),
@@ -348,7 +348,7 @@ def test_stages_run_one_by_one_like_the_pipeline(
     """The stages are commands of their own, and the seed decides the result, not the path."""
     run = ["--run", str(tmp_path / "steps")]
     main(["corpus", str(recordings), *run, *tiny_options()])
-    for stage in ("prior", "clone"):
+    for stage in ("prior", "encoder", "clone"):
         main([stage, *run, "--json", str(tmp_path / f"{stage}.json")])
     name = "clone/policy.safetensors"
     assert (tmp_path / "steps" / name).read_bytes() == (finished_run / name).read_bytes()
