@@ -46,7 +46,7 @@ install: $(STAMP)
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-		--editable '.[wavlm,plots,progress,synthetic,video,heads,peers,contrib,render,record,tensorboard,dev,docs]'
+		--editable '.[wavlm,phones,plots,progress,synthetic,video,heads,peers,contrib,render,record,tensorboard,dev,docs]'
 	touch $(STAMP)
 
 clean:

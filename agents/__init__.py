@@ -17,6 +17,7 @@ from agents.ppo import SequencePPO
 from agents.registry import register_algorithm
 from agents.reinforce import SequenceReinforce
 from agents.rollout.animation import animate, animate_utterances, roll_out_with
+from agents.rollout.best_of_n import best_of_n
 from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
 from agents.rollout.decoding import Decoding
 from agents.stock import TransformerActorCriticPolicy, policy_kwargs_of
@@ -47,6 +48,7 @@ __all__ = [
     "TransformerActorCriticPolicy",
     "animate",
     "animate_utterances",
+    "best_of_n",
     "load_policy",
     "policy_kwargs_of",
     "register_algorithm",

@@ -16,6 +16,7 @@ from agents.common.checkpoint_file import PlainPolicyFile
 from agents.network.session import PolicySession
 from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.protocols import check_names
+from agents.rollout.named_decoding import AUTO, check_deterministic, deterministic_tokens
 from esarm_env.core.errors import InputError
 
 _REMEDY = (
@@ -30,6 +31,11 @@ class MotionPolicy(PlainPolicyFile, BasePolicy):
     """Wraps a `MotionTransformer`; `predict` keeps its KV cache in the returned state.
 
     The caches live as long as their state: pass it back unchanged, as `evaluate_policy` does.
+
+    Attributes:
+        deterministic_decoding: What `predict(deterministic=True)` takes: `"greedy"` the most likely
+            token, `"expected-distance"` the one of least expected distance in mm, `"auto"` the
+            latter where the network knows distances (a clone does).
     """
 
     def __init__(
@@ -40,6 +46,7 @@ class MotionPolicy(PlainPolicyFile, BasePolicy):
         *,
         network: dict[str, Any] | None = None,
         max_length: int | None = None,
+        deterministic_decoding: str = AUTO,
     ) -> None:
         """Build the network for these spaces.
 
@@ -49,16 +56,20 @@ class MotionPolicy(PlainPolicyFile, BasePolicy):
             lr_schedule: Learning rate by remaining progress; its start sets the optimiser.
             network: Sizes for `PolicyConfig` beyond those that the spaces give.
             max_length: Longest episode in tokens; by default the bound of `step`.
+            deterministic_decoding: As of the attribute, which may be set later.
 
         Raises:
-            ValueError: If the observation space lacks a key, or `max_length` is out of range.
+            ValueError: If the observation space lacks a key, `max_length` is out of range, or
+                `deterministic_decoding` is unknown.
         """
+        check_deterministic(deterministic_decoding)
         super().__init__(observation_space, action_space)
         keys = set(getattr(observation_space, "spaces", {}))
         missing = {"audio", "condition", "last_tokens", "step"} - keys
         if missing:
             raise ValueError(f"`observation_space` must have {sorted(missing)}, got none of them")
         self.network = dict(network or {})
+        self.deterministic_decoding = deterministic_decoding
         bound = observation_space["step"].high[0]  # type: ignore[attr-defined]
         self.max_length = int(bound) if max_length is None else max_length
         if not isinstance(self.max_length, int) or not 1 <= self.max_length <= LONGEST:
@@ -86,6 +97,7 @@ class MotionPolicy(PlainPolicyFile, BasePolicy):
             "lr_schedule": self._dummy_schedule,  # the algorithm that loads it sets its own
             "network": self.network,
             "max_length": self.max_length,
+            "deterministic_decoding": self.deterministic_decoding,
         }
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
@@ -104,11 +116,12 @@ class MotionPolicy(PlainPolicyFile, BasePolicy):
             observation: One observation or a batch, as the environment gave it.
             state: What the call before returned: it holds the tokens so far. None at the start.
             episode_start: Shape (n_envs,), rows that begin an episode; those at step 0 do anyway.
-            deterministic: Take the most likely token instead of sampling.
+            deterministic: Choose as `deterministic_decoding` says instead of sampling.
 
         Raises:
             InputError: If `state` is left out or stale: it is not at the step that `observation`
-                says, or has another number of rows; or if tokens or steps were scaled.
+                says, or has another number of rows; if tokens or steps were scaled; or if
+                `deterministic_decoding` needs distances that the network does not know.
         """
         assert isinstance(observation, dict), "ESARM-v0 observes a Dict"
         self.set_training_mode(False)
@@ -124,9 +137,13 @@ class MotionPolicy(PlainPolicyFile, BasePolicy):
         _bring_to(session, obs["step"][:, 0], episode_start, was_given=state is not None)
         with torch.no_grad():
             chunk = self.transformer.conditioning(obs["audio"][:, None], obs["condition"])[:, 0]
+            slots = session.positions % self.transformer.config.tokens_per_chunk
             logits, _ = session.step(chunk, obs["last_tokens"][:, -1].long())
-            tokens = logits.argmax(-1)
-            if not deterministic:
+            if deterministic:
+                tokens = deterministic_tokens(
+                    self.transformer, logits, slots, choice=self.deterministic_decoding
+                )
+            else:
                 choices: Distribution = Categorical(logits=logits)
                 tokens = choices.sample()
         actions = tokens.cpu().numpy()

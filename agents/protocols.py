@@ -51,6 +51,14 @@ class SequenceTask(SpeechTask, Protocol):
         """Return recorded motions as tokens, shape (N, L), padded with -1."""
 
 
+class MeasuredTask(SequenceTask, Protocol):
+    """A task that knows how far apart the codes of its tokens look."""
+
+    @property
+    def code_distances(self) -> FloatArray:
+        """Distances of codes by slot, (tokens_per_chunk, n_tokens, n_tokens), in mm."""
+
+
 class RecordedSpeech(SpeechTask, Protocol):
     """A recording cut into pieces, its utterances, as `esarm_env.open_speech` gives it."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from agents.network.transformer import MotionTransformer, PolicyConfig
+from agents.network.transformer import DISTANCES, MotionTransformer, PolicyConfig
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import CLONE_FILE, POLICY_FILE
 from esarm_env.core.shipped import shipped_run
@@ -70,6 +70,7 @@ def check_fits(clone: MotionTransformer | Mapping[str, Tensor], model: MotionTra
     else:
         found = {name: tuple(tensor.shape) for name, tensor in clone.items()}
         wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+        found = {DISTANCES: wanted[DISTANCES], **found}  # older ones lack them
     names = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
     if names:
         shown = [f"{n} {found.get(n, 'left out')} instead of {wanted.get(n)}" for n in names[:4]]

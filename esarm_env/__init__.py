@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from esarm_env.envs.vector import SpeechAnimationVectorEnv
     from esarm_env.evaluation import Evaluation, evaluate, make_evaluation_env
     from esarm_env.face.exporters import register_exporter
+    from esarm_env.liveliness import add_liveliness
     from esarm_env.rewards.registry import register_reward
     from esarm_env.sb3 import make_sb3_vec_env
     from esarm_env.task.episode_metrics import register_metric
@@ -42,6 +43,7 @@ _HOMES = {
     "Sampling": "envs.sampling",
     "SpeechAnimationEnv": "envs.scalar",
     "SpeechAnimationVectorEnv": "envs.vector",
+    "add_liveliness": "liveliness",
     "evaluate": "evaluation",
     "make_evaluation_env": "evaluation",
     "make_sb3_vec_env": "sb3",
@@ -69,6 +71,7 @@ __all__ = [
     "SpeechAnimationVectorEnv",
     "Trajectories",
     "Utterance",
+    "add_liveliness",
     "evaluate",
     "make_evaluation_env",
     "make_sb3_vec_env",

@@ -194,6 +194,9 @@ def tiny_tokenizer(tiny_motions: list[FloatArray]) -> VQMotionTokenizer:
     """Return a tokenizer of 16 codes, 4 frames and 4 tokens a chunk, trained for a second."""
     config = PriorConfig(
         n_tokens=16,
+        frames_per_chunk=4,
+        mouth_codebooks=2,
+        upper_codebooks=2,
         hidden=32,
         code_dim=8,
         epochs=4,

@@ -15,7 +15,7 @@ from esarm_env.doctor.requirements import Requirement, is_within
 
 ROOT = Path(__file__).parents[1]
 # Of the extras that a bare installation lacks; the tests run with all of them.
-OPTIONAL = ("transformers", "matplotlib", "rich", "PIL", "pygame", "av", "moviepy")
+OPTIONAL = ("transformers", "matplotlib", "rich", "PIL", "pygame", "av", "moviepy", "hama")
 BLOCK = "import sys\nfor name in {names!r}: sys.modules[name] = None\n"
 
 
@@ -115,6 +115,12 @@ def test_a_bare_installation_animates(tmp_path: Path) -> None:
             "from esarm_env.audio.features import make_encoder\nmake_encoder('wavlm').dim",
             "transformers",
             "The encoder `wavlm` needs `transformers`: run `pip install 'esarm[wavlm]'`",
+        ),
+        (
+            "import numpy as np\nfrom esarm_env.audio.encoders.phone_spans import phone_spans\n"
+            "phone_spans(np.zeros(16_000, np.float32))",
+            "hama",
+            "The search for phones in a recording needs `hama`: run `pip install 'esarm[phones]'`",
         ),
         (
             "import train.plots",

@@ -2,23 +2,74 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.rollout.animation import animate
-from agents.rollout.decoding import Decoding
+import numpy as np
+
+from agents.rollout.animation import animate_utterances, check_speech, joined
+from agents.rollout.best_of_n import Score, best_of_n
+from agents.rollout.decoding import SAMPLED, Decoding
+from agents.rollout.named_decoding import NamedDecoding
 from agents.weights import load_policy
 from esarm_env.audio import read_audio
 from esarm_env.core.cache import check_target, goes_through, new_file
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import CLONE_FILE, improved_policies, is_file, is_finished, need_file
-from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray
+from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray, Trajectories
 from esarm_env.face.exporters import exporter_for
-from esarm_env.task.recording import AnimationCondition, SpeechReader
+from esarm_env.liveliness import add_liveliness
+from esarm_env.rewards.registry import WITH_MODEL, resolve_reward
+from esarm_env.task.extended import with_recording
+from esarm_env.task.opening import open_task
+from esarm_env.task.recording import AnimationCondition, SpeechReader, SpeechRecording
 from train.run.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
+
+
+_BY_DEFAULT = NamedDecoding()
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How the motion of a recording is written.
+
+    Attributes:
+        decoding: How tokens are chosen.
+        best_of: Animations of each piece of which the reward's favourite is taken; 1 takes the
+            first unseen.
+        reward: Name of the reward that chooses, one that needs no ground truth; None stands for
+            the run's reward model.
+        seed: Of sampling, at least 0.
+    """
+
+    decoding: NamedDecoding = _BY_DEFAULT
+    best_of: int = 1
+    reward: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check ranges, and that a reward is named where it chooses."""
+        if self.seed < 0:
+            raise InputError(f"`seed` must be at least 0, got {self.seed}")
+        if self.best_of < 1:
+            raise InputError(f"`best_of` must be at least 1, got {self.best_of}")
+        if self.best_of == 1 and self.reward is not None:
+            raise InputError(
+                f"`reward` must be left out where nothing is chosen, got {self.reward!r}; draw "
+                "several animations with --best-of"
+            )
+
+    def decoding_of(self, policy: MotionTransformer) -> Decoding:
+        """Return the decoding of `policy`; where several are drawn, by default sampled."""
+        many = self.best_of > 1 and self.decoding == _BY_DEFAULT
+        return (NamedDecoding(SAMPLED) if many else self.decoding).of(policy)
+
+
+PLAINLY = Writing()
 
 
 class SpeechAnimator:
@@ -35,25 +86,72 @@ class SpeechAnimator:
         Raises:
             InputError: If a stage or the policy is missing.
         """
+        self._run_path = run_path
         self._reader = SpeechReader(run_path)
         self._policy, self.policy_name = _find_policy(run_path, policy)
+        self.emotion = ""  # of the latest animation, in words
 
     def animate(
         self,
         audio: FloatArray,
         voice: AnimationCondition,
-        *,
-        temperature: float = 0.0,
-        seed: int = 0,
+        writing: Writing = PLAINLY,
     ) -> FloatArray:
         """Return motion (T, 52) at 30 fps for `audio` (n_samples,) at 16 kHz.
 
         Raises:
-            InputError: If emotion, intensity or speaker is unknown.
+            InputError: If emotion, intensity or speaker is unknown, or the policy cannot be decoded
+                or the motion not be scored in this way.
         """
         context = (self._policy.config.window_dim // self._reader.dim - 1) // 2
         speech = self._reader.read(audio, voice, context=context)
-        return animate(self._policy, speech, temperature=temperature, seed=seed)
+        self.emotion = speech.emotion
+        check_speech(self._policy, speech)
+        pieces, decoding = np.arange(len(speech.lengths)), self.decoding_of(writing)
+        if writing.best_of == 1:
+            written = animate_utterances(
+                self._policy, speech, pieces, decoding=decoding, seed=writing.seed
+            )
+        else:
+            written, _ = best_of_n(
+                self._policy,
+                speech,
+                pieces,
+                score=self._score(speech, audio, voice, writing.reward),
+                n=writing.best_of,
+                decoding=decoding,
+                seed=writing.seed,
+            )
+        return joined(speech, written)
+
+    def decoding_of(self, writing: Writing) -> Decoding:
+        """Return how the policy is decoded.
+
+        Raises:
+            InputError: If it cannot be in this way.
+        """
+        return writing.decoding_of(self._policy)
+
+    def _score(
+        self,
+        speech: SpeechRecording,
+        audio: FloatArray,
+        voice: AnimationCondition,
+        reward: str | None,
+    ) -> Score:
+        """Return what scores animations of the pieces of `speech` by `reward`."""
+        task, indices = with_recording(open_task(self._run_path), speech, audio, voice)
+        chosen = resolve_reward(WITH_MODEL if reward is None else reward, task, self._run_path)
+        if chosen.needs_ground_truth:
+            raise InputError(
+                f"`reward` must not need the recorded motion, which a recording of speech lacks, "
+                f"got {reward!r}; `esarm plugins` lists rewards that need none"
+            )
+
+        def score(written: Trajectories) -> FloatArray:
+            return chosen.score(replace(written, utterance=indices[written.utterance]))
+
+        return score
 
 
 def animate_file(
@@ -64,35 +162,35 @@ def animate_file(
     voice: AnimationCondition,
     policy: str = "auto",
     rate_hz: int = 30,
-    temperature: float = 0.0,
-    seed: int = 0,
+    writing: Writing = PLAINLY,
+    alive: bool = True,
 ) -> dict[str, object]:
     """Read `speech`, animate it, write it in the format of `output`; return what was done.
+
+    With `alive` blinks and eye movements are added, drawn from `seed`, where the policy wrote none.
 
     Raises:
         InputError: If an input is not usable; `output` is then left as it was.
     """
     if rate_hz not in (30, 60):
         raise InputError(f"`rate` must be 30 or 60 frames per second, got {rate_hz}")
-    try:
-        Decoding(temperature=temperature)
-    except ValueError as error:
-        raise InputError(str(error)) from error
-    if seed < 0:
-        raise InputError(f"`seed` must be at least 0, got {seed}")
     if output.exists() and speech.exists() and output.samefile(speech):
         raise InputError(f"`output` must be another file than the recording, got {output}")
     exporter = exporter_for(_format_of(output))
     check_target(output, make_folder=False)
     audio = read_audio(speech)
     animator = SpeechAnimator(run_path, policy=policy)
-    motion = animator.animate(audio, voice, temperature=temperature, seed=seed)
+    motion = animator.animate(audio, voice, writing)
+    if alive:
+        motion = add_liveliness(motion, seed=writing.seed)
     # Whatever an exporter does, the file appears whole or not at all, and devices stay devices.
     with new_file(output, keep_suffix=True, make_folder=False) as draft:
         exporter.write(draft, motion, rate_hz=rate_hz)
     return {
         "output": str(output),
         "policy": animator.policy_name,
+        "decoding": animator.decoding_of(writing).name,
+        "emotion": animator.emotion,
         "duration_s": round(len(audio) / SAMPLE_RATE_HZ, 2),
         "frames_at_30_fps": len(motion),
     }

@@ -26,6 +26,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": pipeline.command_run,
     "corpus": corpus.command_corpus,
     "prior": pipeline.command_prior,
+    "encoder": pipeline.command_encoder,
     "clone": pipeline.command_clone,
     "demonstrate": pipeline.command_demonstrate,
     "reward": pipeline.command_reward,

@@ -20,17 +20,24 @@ from esarm_env.core.run_layout import (
     SUMMARY_FILE,
     TRAINING_PICTURE,
 )
-from esarm_env.metrics import table, variant_label
+from esarm_env.metrics import INTENSITY_ORDER, table, variant_label
 from esarm_env.task.episode_metrics import EVE, LVE
 from train.pictures import draw_or_explain
 from train.rounds.folders import open_rounds, round_figures
-from train.rows import DECODINGS, TOKENIZER, Row, greedy, noisy, rows_from_json
+from train.rows import DECODINGS, EXPECTED, TOKENIZER, Row, greedy, noisy, rows_from_json
 from train.stages.evaluate import measured_quantities
+from train.stages.measures import EVE_WITHOUT_LIDS, INTENSITY, energy_quantities
 
 if TYPE_CHECKING:
     from train.run.run_folder import RunFolder
 
-ARROWS = {LVE: "LVE (mm) ↓", EVE: "EVE (mm) ↓", "score": "learned score"}
+ARROWS = {
+    LVE: "LVE (mm) ↓",
+    EVE: "EVE (mm) ↓",
+    EVE_WITHOUT_LIDS: "EVE without eyelids (mm) ↓",
+    "score": "learned score",
+}
+_UNKNOWN = [None, None, None]  # a column that the version which evaluated a run did not measure
 
 
 # By recipe of the reward: what its training is watched by, and where its zero is.
@@ -66,7 +73,8 @@ def write_report(run: RunFolder) -> Path:
     """
     with _told(run, f"evaluate/{SUMMARY_FILE}", f"corpus/{SUMMARY_FILE}"):
         results = run.summary("evaluate")
-        sections = [_head(run, results), _main_table(results), _against_clone(results)]
+        sections = [_head(run, results), _main_table(results)]
+        sections += [*_against_regressor(results), _against_clone(results)]
     with _told(run, f"{ROUNDS_FOLDER}/*/*/{SUMMARY_FILE}"):
         sections += _rounds_section(run)
     with _told(run, f"evaluate/{SUMMARY_FILE}"):
@@ -75,6 +83,8 @@ def write_report(run: RunFolder) -> Path:
             _reward_section(results),
             _speaker_section(results),
             _measures_section(results),
+            *_energy_section(run, results),
+            *_intensity_section(results),
             _curves_section(),
         ]
     with _told(run, f"*/{SUMMARY_FILE}"):
@@ -137,6 +147,7 @@ def _head(run: RunFolder, results: dict[str, Any]) -> str:
         f"Brackets are {share} % bootstrap intervals over utterances; they do not cover other "
         "training seeds.\n\n"
         f"- {variant_label('lips')}\n- {variant_label('upper')}\n"
+        f"- {variant_label('upper_without_lids')}: blinks, which nobody can foresee, dominate EVE\n"
         f"- learned score (recipe `{run.config.recipe}`): 0 is the mean of "
         f"{_REFERENCES[run.config.recipe]} in training, 1 their spread. It is a proxy: read it "
         "only beside the true errors."
@@ -147,7 +158,30 @@ def _main_table(results: dict[str, Any]) -> str:
     lines = ["## Results", "", _header("animation")]
     rows = rows_from_json(results["rows"])
     lines += [_row(row.label, figures) for row, figures in rows.items()]
+    if any(row.decoding == EXPECTED for row in rows):
+        lines += [
+            "",
+            "Greedy decoding writes the likeliest token; by expected distance the one that looks "
+            "least far, in mm, from what the policy would draw.",
+        ]
     return "\n".join(lines)
+
+
+def _against_regressor(results: dict[str, Any]) -> list[str]:
+    """Return how far policies are from the yardstick; nothing of runs that have no regressor."""
+    differences = rows_from_json(results.get("against_regressor", []))
+    if not differences:
+        return []
+    lines = [
+        "## Policies against the regressor",
+        "",
+        "Paired differences per utterance, policy minus the regressor of the run's speech encoder, "
+        "which writes no tokens; negative errors are better.",
+        "",
+        _header("difference"),
+        *(_row(row.label, figures) for row, figures in differences.items()),
+    ]
+    return ["\n".join(lines)]
 
 
 def _against_clone(results: dict[str, Any]) -> str:
@@ -184,7 +218,7 @@ def _rounds_section(run: RunFolder) -> list[str]:
     for number, (current, figures) in enumerate(zip(rounds, round_figures(rounds), strict=True), 1):
         found = current.summary("demonstrate").get("suspicious")
         share = "" if found is None else f"{100 * found['hacked'] / found['samples']:.0f} %"
-        for decoding in DECODINGS:
+        for decoding in (each for each in DECODINGS if each in figures):
             lines.append(_row(f"{number}, {decoding}", figures[decoding]) + f" {share} |")
     return ["\n".join(lines)]
 
@@ -272,6 +306,36 @@ def _measures_section(results: dict[str, Any]) -> str:
     )
 
 
+def _energy_section(run: RunFolder, results: dict[str, Any]) -> list[str]:
+    """Return the energy scores of sampled animations; nothing where an older version evaluated."""
+    if "energy" not in results:
+        return []
+    columns = energy_quantities(run.config.evaluate)
+    lines = [
+        "## Energy scores of sampled animations",
+        "",
+        "Samples nearer each other have a lower error and gain nothing here.",
+        "",
+        "| animation | " + " | ".join(q.heading for q in columns.values()) + " |",
+        "|---" * (1 + len(columns)) + "|",
+    ]
+    for row, figures in rows_from_json(results["energy"]).items():
+        cells = " | ".join(_cell(figures[key]) for key in columns)
+        lines.append(f"| {row.label} | {cells} |")
+    return ["\n".join(lines)]
+
+
+def _intensity_section(results: dict[str, Any]) -> list[str]:
+    """Return how often a stronger emotion looks stronger; nothing where that was not measured."""
+    if not results.get("intensity"):
+        return []
+    lines = ["## Intensity of emotions", "", f"| animation | {INTENSITY_ORDER.heading} |"]
+    lines.append("|---|---|")
+    for row, figures in rows_from_json(results["intensity"]).items():
+        lines.append(f"| {row.label} | {_cell(figures[INTENSITY])} |")
+    return ["\n".join(lines)]
+
+
 def _curves_section() -> str:
     return (
         f"## Curves\n\n![Learned score beside true errors]({IMPROVEMENT_PICTURE})\n\n"
@@ -296,7 +360,9 @@ def _header(first: str) -> str:
 
 
 def _row(label: str, figures: dict[str, Any]) -> str:
-    return "| " + " | ".join([label, *(_cell(figures[name]) for name in ARROWS)]) + " |"
+    return (
+        "| " + " | ".join([label, *(_cell(figures.get(name, _UNKNOWN)) for name in ARROWS)]) + " |"
+    )
 
 
 def _cell(figures: list[float | None]) -> str:

@@ -14,16 +14,20 @@ from typing import Any
 from esarm_env.core.errors import InputError
 
 RECORDINGS, TOKENIZER, MEAN_FACE, POLICY = "recordings", "tokenizer", "mean face", "policy"
-GREEDY, SAMPLED, NOISY = "greedy", "sampled", "noisy"
-DECODINGS = (GREEDY, SAMPLED)  # that each policy is measured with
+REGRESSOR = "regressor"
+GREEDY, EXPECTED, SAMPLED, NOISY = "greedy", "expected distance", "sampled", "noisy"
+# That each policy is measured with; by expected distance where it knows the distances of codes.
+DECODINGS = (GREEDY, EXPECTED, SAMPLED)
 
 # Of sources without a policy: in the main table, and in that of all metrics.
 _LABELS = {
     RECORDINGS: ("recordings", "recordings"),
     TOKENIZER: ("ground truth through the tokenizer", "through the tokenizer"),
     MEAN_FACE: ("mean face of the condition", "mean face"),
+    REGRESSOR: ("regressor", "regressor"),
 }
-_OF_POLICY = re.compile(rf"(?P<policy>.+), (?P<decoding>{GREEDY}|{SAMPLED}|epsilon (?P<level>\S+))")
+_HOW = rf"{'|'.join(DECODINGS)}|epsilon (?P<level>\S+)"
+_OF_POLICY = re.compile(rf"(?P<policy>.+), (?P<decoding>{_HOW})")
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,10 @@ class Row:
 
     Attributes:
         source: `recordings`, `tokenizer` (the recordings through it), `mean face` of the
-            condition, or `policy`.
+            condition, `regressor` (of the speech encoder), or `policy`.
         policy: Name of the policy; empty for other sources.
-        decoding: `greedy`, `sampled`, or `noisy` (epsilon-greedy); empty without a policy.
+        decoding: `greedy`, `expected distance`, `sampled`, or `noisy` (epsilon-greedy); empty
+            without a policy.
         epsilon: Share of random actions of noisy decoding, to six digits; else None.
     """
 
@@ -53,7 +58,7 @@ class Row:
                 f"`policy` must be named for the source {POLICY!r} alone, got {self.policy!r} for "
                 f"{self.source!r}"
             )
-        decodings = (GREEDY, SAMPLED, NOISY) if self.policy else ("",)
+        decodings = (*DECODINGS, NOISY) if self.policy else ("",)
         if self.decoding not in decodings:
             known = ", ".join(map(repr, decodings))
             raise InputError(f"`decoding` must be one of {known}, got {self.decoding!r}")
@@ -107,6 +112,11 @@ class Row:
 def greedy(policy: str) -> Row:
     """Return the row of a policy's most likely animations."""
     return Row(POLICY, policy, GREEDY)
+
+
+def expected(policy: str) -> Row:
+    """Return the row of a policy's animations of least expected distance, token by token."""
+    return Row(POLICY, policy, EXPECTED)
 
 
 def sampled(policy: str) -> Row:

@@ -1,5 +1,10 @@
-"""Supervised baselines: what a policy must beat."""
+"""Supervised baselines: what a policy must beat.
+
+- `mean_face`: always the mean face of the condition, whatever is said.
+- `regression`: curves straight from speech and condition, without tokens.
+"""
 
 from agents.baselines.mean_face import MeanFace
+from agents.baselines.regression import Regressor
 
-__all__ = ["MeanFace"]
+__all__ = ["MeanFace", "Regressor"]

@@ -5,6 +5,7 @@
 - `config`: settings of behaviour cloning.
 - `demonstrations`: whole sequences of tokens, recorded or made, each for an
   utterance of a task.
+- `losses`: cross-entropy, with labels that may be smooth or know distances.
 - `minari`: demonstrations to and from Minari data sets (needs the extra `minari`).
 - `trainer`: trainer of behaviour cloning: cross-entropy on whole demonstrated sequences, epoch by
   epoch.

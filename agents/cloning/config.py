@@ -24,6 +24,9 @@ class CloneConfig:
         learning_rate: Highest value; warmed up over the first epoch, then falling to 2 % of it.
         weight_decay: Of AdamW.
         label_smoothing: Share of probability spread over all tokens.
+        distance_smoothing: Share of the target that is spread over codes by how much they look like
+            the recorded one.
+        distance_scale_mm: Distance at which that falls to 1/e.
         scheduled_sampling: Share of past tokens that are the model's own in the last update; it
             rises from 0 in a straight line over `epochs`.
         speaker_dropout: How often the speaker is hidden, so that "unknown" means "average".
@@ -41,6 +44,8 @@ class CloneConfig:
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
+    distance_smoothing: float = 0.0
+    distance_scale_mm: float = 0.3
     scheduled_sampling: float = 0.0
     speaker_dropout: float = 0.2
     feature_noise: float = 0.1
@@ -64,7 +69,9 @@ class CloneConfig:
             value = getattr(self, name)
             if not 0 <= value < math.inf:
                 raise ValueError(f"`{name}` must be at least 0 and finite, got {value}")
-        for name in ("scheduled_sampling", "speaker_dropout", "token_noise"):
+        if not 0 < self.distance_scale_mm < float("inf"):
+            raise ValueError(f"`distance_scale_mm` must be above 0, got {self.distance_scale_mm}")
+        for name in ("distance_smoothing", "scheduled_sampling", "speaker_dropout", "token_noise"):
             share = getattr(self, name)
             if not 0 <= share <= 1:
                 raise ValueError(f"`{name}` must be in [0, 1], got {share}")

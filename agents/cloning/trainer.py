@@ -16,33 +16,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from agents.cloning.demonstrations import Demonstrations
+from agents.cloning.losses import cross_entropy, look_alike_targets, soft_cross_entropy
 from agents.common.checkpoint_values import check_states
 from agents.faults import TrainingFault, names_of
-from agents.network.transformer import MotionTransformer, PolicyConfig
+from agents.network.transformer import DISTANCES, MotionTransformer, PolicyConfig
 from agents.rollout.buffer import length_buckets
 
 if TYPE_CHECKING:
     from agents.cloning.config import CloneConfig
     from agents.protocols import IntArray, SequenceTask
-
-
-def cross_entropy(logits: Tensor, tokens: Tensor, *, smoothing: float) -> Tensor:
-    """Return the mean cross-entropy per token in nats; padding is left out.
-
-    With label smoothing (Szegedy et al. 2016, arXiv:1512.00567) the target is `1 - smoothing` on
-    the token, plus `smoothing` spread evenly over all tokens.
-
-    Args:
-        logits: Shape (B, L, K).
-        tokens: Shape (B, L), -1 in padding.
-        smoothing: In [0, 1).
-    """
-    return functional.cross_entropy(
-        logits.flatten(0, 1), tokens.flatten(), ignore_index=-1, label_smoothing=smoothing
-    )
 
 
 @torch.no_grad()
@@ -119,6 +103,7 @@ class CloneTrainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.model = model or _new_model(task, config)
+            self._set_distances()
             self._torch_state = torch.get_rng_state()
         self._device = next(self.model.parameters()).device
         self._optimizer = torch.optim.AdamW(
@@ -208,11 +193,29 @@ class CloneTrainer:
         torch.Generator().set_state(state["torch"])  # an error of torch, if it is no state
         self.model.load_state_dict(state["model"])
         self._best = state["best"]
+        if DISTANCES not in self._best:  # saved before there were distances
+            self._set_distances()
+            self._best[DISTANCES] = self.model.code_distances.clone()
         self._best_loss, self._best_epoch = state["best_loss"], state["best_epoch"]
         self._optimizer.load_state_dict(state["optimizer"])
         self.n_done = state["n_done"]
         self._rng.bit_generator.state = state["numpy"]
         self._torch_state = state["torch"]
+
+    def _set_distances(self) -> None:
+        """Let the network know how far apart codes look, where the task can tell."""
+        distances = getattr(self._task, DISTANCES, None)
+        if distances is not None:
+            self.model.set_code_distances(distances)
+        self._look_alikes: Tensor | None = None
+        if self._config.distance_smoothing > 0:
+            if distances is None:
+                raise ValueError(
+                    "`distance_smoothing` must be 0 where the task knows no distances of codes, "
+                    f"got {self._config.distance_smoothing}"
+                )
+            known = self.model.code_distances
+            self._look_alikes = look_alike_targets(known, scale_mm=self._config.distance_scale_mm)
 
     def _train_epoch(self) -> dict[str, float]:
         self.model.train()
@@ -258,6 +261,9 @@ class CloneTrainer:
         seen = torch.where(swap, others, seen)
         logits, _ = self.model(windows, condition, seen)
         loss = cross_entropy(logits, tokens, smoothing=config.label_smoothing)
+        if self._look_alikes is not None:
+            soft = soft_cross_entropy(logits, tokens, self._look_alikes)
+            loss = (1 - config.distance_smoothing) * loss + config.distance_smoothing * soft
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

@@ -291,6 +291,12 @@ class PolicySession:
         self._last += 1
         return hidden
 
+    def reorder(self, rows: Tensor) -> None:
+        """Let row `i` go on from what row `rows[i]` has behind it, shape (n_rows,)."""
+        for cache in self._caches:
+            cache.both[:, :, :, : self._last] = cache.both[:, rows, :, : self._last]
+        self.positions = self.positions[rows]
+
     def advance_at(self, x: Tensor, position: Tensor) -> Tensor:
         """Advance all rows to one `position`, shape (1,), that only the device knows.
 

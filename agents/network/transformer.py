@@ -9,17 +9,23 @@ Shape letters: B batch, C chunks, L tokens, H width, K tokens to choose from.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 ROTARY_BASE = 10_000.0
 # Queries that are scored together. A block sees no key behind its last query, so smaller blocks
 # leave out more of the square of which causality needs half; below 64 calls cost more than that.
 BLOCK = 64
+
+DISTANCES = "code_distances"  # the buffer, by its name in a state dict
 
 Rotation = tuple[Tensor, Tensor]
 
@@ -202,7 +208,15 @@ class Block(nn.Module):
 
 
 class MotionTransformer(nn.Module):
-    """Logits and values of motion tokens given audio and condition."""
+    """Logits and values of motion tokens given audio and condition.
+
+    Attributes:
+        code_distances: Shape (tokens_per_chunk, n_tokens, n_tokens), how far apart the codes of a
+            slot look, in mm: what expected-distance decoding weighs. A buffer that is saved with
+            the weights; all 0 where it is not known.
+    """
+
+    code_distances: Tensor
 
     def __init__(self, config: PolicyConfig) -> None:
         """Build the network; the value head starts at zero, so first baselines are neutral."""
@@ -223,11 +237,47 @@ class MotionTransformer(nn.Module):
         self.to_logits = nn.Parameter(
             torch.randn(config.tokens_per_chunk, width, config.n_tokens) * 0.02
         )
+        shape = (config.tokens_per_chunk, config.n_tokens, config.n_tokens)
+        self.register_buffer(DISTANCES, torch.zeros(shape))
         self.to_value = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1))
         nn.init.normal_(self.to_token_input.weight, std=0.02)
         nn.init.normal_(self.to_slot_input.weight, std=0.02)
         for parameter in self.to_value[2].parameters():
             nn.init.zeros_(parameter)
+
+    @property
+    def knows_distances(self) -> bool:
+        """Whether `code_distances` are known."""
+        return bool(self.code_distances.any())
+
+    def set_code_distances(self, distances: npt.ArrayLike) -> None:
+        """Take over the distances of codes, for instance `AnimationTask.code_distances`.
+
+        Args:
+            distances: Shape (tokens_per_chunk, n_tokens, n_tokens), in mm.
+
+        Raises:
+            ValueError: If the shape is another one, or a distance is negative or not finite.
+        """
+        given = torch.as_tensor(np.asarray(distances, dtype=np.float32))
+        if given.shape != self.code_distances.shape:
+            wanted = tuple(self.code_distances.shape)
+            raise ValueError(f"`distances` must have shape {wanted}, got {tuple(given.shape)}")
+        fine = torch.isfinite(given) & (given >= 0)
+        if not bool(fine.all()):
+            raise ValueError(
+                f"`distances` must be finite and at least 0, got {given[~fine][0].item()}"
+            )
+        self.code_distances.copy_(given)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        # Weights of before there were distances: of these they are not known, whatever was before.
+        # A part of the weights (`strict=False`) leaves them alone.
+        if prefix + "to_logits" in state_dict:
+            state_dict.setdefault(prefix + DISTANCES, torch.zeros_like(self.code_distances))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def conditioning(self, windows: Tensor, condition: Tensor) -> Tensor:
         """Return each chunk's input (B, C, H) from windows (B, C, W) and condition (B, D)."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from agents.rollout.decoding import Decoding
 from agents.rollout.generation import generate
+from agents.rollout.named_decoding import AUTO, NamedDecoding
 from esarm_env.core.errors import InputError
 from esarm_env.core.seeds import sequence_seeds
 from esarm_env.core.types import FloatArray, IntArray, Trajectories
@@ -23,6 +24,7 @@ def animate(
     speech: RecordedSpeech,
     *,
     temperature: float = 0.0,
+    decoding: str | Decoding = AUTO,
     seed: int = 0,
 ) -> FloatArray:
     """Return the animation of a recording of any length: curves (T, 52) at 30 fps.
@@ -30,16 +32,34 @@ def animate(
     Args:
         model: The policy, for instance `load_policy()`.
         speech: Of `esarm_env.open_speech`, with the run that the policy comes from.
-        temperature: 0 takes the most likely motion, 1 samples.
+        temperature: 0 leaves nothing to chance, 1 samples.
+        decoding: `"greedy"` for the most likely tokens, `"expected-distance"` for those of least
+            expected distance in mm, `"sampled"`, `"beam"`, or a `Decoding` with all settings;
+            `"auto"` samples at a `temperature` above 0, else decodes by expected distance where
+            the policy knows distances (as clones of recorded motion do), or greedily.
         seed: Of sampling, at least 0.
 
     Raises:
-        InputError: If the recording was read for a policy of another run.
+        InputError: If the recording was read for a policy of another run, or `decoding` is not
+            possible.
     """
+    check_speech(model, speech)
+    if isinstance(decoding, str):
+        decoding = NamedDecoding(decoding, temperature or None).of(model)
     pieces = np.arange(len(speech.lengths))
+    return joined(speech, animate_utterances(model, speech, pieces, decoding=decoding, seed=seed))
+
+
+def check_speech(model: MotionTransformer, speech: RecordedSpeech) -> None:
+    """Check that a recording was read for the run of `model`.
+
+    Raises:
+        InputError: If its windows or its condition have other widths.
+    """
+    first = np.arange(1)
     widths = {
-        "window_dim": speech.audio_windows(pieces[:1]).shape[-1],
-        "condition_dim": speech.condition_of(pieces[:1]).shape[-1],
+        "window_dim": speech.audio_windows(first).shape[-1],
+        "condition_dim": speech.condition_of(first).shape[-1],
     }
     for name, width in widths.items():
         if getattr(model.config, name) != width:
@@ -47,8 +67,10 @@ def animate(
                 f"`speech` must have the `{name}` of the policy ({getattr(model.config, name)}), "
                 f"got {width}; open it with the run that the policy comes from"
             )
-    decoding = Decoding(temperature=temperature)
-    written = animate_utterances(model, speech, pieces, decoding=decoding, seed=seed)
+
+
+def joined(speech: RecordedSpeech, written: Trajectories) -> FloatArray:
+    """Return the motion (T, 52) of a recording of which all pieces are `written`, in order."""
     rows = zip(written.tokens, written.lengths, strict=True)
     return speech.join([tokens[:length] for tokens, length in rows])
 
@@ -68,7 +90,7 @@ def animate_utterances(
         model: The policy.
         task: Gives audio and conditions.
         utterances: Shape (N,).
-        decoding: Greedy, sampled or noisy.
+        decoding: How tokens are chosen.
         seed: Of the run.
         sample: Number of the sample; another number gives other random choices.
     """

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from agents.network.acceleration import PLAIN, Acceleration
 from agents.network.session import PolicySession
-from agents.rollout.decoding import GREEDY, Decoding, choose
+from agents.rollout.decoding import GREEDY, Decoding, choose, distance_table, sampling_logits
+from esarm_env.core.errors import InputError
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
@@ -31,11 +32,14 @@ class GenerationInputs:
         windows: Shape (B, C, window_dim).
         condition: Shape (B, condition_dim).
         noise: Shape (3, B, L), uniform numbers, see `choose`.
+        lengths: Shape (B,), tokens of each row; beam search compares hypotheses up to there. None
+            means L.
     """
 
     windows: Tensor
     condition: Tensor
     noise: Tensor
+    lengths: Tensor | None = None
 
 
 @torch.inference_mode()
@@ -48,10 +52,26 @@ def write(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return tokens, their log-probabilities and values, each (B, L).
 
-    Log-probabilities are those of the distribution that was sampled from, without its epsilon; of
-    greedy tokens, those of temperature 1.
+    Log-probabilities are those of the distribution that was sampled from, without its epsilon: with
+    `top_k` or `top_p` those of what is left (-inf where epsilon wrote something else). Of tokens
+    that are not sampled (greedy, by expected distance, beam) they are those of temperature 1.
+
+    Raises:
+        InputError: If a setting of `decoding` is not possible with this network or `acceleration`.
     """
     acceleration.check_for(inputs.windows.device)
+    if decoding.beam:
+        if acceleration.cuda_graphs:
+            raise InputError(
+                f"`beam` must be 0 with `cuda_graphs`, got {decoding.beam}: a recorded step cannot "
+                "reorder its caches"
+            )
+        from agents.rollout.beam import search
+
+        speech = (inputs.windows, inputs.condition)
+        return search(
+            model, *speech, beam=decoding.beam, lengths=inputs.lengths, bf16=acceleration.bf16
+        )
     generation = Generation(model, inputs, decoding, bf16=acceleration.bf16)
     if acceleration.cuda_graphs:
         generation.replay()
@@ -59,7 +79,7 @@ def write(
         generation.run()
     logits = generation.logits.float()
     if decoding.temperature != GREEDY:
-        logits = logits / decoding.temperature
+        logits = sampling_logits(logits, decoding)
     chances = logits.log_softmax(-1).gather(2, generation.tokens[..., None])[..., 0]  # (L, B)
     values = model.value(generation.hidden.to(model.to_logits.dtype))
     return generation.tokens.t(), chances.t(), values.t()
@@ -86,6 +106,7 @@ class Generation:
         config = model.config
         self._per_chunk, self._n_tokens = config.tokens_per_chunk, config.n_tokens
         self._decoding, self._noise = decoding, inputs.noise
+        self._distances = distance_table(model) if decoding.expected_distance else None
         n_rows, length = len(inputs.windows), inputs.windows.shape[1] * config.tokens_per_chunk
         dtype = torch.bfloat16 if bf16 else model.to_logits.dtype
         self._session = PolicySession(model, n_rows=n_rows, max_length=length, dtype=dtype)
@@ -106,7 +127,8 @@ class Generation:
             before = rows[slot - 1][self.tokens[t - 1]] if t else self._token_inputs[-1]
             self.hidden[t] = self._session.advance(x + before)
             torch.mm(self.hidden[t], self._to_logits[slot], out=self.logits[t])
-            self.tokens[t] = choose(self.logits[t], self._decoding, self._noise[:, :, t])
+            distances = None if self._distances is None else self._distances[slot]
+            self.tokens[t] = choose(self.logits[t], self._decoding, self._noise[:, :, t], distances)
 
     def replay(self) -> None:
         """Write all tokens with one recorded step (CUDA graph), which counts for itself."""
@@ -136,9 +158,12 @@ class Generation:
         hidden = self._session.advance_at(x, step)
         logits = hidden @ self._to_logits.index_select(0, slot)[0]
         noise = self._noise.index_select(2, step)[:, :, 0]
+        table = self._distances
+        distances = None if table is None else table.index_select(0, slot)[0]
         self.hidden.index_copy_(0, step, hidden[None])
         self.logits.index_copy_(0, step, logits[None])
-        self.tokens.index_copy_(0, step, choose(logits, self._decoding, noise)[None])
+        chosen = choose(logits, self._decoding, noise, distances)
+        self.tokens.index_copy_(0, step, chosen[None])
 
 
 # The caches of this many rows of 128 tokens stay in a processor's caches; 64 rows take longer each.
@@ -185,7 +210,8 @@ def generate(
         condition: Shape (N, condition_dim).
         decoding: How tokens are chosen.
         seeds: Shape (N, n), from `esarm_env.core.seeds.sequence_seeds`.
-        batch_size: Rows that are stepped together; by default what suits the device.
+        batch_size: Rows that are stepped together, hypotheses of a beam among them; by default
+            what suits the device.
         acceleration: What may be traded for speed.
     """
     device = next(model.parameters()).device
@@ -193,6 +219,7 @@ def generate(
         batch_size = ROWS_ON_CPU if device.type == "cpu" else ROWS_ELSEWHERE
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1, got {batch_size}")
+    batch_size = max(1, batch_size // max(1, decoding.beam))
     model.eval()
     lengths = task.lengths[utterances]
     order = np.argsort(lengths, kind="stable")
@@ -205,6 +232,7 @@ def generate(
             windows=torch.from_numpy(task.audio_windows(utterances[rows])).to(device),
             condition=torch.from_numpy(condition[rows]).to(device),
             noise=_noise(seeds[rows], int(lengths[rows].max())).to(device),
+            lengths=torch.from_numpy(lengths[rows]).to(device),
         )
         batch = write(model, inputs, decoding, acceleration=acceleration)
         width = batch[0].shape[1]

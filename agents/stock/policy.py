@@ -23,6 +23,7 @@ from torch.nn import functional
 from agents.common.checkpoint_file import PlainPolicyFile
 from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.protocols import check_names
+from agents.rollout.named_decoding import AUTO, check_deterministic, deterministic_tokens
 
 _KEYS = ("audio", "audio_mask", "condition", "tokens", "step")
 _REMEDY = 'pass `norm_obs_keys=["audio"]` to it, or `norm_obs=False`'
@@ -117,6 +118,9 @@ class TransformerActorCriticPolicy(PlainPolicyFile, ActorCriticPolicy):
 
     Dropout is never active: `train` leaves the network in evaluation mode, so the update evaluates
     the very policy that acted, as the ratio of PPO requires.
+
+    Attributes:
+        deterministic_decoding: As of `MotionPolicy`, for `predict(deterministic=True)`.
     """
 
     def __init__(
@@ -127,6 +131,7 @@ class TransformerActorCriticPolicy(PlainPolicyFile, ActorCriticPolicy):
         *,
         network: dict[str, Any] | None = None,
         context: int = CONTEXT_CHUNKS,
+        deterministic_decoding: str = AUTO,
         use_sde: bool = False,
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
@@ -140,6 +145,7 @@ class TransformerActorCriticPolicy(PlainPolicyFile, ActorCriticPolicy):
             network: Sizes for `PolicyConfig` beyond those that the spaces give.
             context: Chunks of audio before and after the current one that the network hears, as
                 in the task; the spaces do not tell.
+            deterministic_decoding: As of the attribute, which may be set later.
             use_sde: Must be False; stock algorithms pass it to every policy.
             optimizer_class: As in Stable-Baselines3.
             optimizer_kwargs: As in Stable-Baselines3.
@@ -149,6 +155,8 @@ class TransformerActorCriticPolicy(PlainPolicyFile, ActorCriticPolicy):
         """
         if use_sde:
             raise ValueError("`use_sde` must be False (tokens are discrete), got True")
+        check_deterministic(deterministic_decoding)
+        self.deterministic_decoding = deterministic_decoding
         self.network, self.context = dict(network or {}), context
         self._config = config_of(
             observation_space, action_space, network=self.network, context=context
@@ -213,6 +221,18 @@ class TransformerActorCriticPolicy(PlainPolicyFile, ActorCriticPolicy):
         check_names(obs, _NAMES, remedy=_REMEDY)
         return self._act(obs)[0]
 
+    def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
+        distribution = self.get_distribution(observation)
+        if not deterministic:
+            return distribution.get_actions()
+        assert isinstance(observation, dict), "full-sequence observations are a Dict"
+        return deterministic_tokens(
+            self.transformer,
+            distribution.distribution.logits,  # type: ignore[union-attr]  # of a Categorical
+            observation["step"][:, 0].long() % self._config.tokens_per_chunk,
+            choice=self.deterministic_decoding,
+        )
+
     def predict_values(self, obs: PyTorchObs) -> Tensor:
         """Return values, shape (B, 1)."""
         return self._act(obs)[1]
@@ -253,6 +273,7 @@ class TransformerActorCriticPolicy(PlainPolicyFile, ActorCriticPolicy):
             "lr_schedule": self._dummy_schedule,  # the algorithm that loads it sets its own
             "network": self.network,
             "context": self.context,
+            "deterministic_decoding": self.deterministic_decoding,
             "optimizer_class": self.optimizer_class,
             "optimizer_kwargs": self.optimizer_kwargs,
         }

@@ -7,7 +7,8 @@
 - `video_sound`: sound tracks of video and AAC files, decoded with PyAV.
 - `mixing`: blocks of any rate and channels to mono at 16 kHz.
 - `pauses`: loudness, and splitting of long recordings at their quietest moments.
-- `features`: encoders from samples to features at 30 fps (log-mel with pitch, or WavLM).
+- `features`: encoders from samples to features at 30 fps, by name (log-mel, phones, WavLM).
+- `encoders`: those of pretrained networks, and phone times of recordings.
 - `store`: the memory-mapped cache of a corpus' features.
 """
 

@@ -1,43 +1,38 @@
-"""Audio encoders: log-mel or WavLM features at 30 fps, the input of policy and reward model.
+"""Audio encoders by name: log-mel, phones or WavLM features at 30 fps, for policy and reward model.
 
-Two encoders share one interface: `LogMel` (log-mel, loudness and pitch by librosa; needs no
-download) is the default, `WavLM` (Chen et al. 2022, through `transformers`) takes weights that the
-user has. librosa and torch are imported at the first call, not with this module.
+`LogMel` (log-mel, loudness and pitch by librosa; needs no download) is the default; `Phones` hears
+phones by the network in the package `hama`; `WavLM` takes weights that the user has. librosa, hama
+and torch are imported at the first call, not with this module.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import json
 import re
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from esarm_env.core.errors import InputError, MissingExtraError, one_line
-from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray, n_frames_of
+from esarm_env.audio.encoders.frames import FEATURE_BOUND, AudioEncoder, to_frame_rate
+from esarm_env.audio.encoders.phones import Phones
+from esarm_env.audio.encoders.wavlm import WavLM
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray, IntArray, n_frames_of
 
+__all__ = [
+    "FEATURE_BOUND",
+    "AudioEncoder",
+    "LogMel",
+    "Phones",
+    "WavLM",
+    "check_encoder",
+    "make_encoder",
+    "name_to_keep",
+]
+
+# A stranger's file may hold it, and a message puts it into a command line to copy.
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.]{0,31}")
 VOICED_CORRELATION = 0.6  # noise reaches 0.5 by chance at the best of all lags, vowels pass 0.8
-FEATURE_BOUND = 8.0  # features are clipped to [-8, 8], which the observation space states
-
-
-class AudioEncoder(Protocol):
-    """Protocol of an audio encoder: speech samples to features at 30 frames per second."""
-
-    @property
-    def key(self) -> str:
-        """Identify the encoder and its settings; part of the cache's key."""
-
-    @property
-    def dim(self) -> int:
-        """Number of features per frame."""
-
-    def encode(self, audio: FloatArray) -> FloatArray:
-        """Turn (n_samples,) at 16 kHz into (T, dim) float32, `T = n_frames_of(n_samples)`."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,7 @@ class LogMel:
         log_mel -= log_mel[active].mean(axis=0)
         voiced, pitch = self._pitch(padded, active)
         columns = np.column_stack([log_mel / 20, loudness / 20, voiced, pitch])
-        frames = _to_frame_rate(columns, SAMPLE_RATE_HZ / self.hop, n_frames)
+        frames = to_frame_rate(columns, SAMPLE_RATE_HZ / self.hop, n_frames)
         return np.clip(frames, -FEATURE_BOUND, FEATURE_BOUND).astype(np.float32)
 
     def _pitch(self, audio: FloatArray, active: Any) -> tuple[FloatArray, FloatArray]:
@@ -109,113 +104,44 @@ class LogMel:
         return voiced.astype(np.float32), pitch.astype(np.float32)
 
 
-@dataclass(frozen=True)
-class WavLM:
-    """WavLM encoder (Chen et al. 2022): hidden states, resampled from 49.5 to 30 per second.
-
-    Attributes:
-        weights: A local folder in `transformers` format, or a hub name such as
-            `microsoft/wavlm-base-plus` where the network allows it.
-        layer: Which hidden state; -1 is the last.
-        fetch: Whether weights that are not on this machine may be fetched from the hub.
-    """
-
-    weights: str = "microsoft/wavlm-base-plus"
-    layer: int = -1
-    fetch: bool = field(default=True, compare=False)
-
-    def check(self) -> None:
-        """Check what can be told without loading the weights; nobody is asked for anything.
-
-        Raises:
-            InputError: If the name is no folder of WavLM weights and no name of a hub, or names
-                weights that are not on this machine and cannot be fetched.
-            MissingExtraError: If `transformers` is not installed.
-        """
-        if importlib.util.find_spec("transformers") is None:
-            raise MissingExtraError("transformers", extra="wavlm", purpose="The encoder `wavlm`")
-        folder = Path(self.weights)
-        is_hub_name = re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", self.weights) is not None
-        if not folder.is_dir() and (not self.fetch or (is_hub_name and _is_offline())):
-            folder = _local_weights(self.weights, offline=self.fetch)
-        if not folder.is_dir() and is_hub_name:
-            return  # whether a hub has it, the hub knows
-        try:
-            settings = json.loads((folder / "config.json").read_bytes())
-            kind = settings.get("model_type") if isinstance(settings, dict) else None
-            if kind != "wavlm":
-                raise ValueError(f"a model of type {kind!r}")
-        except (OSError, ValueError, RecursionError) as error:
-            reason = error.strerror if isinstance(error, OSError) else one_line(error)
-            raise InputError(
-                f"`encoder` must name a folder with a `config.json` of WavLM, or weights of a hub "
-                f"(`ORGANISATION/MODEL`), got {self.weights!r} ({reason})"
-            ) from error
-
-    @property
-    def key(self) -> str:
-        """Identify weights and layer; a local folder by its path, sizes and dates."""
-        files = sorted(Path(self.weights).glob("*")) if Path(self.weights).is_dir() else []
-        stats = [
-            (str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files
-        ]
-        digest = hashlib.sha256(repr((self.weights, stats)).encode()).hexdigest()[:16]
-        return f"wavlm-v1-{digest}-{self.layer}"
-
-    @property
-    def dim(self) -> int:
-        """Number of features per frame."""
-        return int(self._model.config.hidden_size)
-
-    @cached_property
-    def _model(self) -> Any:
-        try:
-            from transformers import WavLMModel
-        except ImportError as error:
-            raise MissingExtraError(
-                "transformers", extra="wavlm", purpose="The encoder `wavlm`"
-            ) from error
-        weights = self.weights if self.fetch else str(_local_weights(self.weights))
-        try:
-            model: Any = WavLMModel.from_pretrained(weights, local_files_only=not self.fetch)
-            return model.eval()
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"`weights` must be a WavLM folder or hub name, got {self.weights!r} "
-                f"({str(error).splitlines()[0]}); use encoder `logmel` to do without"
-            ) from error
-
-    def encode(self, audio: FloatArray) -> FloatArray:
-        """Turn (n_samples,) at 16 kHz into (T, hidden_size) float32."""
-        import torch
-
-        n_frames = n_frames_of(len(audio))
-        scaled = (audio - audio.mean()) / (audio.std() + 1e-7)
-        with torch.inference_mode():
-            output = self._model(torch.from_numpy(scaled)[None], output_hidden_states=True)
-        states = output.hidden_states[self.layer][0].numpy()  # (49.5 / s, hidden)
-        # The true rate is taken from the lengths: counting on 50 per second drifts by 1 %.
-        frames = _to_frame_rate(states, len(states) / (len(audio) / SAMPLE_RATE_HZ), n_frames)
-        return np.clip(frames, -FEATURE_BOUND, FEATURE_BOUND).astype(np.float32)
-
-
 def make_encoder(name: str, *, fetch: bool = True) -> AudioEncoder:
-    """Return the encoder called `name`: `logmel`, `wavlm`, or `wavlm:FOLDER`.
+    """Return the encoder called `name`.
+
+    | name | encoder |
+    |---|---|
+    | `logmel` | log-mel, loudness, voicing and pitch |
+    | `phones` | how likely each class of phones is |
+    | `phones+logmel` | both side by side |
+    | `wavlm`, `wavlm:FOLDER`, `wavlm:ORGANISATION/MODEL` | the last hidden states of WavLM |
+    | `wavlm@6`, `wavlm@6:FOLDER` | the hidden states after layer 6 |
+    | `wavlm@mean`, `wavlm@0,0.5,0.5:FOLDER` | a mixture of all hidden states, alike or weighted |
+
+    `phones:1.7.0` and `phones+logmel:1.7.0` ask for that version of `hama`.
 
     Args:
-        name: The encoder. `wavlm:ORGANISATION/MODEL` names weights of a hub.
-        fetch: Whether these may be fetched. Who has the name from a file, such as a run's, says no:
-            a stranger's file must not choose what is asked for, and where.
+        name: The encoder.
+        fetch: Whether weights that a hub has may be fetched. Who has the name from a file, such as
+            a run's, says no: a stranger's file must not choose what is asked for, and where.
 
     Raises:
-        InputError: If there is no such encoder.
+        InputError: If there is no such encoder, or `hama` is of another version.
+        MissingExtraError: If the encoder needs `hama`, which is not installed.
     """
     kind, _, detail = name.partition(":")
     if kind == "logmel" and not detail:
         return LogMel()
+    if kind in ("phones", "phones+logmel") and (not detail or _VERSION.fullmatch(detail)):
+        return Phones(beside=LogMel() if kind != "phones" else None, version=detail or None)
+    kind, at, layers = kind.partition("@")
     if kind == "wavlm":
-        return WavLM(detail, fetch=fetch) if detail else WavLM(fetch=fetch)
-    raise InputError(f"`encoder` must be logmel, wavlm or wavlm:FOLDER, got {name!r}")
+        choice: dict[str, Any] = _layers(layers, name) if at else {}
+        if detail:
+            choice["weights"] = detail
+        return WavLM(**choice, fetch=fetch)
+    raise InputError(
+        "`encoder` must be logmel, wavlm, wavlm:FOLDER, wavlm@LAYERS, phones or phones+logmel, "
+        f"got {name!r}"
+    )
 
 
 def check_encoder(name: str, *, fetch: bool = True) -> None:
@@ -234,41 +160,30 @@ def check_encoder(name: str, *, fetch: bool = True) -> None:
         encoder.check()
 
 
-def _is_offline() -> bool:
-    """Return whether the hub's package was told to ask nobody."""
-    from huggingface_hub.constants import HF_HUB_OFFLINE
+def name_to_keep(name: str) -> str:
+    """Return the encoder's name as a run notes it: with the version of what computes it.
 
-    return bool(HF_HUB_OFFLINE)
-
-
-def _local_weights(name: str, *, offline: bool = False) -> Path:
-    """Return the folder on this machine that holds the weights `name`; nobody is asked for it.
-
-    Told to stay local, `transformers` still asks the hub who calls; so it never gets the name.
-
-    Raises:
-        InputError: If there is none.
+    Features of another version of `hama` are other numbers; a policy must not be handed them.
     """
-    from huggingface_hub import try_to_load_from_cache
+    encoder = make_encoder(name, fetch=False)
+    if isinstance(encoder, Phones):
+        return f"{name.partition(':')[0]}:{encoder.version}"
+    return name
 
-    if Path(name).is_dir():
-        return Path(name)
+
+def _layers(layers: str, name: str) -> dict[str, Any]:
+    """Read what stands behind `wavlm@`: a layer's number, weights of all, or `mean`."""
     try:
-        found = try_to_load_from_cache(name, "config.json")
-    except ValueError:  # a name that no hub has
-        found = None
-    if isinstance(found, str):
-        return Path(found).parent
-    if offline:
+        if layers == "mean":
+            return {"mixture": ()}
+        if "," in layers:
+            return {"mixture": tuple(float(weight) for weight in layers.split(","))}
+        return {"layer": int(layers)}
+    except ValueError as error:
         raise InputError(
-            "`encoder` must name WavLM weights on this machine while HF_HUB_OFFLINE is set, got "
-            f"{name!r}; fetch them without it, or use `logmel`"
-        )
-    raise InputError(
-        "`encoder` must be `logmel` or WavLM weights that are on this machine where a file names "
-        f"them, got {name!r}; if you trust that name, fetch them with `esarm corpus --run RUN "
-        f"--set corpus.encoder=wavlm:{name}`"
-    )
+            "`encoder` must name a layer (wavlm@6), weights of all (wavlm@0,0.5,0.5) or `mean` "
+            f"behind the @, got {name!r}"
+        ) from error
 
 
 def _correlation_at(audio: FloatArray, centres: IntArray, lags: IntArray) -> FloatArray:
@@ -281,25 +196,3 @@ def _correlation_at(audio: FloatArray, centres: IntArray, lags: IntArray) -> Flo
     norm = np.sqrt((here**2).sum(axis=1) * (later**2).sum(axis=1))
     correlation: FloatArray = (here * later).sum(axis=1) / (norm + 1e-9)
     return correlation
-
-
-def _to_frame_rate(columns: FloatArray, rate_hz: float, n_frames: int) -> FloatArray:
-    """Resample feature columns to 30 fps by averaging per frame, (hops, D) -> (n_frames, D).
-
-    Integrating before sampling keeps fast changes from aliasing into slow ones.
-    """
-    total = np.concatenate([np.zeros((1, columns.shape[1])), np.cumsum(columns, axis=0)])
-    # Hop k stands for [k - 1/2, k + 1/2), hence the half.
-    edges = (np.arange(n_frames + 1) - 0.5) / FRAME_RATE_HZ * rate_hz + 0.5
-    edges = np.clip(edges, 0, len(columns))
-    # A frame past the last hop would be the mean of nothing: it repeats the last hop.
-    begin = np.minimum(edges[:-1], len(columns) - 1)
-    end = np.maximum(edges[1:], begin + 1e-3)
-
-    def up_to(place: FloatArray) -> FloatArray:
-        low = np.floor(place).astype(int).clip(0, len(columns) - 1)
-        area: FloatArray = total[low] + (place - low)[:, None] * columns[low]
-        return area
-
-    means: FloatArray = (up_to(end) - up_to(begin)) / (end - begin)[:, None]
-    return means

@@ -7,33 +7,48 @@ the array tells whether it is still what was computed.
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from esarm_env.audio.encoders.frames import finite
 from esarm_env.core.cache import drop_folder, file_digest, new_folder
 from esarm_env.core.errors import one_line
+from esarm_env.core.processors import n_processors
 from esarm_env.core.progress import track
 
 if TYPE_CHECKING:
-    from esarm_env.audio.features import AudioEncoder
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
+
+    from esarm_env.audio.encoders.frames import AudioEncoder
     from esarm_env.core.types import Corpus, FloatArray
 
 
 _ARRAY, _DIGEST = "features.npy", "features.sha256"
+_ROWS_AT_ONCE = 65_536  # of a memory map, so that a check of it takes some MB
 
 
 class FeatureStore:
     """Features of every utterance of a corpus, shape (T, dim) each, at 30 fps."""
 
     def __init__(self, values: npt.NDArray[np.float16], n_frames: list[int]) -> None:
-        """Wrap `values` (total frames, dim) that hold `n_frames[i]` rows of utterance `i`."""
+        """Wrap `values` (total frames, dim) that hold `n_frames[i]` rows of utterance `i`.
+
+        Raises:
+            ValueError: If the rows do not add up.
+            InputError: If a value is nan or infinite.
+        """
         if sum(n_frames) != len(values):
             raise ValueError(f"`values` must have {sum(n_frames)} rows, got {len(values)}")
+        for begin in range(0, len(values), _ROWS_AT_ONCE):
+            finite(values[begin : begin + _ROWS_AT_ONCE], whose=f"rows {begin} and later")
         self._values = values
         self._offsets = np.concatenate([[0], np.cumsum(n_frames)])
 
@@ -66,28 +81,62 @@ def open_features(
         progress: Whether to draw a progress bar while computing.
 
     Raises:
-        InputError: If the cache cannot be written, or the disk is full.
+        InputError: If the cache cannot be written, the disk is full, or a feature is not finite.
     """
-    key = hashlib.sha256(f"{corpus.content_hash}/{encoder.key}".encode()).hexdigest()[:24]
-    folder = cache / "features" / key
-    n_frames = [record.n_frames for record in corpus.records]
-    shape = (sum(n_frames), encoder.dim)
+    return open_rows(
+        f"{corpus.content_hash}/{encoder.key}",
+        lambda index: encoder.encode(corpus[index].audio),
+        corpus=corpus,
+        dim=encoder.dim,
+        cache=cache,
+        title="Audio features" if progress else "",
+        n_threads=n_processors() if getattr(encoder, "threads", False) else 1,
+    )
+
+
+def open_rows(
+    key: str,
+    compute: Callable[[int], FloatArray],
+    *,
+    corpus: Corpus,
+    dim: int,
+    cache: Path,
+    title: str,
+    n_threads: int = 1,
+) -> FeatureStore:
+    """Open what is cached under `key`; the first call computes it, utterance by utterance.
+
+    Args:
+        key: Tells everything that the features depend on.
+        compute: Returns the features (T, dim) of an utterance, of about its length.
+        corpus: Gives the lengths, and the names for messages.
+        dim: Features per frame.
+        cache: Folder that holds one sub-folder per key.
+        title: Of the progress bar; empty draws none.
+        n_threads: Threads that `compute` gains by.
+
+    Raises:
+        InputError: If the cache cannot be written, the disk is full, or a feature is not finite.
+    """
+    counts = [record.n_frames for record in corpus.records]
+    folder = cache / "features" / hashlib.sha256(key.encode()).hexdigest()[:24]
+    shape = (sum(counts), dim)
     if folder.is_dir():
         try:
-            return FeatureStore(_load(folder, shape), n_frames)
+            return FeatureStore(_load(folder, shape), counts)
         except (OSError, ValueError, EOFError) as error:
             warnings.warn(
                 f"{folder}: must hold the features that were computed, got {one_line(error)}; "
                 "they are computed anew",
-                stacklevel=2,
+                stacklevel=3,
             )
             drop_folder(folder)
     with new_folder(folder) as draft:
-        _compute(corpus, encoder, draft / _ARRAY, shape=shape, progress=progress)
+        _write(compute, draft / _ARRAY, corpus, dim=dim, title=title, n_threads=n_threads)
         (draft / _DIGEST).write_text(f"{file_digest(draft / _ARRAY)}\n")
         # Opened before it has its name, since another process may replace it once more.
         values = _load(draft, shape)
-    return FeatureStore(values, n_frames)
+    return FeatureStore(values, counts)
 
 
 def _load(folder: Path, shape: tuple[int, int]) -> npt.NDArray[np.float16]:
@@ -105,17 +154,50 @@ def _load(folder: Path, shape: tuple[int, int]) -> npt.NDArray[np.float16]:
     return values
 
 
-def _compute(
-    corpus: Corpus, encoder: AudioEncoder, path: Path, *, shape: tuple[int, int], progress: bool
+def _write(
+    compute: Callable[[int], FloatArray],
+    path: Path,
+    corpus: Corpus,
+    *,
+    dim: int,
+    title: str,
+    n_threads: int,
 ) -> None:
+    counts, names = zip(*((record.n_frames, record.id) for record in corpus.records), strict=True)
+    shape = (sum(counts), dim)
     values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
     begin = 0
-    for index in track(range(len(corpus)), "Audio features", show=progress):
-        features = encoder.encode(corpus[index].audio)
-        n_frames = corpus.records[index].n_frames
+    indices = track(range(len(counts)), title, show=bool(title))
+    for index, computed in _computed(compute, indices, n_threads=n_threads):
+        features, count = _in_half_precision(computed), counts[index]
+        finite(features, whose=f"utterance {names[index]!r}")
         # Motion may be a frame or two longer or shorter than its audio: its length decides.
-        features = features[:n_frames]
-        features = np.pad(features, ((0, n_frames - len(features)), (0, 0)), mode="edge")
-        values[begin : begin + n_frames] = features
-        begin += n_frames
+        features = features[:count]
+        features = np.pad(features, ((0, count - len(features)), (0, 0)), mode="edge")
+        values[begin : begin + count] = features
+        begin += count
     values.flush()
+
+
+def _computed(
+    compute: Callable[[int], FloatArray], indices: Iterable[int], *, n_threads: int
+) -> Iterator[tuple[int, FloatArray]]:
+    """Yield utterances with their features, in order."""
+    if n_threads == 1:
+        for index in indices:
+            yield index, compute(index)
+        return
+    with ThreadPoolExecutor(n_threads) as pool:
+        waiting: collections.deque[tuple[int, Future[FloatArray]]] = collections.deque()
+        for index in indices:
+            waiting.append((index, pool.submit(compute, index)))
+            if len(waiting) > 2 * n_threads:  # no more audio in memory than keeps them busy
+                first, computed = waiting.popleft()
+                yield first, computed.result()
+        for last, computed in waiting:
+            yield last, computed.result()
+
+
+def _in_half_precision(features: FloatArray) -> npt.NDArray[np.float16]:
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        return features.astype(np.float16)

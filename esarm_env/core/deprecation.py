@@ -6,6 +6,7 @@
 | a field of a dataclass | `renamed_fields`, a decorator |
 | an attribute | `renamed_attribute`, a property |
 | names of settings in a dict | `renamed_keys` |
+| one setting that became several | the same three, with a tuple of new names |
 | a name in a module | `moved`, which makes the module's `__getattr__` |
 
 A warning blames the first line outside of our packages, whose author can mend it: Python shows
@@ -29,16 +30,20 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Class = TypeVar("Class", bound=type)
 
+# What an old name is called now: several names where one setting was split.
+NewName = str | tuple[str, ...]
+
 _ROOT = Path(__file__).parents[2]
 _OURS = tuple(f"{_ROOT / package}/" for package in ("esarm_env", "agents", "reward", "train"))
 _SKIPPED = (*_OURS, "<frozen importlib", str(Path(functools.__file__)))
 
 
-def warn_renamed(old: str, new: str) -> None:
-    """Warn that `old` is now called `new`."""
+def warn_renamed(old: str, *new: str) -> None:
+    """Warn that `old` is now called `new`, one name or several."""
     frame = _users_frame(sys._getframe(1))
+    names = " and ".join(f"`{name}`" for name in new)
     warnings.warn_explicit(
-        f"`{old}` is deprecated and goes with the next version; use `{new}`",
+        f"`{old}` is deprecated and goes with the next version; use {names}",
         DeprecationWarning,
         frame.f_code.co_filename,
         frame.f_lineno,
@@ -56,7 +61,7 @@ def _users_frame(frame: FrameType) -> FrameType:
 
 def renamed_keys(
     values: Mapping[str, Any],
-    names: Mapping[str, str],
+    names: Mapping[str, NewName],
     *,
     prefix: str = "",
     silent: bool = False,
@@ -65,7 +70,7 @@ def renamed_keys(
 
     Args:
         values: Settings by name, for instance keyword arguments or a section of a configuration.
-        names: New name by old name.
+        names: New name by old name, or several, which all get the value.
         prefix: What messages put in front of a name, for instance `clone.`.
         silent: Whether to say nothing: what was saved by an older version is no mistake.
 
@@ -74,20 +79,27 @@ def renamed_keys(
     """
     made: dict[str, Any] = {}
     for name, value in values.items():
-        new = names.get(name, name)
-        if new != name:
+        if name not in names:
+            made[name] = value
+            continue
+        news = _all_of(names[name])
+        for new in news:
             if new in values:
                 raise InputError(
                     f"`{prefix}{name}` must be left out beside `{prefix}{new}`, its new name, "
                     f"got {value!r} and {values[new]!r}"
                 )
-            if not silent:
-                warn_renamed(prefix + name, prefix + new)
-        made[new] = value
+            made[new] = value
+        if not silent:
+            warn_renamed(prefix + name, *(prefix + new for new in news))
     return made
 
 
-def renamed_arguments(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def _all_of(new: NewName) -> tuple[str, ...]:
+    return (new,) if isinstance(new, str) else new
+
+
+def renamed_arguments(**names: NewName) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Return a decorator that lets a function take keywords by their old names.
 
     Args:
@@ -106,21 +118,33 @@ def renamed_arguments(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]
     return decorate
 
 
-def renamed_attribute(old: str, new: str) -> Any:
-    """Return a property for the attribute `old` of a class that is `new` now."""
+def renamed_attribute(old: str, new: NewName) -> Any:
+    """Return a property for the attribute `old` of a class that is `new` now.
+
+    Where it became several, it can be read while these are equal.
+    """
+    names = _all_of(new)
 
     def read(self: Any) -> Any:
-        warn_renamed(f"{type(self).__name__}.{old}", f"{type(self).__name__}.{new}")
-        return getattr(self, new)
+        kind = type(self).__name__
+        warn_renamed(f"{kind}.{old}", *(f"{kind}.{name}" for name in names))
+        values = [getattr(self, name) for name in names]
+        if any(value != values[0] for value in values):
+            pairs = zip(names, values, strict=True)
+            found = ", ".join(f"`{name}` is {value!r}" for name, value in pairs)
+            raise AttributeError(f"{kind} has no single `{old}`: {found}")
+        return values[0]
 
     def write(self: Any, value: Any) -> None:
-        warn_renamed(f"{type(self).__name__}.{old}", f"{type(self).__name__}.{new}")
-        setattr(self, new, value)
+        kind = type(self).__name__
+        warn_renamed(f"{kind}.{old}", *(f"{kind}.{name}" for name in names))
+        for name in names:
+            setattr(self, name, value)
 
-    return property(read, write, doc=f"Old name of `{new}`.")
+    return property(read, write, doc=f"Old name of {' and '.join(f'`{name}`' for name in names)}.")
 
 
-def renamed_fields(**names: str) -> Callable[[Class], Class]:
+def renamed_fields(**names: NewName) -> Callable[[Class], Class]:
     """Return a decorator that lets a dataclass know its fields by their old names, too.
 
     It stands above `@dataclass`. The constructor and attributes warn; what was pickled under the
@@ -145,7 +169,7 @@ def renamed_fields(**names: str) -> Callable[[Class], Class]:
     return decorate
 
 
-def old_names_of(kind: type[Any]) -> dict[str, str]:
+def old_names_of(kind: type[Any]) -> dict[str, NewName]:
     """Return the new name of each field of a dataclass by its old name; most have none."""
     return dict(getattr(kind, "_old_names", {}))
 

@@ -10,6 +10,7 @@
 | `corpus/corpus.json` | which corpus, with its content hash, for `open_run_corpus` |
 | `corpus/takes.json` | what a folder of recordings could not give |
 | `prior/tokenizer.safetensors` | the motion tokenizer |
+| `encoder/encoder.safetensors` | the speech encoder; absent where `encoder.epochs` is 0 |
 | `clone/policy.safetensors` | the cloned policy |
 | `demonstrate/demonstrations.npz`, `hacked.npz` | noisy roll-outs; suspicious samples of a round |
 | `demonstrate/card.md`, `audit.md`, `audit.json` | what they are, and how often labels are right |
@@ -35,7 +36,7 @@ from pathlib import Path
 
 from esarm_env.core.errors import InputError
 
-STAGES = ("corpus", "prior", "clone", "demonstrate", "reward", "improve", "evaluate")
+STAGES = ("corpus", "prior", "encoder", "clone", "demonstrate", "reward", "improve", "evaluate")
 
 # Of the run.
 CONFIG_FILE, VERSIONS_FILE = "config.yaml", "versions.txt"
@@ -51,6 +52,7 @@ ORIGIN_FILE = "origin.json"  # likewise
 # Of one stage, in its folder.
 CORPUS_NOTE, TAKES_FILE = "corpus.json", "takes.json"
 TOKENIZER_WEIGHTS = "tokenizer.safetensors"
+ENCODER_WEIGHTS = "encoder.safetensors"
 POLICY_FILE = "policy.safetensors"  # in `clone/`, and in a folder per algorithm of `improve/`
 DEMONSTRATIONS_FILE, HACKED_FILE = "demonstrations.npz", "hacked.npz"
 CARD_FILE, AUDIT_PAGE, AUDIT_FILE = "card.md", "audit.md", "audit.json"
@@ -64,6 +66,7 @@ PER_UTTERANCE_FILE = "per_utterance.csv"
 # The same from the run folder on, for `need_file`.
 CORPUS_FILE = f"corpus/{CORPUS_NOTE}"
 TOKENIZER_FILE = f"prior/{TOKENIZER_WEIGHTS}"
+ENCODER_FILE = f"encoder/{ENCODER_WEIGHTS}"
 CLONE_FILE = f"clone/{POLICY_FILE}"
 REWARD_FILE = f"reward/{REWARD_WEIGHTS}"
 

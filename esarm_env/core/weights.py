@@ -139,7 +139,9 @@ def check_sizes(
                 raise OutgrownError(_TOO_LARGE)
             return made
 
-    with torch.device("meta"), Bounded():
+    # Initialisers switch gradients off and on: stopped in between, they would stay off for good.
+    gradients = torch.set_grad_enabled(torch.is_grad_enabled())
+    with gradients, torch.device("meta"), Bounded():
         module = build(**sizes)
     if sum(tensor.numel() for tensor in module.state_dict().values()) > most_numbers:
         raise OutgrownError(_TOO_LARGE)

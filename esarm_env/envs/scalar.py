@@ -28,19 +28,21 @@ class SpeechAnimationEnv(EpisodeScores, gymnasium.Env[Observation, np.int64]):
     """Animate a face to speech, token by token; the reward is a terminal score.
 
     ## Description
-    An utterance is drawn, and the agent writes its facial motion as discrete tokens of a VQ motion
-    prior. A chunk of 4 frames (133 ms) is 4 tokens: mouth coarse, mouth fine, upper face coarse,
-    upper face fine. The audio is known in advance, so the observation looks a little ahead.
+    An utterance is drawn, and the agent writes its facial motion as discrete tokens of a motion
+    prior. A chunk of frames (4, 133 ms) is a fixed number of tokens, `tokens_per_chunk`: those of
+    the mouth, coarse to fine, then those of the upper face; the two may have unlike numbers. The
+    audio is known in advance, so the observation looks a little ahead.
 
     ## Action space
-    `Discrete(n_tokens)` (96 by default). The token means a code of the codebook whose turn it is:
+    `Discrete(n_tokens)`. The token means a code of the codebook whose turn it is; with M codebooks
+    of the mouth (`sequence_task.token_streams` tells):
 
-    | `step % 4` | the token means | codes |
+    | `step % tokens_per_chunk` | the token means | codes |
     |---|---|---|
     | 0 | mouth (jaw, lips, cheeks, tongue), coarse | 0 to n_tokens - 1 |
-    | 1 | mouth, fine: added to the coarse code | 0 to n_tokens - 1 |
-    | 2 | upper face (eyes, brows, nose), coarse | 0 to n_tokens - 1 |
-    | 3 | upper face, fine | 0 to n_tokens - 1 |
+    | 1 to M - 1 | mouth, finer: added to those before | 0 to n_tokens - 1 |
+    | M | upper face (eyes, brows, nose), coarse | 0 to n_tokens - 1 |
+    | M + 1 and on | upper face, finer | 0 to n_tokens - 1 |
 
     ## Observation space
     `Dict` of `Box`, freshly allocated at every step:

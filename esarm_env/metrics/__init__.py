@@ -6,8 +6,9 @@
 - `dynamics`: upper-face dynamics deviation (FDD) and jerk.
 - `mouth`: lip opening in mm, its correlation, and speech-lip intensity correlation (SLCC).
 - `closure`: F1 of mouth closures.
-- `samples`: diversity, mean and best of several samples.
-- `emotion`: accuracy of an emotion classifier trained on recorded motion.
+- `samples`: energy score, diversity, mean and best of several samples.
+- `emotion`: accuracy of an emotion classifier trained on recorded motion, and the order of
+  intensities.
 - `suite`: all metrics that need the prediction and the ground truth alone.
 - `table`: plain and Markdown tables.
 - `region`, `inputs`: what they share: displacements of a region's vertices, checked batches.
@@ -16,13 +17,25 @@ Figures are per utterance, shape (B,), with padding masked by `lengths` and chan
 measured by `captured`; what is then not defined is nan.
 """
 
-from esarm_env.metrics.closure import ClosureCounts, bilabial_closures, closure_events
+from esarm_env.metrics.closure import (
+    ClosureCounts,
+    bilabial_closures,
+    closed_share,
+    closure_events,
+)
 from esarm_env.metrics.dynamics import (
     face_dynamics_deviation,
     face_dynamics_deviation_of_meshes,
     jerk,
 )
-from esarm_env.metrics.emotion import EMOTION_ACCURACY, EmotionAccuracy, EmotionClassifier
+from esarm_env.metrics.emotion import (
+    EMOTION_ACCURACY,
+    INTENSITY_ORDER,
+    EmotionAccuracy,
+    EmotionClassifier,
+    IntensityJudge,
+    intensity_order,
+)
 from esarm_env.metrics.mouth import (
     SLCC,
     audio_rms,
@@ -38,6 +51,8 @@ from esarm_env.metrics.samples import (
     best_of_errors,
     diversity,
     diversity_of_meshes,
+    energy_quantity,
+    energy_score,
     error_of_mean,
     mean_of_errors,
     sample_errors,
@@ -58,25 +73,31 @@ from esarm_env.metrics.vertex_error import (
 __all__ = [
     "DIVERSITY",
     "EMOTION_ACCURACY",
+    "INTENSITY_ORDER",
     "PRESETS",
     "SLCC",
     "STANDARD_VARIANTS",
     "ClosureCounts",
     "EmotionAccuracy",
     "EmotionClassifier",
+    "IntensityJudge",
     "Preset",
     "Quantity",
     "Variant",
     "audio_rms",
     "best_of_errors",
     "bilabial_closures",
+    "closed_share",
     "closure_events",
     "diversity",
     "diversity_of_meshes",
     "emotional_vertex_error",
+    "energy_quantity",
+    "energy_score",
     "error_of_mean",
     "face_dynamics_deviation",
     "face_dynamics_deviation_of_meshes",
+    "intensity_order",
     "jerk",
     "lip_pairs",
     "lip_speed",

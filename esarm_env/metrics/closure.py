@@ -89,9 +89,7 @@ def bilabial_closures(
             starts, or a counted opening is not finite.
     """
     first, second, counts = _finite_curves(predicted_mm, target_mm, lengths)
-    if len(intervals) != len(first):
-        rule = f"one array per utterance ({len(first)})"
-        raise InputError(f"`intervals` must hold {rule}, got {len(intervals)}")
+    _check_intervals(intervals, len(first))
     table = np.zeros((len(first), 3), dtype=np.int64)
     for row, (times_s, count) in enumerate(zip(intervals, counts, strict=True)):
         for begin, end in _frames_of(times_s, int(count), row):
@@ -99,6 +97,46 @@ def bilabial_closures(
             truth = bool(second[row, begin:end].min() < closed_mm)
             table[row] += (ours and truth, ours and not truth, truth and not ours)
     return ClosureCounts(*table.T)
+
+
+def closed_share(
+    predicted_mm: npt.ArrayLike,
+    *,
+    intervals: Sequence[npt.ArrayLike],
+    lengths: npt.ArrayLike | None = None,
+    closed_mm: float = CLOSED_MM,
+    margin_s: float = _MARGIN_S,
+) -> npt.NDArray[np.float64]:
+    """Return the share of p, b and m at which the mouth shuts, for recordings without motion.
+
+    There is no truth to compare with: a mouth that never opens scores 1. Times of real recordings
+    come from `esarm_env.audio.encoders.phone_spans.bilabial_times`.
+
+    Args:
+        predicted_mm: Opening, shape (T,) or (B, T), for instance from `mouth_opening`.
+        intervals: For each utterance the start and end of its p, b and m, shape (n, 2), in seconds.
+        lengths: Shape (B,), the frames of each utterance that count; all by default.
+        closed_mm: Opening below which the mouth counts as shut, in mm.
+        margin_s: How far around an interval a closure still counts, in seconds; one frame by
+            default.
+
+    Returns:
+        Shape (B,), nan where an utterance has no interval.
+
+    Raises:
+        InputError: If shapes do not fit, an interval lies outside its utterance or ends before it
+            starts, `margin_s` is below 0 or not finite, or a counted opening is not finite.
+    """
+    if not 0 <= margin_s < np.inf:
+        raise InputError(f"`margin_s` must be at least 0 and finite, got {margin_s}")
+    curves, _, counts = _finite_curves(predicted_mm, predicted_mm, lengths)
+    _check_intervals(intervals, len(curves))
+    shares = np.full(len(curves), np.nan)
+    for row, (times_s, count) in enumerate(zip(intervals, counts, strict=True)):
+        frames = _frames_of(times_s, int(count), row, margin_s=margin_s)
+        if frames:
+            shares[row] = np.mean([curves[row, a:b].min() < closed_mm for a, b in frames])
+    return shares
 
 
 def closure_events(
@@ -154,7 +192,15 @@ def _finite_curves(
     return first, second, counts
 
 
-def _frames_of(times_s: npt.ArrayLike, n_frames: int, row: int) -> list[tuple[int, int]]:
+def _check_intervals(intervals: Sequence[npt.ArrayLike], n_utterances: int) -> None:
+    if len(intervals) != n_utterances:
+        rule = f"one array per utterance ({n_utterances})"
+        raise InputError(f"`intervals` must hold {rule}, got {len(intervals)}")
+
+
+def _frames_of(
+    times_s: npt.ArrayLike, n_frames: int, row: int, *, margin_s: float = _MARGIN_S
+) -> list[tuple[int, int]]:
     """Return the frames, first and one past the last, in and around each interval."""
     times = np.asarray(times_s, dtype=np.float64)
     if not times.size:
@@ -166,8 +212,8 @@ def _frames_of(times_s: npt.ArrayLike, n_frames: int, row: int) -> list[tuple[in
         rule = f"start in [0, {duration_s:.2f}) s and end after they start"
         raise InputError(f"`intervals[{row}]` must {rule}, got {times.tolist()}")
     # Rounded, for 0.1 * 30 is 3.0000000000000004 and would lose the frame it names.
-    begin = np.ceil(np.round((times[:, 0] - _MARGIN_S) * FRAME_RATE_HZ, 6)).clip(0, n_frames - 1)
-    end = np.floor(np.round((times[:, 1] + _MARGIN_S) * FRAME_RATE_HZ, 6)).clip(0, n_frames - 1)
+    begin = np.ceil(np.round((times[:, 0] - margin_s) * FRAME_RATE_HZ, 6)).clip(0, n_frames - 1)
+    end = np.floor(np.round((times[:, 1] + margin_s) * FRAME_RATE_HZ, 6)).clip(0, n_frames - 1)
     return [(int(b), int(e) + 1) for b, e in zip(begin, end, strict=True)]
 
 

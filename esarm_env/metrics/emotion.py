@@ -1,8 +1,14 @@
-"""Emotion accuracy, judged by a softmax regression trained on recorded motion.
+"""Emotion accuracy and order of intensities, judged by regressions trained on recorded motion.
 
 It sees each channel's mean, deviation and percentiles over the utterance, no order and no audio,
 and is a multinomial logistic regression: convex, so the same data give the same judge. Its own
 accuracy on recorded motion it was not trained on is the ceiling, and must be printed beside.
+
+A judge of generated motion must not lean on details that a motion tokenizer removes: nothing counts
+more than `SMALLEST_SCALE` makes it, and `esarm_env.task.judges` trains on recordings and on the
+same through the tokenizer. On 200 validation recordings of `synthetic-mead` (demo preset) it then
+names 100 % right, 99.5 % through the tokenizer and 100 % of still mean faces; fitted on recordings
+alone, 100, 92 and 100 %, and without the least scale 100, 74 and 71 %.
 """
 
 from __future__ import annotations
@@ -23,11 +29,22 @@ EMOTION_ACCURACY = Quantity(
     unit="1",
     better="higher",
 )
+INTENSITY_ORDER = Quantity(
+    "intensity order",
+    "share of triples (one speaker and emotion, intensities 1, 2, 3) whose strengths by ridge "
+    "regression on pooled coefficients rise",
+    unit="1",
+    better="higher",
+)
 PERCENTILES = (10, 50, 90)
 RIDGE = 0.01
+INTENSITY_RIDGE = 0.1
 _STEPS = 500
 # Below this a channel does not vary in training, and dividing by it would blow up rounding.
 _SMALLEST_DEVIATION = 1e-6
+# Statistics that vary less are divided by this, in units of the coefficients: brought to the spread
+# of the others, they would turn what a tokenizer rounds off into evidence.
+SMALLEST_SCALE = 0.05
 
 Array = npt.NDArray[np.float64]
 
@@ -54,7 +71,7 @@ class EmotionClassifier:
     Attributes:
         labels: Names of the classes, sorted.
         centre: Shape (F,), mean of each statistic in training.
-        scale: Shape (F,), their deviation; 1 where a statistic did not vary.
+        scale: Shape (F,), their deviation, or `SMALLEST_SCALE` where that is more.
         weights: Shape (F + 1, n_classes); the last row is the bias.
     """
 
@@ -89,7 +106,7 @@ class EmotionClassifier:
             raise InputError(f"`labels` must hold at least 2 emotions, got {classes.tolist()}")
         deviation = statistics.std(axis=0)
         varies = deviation > _SMALLEST_DEVIATION
-        centre, scale = statistics.mean(axis=0), np.where(varies, deviation, 1.0)
+        centre, scale = statistics.mean(axis=0), np.maximum(deviation, SMALLEST_SCALE)
         inputs = _with_bias(np.where(varies, (statistics - centre) / scale, 0.0))
         weights = _softmax_regression(inputs, np.eye(len(classes))[codes], ridge)
         weights[:-1][~varies] = 0.0
@@ -146,6 +163,89 @@ class EmotionClassifier:
         return EmotionAccuracy(ours, ceiling, float(counts.max() / counts.sum()))
 
 
+@dataclass(frozen=True)
+class IntensityJudge:
+    """Ridge regression of an emotion's intensity on pooled statistics, one for each emotion.
+
+    On `synthetic-mead` (demo preset) it puts all of 49 triples of validation recordings in order,
+    and 98 % of the same through the tokenizer; by chance it would be a sixth.
+
+    Attributes:
+        regressions: By emotion: centre (F,), weights (F,) and mean intensity.
+    """
+
+    regressions: dict[str, tuple[Array, Array, float]]
+
+    @staticmethod
+    def fit(
+        motions: Iterable[npt.ArrayLike],
+        emotions: Sequence[str],
+        intensities: Sequence[int],
+        *,
+        ridge: float = INTENSITY_RIDGE,
+    ) -> IntensityJudge:
+        """Train on recorded motion; emotions of fewer than 2 intensities are left out.
+
+        Args:
+            motions: Coefficients of each utterance, (T_i, 52), alphabetical order.
+            emotions: Its emotion.
+            intensities: Its intensity.
+            ridge: Weight of the squared weights in the loss, above 0.
+
+        Raises:
+            InputError: If the arguments do not fit, no emotion has 2 intensities, or `ridge` is not
+                above 0.
+        """
+        if not ridge > 0:
+            raise InputError(f"`ridge` must be above 0, got {ridge}")
+        statistics = pooled_statistics(motions)
+        _check_labels(emotions, len(statistics))
+        _check_labels(intensities, len(statistics), name="intensities")
+        names, levels = np.asarray(emotions), np.asarray(intensities, dtype=np.float64)
+        regressions = {
+            str(name): _ridge_regression(statistics[names == name], levels[names == name], ridge)
+            for name in np.unique(names)
+            if len(np.unique(levels[names == name])) > 1
+        }
+        if not regressions:
+            raise InputError("`intensities` must hold at least 2 of one emotion, got fewer")
+        return IntensityJudge(regressions)
+
+    def strengths(self, motions: Iterable[npt.ArrayLike], emotions: Sequence[str]) -> Array:
+        """Return how strongly each motion (T_i, 52) shows the emotion it is said to show.
+
+        Returns:
+            Shape (B,), about 1 to 3; nan where the emotion was not in training.
+
+        Raises:
+            InputError: If a motion does not fit, or there are not as many emotions.
+        """
+        statistics = pooled_statistics(motions)
+        _check_labels(emotions, len(statistics), name="emotions")
+        judged = np.full(len(statistics), np.nan)
+        for row, name in enumerate(emotions):
+            if name in self.regressions:
+                centre, weights, mean = self.regressions[name]
+                judged[row] = (statistics[row] - centre) @ weights + mean
+        return judged
+
+
+def intensity_order(strengths: npt.ArrayLike) -> Array:
+    """Return 1 where the strengths of a triple rise, 0 where not, nan where one is nan.
+
+    Args:
+        strengths: Shape (N, 3), of the intensities 1, 2 and 3.
+
+    Raises:
+        InputError: If the shape does not fit.
+    """
+    triples = np.asarray(strengths, dtype=np.float64)
+    if triples.ndim != 2 or triples.shape[1] != 3:
+        raise InputError(f"`strengths` must have shape (N, 3), got {triples.shape}")
+    rises = np.all(np.diff(triples, axis=1) > 0, axis=1).astype(np.float64)
+    return np.where(np.isnan(triples).any(axis=1), np.nan, rises)
+
+
 def pooled_statistics(motions: Iterable[npt.ArrayLike]) -> Array:
     """Return mean, deviation and percentiles 10, 50, 90 over time of each channel.
 
@@ -175,10 +275,20 @@ def _statistics(motion: FloatArray, index: int) -> Array:
     return np.concatenate([motion.mean(axis=0), motion.std(axis=0), *spread])
 
 
-def _check_labels(labels: Sequence[str], n_motions: int) -> None:
+def _check_labels(labels: Sequence[object], n_motions: int, *, name: str = "labels") -> None:
     """Refuse labels that are not one per motion."""
     if len(labels) != n_motions:
-        raise InputError(f"`labels` must hold one per motion ({n_motions}), got {len(labels)}")
+        raise InputError(f"`{name}` must hold one per motion ({n_motions}), got {len(labels)}")
+
+
+def _ridge_regression(statistics: Array, levels: Array, ridge: float) -> tuple[Array, Array, float]:
+    """Return centre, weights and mean of a ridge regression of levels (N,) on statistics (N, F)."""
+    centre = statistics.mean(axis=0)
+    scale = np.maximum(statistics.std(axis=0), SMALLEST_SCALE)
+    inputs, mean = (statistics - centre) / scale, float(levels.mean())
+    normal = inputs.T @ inputs / len(inputs) + ridge * np.eye(len(centre))
+    weights = np.linalg.solve(normal, inputs.T @ (levels - mean) / len(inputs)) / scale
+    return centre, weights, mean
 
 
 def _with_bias(inputs: Array) -> Array:

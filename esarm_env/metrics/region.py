@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import N_CHANNELS, BoolArray, FloatArray, IntArray
+from esarm_env.face.names import index_of
 from esarm_env.metrics.inputs import Batch, mean_per_row
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ Kind = tuple[str, int]
 # channel at weight 1). On the shipped head and on ICT-FaceKit mouth channels make up 5 % and 7 %
 # of the upper face's, mostly by noseSneer; brows alone about half, jawOpen 24 % of the lips'.
 MEASURED_SHARE = 0.2
+UPPER_WITHOUT_LIDS = "upper_without_lids"
+_BLINKS = ("eyeBlinkLeft", "eyeBlinkRight")
+# A vertex that a full blink moves further is a lid's: on the shipped head 206 of the upper face's
+# 959. Blinks follow from neither speech nor emotion, and at 9 mm they outweigh all else there.
+_LID_MOVES_MM = 0.5
 # 16 MB: smaller pieces fit the cache, but on a busy machine BLAS waits for its threads after each.
 _BLOCK_FLOATS = 4_000_000
 
@@ -92,7 +98,8 @@ def region_of(head: Head, name: str, *, centred: bool = False) -> Region:
 
     Args:
         head: Whose region it is.
-        name: "upper" (eyes and forehead), "all" or a key of the head's regions.
+        name: "upper" (eyes and forehead), "upper_without_lids" (of these what a blink leaves at
+            rest), "all" or a key of the head's regions.
         centred: Whether the region's own mean displacement is taken off.
 
     Raises:
@@ -100,6 +107,7 @@ def region_of(head: Head, name: str, *, centred: bool = False) -> Region:
     """
     everything = np.arange(head.n_vertices, dtype=np.int64)
     known = {"all": everything, **head.regions, "upper": head.upper}
+    known[UPPER_WITHOUT_LIDS] = np.setdiff1d(head.upper, _lids(head))
     if name not in known or not len(known[name]):
         names = tuple(known_name for known_name in known if len(known[known_name]))
         raise InputError(f"`region` must be one of {names}, got {name!r}")
@@ -109,6 +117,12 @@ def region_of(head: Head, name: str, *, centred: bool = False) -> Region:
         deltas = deltas - deltas.mean(axis=1, keepdims=True)
     planes = np.ascontiguousarray(deltas.transpose(0, 2, 1)).reshape(N_CHANNELS, -1)
     return Region(planes, share)
+
+
+def _lids(head: Head) -> IntArray:
+    """Return the vertices that a blink of either eye moves, ascending; a head without has none."""
+    moved = np.linalg.norm(head.deltas[[index_of(name) for name in _BLINKS]], axis=2)  # (2, V)
+    return np.flatnonzero(moved.max(axis=0) > _LID_MOVES_MM).astype(np.int64)
 
 
 def shares(squares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -21,17 +21,20 @@ from esarm_env.metrics.closure import (
 from esarm_env.metrics.dynamics import face_dynamics_deviation, jerk
 from esarm_env.metrics.mouth import lip_speed, mouth_opening, opening_correlation
 from esarm_env.metrics.presets import PRESETS
+from esarm_env.metrics.region import UPPER_WITHOUT_LIDS
 from esarm_env.metrics.variant import Quantity, Variant
 from esarm_env.metrics.vertex_error import vertex_errors
 
 if TYPE_CHECKING:
     from esarm_env.face.head import Head
 
-# What the presets report on lips and upper face; the whole head costs more than all else together.
-STANDARD_VARIANTS = tuple(
-    dict.fromkeys(
+# What the presets report on lips and upper face, and the upper face without the lids, whose blinks
+# nobody can foresee; the whole head costs more than all else together.
+STANDARD_VARIANTS = (
+    *dict.fromkeys(
         variant for p in PRESETS.values() for variant in p.variants if variant.region != "all"
-    )
+    ),
+    Variant(UPPER_WITHOUT_LIDS),
 )
 
 _JERK = "mean over frames and lip vertices of the third derivative's length"
@@ -90,7 +93,8 @@ def measure(
         head: Whose vertices are compared; `jawOpen` must part its lips.
         captured: Shape (52,), bool; False channels are at rest on both sides.
         lengths: Shape (B,), the frames of each utterance that count; all by default.
-        variants: Which vertex errors; by default those the presets report on lips and upper face.
+        variants: Which vertex errors; by default those the presets report on lips and upper face,
+            and the upper face without the lids.
         bilabials: For each utterance the start and end of its p, b and m, shape (n, 2), in seconds;
             adds `bilabial_closure_f1`.
 

@@ -16,8 +16,18 @@ from esarm_env.core.errors import InputError
 DIRECTIONS = {"lower": "↓", "higher": "↑", "zero": "→0", "none": ""}
 UNITS = ("mm", "m", "norm")  # norm: a data set's own scale, which has no length (BIWI)
 
-_NAMES = {"lips": "LVE", "upper": "EVE", "all": "MVE"}
-_VERTICES = {"lips": "lip", "upper": "eye and forehead", "all": "all"}
+_NAMES = {
+    "lips": "LVE",
+    "upper": "EVE",
+    "upper_without_lids": "EVE without eyelids",
+    "all": "MVE",
+}
+_VERTICES = {
+    "lips": "lip",
+    "upper": "eye and forehead",
+    "upper_without_lids": "non-lid eye and forehead",
+    "all": "all",
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,8 @@ class Variant:
     """Definition of a vertex error, passed as `vertex_error(..., **variant.options)`.
 
     Attributes:
-        region: "lips", "upper" (eyes and forehead), "all" or any region of the head.
+        region: "lips", "upper" (eyes and forehead), "upper_without_lids" (of these what a blink
+            leaves at rest), "all" or any region of the head.
         reduce: "max" or "mean" over the region's vertices; frames are always averaged.
         power: 1 for the distance, 2 for its square.
         centre: "lips" takes each side's mean over the region off first; "none" does not.
@@ -120,7 +131,7 @@ class Variant:
     def key(self) -> str:
         """Return a name for code and files, for instance `lve_max_l2_mm`."""
         parts = [
-            _NAMES.get(self.region, f"{self.region}_vertex_error").lower(),
+            _NAMES.get(self.region, f"{self.region}_vertex_error").lower().replace(" ", "_"),
             self.reduce,
             "l2" if self.power == 1 else "squared_l2",
             *(["centred"] if self.centre == "lips" else []),

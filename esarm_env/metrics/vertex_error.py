@@ -134,7 +134,8 @@ def vertex_error(
         predicted: Coefficients, shape (T, 52) or (B, T, 52), alphabetical order.
         target: The truth, same shape.
         head: Whose vertices are compared.
-        region: "lips", "upper" (eyes and forehead), "all" or any of the head's regions.
+        region: "lips", "upper" (eyes and forehead), "upper_without_lids" (of these what a blink
+            leaves at rest), "all" or any of the head's regions.
         reduce: "max" or "mean" over the region's vertices.
         power: 1 for the distance, 2 for its square.
         centre: "lips" takes each side's mean over the region off first; "none" does not.

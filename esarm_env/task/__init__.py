@@ -3,8 +3,13 @@
 - `animation_task`: `AnimationTask`: data and decoder of the problem, independent of any agent,
   queried by index.
 - `conditions`: condition vector of a policy: one-hot emotion, intensity and speaker.
+- `emotion_choice`: emotion by choice: one by name, a blend, or what the voice tells.
 - `episode_metrics`: metrics of finished episodes: what stands in the last `info` beside the
   scores, by name.
+- `extended`: a task with a recording's pieces behind its utterances, so that rewards can score
+  its animations.
+- `judges`: judges of generated motion (emotion, intensity), trained on recordings, plain and
+  tokenized.
 - `opening`: opening of tasks: from a run folder, a corpus, or the files that ship with the
   package.
 - `recording`: speech of any length as a task of short pieces, which a policy animates and `join`

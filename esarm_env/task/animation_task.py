@@ -24,6 +24,7 @@ from esarm_env.task.episode_metrics import EVE, LVE
 
 if TYPE_CHECKING:
     from esarm_env.audio.store import FeatureStore
+    from esarm_env.encoder.network import SpeechEncoder
     from esarm_env.face.head import Head
     from esarm_env.task.conditions import ConditionEncoder
     from esarm_env.tokenizer.vq import VQMotionTokenizer
@@ -74,6 +75,8 @@ class BatchCache:
 # With two each way a clone learns its training sentences by heart (LVE 3.5 against 3.2 mm on new
 # ones), because a window then holds whole words.
 CONTEXT_CHUNKS = 1
+# A speech encoder has heard the whole utterance already: each chunk's streams stand for themselves.
+HEARD_CONTEXT_CHUNKS = 0
 # Utterances whose audio is kept in memory, about 25 kB each; of larger corpora the rest is read
 # from the feature store every time.
 N_KEPT = 4096
@@ -90,6 +93,7 @@ class AnimationTask:
         head: Where errors are measured.
         conditions: Emotion, intensity and speaker as a vector.
         context: Chunks of audio before and after the current one in a window.
+        speech_encoder: What `features` were heard through; None if they are the audio's own.
     """
 
     corpus: Corpus
@@ -98,6 +102,7 @@ class AnimationTask:
     head: Head
     conditions: ConditionEncoder
     context: int = CONTEXT_CHUNKS
+    speech_encoder: SpeechEncoder | None = None
     _chunks: dict[int, FloatArray] = field(default_factory=dict, init=False, repr=False)
     _tokens: dict[int, IntArray] = field(default_factory=dict, init=False, repr=False)
     _latest: BatchCache = field(default_factory=BatchCache, init=False, repr=False, compare=False)
@@ -162,11 +167,29 @@ class AnimationTask:
 
     @cached_property
     def fingerprint(self) -> dict[str, str]:
-        """Hashes of `tokenizer` and `corpus`, by which saved tokens are matched to a task."""
-        return {
+        """Hashes of tokenizer, corpus and speech encoder, by which saved tokens find their task."""
+        hashes = {
             "tokenizer": self.tokenizer.content_hash(),
             "corpus": self.corpus.content_hash,
         }
+        if self.speech_encoder is not None:
+            hashes["speech_encoder"] = self.speech_encoder.content_hash()
+        return hashes
+
+    @cached_property
+    def code_distances(self) -> FloatArray:
+        """How far apart codes look, (tokens_per_chunk, n_tokens, n_tokens) in mm; do not write.
+
+        Contexts are drawn from the training recordings.
+        """
+        from esarm_env.tokenizer.distances import N_CONTEXTS, code_distances
+
+        train = self.corpus.split("train")
+        if not len(train):
+            train = np.arange(len(self.corpus))
+        chosen = np.random.default_rng(0).permutation(train)[:N_CONTEXTS]
+        recorded = [self.tokenizer.encode(self.corpus[int(index)].motion) for index in chosen]
+        return code_distances(self.tokenizer, self.head, recorded)
 
     @cached_property
     def _conditions(self) -> FloatArray:

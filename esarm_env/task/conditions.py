@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS, N_INTENSITIES, UNKNOWN_SPEAKER, FloatArray, Record
+
+if TYPE_CHECKING:
+    from esarm_env.task.emotion_choice import EmotionMix
 
 EMOTION_SLICE = slice(0, len(EMOTIONS))
 INTENSITY_SLICE = slice(len(EMOTIONS), len(EMOTIONS) + N_INTENSITIES)
@@ -54,6 +58,14 @@ class ConditionEncoder:
         condition = np.zeros(self.dim, dtype=np.float32)
         condition[EMOTIONS.index(emotion)] = 1
         condition[INTENSITY_SLICE.start + int(intensity) - 1] = 1
+        if self.speaker_index(speaker) != UNKNOWN_SPEAKER:
+            condition[SPEAKER_START + self.speaker_index(speaker)] = 1
+        return condition
+
+    def encode_mix(self, mix: EmotionMix, speaker: str | None) -> FloatArray:
+        """Return the condition of a blend of emotions and intensities, shape (dim,)."""
+        condition = np.zeros(self.dim, dtype=np.float32)
+        condition[EMOTION_SLICE], condition[INTENSITY_SLICE] = mix.emotions, mix.intensities
         if self.speaker_index(speaker) != UNKNOWN_SPEAKER:
             condition[SPEAKER_START + self.speaker_index(speaker)] = 1
         return condition

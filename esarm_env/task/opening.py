@@ -8,6 +8,7 @@ import hashlib
 import shutil
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,19 @@ from esarm_env.audio.features import make_encoder
 from esarm_env.audio.store import FeatureStore, open_features
 from esarm_env.core.cache import cache_dir, file_digest, read_json, write_text
 from esarm_env.core.errors import InputError, one_line
-from esarm_env.core.run_layout import CORPUS_FILE, TOKENIZER_FILE, need_file
+from esarm_env.core.run_layout import (
+    CORPUS_FILE,
+    ENCODER_FILE,
+    TOKENIZER_FILE,
+    is_file,
+    need_file,
+)
 from esarm_env.core.shipped import MINI_CORPUS, shipped_run
 from esarm_env.corpus import CORPUS_NAMES, open_corpus
+from esarm_env.encoder.heard import open_heard
+from esarm_env.encoder.network import SpeechEncoder, load_speech_encoder
 from esarm_env.face.head import load_head
-from esarm_env.task.animation_task import AnimationTask
+from esarm_env.task.animation_task import CONTEXT_CHUNKS, HEARD_CONTEXT_CHUNKS, AnimationTask
 from esarm_env.task.conditions import ConditionEncoder
 from esarm_env.tokenizer import PriorConfig, VQMotionTokenizer, load_tokenizer, train_tokenizer
 
@@ -96,8 +105,23 @@ def open_task(run: str | Path | None = None, *, corpus: str | None = None) -> An
         raise InputError(f"`corpus` must be left out beside `run`, got {corpus!r}")
     corpus_of_run = open_run_corpus(Path(run))
     tokenizer = load_tokenizer(need_file(Path(run), TOKENIZER_FILE))
-    encoder = read_corpus_file(Path(run))["encoder"]
-    return assemble_task(corpus_of_run, tokenizer, encoder=encoder, fetch=False)
+    return assemble_task(
+        corpus_of_run,
+        tokenizer,
+        encoder=read_corpus_file(Path(run))["encoder"],
+        speech_encoder=find_speech_encoder(Path(run)),
+        fetch=False,
+    )
+
+
+def find_speech_encoder(run_path: Path) -> SpeechEncoder | None:
+    """Return the speech encoder of a run; None where policies hear the audio features themselves.
+
+    Raises:
+        InputError: If it is damaged.
+    """
+    path = run_path / ENCODER_FILE
+    return load_speech_encoder(path) if is_file(path) else None
 
 
 def open_run_corpus(run_path: Path) -> Corpus:
@@ -128,7 +152,12 @@ def open_run_corpus(run_path: Path) -> Corpus:
 
 
 def assemble_task(
-    corpus: Corpus, tokenizer: VQMotionTokenizer, *, encoder: str, fetch: bool = True
+    corpus: Corpus,
+    tokenizer: VQMotionTokenizer,
+    *,
+    encoder: str,
+    speech_encoder: SpeechEncoder | None = None,
+    fetch: bool = True,
 ) -> AnimationTask:
     """Return the task of `corpus` with the features of `encoder`, computed at the first use.
 
@@ -136,11 +165,31 @@ def assemble_task(
         corpus: Speech and motion.
         tokenizer: Of the motion.
         encoder: Name of the audio encoder, see `esarm_env.audio.features.make_encoder`.
+        speech_encoder: What policies hear through; None lets them hear the audio features.
         fetch: Whether its weights may be fetched from a hub; not where a file names it.
     """
-    features = _features(corpus, encoder, fetch=fetch)
-    conditions = ConditionEncoder(training_speakers(corpus))
-    return AnimationTask(corpus, features, tokenizer, load_head(), conditions)
+    made = make_encoder(encoder, fetch=fetch)
+    features = _cached(lambda cache: open_features(corpus, made, cache=cache))
+    if speech_encoder is not None:
+        heard = speech_encoder
+        plain = features
+        features = _cached(
+            lambda cache: open_heard(corpus, plain, heard, cache=cache, key=made.key)
+        )
+    return AnimationTask(
+        corpus,
+        features,
+        tokenizer,
+        load_head(),
+        ConditionEncoder(training_speakers(corpus)),
+        context=context_of(speech_encoder),
+        speech_encoder=speech_encoder,
+    )
+
+
+def context_of(speech_encoder: SpeechEncoder | None) -> int:
+    """Return the chunks of audio that a policy hears around the current one."""
+    return CONTEXT_CHUNKS if speech_encoder is None else HEARD_CONTEXT_CHUNKS
 
 
 def training_speakers(corpus: Corpus) -> tuple[str, ...]:
@@ -216,16 +265,15 @@ def _own_tokenizer(corpus: Corpus) -> VQMotionTokenizer:
     return tokenizer.eval()
 
 
-def _features(corpus: Corpus, encoder: str, *, fetch: bool) -> FeatureStore:
-    """Return the features of `corpus`, in a temporary folder if the cache is not writable."""
-    made = make_encoder(encoder, fetch=fetch)
+def _cached(open_store: Callable[[Path], FeatureStore]) -> FeatureStore:
+    """Return the features that a function opens, in a temporary folder where no cache can be."""
     try:
-        return open_features(corpus, made, cache=_cache())
+        return open_store(_cache())
     except InputError as error:
         if _is_writable(_cache()):
             raise
         _warn_of_cache(str(error))
-    return open_features(corpus, made, cache=_cache_of_this_process())
+    return open_store(_cache_of_this_process())
 
 
 def _cache() -> Path:

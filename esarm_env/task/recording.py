@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.audio import cut_at_pauses, read_audio
+from esarm_env.audio.encoders.frames import finite
 from esarm_env.audio.features import make_encoder
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import TOKENIZER_FILE, need_file
 from esarm_env.core.shipped import shipped_run
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray
-from esarm_env.task.animation_task import CONTEXT_CHUNKS, audio_windows, pad_stack
+from esarm_env.task.animation_task import audio_windows, pad_stack
 from esarm_env.task.conditions import ConditionEncoder
-from esarm_env.task.opening import read_corpus_file
+from esarm_env.task.emotion_choice import AUTO, EmotionMix, chosen_mix
+from esarm_env.task.opening import context_of, find_speech_encoder, read_corpus_file
 from esarm_env.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -38,13 +40,14 @@ class AnimationCondition:
     """How to say it.
 
     Attributes:
-        emotion: One of the nine emotions.
-        intensity: 1 to 3.
+        emotion: One of the nine emotions, a blend (`happy:0.5,surprised:0.5`), or `auto`: what the
+            voice tells.
+        intensity: 1 to 3; None is 2, or what the voice tells with `auto`.
         speaker: A training speaker, or None for the average.
     """
 
     emotion: str = "neutral"
-    intensity: int = 2
+    intensity: int | None = None
     speaker: str | None = None
 
 
@@ -58,6 +61,7 @@ class SpeechRecording:
         condition: Of all pieces, shape (condition_dim,).
         tokenizer: Turns tokens into motion.
         n_frames: Frames of the whole recording at 30 fps.
+        emotion: What is shown, in words; of `auto`, what was heard and how sure that is.
     """
 
     windows: Sequence[FloatArray]
@@ -65,6 +69,7 @@ class SpeechRecording:
     condition: FloatArray
     tokenizer: MotionTokenizer
     n_frames: int
+    emotion: str = ""
 
     @property
     def lengths(self) -> IntArray:
@@ -105,37 +110,81 @@ class SpeechReader:
         folder = shipped_run() if run is None else Path(run)
         source = read_corpus_file(folder)
         self._encoder = make_encoder(source["encoder"], fetch=False)
+        self._speech_encoder = find_speech_encoder(folder)
         self._tokenizer = load_tokenizer(need_file(folder, TOKENIZER_FILE))
         self._conditions = ConditionEncoder(tuple(source["speakers"]))
-        self.dim: int = self._encoder.dim * self._tokenizer.frames_per_chunk
+        heard = self._encoder if self._speech_encoder is None else self._speech_encoder
+        self.dim: int = heard.dim * self._tokenizer.frames_per_chunk
 
     def read(
-        self, audio: FloatArray, how: AnimationCondition, *, context: int = CONTEXT_CHUNKS
+        self, audio: FloatArray, how: AnimationCondition, *, context: int | None = None
     ) -> SpeechRecording:
         """Return a recording as a task.
 
         Args:
             audio: Shape (n_samples,), at 16 kHz.
             how: Emotion, intensity and speaker.
-            context: Chunks of audio before and after the current one that the policy hears.
+            context: Chunks of audio before and after the current one that the policy hears; by
+                default as many as in the run's task.
 
         Raises:
-            InputError: If emotion, intensity or speaker is unknown.
+            InputError: If emotion, intensity or speaker is unknown, or a sample or
+                feature is not finite.
         """
+        if not np.isfinite(audio).all():
+            raise InputError("`audio` must be finite, got nan or infinity")
         known = self._conditions.speakers
         if how.speaker is not None and how.speaker not in known:
             raise InputError(
                 f"`speaker` must be one of {', '.join(known)} (leave out for the average), "
                 f"got {how.speaker!r}"
             )
-        condition = self._conditions.encode(how.emotion, how.intensity, how.speaker)
+        chosen = None if how.emotion == AUTO else chosen_mix(how.emotion, how.intensity or 2)
         features = self._encoder.encode(audio)
+        finite(features, whose="the recording")
+        mix, label = (chosen, chosen.label) if chosen else self._hear_emotion(features, how)
+        condition = self._conditions.encode_mix(mix, how.speaker)
         step = self._tokenizer.frames_per_chunk
-        windows = audio_windows(features, frames_per_chunk=step, context=context)
-        edges = _chunk_edges(audio, len(windows), step)
+        edges = _chunk_edges(audio, self._tokenizer.n_chunks(len(features)), step)
         begins = np.maximum(edges[:-1] - OVERLAP_CHUNKS, 0)
-        pieces = [windows[a:b] for a, b in zip(begins, edges[1:], strict=True)]
-        return SpeechRecording(pieces, begins, condition, self._tokenizer, len(features))
+        width = context_of(self._speech_encoder) if context is None else context
+        pieces = self._windows(features, begins, edges[1:], context=width)
+        n_frames = len(features)
+        return SpeechRecording(pieces, begins, condition, self._tokenizer, n_frames, label)
+
+    def _hear_emotion(
+        self, features: FloatArray, how: AnimationCondition
+    ) -> tuple[EmotionMix, str]:
+        """Return what the voice tells, and that in words; neutral where the run cannot hear it."""
+        if self._speech_encoder is None:
+            mix = chosen_mix("neutral", how.intensity or 2)
+            return mix, f"{mix.label}; this run has no speech encoder that hears emotion"
+        emotions, intensities = self._speech_encoder.read_emotion(features)
+        if how.intensity is not None:
+            intensities = chosen_mix("neutral", how.intensity).intensities
+        mix = EmotionMix(emotions, intensities)
+        return mix, f"{mix.label}, as heard from the voice"
+
+    def _windows(
+        self, features: FloatArray, begins: IntArray, ends: IntArray, *, context: int
+    ) -> list[FloatArray]:
+        """Return the audio windows of each piece, chunks `begins` to `ends`.
+
+        A speech encoder hears piece by piece: it was trained on sentences, and its attention over
+        ten minutes would take gigabytes.
+        """
+        step, encoder = self._tokenizer.frames_per_chunk, self._speech_encoder
+        if encoder is None:
+            windows = audio_windows(features, frames_per_chunk=step, context=context)
+            return [windows[a:b] for a, b in zip(begins, ends, strict=True)]
+        return [
+            audio_windows(
+                encoder.encode(features[a * step : b * step]),
+                frames_per_chunk=step,
+                context=context,
+            )
+            for a, b in zip(begins.tolist(), ends.tolist(), strict=True)
+        ]
 
 
 def open_speech(
@@ -143,7 +192,7 @@ def open_speech(
     run: str | Path | None = None,
     *,
     emotion: str = "neutral",
-    intensity: int = 2,
+    intensity: int | None = None,
     speaker: str | None = None,
 ) -> SpeechRecording:
     """Open a recording for `agents.animate`.
@@ -151,8 +200,9 @@ def open_speech(
     Args:
         speech: A sound file of 0.2 s to 10 min, or samples (n_samples,) at 16 kHz.
         run: The run folder of the policy; None stands for what ships with the package.
-        emotion: One of the nine emotions.
-        intensity: 1 to 3.
+        emotion: One of the nine emotions, a blend (`happy:0.5,surprised:0.5`), or `auto`: what the
+            voice tells.
+        intensity: 1 to 3; None is 2, or what the voice tells with `auto`.
         speaker: A training speaker, or None for the average.
 
     Raises:

@@ -1,10 +1,23 @@
-"""The motion prior: a VQ autoencoder between face motion and discrete tokens (imports torch).
+"""The motion prior: an autoencoder between face motion and discrete tokens (imports torch).
 
-- `vq`: the networks: one residual-VQ autoencoder per face stream, and the tokenizer over both.
+- `shape`: the sizes of a tokenizer, and what older files called them.
+- `quantisers`: residual VQ and residual FSQ behind one face.
+- `streams`: the networks, one autoencoder per part of the face, and how far their decoders see.
+- `components`: principal components in millimetres, where the linear path begins.
+- `vq`: the tokenizer over both streams, and its file.
+- `distances`: how far apart two codes look once decoded, in mm on the head, by slot.
+- `pieces`: decoding of tokens that come in pieces, without seams.
 - `training`: settings, loss in millimetres, and the resumable training loop.
 """
 
+from esarm_env.tokenizer.distances import code_distances
 from esarm_env.tokenizer.training import PriorConfig, train_tokenizer
 from esarm_env.tokenizer.vq import VQMotionTokenizer, load_tokenizer
 
-__all__ = ["PriorConfig", "VQMotionTokenizer", "load_tokenizer", "train_tokenizer"]
+__all__ = [
+    "PriorConfig",
+    "VQMotionTokenizer",
+    "code_distances",
+    "load_tokenizer",
+    "train_tokenizer",
+]

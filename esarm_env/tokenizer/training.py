@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,14 +17,15 @@ from torch import Tensor
 
 from esarm_env.core.deprecation import renamed_fields
 from esarm_env.core.progress import track
-from esarm_env.tokenizer.vq import TokenizerShape, VQMotionTokenizer
+from esarm_env.tokenizer.shape import SHARED_CODEBOOKS, TokenizerShape
+from esarm_env.tokenizer.vq import VQMotionTokenizer
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray
     from esarm_env.face.head import Head
 
 
-@renamed_fields(batch_size="batch_crops")
+@renamed_fields(batch_size="batch_crops", **SHARED_CODEBOOKS)
 @dataclass(frozen=True)
 class PriorConfig:
     """Hyperparameters of the motion prior and its training.
@@ -32,9 +33,20 @@ class PriorConfig:
     Attributes:
         n_tokens: Codes per codebook, the size of the action space.
         frames_per_chunk: Frames at 30 fps that one chunk covers.
-        codebooks_per_stream: Residual codebooks per stream (mouth, upper face).
+        mouth_codebooks: Residual codebooks of the mouth.
+        upper_codebooks: Residual codebooks of the upper face.
         hidden: Width of the convolutions.
         code_dim: Width of a code vector.
+        blocks: Residual blocks of dilated convolutions on each side of the quantiser.
+        quantiser: `rvq`, residual vector quantisation, or `fsq`, residual finite scalar
+            quantisation, where `n_tokens` must be a product of numbers from 2 to 8.
+        causal: Whether the decoder sees no chunk after the one it decodes.
+        linear_path: Whether a linear map of each chunk, which begins as the principal components of
+            the training motion in millimetres, lies beside the convolutions.
+        search_width: Sums of codes that are followed while motion is encoded by `rvq`; 1 takes the
+            nearest code of each codebook in turn.
+        quantiser_dropout: Share of the updates in which each stream leaves out a random number of
+            its finest codebooks, so that fewer codebooks still decode.
         epochs: Rounds of `steps_per_epoch` updates.
         steps_per_epoch: Updates between two lines of the metrics.
         batch_crops: Crops per update.
@@ -43,12 +55,19 @@ class PriorConfig:
         velocity_coef: Weight of the frame-to-frame error.
     """
 
-    n_tokens: int = 96
+    n_tokens: int = 256
     frames_per_chunk: int = 4
-    codebooks_per_stream: int = 2
+    mouth_codebooks: int = 3
+    upper_codebooks: int = 3
     hidden: int = 128
     code_dim: int = 32
-    epochs: int = 24
+    blocks: int = 0
+    quantiser: str = "rvq"
+    causal: bool = False
+    linear_path: bool = True
+    search_width: int = 8
+    quantiser_dropout: float = 0.0
+    epochs: int = 16
     steps_per_epoch: int = 50
     batch_crops: int = 32
     crop_chunks: int = 16
@@ -59,11 +78,7 @@ class PriorConfig:
     def shape(self) -> TokenizerShape:
         """The sizes of the tokenizer this trains."""
         return TokenizerShape(
-            self.n_tokens,
-            self.frames_per_chunk,
-            self.codebooks_per_stream,
-            self.hidden,
-            self.code_dim,
+            **{field.name: getattr(self, field.name) for field in fields(TokenizerShape)}
         )
 
 
@@ -79,11 +94,12 @@ class TokenizerTrainer:
         self._rng = np.random.default_rng(seed)
         self._frames, self._starts = _concatenate(motions, config)
         self.tokenizer = VQMotionTokenizer(config.shape)
-        self.tokenizer.mean_pose.copy_(torch.from_numpy(np.concatenate(motions).mean(axis=0)))
+        metric = squared_mm_metric(head)
+        self.tokenizer.fit(motions, metric)
         self._optimizer = torch.optim.AdamW(
             self.tokenizer.parameters(), lr=config.learning_rate, weight_decay=1e-4
         )
-        self._metric = torch.from_numpy(squared_mm_metric(head))  # (52, 52)
+        self._metric = torch.from_numpy(metric)  # (52, 52)
         self.n_done = 0
 
     @property
@@ -130,7 +146,10 @@ class TokenizerTrainer:
         return self._frames[torch.from_numpy(starts[:, None] + np.arange(width))]  # (B, T, 52)
 
     def _update(self, motion: Tensor) -> tuple[float, float]:
-        output, commitment = self.tokenizer.reconstruct(motion)
+        share = self._config.quantiser_dropout
+        # No number is drawn without dropout.
+        drop = share > 0 and torch.rand(()).item() < share
+        output, commitment = self.tokenizer.reconstruct(motion, drop_codebooks=drop)
         error = output - motion
         velocity = self._squared_mm(error.diff(dim=1))
         loss = self._squared_mm(error) + self._config.velocity_coef * velocity + commitment

@@ -164,8 +164,7 @@ def _asked_again(
     longest = int(donors.task.lengths[base.utterance].max())
     # The rows may all be shorter than the widest of those that they were selected from.
     tokens = padded(base.trajectories.tokens, max(longest, base.trajectories.tokens.shape[1]))
-    per_chunk = donors.task.tokens_per_chunk
-    slots = damaged_slots(tokens.shape[1], family.damages, per_chunk=per_chunk)
+    slots = damaged_slots(tokens.shape[1], family.damages, token_streams=donors.task.token_streams)
     for temperature in np.unique(temperatures):
         rows = np.flatnonzero(temperatures == temperature)
         made = roll_out(

@@ -45,16 +45,24 @@ def _write(model: MotionTransformer, task: SequenceTask, **options: Any) -> Any:
     utterances = np.arange(len(task.lengths))
     seeds = sequence_seeds(run_seed=0, iteration=0, utterances=utterances, samples=0)
     given = {"condition": task.condition_of(utterances), "decoding": Decoding(1.0), "seeds": seeds}
-    return generate(model, task, utterances, **given, **options)
+    return generate(model, task, utterances, **(given | options))
 
 
+_DECODINGS = [Decoding(1.0), Decoding(expected_distance=True), Decoding(1.0, top_k=3, top_p=0.9)]
+
+
+@pytest.mark.parametrize("decoding", _DECODINGS)
 @pytest.mark.parametrize("graphs", [False, True])
 def test_a_gpu_writes_what_a_cpu_writes(
-    model: MotionTransformer, task: SequenceTask, graphs: bool
+    model: MotionTransformer, task: SequenceTask, graphs: bool, decoding: Decoding
 ) -> None:
     """Equal random numbers must choose equal tokens wherever the network is."""
-    here = _write(model, task)
-    there = _write(model.cuda(), task, acceleration=Acceleration(cuda_graphs=graphs))
+    numbers = np.arange(task.n_tokens)
+    apart = np.abs(np.subtract.outer(numbers, numbers))
+    model.set_code_distances(np.repeat(apart[None], task.tokens_per_chunk, axis=0))
+    here = _write(model, task, decoding=decoding)
+    graph = Acceleration(cuda_graphs=graphs)
+    there = _write(model.cuda(), task, acceleration=graph, decoding=decoding)
     np.testing.assert_array_equal(there.tokens, here.tokens)
     np.testing.assert_allclose(there.log_probs, here.log_probs, atol=1e-4)
     np.testing.assert_allclose(there.values, here.values, atol=1e-4)

@@ -124,6 +124,22 @@ def test_a_million_layers_are_refused_at_the_first_too_many(
     _refused(path, kind, "sizes of a larger network than it has weights for")
 
 
+def test_a_refused_file_leaves_gradients_switched_on(tmp_path: Path) -> None:
+    """Initialisers switch them off and on: stopped in between, no training worked any more.
+
+    Where the bound stops them depends on the number of tensors in the file.
+    """
+    path = tmp_path / "a.safetensors"
+    _policy(path)
+    note, tensors = _read(path)
+    note["n_layers"] = 10**6
+    for number in range(8):
+        tensors[f"more.{number}"] = torch.zeros(1)
+        safetensors.torch.save_file(tensors, path, {"esarm": json.dumps(note)})
+        _refused(path, "policy")
+        assert torch.is_grad_enabled(), number
+
+
 @each_kind
 def test_weights_must_be_numbers_of_their_kind(kind: str, tmp_path: Path) -> None:
     """One NaN spreads over every score, and an imaginary part was dropped with a warning."""

@@ -51,6 +51,8 @@ def test_the_readme_has_a_block_for_each_thing_it_promises():
 @pytest.mark.parametrize("number", range(len(python_blocks())))
 def test_each_block_runs_alone_and_prints(run_block, number):
     """A first example that fails is the last thing a new user tries; one that is silent, too."""
+    if "phone_spans" in python_blocks()[number]:
+        pytest.importorskip("hama", reason="the extra `phones` is not installed")
     names, printed = run_block(python_blocks()[number])
     assert printed.strip(), "nobody sees that anything happened"
     if "AdvantageWeightedRegression" in names:

@@ -171,7 +171,7 @@ def refused(arguments, capsys):
 def test_no_run_and_no_reward_are_refused(finished_run, tmp_path, capsys):
     """The message must name the command to run first."""
     assert "must be a run folder" in refused([tmp_path], capsys)
-    for stage in ("corpus", "prior", "clone"):
+    for stage in ("corpus", "prior", "encoder", "clone"):
         shutil.copytree(finished_run / stage, tmp_path / stage)
     shutil.copy(finished_run / "config.yaml", tmp_path)
     message = refused([tmp_path], capsys)

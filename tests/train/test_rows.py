@@ -15,6 +15,7 @@ from train.rows import (
     RECORDINGS,
     TOKENIZER,
     Row,
+    expected,
     greedy,
     noisy,
     rows_from_json,
@@ -31,6 +32,7 @@ LABELS = [
     (noisy("clone", 0.02), "clone, epsilon 0.02", "clone, epsilon 0.02"),
     (noisy("clone", 1.0), "clone, epsilon 1", "clone, epsilon 1"),
     (greedy("mine, greedy"), "mine, greedy, greedy", "mine, greedy, greedy"),
+    (expected("ppo"), "ppo, expected distance", "ppo, expected distance"),
 ]
 
 
@@ -76,11 +78,14 @@ def test_a_level_in_single_precision_is_the_same_row() -> None:
     [
         (
             ("truth",),
-            "`source` must be one of recordings, tokenizer, mean face, policy, got 'truth",
+            "`source` must be one of recordings, tokenizer, mean face, regressor, policy, got ",
         ),
         (("policy",), "`policy` must be named for the source 'policy' alone, got '' for 'policy'"),
         (("recordings", "ppo"), "`policy` must be named for the source 'policy' alone, got 'ppo'"),
-        (("policy", "ppo", "beam"), "`decoding` must be one of 'greedy', 'sampled', 'noisy', got"),
+        (
+            ("policy", "ppo", "beam"),
+            "`decoding` must be one of 'greedy', 'expected distance', ",
+        ),
         (("tokenizer", "", "greedy"), "`decoding` must be one of '', got 'greedy'"),
         (
             ("policy", "ppo", "noisy"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import tempfile
@@ -20,9 +19,11 @@ from esarm_env.core.run_layout import (
     CONFIG_FILE,
     CORPUS_FILE,
     DEMONSTRATIONS_FILE,
+    ENCODER_FILE,
     REWARD_FILE,
     TOKENIZER_FILE,
     VERSIONS_FILE,
+    is_file,
 )
 from esarm_env.core.shipped import MANIFEST_FILE, MANIFEST_FORMAT, MINI_CORPUS, describe_file
 from esarm_env.core.weights import read_weights, save_weights
@@ -31,6 +32,7 @@ from esarm_env.corpus.opening import GENERATED_CORPORA
 from esarm_env.corpus.splits import SPLITS
 from esarm_env.task.opening import (
     assemble_task,
+    find_speech_encoder,
     open_task,
     read_corpus_file,
     training_speakers,
@@ -66,7 +68,7 @@ def halve(source: Path, target: Path) -> None:
 
 
 UTTERANCES = {"train": 160, "validation": 32, "test": 48}
-WEIGHTS = (TOKENIZER_FILE, CLONE_FILE, REWARD_FILE)
+WEIGHTS = (TOKENIZER_FILE, ENCODER_FILE, CLONE_FILE, REWARD_FILE)
 # Half of the last digit that is printed: half precision must not change a table.
 LARGEST_CHANGE = 0.005
 
@@ -106,7 +108,8 @@ def _fill(run: RunFolder, folder: Path, wanted: Mapping[str, int]) -> dict[str, 
     parent = open_task(run.path)
     shutil.copyfile(run.path / CONFIG_FILE, folder / CONFIG_FILE)
     for name in WEIGHTS:
-        halve(run.path / name, folder / name)
+        if name != ENCODER_FILE or is_file(run.path / name):
+            halve(run.path / name, folder / name)
     corpus = _cut(parent, source, folder / MINI_CORPUS, wanted)
     note = {
         "corpus": MINI_CORPUS,
@@ -123,7 +126,7 @@ def _fill(run: RunFolder, folder: Path, wanted: Mapping[str, int]) -> dict[str, 
         "made_from": corpus.provenance,
         "corpus": _describe(corpus),
         "figures": _figures(run, folder, parent, corpus),
-        "stages": {name: run.summary(name) for name in ("prior", "clone", "reward")},
+        "stages": {name: run.summary(name) for name in _described(run)},
         "versions": _versions(run),
         "files": {
             path.relative_to(folder).as_posix(): describe_file(path)
@@ -133,6 +136,10 @@ def _fill(run: RunFolder, folder: Path, wanted: Mapping[str, int]) -> dict[str, 
     }
     _write_json(manifest, folder / MANIFEST_FILE)
     return manifest
+
+
+def _described(run: RunFolder) -> list[str]:
+    return [name for name in ("prior", "encoder", "clone", "reward") if run.is_finished(name)]
 
 
 def _cut(
@@ -172,9 +179,13 @@ def _figures(
 ) -> dict[str, Any]:
     """Return figures of the weights in `folder` on the test splits of both corpora."""
     tokenizer = load_tokenizer(folder / TOKENIZER_FILE)
-    encoder = read_corpus_file(run.path)["encoder"]
-    large = dataclasses.replace(parent, tokenizer=tokenizer)
-    small = assemble_task(corpus, tokenizer, encoder=encoder, fetch=False)
+    hearing: dict[str, Any] = {
+        "encoder": read_corpus_file(run.path)["encoder"],
+        "speech_encoder": find_speech_encoder(folder),
+        "fetch": False,
+    }
+    large = assemble_task(parent.corpus, tokenizer, **hearing)
+    small = assemble_task(corpus, tokenizer, **hearing)
     demonstrations = load_demonstrations(run.stage("demonstrate") / DEMONSTRATIONS_FILE)
     clone = load_policy(folder / CLONE_FILE)
     config = run.config

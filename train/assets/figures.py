@@ -11,12 +11,12 @@ from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
 from esarm_env.core.types import IntArray, Trajectories
 from reward.demonstrations import RankedDemonstrations
-from train.rows import MEAN_FACE, TOKENIZER, Row, greedy
+from train.rows import TOKENIZER, Row, expected, greedy
+from train.stages.baselines import baseline_motions
 from train.stages.evaluate import (
     figures_of,
-    mean_face_motions,
     pair_accuracy_with_interval,
-    score_mean_face,
+    score_motions,
     summarise,
 )
 
@@ -50,16 +50,23 @@ def measure(
 
     Returns:
         `utterances`; `rows` with LVE and EVE in mm and the learned score of the recordings through
-        the tokenizer, the mean face and the greedy clone; and `pair_accuracy`, the share of pairs
-        of one utterance that the score ranks by less noise, by least difference in noise.
+        the tokenizer, the mean face and the clone without chance; and `pair_accuracy`, the share of
+        pairs of one utterance that the score ranks by less noise, by least difference in noise.
     """
     test = task.corpus.split("test")
-    animated = animate_utterances(clone, task, test, decoding=Decoding(), seed=seed)
+    ways = {greedy("clone"): Decoding()}
+    if clone.knows_distances:
+        ways[expected("clone")] = Decoding(expected_distance=True)
     rows = {
         Row(TOKENIZER): figures_of(task, learned, [task.recorded(test)]),
-        Row(MEAN_FACE): score_mean_face(task, learned, mean_face_motions(task, test)),
-        greedy("clone"): figures_of(task, learned, [animated]),
+        **{
+            row: score_motions(task, learned, motions)
+            for row, motions in baseline_motions(task, test).items()
+        },
     }
+    for row, decoding in ways.items():
+        animated = animate_utterances(clone, task, test, decoding=decoding, seed=seed)
+        rows[row] = figures_of(task, learned, [animated])
     accuracy = pair_accuracy_with_interval(learned, demonstrations, config)
     return {
         "utterances": len(test),

@@ -4,6 +4,7 @@
 - `environment`: `esarm bench env`: steps per second and memory of the environment, beside
   Gymnasium's and SB3's.
 - `peers`: `esarm bench peers`: the policies of a run beside the rule-based peer `openfacefx`.
+- `prior`: `esarm bench prior`: a sweep over motion priors, and what each costs and keeps.
 - `references`: our own reference figures, beside which a benchmark prints what it measured.
 - `speed`: `esarm bench metrics` and `esarm bench synthetic`: throughput on this machine.
 - `turns`: harness of the benchmarks: one worker process a case, timed in turns, with

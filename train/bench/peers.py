@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 
 from agents.rollout.animation import animate_utterances
-from agents.rollout.decoding import Decoding
+from agents.rollout.named_decoding import deterministic_decoding
 from agents.weights import load_policy
 from esarm_env.core.errors import MissingExtraError
 from esarm_env.core.intervals import Interval, bootstrap_mean
@@ -69,7 +69,7 @@ _RESAMPLES, _CONFIDENCE = 2000, 0.95
 
 
 def compare_with_peers(run: RunFolder) -> dict[str, Any]:
-    """Measure LVE of the run's policies (greedy) and of the peer on the test utterances.
+    """Measure LVE of the run's policies (without chance) and of the peer on the test utterances.
 
     The peer stands there as it comes, and with the one setting it has chosen on training
     utterances, which is the fairer of the two.
@@ -119,15 +119,20 @@ def _peer_errors(task: AnimationTask, utterances: IntArray, gain: float) -> Floa
 def _policy_errors(
     run: RunFolder, task: AnimationTask, utterances: IntArray
 ) -> dict[str, FloatArray]:
-    """Return the LVE of each finished policy on each utterance, in mm, decoded greedily."""
+    """Return the LVE of each finished policy on each utterance, in mm, without chance."""
     files = {"clone": run.stage("clone") / POLICY_FILE}
     if run.is_finished("improve"):
         for name in run.config.improve.algorithms:
             files[name] = run.stage("improve") / name / POLICY_FILE
     errors = {}
     for name, file in files.items():
+        model = load_policy(file)
         written = animate_utterances(
-            load_policy(file), task, utterances, decoding=Decoding(), seed=run.config.seed
+            model,
+            task,
+            utterances,
+            decoding=deterministic_decoding(model),
+            seed=run.config.seed,
         )
         errors[name] = task.errors(written)[LVE]
     return errors

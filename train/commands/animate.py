@@ -18,12 +18,19 @@ def command_animate(
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
     run: Path | None = None,
     emotion: str = "neutral",
-    intensity: int = 2,
+    intensity: int | None = None,
     speaker: str | None = None,
     policy: str = "auto",
     rate: int = 30,
-    temperature: float = 0.0,
+    decoding: str = "auto",
+    temperature: float | None = None,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    beam: int = 0,
+    best_of: int = 1,
+    reward: str | None = None,
     seed: int = 0,
+    alive: bool = True,
     json: Path | None = None,
 ) -> None:
     """Animate a recording; writes a Live Link Face CSV (52 ARKit curves and head rotations).
@@ -36,22 +43,38 @@ def command_animate(
             without one gets CSV.
         run: Folder of a finished run; by default what ships with the package (trained on synthetic
             speech alone).
-        emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised.
-        intensity: 1 (weak) to 3 (strong).
+        emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised; a blend
+            such as happy:0.5,surprised:0.5; or auto, which shows what the voice tells, and says
+            what it heard and how sure it is (learned from synthetic voices, a guess on real ones).
+        intensity: 1 (weak) to 3 (strong); by default 2, or with auto what the voice tells.
         speaker: Face style of a training speaker; the average by default.
         policy: clone, or in a finished run also ppo, reinforce and what else `improve` trained;
             auto takes the one with the smallest true error on the validation utterances.
         rate: Frames per second, 30 or 60.
-        temperature: 0 takes the most likely motion, 1 samples.
-        seed: Random seed of sampling.
+        decoding: greedy takes the most likely token, expected-distance the one that looks least
+            far from what the policy would draw, sampled draws, beam searches for the most likely
+            sequence; auto samples where a temperature is given, else decodes by expected distance
+            where the policy knows distances, or greedily.
+        temperature: Of sampling, 1 by default; less is closer to the most likely motion.
+        top_k: Sample from so many of the likeliest tokens alone; 0 from all.
+        top_p: Sample from the fewest likeliest tokens that hold this share of probability.
+        beam: Sequences that beam search keeps, 4 by default.
+        best_of: Draw so many animations, and take the one that the reward prefers, piece by piece.
+        reward: By which, one that needs no ground truth (see `esarm plugins`); by default the run's
+            reward model.
+        seed: Random seed of sampling, blinks and gaze.
+        alive: Add blinks, eye movements and a face that never quite rests, where the policy writes
+            none (a deterministic one never blinks).
         json: Also write what was done to this file.
     """
+    from agents.rollout.named_decoding import NamedDecoding
     from esarm_env.core.cache import is_standard_output
     from esarm_env.core.shipped import shipped_run
     from esarm_env.task.recording import AnimationCondition
-    from train.animate import animate_file
+    from train.animate import Writing, animate_file
 
     check_json_target(json, output)
+    way = NamedDecoding(decoding, temperature, top_k, top_p, beam)
     done = animate_file(
         speech,
         output,
@@ -59,8 +82,8 @@ def command_animate(
         voice=AnimationCondition(emotion, intensity, speaker),
         policy=policy,
         rate_hz=rate,
-        temperature=temperature,
-        seed=seed,
+        writing=Writing(way, best_of, reward, seed),
+        alive=alive,
     )
     # Beside the CSV itself the line would be a broken row of it.
     said_on = sys.stderr if is_standard_output(output) else sys.stdout

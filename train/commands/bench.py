@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 def command_bench(
     what: Annotated[
-        Literal["env", "agents", "peers", "metrics", "pictures", "synthetic"], tyro.conf.Positional
+        Literal["env", "agents", "peers", "prior", "metrics", "pictures", "synthetic"],
+        tyro.conf.Positional,
     ],
     /,
     *,
     run: Path | None = None,
+    corpus: str | None = None,
+    sweep: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
+    out: Path = Path("runs/bench-prior"),
     json: Path | None = None,
     quick: bool = False,
     profile: bool = False,
@@ -40,11 +44,18 @@ def command_bench(
             memory of our trainers, beside stock SB3, sb3-contrib (extra `contrib`) and GPT-2; takes
             many minutes. `peers`: lip error (LVE) on the
             test frames, policies against the rule-based `openfacefx` in loudness mode (extra
-            `peers`). `metrics`: all metrics on 1,000 utterances of 3 s. `pictures`: drawing
-            the head for a video, one core. `synthetic`: making a
-            synthetic corpus and its features, one core.
+            `peers`). `prior`: floor, tokens and bits per second, codes in use, and speed of motion
+            priors of several settings, trained here; takes a minute or two each. `metrics`: all
+            metrics on 1,000 utterances of 3 s. `pictures`: drawing the head for a video, one core.
+            `synthetic`: making a synthetic corpus and its features, one core.
         run: A run folder. `peers` takes its clone [default there: runs/demo], `env` its task and
-            reward [default there: those that ship with the package].
+            reward [default there: those that ship with the package], `prior` its corpus and
+            settings [default there: those of the preset `demo`].
+        corpus: Of `prior`, without a run: a corpus by name or folder.
+        sweep: Of `prior`, a setting such as "mouth_codebooks=4 n_tokens=256"; give the option again
+            for more. By default a dozen.
+        out: Of `prior`, a folder that keeps weights, figures and the table `prior.md`: what is
+            finished there is not trained again.
         json: Also write the figures to this file.
         quick: Of `agents`, only 64 and 128 tokens, 16 episodes; takes a few minutes.
         profile: Of `agents`, instead of all that, where the time of our roll-out goes.
@@ -60,6 +71,8 @@ def command_bench(
     elif what == "agents":
         options = {"bf16": bf16, "compile": compile, "cuda_graphs": cuda_graphs}
         figures = _profile(threads) if profile else _agents(quick, threads, device, options)
+    elif what == "prior":
+        figures = _prior(run, corpus, sweep, out)
     elif what == "peers":
         figures = _peers(run or Path("runs/demo"))
     else:
@@ -118,6 +131,16 @@ def _profile(threads: int) -> dict[str, Any]:
 
     figures = profile_rollout(Case("ours", 128, 16), threads=threads or os.cpu_count() or 1)
     print(render_profile(figures))
+    return figures
+
+
+def _prior(
+    run: Path | None, corpus: str | None, sweep: tuple[str, ...], out: Path
+) -> dict[str, Any]:
+    from train.bench.prior import SWEEP, bench_prior, render
+
+    figures = bench_prior(run, corpus=corpus, sweep=sweep or SWEEP, folder=out)
+    print(render(figures))
     return figures
 
 

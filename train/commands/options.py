@@ -26,8 +26,8 @@ class RunOptions:
 
     Attributes:
         run: Folder of the run. An existing one keeps its settings.
-        preset: Settings to start from: demo takes minutes on two cores, small about an hour, paper
-            wants a GPU and WavLM weights. [default: demo]
+        preset: Settings to start from: demo takes minutes on two cores, small about an hour and the
+            extra `phones`, paper a GPU and WavLM weights. [default: demo]
         config: A YAML file of settings instead of a preset (every run folder holds one).
         set: A single setting such as `clone.epochs=10`; give the option again for more.
         json: Also write the printed figures to this file.

@@ -61,8 +61,17 @@ def command_prior(*, options: Options) -> None:
     run_stage("prior", options)
 
 
+def command_encoder(*, options: Options) -> None:
+    """Stage 3: train the speech encoder that the policy hears through, and its regressor.
+
+    Args:
+        options: Which run, and with which settings.
+    """
+    run_stage("encoder", options)
+
+
 def command_clone(*, options: Options) -> None:
-    """Stage 3: clone the recordings with the transformer policy.
+    """Stage 4: clone the recordings with the transformer policy.
 
     Args:
         options: Which run, and with which settings.
@@ -71,7 +80,7 @@ def command_clone(*, options: Options) -> None:
 
 
 def command_demonstrate(*, options: Options) -> None:
-    """Stage 4: roll out the clone with rising shares of random actions.
+    """Stage 5: roll out the clone with rising shares of random actions.
 
     Args:
         options: Which run, and with which settings.
@@ -80,7 +89,7 @@ def command_demonstrate(*, options: Options) -> None:
 
 
 def command_reward(*, options: Options, recipe: Recipe | None = None) -> None:
-    """Stage 5: train the reward model.
+    """Stage 6: train the reward model.
 
     Args:
         options: Which run, and with which settings.
@@ -91,7 +100,7 @@ def command_reward(*, options: Options, recipe: Recipe | None = None) -> None:
 
 
 def command_improve(*, options: Options) -> None:
-    """Stage 6: improve the clone by PPO and REINFORCE on the learned reward.
+    """Stage 7: improve the clone by PPO and REINFORCE on the learned reward.
 
     Args:
         options: Which run, and with which settings.
@@ -100,7 +109,7 @@ def command_improve(*, options: Options) -> None:
 
 
 def command_evaluate(*, options: Options) -> None:
-    """Stage 7: measure true errors (LVE, EVE) and the learned score on held-out utterances.
+    """Stage 8: measure true errors (LVE, EVE) and the learned score on held-out utterances.
 
     Args:
         options: Which run, and with which settings.

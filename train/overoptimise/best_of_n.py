@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from agents.rollout.animation import animate_utterances
-from agents.rollout.decoding import Decoding
+from agents.rollout.best_of_n import scored_draw
 from reward.report import best_of_n
 from train.overoptimise.curve import ERRORS, Curve, OveroptimiseConfig
 
@@ -99,15 +98,15 @@ class BestOfNTrainer:
 
     def advance(self) -> dict[str, float]:
         """Draw one animation of each utterance; return the means of their figures."""
-        written = animate_utterances(
+        written, proxy = scored_draw(
             self._clone,
             self._task,
             self._utterances,
-            decoding=Decoding(temperature=1.0),
+            score=self._reward.score,
             seed=self._seed,
             sample=self.n_done,
         )
-        figures = {"proxy": self._reward.score(written), **self._task.errors(written)}
+        figures = {"proxy": proxy, **self._task.errors(written)}
         for name, draws in self._draws.items():
             draws.append(figures[name])
         return {name: float(np.mean(draws[-1])) for name, draws in self._draws.items()}

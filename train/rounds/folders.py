@@ -1,7 +1,7 @@
 """Folders of the rounds of improvement: run folders whose clone is the policy of the round before.
 
 So the stages work in it as they are: `RUN/rounds/2/{demonstrate,reward,improve,evaluate}`, with
-copies of the run's corpus and tokenizer beside them. The run itself is round 1.
+copies of the run's corpus, tokenizer and encoder beside them. The run itself is round 1.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from esarm_env.core.run_layout import (
     partial_folder,
     round_folder,
 )
-from train.rows import greedy, rows_from_json, sampled
+from train.rows import expected, greedy, rows_from_json, sampled
 from train.run.run_folder import RunFolder
 
 
@@ -54,7 +54,7 @@ def open_rounds(run: RunFolder) -> list[RunFolder]:
 
 
 def begin_round(run: RunFolder, number: int, *, before: RunFolder) -> RunFolder:
-    """Return the folder of round `number`, with corpus, tokenizer and policy to start from.
+    """Return the folder of round `number`, with all that the policy of the round before needs.
 
     Args:
         run: The whole run.
@@ -62,8 +62,9 @@ def begin_round(run: RunFolder, number: int, *, before: RunFolder) -> RunFolder:
         before: The round before, finished.
     """
     folder = RunFolder.create(round_folder(run.path, number), run.config)
-    for stage in ("corpus", "prior"):
-        _copy_stage(run, folder.path, stage)
+    for stage in ("corpus", "prior", "encoder"):
+        if run.is_finished(stage):  # runs of before there were encoders have none
+            _copy_stage(run, folder.path, stage)
     _copy_policy(improved_policy(before), folder.path, number=number)
     return folder
 
@@ -98,9 +99,10 @@ def _copy_policy(file: Path, round_path: Path, *, number: int) -> None:
 
 
 def round_figures(rounds: list[RunFolder]) -> list[dict[str, dict[str, list[float | None]]]]:
-    """Return the differences from the clone of each round, by decoding: greedy and sampled."""
+    """Return the differences from the clone of each round, by decoding as far as measured."""
     first, *later = rounds
     name = first.config.improve.algorithms[0]
     against = rows_from_json(first.summary("evaluate")["against_clone"])
-    figures = [{row.decoding: against[row] for row in (greedy(name), sampled(name))}]
+    rows = (greedy(name), expected(name), sampled(name))
+    figures = [{row.decoding: against[row] for row in rows if row in against}]
     return figures + [current.summary("evaluate")["against_clone"] for current in later]

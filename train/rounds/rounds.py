@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agents.rollout.animation import roll_out_with
+from agents.rollout.decoding import Decoding
 from agents.weights import load_policy
 from esarm_env.core.run_layout import HACKED_FILE, POLICY_FILE
 from esarm_env.core.seeds import FirstSample
@@ -20,9 +21,16 @@ from esarm_env.task.opening import open_task
 from reward.demonstrations import RankedDemonstrations, RollOut, collect
 from reward.plugins.learned import open_learned
 from train.rounds.folders import begin_round, check_rounds, improved_policy
-from train.rows import greedy, rows_to_json, sampled
+from train.rows import expected, greedy, rows_to_json, sampled
 from train.stages.demonstrate import evenly, roll_out_ladder
-from train.stages.evaluate import animate_test, figures_of, on_head, summarise, summarise_rows
+from train.stages.evaluate import (
+    animate_test,
+    figures_of,
+    on_head,
+    summarise,
+    summarise_rows,
+    without_chance,
+)
 from train.stages.improve import run_improve
 from train.stages.reward import run_reward
 
@@ -49,16 +57,18 @@ def _measure(current: RunFolder, run: RunFolder) -> dict[str, Any]:
     for name, file in files.items():
         model = load_policy(file)
         samples = [
-            animate_test(run, task, model, temperature=1.0, sample=number)
+            animate_test(run, task, model, Decoding(temperature=1.0), sample=number)
             for number in range(config.samples)
         ]
-        rows[greedy(name)] = figures_of(task, learned, [animate_test(run, task, model)])
+        for row, written in without_chance(run, task, {name: model}).items():
+            rows[row] = figures_of(task, learned, [written])
         rows[sampled(name)] = figures_of(task, learned, samples)
     paired = {
         how("policy").decoding: {
             key: value - rows[how("clone")][key] for key, value in rows[how("policy")].items()
         }
-        for how in (greedy, sampled)
+        for how in (greedy, expected, sampled)
+        if how("policy") in rows and how("clone") in rows
     }
     return {
         "utterances": len(task.corpus.split("test")),

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from agents.cloning import CloneConfig
-from esarm_env.core.deprecation import old_names_of, renamed_fields, renamed_keys
+from esarm_env.core.deprecation import NewName, old_names_of, renamed_fields, renamed_keys
 from esarm_env.core.errors import InputError
+from esarm_env.encoder.config import EncoderConfig
 from esarm_env.tokenizer import PriorConfig
 from reward.consensus.settings import ConsensusConfig
 from reward.ranking.network import RewardConfig
@@ -27,7 +28,8 @@ class CorpusConfig:
         layout: Of a folder: `mead`, `ravdess`, `3d-etf`, `beat`, `livelink`, `generic`, or `auto`.
         size: Utterances of a synthetic corpus; 0 means all.
         seed: Of a synthetic corpus.
-        encoder: Audio features: `logmel`, `wavlm`, or `wavlm:FOLDER`.
+        encoder: Audio features: `logmel`, `phones+logmel` (extra `phones`), `phones`, `wavlm` or
+            `wavlm:FOLDER`; the how-to on audio features has the others.
         rate: Of a folder: frames a second of all motion, whatever its files say; 0 believes them.
     """
 
@@ -104,12 +106,17 @@ class EvaluateConfig:
     Attributes:
         head: Where errors are measured: `esarm`, or the path of a FLAME, ICT-FaceKit or glTF head.
         samples: Sampled animations per utterance for the rows called "sampled".
+        energy_samples: Sampled animations per utterance for energy scores, at least 2.
+        extra_utterances: Test utterances for energy scores and the order of intensities, which need
+            several animations of each; 0 means all.
         resamples: Bootstrap resamples over utterances.
         confidence: Of the intervals.
     """
 
     head: str = "esarm"
     samples: int = 2
+    energy_samples: int = 8
+    extra_utterances: int = 40
     resamples: int = 2000
     confidence: float = 0.95
 
@@ -123,6 +130,7 @@ class Config:
         recipe: Of the reward model: `consensus` (ours), or `paper` (ranks of noise levels alone).
         corpus: Speech and motion.
         prior: The motion tokenizer.
+        encoder: The speech encoder that the policy hears through.
         clone: Behaviour cloning.
         demonstrate: Ranked roll-outs.
         reward: The reward model of the recipe `paper`.
@@ -135,6 +143,7 @@ class Config:
     recipe: str = "consensus"
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
     prior: PriorConfig = field(default_factory=PriorConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
     clone: CloneConfig = field(default_factory=CloneConfig)
     demonstrate: DemonstrateConfig = field(default_factory=DemonstrateConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
@@ -149,9 +158,9 @@ SECTION_OF_RECIPE = {"consensus": "consensus", "paper": "reward"}
 PRESETS = {
     # Minutes on two cores.
     "demo": Config(),
-    # About an hour on two cores.
+    # About an hour on two cores; phones cost six minutes of it, which the demo has not to spare.
     "small": Config(
-        corpus=CorpusConfig(size=4000),
+        corpus=CorpusConfig(size=4000, encoder="phones+logmel"),
         prior=PriorConfig(epochs=60),
         clone=CloneConfig(n_layers=4, epochs=12),
         demonstrate=DemonstrateConfig(train_utterances=2000),
@@ -315,7 +324,7 @@ def _under_new_names(values: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _old_names(section: str) -> dict[str, str]:
+def _old_names(section: str) -> dict[str, NewName]:
     """Return the new name of each setting of a section that was renamed, by its old name."""
     return old_names_of(get_type_hints(Config).get(section, object))
 

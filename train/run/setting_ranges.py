@@ -26,14 +26,34 @@ if TYPE_CHECKING:
 
 # Whole numbers are counts, at least 1, but for these, where 0 means none, or all.
 _MAY_BE_ZERO = frozenset(
-    {"damages", "others_per_update", "seed", "size", "train_utterances", "value_warmup"}
+    {
+        "blocks",
+        "damages",
+        "extra_utterances",
+        "head_layers",
+        "look_ahead_frames",
+        "others_per_update",
+        "seed",
+        "size",
+        "train_utterances",
+        "value_warmup",
+    }
 )
 _LARGEST = 2**31 - 1  # of whole numbers: torch and numpy refuse larger seeds and sizes in their way
 # Numbers are at least 0 and finite; further limits, whatever section the setting is in.
-_ABOVE_ZERO = frozenset({"confidence", "learning_rate", "shortest_crop"})
+_ABOVE_ZERO = frozenset({"confidence", "distance_scale_mm", "learning_rate", "shortest_crop"})
 _BELOW_ONE = frozenset({"confidence", "dropout", "label_smoothing"})
 _AT_MOST_ONE = frozenset(
-    {"hidden_speakers", "scheduled_sampling", "shortest_crop", "speaker_dropout", "token_noise"}
+    {
+        "distance_smoothing",
+        "hidden_speakers",
+        "quantiser_dropout",
+        "read_share",
+        "scheduled_sampling",
+        "shortest_crop",
+        "speaker_dropout",
+        "token_noise",
+    }
 )
 _CHOICES = {"stream_advantages": ("auto", "on", "off"), "alarm": ("off", "warn", "stop")}
 
@@ -67,6 +87,15 @@ def _check_prior(config: Config) -> None:
     _check_numbers("prior", config.prior)
     with _under("prior", config.prior):
         _ = config.prior.shape
+
+
+def _check_encoder(config: Config) -> None:
+    # No epochs do without an encoder; everything else counts from 1 as it does elsewhere.
+    settings = dataclasses.replace(config.encoder, epochs=config.encoder.epochs or 1)
+    _check_numbers("encoder", settings)
+    with _under("encoder", config.encoder):
+        config.encoder.check()
+        config.encoder.shape(feature_dim=1, condition_dim=1)
 
 
 def _check_clone(config: Config) -> None:
@@ -186,6 +215,9 @@ def _check_evaluate(config: Config) -> None:
     from esarm_env.face.loaders import OWN_HEAD, open_head
 
     _check_numbers("evaluate", config.evaluate)
+    if config.evaluate.energy_samples < 2:  # a pair of samples tells how far apart they are
+        got = config.evaluate.energy_samples
+        raise InputError(f"`evaluate.energy_samples` must be at least 2, got {got}")
     if config.evaluate.head != OWN_HEAD:
         try:
             open_head(config.evaluate.head)
@@ -196,6 +228,7 @@ def _check_evaluate(config: Config) -> None:
 _CHECKS: dict[str, Callable[[Config], None]] = {
     "corpus": _check_corpus,
     "prior": _check_prior,
+    "encoder": _check_encoder,
     "clone": _check_clone,
     "demonstrate": _check_demonstrate,
     "reward": _check_reward,

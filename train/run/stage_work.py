@@ -116,7 +116,9 @@ class StageClock:
 
 def _origin_of(run_path: Path, stage: str, config: Config) -> dict[str, Any]:
     index = STAGES.index(stage)
-    later = {*STAGES[index + 1 :], *(("consensus",) if stage in STAGES[:4] else ())}
+    later = set(STAGES[index + 1 :])
+    if "reward" in later:
+        later.add("consensus")
     settings = {key: value for key, value in to_dict(config).items() if key not in later}
     files = {
         path.relative_to(run_path).as_posix(): file_digest(path)

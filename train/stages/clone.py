@@ -1,4 +1,4 @@
-"""Stage 3: behaviour cloning of the recordings, by cross-entropy on their tokens.
+"""Stage 4: behaviour cloning of the recordings, by cross-entropy on their tokens.
 
 One stage a file, called as its command: `esarm clone`.
 """

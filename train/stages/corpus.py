@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from esarm_env.audio.features import check_encoder, make_encoder
+from esarm_env.audio.features import check_encoder, make_encoder, name_to_keep
 from esarm_env.audio.store import open_features
 from esarm_env.core.cache import cache_dir, write_text
 from esarm_env.core.errors import InputError
@@ -33,8 +33,8 @@ def run_corpus(run: RunFolder) -> dict[str, Any]:
 
 def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
     config = run.config.corpus
-    # `wavlm` alone stands for weights that this package names.
-    fetch = run.may_fetch or config.encoder == "wavlm"
+    # Without a colon a name stands for weights that this package names.
+    fetch = run.may_fetch or ":" not in config.encoder
     check_encoder(config.encoder, fetch=fetch)  # before a corpus is generated or read
     synthetic = config.name in CORPUS_NAMES
     name = config.name if synthetic else os.path.realpath(config.name)
@@ -65,7 +65,7 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
         "rate_hz": config.rate or None,
         "size": size,
         "seed": config.seed,
-        "encoder": config.encoder,
+        "encoder": name_to_keep(config.encoder),
         "content_hash": corpus.content_hash,
         "speakers": list(training_speakers(corpus)),  # so that `animate` needs no corpus
     }

@@ -1,4 +1,4 @@
-"""Stage 4: epsilon-noised roll-outs of the clone, and an audit of their labels.
+"""Stage 5: epsilon-noised roll-outs of the clone, and an audit of their labels.
 
 | file | holds |
 |---|---|

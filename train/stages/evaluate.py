@@ -1,4 +1,4 @@
-"""Stage 7: true errors and all metrics beside the learned score, on held-out utterances."""
+"""Stage 8: true errors and all metrics beside the learned score, on held-out utterances."""
 
 from __future__ import annotations
 
@@ -10,34 +10,37 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.baselines import MeanFace
 from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
 from agents.weights import load_policy
 from esarm_env.core.intervals import bootstrap_mean
 from esarm_env.core.run_layout import DEMONSTRATIONS_FILE, PER_UTTERANCE_FILE, POLICY_FILE
-from esarm_env.core.types import FloatArray, IntArray, Record, Trajectories
+from esarm_env.core.types import FloatArray, IntArray, Trajectories
 from esarm_env.face.loaders import OWN_HEAD, open_head
-from esarm_env.metrics import EMOTION_ACCURACY, EmotionClassifier, Quantity, measure, quantities
+from esarm_env.metrics import EMOTION_ACCURACY, Quantity, measure, quantities
 from esarm_env.task.animation_task import AnimationTask, pad_stack
+from esarm_env.task.judges import emotion_judge
 from esarm_env.task.opening import open_task
 from reward.demonstrations import RankedDemonstrations, load_demonstrations
 from reward.plugins.learned import LearnedReward, open_learned
 from reward.rank_measures import pair_accuracy
 from train.rows import (
-    MEAN_FACE,
     RECORDINGS,
     TOKENIZER,
     Row,
+    expected,
     greedy,
     noisy,
     rows_to_json,
     sampled,
 )
 from train.run.loop import progress_track, write_rows
+from train.stages.baselines import baseline_motions, compare_with_regressor
+from train.stages.measures import error_without_lids, repeated_rows
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
+    from esarm_env.metrics import EmotionClassifier
     from train.run.config import EvaluateConfig
     from train.run.run_folder import RunFolder
 
@@ -69,7 +72,7 @@ def measure_rows(
         "captured": task.corpus.captured,
         "lengths": task.n_frames[utterances],
     }
-    judge = _emotion_judge(task)
+    judge = emotion_judge(task)
     rows = {}
     for row, motion in motions.items():
         figures = measure(motion[:, : target.shape[1]], target, **known)
@@ -79,15 +82,6 @@ def measure_rows(
             for key in measured_quantities()
         }
     return rows
-
-
-def _emotion_judge(task: AnimationTask) -> EmotionClassifier | None:
-    """Return a classifier trained on the training recordings; None where they have one emotion."""
-    train = [int(index) for index in task.corpus.split("train")]
-    emotions = [task.corpus.records[index].emotion for index in train]
-    if len(set(emotions)) < 2:
-        return None
-    return EmotionClassifier.fit((task.corpus[index].motion for index in train), emotions)
 
 
 def _recognised(
@@ -102,7 +96,8 @@ def _recognised(
     return np.array([a == b for a, b in zip(seen, said, strict=True)], dtype=np.float32)
 
 
-Figures = dict[str, FloatArray]  # `lve`, `eve` (mm) and `score`, each one per test utterance
+# `lve`, `eve`, `eve_without_lids` (mm) and `score`, each one per test utterance.
+Figures = dict[str, FloatArray]
 GAPS = (0.23, 0.48, 0.73)  # least difference in epsilon of the pairs that are counted
 
 
@@ -112,13 +107,13 @@ class _Shared:
 
     Attributes:
         recorded: The recordings as tokens.
-        mean_face: The mean training face of each one's condition, (T, 52) each.
-        greedy: By policy, its likeliest animations.
+        baselines: Motion of each one, (T, 52), by baseline.
+        deterministic: By row, the animations of each policy that leave nothing to chance.
     """
 
     recorded: Trajectories
-    mean_face: list[FloatArray]
-    greedy: dict[str, Trajectories]
+    baselines: dict[Row, list[FloatArray]]
+    deterministic: dict[Row, Trajectories]
 
 
 def run_evaluate(run: RunFolder) -> dict[str, Any]:
@@ -137,10 +132,11 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
         policies[name] = load_policy(run.stage("improve") / name / POLICY_FILE)
     shared = _Shared(
         recorded=task.recorded(test),
-        mean_face=mean_face_motions(task, test),
-        greedy={name: animate_test(run, task, model) for name, model in policies.items()},
+        baselines=baseline_motions(task, test),
+        deterministic=without_chance(run, task, policies),
     )
-    n_rows = 2 + len(demonstrations.levels) + 2 * len(policies)
+    n_rows = 1 + len(shared.baselines) + len(demonstrations.levels)
+    n_rows += len(shared.deterministic) + len(policies)
     rows: dict[Row, Figures] = {}
     with progress_track("Evaluation", n_rows) as bar:
         for row, figures in _measure(run, task, learned, demonstrations, policies, shared):
@@ -151,9 +147,16 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
         "utterances": len(test),
         "rows": rows_to_json(summarise_rows(rows, run.config.evaluate)),
         "against_clone": rows_to_json(compare_with_clone(rows, run)),
+        "against_regressor": rows_to_json(
+            summarise_rows(compare_with_regressor(rows), run.config.evaluate)
+        ),
         "speakers": _by_speaker(rows, task, test, run.config.evaluate),
         "pair_accuracy": pair_accuracy_with_interval(learned, demonstrations, run.config.evaluate),
         "measures": rows_to_json(_measures(run, task, shared)),
+        **{
+            name: rows_to_json(summarise_rows(figures, run.config.evaluate))
+            for name, figures in repeated_rows(run, task, policies).items()
+        },
     }
 
 
@@ -173,29 +176,45 @@ def _measure(
     """Yield each row and its figures."""
     test = task.corpus.split("test")
     yield Row(TOKENIZER), figures_of(task, learned, [shared.recorded])
-    yield Row(MEAN_FACE), score_mean_face(task, learned, shared.mean_face)
+    for row, motions in shared.baselines.items():
+        yield row, score_motions(task, learned, motions)
     for level in demonstrations.levels:
         chosen = demonstrations[demonstrations.epsilon == level].trajectories
         yield noisy("clone", level), figures_of(task, learned, _by_sample(chosen, test))
     for name, model in policies.items():
-        yield greedy(name), figures_of(task, learned, [shared.greedy[name]])
+        for row in (greedy(name), expected(name)):
+            if row in shared.deterministic:
+                yield row, figures_of(task, learned, [shared.deterministic[row]])
         samples = [
-            animate_test(run, task, model, temperature=1.0, sample=number)
+            animate_test(run, task, model, Decoding(temperature=1.0), sample=number)
             for number in range(run.config.evaluate.samples)
         ]
         yield sampled(name), figures_of(task, learned, samples)
+
+
+def without_chance(
+    run: RunFolder, task: AnimationTask, policies: dict[str, MotionTransformer]
+) -> dict[Row, Trajectories]:
+    """Return the likeliest animations of each policy, and those of least expected distance."""
+    written = {}
+    for name, model in policies.items():
+        written[greedy(name)] = animate_test(run, task, model, Decoding())
+        if model.knows_distances:
+            by_distance = Decoding(expected_distance=True)
+            written[expected(name)] = animate_test(run, task, model, by_distance)
+    return written
 
 
 def animate_test(
     run: RunFolder,
     task: AnimationTask,
     model: MotionTransformer,
+    decoding: Decoding,
     *,
-    temperature: float = 0.0,
     sample: int = 0,
 ) -> Trajectories:
     """Return one animation of each test utterance."""
-    test, decoding = task.corpus.split("test"), Decoding(temperature=temperature)
+    test = task.corpus.split("test")
     return animate_utterances(
         model, task, test, decoding=decoding, seed=run.config.seed, sample=sample
     )
@@ -203,7 +222,12 @@ def animate_test(
 
 def figures_of(task: AnimationTask, learned: LearnedReward, samples: list[Trajectories]) -> Figures:
     """Return figures per utterance, averaged over `samples`, which share their utterances."""
-    rows = [task.errors(written) | {"score": learned.score(written)} for written in samples]
+    rows = [
+        task.errors(written)
+        | error_without_lids(task, task.decode(written), written.utterance)
+        | {"score": learned.score(written)}
+        for written in samples
+    ]
     return {name: np.mean([row[name] for row in rows], axis=0) for name in rows[0]}
 
 
@@ -214,44 +238,27 @@ def _by_sample(trajectories: Trajectories, test: IntArray) -> list[Trajectories]
     return [trajectories[column] for column in per_utterance.T]
 
 
-def score_mean_face(
+def score_motions(
     task: AnimationTask, learned: LearnedReward, motions: list[FloatArray]
 ) -> Figures:
     """Return figures per test utterance of `motions`, (T, 52) each."""
     test = task.corpus.split("test")
-    errors = task.errors_of_motion(pad_stack(motions, edge=True), test)
+    padded = pad_stack(motions, edge=True)
+    errors = task.errors_of_motion(padded, test) | error_without_lids(task, padded, test)
     return errors | {"score": learned.score_motion(test, motions)}
-
-
-def mean_face_motions(task: AnimationTask, test: IntArray) -> list[FloatArray]:
-    """Return the baseline that holds the condition's mean training face still."""
-
-    def label(record: Record) -> tuple[str, int]:
-        return record.emotion, record.intensity
-
-    train = [int(index) for index in task.corpus.split("train")]
-    records = task.corpus.records
-    baseline = MeanFace(
-        [task.corpus[index].motion for index in train], [label(records[index]) for index in train]
-    )
-    return [
-        baseline.animate(label(records[int(index)]), n_frames=int(task.n_frames[index]))
-        for index in test
-    ]
 
 
 def _measures(
     run: RunFolder, task: AnimationTask, shared: _Shared
 ) -> dict[Row, dict[str, list[float]]]:
-    """Return all metrics of the recordings, the baselines and the policies decoded greedily."""
+    """Return all metrics of the recordings, the baselines and the policies without chance."""
     test = task.corpus.split("test")
     motions = {
         Row(RECORDINGS): task.target_motion(test),
         Row(TOKENIZER): task.decode(shared.recorded),
-        Row(MEAN_FACE): pad_stack(shared.mean_face, edge=True),
+        **{row: pad_stack(found, edge=True) for row, found in shared.baselines.items()},
     }
-    for name, written in shared.greedy.items():
-        motions[greedy(name)] = task.decode(written)
+    motions |= {row: task.decode(written) for row, written in shared.deterministic.items()}
     return summarise_rows(measure_rows(task, motions, test), run.config.evaluate)
 
 
@@ -282,8 +289,11 @@ def compare_with_clone(
     """Return paired differences of each improved policy from the clone decoded the same way."""
     differences = {}
     for name in run.config.improve.algorithms:
-        for row in (greedy(name), sampled(name)):
-            ours, clone = rows[row], rows[dataclasses.replace(row, policy="clone")]
+        for row in (greedy(name), expected(name), sampled(name)):
+            like = dataclasses.replace(row, policy="clone")
+            if row not in rows or like not in rows:  # of a policy that knows no distances
+                continue
+            ours, clone = rows[row], rows[like]
             paired = {key: ours[key] - clone[key] for key in ours}
             differences[row] = summarise(paired, run.config.evaluate)
     return differences

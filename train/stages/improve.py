@@ -1,4 +1,4 @@
-"""Stage 6: reinforcement learning from the clone, on the terminal reward."""
+"""Stage 7: reinforcement learning from the clone, on the terminal reward."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from agents.monitoring.held_out import HeldOut
 from agents.registry import ALGORITHMS, takes
 from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
+from agents.rollout.named_decoding import deterministic_decoding
 from agents.weights import load_policy, save_policy
 from esarm_env.core.cache import read_json, write_text
 from esarm_env.core.run_layout import POLICY_FILE, SUMMARY_FILE
@@ -102,23 +103,28 @@ def _improve_all(run: RunFolder, folder: Path) -> dict[str, Any]:
 
 
 def _best_on_validation(run: RunFolder, folder: Path, task: AnimationTask) -> dict[str, Any]:
-    """Return the policy of least true error, decoded greedily, and every one's errors.
+    """Return the policy of least true error without chance, its decoding, and every one's errors.
 
     A learned reward can be climbed while faces get worse; who only wants a face takes this one.
     """
     files = {"clone": run.stage("clone") / POLICY_FILE}
     files |= {name: folder / name / POLICY_FILE for name in run.config.improve.algorithms}
     validation = task.corpus.split("validation")
+    models = {name: load_policy(file) for name, file in files.items()}
+    # One decoding for all, or it would decide.
+    known = all(model.knows_distances for model in models.values())
+    decoding = deterministic_decoding(models["clone"]) if known else Decoding()
     errors: dict[str, dict[str, float]] = {}
-    for name, file in files.items():
+    for name, model in models.items():
         written = animate_utterances(
-            load_policy(file), task, validation, decoding=Decoding(), seed=run.config.seed
+            model, task, validation, decoding=decoding, seed=run.config.seed
         )
         errors[name] = {key: float(np.mean(e)) for key, e in task.errors(written).items()}
     # Each error in units of the clone's; one that the corpus never captured is nan for all.
     clone = np.array(list(errors["clone"].values()))
     relative = {name: np.nanmean(np.array(list(e.values())) / clone) for name, e in errors.items()}
-    return {"policy": min(relative, key=lambda name: relative[name]), "errors_mm": errors}
+    best = min(relative, key=lambda name: relative[name])
+    return {"policy": best, "decoding": decoding.name, "errors_mm": errors}
 
 
 class ImproveTrainer(WarmStarted):

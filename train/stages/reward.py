@@ -1,4 +1,4 @@
-"""Stage 5: train the reward by one of two recipes, on the demonstrations of all rounds.
+"""Stage 6: train the reward by one of two recipes, on the demonstrations of all rounds.
 
 Within a round: ground truth on top, then the policy's roll-outs by noise. Its suspicious samples
 rank with the second least noise: below its clean roll-outs and the recording, not below random

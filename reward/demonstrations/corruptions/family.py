@@ -10,12 +10,20 @@ from __future__ import annotations
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from esarm_env.core.types import MOUTH, N_CHANNELS, STREAMS, UPPER, FloatArray, IntArray
+from esarm_env.core.types import (
+    MOUTH,
+    N_CHANNELS,
+    STREAMS,
+    UPPER,
+    BoolArray,
+    FloatArray,
+    IntArray,
+)
 from esarm_env.face.names import MOUTH_CHANNELS, UPPER_CHANNELS
 from reward.demonstrations.corruptions.context import Context
 
@@ -150,7 +158,7 @@ class TokenFamily(Family):
         if strength == 0:
             return tokens.copy()
         made = self.act(tokens, strength, rng, context)
-        slots = damaged_slots(len(tokens), self.damages, per_chunk=context.task.tokens_per_chunk)
+        slots = damaged_slots(len(tokens), self.damages, token_streams=context.task.token_streams)
         return np.where(slots, made, tokens)
 
     def _damage(
@@ -184,11 +192,18 @@ def draw_seed(rng: np.random.Generator) -> int:
     return int(rng.integers(2**31))
 
 
-def damaged_slots(length: int, damages: frozenset[str], *, per_chunk: int) -> IntArray:
-    """Return which of `length` tokens belong to the streams in `damages`, bool (length,)."""
-    width = per_chunk // len(STREAMS)
-    names = np.repeat(np.array(list(STREAMS)), width)  # (per_chunk,)
-    return np.tile(np.isin(names, sorted(damages)), length // per_chunk)
+def damaged_slots(
+    length: int, damages: frozenset[str], *, token_streams: Sequence[str]
+) -> BoolArray:
+    """Return which of `length` tokens belong to the streams in `damages`, shape (length,).
+
+    Args:
+        length: Of whole chunks.
+        damages: Names of streams.
+        token_streams: Stream of each token of a chunk; streams may have unlike numbers of tokens.
+    """
+    damaged = np.isin(np.array(token_streams), sorted(damages))  # (per_chunk,)
+    return np.tile(damaged, length // len(damaged))
 
 
 def row_rng(seed: int, *, utterance: int, sample: int, family: str) -> np.random.Generator:

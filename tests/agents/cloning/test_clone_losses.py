@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.cloning.trainer import cross_entropy, mix_tokens, own_tokens
+from agents.cloning.losses import cross_entropy, look_alike_targets, soft_cross_entropy
+from agents.cloning.trainer import mix_tokens, own_tokens
 from agents.network.transformer import MotionTransformer
 from agents.protocols import SequenceTask
 
@@ -67,3 +68,33 @@ def test_own_tokens_are_drawn_from_the_logits_of_their_step(
     assert model.training, "the caller is in the middle of an epoch"
     counted = torch.stack([(own == token).float().mean(0) for token in range(4)], dim=-1)
     torch.testing.assert_close(counted, chances, atol=0.04, rtol=0)
+
+
+def test_look_alikes_share_the_target_by_their_distance() -> None:
+    """A code a hair away gets nearly as much as the recorded one, a far one next to nothing."""
+    distances = torch.tensor([[[0.0, 0.1, 5.0], [0.1, 0.0, 5.0], [5.0, 5.0, 0.0]]])
+    targets = look_alike_targets(distances, scale_mm=0.5)
+    torch.testing.assert_close(targets.sum(-1), torch.ones(1, 3))
+    near = float(torch.exp(torch.tensor(-0.2)))
+    assert targets[0, 0, 1] / targets[0, 0, 0] == pytest.approx(near, rel=1e-5)
+    assert targets[0, 0, 2] < 1e-4
+    sharp = look_alike_targets(distances, scale_mm=1e-3)
+    torch.testing.assert_close(sharp, torch.eye(3)[None])
+
+
+def test_sharp_targets_are_plain_cross_entropy(rng: np.random.Generator) -> None:
+    """By slot, and without the padding."""
+    logits = torch.from_numpy(rng.normal(size=(2, 4, 3)).astype(np.float32))
+    tokens = torch.tensor([[0, 2, 1, 1], [2, 0, -1, -1]])
+    targets = torch.eye(3).expand(2, 3, 3)
+    torch.testing.assert_close(
+        soft_cross_entropy(logits, tokens, targets), cross_entropy(logits, tokens, smoothing=0.0)
+    )
+    mixed = targets.clone()
+    mixed[1, 2] = torch.tensor([0.5, 0.0, 0.5])  # of token 2 in the second slot alone
+    chances = -logits.log_softmax(-1)
+    change = 0.5 * (chances[0, 1, 0] - chances[0, 1, 2]) / 6
+    torch.testing.assert_close(
+        soft_cross_entropy(logits, tokens, mixed),
+        cross_entropy(logits, tokens, smoothing=0.0) + change,
+    )

@@ -11,17 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from esarm_env.audio.features import (
-    FEATURE_BOUND,
-    LogMel,
-    WavLM,
-    _to_frame_rate,
-    check_encoder,
-    make_encoder,
-)
+from esarm_env.audio.encoders.frames import FEATURE_BOUND, to_frame_rate
+from esarm_env.audio.features import LogMel, WavLM, check_encoder, make_encoder
 from esarm_env.core.errors import InputError, MissingExtraError
 from esarm_env.core.types import SAMPLE_RATE_HZ, n_frames_of
 
+ENCODERS = "logmel, wavlm, wavlm:FOLDER, wavlm@LAYERS, phones or phones+logmel"
 LENGTHS = [3200, 5333, 5334, 16_000, 16_001, 40_000]
 LOUDNESS, VOICING, PITCH = -3, -2, -1  # the last three columns
 
@@ -133,7 +128,7 @@ def test_frames_average_what_falls_within_them(
     centred; where that leaves the recording, over the part inside.
     """
     columns, fine = rng.normal(size=(n_hops, 2)), 1000
-    frames = _to_frame_rate(columns, rate_hz, n_frames)
+    frames = to_frame_rate(columns, rate_hz, n_frames)
     signal = np.repeat(columns, fine, axis=0)
     at = -0.5 + (np.arange(len(signal)) + 0.5) / fine  # where each row stands, in hops
     for frame in range(n_frames):
@@ -149,16 +144,16 @@ def test_resampling_keeps_the_mean(rng: np.random.Generator) -> None:
     frame and half a hop; the 29 frames that follow are whole, and the last one has what is left.
     """
     columns = rng.normal(size=(100, 3))
-    frames = _to_frame_rate(columns, 100.0, 31)
+    frames = to_frame_rate(columns, 100.0, 31)
     first, whole = 10 / 6 + 0.5, 10 / 3
     weights = np.array([first, *[whole] * 29, 100 - first - 29 * whole]) / 100
     np.testing.assert_allclose(weights @ frames, columns.mean(axis=0), atol=1e-9)
-    np.testing.assert_allclose(_to_frame_rate(np.ones((100, 1)), 100.0, 30), 1)
+    np.testing.assert_allclose(to_frame_rate(np.ones((100, 1)), 100.0, 30), 1)
 
 
 def test_a_frame_past_the_last_hop_sees_the_last_hop() -> None:
     """An average over nothing is nan."""
-    frames = _to_frame_rate(np.arange(10.0)[:, None], 100.0, 5)  # the fifth starts at 117 ms
+    frames = to_frame_rate(np.arange(10.0)[:, None], 100.0, 5)  # the fifth starts at 117 ms
     assert np.isfinite(frames).all()
     assert frames[4] == pytest.approx(9)
 
@@ -204,6 +199,62 @@ def test_wavlm_takes_the_layer_asked_for(weights: Path) -> None:
     np.testing.assert_array_equal(WavLM(str(weights)).encode(audio), last)
 
 
+def layer_normed(state: np.ndarray) -> np.ndarray:
+    """Return each row with mean 0 and deviation 1, by the definition."""
+    return np.stack([(row - row.mean()) / np.sqrt(row.var() + 1e-5) for row in state])
+
+
+@pytest.mark.parametrize(
+    ("mixture", "shares"),
+    [((), (1 / 3, 1 / 3, 1 / 3)), ((0.0, 3.0, 1.0), (0, 0.75, 0.25)), ((0, 0, 2), (0, 0, 1))],
+)
+def test_wavlm_mixes_its_layers(
+    weights: Path, mixture: tuple[float, ...], shares: tuple[float, ...]
+) -> None:
+    """Weights that do not sum to 1 would make features louder; one forgotten layer goes unseen."""
+    import torch
+    from transformers import WavLMModel
+
+    audio = voice(1, 200)
+    model = WavLMModel.from_pretrained(weights).eval()
+    scaled = (audio - audio.mean()) / (audio.std() + 1e-7)
+    with torch.inference_mode():
+        output = model(torch.from_numpy(scaled)[None], output_hidden_states=True)
+    states = [state[0].numpy() for state in output.hidden_states]
+    expected = sum(share * layer_normed(state) for share, state in zip(shares, states, strict=True))
+    frames = to_frame_rate(expected, len(states[0]), n_frames_of(len(audio)))
+    np.testing.assert_allclose(
+        WavLM(str(weights), mixture=mixture).encode(audio), frames, atol=1e-4
+    )
+
+
+def test_layers_that_wavlm_has_not_are_rejected(weights: Path) -> None:
+    """An IndexError does not say how many there are."""
+    rule = "`layer` must be in -3..2, got 3"
+    with pytest.raises(InputError, match=re.escape(rule)):
+        WavLM(str(weights), layer=3).encode(voice(1, 200))
+    rule = "`mixture` must hold 3 weights, one a hidden state, got 2"
+    with pytest.raises(InputError, match=re.escape(rule)):
+        WavLM(str(weights), mixture=(1.0, 2.0)).encode(voice(1, 200))
+
+
+@pytest.mark.parametrize("mixture", [(0.0, 0.0), (-1.0, 2.0), (float("nan"), 1.0), (np.inf, 1.0)])
+def test_mixtures_that_weigh_nothing_are_rejected(mixture: tuple[float, ...]) -> None:
+    """Division by their sum would make every feature nan."""
+    rule = f"`mixture` must be weights of at least 0, not all 0, got {mixture}"
+    with pytest.raises(InputError, match=re.escape(rule)):
+        WavLM(mixture=mixture)
+
+
+@pytest.mark.parametrize("name", ["wavlm@", "wavlm@x", "wavlm@1.5", "wavlm@1,", "wavlm@a,b:/data"])
+def test_layers_that_are_no_numbers_are_rejected(name: str) -> None:
+    """Read as the last layer, a slip of the hand would never be noticed."""
+    rule = "`encoder` must name a layer (wavlm@6), weights of all (wavlm@0,0.5,0.5) or `mean`"
+    with pytest.raises(InputError, match=re.escape(rule)) as caught:
+        make_encoder(name)
+    assert str(caught.value).endswith(f"behind the @, got {name!r}")
+
+
 def test_wavlm_does_not_hear_the_gain(weights: Path) -> None:
     """WavLM was trained on normalised speech."""
     loud, quiet = (WavLM(str(weights)).encode(gain * voice(1, 200)) for gain in (1.0, 0.1))
@@ -216,6 +267,9 @@ def test_missing_weights_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=re.escape(rule)) as caught:
         WavLM(str(tmp_path)).encode(voice(1, 200))
     assert "use encoder `logmel` to do without" in str(caught.value)
+    assert "download the configuration and the weights of https://huggingface.co/" in str(
+        caught.value
+    )
 
 
 def test_names_give_encoders() -> None:
@@ -224,12 +278,29 @@ def test_names_give_encoders() -> None:
     assert make_encoder("wavlm") == WavLM("microsoft/wavlm-base-plus")
     assert make_encoder("wavlm:/data/wavlm") == WavLM("/data/wavlm")
     assert make_encoder("wavlm:C:/data") == WavLM("C:/data"), "a drive's colon belongs to the path"
+    assert make_encoder("wavlm@6") == WavLM(layer=6)
+    assert make_encoder("wavlm@-2:/data/a@b") == WavLM("/data/a@b", layer=-2)
+    assert make_encoder("wavlm@mean") == WavLM(mixture=())
+    assert make_encoder("wavlm@0,.5,1:/data") == WavLM("/data", mixture=(0.0, 0.5, 1.0))
 
 
-@pytest.mark.parametrize("name", ["", "mfcc", "LogMel", "logmel:64"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "mfcc",
+        "LogMel",
+        "logmel:64",
+        "phone",
+        "phones+wavlm",
+        "logmel+phones",
+        "phones:x",
+        "phones:1.7'; rm -r ~; '",
+    ],
+)
 def test_unknown_encoders_are_rejected(name: str) -> None:
     """The message lists what there is."""
-    message = f"`encoder` must be logmel, wavlm or wavlm:FOLDER, got {name!r}"
+    message = f"`encoder` must be {ENCODERS}, got {name!r}"
     with pytest.raises(InputError, match=re.escape(message)):
         make_encoder(name)
 
@@ -240,6 +311,9 @@ def test_unknown_encoders_are_rejected(name: str) -> None:
         (LogMel(), LogMel(n_mels=40)),
         (LogMel(), WavLM()),
         (WavLM(), WavLM(layer=6)),
+        (WavLM(), WavLM(mixture=())),
+        (WavLM(mixture=()), WavLM(mixture=(1.0,))),
+        (WavLM(mixture=(0.5, 1.0)), WavLM(mixture=(1.0, 0.5))),
         (WavLM("/a/wavlm"), WavLM("/a/other")),
         (WavLM("/a/wavlm"), WavLM("/b/wavlm")),
         (LogMel(), LogMel(hop=80)),

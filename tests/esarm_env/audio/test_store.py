@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +75,78 @@ def test_another_encoder_or_corpus_is_computed_anew(
         open_features(other, encoder, cache=tmp_path, progress=False)
         assert len(encoder.heard) == len(other)
     assert len(list((tmp_path / "features").iterdir())) == 3
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_features_of_threads_are_those_of_one(
+    tiny_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_threads: int
+) -> None:
+    """Whichever utterance is done first, each stands in its own place."""
+
+    class Threaded(CountingEncoder):
+        threads = True
+
+        def encode(self, audio: np.ndarray) -> np.ndarray:
+            names.add(threading.current_thread().name)
+            return super().encode(audio)
+
+    names: set[str] = set()
+    monkeypatch.setattr("esarm_env.audio.store.n_processors", lambda: n_threads)
+    alone = open_features(tiny_corpus, CountingEncoder(), cache=tmp_path / "a", progress=False)
+    encoder = Threaded()
+    many = open_features(tiny_corpus, encoder, cache=tmp_path / "b", progress=False)
+    assert len(encoder.heard) == len(tiny_corpus) == 12
+    for index in range(12):
+        np.testing.assert_array_equal(many[index], alone[index])
+    main = threading.main_thread().name
+    assert names == {main} if n_threads == 1 else main not in names
+
+
+def test_an_error_of_a_thread_is_the_caller_s(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Swallowed, it would leave zeros, which sound like silence."""
+
+    class Failing(CountingEncoder):
+        threads = True
+
+        def encode(self, audio: np.ndarray) -> np.ndarray:
+            raise InputError("by the test")
+
+    monkeypatch.setattr("esarm_env.audio.store.n_processors", lambda: 2)
+    with pytest.raises(InputError, match=r"^by the test$"):
+        open_features(corpus, Failing(), cache=tmp_path, progress=False)
+    assert list((tmp_path / "features").iterdir()) == []
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e6])
+def test_features_that_are_no_numbers_are_refused(
+    corpus: Corpus, tmp_path: Path, value: float
+) -> None:
+    """One nan becomes the loss of everything; 1e6 is none until it is stored in half precision."""
+
+    class Broken(CountingEncoder):
+        def encode(self, audio: np.ndarray) -> np.ndarray:
+            features = super().encode(audio)
+            features[-2:, 1] = value if len(self.heard) == 2 else 0
+            return features
+
+    said = (
+        "audio features of utterance 'u1' must be finite, got nan or infinity in 2 of 6 frames, "
+        "the first at 0.13 s"
+    )
+    with pytest.raises(InputError, match=f"^{re.escape(said)}$"):
+        open_features(corpus, Broken(), cache=tmp_path, progress=False)
+    assert list((tmp_path / "features").iterdir()) == [], "nor may they be cached"
+
+
+def test_a_store_of_no_numbers_is_refused() -> None:
+    """Whoever fills one by hand gets no other check."""
+    values = np.zeros((70_000, 1), np.float16)
+    values[66_000] = np.nan
+    said = "audio features of rows 65536 and later must be finite, got nan or infinity in 1 of 4464"
+    with pytest.raises(InputError, match=re.escape(said)):
+        FeatureStore(values, [70_000])
 
 
 def test_an_interrupt_leaves_no_features(corpus: Corpus, tmp_path: Path) -> None:

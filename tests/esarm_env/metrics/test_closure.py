@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from esarm_env.core.errors import InputError
-from esarm_env.metrics import ClosureCounts, bilabial_closures, closure_events
+from esarm_env.metrics import ClosureCounts, bilabial_closures, closed_share, closure_events
 
 _SECOND_HALF = np.array([[0.5, 0.6]])
 
@@ -168,3 +168,38 @@ def test_a_negative_tolerance_is_refused() -> None:
     """It would demand an overlap of so many frames, which nobody means."""
     with pytest.raises(InputError, match="`tolerance_frames` must be at least 0, got -1"):
         closure_events(np.zeros(9), np.zeros(9), tolerance_frames=-1)
+
+
+def test_closures_without_a_truth_are_counted_as_by_hand() -> None:
+    """Recordings of voices alone: two of three p, b and m shut, none to shut, none shut."""
+    curves = np.stack([_opening(60, 7, 31), _opening(60), _opening(60, 7)])
+    intervals = [[[0.2, 0.3], [0.6, 0.7], [1.0, 1.1]], [], [[1.0, 1.1]]]
+    shares = closed_share(curves, intervals=intervals)
+    np.testing.assert_allclose(shares, [2 / 3, np.nan, 0])
+    assert closed_share(curves[0], intervals=intervals[:1]) == pytest.approx(2 / 3)
+    short = closed_share(curves[0], intervals=[[[0.2, 0.3], [0.9, 1.1]]], lengths=[31])
+    assert short == pytest.approx(1 / 2), "the closure of frame 31 is past the length"
+
+
+@pytest.mark.parametrize(("frame", "share"), [(3, 0.0), (4, 1.0), (11, 1.0), (12, 0.0)])
+def test_the_margin_is_in_seconds(frame: int, share: float) -> None:
+    """0.2 s to 0.3 s and 80 ms around them are frames 4 (0.133 s) to 11 (0.367 s)."""
+    intervals = [[[0.2, 0.3]]]
+    assert closed_share(_opening(20, frame), intervals=intervals, margin_s=0.08) == share
+    assert closed_share(_opening(20, frame), intervals=intervals, margin_s=0) == 0.0
+
+
+@pytest.mark.parametrize("margin_s", [-0.01, np.nan, np.inf])
+def test_margins_that_are_no_time_are_refused(margin_s: float) -> None:
+    """A nan would become the first frame of an array."""
+    message = f"`margin_s` must be at least 0 and finite, got {margin_s}"
+    with pytest.raises(InputError, match=re.escape(message)):
+        closed_share(np.zeros(30), intervals=[[[0.1, 0.2]]], margin_s=margin_s)
+
+
+def test_a_share_of_no_number_is_refused() -> None:
+    """nan is not below any threshold: the mouth would count as open."""
+    with pytest.raises(InputError, match=r"^`predicted_mm` must be finite"):
+        closed_share(np.full(30, np.nan), intervals=[[[0.1, 0.2]]])
+    with pytest.raises(InputError, match=re.escape("one array per utterance (1), got 2")):
+        closed_share(np.zeros(30), intervals=[[], []])

@@ -133,7 +133,7 @@ def test_channels_not_captured_do_not_move(toy: Head, pair: tuple[np.ndarray, np
     ("change", "message"),
     [
         ({"target": np.zeros((3, 52))}, "must have one shape, got (2, 52) and (3, 52)"),
-        ({"region": "ears"}, "'upper'), got 'ears'"),
+        ({"region": "ears"}, "'upper', 'upper_without_lids'), got 'ears'"),
         ({"target": np.full((2, 52), np.nan)}, "`target` must be finite, got nan or infinity"),
         (
             {"predicted": np.zeros(52), "target": np.zeros(52)},

@@ -10,8 +10,8 @@ import pytest
 
 from esarm_env.core.errors import InputError
 from esarm_env.face import ARKIT_NAMES, index_of
-from esarm_env.metrics import EmotionClassifier
-from esarm_env.metrics.emotion import RIDGE, pooled_statistics
+from esarm_env.metrics import EmotionClassifier, IntensityJudge, intensity_order
+from esarm_env.metrics.emotion import RIDGE, SMALLEST_SCALE, pooled_statistics
 
 _SHOWN = {"happy": "mouthSmileLeft", "angry": "browDownLeft", "sad": "mouthFrownLeft"}
 
@@ -96,6 +96,25 @@ def test_channels_that_never_moved_in_training_do_not_count() -> None:
     )
 
 
+def test_a_detail_that_a_tokenizer_removes_decides_nothing() -> None:
+    """A channel of a thousandth gave the emotion away as surely as a smile, until it was gone."""
+    motions, labels = _faces(20, seed=0)
+    tell = index_of("tongueOut")
+    for motion, label in zip(motions, labels, strict=True):
+        motion[:, tell] = 0.001 * (label == "happy")
+    classifier = EmotionClassifier.fit(motions, labels)
+    assert classifier.scale[tell] == SMALLEST_SCALE
+    faces, truth = _faces(10, seed=1)
+    for face in faces:
+        face[:, tell] = 0.0
+    assert classifier.accuracy(faces, truth) == 1.0
+    swapped = [np.array(face) for face in faces]
+    for face in swapped:
+        face[:, tell] = 0.001
+    moved = classifier.probabilities(swapped) - classifier.probabilities(faces)
+    assert np.abs(moved).max() < 0.02
+
+
 def test_more_ridge_means_less_weight() -> None:
     """The argument must reach the loss."""
     motions, labels = _faces(10, seed=0)
@@ -131,3 +150,57 @@ def test_an_emotion_that_was_not_in_training_is_refused() -> None:
         classifier.accuracy(np.zeros((2, 3, 52)), ["sad", "calm"])
     with pytest.raises(InputError, match=re.escape("one per motion (2), got 1")):
         classifier.accuracy(np.zeros((2, 3, 52)), ["sad"])
+
+
+def _strong_faces(n_each: int, seed: int) -> tuple[list[np.ndarray], list[str], list[int]]:
+    """Return noisy motions whose channel is raised by the intensity of the emotion."""
+    rng = np.random.default_rng(seed)
+    motions, labels, levels = [], [], []
+    for label in ("happy", "sad"):
+        for level in (1, 2, 3) * n_each:
+            motion = rng.random((20, 52)).astype(np.float32) * 0.2
+            motion[:, index_of(_SHOWN[label])] += 0.25 * level
+            motions.append(motion)
+            labels.append(label)
+            levels.append(level)
+    return motions, labels, levels
+
+
+def test_the_strength_of_an_emotion_is_read_from_new_motion() -> None:
+    """In its own unit, so that 1 is weak and 3 strong; another emotion has another channel."""
+    judge = IntensityJudge.fit(*_strong_faces(10, seed=0))
+    motions, labels, levels = _strong_faces(5, seed=1)
+    strengths = judge.strengths(motions, labels)
+    np.testing.assert_allclose(strengths, levels, atol=0.5)
+    assert np.isnan(judge.strengths(motions[:1], ["calm"])).all()
+    swapped = judge.strengths(motions[2:3], ["sad"])
+    assert swapped[0] < 2
+
+
+def test_intensities_are_in_order_where_all_three_rise() -> None:
+    """A tie is no order: a policy deaf to intensity shows one strength three times."""
+    triples = [[1, 2, 3], [1, 3, 2], [2, 2, 2], [0.1, 0.2, 0.3], [1, np.nan, 3]]
+    np.testing.assert_array_equal(intensity_order(triples), [1, 0, 0, 1, np.nan])
+    with pytest.raises(InputError, match=re.escape("must have shape (N, 3), got (3,)")):
+        intensity_order([1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ridge": 0.0}, "`ridge` must be above 0, got 0.0"),
+        ({"emotions": ["sad"]}, "`labels` must hold one per motion (2), got 1"),
+        ({"intensities": [1, 2, 3]}, "`intensities` must hold one per motion (2), got 3"),
+        ({"intensities": [2, 2]}, "`intensities` must hold at least 2 of one emotion, got fewer"),
+        ({"emotions": ["sad", "calm"]}, "`intensities` must hold at least 2 of one emotion"),
+    ],
+)
+def test_intensities_that_teach_nothing_are_refused(change: dict[str, Any], message: str) -> None:
+    """Of one intensity alone every strength would be the same, and every order a tie."""
+    arguments: dict[str, Any] = {
+        "motions": np.zeros((2, 3, 52)),
+        "emotions": ["sad", "sad"],
+        "intensities": [1, 3],
+    }
+    with pytest.raises(InputError, match=re.escape(message)):
+        IntensityJudge.fit(**{**arguments, **change})

@@ -16,6 +16,8 @@ from esarm_env.metrics import (
     best_of_errors,
     diversity,
     diversity_of_meshes,
+    energy_quantity,
+    energy_score,
     error_of_mean,
     mean_of_errors,
     sample_errors,
@@ -48,6 +50,81 @@ def test_errors_of_samples_are_the_hand_computed_ones(toy: Head, jaws: np.ndarra
         sample_errors(jaws, target, head=toy, variant=mean), [[0, 2.25, 4.5]]
     )
     np.testing.assert_allclose(error_of_mean(jaws, target, head=toy, variant=mean), [2.25])
+
+
+def test_an_energy_score_is_the_hand_computed_one(toy: Head, jaws: np.ndarray) -> None:
+    """Errors 0, 2.5 and 5; pairs 2.5, 5 and 2.5: 2.5 - 10 / 3 / 2.
+
+    With each sample also paired with itself it would be 2.5 - 20 / 9 / 2.
+    """
+    scores = energy_score(jaws, np.zeros((1, 52)), head=toy)
+    np.testing.assert_allclose(scores, [2.5 - 10 / 6])
+
+
+@pytest.mark.parametrize("region", ["lips", "upper"])
+def test_energy_scores_are_those_of_a_plain_loop(region: str) -> None:
+    """Over utterances, samples and frames, from the vertices of the head."""
+    head, rng = load_head(), np.random.default_rng(0)
+    samples = rng.random((3, 4, 5, 52), dtype=np.float32)
+    target = rng.random((3, 5, 52), dtype=np.float32)
+    lengths = np.array([5, 1, 3])
+    vertices = head.regions["lips"] if region == "lips" else head.upper
+
+    def apart(first: np.ndarray, second: np.ndarray) -> float:
+        frames = [
+            np.linalg.norm(a - b, axis=1).max()
+            for a, b in zip(
+                head.apply(first)[:, vertices], head.apply(second)[:, vertices], strict=True
+            )
+        ]
+        return float(np.mean(frames))
+
+    expected = []
+    for row, n in enumerate(lengths):
+        errors = [apart(samples[row, k, :n], target[row, :n]) for k in range(4)]
+        pairs = [
+            apart(samples[row, i, :n], samples[row, j, :n])
+            for i in range(4)
+            for j in range(4)
+            if i != j
+        ]
+        expected.append(np.mean(errors) - np.mean(pairs) / 2)
+    found = energy_score(samples, target, head=head, variant=Variant(region), lengths=lengths)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_sharpening_gains_no_energy_score(toy: Head) -> None:
+    """Samples drawn towards their mean have less error, and the score must not fall with it."""
+    rng = np.random.default_rng(0)
+    truth = np.zeros((400, 1, 52), np.float32)
+    truth[..., index_of("jawOpen")] = rng.random((400, 1))
+    drawn = np.zeros((400, 8, 1, 52), np.float32)
+    drawn[..., index_of("jawOpen")] = rng.random((400, 8, 1))
+    sharp = drawn.copy()
+    sharp[..., index_of("jawOpen")] = 0.5 + 0.3 * (drawn[..., index_of("jawOpen")] - 0.5)
+    errors = [sample_errors(each, truth, head=toy).mean() for each in (drawn, sharp)]
+    scores = [energy_score(each, truth, head=toy).mean() for each in (drawn, sharp)]
+    assert errors[1] < errors[0] - 0.2
+    assert scores[1] > scores[0] + 0.1
+
+
+def test_an_energy_score_needs_two_samples_and_a_plain_distance(toy: Head) -> None:
+    """One sample has no pairs; with squares only the mean of the samples would count."""
+    with pytest.raises(InputError, match=re.escape("at least 2 of each utterance, got 1")):
+        energy_score(np.zeros((1, 3, 52)), np.zeros((3, 52)), head=toy)
+    with pytest.raises(InputError, match=re.escape("`variant` must have power 1 in an energy sco")):
+        energy_score(
+            np.zeros((2, 3, 52)), np.zeros((3, 52)), head=toy, variant=Variant("lips", power=2)
+        )
+
+
+def test_an_energy_score_names_its_samples() -> None:
+    """Eight samples and two estimate one figure with other noise."""
+    label = energy_quantity(Variant("upper"), n_samples=8).label
+    assert label == (
+        "EVE energy score (mean error of 8 samples minus half their mean distance, mean over "
+        "frames of max over eye and forehead vertices, L2, mm)"
+    )
 
 
 def test_errors_of_batches_are_those_of_each_sample() -> None:

@@ -53,6 +53,7 @@ def test_the_suite_is_the_hand_computed_one(mouth: Head) -> None:
         "eve_max_l2_mm": 0.0,
         "eve_max_squared_l2_m2": 0.0,
         "eve_mean_l2_mm": 0.0,
+        "eve_without_eyelids_max_l2_mm": 0.0,
         "fdd": 0.0,
         "fdd_absolute": 0.0,
         "jerk_predicted": np.nan,

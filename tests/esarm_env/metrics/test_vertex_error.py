@@ -275,7 +275,10 @@ def test_the_label_tells_the_variant(arguments: tuple[Any, ...], label: str) -> 
         ({"centre": "nose"}, "`centre` must be one of ('none', 'lips'), got 'nose'"),
         ({"unit": "norm"}, "`unit` must be one of ('mm', 'm'), got 'norm'"),
         ({"unit": "cm"}, "`unit` must be one of ('mm', 'm'), got 'cm'"),
-        ({"region": "ears"}, "'lips', 'eyes', 'forehead', 'upper'), got 'ears'"),
+        (
+            {"region": "ears"},
+            "'forehead', 'upper', 'upper_without_lids'), got 'ears'",
+        ),
         ({"target": np.zeros((3, 52))}, "must have one shape, got (2, 52) and (3, 52)"),
         (
             {"predicted": np.zeros((2, 51)), "target": np.zeros((2, 51))},
@@ -301,3 +304,45 @@ def test_an_argument_that_does_not_fit_is_refused(
     }
     with pytest.raises(InputError, match=re.escape(message)):
         vertex_error(**{**arguments, **change})
+
+
+def test_a_blink_counts_in_the_upper_face_and_not_without_the_lids(toy: Head) -> None:
+    """Vertex 2 is the lid, vertex 3 the brow: half a blink is 0.5 mm, half a raise 1 mm."""
+    still, blinked, raised = np.zeros((3, 4, 52), np.float32)
+    blinked[:, index_of("eyeBlinkLeft")] = 0.5
+    raised[:, index_of("browInnerUp")] = 0.5
+    for motion, errors in ((blinked, (0.5, 0.0)), (raised, (1.0, 1.0))):
+        for region, expected in zip(("upper", "upper_without_lids"), errors, strict=True):
+            found = vertex_error(motion, still, head=toy, region=region)
+            np.testing.assert_allclose(found, [expected])
+
+
+def test_the_shipped_head_keeps_brows_and_forehead_without_its_lids() -> None:
+    """Were whole eyes left out, squints would go with the blinks; were rims kept, blinks stay."""
+    head = load_head()
+    blink, brow, squint = np.zeros((3, 1, 52), np.float32)
+    blink[:, [index_of("eyeBlinkLeft"), index_of("eyeBlinkRight")]] = 1.0
+    brow[:, index_of("browInnerUp")] = 1.0
+    squint[:, index_of("eyeSquintLeft")] = 1.0
+    still = np.zeros_like(blink)
+
+    def both(motion: np.ndarray) -> tuple[float, float]:
+        figures = [
+            vertex_error(motion, still, head=head, region=name)[0]
+            for name in ("upper", "upper_without_lids")
+        ]
+        return float(figures[0]), float(figures[1])
+
+    assert both(blink)[0] > 8.0 and both(blink)[1] < 0.5
+    assert both(brow)[1] == pytest.approx(both(brow)[0])
+    assert both(squint)[1] > 1.0
+
+
+def test_the_error_without_lids_says_so() -> None:
+    """Beside the EVE of papers, its half would pass for a better model."""
+    variant = Variant("upper_without_lids")
+    assert variant.key == "eve_without_eyelids_max_l2_mm"
+    assert variant.label == (
+        "EVE without eyelids (mean over frames of max over non-lid eye and forehead vertices, L2, "
+        "mm)"
+    )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
+from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium
@@ -26,6 +29,7 @@ from esarm_env.task.opening import (
     read_corpus_file,
     training_speakers,
 )
+from esarm_env.task.recording import AnimationCondition, SpeechReader
 from esarm_env.tokenizer import PriorConfig, VQMotionTokenizer
 
 
@@ -314,3 +318,37 @@ def test_nothing_at_all_gives_a_working_environment(monkeypatch: pytest.MonkeyPa
             obs, reward, terminated, _, info = env.step(0)
         assert info["rewards"] == {"learned": reward}
         assert np.isfinite(reward)
+
+
+@pytest.mark.parametrize("encoder", ["phones:0.9", "phones+logmel:0.9"])
+def test_a_run_of_another_hama_is_refused(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its policy knows other posteriors: it would animate, and wrongly."""
+    monkeypatch.setattr(metadata, "version", lambda name: {"hama": "1.7.0"}[name])
+    shutil.copytree(shipped_run(), tmp_path / "run")
+    note = tmp_path / "run" / "corpus" / "corpus.json"
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"encoder": encoder}))
+    said = (
+        "`hama` must be 0.9, which the audio features were made with, got 1.7.0: run "
+        "`pip install 'hama==0.9'`, or the stages again in a new folder"
+    )
+    for use in (open_task, SpeechReader):
+        with pytest.raises(InputError, match=f"^{re.escape(said)}$"):
+            use(tmp_path / "run")
+
+
+def test_samples_and_features_that_are_no_numbers_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A policy that hears nan freezes the face, and nobody sees why."""
+    audio = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
+    audio[8000] = np.nan
+    with pytest.raises(InputError, match=r"^`audio` must be finite, got nan or infinity$"):
+        SpeechReader().read(audio, AnimationCondition())
+    audio[8000] = 0
+    reader = SpeechReader()
+    broken = SimpleNamespace(encode=lambda audio: np.full((30, 35), np.inf, np.float32))
+    monkeypatch.setattr(reader, "_encoder", broken)
+    with pytest.raises(InputError, match=r"^audio features of the recording must be finite, got"):
+        reader.read(audio, AnimationCondition())

@@ -64,7 +64,7 @@ def test_no_channel_is_free() -> None:
 
 def test_training_reduces_the_loss(tiny_motions: list[FloatArray]) -> None:
     """A sign or a detached gradient would leave a tokenizer that still runs."""
-    config = dataclasses.replace(CONFIG, steps_per_epoch=25)
+    config = dataclasses.replace(CONFIG, steps_per_epoch=25, linear_path=False)
     trainer = TokenizerTrainer(tiny_motions, load_head(), config=config, seed=0)
     lines = [trainer.advance() for _ in range(trainer.n_total)]
     assert trainer.n_done == trainer.n_total == 4

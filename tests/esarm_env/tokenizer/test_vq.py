@@ -21,7 +21,9 @@ from esarm_env.task.animation_task import pad_stack
 from esarm_env.tokenizer import VQMotionTokenizer, load_tokenizer
 from esarm_env.tokenizer.vq import TokenizerShape
 
-SHAPE = TokenizerShape(n_tokens=16, frames_per_chunk=4, hidden=32, code_dim=8)
+SHAPE = TokenizerShape(
+    n_tokens=16, frames_per_chunk=4, hidden=32, code_dim=8, linear_path=True, search_width=8
+)
 
 
 def test_the_sizes_are_those_of_the_shape(tiny_tokenizer: VQMotionTokenizer) -> None:
@@ -173,7 +175,10 @@ def test_the_first_and_the_last_code_are_allowed(
     assert tiny_tokenizer.decode(np.full(4, token)).shape == (4, N_CHANNELS)
 
 
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(TokenizerShape)])
+SIZES = ("n_tokens", "frames_per_chunk", "mouth_codebooks", "upper_codebooks", "hidden", "code_dim")
+
+
+@pytest.mark.parametrize("name", SIZES)
 def test_sizes_of_zero_are_rejected(name: str) -> None:
     """torch would build it, and fail at the first use."""
     with pytest.raises(ValueError, match=re.escape(f"`{name}` must be at least 1, got 0")):
@@ -182,7 +187,7 @@ def test_sizes_of_zero_are_rejected(name: str) -> None:
 
 def test_sizes_of_one_are_allowed() -> None:
     """The smallest tokenizer: one code, one frame, one codebook a stream."""
-    tokenizer = VQMotionTokenizer(TokenizerShape(1, 1, 1, 1, 1)).eval()
+    tokenizer = VQMotionTokenizer(TokenizerShape(1, 1, 1, 1, 1, 1)).eval()
     assert (tokenizer.tokens_per_chunk, tokenizer.frames_per_chunk) == (2, 1)
     assert tokenizer.decode(np.zeros(6, np.int64)).shape == (3, N_CHANNELS)
 

@@ -23,7 +23,7 @@ from reward.demonstrations.corruptions import (
     row_rng,
 )
 from reward.demonstrations.corruptions.curves import at_times, fitted, growing_span, stretched
-from reward.demonstrations.corruptions.family import CHANNELS
+from reward.demonstrations.corruptions.family import CHANNELS, damaged_slots
 from reward.demonstrations.corruptions.tokens import nearest_codes
 
 HAPPY, SAD = 1, 4  # utterances of the tiny task; 5 is parallel to 4
@@ -161,6 +161,17 @@ def test_repetition_is_periodic(make_context):
     made = damage("repetition", make_context(SAD), 1.0)
     periods = [p for p in range(1, 31) if np.array_equal(made[p:], made[:-p])]
     assert periods and periods[0] >= 10
+
+
+@pytest.mark.parametrize(
+    ("damages", "damaged"),
+    [({"mouth"}, [1, 1, 1, 1, 0, 0]), ({"upper"}, [0, 0, 0, 0, 1, 1]), (STREAMS, [1] * 6)],
+)
+def test_damage_knows_streams_of_unlike_numbers_of_tokens(damages, damaged):
+    """Split in the middle, damage of the brows would hit the lips, and train the reward on it."""
+    streams = ("mouth",) * 4 + ("upper",) * 2
+    found = damaged_slots(12, frozenset(damages), token_streams=streams)
+    assert found.tolist() == [bool(value) for value in damaged * 2]
 
 
 def test_amplification_keeps_the_mean_pose_and_triples_the_rest(make_context):

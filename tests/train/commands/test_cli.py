@@ -146,7 +146,7 @@ def test_long_audio_is_joined_without_a_jump(finished_run, make_speech, tmp_path
     """Pieces are written on their own; a seam would show as a twitch every few seconds."""
     path, output = tmp_path / "long.wav", tmp_path / "long.csv"
     soundfile.write(path, make_speech(31, seed=3), RATE_HZ)
-    main(["animate", str(path), "-o", str(output), "--run", str(finished_run)])
+    main(["animate", str(path), "-o", str(output), "--run", str(finished_run), "--no-alive"])
     motion, _ = read_livelink_csv(output)
     assert len(motion) == 930
     speed = np.abs(np.diff(motion, axis=0)).max(axis=1)
@@ -182,7 +182,7 @@ def test_a_file_that_cannot_be_animated_leaves_the_output_alone(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--emotion", "bored"], "`emotion` must be one of neutral, angry"),
+        (["--emotion", "bored"], "`emotion` must be auto, one of neutral, angry"),
         (["--intensity", "4"], "`intensity` must be 1 to 3, got 4"),
         (["--speaker", "eve"], "`speaker` must be one of ann, bob"),
         (["--policy", "dqn"], "`policy` must be one of ppo, reinforce, clone"),
@@ -348,7 +348,7 @@ def test_stages_run_one_by_one_like_the_pipeline(
     """The stages are commands of their own, and the seed decides the result, not the path."""
     run = ["--run", str(tmp_path / "steps")]
     main(["corpus", str(recordings), *run, *tiny_options()])
-    for stage in ("prior", "clone"):
+    for stage in ("prior", "encoder", "clone"):
         main([stage, *run, "--json", str(tmp_path / f"{stage}.json")])
     name = "clone/policy.safetensors"
     assert (tmp_path / "steps" / name).read_bytes() == (finished_run / name).read_bytes()
@@ -399,7 +399,7 @@ def test_the_policy_of_least_true_error_animates(finished_run, speech_file, tmp_
 def test_before_reinforcement_learning_the_clone_animates(finished_run, speech_file, tmp_path):
     """A run may stop at the clone."""
     run = tmp_path / "run"
-    for part in ("config.yaml", "corpus", "prior", "clone"):
+    for part in ("config.yaml", "corpus", "prior", "encoder", "clone"):
         copy = shutil.copytree if (finished_run / part).is_dir() else shutil.copy
         run.mkdir(exist_ok=True)
         copy(finished_run / part, run / part)
@@ -506,7 +506,7 @@ def test_a_run_s_encoder_is_not_asked_for(finished_run, speech_file, tmp_path, c
     assert "got 'a-name/model'; if you trust that name" in refused(command, capsys)
     settings = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(settings.replace("logmel", "wavlm:a-name/model"))
-    for stage in ("corpus", "prior", "clone", "demonstrate", "reward", "improve", "evaluate"):
+    for stage in STAGES:
         shutil.rmtree(run / stage)
     assert "got 'a-name/model'; if you trust that name" in refused(["run", "--run", run], capsys)
     assert asked == []

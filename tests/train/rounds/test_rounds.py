@@ -53,10 +53,12 @@ def test_the_report_shows_proxy_and_gold_of_each_round(iterated):
     report = (iterated / "report.md").read_text()
     assert "## Rounds of improvement" in report
     section = report.split("## Rounds of improvement")[1].split("##")[0]
-    for label in ("1, greedy", "1, sampled", "2, greedy", "2, sampled"):
+    ways = ("greedy", "expected distance", "sampled")
+    for label in (f"{number}, {way}" for number in (1, 2) for way in ways):
         line = next(line for line in section.splitlines() if line.startswith(f"| {label} |"))
-        assert line.count("|") == 6
-    assert "LVE (mm) ↓ | EVE (mm) ↓ | learned score | suspicious samples |" in section
+        assert line.count("|") == 7
+    errors = "LVE (mm) ↓ | EVE (mm) ↓ | EVE without eyelids (mm) ↓"
+    assert f"{errors} | learned score | suspicious samples |" in section
     assert len(open_rounds(RunFolder.open(iterated))) == 2
 
 

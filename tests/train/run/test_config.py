@@ -138,6 +138,28 @@ RENAMED = [
 ]
 
 
+@pytest.mark.parametrize("new", ["prior.mouth_codebooks", "prior.upper_codebooks"])
+def test_one_number_of_codebooks_sets_both_streams_and_warns(new, tmp_path):
+    """From the command line, from a file, and without a word from a finished run."""
+    old = "prior.codebooks_per_stream"
+    rule = (
+        f"`{old}` is deprecated and goes with the next version; use `prior.mouth_codebooks` and "
+        "`prior.upper_codebooks`"
+    )
+    with pytest.warns(DeprecationWarning, match=re.escape(rule)):
+        config = make_config(preset="demo", overrides=[f"{old}=7"])
+    assert value_of(config, new) == 7
+    (tmp_path / "own.yaml").write_text("prior:\n  codebooks_per_stream: 7\n")
+    with pytest.warns(DeprecationWarning, match=re.escape(rule)):
+        config = make_config(preset="demo", file=tmp_path / "own.yaml", overrides=[f"{new}=3"])
+    assert value_of(config, new) == 3
+    assert {config.prior.mouth_codebooks, config.prior.upper_codebooks} == {3, 7}
+    assert value_of(from_dict({"prior": {"codebooks_per_stream": 7}}), new) == 7
+    rule = f"`{old}` must be left out beside `{new}`, its new name, got 7 and 3"
+    with pytest.raises(InputError, match=re.escape(rule)):
+        from_dict({"prior": {"codebooks_per_stream": 7, new.partition(".")[2]: 3}})
+
+
 def value_of(config, key):
     section, name = key.split(".")
     return getattr(getattr(config, section), name)

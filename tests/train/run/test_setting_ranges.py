@@ -20,7 +20,11 @@ REFUSED = [
     (["seed=9999999999"], "`seed` must be at most 2147483647, got 9999999999"),
     (["clone.epochs=9999999999"], "`clone.epochs` must be at most 2147483647, got 9999999999"),
     (["corpus.size=-1"], "`corpus.size` must be at least 0, got -1"),
-    (["corpus.encoder=mfcc"], "`corpus.encoder` must be logmel, wavlm or wavlm:FOLDER, got 'mfcc'"),
+    (
+        ["corpus.encoder=mfcc"],
+        "`corpus.encoder` must be logmel, wavlm, wavlm:FOLDER, wavlm@LAYERS, phones or "
+        "phones+logmel, got 'mfcc'",
+    ),
     (["prior.n_tokens=0"], "`prior.n_tokens` must be at least 1, got 0"),
     (["prior.learning_rate=0"], "`prior.learning_rate` must be above 0 and finite, got 0.0"),
     (["prior.velocity_coef=.inf"], "`prior.velocity_coef` must be at least 0 and finite, got inf"),
@@ -84,6 +88,8 @@ REFUSED = [
     (["improve.reward=jerk:x"], "`improve.reward` must be given as 'jerk', got 'jerk:x'"),
     (["evaluate.confidence=1"], "`evaluate.confidence` must be above 0 and below 1, got 1.0"),
     (["evaluate.samples=0"], "`evaluate.samples` must be at least 1, got 0"),
+    (["evaluate.energy_samples=1"], "`evaluate.energy_samples` must be at least 2, got 1"),
+    (["evaluate.extra_utterances=-1"], "`evaluate.extra_utterances` must be at least 0, got -1"),
     (["evaluate.head=nowhere.glb"], "`evaluate.head`: "),
 ]
 

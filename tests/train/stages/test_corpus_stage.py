@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -264,3 +265,37 @@ def test_an_audit_of_no_folder_is_refused(
 ) -> None:
     """One line that says what was meant; `--correct-offsets` alone must not begin a run."""
     assert message in refused(arguments, capsys)
+
+
+def test_a_run_notes_which_hama_heard_its_phones(folder: Path, tmp_path: Path) -> None:
+    """Animated with another version's posteriors, a policy would mumble, and nobody know why."""
+    pytest.importorskip("hama", reason="the extra `phones` is not installed")
+    run = run_of(tmp_path / "run", folder, "corpus.encoder=phones+logmel")
+    run_corpus(run)
+    noted = read_corpus_file(tmp_path / "run")["encoder"]
+    assert noted == f"phones+logmel:{metadata.version('hama')}"
+    assert "encoder: phones+logmel\n" in (tmp_path / "run" / "config.yaml").read_text()
+
+
+def test_phones_without_the_extra_end_before_the_work(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One line with what to type, and exit code 2."""
+
+    def absent(name: str) -> str:
+        if name == "hama":
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    version = metadata.version
+    monkeypatch.setattr(metadata, "version", absent)
+    command = ["corpus", str(folder), "--run", str(tmp_path / "run")]
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--set", "corpus.encoder=phones"])
+    assert ended.value.code == 2
+    said = "esarm: The encoder `phones` needs `hama`: run `pip install 'esarm[phones]'`\n"
+    assert capsys.readouterr().err.endswith(said)
+    assert not (tmp_path / "run").exists()

@@ -50,7 +50,7 @@ def test_card_and_audit_stand_beside_the_roll_outs(folder):
 
 def test_one_level_is_no_ladder_and_has_no_audit(finished_run, tmp_path):
     """Whoever collects a single level wants roll-outs, not a crash at the end of them."""
-    for name in ("corpus", "prior", "clone"):
+    for name in ("corpus", "prior", "encoder", "clone"):
         (tmp_path / name).symlink_to(finished_run / name)
     text = (finished_run / "config.yaml").read_text()
     begin, end = text.index("  epsilons:"), text.index("  rollouts:")

@@ -1,16 +1,31 @@
 """All metrics in the report: the rows that frame a policy, and what stands in them."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
+from agents.rollout.decoding import Decoding
+from agents.weights import load_policy
 from esarm_env.face import Head, load_head
-from esarm_env.metrics import Variant
+from esarm_env.metrics import Variant, energy_score
 from esarm_env.task.opening import open_task
-from train.rows import RECORDINGS, Row, greedy, rows_from_json
+from train.report import write_report
+from train.rows import (
+    RECORDINGS,
+    Row,
+    expected,
+    greedy,
+    rows_from_json,
+    rows_to_json,
+    sampled,
+)
+from train.run.config import EvaluateConfig
+from train.run.run_folder import RunFolder
 from train.stages import evaluate
-from train.stages.evaluate import measured_quantities
+from train.stages.evaluate import animate_test, measured_quantities
+from train.stages.measures import EVE_WITHOUT_LIDS, extra_utterances
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +41,13 @@ def test_every_row_has_every_metric(rows):
         "recordings",
         "through the tokenizer",
         "mean face",
+        "regressor",
         "clone, greedy",
+        "clone, expected distance",
         "ppo, greedy",
+        "ppo, expected distance",
         "reinforce, greedy",
+        "reinforce, expected distance",
     }
     for figures in rows.values():
         assert list(figures) == list(measured_quantities())
@@ -51,7 +70,7 @@ def test_lip_error_is_the_main_table_s(finished_run, rows):
     content = json.loads((finished_run / "evaluate" / "summary.json").read_text())["rows"]
     main = rows_from_json(content)
     key = Variant("lips").key
-    for row in (greedy("clone"), greedy("ppo")):
+    for row in (greedy("clone"), expected("clone"), greedy("ppo"), expected("ppo")):
         assert rows[row][key] == pytest.approx(main[row]["lve"], rel=1e-4)
 
 
@@ -80,3 +99,85 @@ def test_the_report_names_variant_and_unit_of_each(finished_run):
     for quantity in measured_quantities().values():
         assert quantity.name in section
     assert "mm/s³" in section and "squared L2" in section and "n/a" in section
+
+
+def test_eyelids_are_left_out_beside_the_whole_upper_face(finished_run):
+    """Blinks that nobody foresees would hide what becomes of the brows."""
+    content = json.loads((finished_run / "evaluate" / "summary.json").read_text())
+    for figures in rows_from_json(content["rows"]).values():
+        assert list(figures) == ["lve", "eve", EVE_WITHOUT_LIDS, "score"]
+    assert rows_from_json(content["measures"])[Row(RECORDINGS)]["eve_without_eyelids_max_l2_mm"]
+    report = (finished_run / "report.md").read_text()
+    header = "| animation | LVE (mm) ↓ | EVE (mm) ↓ | EVE without eyelids (mm) ↓ | learned score |"
+    assert header in report
+    assert "EVE without eyelids (mean over frames of max over non-lid eye and forehead" in report
+
+
+def test_energy_scores_are_measured_of_every_sampled_policy(finished_run):
+    """Lower errors of samples alone may be mere sharpening."""
+    content = json.loads((finished_run / "evaluate" / "summary.json").read_text())
+    rows = rows_from_json(content["energy"])
+    assert list(rows) == [sampled("clone"), sampled("ppo"), sampled("reinforce")]
+    run, task = RunFolder.open(finished_run), open_task(finished_run)
+    config = run.config.evaluate
+    assert (config.energy_samples, config.extra_utterances) == (8, 40)
+    test = task.corpus.split("test")
+    clone = load_policy(finished_run / "clone" / "policy.safetensors")
+    drawn = [
+        task.decode(animate_test(run, task, clone, Decoding(temperature=1.0), sample=number))
+        for number in range(8)
+    ]
+    scores = energy_score(
+        np.stack(drawn, axis=1),
+        task.target_motion(test),
+        head=task.head,
+        captured=task.corpus.captured,
+        lengths=task.n_frames[test],
+    )
+    assert rows[sampled("clone")]["lve_energy"][0] == pytest.approx(scores.mean(), rel=1e-5)
+    section = (finished_run / "report.md").read_text().split("## Energy scores")[1].split("##")[0]
+    assert "LVE energy score (mean error of 8 samples minus half their mean distance" in section
+    assert f"| clone, sampled | {rows[sampled('clone')]['lve_energy'][0]:.2f} [" in section
+
+
+def test_a_run_evaluated_before_has_a_report_without_them(finished_run, tmp_path):
+    """An update must not take the report of last week's run away."""
+    copy = tmp_path / "run"
+    shutil.copytree(finished_run, copy)
+    path = copy / "evaluate" / "summary.json"
+    content = json.loads(path.read_text())
+    del content["energy"]
+    for entry in content["rows"]:
+        del entry["figures"][EVE_WITHOUT_LIDS]
+    path.write_text(json.dumps(content))
+    report = write_report(RunFolder.open(copy)).read_text()
+    assert "## Energy scores" not in report
+    line = next(line for line in report.splitlines() if line.startswith("| clone, greedy |"))
+    assert line.split(" | ")[3] == "n/a"
+
+
+def test_energy_scores_are_taken_on_some_utterances_or_all(finished_run):
+    """0 stands for all, as everywhere; drawn, because corpora cycle through emotions."""
+    task = open_task(finished_run)
+    test = task.corpus.split("test")
+    assert len(test) > 1
+    for number, wanted in ((0, len(test)), (1, 1), (len(test) + 5, len(test))):
+        chosen = extra_utterances(task, EvaluateConfig(extra_utterances=number))
+        assert len(chosen) == wanted
+        assert np.isin(chosen, test).all()
+
+
+def test_the_report_shows_the_order_of_intensities_where_it_was_judged(finished_run, tmp_path):
+    """The miniature recordings are neutral; with emotions, a share per animation."""
+    copy = tmp_path / "run"
+    shutil.copytree(finished_run, copy)
+    assert "## Intensity of emotions" not in (copy / "report.md").read_text()
+    path = copy / "evaluate" / "summary.json"
+    content = json.loads(path.read_text())
+    assert content["intensity"] == []
+    figures = {greedy("clone"): {"intensity_order": [0.95, 0.9, 1.0]}}
+    content["intensity"] = rows_to_json(figures)
+    path.write_text(json.dumps(content))
+    section = write_report(RunFolder.open(copy)).read_text().split("## Intensity of emotions")[1]
+    assert "| clone, greedy | 0.95 [0.90, 1.00] |" in section
+    assert "share of triples (one speaker and emotion, intensities 1, 2, 3)" in section

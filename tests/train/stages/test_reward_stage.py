@@ -20,7 +20,7 @@ from train.stages import STAGE_FUNCTIONS
 def unrewarded(finished_run, tmp_path):
     """A copy of the finished run up to its demonstrations, without its settings."""
     run = tmp_path / "run"
-    for stage in ("corpus", "prior", "clone", "demonstrate"):
+    for stage in ("corpus", "prior", "encoder", "clone", "demonstrate"):
         shutil.copytree(finished_run / stage, run / stage)
     return run
 

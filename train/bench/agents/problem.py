@@ -26,7 +26,8 @@ from esarm_env.corpus import check_split
 from esarm_env.face.head import load_head
 from esarm_env.task.animation_task import AnimationTask
 from esarm_env.task.conditions import ConditionEncoder
-from esarm_env.tokenizer.vq import TokenizerShape, VQMotionTokenizer
+from esarm_env.tokenizer.shape import TokenizerShape
+from esarm_env.tokenizer.vq import VQMotionTokenizer
 
 N_UTTERANCES = 64
 FEATURE_DIM = 35  # times 4 frames times 3 chunks: audio windows of 420

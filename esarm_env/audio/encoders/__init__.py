@@ -1,0 +1,11 @@
+"""Audio encoders by pretrained networks, and what all encoders share.
+
+- `frames`: the interface of an encoder, 30 fps resampling, and checks of what it gives.
+- `wavlm`: hidden states of WavLM, one layer or a mixture.
+- `phone_network`: frame posteriors of the phone recogniser in the package `hama`.
+- `phone_classes`: IPA symbols grouped by what lips, jaw and tongue do for them.
+- `phones`: posteriors of phone classes as features, alone or beside others.
+- `phone_spans`: when which phone is spoken, and when lips must shut, in any recording.
+
+`esarm_env.audio.features` makes an encoder from its name.
+"""

@@ -1,0 +1,189 @@
+"""WavLM encoder (Chen et al. 2022): frozen hidden states of one layer, or a mixture of them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from esarm_env.audio.encoders.frames import FEATURE_BOUND, to_frame_rate
+from esarm_env.core.errors import InputError, MissingExtraError, one_line
+from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray, n_frames_of
+
+
+@dataclass(frozen=True)
+class WavLM:
+    """WavLM encoder (Chen et al. 2022): hidden states, resampled from 49.5 to 30 per second.
+
+    Attributes:
+        weights: A local folder in `transformers` format, or a hub name such as
+            `microsoft/wavlm-base-plus` where the network allows it.
+        layer: Which hidden state; -1 is the last.
+        mixture: Weights of all hidden states, from the input of the first layer to the output of
+            the last, at least 0 each, divided by their sum; an empty tuple weighs them alike. The
+            states are layer-normalised first, or the last ones, ten times as large, would be all
+            that is heard. None takes `layer` alone.
+        fetch: Whether weights that are not on this machine may be fetched from the hub.
+
+    Raises:
+        InputError: If the mixture holds a negative number, nothing but zeros, or no number.
+    """
+
+    weights: str = "microsoft/wavlm-base-plus"
+    layer: int = -1
+    mixture: tuple[float, ...] | None = None
+    fetch: bool = field(default=True, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check the mixture."""
+        given = np.asarray(self.mixture or (1.0,), dtype=np.float64)
+        if not (np.isfinite(given).all() and given.min() >= 0 and given.max() > 0):
+            raise InputError(
+                f"`mixture` must be weights of at least 0, not all 0, got {self.mixture}"
+            )
+
+    def check(self) -> None:
+        """Check what can be told without loading the weights; nobody is asked for anything.
+
+        Raises:
+            InputError: If the name is no folder of WavLM weights and no name of a hub, or names
+                weights that are not on this machine and cannot be fetched.
+            MissingExtraError: If `transformers` is not installed.
+        """
+        if importlib.util.find_spec("transformers") is None:
+            raise MissingExtraError("transformers", extra="wavlm", purpose="The encoder `wavlm`")
+        folder = Path(self.weights)
+        is_hub_name = re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", self.weights) is not None
+        if not folder.is_dir() and (not self.fetch or (is_hub_name and _is_offline())):
+            folder = _local_weights(self.weights, offline=self.fetch)
+        if not folder.is_dir() and is_hub_name:
+            return  # whether a hub has it, the hub knows
+        try:
+            settings = json.loads((folder / "config.json").read_bytes())
+            kind = settings.get("model_type") if isinstance(settings, dict) else None
+            if kind != "wavlm":
+                raise ValueError(f"a model of type {kind!r}")
+        except (OSError, ValueError, RecursionError) as error:
+            reason = error.strerror if isinstance(error, OSError) else one_line(error)
+            raise InputError(
+                f"`encoder` must name a folder with a `config.json` of WavLM, or weights of a hub "
+                f"(`ORGANISATION/MODEL`), got {self.weights!r} ({reason})"
+            ) from error
+
+    @property
+    def key(self) -> str:
+        """Identify weights and layers; a local folder by its path, sizes and dates."""
+        files = sorted(Path(self.weights).glob("*")) if Path(self.weights).is_dir() else []
+        stats = [
+            (str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files
+        ]
+        digest = hashlib.sha256(repr((self.weights, stats)).encode()).hexdigest()[:16]
+        if self.mixture is None:
+            return f"wavlm-v1-{digest}-{self.layer}"
+        return f"wavlm-v1-{digest}-mixture-{','.join(f'{weight!r}' for weight in self.mixture)}"
+
+    @property
+    def dim(self) -> int:
+        """Number of features per frame."""
+        return int(self._model.config.hidden_size)
+
+    @cached_property
+    def _model(self) -> Any:
+        try:
+            from transformers import WavLMModel
+        except ImportError as error:
+            raise MissingExtraError(
+                "transformers", extra="wavlm", purpose="The encoder `wavlm`"
+            ) from error
+        weights = self.weights if self.fetch else str(_local_weights(self.weights))
+        try:
+            model: Any = WavLMModel.from_pretrained(weights, local_files_only=not self.fetch)
+            return model.eval()
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"`weights` must be a WavLM folder or hub name, got {self.weights!r} "
+                f"({str(error).splitlines()[0]}); download the configuration and the weights of "
+                "https://huggingface.co/microsoft/wavlm-base-plus into a folder and name it as "
+                "encoder `wavlm:FOLDER`, or use encoder `logmel` to do without"
+            ) from error
+
+    def encode(self, audio: FloatArray) -> FloatArray:
+        """Turn (n_samples,) at 16 kHz into (T, hidden_size) float32."""
+        import torch
+
+        n_frames = n_frames_of(len(audio))
+        scaled = (audio - audio.mean()) / (audio.std() + 1e-7)
+        with torch.inference_mode():
+            output = self._model(torch.from_numpy(scaled)[None], output_hidden_states=True)
+        states = self._chosen([state[0].numpy() for state in output.hidden_states])
+        # The true rate is taken from the lengths: counting on 50 per second drifts by 1 %.
+        frames = to_frame_rate(states, len(states) / (len(audio) / SAMPLE_RATE_HZ), n_frames)
+        return np.clip(frames, -FEATURE_BOUND, FEATURE_BOUND).astype(np.float32)
+
+    def _chosen(self, states: list[FloatArray]) -> FloatArray:
+        """Return one of the hidden states, or their mixture, (49.5 / s, hidden)."""
+        if self.mixture is None:
+            if not -len(states) <= self.layer < len(states):
+                bounds = f"{-len(states)}..{len(states) - 1}"
+                raise InputError(f"`layer` must be in {bounds}, got {self.layer}")
+            return states[self.layer]
+        shares = np.asarray(self.mixture or (1.0,) * len(states), dtype=np.float64)
+        if len(shares) != len(states):
+            raise InputError(
+                f"`mixture` must hold {len(states)} weights, one a hidden state, got {len(shares)}"
+            )
+        mixed = sum(
+            share * _layer_normed(state)
+            for share, state in zip(shares / shares.sum(), states, strict=True)
+        )
+        return np.asarray(mixed)
+
+
+def _layer_normed(state: FloatArray) -> FloatArray:
+    centred = state - state.mean(axis=1, keepdims=True)
+    normed: FloatArray = centred / np.sqrt(np.square(centred).mean(axis=1, keepdims=True) + 1e-5)
+    return normed
+
+
+def _is_offline() -> bool:
+    """Return whether the hub's package was told to ask nobody."""
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    return bool(HF_HUB_OFFLINE)
+
+
+def _local_weights(name: str, *, offline: bool = False) -> Path:
+    """Return the folder on this machine that holds the weights `name`; nobody is asked for it.
+
+    Told to stay local, `transformers` still asks the hub who calls; so it never gets the name.
+
+    Raises:
+        InputError: If there is none.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    if Path(name).is_dir():
+        return Path(name)
+    try:
+        found = try_to_load_from_cache(name, "config.json")
+    except ValueError:  # a name that no hub has
+        found = None
+    if isinstance(found, str):
+        return Path(found).parent
+    if offline:
+        raise InputError(
+            "`encoder` must name WavLM weights on this machine while HF_HUB_OFFLINE is set, got "
+            f"{name!r}; fetch them without it, or use `logmel`"
+        )
+    raise InputError(
+        "`encoder` must be `logmel` or WavLM weights that are on this machine where a file names "
+        f"them, got {name!r}; if you trust that name, fetch them with `esarm corpus --run RUN "
+        f"--set corpus.encoder=wavlm:{name}`"
+    )

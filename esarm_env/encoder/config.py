@@ -1,0 +1,104 @@
+"""Settings of the speech encoder and its training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from esarm_env.encoder.network import EncoderShape
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Settings of the speech encoder and its training.
+
+    Attributes:
+        content_dim: Width of the content stream, per frame.
+        emotion_dim: Width of the emotion stream.
+        width: Width of the network.
+        n_layers: Transformer blocks that hear no condition.
+        head_layers: Transformer blocks of the regressor behind them.
+        n_heads: Attention heads.
+        dropout: While training.
+        streaming: Whether audio is heard as it comes; else the whole utterance.
+        look_ahead_frames: Of streaming, frames at 30 fps that the answer waits for, even.
+        epochs: At most this many passes over the training utterances; 0 does without an encoder,
+            and the policy hears the audio features themselves.
+        patience: Stop after this many epochs without a better validation loss.
+        batch_utterances: Utterances per update, even.
+        learning_rate: Highest value of a one-cycle rate (Smith 2018).
+        weight_decay: Of AdamW.
+        feature_noise: Spread of the noise added to audio features.
+        speaker_dropout: How often the speaker is hidden, so that "unknown" means "average".
+        read_share: How often the condition is what the encoder hears from the voice, not the label.
+        emotion_coef: Weight of the cross-entropy of emotion and intensity, from the emotion stream.
+        cross_coef: Weight of cross-reconstruction: content of one utterance, emotion of a parallel
+            one, whose motion is the target.
+        adversary_coef: Weight of a classifier of emotion on the content stream, whose gradient is
+            reversed (Ganin et al. 2016).
+    """
+
+    content_dim: int = 48
+    emotion_dim: int = 16
+    width: int = 128
+    n_layers: int = 3
+    head_layers: int = 1
+    n_heads: int = 4
+    dropout: float = 0.1
+    streaming: bool = False
+    look_ahead_frames: int = 0
+    epochs: int = 12
+    patience: int = 4
+    batch_utterances: int = 16
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    feature_noise: float = 0.1
+    speaker_dropout: float = 0.2
+    read_share: float = 0.2
+    emotion_coef: float = 0.3
+    cross_coef: float = 0.25
+    adversary_coef: float = 0.1
+
+    def shape(self, *, feature_dim: int, condition_dim: int) -> EncoderShape:
+        """Return the sizes of the network for audio features and conditions of these widths."""
+        from esarm_env.encoder.network import EncoderShape
+
+        return EncoderShape(
+            feature_dim=feature_dim,
+            condition_dim=condition_dim,
+            content_dim=self.content_dim,
+            emotion_dim=self.emotion_dim,
+            width=self.width,
+            n_heads=self.n_heads,
+            n_layers=self.n_layers,
+            head_layers=self.head_layers,
+            dropout=self.dropout,
+            streaming=self.streaming,
+            look_ahead_frames=self.look_ahead_frames,
+        )
+
+    def check(self) -> None:
+        """Check the ranges of what training reads.
+
+        Raises:
+            ValueError: If a setting is out of its range.
+        """
+        if self.epochs < 0 or self.patience < 1:
+            raise ValueError(
+                "`epochs` must be at least 0 and `patience` at least 1, "
+                f"got {self.epochs} and {self.patience}"
+            )
+        if self.batch_utterances < 2 or self.batch_utterances % 2:
+            raise ValueError(
+                f"`batch_utterances` must be even and at least 2 (pairs), "
+                f"got {self.batch_utterances}"
+            )
+        for name in ("speaker_dropout", "read_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"`{name}` must be in [0, 1], got {getattr(self, name)}")
+        for name in ("feature_noise", "emotion_coef", "cross_coef", "adversary_coef"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"`{name}` must be at least 0, got {getattr(self, name)}")
+        if not 0 < self.learning_rate < float("inf"):
+            raise ValueError(f"`learning_rate` must be above 0, got {self.learning_rate}")

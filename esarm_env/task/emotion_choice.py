@@ -1,0 +1,97 @@
+"""Emotion by choice: one by name, a blend (`happy:0.5,surprised:0.5`), or what the voice tells.
+
+A blend is a mixture of one-hot conditions, over which the style vector S(c) is linear.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import EMOTIONS, N_INTENSITIES, FloatArray
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class EmotionMix:
+    """Shares of emotions and intensities, each adding up to 1.
+
+    Attributes:
+        emotions: Shape (9,), in the order of `EMOTIONS`.
+        intensities: Shape (3,).
+    """
+
+    emotions: FloatArray
+    intensities: FloatArray
+
+    @property
+    def label(self) -> str:
+        """What it is, in words: `happy`, or `happy 0.62, surprised 0.21`, with the intensity."""
+        shares = {name: float(share) for name, share in zip(EMOTIONS, self.emotions, strict=True)}
+        named = sorted((name for name in shares if shares[name] >= 0.1), key=lambda n: -shares[n])
+        parts = [name if shares[name] > 0.995 else f"{name} {shares[name]:.2f}" for name in named]
+        strength = float(self.intensities @ np.arange(1, N_INTENSITIES + 1))
+        return f"{', '.join(parts)} (intensity {strength:.1f})"
+
+
+def parse_emotion(text: str) -> Mapping[str, float]:
+    """Read an emotion or a blend of emotions; shares that do not add up to 1 are divided by theirs.
+
+    Args:
+        text: `happy`, or names with shares, `happy:0.5,surprised:0.5`.
+
+    Raises:
+        InputError: If an emotion is unknown or stands there twice, or a share is not above 0.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    shares: dict[str, float] = {}
+    for part in parts:
+        name, colon, number = (piece.strip() for piece in part.partition(":"))
+        if name not in EMOTIONS:
+            raise InputError(
+                f"`emotion` must be {AUTO}, one of {', '.join(EMOTIONS)}, or a blend such as "
+                f"happy:0.5,surprised:0.5, got {text!r}"
+            )
+        if name in shares:
+            raise InputError(f"`emotion` must name each emotion once, got {text!r}")
+        shares[name] = _share(number, text) if colon else 1.0
+    total = sum(shares.values())
+    if abs(total - 1) > 1e-6:
+        if len(parts) == 1:
+            raise InputError(
+                f"`emotion` must be a blend of several where there are shares, got {text!r}; how "
+                "strong one emotion is says `intensity`"
+            )
+        warnings.warn(
+            f"the shares of {text} add up to {total:g}; each is divided by that", stacklevel=3
+        )
+    return {name: share / total for name, share in shares.items()}
+
+
+def _share(number: str, text: str) -> float:
+    try:
+        share = float(number)
+    except ValueError:
+        share = math.nan
+    if not 0 < share < math.inf:
+        raise InputError(f"`emotion` must have shares above 0, got {number!r} in {text!r}")
+    return share
+
+
+def chosen_mix(text: str, intensity: int) -> EmotionMix:
+    """Return what `parse_emotion` reads, at one intensity.
+
+    Raises:
+        InputError: If the emotion cannot be read, or the intensity is not 1 to 3.
+    """
+    shares = parse_emotion(text)
+    if np.ndim(intensity) or intensity not in range(1, N_INTENSITIES + 1):
+        raise InputError(f"`intensity` must be 1 to {N_INTENSITIES}, got {intensity!r}")
+    emotions = np.array([shares.get(name, 0.0) for name in EMOTIONS], dtype=np.float32)
+    return EmotionMix(emotions, np.eye(N_INTENSITIES, dtype=np.float32)[int(intensity) - 1])

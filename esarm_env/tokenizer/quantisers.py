@@ -1,0 +1,137 @@
+"""Quantisers of `vector-quantize-pytorch` behind one face: residual VQ and residual FSQ.
+
+`rvq` learns its codes (van den Oord 2017; moving averages, dead codes restart). `fsq` rounds a few
+bounded numbers to a grid (Mentzer et al. 2023, arXiv:2309.15505), and each further codebook rounds
+what the ones before left over on a finer grid; nothing can collapse, and nothing is learned but the
+projections. Both number their codebooks from coarse to fine.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+from torch import Tensor
+from vector_quantize_pytorch import ResidualFSQ, ResidualVQ
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Quantiser: TypeAlias = Any  # a `ResidualVQ` or `ResidualFSQ`, of a library without types
+
+
+def make_quantiser(
+    *, code_dim: int, n_codes: int, n_codebooks: int, levels: tuple[int, ...] = ()
+) -> Quantiser:
+    """Return an untrained quantiser of vectors (B, C, code_dim).
+
+    Args:
+        code_dim: Width of a code vector.
+        n_codes: Codes per codebook.
+        n_codebooks: Residual codebooks.
+        levels: Values of each dimension of a grid of `n_codes` points, for `fsq`; none for `rvq`.
+    """
+    if levels:
+        # It reads its levels back while it is built, which a device without memory cannot do.
+        with torch.device("cpu"):
+            return ResidualFSQ(dim=code_dim, levels=list(levels), num_quantizers=n_codebooks)
+    return ResidualVQ(
+        dim=code_dim,
+        codebook_size=n_codes,
+        num_quantizers=n_codebooks,
+        kmeans_init=True,
+        kmeans_iters=10,
+        decay=0.99,
+        threshold_ema_dead_code=1,
+        commitment_weight=1.0,
+    )
+
+
+def quantise(quantiser: Quantiser, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Quantise vectors (B, C, code_dim).
+
+    Returns:
+        Their nearest sums of codes, same shape; the codes (B, C, n_codebooks), int64; the
+        commitment loss, 0 for `fsq`.
+    """
+    if isinstance(quantiser, ResidualFSQ):
+        quantised, codes = quantiser(latent)
+        return quantised, codes.long(), latent.new_zeros(())
+    quantised, codes, loss = quantiser(latent)
+    return quantised, codes, loss.sum()
+
+
+@contextmanager
+def fewer_codebooks(quantiser: Quantiser, *, dropped: bool) -> Iterator[None]:
+    """Let a training quantiser leave out a random number of its finest codebooks, if `dropped`."""
+    quantiser.quantize_dropout = dropped and quantiser.num_quantizers > 1
+    try:
+        yield
+    finally:
+        quantiser.quantize_dropout = False
+
+
+def code_vectors(quantiser: Quantiser) -> Tensor:
+    """Return what each code adds to a chunk vector, (n_codebooks, n_codes, code_dim).
+
+    What all chunk vectors share (the offset of the projection of `fsq`) belongs to none of them.
+    """
+    books: Tensor = quantiser.codebooks  # (S, K, d)
+    if isinstance(quantiser, ResidualFSQ):
+        books = books * quantiser.scales[:, None]
+        if quantiser.has_projections:
+            books = books @ quantiser.project_out.weight.T
+    return books
+
+
+def look_up(quantiser: Quantiser, codes: Tensor) -> Tensor:
+    """Return the chunk vectors (B, C, code_dim) of codes (B, C, n): those of the coarsest n."""
+    books = code_vectors(quantiser)[: codes.shape[-1]]  # (n, K, D)
+    vectors = sum_of_codes(books, codes)
+    if isinstance(quantiser, ResidualFSQ) and quantiser.has_projections:
+        vectors = vectors + quantiser.project_out.bias
+    return vectors
+
+
+def sum_of_codes(books: Tensor, codes: Tensor) -> Tensor:
+    """Return the sum over codebooks (n, K, D) of the vectors that codes (B, C, n) name."""
+    total = books[0][codes[..., 0]]
+    for number in range(1, codes.shape[-1]):
+        total = total + books[number][codes[..., number]]
+    return total
+
+
+def nearest_codes(quantiser: Quantiser, latent: Tensor, *, width: int) -> Tensor:
+    """Return the codes (B, C, n_codebooks) of vectors (B, C, code_dim).
+
+    Args:
+        quantiser: A trained one.
+        latent: Vectors to quantise.
+        width: Of the search among sums of codes (`rvq`); a grid needs none.
+    """
+    if width == 1 or isinstance(quantiser, ResidualFSQ):
+        return quantise(quantiser, latent)[1]
+    return search_codes(code_vectors(quantiser), latent, width=width)
+
+
+def search_codes(books: Tensor, latent: Tensor, *, width: int) -> Tensor:
+    """Return the codes (B, C, n) whose sum is near `latent` (B, C, D): a beam search.
+
+    The nearest coarse code is not always part of the nearest sum; the `width` best are followed.
+
+    Args:
+        books: Code vectors (n, K, D), coarse to fine.
+        latent: Vectors to quantise.
+        width: 1 takes the nearest code each time.
+    """
+    left = latent.reshape(-1, 1, latent.shape[-1])  # (N, beams, D), what is still to be said
+    codes = left.new_zeros((len(left), 1, 0), dtype=torch.long)
+    for book in books:
+        # |left - code|^2
+        cost = left.square().sum(-1, keepdim=True) - 2 * left @ book.T + book.square().sum(-1)
+        best = cost.flatten(1).topk(min(width, cost[0].numel()), largest=False).indices  # (N, w)
+        beam, code = best // len(book), best % len(book)
+        left = left.take_along_dim(beam[..., None], 1) - book[code]
+        codes = torch.cat([codes.take_along_dim(beam[..., None], 1), code[..., None]], dim=-1)
+    return codes[:, 0].reshape(*latent.shape[:-1], len(books))

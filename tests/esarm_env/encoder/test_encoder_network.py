@@ -1,0 +1,148 @@
+"""The speech encoder's network: padding changes nothing, streaming hears no future, files hold."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from esarm_env.core.errors import InputError
+from esarm_env.encoder.network import EncoderShape, SpeechEncoder, load_speech_encoder
+
+SHAPE = EncoderShape(
+    feature_dim=5, condition_dim=7, content_dim=3, emotion_dim=2, style_dim=4, width=8, n_heads=2,
+    n_layers=2, head_layers=1, dropout=0.2,
+)  # fmt: skip
+ALL = torch.ones(1, 40, dtype=torch.bool)
+
+
+def make_encoder(**changes: object) -> SpeechEncoder:
+    """Return an encoder whose every weight says something, in evaluation mode."""
+    torch.manual_seed(0)
+    encoder = SpeechEncoder(replace(SHAPE, **changes))
+    with torch.no_grad():
+        for weight in encoder.parameters():
+            weight.add_(0.2 * torch.randn(weight.shape))
+        encoder.stream_mean.normal_()
+        encoder.stream_scale.uniform_(0.5, 2.0)
+    return encoder.eval()
+
+
+@pytest.fixture(scope="module")
+def features() -> torch.Tensor:
+    """Return audio features, shape (1, 40, 5)."""
+    return torch.randn(1, 40, 5, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("n_frames", [1, 2, 7, 39])
+def test_padding_changes_nothing(features: torch.Tensor, n_frames: int, *, streaming: bool) -> None:
+    """What stands beside an utterance in a minibatch would otherwise be heard in it."""
+    encoder = make_encoder(streaming=streaming)
+    condition = torch.randn(1, 7)
+    alone = features[:, :n_frames]
+    padded = features.clone()
+    padded[:, n_frames:] = 100.0
+    inside = torch.arange(40)[None] < n_frames
+    with torch.inference_mode():
+        heard = encoder.hear(alone, ALL[:, :n_frames])
+        again = encoder.hear(padded, inside)[:, :n_frames]
+        torch.testing.assert_close(again, heard, rtol=1e-4, atol=1e-5)
+        curves = encoder(alone, condition, ALL[:, :n_frames])
+        others = encoder(padded, condition, inside)[:, :n_frames]
+        torch.testing.assert_close(others, curves, rtol=1e-4, atol=1e-5)
+    assert heard.shape == (1, n_frames, encoder.n_streams)
+    assert curves.shape == (1, n_frames, 52)
+
+
+@pytest.mark.parametrize("look_ahead", [0, 4])
+def test_streaming_hears_no_further_than_it_says(features: torch.Tensor, look_ahead: int) -> None:
+    """A frame of audio changes no answer that was given before it came."""
+    encoder = make_encoder(streaming=True, look_ahead_frames=look_ahead)
+    changed = features.clone()
+    changed[:, 20:] += 1.0
+    with torch.inference_mode():
+        before, after = encoder.hear(features, ALL), encoder.hear(changed, ALL)
+        curves = [encoder(part, torch.zeros(1, 7), ALL) for part in (features, changed)]
+    settled = 20 - encoder.look_ahead
+    torch.testing.assert_close(after[:, :settled], before[:, :settled])
+    torch.testing.assert_close(curves[1][:, :settled], curves[0][:, :settled])
+    assert (after[:, settled + 1] != before[:, settled + 1]).any()
+
+
+def test_an_encoder_of_whole_utterances_hears_the_end_from_the_start(
+    features: torch.Tensor,
+) -> None:
+    """Both directions: the first frame depends on the last."""
+    encoder = make_encoder()
+    changed = features.clone()
+    changed[:, -1] += 1.0
+    with torch.inference_mode():
+        assert (encoder.hear(features, ALL)[:, 0] != encoder.hear(changed, ALL)[:, 0]).any()
+
+
+def test_curves_follow_from_what_is_heard(features: torch.Tensor) -> None:
+    """The regressor needs no audio: the streams that a policy hears are all it knows."""
+    encoder = make_encoder()
+    condition = np.linspace(-1, 1, 7, dtype=np.float32)
+    heard = encoder.encode(features[0].numpy())
+    with torch.inference_mode():
+        expected = encoder(features, torch.from_numpy(condition)[None], ALL)[0].clamp(0, 1)
+    curves = encoder.curves_of(heard, condition)
+    np.testing.assert_allclose(curves, expected.numpy(), atol=1e-5)
+    assert curves.dtype == np.float32
+
+
+def test_what_is_heard_stays_within_the_observation_space() -> None:
+    """Features from -8 to 8 is what environments promise."""
+    encoder = make_encoder()
+    encoder.stream_scale.fill_(1e-6)
+    heard = encoder.encode(np.ones((9, 5), dtype=np.float32))
+    assert np.abs(heard).max() == 8.0
+
+
+def test_a_saved_encoder_is_the_same(tmp_path: Path, features: torch.Tensor) -> None:
+    """Weights, spread of the streams and sizes."""
+    encoder = make_encoder(streaming=True, look_ahead_frames=2)
+    encoder.save(tmp_path / "encoder.safetensors")
+    again = load_speech_encoder(tmp_path / "encoder.safetensors")
+    assert again.shape == encoder.shape
+    assert again.content_hash() == encoder.content_hash()
+    audio = features[0].numpy()
+    np.testing.assert_array_equal(again.encode(audio), encoder.encode(audio))
+    encoder.stream_mean += 1
+    assert again.content_hash() != encoder.content_hash()
+
+
+def test_a_file_of_something_else_is_no_encoder(tmp_path: Path) -> None:
+    """And the message says what to do."""
+    (tmp_path / "encoder.safetensors").write_bytes(b"x" * 100)
+    with pytest.raises(InputError, match="must be a whole speech encoder file"):
+        load_speech_encoder(tmp_path / "encoder.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"width": 0}, "`width` must be at least 1, got 0"),
+        ({"head_layers": -1}, "`head_layers` must be at least 0, got -1"),
+        ({"dropout": 1.0}, "`dropout` must be in [0, 1), got 1.0"),
+        ({"n_heads": 3}, "`width` must be a multiple of `n_heads` (3), got 8"),
+        (
+            {"look_ahead_frames": 3, "streaming": True},
+            "`look_ahead_frames` must be a multiple of 2, and 0 without `streaming`, got 3",
+        ),
+        (
+            {"look_ahead_frames": 2},
+            "`look_ahead_frames` must be a multiple of 2, and 0 without `streaming`, got 2",
+        ),
+    ],
+)
+def test_impossible_sizes_are_refused(sizes: dict[str, object], message: str) -> None:
+    """By name, before a weight is made."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        replace(SHAPE, **sizes)

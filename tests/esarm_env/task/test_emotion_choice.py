@@ -1,0 +1,82 @@
+"""Emotions by name, blended, or heard: what is read, and what is refused."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from esarm_env.core.errors import InputError
+from esarm_env.core.types import EMOTIONS
+from esarm_env.task.conditions import ConditionEncoder
+from esarm_env.task.emotion_choice import EmotionMix, chosen_mix, parse_emotion
+
+CONDITIONS = ConditionEncoder(("anna", "bob"))
+
+
+@pytest.mark.parametrize("emotion", EMOTIONS)
+def test_one_emotion_is_the_condition_of_that_name(emotion: str) -> None:
+    """To the last bit: policies were trained on one-hots."""
+    mix = chosen_mix(emotion, 3)
+    np.testing.assert_array_equal(
+        CONDITIONS.encode_mix(mix, "bob"), CONDITIONS.encode(emotion, 3, "bob")
+    )
+    assert mix.label == f"{emotion} (intensity 3.0)"
+
+
+def test_a_blend_is_the_mean_of_its_conditions() -> None:
+    """S(c) is linear, so the style lies between the two."""
+    blend = CONDITIONS.encode_mix(chosen_mix("happy:0.25, surprised:0.75", 2), None)
+    happy, surprised = (CONDITIONS.encode(name, 2, None) for name in ("happy", "surprised"))
+    np.testing.assert_allclose(blend, 0.25 * happy + 0.75 * surprised)
+    assert chosen_mix("happy:0.25,surprised:0.75", 2).label == (
+        "surprised 0.75, happy 0.25 (intensity 2.0)"
+    )
+
+
+def test_shares_are_normalised_and_that_is_said() -> None:
+    """Shares of 2 would be an emotion that nobody showed the policy."""
+    with pytest.warns(UserWarning, match=re.escape("the shares of happy:1,sad:3 add up to 4")):
+        assert parse_emotion("happy:1,sad:3") == {"happy": 0.25, "sad": 0.75}
+    with pytest.warns(UserWarning, match=re.escape("add up to 2; each is divided by that")):
+        assert parse_emotion("happy,sad") == {"happy": 0.5, "sad": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("joy", "`emotion` must be auto, one of neutral, "),
+        ("", "`emotion` must be auto, one of neutral, "),
+        ("happy:0.5,joy:0.5", "or a blend such as happy:0.5,surprised:0.5, got 'happy:0.5,joy"),
+        ("happy:0.5,happy:0.5", "`emotion` must name each emotion once, got 'happy:0.5,happy:0.5'"),
+        ("happy:0,sad:1", "`emotion` must have shares above 0, got '0' in 'happy:0,sad:1'"),
+        ("happy:nan,sad:1", "`emotion` must have shares above 0, got 'nan' in "),
+        ("happy:inf,sad:1", "`emotion` must have shares above 0, got 'inf' in "),
+        ("happy:x,sad:1", "`emotion` must have shares above 0, got 'x' in "),
+        ("happy:,sad:1", "`emotion` must have shares above 0, got '' in "),
+        (
+            "happy:0.5",
+            "`emotion` must be a blend of several where there are shares, got ",
+        ),
+    ],
+)
+def test_what_is_no_emotion_is_refused(text: str, message: str) -> None:
+    """By the rule, with what was given."""
+    with pytest.raises(InputError, match=re.escape(message)):
+        parse_emotion(text)
+
+
+@pytest.mark.parametrize("intensity", [0, 4, 1.5, "strong"])
+def test_an_intensity_out_of_range_is_refused(intensity: object) -> None:
+    """Three were shown."""
+    with pytest.raises(InputError, match=re.escape(f"must be 1 to 3, got {intensity!r}")):
+        chosen_mix("happy", intensity)  # type: ignore[arg-type]  # the point
+
+
+def test_words_name_what_counts() -> None:
+    """What was heard is said with how sure it is; traces are left out."""
+    emotions = np.zeros(9, dtype=np.float32)
+    emotions[[0, 1, 2]] = [0.05, 0.65, 0.3]
+    mix = EmotionMix(emotions, np.array([0.5, 0.5, 0.0], dtype=np.float32))
+    assert mix.label == f"{EMOTIONS[1]} 0.65, {EMOTIONS[2]} 0.30 (intensity 1.5)"

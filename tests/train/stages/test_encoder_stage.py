@@ -1,0 +1,160 @@
+"""Stage `encoder`: what policies hear through, where it is looked up, and runs without one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from agents.baselines import Regressor
+from agents.weights import load_policy
+from esarm_env import open_speech
+from esarm_env.audio.features import LogMel
+from esarm_env.core.run_layout import ENCODER_FILE
+from esarm_env.encoder.network import load_speech_encoder
+from esarm_env.task.opening import open_task
+from train.cli import main
+from train.run.run_folder import RunFolder
+from train.stages.encoder import run_encoder
+
+
+@pytest.fixture(scope="module")
+def task(finished_run: Path) -> Any:
+    """Return the task of the finished run."""
+    return open_task(finished_run)
+
+
+def test_a_policy_hears_streams_and_audio(finished_run: Path, task: Any) -> None:
+    """Looked up by utterance: streams first, the audio features behind them, chunk by chunk."""
+    encoder = load_speech_encoder(finished_run / ENCODER_FILE)
+    assert task.speech_encoder.content_hash() == encoder.content_hash()
+    assert task.features.dim == encoder.dim == encoder.n_streams + 35
+    assert task.context == 0
+    assert task.window_dim == task.tokenizer.frames_per_chunk * encoder.dim
+    policy = load_policy(finished_run)
+    assert policy.config.window_dim == task.window_dim
+
+
+def test_saved_tokens_belong_to_an_encoder(finished_run: Path, task: Any) -> None:
+    """Demonstrations of another encoder's policy are none of this one's."""
+    assert task.fingerprint["speech_encoder"] == task.speech_encoder.content_hash()
+    bare = replace(task, speech_encoder=None)
+    assert "speech_encoder" not in bare.fingerprint
+
+
+def test_the_regressor_is_a_row_of_the_report(finished_run: Path, task: Any) -> None:
+    """Every run is held against the strongest simple baseline on its own data."""
+    summary = json.loads((finished_run / "evaluate" / "summary.json").read_text())
+    rows = {row["label"]: row["figures"] for row in summary["rows"]}
+    test = task.corpus.split("test")
+    regressor = Regressor(task.speech_encoder)
+    errors = [
+        task.errors_of_motion(
+            regressor.animate(task.features[int(i)], task.condition_of(np.array([i]))[0])[None],
+            np.array([i]),
+        )["lve"][0]
+        for i in test
+    ]
+    assert rows["regressor"]["lve"][0] == pytest.approx(np.mean(errors), rel=1e-5)
+    report = (finished_run / "report.md").read_text()
+    assert "| regressor |" in report
+    assert "## Policies against the regressor" in report
+    against = {row["label"]: row["figures"] for row in summary["against_regressor"]}
+    assert set(against) == {
+        f"{policy}, {how}"
+        for policy in ("clone", "ppo", "reinforce")
+        for how in ("greedy", "expected distance")
+    }
+    clone = rows["clone, greedy"]["lve"][0] - rows["regressor"]["lve"][0]
+    assert against["clone, greedy"]["lve"][0] == pytest.approx(clone, rel=1e-4, abs=1e-5)
+
+
+def test_recordings_are_heard_as_the_corpus_is(
+    finished_run: Path, task: Any, tmp_path: Path
+) -> None:
+    """The policy would otherwise animate speech that sounds like nothing it was trained on."""
+    utterance = task.corpus[0]
+    path = tmp_path / "speech.wav"
+    soundfile.write(path, utterance.audio, 16_000, subtype="FLOAT")
+    speech = open_speech(path, finished_run)
+    assert len(speech.lengths) == 1
+    heard = speech.audio_windows(np.array([0]))[0]
+    known = task.windows_of(0)
+    assert heard.shape[1] == known.shape[1]
+    near = min(len(heard), len(known)) - 8  # the last chunks know the end, which may differ
+    np.testing.assert_allclose(heard[:near], known[:near], atol=0.05)
+
+
+def test_a_run_may_do_without(
+    recordings: Path, tmp_path: Path, tiny_options: Callable[..., list[str]]
+) -> None:
+    """`encoder.epochs=0`: the policy hears the audio features themselves, with their context."""
+    run = tmp_path / "run"
+    tiny = tiny_options("encoder.epochs=0", f"corpus.name={recordings}")
+    main(["corpus", "--run", str(run), *tiny])
+    for stage in ("prior", "encoder", "clone"):
+        main([stage, "--run", str(run)])
+    assert not (run / ENCODER_FILE).exists()
+    bare = open_task(run)
+    assert bare.speech_encoder is None
+    assert (bare.context, bare.features.dim) == (1, 35)
+    assert load_policy(run).config.window_dim == 35 * 4 * 3
+
+
+def test_a_run_that_was_cloned_without_goes_on_without(finished_run: Path, tmp_path: Path) -> None:
+    """Its policies would otherwise meet windows of another width."""
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    shutil.rmtree(run / "encoder")
+    done = run_encoder(RunFolder.open(run))
+    assert done["epochs"] == 0
+    assert not (run / "encoder").exists()
+
+
+def test_rounds_take_the_encoder_along(finished_run: Path, tmp_path: Path) -> None:
+    """The policy of a round hears through the run's own encoder."""
+    from train.rounds.folders import begin_round
+
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    opened = RunFolder.open(run)
+    second = begin_round(opened, 2, before=opened)
+    assert (second.path / ENCODER_FILE).read_bytes() == (run / ENCODER_FILE).read_bytes()
+
+
+def test_the_voice_tells_the_emotion(finished_run: Path, tmp_path: Path, make_speech: Any) -> None:
+    """It is shown as it is heard, and said with how sure that is."""
+    audio = make_speech(3.0)
+    encoder = load_speech_encoder(finished_run / ENCODER_FILE)
+    heard = open_speech(audio, finished_run, emotion="auto")
+    emotions, intensities = encoder.read_emotion(LogMel().encode(audio))
+    np.testing.assert_allclose(heard.condition[:9], emotions, rtol=1e-5)
+    np.testing.assert_allclose(heard.condition[9:12], intensities, rtol=1e-5)
+    assert heard.emotion.endswith("as heard from the voice")
+    strong = open_speech(audio, finished_run, emotion="auto", intensity=3)
+    np.testing.assert_array_equal(strong.condition[9:12], [0, 0, 1])
+    path = tmp_path / "speech.wav"
+    soundfile.write(path, audio, 16_000)
+    target, note = tmp_path / "face.csv", tmp_path / "done.json"
+    command = ["animate", str(path), "-o", str(target), "--run", str(finished_run)]
+    main([*command, "--emotion", "auto", "--json", str(note)])
+    assert "as heard from the voice" in json.loads(note.read_text())["emotion"]
+    main([*command, "--emotion", "happy", "--json", str(note)])
+    assert json.loads(note.read_text())["emotion"] == "happy (intensity 2.0)"
+
+
+def test_a_run_without_an_encoder_says_that_it_hears_no_emotion(make_speech: Any) -> None:
+    """What ships with the package was trained before there were encoders, or without."""
+    speech = open_speech(make_speech(2.0), emotion="auto")
+    if speech.emotion.endswith("as heard from the voice"):
+        pytest.skip("the shipped run has a speech encoder")
+    assert speech.emotion == (
+        "neutral (intensity 2.0); this run has no speech encoder that hears emotion"
+    )

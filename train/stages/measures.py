@@ -1,0 +1,198 @@
+"""Figures of the evaluation beside the true errors: EVE without eyelids, energy, intensity order.
+
+EVE is dominated by blinks, which no policy can foresee. Energy scores tell whether samples are as
+good as they are varied, the order of intensities whether a condition is obeyed; both need several
+animations of each utterance, so they are taken on some of the test utterances
+(`evaluate.extra_utterances`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agents.rollout.animation import animate_utterances
+from agents.rollout.decoding import Decoding
+from agents.rollout.generation import generate
+from esarm_env.core.seeds import sequence_seeds
+from esarm_env.core.types import N_INTENSITIES, Trajectories
+from esarm_env.metrics import (
+    Quantity,
+    Variant,
+    energy_quantity,
+    energy_score,
+    intensity_order,
+    vertex_error,
+)
+from esarm_env.task.conditions import INTENSITY_SLICE
+from esarm_env.task.judges import intensity_judge
+from train.rows import RECORDINGS, TOKENIZER, Row, greedy, sampled
+
+if TYPE_CHECKING:
+    from agents.network.transformer import MotionTransformer
+    from esarm_env.core.types import FloatArray, IntArray
+    from esarm_env.metrics import IntensityJudge
+    from esarm_env.task.animation_task import AnimationTask
+    from train.run.config import EvaluateConfig
+    from train.run.run_folder import RunFolder
+
+EVE_WITHOUT_LIDS = "eve_without_lids"
+LVE_ENERGY, EVE_ENERGY, INTENSITY = "lve_energy", "eve_energy", "intensity_order"
+_ENERGIES = {LVE_ENERGY: Variant("lips"), EVE_ENERGY: Variant("upper")}
+
+
+def _known(task: AnimationTask, utterances: IntArray) -> dict[str, Any]:
+    """Return what every metric is told of `utterances`."""
+    return {
+        "head": task.head,
+        "captured": task.corpus.captured,
+        "lengths": task.n_frames[utterances],
+    }
+
+
+def error_without_lids(
+    task: AnimationTask, motion: FloatArray, utterances: IntArray
+) -> dict[str, FloatArray]:
+    """Return `eve_without_lids` in mm, (N,), of motion (N, T, 52) of `utterances` (N,)."""
+    target = task.target_motion(utterances)
+    options = Variant("upper_without_lids").options
+    found = vertex_error(
+        motion[:, : target.shape[1]], target, **_known(task, utterances), **options
+    )
+    return {EVE_WITHOUT_LIDS: found.astype(np.float32)}
+
+
+def energy_quantities(config: EvaluateConfig) -> dict[str, Quantity]:
+    """Return what each key of `energy_rows` is."""
+    return {
+        key: energy_quantity(variant, n_samples=config.energy_samples)
+        for key, variant in _ENERGIES.items()
+    }
+
+
+def extra_utterances(task: AnimationTask, config: EvaluateConfig) -> IntArray:
+    """Return the test utterances that are animated several times, ascending."""
+    test = task.corpus.split("test")
+    if not 0 < config.extra_utterances < len(test):
+        return test
+    # Drawn, not evenly spaced: corpora cycle through emotions and intensities.
+    drawn = np.random.default_rng(0).permutation(len(test))[: config.extra_utterances]
+    return np.sort(test[drawn])
+
+
+def repeated_rows(
+    run: RunFolder, task: AnimationTask, policies: Mapping[str, MotionTransformer]
+) -> dict[str, dict[Row, dict[str, FloatArray]]]:
+    """Return what several animations of each utterance tell: `energy` and `intensity`, by row."""
+    config, seed = run.config.evaluate, run.config.seed
+    return {
+        "energy": energy_rows(task, policies, config, seed=seed),
+        "intensity": intensity_rows(task, policies, config, seed=seed),
+    }
+
+
+def energy_rows(
+    task: AnimationTask,
+    policies: Mapping[str, MotionTransformer],
+    config: EvaluateConfig,
+    *,
+    seed: int,
+) -> dict[Row, dict[str, FloatArray]]:
+    """Return the energy scores of animations sampled at temperature 1, in mm, per utterance.
+
+    Args:
+        task: Gives the recordings, the head and what was captured.
+        policies: By name.
+        config: How many samples of how many utterances.
+        seed: Of the run.
+
+    Returns:
+        `lve_energy` and `eve_energy`, one per utterance of `extra_utterances`, by sampled row.
+    """
+    chosen, decoding = extra_utterances(task, config), Decoding(temperature=1.0)
+    target, known = task.target_motion(chosen), _known(task, chosen)
+    rows = {}
+    for name, policy in policies.items():
+        drawn = [
+            animate_utterances(policy, task, chosen, decoding=decoding, seed=seed, sample=number)
+            for number in range(config.energy_samples)
+        ]
+        motions = np.stack([task.decode(each)[:, : target.shape[1]] for each in drawn], axis=1)
+        rows[sampled(name)] = {
+            key: energy_score(motions, target, variant=variant, **known).astype(np.float32)
+            for key, variant in _ENERGIES.items()
+        }
+    return rows
+
+
+def intensity_rows(
+    task: AnimationTask,
+    policies: Mapping[str, MotionTransformer],
+    config: EvaluateConfig,
+    *,
+    seed: int,
+) -> dict[Row, dict[str, FloatArray]]:
+    """Return whether strengths rise with intensity, 1 or 0 for each triple, as `intensity_order`.
+
+    A policy animates each utterance three times, greedily, with the intensities 1, 2 and 3 for that
+    of its condition. Recordings that differ in nothing else are rare, so their triples share
+    speaker and emotion but may differ in the sentence; they frame what a policy can reach.
+
+    Returns:
+        By row; none where no emotion was trained at all three intensities.
+    """
+    judge = intensity_judge(task)
+    if judge is None:
+        return {}
+    test = task.corpus.split("test")
+    rows = {}
+    triples = _recorded_triples(task, test, judge)
+    if len(triples):
+        coded = task.recorded(triples.ravel())
+        for source, motion in (
+            (RECORDINGS, task.target_motion(triples.ravel())),
+            (TOKENIZER, task.decode(coded)),
+        ):
+            rows[Row(source)] = _order(judge, task, motion, triples)
+    chosen = extra_utterances(task, config)
+    emotions = [task.corpus.records[int(index)].emotion for index in chosen]
+    asked = np.repeat(chosen[np.isin(emotions, list(judge.regressions))], N_INTENSITIES)
+    if not len(asked):
+        return rows
+    condition = task.condition_of(asked)
+    condition[:, INTENSITY_SLICE] = np.tile(np.eye(N_INTENSITIES), (len(asked) // 3, 1))
+    seeds = sequence_seeds(run_seed=seed, iteration=0, utterances=asked, samples=0)
+    for name, policy in policies.items():
+        rollout = generate(
+            policy, task, asked, condition=condition, decoding=Decoding(), seeds=seeds
+        )
+        written = Trajectories(asked, rollout.tokens, rollout.lengths, condition)
+        rows[greedy(name)] = _order(judge, task, task.decode(written), asked.reshape(-1, 3))
+    return rows
+
+
+def _recorded_triples(task: AnimationTask, test: IntArray, judge: IntensityJudge) -> IntArray:
+    """Return test utterances of one speaker and emotion, (N, 3) by intensity, each used once."""
+    groups: dict[tuple[str, str], dict[int, list[int]]] = {}
+    for index in test.tolist():
+        record = task.corpus.records[index]
+        if record.emotion in judge.regressions:
+            levels = groups.setdefault((record.speaker, record.emotion), {})
+            levels.setdefault(record.intensity, []).append(index)
+    of_all = [[levels.get(level, []) for level in (1, 2, 3)] for levels in groups.values()]
+    triples = [triple for levels in of_all for triple in zip(*levels, strict=False)]
+    return np.array(triples, dtype=np.int64).reshape(-1, 3)
+
+
+def _order(
+    judge: IntensityJudge, task: AnimationTask, motion: FloatArray, triples: IntArray
+) -> dict[str, FloatArray]:
+    """Return the order of motion (3 N, T, 52) of utterances (N, 3)."""
+    utterances = triples.ravel()
+    counts = task.n_frames[utterances]
+    emotions = [task.corpus.records[int(index)].emotion for index in utterances]
+    shown = [row[:count] for row, count in zip(motion, counts, strict=True)]
+    order = intensity_order(judge.strengths(shown, emotions).reshape(-1, 3))
+    return {INTENSITY: order.astype(np.float32)}
