@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS, N_INTENSITIES
 from esarm_env.encoder.losses import VertexLoss
 from esarm_env.encoder.network import SpeechEncoder, Streams
@@ -95,7 +96,11 @@ class EncoderTrainer:
         return self.n_done if spent else self._config.epochs
 
     def advance(self) -> dict[str, float]:
-        """Train one epoch; return its losses: vertex losses in mm, cross-entropies in nats."""
+        """Train one epoch; return its losses: vertex losses in mm, cross-entropies in nats.
+
+        Raises:
+            InputError: If a loss is not finite.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(self._torch_state)
             row = self._train_epoch()
@@ -168,7 +173,7 @@ class EncoderTrainer:
             terms = self._terms(pairs, read_share=ramp * self._config.read_share)
             loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
             if not math.isfinite(loss.item()):
-                raise ValueError(
+                raise InputError(
                     f"loss must be finite, got {loss.item()} in epoch {self.n_done + 1}: audio "
                     "features or motion hold NaN, or `encoder.learning_rate` is too high"
                 )
