@@ -48,7 +48,7 @@ class EncoderConfig:
     dropout: float = 0.1
     streaming: bool = False
     look_ahead_frames: int = 0
-    epochs: int = 12
+    epochs: int = 10
     patience: int = 4
     batch_utterances: int = 16
     learning_rate: float = 1e-3

@@ -73,7 +73,7 @@ class ConsensusConfig:
     hidden: int = 96
     dropout: float = 0.1
     margin: float = 6.0
-    epochs: int = 20
+    epochs: int = 12
     batch_utterances: int = 16
     samples_per_update: int = 8
     others_per_update: int = 4
