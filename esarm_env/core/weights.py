@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -41,6 +42,15 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], *, kind: str, **size
     tensors = {name: value.contiguous() for name, value in weights.items()}
     with new_file(path) as draft:
         draft.write_bytes(save(tensors, metadata))  # so that a full disk is an `OSError`
+
+
+def weights_digest(weights: Mapping[str, Tensor], sizes: object) -> str:
+    """Return a hexadecimal digest of weights and of the sizes that rebuild their module."""
+    digest = hashlib.sha256(repr(sizes).encode())
+    for name, value in weights.items():
+        digest.update(name.encode())
+        digest.update(value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def kind_of(path: Path) -> str | None:

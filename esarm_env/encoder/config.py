@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -64,18 +64,11 @@ class EncoderConfig:
         """Return the sizes of the network for audio features and conditions of these widths."""
         from esarm_env.encoder.network import EncoderShape
 
+        sizes = {field.name for field in fields(EncoderShape)} & {f.name for f in fields(self)}
         return EncoderShape(
             feature_dim=feature_dim,
             condition_dim=condition_dim,
-            content_dim=self.content_dim,
-            emotion_dim=self.emotion_dim,
-            width=self.width,
-            n_heads=self.n_heads,
-            n_layers=self.n_layers,
-            head_layers=self.head_layers,
-            dropout=self.dropout,
-            streaming=self.streaming,
-            look_ahead_frames=self.look_ahead_frames,
+            **{name: getattr(self, name) for name in sizes},
         )
 
     def check(self) -> None:

@@ -11,7 +11,6 @@ K condition columns.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,7 +21,7 @@ from torch.nn import functional
 
 from esarm_env.audio.features import FEATURE_BOUND
 from esarm_env.core.types import EMOTIONS, N_CHANNELS, N_INTENSITIES
-from esarm_env.core.weights import from_sizes, load_module, save_weights
+from esarm_env.core.weights import from_sizes, load_module, save_weights, weights_digest
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray
@@ -263,11 +262,7 @@ class SpeechEncoder(nn.Module):
 
     def content_hash(self) -> str:
         """Return a hexadecimal digest of weights and sizes: equal ones mean equal streams."""
-        digest = hashlib.sha256(repr(asdict(self.shape)).encode())
-        for name, value in self.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        return weights_digest(self.state_dict(), asdict(self.shape))
 
     def save(self, path: Path) -> None:
         """Write weights and sizes to one `.safetensors` file."""

@@ -10,7 +10,6 @@ Shape letters: B batch, T frames, C chunks, S slots, L tokens.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from esarm_env.core.deprecation import renamed_keys
 from esarm_env.core.types import MOUTH, N_CHANNELS, UPPER, FloatArray, IntArray
-from esarm_env.core.weights import from_sizes, load_module, save_weights
+from esarm_env.core.weights import from_sizes, load_module, save_weights, weights_digest
 from esarm_env.face.names import MOUTH_CHANNELS, UPPER_CHANNELS
 from esarm_env.tokenizer.components import principal_components
 from esarm_env.tokenizer.pieces import decode_pieces
@@ -230,13 +229,11 @@ class VQMotionTokenizer(nn.Module):
 
     def content_hash(self) -> str:
         """Return a hexadecimal digest of weights and sizes: equal ones mean equal tokens."""
-        digest = hashlib.sha256(repr(self.shape.known_sizes()).encode())
-        for name, value in self.state_dict().items():
-            if name == "channel_scale" and bool((value == 1).all()):
-                continue  # older versions knew none, and their digests are noted in checkpoints
-            digest.update(name.encode())
-            digest.update(value.cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        weights = self.state_dict()
+        if bool((self.channel_scale == 1).all()):
+            # Older versions knew none, and their digests are noted in checkpoints.
+            del weights["channel_scale"]
+        return weights_digest(weights, self.shape.known_sizes())
 
     def save(self, path: Path) -> None:
         """Write weights and sizes to one `.safetensors` file."""
