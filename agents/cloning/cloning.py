@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
@@ -24,6 +25,8 @@ from agents.cloning.trainer import CloneTrainer
 from agents.common.checked_algorithm import CheckedAlgorithm
 from agents.common.checks import check_env
 from agents.faults import TrainingFault, where_to_go_on
+from agents.network.geometry import start_from_looks
+from agents.network.transformer import DISTANCES
 from agents.policy import MotionPolicy
 from agents.protocols import SequenceTask, find_in_env
 from esarm_env.core.deprecation import renamed_arguments
@@ -50,6 +53,7 @@ class BehaviourCloning(CheckedAlgorithm):
         n_epochs: int = 12,
         patience: int = 4,
         weight_decay: float = 0.05,
+        start_from_looks: bool = True,
         label_smoothing: float = 0.0,
         scheduled_sampling: float = 0.0,
         feature_noise: float = 0.0,
@@ -74,6 +78,8 @@ class BehaviourCloning(CheckedAlgorithm):
             n_epochs: At most this many passes over the demonstrations.
             patience: Stop after this many epochs without a better validation loss.
             weight_decay: Of AdamW.
+            start_from_looks: Whether the weights of tokens begin alike for codes that look alike,
+                where `env` knows how far apart codes look.
             label_smoothing: Share of probability spread over all tokens.
             scheduled_sampling: Share of past tokens that are the model's own at the end; it rises
                 from 0 in a straight line.
@@ -94,6 +100,7 @@ class BehaviourCloning(CheckedAlgorithm):
             batch_sequences=batch_sequences,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
+            start_from_looks=start_from_looks,
             label_smoothing=label_smoothing,
             scheduled_sampling=scheduled_sampling,
             speaker_dropout=0.0,
@@ -118,6 +125,7 @@ class BehaviourCloning(CheckedAlgorithm):
         if _init_setup_model:
             self._setup_model()
             self._split_demonstrations()
+            self._start_from_looks()
 
     def check_settings(self) -> None:
         """Check all settings, as they are now.
@@ -217,6 +225,18 @@ class BehaviourCloning(CheckedAlgorithm):
             rng = np.random.default_rng(self.seed)
             self.demonstrations, self.validation = self.demonstrations.hold_out(rng=rng)
         self.validation.check_for(task)
+
+    def _start_from_looks(self) -> None:
+        """Let an untrained network begin from how codes look, where the task can tell."""
+        task = None if self.env is None else find_in_env(self.env, "sequence_task")
+        distances = getattr(task, DISTANCES, None)
+        if distances is not None and self.config.start_from_looks:
+            network = self.policy.transformer
+            network.set_code_distances(distances)
+            assert self.seed is not None, "drawn in _setup_model"
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed)
+                start_from_looks(network)
 
     def _trainer(self) -> CloneTrainer:
         if self.trainer is None:

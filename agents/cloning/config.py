@@ -27,6 +27,8 @@ class CloneConfig:
         distance_smoothing: Share of the target that is spread over codes by how much they look like
             the recorded one.
         distance_scale_mm: Distance at which that falls to 1/e.
+        start_from_looks: Whether untrained weights of tokens begin alike for codes that look alike,
+            where the task knows how far apart codes look (`agents.network.geometry`).
         scheduled_sampling: Share of past tokens that are the model's own in the last update; it
             rises from 0 in a straight line over `epochs`.
         speaker_dropout: How often the speaker is hidden, so that "unknown" means "average".
@@ -46,6 +48,7 @@ class CloneConfig:
     label_smoothing: float = 0.05
     distance_smoothing: float = 0.0
     distance_scale_mm: float = 0.3
+    start_from_looks: bool = True
     scheduled_sampling: float = 0.0
     speaker_dropout: float = 0.2
     feature_noise: float = 0.1

@@ -21,6 +21,7 @@ from agents.cloning.demonstrations import Demonstrations
 from agents.cloning.losses import cross_entropy, look_alike_targets, soft_cross_entropy
 from agents.common.checkpoint_values import check_states
 from agents.faults import TrainingFault, names_of
+from agents.network.geometry import start_from_looks
 from agents.network.transformer import DISTANCES, MotionTransformer, PolicyConfig
 from agents.rollout.buffer import length_buckets
 
@@ -104,6 +105,8 @@ class CloneTrainer:
             torch.manual_seed(seed)
             self.model = model or _new_model(task, config)
             self._set_distances()
+            if model is None and config.start_from_looks and self.model.knows_distances:
+                start_from_looks(self.model)
             self._torch_state = torch.get_rng_state()
         self._device = next(self.model.parameters()).device
         self._optimizer = torch.optim.AdamW(

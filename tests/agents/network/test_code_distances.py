@@ -6,6 +6,7 @@ import copy
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,8 @@ def test_what_is_no_distance_is_refused(
 
 
 def _trainer(task: SequenceTask, **options: Any) -> CloneTrainer:
-    return CloneTrainer(task, **_SPLITS, config=_CONFIG, speaker_start=3, seed=0, **options)
+    settings = {"config": _CONFIG, "speaker_start": 3, "seed": 0, **options}
+    return CloneTrainer(task, **_SPLITS, **settings)
 
 
 def test_cloning_takes_them_from_the_task(task: SequenceTask, table: FloatArray) -> None:
@@ -167,13 +169,16 @@ def test_cloning_takes_them_from_the_task(task: SequenceTask, table: FloatArray)
 
 
 def test_a_task_without_them_clones_as_before(task: SequenceTask, table: FloatArray) -> None:
-    """Toy tasks have no face; and what is learnt does not depend on the distances."""
+    """Toy tasks have no face; and what is learnt depends on the distances in its start alone."""
     plain = _trainer(task).learn()
     assert not plain.knows_distances
     task.code_distances = table  # type: ignore[attr-defined]
+    unmoved = _trainer(task, config=replace(_CONFIG, start_from_looks=False)).learn()
     assert all(torch.equal(a, b) for a, b in zip(
-        plain.parameters(), _trainer(task).learn().parameters(), strict=True
+        plain.parameters(), unmoved.parameters(), strict=True
     ))  # fmt: skip
+    moved = _trainer(task).model
+    assert not torch.equal(moved.to_logits, unmoved.to_logits)
 
 
 def test_an_interrupted_training_of_an_older_version_goes_on(
