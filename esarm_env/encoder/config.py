@@ -50,7 +50,7 @@ class EncoderConfig:
     look_ahead_frames: int = 0
     epochs: int = 10
     patience: int = 4
-    batch_utterances: int = 16
+    batch_utterances: int = 8
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     feature_noise: float = 0.1

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _LABELS = len(EMOTIONS) + N_INTENSITIES  # first columns of a condition
 _RAMP_EPOCHS = 4.0
+_WARM_UP = 0.15  # share of training in which the learning rate rises
 _SPREAD_FRAMES = 20_000  # that the spread of the streams is taken from
 
 
@@ -254,8 +255,8 @@ class EncoderTrainer:
         return [[pairs[row] for row in batches[number]] for number in shuffled]
 
     def _set_rate(self, progress: float) -> None:
-        """Set the learning rate: up along a cosine for three tenths of training, then down."""
-        up = 0.3
+        """Set the learning rate: up along a cosine for the first epochs of training, then down."""
+        up = _WARM_UP
         if progress < up:
             share = 0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * progress / up))
         else:
