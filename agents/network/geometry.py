@@ -27,13 +27,19 @@ def code_coordinates(distances: Tensor, *, dimensions: int = DIMENSIONS) -> Tens
     """Return coordinates of codes, (K, dimensions), whose distances are about those given.
 
     They are centred, of unit mean square length, the widest axis first; all 0 where all codes look
-    alike. Axes beyond the K - 1 that there can be are 0.
+    alike. Axes beyond the K - 1 that there can be are 0. A cost of missing at all, which all pairs
+    share and which outweighs their differences, is taken off first.
 
     Args:
         distances: Shape (K, K), symmetric.
         dimensions: How many.
     """
     n_codes = len(distances)
+    apart = ~torch.eye(n_codes, dtype=torch.bool)
+    if n_codes > 1:
+        shared, most = distances[apart].min(), distances[apart].max()
+        if shared > most - shared and most > shared:
+            distances = (distances - shared) * apart
     centring = torch.eye(n_codes, dtype=torch.float64) - 1 / n_codes
     products = -0.5 * centring @ distances.double().square() @ centring  # (K, K)
     values, axes = torch.linalg.eigh(products)  # ascending

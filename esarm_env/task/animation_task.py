@@ -180,16 +180,18 @@ class AnimationTask:
     def code_distances(self) -> FloatArray:
         """How far apart codes look, (tokens_per_chunk, n_tokens, n_tokens) in mm; do not write.
 
-        Contexts are drawn from the training recordings.
+        Contexts are drawn from the training recordings. Of the finest codebooks, missing at all
+        costs more (`esarm_env.tokenizer.distances.with_detail`).
         """
-        from esarm_env.tokenizer.distances import N_CONTEXTS, code_distances
+        from esarm_env.tokenizer.distances import N_CONTEXTS, code_distances, with_detail
 
         train = self.corpus.split("train")
         if not len(train):
             train = np.arange(len(self.corpus))
         chosen = np.random.default_rng(0).permutation(train)[:N_CONTEXTS]
         recorded = [self.tokenizer.encode(self.corpus[int(index)].motion) for index in chosen]
-        return code_distances(self.tokenizer, self.head, recorded)
+        distances = code_distances(self.tokenizer, self.head, recorded)
+        return with_detail(distances, self.token_streams)
 
     @cached_property
     def _conditions(self) -> FloatArray:

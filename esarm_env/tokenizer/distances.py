@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from esarm_env.face.head import Head
     from esarm_env.tokenizer.vq import VQMotionTokenizer
 
+MISS_MM = 100.0
 N_CONTEXTS = 12
 N_VERTICES = 28  # of a region; all of them (some hundred) give the same order at ten times the cost
 _CONTEXT_CHUNKS = 3
@@ -73,6 +74,28 @@ def code_distances(
             distances[slot] += _summed_distances(motion, planes[stream])
     distances /= n_contexts * tokenizer.frames_per_chunk
     return distances.numpy()
+
+
+def with_detail(distances: FloatArray, token_streams: Sequence[str]) -> FloatArray:
+    """Return distances under which the finest codebook of a stream is written as is likeliest.
+
+    The code of least expected distance is a middle of those that might come. Of a coarse codebook
+    that is the better guess; of the finest, whose codes differ by little, it costs nearly nothing
+    and smooths the motion (mouths that do not quite close, too little jerk). There, missing at all
+    costs `MISS_MM` more, whatever comes instead, which makes the likeliest code the choice. A
+    stream of one codebook has no finest one.
+
+    Args:
+        distances: Shape (tokens_per_chunk, K, K), in mm.
+        token_streams: The stream of each slot, coarse codebooks first.
+    """
+    detailed = distances.copy()
+    apart = 1 - np.eye(distances.shape[1], dtype=np.float32)
+    for stream in set(token_streams):
+        slots = [slot for slot, name in enumerate(token_streams) if name == stream]
+        if len(slots) > 1:
+            detailed[slots[-1]] += MISS_MM * apart
+    return detailed
 
 
 def _contexts(

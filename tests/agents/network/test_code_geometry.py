@@ -52,6 +52,15 @@ def test_few_codes_have_fewer_axes(n_codes: int) -> None:
     assert not bool(found[:, n_codes:].any())
 
 
+def test_a_cost_of_missing_at_all_is_no_distance() -> None:
+    """It would push all codes to the corners of a simplex, where none is near another."""
+    points = _points(40, 5)
+    distances = torch.cdist(points, points)
+    costly = distances + 100 * (1 - torch.eye(40))
+    near, same = (torch.cdist(x, x) for x in map(code_coordinates, (costly, distances)))
+    assert _correlation(near, same) > 0.99
+
+
 def test_codes_that_look_alike_begin_alike() -> None:
     """Logits and embeddings of near codes are near: what is learned of one holds for the other."""
     distances = torch.cdist(_points(30, 3), _points(30, 3))

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from agents.rollout.decoding import least_expected_distance
 from esarm_env.core.types import FloatArray, IntArray
 from esarm_env.face import load_head
 from esarm_env.face.names import index_of
 from esarm_env.task.animation_task import AnimationTask
 from esarm_env.tokenizer import VQMotionTokenizer, code_distances
-from esarm_env.tokenizer.distances import N_VERTICES
+from esarm_env.tokenizer.distances import MISS_MM, N_VERTICES, with_detail
 
 
 def _slowly(tokenizer: VQMotionTokenizer, context: IntArray, slot: int) -> FloatArray:
@@ -66,7 +68,10 @@ def test_distances_are_symmetric_and_nothing_is_apart_from_itself(
     table = tiny_task.code_distances
     np.testing.assert_array_equal(table, table.transpose(0, 2, 1))
     assert (np.diagonal(table, axis1=1, axis2=2) == 0).all()
-    assert np.isfinite(table).all() and (table >= 0).all() and table.max() < 100  # mm
+    assert np.isfinite(table).all() and (table >= 0).all()
+    coarse, finest = table[[0, 2]], table[[1, 3]]  # two codebooks a stream
+    assert coarse.max() < 100  # mm
+    assert MISS_MM <= finest[:, ~np.eye(16, dtype=bool)].min() < finest.max() < MISS_MM + 100
     assert tiny_task.code_distances is table
 
 
@@ -88,6 +93,16 @@ def test_a_recording_of_one_chunk_is_context_enough(tiny_tokenizer: VQMotionToke
     repeated = code_distances(tiny_tokenizer, load_head(), [np.tile(chunk, 3)], n_contexts=1)
     short = code_distances(tiny_tokenizer, load_head(), [chunk], n_contexts=1)
     np.testing.assert_array_equal(short, repeated)
+
+
+def test_the_finest_codebook_of_a_stream_is_written_as_is_likeliest() -> None:
+    """The middle of fine details is no detail: mouths would not close, and motion would be slow."""
+    distances = np.broadcast_to(np.float32([[0, 1, 3], [1, 0, 2], [3, 2, 0]]), (4, 3, 3))
+    detailed = with_detail(distances, ("mouth", "mouth", "mouth", "upper"))
+    np.testing.assert_array_equal(detailed[[0, 1, 3]], distances[[0, 1, 3]])
+    logits = torch.tensor([[0.42, 0.2, 0.38]]).log()
+    chosen = [int(least_expected_distance(logits, torch.from_numpy(d))) for d in detailed]
+    assert chosen == [1, 1, 0, 1], "the middle code, but of the finest codebook the likeliest"
 
 
 class _Uneven:
