@@ -23,6 +23,8 @@ class EncoderConfig:
         dropout: While training.
         streaming: Whether audio is heard as it comes; else the whole utterance.
         look_ahead_frames: Of streaming, frames at 30 fps that the answer waits for, even.
+        level_content: Whether the content loses its mean and spread over the utterance, in which
+            an emotion would be told.
         epochs: At most this many passes over the training utterances; 0 does without an encoder,
             and the policy hears the audio features themselves.
         patience: Stop after this many epochs without a better validation loss.
@@ -48,6 +50,7 @@ class EncoderConfig:
     dropout: float = 0.1
     streaming: bool = False
     look_ahead_frames: int = 0
+    level_content: bool = True
     epochs: int = 10
     patience: int = 4
     batch_utterances: int = 16
@@ -60,14 +63,18 @@ class EncoderConfig:
     cross_coef: float = 0.25
     adversary_coef: float = 0.1
 
-    def shape(self, *, feature_dim: int, condition_dim: int) -> EncoderShape:
-        """Return the sizes of the network for audio features and conditions of these widths."""
+    def shape(self, *, feature_dim: int, condition_dim: int, prosody: bool = False) -> EncoderShape:
+        """Return the sizes of the network for audio features and conditions of these widths.
+
+        With `prosody` the last features are those of `LogMel`.
+        """
         from esarm_env.encoder.network import EncoderShape
 
         sizes = {field.name for field in fields(EncoderShape)} & {f.name for f in fields(self)}
         return EncoderShape(
             feature_dim=feature_dim,
             condition_dim=condition_dim,
+            prosody=prosody,
             **{name: getattr(self, name) for name in sizes},
         )
 

@@ -19,7 +19,8 @@ NAMES = (
 )
 N_STATISTICS = len(NAMES) + 2 * N_MELS
 # Of `LogMel`, where 1 unit is 20 dB below the speech level: speech, and what is loud in it.
-_ACTIVE, _LOUD, _PEAK, _VOICED = -1.5, -0.6, -1.0, 0.5
+ACTIVE, _LOUD, _PEAK, _VOICED = -1.5, -0.6, -1.0, 0.5
+LOUDNESS = -3  # its column
 _FRAME_S = 1 / 30
 
 
@@ -40,7 +41,7 @@ def prosody_statistics(features: Tensor, inside: Tensor, *, running: bool = Fals
     bands = features[..., -N_COLUMNS:-3]
     loudness, voicing, pitch = features[..., -3:].unbind(-1)
     voiced = inside & (voicing > _VOICED)
-    active = inside & (loudness > _ACTIVE)
+    active = inside & (loudness > ACTIVE)
     loud = voiced & (loudness > _LOUD)
     # Frames half voiced hold half of the pitch.
     pitch = torch.where(voiced, pitch / voicing.clamp(min=_VOICED), 0.0)

@@ -24,6 +24,7 @@ from esarm_env.core.types import EMOTIONS, N_INTENSITIES
 from esarm_env.encoder.losses import VertexLoss
 from esarm_env.encoder.network import SpeechEncoder, Streams
 from esarm_env.encoder.parallel import Pair, Warps, draw_pairs
+from esarm_env.encoder.prosody import prosody_statistics
 
 if TYPE_CHECKING:
     from esarm_env.core.types import IntArray
@@ -74,13 +75,17 @@ class EncoderTrainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             shape = config.shape(
-                feature_dim=data.features[0].shape[1], condition_dim=data.conditions.shape[1]
+                feature_dim=data.features[0].shape[1],
+                condition_dim=data.conditions.shape[1],
+                prosody=data.prosody,
             )
             self.encoder = SpeechEncoder(shape)
             self._adversary = _Adversary(2 * config.content_dim)
             self._torch_state = torch.get_rng_state()
         frames = np.concatenate([data.curves[index] for index in train.tolist()])
         self.encoder.mean_pose.copy_(torch.from_numpy(frames.mean(axis=0)))
+        if data.prosody:
+            fit_voice(self.encoder, data, train)
         weights = [*self.encoder.parameters(), *self._adversary.parameters()]
         self._optimizer = torch.optim.AdamW(
             weights, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
@@ -129,7 +134,19 @@ class EncoderTrainer:
         frames = torch.cat(heard)
         encoder.stream_mean += encoder.stream_scale * frames.mean(0)
         encoder.stream_scale *= frames.std(0) + 1e-3
+        if self._data.prosody:
+            self._calibrate()
         return encoder
+
+    @torch.inference_mode()
+    def _calibrate(self) -> None:
+        logits, labels = [], []
+        for index in self._validation.tolist():
+            batch = self._data.rows([index])
+            streams = self.encoder.streams(batch.features, batch.inside)
+            logits.append(self.encoder.emotion_logits(streams.emotion[:, -1])[0])
+            labels.append(batch.condition[:, : len(EMOTIONS)].argmax(-1))
+        self.encoder.voice.calibrate(torch.cat(logits), torch.cat(labels))
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on after an interruption."""
@@ -193,8 +210,7 @@ class EncoderTrainer:
         config, encoder = self._config, self.encoder
         batch = self._data.rows([index for pair in pairs for index in (pair.first, pair.second)])
         labels = batch.condition[:, :_LABELS].clone()
-        noise = config.feature_noise * torch.randn(batch.features.shape)
-        streams = encoder.streams(batch.features + noise, batch.inside)
+        streams = encoder.streams(batch.features, batch.inside, noise=config.feature_noise)
         emotion = streams.emotion.mean(1)
         terms = {"emotion_loss": _naming_loss(encoder, emotion, labels)}
         condition = self._shown(batch.condition, emotion, read_share=read_share)
@@ -315,6 +331,22 @@ class _Reversed(torch.autograd.Function):
     def backward(ctx: Any, *outputs: Tensor) -> Tensor:
         """Return the negative gradient."""
         return -outputs[0]
+
+
+@torch.inference_mode()
+def fit_voice(encoder: SpeechEncoder, data: SpeechData, utterances: IntArray) -> None:
+    """Let the reader of the voice learn from the prosody of `utterances`."""
+    heard = []
+    for index in utterances.tolist():
+        features = torch.from_numpy(np.asarray(data.features[index], dtype=np.float32))[None]
+        inside = torch.ones(features.shape[:2], dtype=torch.bool)
+        heard.append(prosody_statistics(features, inside)[0, 0])
+    labels = data.conditions[utterances, :_LABELS]
+    encoder.voice.fit(
+        torch.stack(heard).numpy(),
+        labels[:, : len(EMOTIONS)].argmax(1),
+        labels[:, len(EMOTIONS) :].argmax(1),
+    )
 
 
 def _naming_loss(encoder: SpeechEncoder, emotion: Tensor, labels: Tensor) -> Tensor:
