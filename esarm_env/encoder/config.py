@@ -38,7 +38,7 @@ class EncoderConfig:
         cross_coef: Weight of cross-reconstruction: content of one utterance, emotion of a parallel
             one, whose motion is the target.
         adversary_coef: Weight of a classifier of emotion on the content stream, whose gradient is
-            reversed (Ganin et al. 2016).
+            reversed.
     """
 
     content_dim: int = 48
@@ -59,9 +59,9 @@ class EncoderConfig:
     feature_noise: float = 0.1
     speaker_dropout: float = 0.2
     read_share: float = 0.2
-    emotion_coef: float = 0.3
+    emotion_coef: float = 1.0
     cross_coef: float = 0.25
-    adversary_coef: float = 0.1
+    adversary_coef: float = 0.2
 
     def shape(self, *, feature_dim: int, condition_dim: int, prosody: bool = False) -> EncoderShape:
         """Return the sizes of the network for audio features and conditions of these widths.

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+from torch import Tensor
 from torch.nn import functional
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS, N_INTENSITIES
+from esarm_env.encoder.adversary import Adversary
 from esarm_env.encoder.losses import VertexLoss
-from esarm_env.encoder.network import SpeechEncoder, Streams
+from esarm_env.encoder.network import STRIDE, SpeechEncoder, Streams
 from esarm_env.encoder.parallel import Pair, Warps, draw_pairs
 from esarm_env.encoder.prosody import prosody_statistics
 
@@ -80,15 +80,17 @@ class EncoderTrainer:
                 prosody=data.prosody,
             )
             self.encoder = SpeechEncoder(shape)
-            self._adversary = _Adversary(2 * config.content_dim)
+            self._adversary = Adversary(STRIDE * config.content_dim)
             self._torch_state = torch.get_rng_state()
         frames = np.concatenate([data.curves[index] for index in train.tolist()])
         self.encoder.mean_pose.copy_(torch.from_numpy(frames.mean(axis=0)))
         if data.prosody:
             fit_voice(self.encoder, data, train)
-        weights = [*self.encoder.parameters(), *self._adversary.parameters()]
         self._optimizer = torch.optim.AdamW(
-            weights, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+            self.encoder.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
         )
         self.n_done = 0
         self._best_loss, self._best_epoch = math.inf, 0
@@ -152,7 +154,7 @@ class EncoderTrainer:
         """Return everything needed to go on after an interruption."""
         return {
             "encoder": self.encoder.state_dict(),
-            "adversary": self._adversary.state_dict(),
+            "adversary": self._adversary.state(),
             "best": self._best,
             "best_loss": self._best_loss,
             "best_epoch": self._best_epoch,
@@ -165,7 +167,7 @@ class EncoderTrainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
         self.encoder.load_state_dict(state["encoder"])
-        self._adversary.load_state_dict(state["adversary"])
+        self._adversary.load_state(state["adversary"])
         self._best = state["best"]
         self._best_loss, self._best_epoch = state["best_loss"], state["best_epoch"]
         self._optimizer.load_state_dict(state["optimizer"])
@@ -218,7 +220,9 @@ class EncoderTrainer:
         curves = encoder.regress(streams, condition, n_frames=n_frames)
         terms["loss"] = self._loss(curves, batch.curves, batch.inside)
         if config.adversary_coef > 0:
-            terms["adversary_loss"] = self._adversary(streams, labels)
+            named = labels[:, : len(EMOTIONS)]
+            self._adversary.learn(streams, named)
+            terms["adversary_loss"] = self._adversary(streams, named)
         crossed = self._cross(pairs, streams) if config.cross_coef > 0 else None
         if crossed is not None:
             mixed, rows = crossed
@@ -297,40 +301,6 @@ class EncoderTrainer:
             "validation_loss": float(np.average(losses, weights=weights)),
             "validation_emotion_accuracy": float(np.average(hits, weights=weights)),
         }
-
-
-class _Adversary(nn.Module):
-    """Classifier of emotion on the pooled content of an utterance; its gradient is reversed."""
-
-    def __init__(self, n_inputs: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(2 * n_inputs, 64), nn.GELU(), nn.Linear(64, len(EMOTIONS))
-        )
-
-    def forward(self, streams: Streams, labels: Tensor) -> Tensor:
-        """Return the cross-entropy in nats; the streams are pushed to raise it."""
-        inside, count = streams.inside[..., None], streams.inside.sum(1, keepdim=True)
-        mean = (streams.content * inside).sum(1) / count  # (B, D)
-        squared = ((streams.content - mean[:, None]) * inside).square().sum(1) / count
-        pooled = torch.cat([mean, (squared + 1e-5).sqrt()], dim=-1)
-        reversed_: Tensor = _Reversed.apply(pooled)  # type: ignore[no-untyped-call]  # by torch
-        return functional.cross_entropy(self.layers(reversed_), labels[:, : len(EMOTIONS)])
-
-
-class _Reversed(torch.autograd.Function):
-    """The identity, whose gradient is turned round (Ganin et al. 2016)."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        """Return `x`."""
-        return x.view_as(x)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *outputs: Tensor) -> Tensor:
-        """Return the negative gradient."""
-        return -outputs[0]
 
 
 @torch.inference_mode()
