@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from esarm_env.encoder.network import EncoderShape
+from esarm_env.encoder.shape import EncoderShape
 
 
 @dataclass(frozen=True)
@@ -68,8 +66,6 @@ class EncoderConfig:
 
         With `prosody` the last features are those of `LogMel`.
         """
-        from esarm_env.encoder.network import EncoderShape
-
         sizes = {field.name for field in fields(EncoderShape)} & {f.name for f in fields(self)}
         return EncoderShape(
             feature_dim=feature_dim,

@@ -11,7 +11,7 @@ K condition columns.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,85 +22,18 @@ from torch.nn import functional
 from esarm_env.audio.features import FEATURE_BOUND
 from esarm_env.core.types import EMOTIONS, N_CHANNELS, N_INTENSITIES
 from esarm_env.core.weights import from_sizes, load_module, save_weights, weights_digest
-from esarm_env.encoder.prosody import (
-    ACTIVE,
-    LOUDNESS,
-    N_COLUMNS,
-    N_STATISTICS,
-    prosody_statistics,
-)
+from esarm_env.encoder.prosody import ACTIVE, LOUDNESS, N_STATISTICS, prosody_statistics
+from esarm_env.encoder.shape import STRIDE, EncoderShape
 from esarm_env.encoder.voice import VoiceReader
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray
 
 KIND = "speech encoder"
-STRIDE = 2  # frames a step: attention costs a quarter, and lips lose nothing measurable
 _VOICE = 64  # width of the layers that hear the emotion
 _WARM_UP_STEPS = 15
 _LEAST_VARIANCE = 0.05  # of content that is levelled: silence alone is not blown up to speech
 _FAR = -1e9  # a score that softmax makes zero, and that stays finite where a whole row has it
-
-
-@dataclass(frozen=True)
-class EncoderShape:
-    """Network sizes of a speech encoder.
-
-    Attributes:
-        feature_dim: Audio features a frame.
-        condition_dim: Columns of a condition.
-        content_dim: Width of the content stream, per frame.
-        emotion_dim: Width of the emotion stream.
-        style_dim: Width of the style vector S(c).
-        width: Width of the residual stream, a multiple of `n_heads`.
-        n_heads: Attention heads.
-        n_layers: Transformer blocks of the front half.
-        head_layers: Transformer blocks of the regressor behind it.
-        dropout: While training.
-        streaming: Whether audio is heard as it comes; else the whole utterance, before and after.
-        look_ahead_frames: Of streaming, frames that the answer waits for: a multiple of `STRIDE`.
-        level_content: Whether the content loses its mean and spread over the utterance, in which
-            an emotion would be told. Encoders of earlier versions kept them.
-        prosody: Whether the last features are those of `LogMel`, and the emotion is heard in their
-            statistics too. Likewise.
-    """
-
-    feature_dim: int
-    condition_dim: int
-    content_dim: int = 48
-    emotion_dim: int = 16
-    style_dim: int = 32
-    width: int = 128
-    n_heads: int = 4
-    n_layers: int = 3
-    head_layers: int = 1
-    dropout: float = 0.1
-    streaming: bool = False
-    look_ahead_frames: int = 0
-    level_content: bool = False
-    prosody: bool = False
-
-    def __post_init__(self) -> None:
-        """Check that all sizes are possible."""
-        for name, value in asdict(self).items():
-            least = 0 if name in ("head_layers", "look_ahead_frames") else 1
-            if isinstance(value, int) and not isinstance(value, bool) and value < least:
-                raise ValueError(f"`{name}` must be at least {least}, got {value}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"`dropout` must be in [0, 1), got {self.dropout}")
-        if self.width % self.n_heads:
-            raise ValueError(
-                f"`width` must be a multiple of `n_heads` ({self.n_heads}), got {self.width}"
-            )
-        if self.look_ahead_frames % STRIDE or (self.look_ahead_frames and not self.streaming):
-            raise ValueError(
-                f"`look_ahead_frames` must be a multiple of {STRIDE}, and 0 without `streaming`, "
-                f"got {self.look_ahead_frames}"
-            )
-        if self.prosody and self.feature_dim < N_COLUMNS:
-            raise ValueError(
-                f"`feature_dim` must be at least {N_COLUMNS} with `prosody`, got {self.feature_dim}"
-            )
 
 
 class Streams(NamedTuple):

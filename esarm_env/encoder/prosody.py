@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-N_MELS = 32
-N_COLUMNS = N_MELS + 3  # log-mel bands, loudness, voicing, pitch: what `LogMel` gives
+from esarm_env.encoder.shape import N_PROSODY
+
+N_MELS = N_PROSODY - 3  # the others are loudness, voicing and pitch
 NAMES = (
     *("pitch", "pitch spread", "pitch skew", "pitch step", "pitch step spread", "pitch slope"),
     *("pitch peaks", "loudness", "loudness spread", "loudness skew", "loudness step", "flux"),
@@ -31,14 +32,14 @@ def prosody_statistics(features: Tensor, inside: Tensor, *, running: bool = Fals
     the level of a recording nor its microphone's colour changes anything, as in `LogMel`.
 
     Args:
-        features: Shape (B, T, D), `LogMel` in the last `N_COLUMNS`.
+        features: Shape (B, T, D), `LogMel` in the last `N_PROSODY`.
         inside: Shape (B, T), False in padding, which changes nothing.
         running: Return them for every frame, of all frames up to it.
 
     Returns:
         Shape (B, T or 1, N_STATISTICS).
     """
-    bands = features[..., -N_COLUMNS:-3]
+    bands = features[..., -N_PROSODY:-3]
     loudness, voicing, pitch = features[..., -3:].unbind(-1)
     voiced = inside & (voicing > _VOICED)
     active = inside & (loudness > ACTIVE)

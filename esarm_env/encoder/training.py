@@ -22,9 +22,10 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS, N_INTENSITIES
 from esarm_env.encoder.adversary import Adversary
 from esarm_env.encoder.losses import VertexLoss
-from esarm_env.encoder.network import STRIDE, SpeechEncoder, Streams
+from esarm_env.encoder.network import SpeechEncoder, Streams
 from esarm_env.encoder.parallel import Pair, Warps, draw_pairs
 from esarm_env.encoder.prosody import prosody_statistics
+from esarm_env.encoder.shape import STRIDE
 
 if TYPE_CHECKING:
     from esarm_env.core.types import IntArray
