@@ -46,11 +46,11 @@ def command_bench(
             many minutes. `peers`: lip error (LVE) on the
             test frames, policies against the rule-based `openfacefx` in loudness mode (extra
             `peers`). `prior`: floor, tokens and bits per second, codes in use, and speed of motion
-            priors of several settings, trained here; takes a minute or two each. `probes`: emotion and
-            phones as small classifiers read them from the streams of a run's speech encoder; takes
-            a minute. `metrics`: all metrics on 1,000 utterances of 3 s. `pictures`: drawing the
-            head for a video, one core. `synthetic`: making a synthetic corpus and its features, one
-            core.
+            priors of several settings, trained here; takes a minute or two each. `probes`: emotion
+            and phones as small classifiers read them from the streams of a run's speech encoder;
+            takes a minute. `metrics`: all metrics on 1,000 utterances of 3 s. `pictures`: drawing
+            the head for a video, one core. `synthetic`: making a synthetic corpus and its
+            features, one core.
         run: A run folder. `peers` takes its clone [default there: runs/demo], `env` its task and
             reward [default there: those that ship with the package], `prior` its corpus and
             settings [default there: those of the preset `demo`], `probes` its speech encoder
