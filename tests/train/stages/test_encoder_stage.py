@@ -146,7 +146,7 @@ def test_the_voice_tells_the_emotion(finished_run: Path, tmp_path: Path, make_sp
     soundfile.write(path, audio, 16_000)
     target, note = tmp_path / "face.csv", tmp_path / "done.json"
     command = ["animate", str(path), "-o", str(target), "--run", str(finished_run)]
-    main([*command, "--emotion", "auto", "--json", str(note)])
+    main([*command, "--json", str(note)])  # which is the default
     assert "heard from the voice" in json.loads(note.read_text())["emotion"]
     main([*command, "--emotion", "happy", "--json", str(note)])
     assert json.loads(note.read_text())["emotion"] == "happy (intensity 2.0)"
