@@ -236,7 +236,13 @@ class SpeechEncoder(nn.Module):
 
     def content_hash(self) -> str:
         """Return a hexadecimal digest of weights and sizes: equal ones mean equal streams."""
-        return weights_digest(self.state_dict(), asdict(self.shape))
+        # What encoders of earlier versions lacked must not change their digest: runs note it.
+        sizes = {
+            name: value
+            for name, value in asdict(self.shape).items()
+            if value or name not in ("level_content", "prosody")
+        }
+        return weights_digest(self.state_dict(), sizes)
 
     def save(self, path: Path) -> None:
         """Write weights and sizes to one `.safetensors` file."""

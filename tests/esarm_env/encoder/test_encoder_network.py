@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.weights import save_weights
+from esarm_env.core.weights import save_weights, weights_digest
 from esarm_env.encoder.network import SpeechEncoder, load_speech_encoder
 from esarm_env.encoder.shape import EncoderShape
 
@@ -130,6 +130,7 @@ def test_an_encoder_of_before_loads_and_hears_as_it_did(
     save_weights(path, encoder.state_dict(), kind="speech encoder", **sizes)
     loaded = load_speech_encoder(path)
     assert loaded.shape == encoder.shape
+    assert loaded.content_hash() == weights_digest(encoder.state_dict(), sizes)
     with torch.inference_mode():
         assert torch.equal(loaded.hear(features, ALL), encoder.hear(features, ALL))
 
