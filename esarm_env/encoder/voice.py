@@ -19,7 +19,7 @@ from esarm_env.core.types import EMOTIONS, N_INTENSITIES
 from esarm_env.encoder.prosody import N_STATISTICS, NAMES
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import FloatArray, IntArray
+    from esarm_env.core.types import DoubleArray, FloatArray, IntArray
 
 # Mean and spread over 120 recorded clips, all emotions alike often, of two acting speakers, a woman
 # and a man; no label went in. Chosen are the statistics that theory ties to emotion.
@@ -124,7 +124,7 @@ class VoiceReader(nn.Module):
         return scores[:n].softmax(-1), scores[n:].softmax(-1)
 
 
-def _discriminants(known: FloatArray, labels: IntArray, n: int) -> tuple[FloatArray, FloatArray]:
+def _discriminants(known: DoubleArray, labels: IntArray, n: int) -> tuple[DoubleArray, DoubleArray]:
     """Return directions (n, D) and offsets (n,) of linear discriminants, all labels alike likely.
 
     Args:
@@ -144,10 +144,10 @@ def _discriminants(known: FloatArray, labels: IntArray, n: int) -> tuple[FloatAr
     return directions, offsets
 
 
-def _shrunk(covariance: FloatArray, share: float) -> FloatArray:
+def _shrunk(covariance: DoubleArray, share: float) -> DoubleArray:
     """Return a covariance (D, D) that can be inverted."""
     n = len(covariance)
-    shrunk: FloatArray = (1 - share) * covariance + (
+    shrunk: DoubleArray = (1 - share) * covariance + (
         share * np.trace(covariance) / n + 1e-6
     ) * np.eye(n)
     return shrunk
