@@ -106,7 +106,8 @@ def probe(learned: Labelled, measured: Labelled, *, hidden: int = 0, seed: int =
     with torch.inference_mode():
         shown = torch.from_numpy((measured.rows - mean) / scale).clamp(-10, 10)
         named: FloatArray = model.eval()(shown).argmax(-1).numpy()
-    return (named == measured.labels).astype(np.float32)
+    right: FloatArray = (named == measured.labels).astype(np.float32)
+    return right
 
 
 def _train(model: nn.Module, inputs: Tensor, labels: Tensor) -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 import esarm_env
-from esarm_env.core.errors import one_line
 from esarm_env.core.types import FRAME_RATE_HZ, IntArray
 from esarm_env.corpus.synthetic import rules
 from esarm_env.corpus.synthetic.design import plan, synthetic_design
@@ -54,8 +53,9 @@ def phone_classes(
         check=False,
     )
     if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip()
-        raise RuntimeError(f"phones could not be spoken again: {one_line(said.splitlines()[-1])}")
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        reason = said[-1] if said else f"exit code {done.returncode}"
+        raise RuntimeError(f"phones could not be spoken again: {reason}")
     return [np.array(row, dtype=np.int64) for row in json.loads(done.stdout)]
 
 
