@@ -26,6 +26,7 @@ __all__ = [
     "Phones",
     "WavLM",
     "check_encoder",
+    "has_prosody",
     "make_encoder",
     "name_to_keep",
 ]
@@ -158,6 +159,11 @@ def check_encoder(name: str, *, fetch: bool = True) -> None:
     encoder = make_encoder(name, fetch=fetch)
     if isinstance(encoder, WavLM):
         encoder.check()
+
+
+def has_prosody(name: str) -> bool:
+    """Return whether the last columns of the encoder called `name` are those of `LogMel`."""
+    return name.partition(":")[0] in ("logmel", "phones+logmel")
 
 
 def name_to_keep(name: str) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from esarm_env.encoder.network import EncoderShape
+from esarm_env.encoder.shape import EncoderShape
 
 
 @dataclass(frozen=True)
@@ -23,6 +21,8 @@ class EncoderConfig:
         dropout: While training.
         streaming: Whether audio is heard as it comes; else the whole utterance.
         look_ahead_frames: Of streaming, frames at 30 fps that the answer waits for, even.
+        level_content: Whether the content loses its mean and spread over the utterance, in which
+            an emotion would be told.
         epochs: At most this many passes over the training utterances; 0 does without an encoder,
             and the policy hears the audio features themselves.
         patience: Stop after this many epochs without a better validation loss.
@@ -36,7 +36,7 @@ class EncoderConfig:
         cross_coef: Weight of cross-reconstruction: content of one utterance, emotion of a parallel
             one, whose motion is the target.
         adversary_coef: Weight of a classifier of emotion on the content stream, whose gradient is
-            reversed (Ganin et al. 2016).
+            reversed.
     """
 
     content_dim: int = 48
@@ -48,6 +48,7 @@ class EncoderConfig:
     dropout: float = 0.1
     streaming: bool = False
     look_ahead_frames: int = 0
+    level_content: bool = True
     epochs: int = 10
     patience: int = 4
     batch_utterances: int = 8
@@ -56,18 +57,20 @@ class EncoderConfig:
     feature_noise: float = 0.1
     speaker_dropout: float = 0.2
     read_share: float = 0.2
-    emotion_coef: float = 0.3
+    emotion_coef: float = 1.0
     cross_coef: float = 0.25
-    adversary_coef: float = 0.1
+    adversary_coef: float = 0.2
 
-    def shape(self, *, feature_dim: int, condition_dim: int) -> EncoderShape:
-        """Return the sizes of the network for audio features and conditions of these widths."""
-        from esarm_env.encoder.network import EncoderShape
+    def shape(self, *, feature_dim: int, condition_dim: int, prosody: bool = False) -> EncoderShape:
+        """Return the sizes of the network for audio features and conditions of these widths.
 
+        With `prosody` the last features are those of `LogMel`.
+        """
         sizes = {field.name for field in fields(EncoderShape)} & {f.name for f in fields(self)}
         return EncoderShape(
             feature_dim=feature_dim,
             condition_dim=condition_dim,
+            prosody=prosody,
             **{name: getattr(self, name) for name in sizes},
         )
 

@@ -11,7 +11,7 @@ K condition columns.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,65 +22,18 @@ from torch.nn import functional
 from esarm_env.audio.features import FEATURE_BOUND
 from esarm_env.core.types import EMOTIONS, N_CHANNELS, N_INTENSITIES
 from esarm_env.core.weights import from_sizes, load_module, save_weights, weights_digest
+from esarm_env.encoder.prosody import ACTIVE, LOUDNESS, N_STATISTICS, prosody_statistics
+from esarm_env.encoder.shape import STRIDE, EncoderShape
+from esarm_env.encoder.voice import VoiceReader
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray
 
 KIND = "speech encoder"
-STRIDE = 2  # frames a step: attention costs a quarter, and lips lose nothing measurable
 _VOICE = 64  # width of the layers that hear the emotion
+_WARM_UP_STEPS = 15
+_LEAST_VARIANCE = 0.05  # of content that is levelled: silence alone is not blown up to speech
 _FAR = -1e9  # a score that softmax makes zero, and that stays finite where a whole row has it
-
-
-@dataclass(frozen=True)
-class EncoderShape:
-    """Network sizes of a speech encoder.
-
-    Attributes:
-        feature_dim: Audio features a frame.
-        condition_dim: Columns of a condition.
-        content_dim: Width of the content stream, per frame.
-        emotion_dim: Width of the emotion stream.
-        style_dim: Width of the style vector S(c).
-        width: Width of the residual stream, a multiple of `n_heads`.
-        n_heads: Attention heads.
-        n_layers: Transformer blocks of the front half.
-        head_layers: Transformer blocks of the regressor behind it.
-        dropout: While training.
-        streaming: Whether audio is heard as it comes; else the whole utterance, before and after.
-        look_ahead_frames: Of streaming, frames that the answer waits for: a multiple of `STRIDE`.
-    """
-
-    feature_dim: int
-    condition_dim: int
-    content_dim: int = 48
-    emotion_dim: int = 16
-    style_dim: int = 32
-    width: int = 128
-    n_heads: int = 4
-    n_layers: int = 3
-    head_layers: int = 1
-    dropout: float = 0.1
-    streaming: bool = False
-    look_ahead_frames: int = 0
-
-    def __post_init__(self) -> None:
-        """Check that all sizes are possible."""
-        for name, value in asdict(self).items():
-            least = 0 if name in ("head_layers", "look_ahead_frames") else 1
-            if isinstance(value, int) and not isinstance(value, bool) and value < least:
-                raise ValueError(f"`{name}` must be at least {least}, got {value}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"`dropout` must be in [0, 1), got {self.dropout}")
-        if self.width % self.n_heads:
-            raise ValueError(
-                f"`width` must be a multiple of `n_heads` ({self.n_heads}), got {self.width}"
-            )
-        if self.look_ahead_frames % STRIDE or (self.look_ahead_frames and not self.streaming):
-            raise ValueError(
-                f"`look_ahead_frames` must be a multiple of {STRIDE}, and 0 without `streaming`, "
-                f"got {self.look_ahead_frames}"
-            )
 
 
 class Streams(NamedTuple):
@@ -126,6 +79,11 @@ class SpeechEncoder(nn.Module):
             nn.Dropout(2 * shape.dropout),
             nn.Linear(_VOICE, shape.emotion_dim),
         )
+        if shape.prosody:
+            self.hear_prosody = nn.Sequential(
+                nn.Dropout(shape.dropout), nn.Linear(N_STATISTICS, _VOICE)
+            )
+            self.voice = VoiceReader()
         self.name_emotion = nn.Linear(shape.emotion_dim, len(EMOTIONS) + N_INTENSITIES)
         self.style = nn.Linear(shape.condition_dim, shape.style_dim, bias=False)  # S(c)
         self.mix = nn.Linear(per_step + shape.emotion_dim + shape.style_dim, width)
@@ -158,17 +116,24 @@ class SpeechEncoder(nn.Module):
         """
         return self.shape.look_ahead_frames + STRIDE - 1
 
-    def streams(self, features: Tensor, inside: Tensor) -> Streams:
+    def streams(self, features: Tensor, inside: Tensor, *, noise: float = 0.0) -> Streams:
         """Return the streams of audio features.
 
         Args:
             features: Shape (B, T, D).
             inside: Shape (B, T), False in padding, which changes nothing.
+            noise: Spread of what is added to the features while training; statistics of prosody
+                are taken before: noise would drown steps of the pitch.
         """
         odd = -features.shape[1] % STRIDE
         features = functional.pad(self._ahead(features), (0, 0, 0, odd))
         frames = functional.pad(inside, (0, odd))
         steps = frames[:, ::STRIDE]  # (B, S)
+        prosody = self._prosody(features, frames) if self.shape.prosody else None
+        if noise > 0:
+            features = features + noise * torch.randn(features.shape)
+        emotion = self._emotion(features, frames, steps, prosody)
+        speech = self._speech_steps(features, frames)
         x = (self.norm_input(features) * frames[..., None]).transpose(1, 2)  # (B, D, T)
         x = functional.gelu(self._along(self.hear_frames, x)) * frames[:, None]
         x = functional.gelu(self._along(self.hear_steps, x)) * steps[:, None]
@@ -177,8 +142,10 @@ class SpeechEncoder(nn.Module):
         bias = self._bias(steps)
         for block in self.blocks:
             x = block(x, bias)
-        x = self.norm(x)
-        return Streams(self.to_content(x), self._emotion(features, frames, steps), steps)
+        content = self.to_content(self.norm(x))
+        if self.shape.level_content:
+            content = self._levelled(content, speech)
+        return Streams(content, emotion, steps)
 
     def regress(self, streams: Streams, condition: Tensor, *, n_frames: int) -> Tensor:
         """Return face curves (B, n_frames, 52) of streams under a condition (B, K)."""
@@ -251,8 +218,15 @@ class SpeechEncoder(nn.Module):
         heard = torch.from_numpy(features[: len(features) - len(features) % STRIDE or None])[None]
         frames = torch.ones(heard.shape[:2], dtype=torch.bool)
         # The layers that hear the voice alone: attention over ten minutes would take gigabytes.
-        pooled = self._emotion(self._ahead(heard), frames, frames[:, ::STRIDE])
+        heard = self._ahead(heard)
+        prosody = self._prosody(heard, frames) if self.shape.prosody else None
+        if prosody is not None and self.voice.is_unlike(prosody[0, -1]):
+            named, strength = self.voice.read_recorded(prosody[0, -1])
+            return named.numpy(), strength.numpy()
+        pooled = self._emotion(heard, frames, frames[:, ::STRIDE], prosody)
         emotion, intensity = self.emotion_logits(pooled[0, -1])
+        if prosody is not None:
+            emotion = emotion / self.voice.temperature
         return emotion.softmax(-1).numpy(), intensity.softmax(-1).numpy()
 
     def emotion_logits(self, emotion: Tensor) -> tuple[Tensor, Tensor]:
@@ -262,7 +236,13 @@ class SpeechEncoder(nn.Module):
 
     def content_hash(self) -> str:
         """Return a hexadecimal digest of weights and sizes: equal ones mean equal streams."""
-        return weights_digest(self.state_dict(), asdict(self.shape))
+        # What encoders of earlier versions lacked must not change their digest: runs note it.
+        sizes = {
+            name: value
+            for name, value in asdict(self.shape).items()
+            if value or name not in ("level_content", "prosody")
+        }
+        return weights_digest(self.state_dict(), sizes)
 
     def save(self, path: Path) -> None:
         """Write weights and sizes to one `.safetensors` file."""
@@ -292,11 +272,53 @@ class SpeechEncoder(nn.Module):
             bias = bias + ahead
         return bias
 
-    def _emotion(self, features: Tensor, frames: Tensor, steps: Tensor) -> Tensor:
+    def _prosody(self, features: Tensor, frames: Tensor) -> Tensor:
+        """Return statistics of prosody, (B, S or 1, N_STATISTICS): of all, or of all so far."""
+        ahead = self.shape.look_ahead_frames
+        inside = functional.pad(frames, (0, ahead))[:, ahead:]
+        running = self.shape.streaming
+        statistics = prosody_statistics(features, inside, running=running)
+        return statistics[:, STRIDE - 1 :: STRIDE] if running else statistics
+
+    def _speech_steps(self, features: Tensor, frames: Tensor) -> Tensor:
+        """Return the steps (B, S) that hold speech, as far as the features tell; else all inside.
+
+        Silence around an utterance is as long as chance will have it.
+        """
+        steps = frames[:, ::STRIDE]
+        if not self.shape.prosody:
+            return steps
+        loud = (features[..., LOUDNESS] > ACTIVE) & frames
+        heard = loud.view(len(loud), -1, STRIDE).any(-1)
+        return torch.where(heard.any(1, keepdim=True) | self.shape.streaming, heard, steps)
+
+    def _levelled(self, content: Tensor, speech: Tensor) -> Tensor:
+        """Return content (B, S, C) of mean 0 and spread 1 over `speech` (B, S), or that so far.
+
+        That leaves what is said, and takes how it is said on the whole (instance normalisation,
+        Ulyanov et al. 2016; for voices Chou et al. 2019).
+        """
+        weights = speech[..., None].float()
+        sums = [weights, content * weights, content.square() * weights]
+        if self.shape.streaming:
+            n, total, squares = (part.cumsum(1) for part in sums)
+            # At first little is known: as if a second of mean 0 and spread 1 had gone before.
+            n, squares = n + _WARM_UP_STEPS, squares + _WARM_UP_STEPS
+        else:
+            n, total, squares = (part.sum(1, keepdim=True) for part in sums)
+            n = n.clamp(min=1)
+        mean = total / n
+        spread = ((squares / n - mean.square()).clamp(min=0) + _LEAST_VARIANCE).sqrt()
+        return (content - mean) / spread
+
+    def _emotion(
+        self, features: Tensor, frames: Tensor, steps: Tensor, prosody: Tensor | None
+    ) -> Tensor:
         """Return the emotion stream, (B, S, emotion_dim), from mean and spread of the voice.
 
         A voice's colour needs no words: it has layers of its own, so that what takes the emotion
-        out of the content does not take it from here. Pooled over all steps, or those so far.
+        out of the content does not take it from here. Pooled over all steps, or those so far;
+        statistics of prosody, if there are any, come beside.
         """
         x = (features * frames[..., None]).transpose(1, 2)
         for convolution, mask in zip(self.hear_voice, (frames, steps), strict=True):
@@ -310,7 +332,10 @@ class SpeechEncoder(nn.Module):
         n, total, squares = sums
         mean = total / n.clamp(min=1)
         spread = ((squares / n.clamp(min=1) - mean.square()).clamp(min=0) + 1e-5).sqrt()
-        pooled: Tensor = self.to_emotion(torch.cat([mean, spread], dim=-1))
+        hidden = self.to_emotion[:2](torch.cat([mean, spread], dim=-1))
+        if prosody is not None:
+            hidden = hidden + self.hear_prosody(self.voice.standardised(prosody))
+        pooled: Tensor = self.to_emotion[2:](hidden)
         return pooled.expand(-1, steps.shape[1], -1)
 
 

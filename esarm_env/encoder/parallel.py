@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from esarm_env.encoder.network import STRIDE
+from esarm_env.encoder.shape import STRIDE
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray, IntArray

@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+from torch import Tensor
 from torch.nn import functional
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS, N_INTENSITIES
+from esarm_env.encoder.adversary import Adversary
 from esarm_env.encoder.losses import VertexLoss
 from esarm_env.encoder.network import SpeechEncoder, Streams
 from esarm_env.encoder.parallel import Pair, Warps, draw_pairs
+from esarm_env.encoder.prosody import prosody_statistics
+from esarm_env.encoder.shape import STRIDE
 
 if TYPE_CHECKING:
     from esarm_env.core.types import IntArray
@@ -75,16 +77,22 @@ class EncoderTrainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             shape = config.shape(
-                feature_dim=data.features[0].shape[1], condition_dim=data.conditions.shape[1]
+                feature_dim=data.features[0].shape[1],
+                condition_dim=data.conditions.shape[1],
+                prosody=data.prosody,
             )
             self.encoder = SpeechEncoder(shape)
-            self._adversary = _Adversary(2 * config.content_dim)
+            self._adversary = Adversary(STRIDE * config.content_dim)
             self._torch_state = torch.get_rng_state()
         frames = np.concatenate([data.curves[index] for index in train.tolist()])
         self.encoder.mean_pose.copy_(torch.from_numpy(frames.mean(axis=0)))
-        weights = [*self.encoder.parameters(), *self._adversary.parameters()]
+        if data.prosody:
+            fit_voice(self.encoder, data, train)
         self._optimizer = torch.optim.AdamW(
-            weights, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+            self.encoder.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
         )
         self.n_done = 0
         self._best_loss, self._best_epoch = math.inf, 0
@@ -130,13 +138,25 @@ class EncoderTrainer:
         frames = torch.cat(heard)
         encoder.stream_mean += encoder.stream_scale * frames.mean(0)
         encoder.stream_scale *= frames.std(0) + 1e-3
+        if self._data.prosody:
+            self._calibrate()
         return encoder
+
+    @torch.inference_mode()
+    def _calibrate(self) -> None:
+        logits, labels = [], []
+        for index in self._validation.tolist():
+            batch = self._data.rows([index])
+            streams = self.encoder.streams(batch.features, batch.inside)
+            logits.append(self.encoder.emotion_logits(streams.emotion[:, -1])[0])
+            labels.append(batch.condition[:, : len(EMOTIONS)].argmax(-1))
+        self.encoder.voice.calibrate(torch.cat(logits), torch.cat(labels))
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on after an interruption."""
         return {
             "encoder": self.encoder.state_dict(),
-            "adversary": self._adversary.state_dict(),
+            "adversary": self._adversary.state(),
             "best": self._best,
             "best_loss": self._best_loss,
             "best_epoch": self._best_epoch,
@@ -149,7 +169,7 @@ class EncoderTrainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
         self.encoder.load_state_dict(state["encoder"])
-        self._adversary.load_state_dict(state["adversary"])
+        self._adversary.load_state(state["adversary"])
         self._best = state["best"]
         self._best_loss, self._best_epoch = state["best_loss"], state["best_epoch"]
         self._optimizer.load_state_dict(state["optimizer"])
@@ -194,8 +214,7 @@ class EncoderTrainer:
         config, encoder = self._config, self.encoder
         batch = self._data.rows([index for pair in pairs for index in (pair.first, pair.second)])
         labels = batch.condition[:, :_LABELS].clone()
-        noise = config.feature_noise * torch.randn(batch.features.shape)
-        streams = encoder.streams(batch.features + noise, batch.inside)
+        streams = encoder.streams(batch.features, batch.inside, noise=config.feature_noise)
         emotion = streams.emotion.mean(1)
         terms = {"emotion_loss": _naming_loss(encoder, emotion, labels)}
         condition = self._shown(batch.condition, emotion, read_share=read_share)
@@ -203,7 +222,9 @@ class EncoderTrainer:
         curves = encoder.regress(streams, condition, n_frames=n_frames)
         terms["loss"] = self._loss(curves, batch.curves, batch.inside)
         if config.adversary_coef > 0:
-            terms["adversary_loss"] = self._adversary(streams, labels)
+            named = labels[:, : len(EMOTIONS)]
+            self._adversary.learn(streams, named)
+            terms["adversary_loss"] = self._adversary(streams, named)
         crossed = self._cross(pairs, streams) if config.cross_coef > 0 else None
         if crossed is not None:
             mixed, rows = crossed
@@ -284,38 +305,20 @@ class EncoderTrainer:
         }
 
 
-class _Adversary(nn.Module):
-    """Classifier of emotion on the pooled content of an utterance; its gradient is reversed."""
-
-    def __init__(self, n_inputs: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(2 * n_inputs, 64), nn.GELU(), nn.Linear(64, len(EMOTIONS))
-        )
-
-    def forward(self, streams: Streams, labels: Tensor) -> Tensor:
-        """Return the cross-entropy in nats; the streams are pushed to raise it."""
-        inside, count = streams.inside[..., None], streams.inside.sum(1, keepdim=True)
-        mean = (streams.content * inside).sum(1) / count  # (B, D)
-        squared = ((streams.content - mean[:, None]) * inside).square().sum(1) / count
-        pooled = torch.cat([mean, (squared + 1e-5).sqrt()], dim=-1)
-        reversed_: Tensor = _Reversed.apply(pooled)  # type: ignore[no-untyped-call]  # by torch
-        return functional.cross_entropy(self.layers(reversed_), labels[:, : len(EMOTIONS)])
-
-
-class _Reversed(torch.autograd.Function):
-    """The identity, whose gradient is turned round (Ganin et al. 2016)."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        """Return `x`."""
-        return x.view_as(x)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *outputs: Tensor) -> Tensor:
-        """Return the negative gradient."""
-        return -outputs[0]
+@torch.inference_mode()
+def fit_voice(encoder: SpeechEncoder, data: SpeechData, utterances: IntArray) -> None:
+    """Let the reader of the voice learn from the prosody of `utterances`."""
+    heard = []
+    for index in utterances.tolist():
+        features = torch.from_numpy(np.asarray(data.features[index], dtype=np.float32))[None]
+        inside = torch.ones(features.shape[:2], dtype=torch.bool)
+        heard.append(prosody_statistics(features, inside)[0, 0])
+    labels = data.conditions[utterances, :_LABELS]
+    encoder.voice.fit(
+        torch.stack(heard).numpy(),
+        labels[:, : len(EMOTIONS)].argmax(1),
+        labels[:, len(EMOTIONS) :].argmax(1),
+    )
 
 
 def _naming_loss(encoder: SpeechEncoder, emotion: Tensor, labels: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS, N_INTENSITIES, FloatArray
 
 AUTO = "auto"
+UNSURE = 0.4  # a voice whose likeliest emotion is less likely is shown half neutral
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,26 @@ class EmotionMix:
         parts = [name if shares[name] > 0.995 else f"{name} {shares[name]:.2f}" for name in named]
         strength = float(self.intensities @ np.arange(1, N_INTENSITIES + 1))
         return f"{', '.join(parts)} (intensity {strength:.1f})"
+
+
+def heard_mix(emotions: FloatArray, intensities: FloatArray) -> tuple[EmotionMix, str]:
+    """Return what is shown of what a voice tells, and that in words.
+
+    The probabilities are the blend. Where none reaches `UNSURE`, half of the blend is neutral: a
+    wrong emotion in full disturbs more than a right one at half strength.
+
+    Args:
+        emotions: Shape (9,), how likely each is.
+        intensities: Shape (3,), likewise.
+    """
+    best = int(np.argmax(emotions))
+    if emotions[best] >= UNSURE:
+        mix = EmotionMix(emotions, intensities)
+        return mix, f"{mix.label}, as heard from the voice"
+    neutral = np.eye(len(EMOTIONS), dtype=np.float32)[EMOTIONS.index("neutral")]
+    mix = EmotionMix((emotions + neutral) / 2, intensities)
+    heard = f"{EMOTIONS[best]} {emotions[best]:.2f} at most"
+    return mix, f"{mix.label}, half neutral: unsure what is heard from the voice ({heard})"
 
 
 def parse_emotion(text: str) -> Mapping[str, float]:

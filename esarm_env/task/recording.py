@@ -22,7 +22,7 @@ from esarm_env.core.shipped import shipped_run
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray
 from esarm_env.task.animation_task import audio_windows, pad_stack
 from esarm_env.task.conditions import ConditionEncoder
-from esarm_env.task.emotion_choice import AUTO, EmotionMix, chosen_mix
+from esarm_env.task.emotion_choice import AUTO, EmotionMix, chosen_mix, heard_mix
 from esarm_env.task.opening import context_of, find_speech_encoder, read_corpus_file
 from esarm_env.tokenizer import load_tokenizer
 
@@ -162,8 +162,7 @@ class SpeechReader:
         emotions, intensities = self._speech_encoder.read_emotion(features)
         if how.intensity is not None:
             intensities = chosen_mix("neutral", how.intensity).intensities
-        mix = EmotionMix(emotions, intensities)
-        return mix, f"{mix.label}, as heard from the voice"
+        return heard_mix(emotions, intensities)
 
     def _windows(
         self, features: FloatArray, begins: IntArray, ends: IntArray, *, context: int

@@ -5,6 +5,7 @@
   Gymnasium's and SB3's.
 - `peers`: `esarm bench peers`: the policies of a run beside the rule-based peer `openfacefx`.
 - `prior`: `esarm bench prior`: a sweep over motion priors, and what each costs and keeps.
+- `probes`: `esarm bench probes`: what the streams of a speech encoder give away.
 - `references`: our own reference figures, beside which a benchmark prints what it measured.
 - `speed`: `esarm bench metrics` and `esarm bench synthetic`: throughput on this machine.
 - `turns`: harness of the benchmarks: one worker process a case, timed in turns, with

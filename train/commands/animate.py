@@ -17,7 +17,7 @@ def command_animate(
     *,
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
     run: Path | None = None,
-    emotion: str = "neutral",
+    emotion: str = "auto",
     intensity: int | None = None,
     speaker: str | None = None,
     policy: str = "auto",
@@ -44,8 +44,9 @@ def command_animate(
         run: Folder of a finished run; by default what ships with the package (trained on synthetic
             speech alone).
         emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised; a blend
-            such as happy:0.5,surprised:0.5; or auto, which shows what the voice tells, and says
-            what it heard and how sure it is (learned from synthetic voices, a guess on real ones).
+            such as happy:0.5,surprised:0.5; or auto, which shows what the voice tells, half neutral
+            where that is unsure, and says what it heard (right in about one of three acted
+            recordings, where chance is one of eight).
         intensity: 1 (weak) to 3 (strong); by default 2, or with auto what the voice tells.
         speaker: Face style of a training speaker; the average by default.
         policy: clone, or in a finished run also ppo, reinforce and what else `improve` trained;

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def command_bench(
     what: Annotated[
-        Literal["env", "agents", "peers", "prior", "metrics", "pictures", "synthetic"],
+        Literal["env", "agents", "peers", "prior", "probes", "metrics", "pictures", "synthetic"],
         tyro.conf.Positional,
     ],
     /,
@@ -27,6 +27,7 @@ def command_bench(
     corpus: str | None = None,
     sweep: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
     out: Path = Path("runs/bench-prior"),
+    split: Literal["validation", "test"] = "validation",
     json: Path | None = None,
     quick: bool = False,
     profile: bool = False,
@@ -45,17 +46,21 @@ def command_bench(
             many minutes. `peers`: lip error (LVE) on the
             test frames, policies against the rule-based `openfacefx` in loudness mode (extra
             `peers`). `prior`: floor, tokens and bits per second, codes in use, and speed of motion
-            priors of several settings, trained here; takes a minute or two each. `metrics`: all
-            metrics on 1,000 utterances of 3 s. `pictures`: drawing the head for a video, one core.
-            `synthetic`: making a synthetic corpus and its features, one core.
+            priors of several settings, trained here; takes a minute or two each. `probes`: emotion
+            and phones as small classifiers read them from the streams of a run's speech encoder;
+            takes a minute. `metrics`: all metrics on 1,000 utterances of 3 s. `pictures`: drawing
+            the head for a video, one core. `synthetic`: making a synthetic corpus and its
+            features, one core.
         run: A run folder. `peers` takes its clone [default there: runs/demo], `env` its task and
             reward [default there: those that ship with the package], `prior` its corpus and
-            settings [default there: those of the preset `demo`].
+            settings [default there: those of the preset `demo`], `probes` its speech encoder
+            [default there: runs/demo].
         corpus: Of `prior`, without a run: a corpus by name or folder.
         sweep: Of `prior`, a setting such as "mouth_codebooks=4 n_tokens=256"; give the option again
             for more. By default a dozen.
         out: Of `prior`, a folder that keeps weights, figures and the table `prior.md`: what is
             finished there is not trained again.
+        split: Of `probes`, where they are measured; nothing should be chosen by `test`.
         json: Also write the figures to this file.
         quick: Of `agents`, only 64 and 128 tokens, 16 episodes; takes a few minutes.
         profile: Of `agents`, instead of all that, where the time of our roll-out goes.
@@ -73,6 +78,8 @@ def command_bench(
         figures = _profile(threads) if profile else _agents(quick, threads, device, options)
     elif what == "prior":
         figures = _prior(run, corpus, sweep, out)
+    elif what == "probes":
+        figures = _probes(run or Path("runs/demo"), split)
     elif what == "peers":
         figures = _peers(run or Path("runs/demo"))
     else:
@@ -140,6 +147,14 @@ def _prior(
     from train.bench.prior import SWEEP, bench_prior, render
 
     figures = bench_prior(run, corpus=corpus, sweep=sweep or SWEEP, folder=out)
+    print(render(figures))
+    return figures
+
+
+def _probes(run: Path, split: Literal["validation", "test"]) -> dict[str, Any]:
+    from train.bench.probes import bench_probes, render
+
+    figures = bench_probes(run, split=split)
     print(render(figures))
     return figures
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agents.baselines import Regressor
+from esarm_env.audio.features import has_prosody
 from esarm_env.core.run_layout import ENCODER_WEIGHTS
 from esarm_env.encoder.data import SpeechData
 from esarm_env.encoder.training import EncoderTrainer
 from esarm_env.task.animation_task import pad_stack
-from esarm_env.task.opening import open_task
+from esarm_env.task.opening import open_task, read_corpus_file
 from train.run.loop import drive
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
         return {"epochs": 0}
     task = open_task(run.path)
     trainer = EncoderTrainer(
-        speech_data(task),
+        speech_data(task, prosody=has_prosody(read_corpus_file(run.path)["encoder"])),
         task.head,
         train=task.corpus.split("train"),
         validation=task.corpus.split("validation"),
@@ -61,8 +62,11 @@ def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
     }
 
 
-def speech_data(task: AnimationTask) -> SpeechData:
-    """Return the utterances of a task as an encoder learns from them."""
+def speech_data(task: AnimationTask, *, prosody: bool = False) -> SpeechData:
+    """Return the utterances of a task as an encoder learns from them.
+
+    With `prosody` the last audio features are those of `LogMel`.
+    """
     everything = np.arange(len(task.corpus))
     records = task.corpus.records
     find = getattr(task.corpus, "parallel_groups", None)  # corpora of others may know none
@@ -73,6 +77,7 @@ def speech_data(task: AnimationTask) -> SpeechData:
         emotions=[record.emotion for record in records],
         groups=find() if find is not None else [],
         captured=task.corpus.captured,
+        prosody=prosody,
     )
 
 

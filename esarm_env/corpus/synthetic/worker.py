@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -41,6 +42,38 @@ def make_utterance(
     They depend on the design's seed and the line alone, not on its place, the corpus's size or
     what was made before.
     """
+    spoken = speak(design, planned)
+    motion = face_motion(
+        spoken.audio,
+        spoken.phonemes,
+        emotion=planned.emotion,
+        strength=spoken.strength,
+        style=spoken.style,
+        rng=spoken.rng,
+    )
+    return spoken.audio, motion
+
+
+class Spoken(NamedTuple):
+    """A planned utterance as it is heard, before it has a face.
+
+    Attributes:
+        audio: Shape (n_samples,).
+        phonemes: With pauses, from the first sample to the last.
+        strength: Of the emotion in the face.
+        style: Of the speaker.
+        rng: Draws what the face needs.
+    """
+
+    audio: FloatArray
+    phonemes: list[Phoneme]
+    strength: float
+    style: SpeakerStyle
+    rng: np.random.Generator
+
+
+def speak(design: SyntheticDesign, planned: PlannedUtterance) -> Spoken:
+    """Generate the audio of one planned utterance, and when which phoneme is spoken."""
     style = speaker_style(planned.speaker, seed=design.seed)
     text = design.sentences[planned.sentence]
     labels = (planned.emotion, planned.intensity, planned.repetition)
@@ -52,15 +85,7 @@ def make_utterance(
     speech = _tilted(speech, change.tilt * heard)
     level_db = style.level_db + change.level_db * heard + rng.uniform(-0.7, 0.7)
     audio, phonemes = _with_room_noise(_at_level(speech, level_db), phonemes, rng)
-    motion = face_motion(
-        audio,
-        phonemes,
-        emotion=planned.emotion,
-        strength=seen,
-        style=style,
-        rng=rng,
-    )
-    return audio, motion
+    return Spoken(audio, phonemes, seen, style, rng)
 
 
 def _strengths(emotion: str, intensity: int, rng: np.random.Generator) -> tuple[float, float]:

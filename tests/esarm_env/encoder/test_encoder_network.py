@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from esarm_env.core.errors import InputError
-from esarm_env.encoder.network import EncoderShape, SpeechEncoder, load_speech_encoder
+from esarm_env.core.weights import save_weights, weights_digest
+from esarm_env.encoder.network import SpeechEncoder, load_speech_encoder
+from esarm_env.encoder.shape import EncoderShape
 
 SHAPE = EncoderShape(
     feature_dim=5, condition_dim=7, content_dim=3, emotion_dim=2, style_dim=4, width=8, n_heads=2,
@@ -38,11 +40,25 @@ def features() -> torch.Tensor:
     return torch.randn(1, 40, 5, generator=torch.Generator().manual_seed(1))
 
 
+@pytest.fixture(scope="module")
+def speech() -> torch.Tensor:
+    """Return features of 12 columns of which the last 35 are prosody, shape (1, 40, 47)."""
+    generator = torch.Generator().manual_seed(2)
+    features = torch.randn(1, 40, 47, generator=generator)
+    features[..., -3] = -torch.rand(1, 40, generator=generator)
+    features[..., -2] = (torch.rand(1, 40, generator=generator) > 0.3).float()
+    features[..., -3:][:, :4] = torch.tensor([-3.0, 0.0, 0.0])  # silence first
+    return features
+
+
+@pytest.mark.parametrize("kind", [{}, {"level_content": True}])
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize("n_frames", [1, 2, 7, 39])
-def test_padding_changes_nothing(features: torch.Tensor, n_frames: int, *, streaming: bool) -> None:
+def test_padding_changes_nothing(
+    features: torch.Tensor, n_frames: int, kind: dict[str, bool], *, streaming: bool
+) -> None:
     """What stands beside an utterance in a minibatch would otherwise be heard in it."""
-    encoder = make_encoder(streaming=streaming)
+    encoder = make_encoder(streaming=streaming, **kind)
     condition = torch.randn(1, 7)
     alone = features[:, :n_frames]
     padded = features.clone()
@@ -57,6 +73,87 @@ def test_padding_changes_nothing(features: torch.Tensor, n_frames: int, *, strea
         torch.testing.assert_close(others, curves, rtol=1e-4, atol=1e-5)
     assert heard.shape == (1, n_frames, encoder.n_streams)
     assert curves.shape == (1, n_frames, 52)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("n_frames", [2, 7, 39])
+def test_padding_is_no_prosody(speech: torch.Tensor, n_frames: int, *, streaming: bool) -> None:
+    """Zeros behind an utterance would be a loud voice of 150 Hz."""
+    encoder = make_encoder(streaming=streaming, prosody=True, level_content=True, feature_dim=47)
+    padded = speech.clone()
+    padded[:, n_frames:] = 0.0
+    with torch.inference_mode():
+        heard = encoder.hear(speech[:, :n_frames], ALL[:, :n_frames])
+        again = encoder.hear(padded, torch.arange(40)[None] < n_frames)[:, :n_frames]
+    torch.testing.assert_close(again, heard, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("look_ahead", [0, 4])
+def test_streamed_prosody_is_of_the_past_alone(speech: torch.Tensor, look_ahead: int) -> None:
+    """Statistics of the whole utterance would be heard before it was said."""
+    encoder = make_encoder(
+        streaming=True, look_ahead_frames=look_ahead, prosody=True, level_content=True,
+        feature_dim=47,
+    )  # fmt: skip
+    changed = speech.clone()
+    changed[:, 20:] = speech[:, 20:].flip(1) + 0.2
+    with torch.inference_mode():
+        before, after = encoder.hear(speech, ALL), encoder.hear(changed, ALL)
+    settled = 20 - encoder.look_ahead
+    torch.testing.assert_close(after[:, :settled], before[:, :settled])
+    n_content = encoder.shape.content_dim
+    assert (after[:, settled + 1, n_content:] != before[:, settled + 1, n_content:]).any()
+
+
+def test_levelled_content_keeps_no_mean_and_no_spread(speech: torch.Tensor) -> None:
+    """Both would tell the emotion of an utterance; silence around it counts for neither."""
+    encoder = make_encoder(level_content=True, prosody=True, feature_dim=47)
+    with torch.no_grad():
+        encoder.to_content.weight.mul_(30)  # far above the least spread
+        streams = encoder.streams(speech, ALL)
+    spoken = streams.content[0, 2:]  # behind the silence
+    torch.testing.assert_close(spoken.mean(0), torch.zeros(6), rtol=0, atol=1e-4)
+    torch.testing.assert_close(spoken.std(0, correction=0), torch.ones(6), rtol=0.02, atol=0.0)
+    plain = make_encoder(level_content=False, prosody=True, feature_dim=47)
+    with torch.no_grad():
+        assert plain.streams(speech, ALL).content[0, 2:].mean(0).abs().max() > 0.1
+
+
+def test_an_encoder_of_before_loads_and_hears_as_it_did(
+    features: torch.Tensor, tmp_path: Path
+) -> None:
+    """Its file says nothing of levelling or prosody; runs of earlier versions go on."""
+    encoder = make_encoder()
+    sizes = asdict(encoder.shape)
+    del sizes["level_content"], sizes["prosody"]
+    path = tmp_path / "encoder.safetensors"
+    save_weights(path, encoder.state_dict(), kind="speech encoder", **sizes)
+    loaded = load_speech_encoder(path)
+    assert loaded.shape == encoder.shape
+    assert loaded.content_hash() == weights_digest(encoder.state_dict(), sizes)
+    with torch.inference_mode():
+        assert torch.equal(loaded.hear(features, ALL), encoder.hear(features, ALL))
+
+
+def test_an_encoder_keeps_its_reader_of_the_voice(speech: torch.Tensor, tmp_path: Path) -> None:
+    """Else `--emotion auto` would hear nothing in a run that was loaded again."""
+    encoder = make_encoder(prosody=True, feature_dim=47)
+    rng = np.random.default_rng(0)
+    statistics = rng.normal(size=(30, 81)).astype(np.float32)
+    encoder.voice.fit(statistics, np.arange(30) % 9, np.arange(30) % 3)
+    encoder.save(tmp_path / "encoder.safetensors")
+    loaded = load_speech_encoder(tmp_path / "encoder.safetensors")
+    for ours, theirs in zip(
+        encoder.read_emotion(speech[0].numpy()), loaded.read_emotion(speech[0].numpy()), strict=True
+    ):
+        np.testing.assert_array_equal(theirs, ours)
+
+
+def test_prosody_needs_its_columns() -> None:
+    """Fewer features hold no pitch, and other columns would be taken for it."""
+    message = "`feature_dim` must be at least 35 with `prosody`, got 5"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        replace(SHAPE, prosody=True)
 
 
 @pytest.mark.parametrize("look_ahead", [0, 4])

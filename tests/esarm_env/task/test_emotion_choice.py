@@ -10,9 +10,29 @@ import pytest
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS
 from esarm_env.task.conditions import ConditionEncoder
-from esarm_env.task.emotion_choice import EmotionMix, chosen_mix, parse_emotion
+from esarm_env.task.emotion_choice import EmotionMix, chosen_mix, heard_mix, parse_emotion
 
 CONDITIONS = ConditionEncoder(("anna", "bob"))
+
+
+def test_a_voice_that_says_little_is_shown_half_neutral() -> None:
+    """A guess in full strength would be wrong more often than right."""
+    neutral, happy, sad = (EMOTIONS.index(name) for name in ("neutral", "happy", "sad"))
+    heard = np.zeros(9, dtype=np.float32)
+    heard[[happy, sad]] = 0.39, 0.61
+    mild = np.array([0.25, 0.5, 0.25], dtype=np.float32)
+    mix, label = heard_mix(heard, mild)
+    np.testing.assert_array_equal(mix.emotions, heard)
+    assert label == "sad 0.61, happy 0.39 (intensity 2.0), as heard from the voice"
+    heard[[neutral, happy, sad]] = 0.3, 0.38, 0.32
+    mix, label = heard_mix(heard, mild)
+    np.testing.assert_allclose(mix.emotions[[neutral, happy, sad]], [0.65, 0.19, 0.16])
+    assert mix.emotions.sum() == pytest.approx(1)
+    np.testing.assert_array_equal(mix.intensities, mild)
+    assert label == (
+        "neutral 0.65, happy 0.19, sad 0.16 (intensity 2.0), half neutral: unsure what is heard "
+        "from the voice (happy 0.38 at most)"
+    )
 
 
 @pytest.mark.parametrize("emotion", EMOTIONS)
