@@ -94,6 +94,32 @@ def test_an_interruption_changes_no_weight(data: SpeechData, tiny_corpus: Corpus
         np.testing.assert_array_equal(weights_of(second)[name], value, err_msg=name)
 
 
+@pytest.mark.parametrize("part", ["encoder", "adversary", "best"])
+def test_a_state_with_nan_for_weights_is_refused(
+    data: SpeechData, tiny_corpus: Corpus, part: str
+) -> None:
+    """It would train on to the end, and every policy would hear nothing."""
+    state = make_trainer(data, tiny_corpus).state_dict()
+    name = next(iter(state[part]))
+    broken = state[part] | {name: torch.full_like(state[part][name], torch.nan)}
+    message = f"state of a training: `{part}.{name}` must be finite, got 'NaN or infinity'"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make_trainer(data, tiny_corpus).load_state_dict(state | {part: broken})
+
+
+def test_a_validation_loss_that_is_not_finite_stops_training(
+    data: SpeechData, tiny_corpus: Corpus
+) -> None:
+    """It is below nothing: the first weights would be kept to the end."""
+    rows = list(data.features)
+    for index in tiny_corpus.split("validation").tolist():
+        rows[index] = np.full_like(rows[index], np.nan)
+    trainer = make_trainer(replace(data, features=rows, groups=[]), tiny_corpus)
+    message = "loss must be finite, got nan in validation, epoch 1"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        trainer.advance()
+
+
 def test_training_stops_when_patience_is_spent(data: SpeechData, tiny_corpus: Corpus) -> None:
     """And the best epoch's weights are kept."""
     trainer = make_trainer(data, tiny_corpus, learning_rate=1e-9, patience=1)

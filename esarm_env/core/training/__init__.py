@@ -1,0 +1,5 @@
+"""Training loops that several packages share; torch is loaded where it is used.
+
+- `epochs`: base of trainers that stop early and go on from a saved state, bit for bit.
+- `states`: checks of saved weights and optimiser states, made before anything is loaded.
+"""
