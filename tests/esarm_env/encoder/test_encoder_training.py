@@ -203,11 +203,14 @@ def test_channels_that_were_not_captured_cost_nothing() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"epochs": -1}, "`epochs` must be at least 0 and `patience` at least 1, got -1 and 6"),
-        ({"batch_utterances": 3}, "`batch_utterances` must be even and at least 2 (pairs), got 3"),
-        ({"read_share": 1.5}, "`read_share` must be in [0, 1], got 1.5"),
-        ({"cross_coef": -1.0}, "`cross_coef` must be at least 0, got -1.0"),
-        ({"learning_rate": 0.0}, "`learning_rate` must be above 0, got 0.0"),
+        ({"patience": 0}, "`patience` must be at least 1, got 0"),
+        ({"batch_utterances": 0}, "`batch_utterances` must be at least 2, got 0"),
+        ({"weight_decay": float("inf")}, "`weight_decay` must be at least 0 and finite, got inf"),
+        ({"epochs": -1}, "`epochs` must be at least 0, got -1"),
+        ({"batch_utterances": 3}, "`batch_utterances` must be even (pairs), got 3"),
+        ({"read_share": 1.5}, "`read_share` must be at least 0 and at most 1, got 1.5"),
+        ({"cross_coef": -1.0}, "`cross_coef` must be at least 0 and finite, got -1.0"),
+        ({"learning_rate": 0.0}, "`learning_rate` must be above 0 and finite, got 0.0"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes: dict[str, object], message: str) -> None:
