@@ -47,5 +47,20 @@ def test_the_seed_of_the_command_is_the_layer_s(animated):
     """A shot is made again as it was, and another seed gives another take of it."""
     plain, first, again = animated("--no-alive"), animated("--seed", "3"), animated("--seed", "3")
     np.testing.assert_array_equal(first, again)
-    np.testing.assert_allclose(first, add_liveliness(plain, seed=3), atol=1e-3)
+    np.testing.assert_allclose(first, add_liveliness(plain, seed=3, own_blinks=False), atol=1e-3)
     assert np.any(first != animated("--seed", "4"))
+
+
+@pytest.mark.parametrize("decoding", ["greedy", "sample"])
+def test_blinks_of_the_policy_are_replaced(animated, monkeypatch, decoding):
+    """Learnt from the first frames of recordings, a half blink stood in one clip of four."""
+
+    def blink_early(motion, **options):
+        motion = motion.copy()
+        motion[3:9, [index_of("eyeBlinkLeft"), index_of("eyeBlinkRight")]] = 0.5
+        return add_liveliness(motion, **options)
+
+    monkeypatch.setattr("train.animate.add_liveliness", blink_early)
+    blinked = animated("--decoding", decoding)
+    monkeypatch.undo()
+    np.testing.assert_allclose(blinked, animated("--decoding", decoding), atol=0.05)
