@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from esarm_env.audio.store import FeatureStore
 from esarm_env.core.types import Corpus
 from esarm_env.encoder.config import EncoderConfig
-from esarm_env.encoder.data import SpeechData
+from esarm_env.encoder.data import MotionFile, SpeechData
 from esarm_env.encoder.losses import VertexLoss
 from esarm_env.encoder.parallel import draw_pairs, warp
 from esarm_env.encoder.training import EncoderTrainer
@@ -27,9 +29,9 @@ CONFIG = EncoderConfig(
 
 
 @pytest.fixture(scope="module")
-def data(tiny_task: AnimationTask) -> SpeechData:
+def data(tiny_task: AnimationTask, tmp_path_factory: pytest.TempPathFactory) -> SpeechData:
     """Return the tiny corpus as an encoder learns from it; all utterances of a speaker parallel."""
-    found = speech_data(tiny_task)
+    found = speech_data(tiny_task, tmp_path_factory.mktemp("motion"))
     speakers: dict[str, list[int]] = {}
     for index, record in enumerate(tiny_task.corpus.records):
         speakers.setdefault(record.speaker, []).append(index)
@@ -130,6 +132,48 @@ def test_training_stops_when_patience_is_spent(data: SpeechData, tiny_corpus: Co
     assert trainer.n_total == trainer.n_done == 2
     kept = trainer.finish().state_dict()
     np.testing.assert_array_equal(kept["to_content.weight"], best["to_content.weight"])
+
+
+def test_what_is_read_by_the_batch_is_what_would_lie_in_memory(
+    data: SpeechData, tiny_task: AnimationTask, tiny_corpus: Corpus
+) -> None:
+    """Bit for bit, padding included: the same encoder comes of it."""
+    rows = [3, 0, 7]
+    batch = data.rows(rows)
+    frames = [tiny_corpus[index].motion for index in rows]
+    assert batch.inside.sum(1).tolist() == [len(motion) for motion in frames]
+    for number, (index, motion) in enumerate(zip(rows, frames, strict=True)):
+        n_frames = len(motion)
+        assert data.length(index) == n_frames
+        np.testing.assert_array_equal(batch.curves[number, :n_frames], motion)
+        np.testing.assert_array_equal(batch.features[number, :n_frames], tiny_task.features[index])
+        assert not batch.features[number, n_frames:].any()
+        assert not batch.curves[number, n_frames:].any()
+        assert not batch.inside[number, n_frames:].any()
+    in_memory = replace(
+        data,
+        features=[tiny_task.features[index] for index in range(len(tiny_corpus))],
+        curves=[tiny_corpus[index].motion for index in range(len(tiny_corpus))],
+    )
+    lazy, held = make_trainer(data, tiny_corpus), make_trainer(in_memory, tiny_corpus)
+    assert lazy.advance() == held.advance()
+    for name, value in weights_of(lazy).items():
+        np.testing.assert_array_equal(weights_of(held)[name], value, err_msg=name)
+
+
+def test_a_corpus_is_not_held_in_memory(data: SpeechData, tmp_path: Path) -> None:
+    """With WavLM's features an hour of speech is half a gigabyte."""
+    assert isinstance(data.features, FeatureStore)
+    motions = np.random.default_rng(0).random((4, 3, 52), dtype=np.float32)
+    kept = MotionFile(iter(motions), tmp_path)
+    assert not list(tmp_path.iterdir())  # nothing is left of it, whatever ends the process
+    for index, motion in enumerate(motions):
+        np.testing.assert_array_equal(kept[index], motion)
+    assert not kept[0].flags.owndata
+    for index in (-1, 4):
+        message = f"`index` must be in 0..3, got {index}"
+        with pytest.raises(IndexError, match=re.escape(message)):
+            kept[index]
 
 
 def test_without_parallel_utterances_there_is_nothing_to_cross(
