@@ -167,7 +167,8 @@ def animate_file(
 ) -> dict[str, object]:
     """Read `speech`, animate it, write it in the format of `output`; return what was done.
 
-    With `alive` blinks and eye movements are added, drawn from `seed`, where the policy wrote none.
+    With `alive` the policy's blinks are replaced by others, and eye movements added where it wrote
+    none, drawn from `seed`.
 
     Raises:
         InputError: If an input is not usable; `output` is then left as it was.
@@ -182,7 +183,8 @@ def animate_file(
     animator = SpeechAnimator(run_path, policy=policy)
     motion = animator.animate(audio, voice, writing)
     if alive:
-        motion = add_liveliness(motion, seed=writing.seed)
+        # Sampled ones, too: one clip in six half shuts its eyes, and with ours they are too many.
+        motion = add_liveliness(motion, seed=writing.seed, own_blinks=False)
     # Whatever an exporter does, the file appears whole or not at all, and devices stay devices.
     with new_file(output, keep_suffix=True, make_folder=False) as draft:
         exporter.write(draft, motion, rate_hz=rate_hz)

@@ -109,6 +109,7 @@ def _draw(run: RunFolder) -> None:
     plot_training(
         {
             "motion prior": (_read_rows(run.stage("prior") / METRICS_FILE), ("loss",)),
+            **_encoder_curves(run),
             "behaviour cloning": (
                 _read_rows(run.stage("clone") / METRICS_FILE),
                 ("train_loss", "validation_loss"),
@@ -120,6 +121,14 @@ def _draw(run: RunFolder) -> None:
         },
         run.path / TRAINING_PICTURE,
     )
+
+
+def _encoder_curves(run: RunFolder) -> dict[str, tuple[list[dict[str, float]], tuple[str, ...]]]:
+    """Return the panel of the speech encoder; none where the policy hears the features."""
+    if not run.is_finished("encoder") or run.summary("encoder")["epochs"] == 0:
+        return {}
+    rows = _read_rows(run.stage("encoder") / METRICS_FILE)
+    return {"speech encoder": (rows, ("train_loss", "validation_loss"))}
 
 
 def _read_rows(path: Path) -> list[dict[str, float]]:
@@ -273,9 +282,11 @@ def _ground_truth_verdict(rows: dict[Row, Any]) -> str:
         return (
             f"Recordings score {truth:.2f}, above the greedy clone's {clone:.2f}, as they should."
         )
+    best = max(rows, key=lambda row: rows[row]["score"][0])
     return (
-        f"Recordings score {truth:.2f}, **below** the greedy clone's {clone:.2f}: the score "
-        "rewards being like the clone without noise, not being like a human face."
+        f"Recordings score {truth:.2f}, **below** the greedy clone's {clone:.2f}, so a high score "
+        "does not mean being like a human face. The highest one here is "
+        f"{rows[best]['score'][0]:.2f}: {best.label}."
     )
 
 
@@ -314,15 +325,30 @@ def _energy_section(run: RunFolder, results: dict[str, Any]) -> list[str]:
     lines = [
         "## Energy scores of sampled animations",
         "",
-        "Samples nearer each other have a lower error and gain nothing here.",
+        _energy_intro(results),
         "",
         "| animation | " + " | ".join(q.heading for q in columns.values()) + " |",
         "|---" * (1 + len(columns)) + "|",
     ]
-    for row, figures in rows_from_json(results["energy"]).items():
-        cells = " | ".join(_cell(figures[key]) for key in columns)
-        lines.append(f"| {row.label} | {cells} |")
+    shown = [(row.label, figures) for row, figures in rows_from_json(results["energy"]).items()]
+    shown += [
+        (f"{row.label}, minus the clone's", figures)
+        for row, figures in rows_from_json(results.get("energy_against_clone", [])).items()
+    ]
+    for label, figures in shown:
+        lines.append(f"| {label} | " + " | ".join(_cell(figures[key]) for key in columns) + " |")
     return ["\n".join(lines)]
+
+
+def _energy_intro(results: dict[str, Any]) -> str:
+    """Say what energy scores tell, and of how many utterances; older versions did not note that."""
+    said = "Samples nearer each other have a lower error and gain nothing here."
+    if "energy_utterances" not in results:
+        return said
+    return (
+        f"{said} Of {results['energy_utterances']} of the {results['utterances']} test utterances; "
+        "differences are paired per utterance, and negative ones better."
+    )
 
 
 def _intensity_section(results: dict[str, Any]) -> list[str]:
@@ -345,7 +371,9 @@ def _curves_section() -> str:
 
 def _times(run: RunFolder) -> str:
     lines = ["## Wall time", "", "| stage | s |", "|---|---|"]
-    summaries = {stage: run.summary(stage) for stage in STAGES}
+    # Runs that were cloned before there were encoders have no such stage.
+    stages = [stage for stage in STAGES if stage != "encoder" or run.is_finished(stage)]
+    summaries = {stage: run.summary(stage) for stage in stages}
     times = {stage: summary["wall_s"] for stage, summary in summaries.items()}
     # Runs of before it was noted say nothing of it.
     threads = sorted({s["threads"] for s in summaries.values() if "threads" in s})

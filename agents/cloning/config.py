@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from esarm_env.core.deprecation import renamed_fields
+from esarm_env.core.training.ranges import ABOVE_0, BELOW_1, SHARE, check_ranges, ranges
 
 
 @renamed_fields(batch_size="batch_sequences")
+@ranges(
+    dropout=BELOW_1,
+    learning_rate=ABOVE_0,
+    label_smoothing=BELOW_1,
+    distance_smoothing=SHARE,
+    distance_scale_mm=ABOVE_0,
+    scheduled_sampling=SHARE,
+    speaker_dropout=SHARE,
+    token_noise=SHARE,
+)
 @dataclass(frozen=True)
 class CloneConfig:
     """Settings of behaviour cloning.
@@ -55,26 +65,9 @@ class CloneConfig:
     token_noise: float = 0.05
 
     def check(self) -> None:
-        """Check the ranges of what training reads; a trainer calls it before anything else.
+        """Check the ranges of all settings; a trainer calls it before anything else.
 
         Raises:
             ValueError: If a setting is out of its range.
         """
-        if min(self.patience, self.epochs) < 1:
-            raise ValueError(
-                f"`patience` and `epochs` must be at least 1, got {self.patience} and {self.epochs}"
-            )
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"`label_smoothing` must be in [0, 1), got {self.label_smoothing}")
-        if self.batch_sequences < 1:
-            raise ValueError(f"`batch_sequences` must be at least 1, got {self.batch_sequences}")
-        for name in ("learning_rate", "weight_decay", "feature_noise"):
-            value = getattr(self, name)
-            if not 0 <= value < math.inf:
-                raise ValueError(f"`{name}` must be at least 0 and finite, got {value}")
-        if not 0 < self.distance_scale_mm < float("inf"):
-            raise ValueError(f"`distance_scale_mm` must be above 0, got {self.distance_scale_mm}")
-        for name in ("distance_smoothing", "scheduled_sampling", "speaker_dropout", "token_noise"):
-            share = getattr(self, name)
-            if not 0 <= share <= 1:
-                raise ValueError(f"`{name}` must be in [0, 1], got {share}")
+        check_ranges(self)

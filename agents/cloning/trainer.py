@@ -3,15 +3,13 @@
 The loss, label smoothing, and what the network sees of its own past (token noise, scheduled
 sampling) stand here, too.
 
-The trainer can stop after any epoch and go on from its state, bit for bit: it keeps the optimiser,
-the best weights and the state of its own random numbers, and leaves torch's global ones alone.
+Stopping early and going on from a saved state are those of `esarm_env.core.training.epochs`.
 """
 
 from __future__ import annotations
 
-import copy
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,11 +17,11 @@ from torch import Tensor
 
 from agents.cloning.demonstrations import Demonstrations
 from agents.cloning.losses import cross_entropy, look_alike_targets, soft_cross_entropy
-from agents.common.checkpoint_values import check_states
 from agents.faults import TrainingFault, names_of
 from agents.network.geometry import start_from_looks
 from agents.network.transformer import DISTANCES, MotionTransformer, PolicyConfig
 from agents.rollout.buffer import length_buckets
+from esarm_env.core.training.epochs import EpochTrainer
 
 if TYPE_CHECKING:
     from agents.cloning.config import CloneConfig
@@ -68,8 +66,16 @@ def mix_tokens(tokens: Tensor, others: Tensor, *, share: float) -> tuple[Tensor,
     return torch.where(swap, others, tokens), swap
 
 
-class CloneTrainer:
-    """Trains a `MotionTransformer` on demonstrations, one epoch a call of `advance`."""
+class CloneTrainer(EpochTrainer):
+    """Trains a `MotionTransformer` on demonstrations, one epoch a call of `advance`.
+
+    Losses are in nats per token. With scheduled sampling, `own_tokens` is the share of past tokens
+    that were the model's. A loss that is not finite is a `TrainingFault`, which names the epoch and
+    the utterances.
+    """
+
+    fault = TrainingFault
+    may_lack = (DISTANCES,)
 
     def __init__(
         self,
@@ -97,113 +103,42 @@ class CloneTrainer:
             ValueError: If a split is empty or does not fit `task`, or a setting is out of range.
         """
         config.check()
+        super().__init__(seed=seed, epochs=config.epochs, patience=config.patience)
         self._task, self._config, self._speaker_start = task, config, speaker_start
         self._train = _demonstrations(task, train, name="train")
         self._validation = _demonstrations(task, validation, name="validation")
-        self._rng = np.random.default_rng(seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with self.own_randomness():
             self.model = model or _new_model(task, config)
             self._set_distances()
             if model is None and config.start_from_looks and self.model.knows_distances:
                 start_from_looks(self.model)
-            self._torch_state = torch.get_rng_state()
         self._device = next(self.model.parameters()).device
-        self._optimizer = torch.optim.AdamW(
+        optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
             fused=True,
         )
-        self.n_done = 0
-        self._best_loss, self._best_epoch = float("inf"), 0
-        self._best = copy.deepcopy(self.model.state_dict())
-
-    @property
-    def n_total(self) -> int:
-        """Epochs left to the end, had they all to be run; shrinks when patience is spent."""
-        spent = self.n_done - self._best_epoch >= self._config.patience
-        return self.n_done if spent else self._config.epochs
+        self.begin(optimizer, model=self.model)
 
     @property
     def tokens_per_epoch(self) -> int:
         """Tokens that one epoch learns from."""
         return int(self._train.lengths.sum())
 
-    @property
-    def best_weights(self) -> dict[str, Tensor]:
-        """Weights with the lowest validation loss so far."""
-        return self._best
-
-    def advance(self) -> dict[str, float]:
-        """Train one epoch; return its losses (nats per token) and validation accuracy.
-
-        With scheduled sampling, `own_tokens` is the share of past tokens that were the model's.
-
-        Raises:
-            TrainingFault: If a loss is not finite; it names the epoch and the utterances.
-        """
-        with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(self._torch_state)
-            row = self._train_epoch()
-            self._torch_state = torch.get_rng_state()
-        self.n_done += 1
-        loss, accuracy = self._validate()
-        if not math.isfinite(loss):
-            raise TrainingFault(
-                f"loss must be finite, got {loss} in validation, epoch {self.n_done}"
-            )
-        if loss < self._best_loss:
-            self._best_loss, self._best_epoch = loss, self.n_done
-            self._best = copy.deepcopy(self.model.state_dict())
-        return row | {"validation_loss": loss, "validation_accuracy": accuracy}
-
     def learn(self) -> MotionTransformer:
         """Train to the end; return the network with its best weights."""
         while self.n_done < self.n_total:
             self.advance()
-        self.model.load_state_dict(self._best)
+        self.model.load_state_dict(self.best_weights)
         return self.model.eval()
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything needed to go on after an interruption."""
-        return {
-            "model": self.model.state_dict(),
-            "best": self._best,
-            "best_loss": self._best_loss,
-            "best_epoch": self._best_epoch,
-            "optimizer": self._optimizer.state_dict(),
-            "n_done": self.n_done,
-            "numpy": self._rng.bit_generator.state,
-            "torch": self._torch_state,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned.
-
-        Raises:
-            ValueError: If it is of other sizes, has counts that no training has, or NaN for
-                weights; `KeyError` and `RuntimeError`, too.
-        """
-        counts = [state["n_done"], state["best_epoch"]]
-        if not all(type(each) is int and 0 <= each <= 10**9 for each in counts):
-            raise ValueError(f"`n_done` and `best_epoch` must be whole numbers, got {counts}")
-        if not isinstance(state["best_loss"], float) or math.isnan(state["best_loss"]):
-            raise ValueError(f"`best_loss` must be a number, got {state['best_loss']!r}")
-        owners = {"model": self.model, "best": self.model, "optimizer": self._optimizer}
-        states = {name: state[name] for name in owners}
-        check_states(states, owners, exact=True, label="state of a cloning")
-        torch.Generator().set_state(state["torch"])  # an error of torch, if it is no state
-        self.model.load_state_dict(state["model"])
-        self._best = state["best"]
-        if DISTANCES not in self._best:  # saved before there were distances
+    def complete(self, best: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the best weights of a saved state; older ones know no distances of codes."""
+        if DISTANCES not in best:
             self._set_distances()
-            self._best[DISTANCES] = self.model.code_distances.clone()
-        self._best_loss, self._best_epoch = state["best_loss"], state["best_epoch"]
-        self._optimizer.load_state_dict(state["optimizer"])
-        self.n_done = state["n_done"]
-        self._rng.bit_generator.state = state["numpy"]
-        self._torch_state = state["torch"]
+            best[DISTANCES] = self.model.code_distances.clone()
+        return best
 
     def _set_distances(self) -> None:
         """Let the network know how far apart codes look, where the task can tell."""
@@ -220,7 +155,8 @@ class CloneTrainer:
             known = self.model.code_distances
             self._look_alikes = look_alike_targets(known, scale_mm=self._config.distance_scale_mm)
 
-    def _train_epoch(self) -> dict[str, float]:
+    def train_epoch(self) -> dict[str, float]:
+        """Train on every demonstration once; return the loss and the share of own tokens."""
         self.model.train()
         batches = length_buckets(
             self._train.lengths, size=self._config.batch_sequences, rng=self._rng
@@ -274,7 +210,8 @@ class CloneTrainer:
         return loss.item(), share
 
     @torch.inference_mode()
-    def _validate(self) -> tuple[float, float]:
+    def validate(self) -> dict[str, float]:
+        """Return loss and accuracy of the tokens of the validation demonstrations."""
         self.model.eval()
         losses, hits, weights = [], [], []
         size = self._config.batch_sequences
@@ -286,7 +223,10 @@ class CloneTrainer:
             losses.append(cross_entropy(logits, tokens, smoothing=0.0).item())
             hits.append((logits.argmax(-1) == tokens)[inside].float().mean().item())
             weights.append(int(inside.sum()))
-        return float(np.average(losses, weights=weights)), float(np.average(hits, weights=weights))
+        return {
+            "validation_loss": float(np.average(losses, weights=weights)),
+            "validation_accuracy": float(np.average(hits, weights=weights)),
+        }
 
     def _read(self, batch: Demonstrations) -> tuple[Tensor, Tensor, Tensor]:
         arrays = (self._task.audio_windows(batch.utterances), batch.condition, batch.tokens)

@@ -15,7 +15,6 @@ from types import FunctionType
 from typing import Any
 
 import numpy as np
-import torch
 from stable_baselines3.common import utils
 from stable_baselines3.common.policies import BaseModel
 from torch import Tensor, nn
@@ -24,6 +23,8 @@ from agents.common.plain_data import SCHEDULES
 from agents.network.acceleration import Acceleration
 from agents.network.transformer import DISTANCES
 from esarm_env.core.errors import InputError
+from esarm_env.core.training import states
+from esarm_env.core.training.states import broken, is_number
 
 Rule = tuple[str, Callable[[Any], bool]]
 LARGEST = 2**53  # counts beyond are rounded wherever they meet a float
@@ -45,13 +46,13 @@ def check_values(algorithm: type, values: Mapping[str, Any], *, label: str) -> N
     for name, value in values.items():
         is_method = isinstance(inspect.getattr_static(algorithm, name, None), _METHODS)
         if is_method and not callable(value):
-            raise _broken(label, name, f"left out: {algorithm.__name__} has a method of it", value)
+            raise broken(label, name, f"left out: {algorithm.__name__} has a method of it", value)
         if name in _MADE_ANEW and _is_plain(value):
-            raise _broken(label, name, "left out: `load` makes it", value)
+            raise broken(label, name, "left out: `load` makes it", value)
         if name in _RULES:
             rule, holds = _RULES[name]
             if not holds(value):
-                raise _broken(label, name, rule, value)
+                raise broken(label, name, rule, value)
 
 
 def check_learning_rate(value: Any) -> None:
@@ -93,7 +94,7 @@ def check_policy(
     try:
         check_sizes(build, tensors, **settings)
     except OutgrownError as error:
-        raise _broken(label, "policy_kwargs", f"those of its weights, not {error}", settings) from (
+        raise broken(label, "policy_kwargs", f"those of its weights, not {error}", settings) from (
             error
         )
     except Exception:
@@ -101,7 +102,7 @@ def check_policy(
         try:
             build(**settings)
         except Exception as error:
-            raise _broken(label, "policy_kwargs", _reason(error), settings) from error
+            raise broken(label, "policy_kwargs", _reason(error), settings) from error
 
 
 def attribute_of(algorithm: object, name: str) -> Any:
@@ -126,81 +127,8 @@ def check_states(
     Raises:
         InputError: If one does not fit.
     """
-    for name, state in found.items():
-        owner = owners[name]
-        if not isinstance(state, Mapping):
-            raise _broken(label, name, "a state dict", state)
-        if isinstance(owner, nn.Module):
-            _check_weights(name, state, owner, exact, label)
-        elif isinstance(owner, torch.optim.Optimizer):
-            _check_optimizer(name, state, owner, label)
-        else:
-            raise _broken(label, name, "that of a network or of an optimiser", sorted(owners))
-
-
-def _check_weights(
-    name: str, state: Mapping[str, Any], owner: nn.Module, exact: bool, label: str
-) -> None:
-    learnt, wanted = dict(owner.named_parameters()), owner.state_dict()
-    more = [key for key in state if key not in wanted]
-    if exact and more:
-        raise _broken(label, name, f"{len(wanted)} weights of this algorithm", more)
-    for key, like in wanted.items():
-        # Files of before codes had distances lack these, and load as knowing none.
-        if key not in state and (not exact or key.endswith(DISTANCES)):
-            continue
-        tensor, shape = state.get(key), tuple(like.shape)
-        if not isinstance(tensor, Tensor) or tuple(tensor.shape) != shape:
-            got = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
-            raise _broken(label, f"{name}.{key}", f"a tensor of shape {shape}", got)
-        # A buffer of a mask may be infinite.
-        if key in learnt and not bool(torch.isfinite(tensor).all()):
-            raise _broken(label, f"{name}.{key}", "finite", "NaN or infinity")
-
-
-def _check_optimizer(
-    name: str, state: Mapping[str, Any], owner: torch.optim.Optimizer, label: str
-) -> None:
-    groups, states = state.get("param_groups"), state.get("state")
-    fresh = owner.state_dict()["param_groups"]
-    if not isinstance(groups, list) or not isinstance(states, Mapping):
-        raise _broken(label, name, "the state of an optimiser", sorted(map(str, state)))
-    if len(groups) != len(fresh) or not all(isinstance(each, Mapping) for each in groups):
-        raise _broken(label, f"{name}.param_groups", f"{len(fresh)} of them", len(groups))
-    for group, like in zip(groups, fresh, strict=True):
-        for key, value in like.items():
-            if not _is_alike(group.get(key), value):
-                raise _broken(label, f"{name}.{key}", f"like {value!r}", group.get(key))
-    learnt = [each for group in owner.param_groups for each in group["params"]]
-    for number, parts in states.items():
-        if not isinstance(parts, Mapping) or number not in range(len(learnt)):
-            raise _broken(label, f"{name}.state", "of the weights that there are", number)
-        for key, value in parts.items():
-            if isinstance(value, Tensor) and not (
-                value.shape in (learnt[number].shape, torch.Size([]))
-                and bool(torch.isfinite(value).all())
-            ):
-                rule = f"finite, of shape {tuple(learnt[number].shape)}"
-                raise _broken(label, f"{name}.state.{number}.{key}", rule, tuple(value.shape))
-
-
-def _is_alike(value: Any, like: Any) -> bool:
-    """Return whether a setting of an optimiser is of the kind of a fresh one's."""
-    if isinstance(like, list | tuple):
-        return (
-            isinstance(value, list | tuple)
-            and len(value) == len(like)
-            and all(map(_is_alike, value, like))
-        )
-    if isinstance(like, bool) or like is None:
-        return value is None or isinstance(value, bool)
-    return _is_number(value, 0) if isinstance(like, int | float) else True
-
-
-def _broken(label: str, name: str, rule: str, value: object) -> InputError:
-    shown = repr(value)
-    shown = shown if len(shown) <= 120 else f"{shown[:117]}..."
-    return InputError(f"{label}: `{name}` must be {rule}, got {shown}")
+    # Files of before codes had distances lack these, and load as knowing none.
+    states.check_states(found, owners, exact=exact, label=label, may_lack=(DISTANCES,))
 
 
 def _reason(error: BaseException) -> str:
@@ -212,23 +140,17 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, str | int | float | list | tuple | dict | np.ndarray | Tensor)
 
 
-def _is_number(value: Any, least: float = -math.inf, most: float = math.inf) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        return False
-    return bool(least <= value <= most)  # a NaN is in no range
-
-
 def _is_count(value: Any, least: int = 0, most: int = LARGEST) -> bool:
-    return isinstance(value, int | np.integer) and _is_number(value, least, most)
+    return isinstance(value, int | np.integer) and is_number(value, least, most)
 
 
 def _is_rate(value: Any) -> bool:
     if type(value).__name__ in SCHEDULES and type(value).__module__ == utils.__name__:
         try:
-            return all(_is_number(value(left), 0, 1e30) for left in (1.0, 0.5, 0.0))
+            return all(is_number(value(left), 0, 1e30) for left in (1.0, 0.5, 0.0))
         except Exception:  # of whatever a file put into it
             return False
-    return callable(value) or _is_number(value, 0, 1e30)
+    return callable(value) or is_number(value, 0, 1e30)
 
 
 def _counts(least: int = 0, most: int = LARGEST) -> Rule:
@@ -238,7 +160,7 @@ def _counts(least: int = 0, most: int = LARGEST) -> Rule:
 
 
 def _numbers(rule: str, least: float = -math.inf, most: float = math.inf) -> Rule:
-    return rule, lambda value: _is_number(value, least, most)
+    return rule, lambda value: is_number(value, least, most)
 
 
 def _kind(rule: str, kind: Any) -> Rule:
@@ -259,7 +181,7 @@ def _are_episodes(value: Any) -> bool:
     """Return whether a buffer holds what the logger takes means of."""
     return isinstance(value, deque) and all(
         isinstance(each, int | float)
-        or _is_mapping({key: each.get(key) for key in ("r", "l")}, of=_is_number)
+        or _is_mapping({key: each.get(key) for key in ("r", "l")}, of=is_number)
         if isinstance(each, int | float | Mapping)
         else False
         for each in value
@@ -295,7 +217,7 @@ _RULES: dict[str, Rule] = {
     ),
     "_moving_means": (
         "a finite number by name",
-        lambda value: _is_mapping(value, of=lambda each: _is_number(each, -1e300, 1e300)),
+        lambda value: _is_mapping(value, of=lambda each: is_number(each, -1e300, 1e300)),
     ),
     **{
         name: _counts()

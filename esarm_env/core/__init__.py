@@ -15,6 +15,7 @@
 - `seeds`: seeds of single sequences, and the ranges of sample numbers that keep their randomness
   apart.
 - `shipped`: shipped files: a run folder of a small corpus, checked against a manifest.
+- `training`: training loops that several packages share (a folder).
 - `types`: data types that pass between the packages: frozen dataclasses with checked shapes, and
   protocols.
 - `weights`: network weights on disk: `.safetensors` with the constructor arguments; no pickle.

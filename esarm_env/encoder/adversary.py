@@ -24,7 +24,11 @@ _LEARNING_RATE = 2e-3
 
 
 class Adversary(nn.Module):
-    """Classifier of emotion on the content of an utterance, and its optimiser."""
+    """Classifier of emotion on the content of an utterance.
+
+    Attributes:
+        optimizer: Its own.
+    """
 
     def __init__(self, n_inputs: int) -> None:
         """Build an untrained one for content of `n_inputs` columns a step."""
@@ -35,7 +39,7 @@ class Adversary(nn.Module):
             nn.GELU(),
             nn.Linear(_WIDTH, len(EMOTIONS)),
         )
-        self._optimizer = torch.optim.AdamW(self.parameters(), lr=_LEARNING_RATE)
+        self.optimizer = torch.optim.AdamW(self.parameters(), lr=_LEARNING_RATE)
 
     def learn(self, streams: Streams, labels: Tensor) -> None:
         """Get better at it by one step; the streams stay as they are.
@@ -45,23 +49,14 @@ class Adversary(nn.Module):
             labels: Shape (B, 9), one-hot.
         """
         found = streams._replace(content=streams.content.detach())
-        self._optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(self._loss(found, labels))
-        self._optimizer.step()
+        self.optimizer.step()
 
     def forward(self, streams: Streams, labels: Tensor) -> Tensor:
         """Return the cross-entropy in nats; its gradient pushes the streams to raise it."""
         content: Tensor = _Reversed.apply(streams.content)  # type: ignore[no-untyped-call]  # torch
         return self._loss(streams._replace(content=content), labels)
-
-    def state(self) -> dict[str, Any]:
-        """Return weights and optimiser, to go on after an interruption."""
-        return {"weights": self.state_dict(), "optimizer": self._optimizer.state_dict()}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` returned."""
-        self.load_state_dict(state["weights"])
-        self._optimizer.load_state_dict(state["optimizer"])
 
     def _loss(self, streams: Streams, labels: Tensor) -> Tensor:
         inside = streams.inside[..., None]

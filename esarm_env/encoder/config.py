@@ -4,9 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from esarm_env.core.errors import InputError
+from esarm_env.core.training.ranges import (
+    ABOVE_0,
+    AT_LEAST_2,
+    BELOW_1,
+    MAY_BE_0,
+    SHARE,
+    check_ranges,
+    ranges,
+)
 from esarm_env.encoder.shape import EncoderShape
 
 
+@ranges(
+    head_layers=MAY_BE_0,
+    dropout=BELOW_1,
+    look_ahead_frames=MAY_BE_0,
+    epochs=MAY_BE_0,
+    batch_utterances=AT_LEAST_2,
+    learning_rate=ABOVE_0,
+    speaker_dropout=SHARE,
+    read_share=SHARE,
+)
 @dataclass(frozen=True)
 class EncoderConfig:
     """Settings of the speech encoder and its training.
@@ -75,26 +95,13 @@ class EncoderConfig:
         )
 
     def check(self) -> None:
-        """Check the ranges of what training reads.
+        """Check the ranges of all settings.
 
         Raises:
             ValueError: If a setting is out of its range.
         """
-        if self.epochs < 0 or self.patience < 1:
-            raise ValueError(
-                "`epochs` must be at least 0 and `patience` at least 1, "
-                f"got {self.epochs} and {self.patience}"
+        check_ranges(self)
+        if self.batch_utterances % 2:
+            raise InputError(
+                f"`batch_utterances` must be even (pairs), got {self.batch_utterances}"
             )
-        if self.batch_utterances < 2 or self.batch_utterances % 2:
-            raise ValueError(
-                f"`batch_utterances` must be even and at least 2 (pairs), "
-                f"got {self.batch_utterances}"
-            )
-        for name in ("speaker_dropout", "read_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"`{name}` must be in [0, 1], got {getattr(self, name)}")
-        for name in ("feature_noise", "emotion_coef", "cross_coef", "adversary_coef"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"`{name}` must be at least 0, got {getattr(self, name)}")
-        if not 0 < self.learning_rate < float("inf"):
-            raise ValueError(f"`learning_rate` must be above 0, got {self.learning_rate}")

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from esarm_env.core.types import N_CHANNELS
+from esarm_env.task.animation_task import pad_stack
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from esarm_env.core.types import BoolArray, FloatArray, IntArray
+
+
+class ByUtterance(Protocol):
+    """Arrays by utterance: a list of them, or what reads them from a disk."""
+
+    def __getitem__(self, index: int, /) -> FloatArray:
+        """Return that of an utterance."""
 
 
 class Minibatch(NamedTuple):
@@ -35,8 +48,9 @@ class SpeechData:
     """Utterances of a corpus, by index, as an encoder learns from them.
 
     Attributes:
-        features: Audio features, (T, D) each; shorter or longer than the motion by no frame.
-        curves: Recorded motion, (T, 52) each.
+        features: Audio features, (T, D) each; shorter or longer than the motion by no frame. Read
+            as they are needed, so that a corpus may be larger than the memory.
+        curves: Recorded motion, (T, 52) each; the same.
         conditions: Shape (N, K): emotion, intensity and speaker.
         emotions: Name of each one's emotion.
         groups: Parallel utterances.
@@ -44,8 +58,8 @@ class SpeechData:
         prosody: Whether the last features are those of `LogMel`.
     """
 
-    features: Sequence[FloatArray]
-    curves: Sequence[FloatArray]
+    features: ByUtterance
+    curves: ByUtterance
     conditions: FloatArray
     emotions: Sequence[str]
     groups: Sequence[IntArray]
@@ -54,21 +68,41 @@ class SpeechData:
 
     def rows(self, utterances: Sequence[int]) -> Minibatch:
         """Return utterances as a minibatch, zero-padded."""
-        features, inside = padded([self.features[index] for index in utterances])
-        curves, _ = padded([self.curves[index] for index in utterances])
-        condition = torch.from_numpy(self.conditions[list(utterances)])
-        return Minibatch(features, curves, condition, inside)
+        features = [self.features[index] for index in utterances]
+        curves = [self.curves[index] for index in utterances]
+        lengths = np.array([len(row) for row in features])
+        inside = np.arange(lengths.max()) < lengths[:, None]
+        condition = self.conditions[list(utterances)]
+        arrays = (pad_stack(features), pad_stack(curves), condition, inside)
+        return Minibatch(*map(torch.from_numpy, arrays))
 
     def length(self, utterance: int) -> int:
         """Return the frames of an utterance."""
         return len(self.curves[utterance])
 
 
-def padded(rows: Sequence[FloatArray]) -> tuple[Tensor, Tensor]:
-    """Return rows (T_i, D) as one tensor (B, T, D), zero-padded, and what is inside, (B, T)."""
-    width = max(len(row) for row in rows)
-    out = np.zeros((len(rows), width, rows[0].shape[1]), dtype=np.float32)
-    for place, row in zip(out, rows, strict=True):
-        place[: len(row)] = row
-    inside = np.arange(width) < np.array([len(row) for row in rows])[:, None]
-    return torch.from_numpy(out), torch.from_numpy(inside)
+class MotionFile:
+    """Motion of a whole corpus in a nameless file, read by the page: (T, 52) by utterance."""
+
+    def __init__(self, motions: Iterable[FloatArray], folder: Path) -> None:
+        """Write `motions`, (T, 52) each, once.
+
+        Args:
+            motions: In the order of the utterances.
+            folder: On whose disk the file lies; it is gone with this object.
+        """
+        ends = [0]
+        with tempfile.TemporaryFile(dir=folder) as file:
+            for motion in motions:
+                file.write(np.ascontiguousarray(motion, dtype=np.float32).tobytes())
+                ends.append(ends[-1] + len(motion))
+            file.flush()
+            shape = (ends[-1], N_CHANNELS)
+            self._frames = np.memmap(file, dtype=np.float32, mode="r", shape=shape)
+        self._ends = ends
+
+    def __getitem__(self, index: int) -> FloatArray:
+        """Return the motion of an utterance."""
+        if not 0 <= index < len(self._ends) - 1:
+            raise IndexError(f"`index` must be in 0..{len(self._ends) - 2}, got {index}")
+        return np.asarray(self._frames[self._ends[index] : self._ends[index + 1]])

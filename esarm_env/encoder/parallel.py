@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from esarm_env.encoder.shape import STRIDE
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray, IntArray
+    from esarm_env.encoder.data import ByUtterance
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def warp(source: FloatArray, target: FloatArray) -> IntArray:
 class Warps:
     """Warps of pairs, computed once each."""
 
-    def __init__(self, features: Mapping[int, FloatArray] | Sequence[FloatArray]) -> None:
+    def __init__(self, features: ByUtterance) -> None:
         """Align by `features`, (T, D) by utterance."""
         self._features = features
         self._known: dict[tuple[int, int], IntArray] = {}

@@ -9,7 +9,6 @@ stream must not find the emotion there.
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.training.epochs import EpochTrainer
+from esarm_env.core.training.states import check_states
 from esarm_env.core.types import EMOTIONS, N_INTENSITIES
 from esarm_env.encoder.adversary import Adversary
 from esarm_env.encoder.losses import VertexLoss
@@ -28,6 +29,8 @@ from esarm_env.encoder.prosody import prosody_statistics
 from esarm_env.encoder.shape import STRIDE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from esarm_env.core.types import IntArray
     from esarm_env.encoder.config import EncoderConfig
     from esarm_env.encoder.data import Minibatch, SpeechData
@@ -35,12 +38,16 @@ if TYPE_CHECKING:
 
 _LABELS = len(EMOTIONS) + N_INTENSITIES  # first columns of a condition
 _RAMP_EPOCHS = 4.0
+_SECOND = "adversary_optimizer"  # in a saved state
 _WARM_UP = 0.15  # share of training in which the learning rate rises
 _SPREAD_FRAMES = 20_000  # that the spread of the streams is taken from
 
 
-class EncoderTrainer:
-    """Trains a `SpeechEncoder`, one epoch a call of `advance`; resumes bit for bit."""
+class EncoderTrainer(EpochTrainer):
+    """Trains a `SpeechEncoder`, one epoch a call of `advance`; resumes bit for bit.
+
+    Vertex losses are in mm, cross-entropies in nats.
+    """
 
     def __init__(
         self,
@@ -66,6 +73,7 @@ class EncoderTrainer:
             ValueError: If a split is empty, or a setting is out of range.
         """
         config.check()
+        super().__init__(seed=seed, epochs=config.epochs, patience=config.patience)
         for name, part in (("train", train), ("validation", validation)):
             if len(part) == 0:
                 raise ValueError(f"`{name}` must hold at least one utterance, got none")
@@ -73,9 +81,7 @@ class EncoderTrainer:
         self._train, self._validation = train, validation
         self._loss = VertexLoss(head, data.captured)
         self._warps = Warps(data.features)
-        self._rng = np.random.default_rng(seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with self.own_randomness():
             shape = config.shape(
                 feature_dim=data.features[0].shape[1],
                 condition_dim=data.conditions.shape[1],
@@ -83,48 +89,22 @@ class EncoderTrainer:
             )
             self.encoder = SpeechEncoder(shape)
             self._adversary = Adversary(STRIDE * config.content_dim)
-            self._torch_state = torch.get_rng_state()
         frames = np.concatenate([data.curves[index] for index in train.tolist()])
         self.encoder.mean_pose.copy_(torch.from_numpy(frames.mean(axis=0)))
         if data.prosody:
             fit_voice(self.encoder, data, train)
-        self._optimizer = torch.optim.AdamW(
+        optimizer = torch.optim.AdamW(
             self.encoder.parameters(),
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
             fused=True,
         )
-        self.n_done = 0
-        self._best_loss, self._best_epoch = math.inf, 0
-        self._best = copy.deepcopy(self.encoder.state_dict())
-
-    @property
-    def n_total(self) -> int:
-        """Epochs to the end; shrinks when patience is spent."""
-        spent = self.n_done - self._best_epoch >= self._config.patience
-        return self.n_done if spent else self._config.epochs
-
-    def advance(self) -> dict[str, float]:
-        """Train one epoch; return its losses: vertex losses in mm, cross-entropies in nats.
-
-        Raises:
-            InputError: If a loss is not finite.
-        """
-        with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(self._torch_state)
-            row = self._train_epoch()
-            self._torch_state = torch.get_rng_state()
-        self.n_done += 1
-        figures = self._validate()
-        if figures["validation_loss"] < self._best_loss:
-            self._best_loss, self._best_epoch = figures["validation_loss"], self.n_done
-            self._best = copy.deepcopy(self.encoder.state_dict())
-        return row | figures
+        self.begin(optimizer, encoder=self.encoder, adversary=self._adversary)
 
     def finish(self) -> SpeechEncoder:
         """Return the encoder with its best weights; its streams have unit spread over training."""
         encoder = self.encoder
-        encoder.load_state_dict(self._best)
+        encoder.load_state_dict(self.best_weights)
         encoder.eval()
         heard: list[Tensor] = []
         n_frames = 0
@@ -154,30 +134,21 @@ class EncoderTrainer:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on after an interruption."""
-        return {
-            "encoder": self.encoder.state_dict(),
-            "adversary": self._adversary.state(),
-            "best": self._best,
-            "best_loss": self._best_loss,
-            "best_epoch": self._best_epoch,
-            "optimizer": self._optimizer.state_dict(),
-            "n_done": self.n_done,
-            "numpy": self._rng.bit_generator.state,
-            "torch": self._torch_state,
-        }
+        return super().state_dict() | {_SECOND: self._adversary.optimizer.state_dict()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
-        self.encoder.load_state_dict(state["encoder"])
-        self._adversary.load_state(state["adversary"])
-        self._best = state["best"]
-        self._best_loss, self._best_epoch = state["best_loss"], state["best_epoch"]
-        self._optimizer.load_state_dict(state["optimizer"])
-        self.n_done = state["n_done"]
-        self._rng.bit_generator.state = state["numpy"]
-        self._torch_state = state["torch"]
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned.
 
-    def _train_epoch(self) -> dict[str, float]:
+        Raises:
+            ValueError: As of `EpochTrainer`.
+        """
+        second, owner = {_SECOND: state[_SECOND]}, {_SECOND: self._adversary.optimizer}
+        check_states(second, owner, label="state of a training")
+        super().load_state_dict(state)
+        self._adversary.optimizer.load_state_dict(state[_SECOND])
+
+    def train_epoch(self) -> dict[str, float]:
+        """Train on every pair of utterances once; return the terms of the loss."""
         self.encoder.train()
         batches = self._batches()
         rows = []
@@ -286,7 +257,8 @@ class EncoderTrainer:
             group["lr"] = self._config.learning_rate * share
 
     @torch.inference_mode()
-    def _validate(self) -> dict[str, float]:
+    def validate(self) -> dict[str, float]:
+        """Return the regressor's loss, and how often the emotion is heard."""
         self.encoder.eval()
         losses, hits, weights = [], [], []
         size = self._config.batch_utterances

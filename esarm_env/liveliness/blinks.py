@@ -1,4 +1,4 @@
-"""Blinks: found in motion, their habit fitted from recordings, and drawn anew.
+"""Blinks: found in motion, taken away, their habit fitted from recordings, and drawn anew.
 
 A blink is a short closing of both lids. Intervals between blinks are about log-normal, people who
 speak blink 15 to 20 times a minute and more (Bentivoglio et al. 1997), and lids close faster than
@@ -19,10 +19,15 @@ from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, FloatArray, IntArray
 from esarm_env.face.names import index_of
 
 BLINK_CHANNELS = [index_of("eyeBlinkLeft"), index_of("eyeBlinkRight")]
+# Closing lids override wide eyes and squints.
+WIDE_EYES = [
+    index_of(f"eye{action}{side}") for action in ("Wide", "Squint") for side in ("Left", "Right")
+]
 # Of the closing that counts as a blink, above the lids' level around it: narrowed eyes are none.
 CLOSED = 0.3
 _LEVEL_S = 0.5  # on each side, within which the lids' level is their widest opening there
 LONGEST_BLINK_S = 0.6  # whose lids are down longer has shut the eyes
+_SEEN = 0.05  # of a closing that is taken away, which wide eyes come back from
 _LONGEST_GAP_S = 20.0  # the tail of a log-normal distribution has no end
 _ENOUGH_GAPS = 20  # to tell their spread
 _LEAD_GAPS = 8  # drawn before the first frame: a recording begins anywhere between two blinks
@@ -135,6 +140,36 @@ def find_blinks(motion: npt.ArrayLike) -> IntArray:
     edges = np.flatnonzero(np.diff(low.astype(np.int8)))
     found = edges.reshape(-1, 2).astype(np.int64)
     return found[found[:, 1] - found[:, 0] <= LONGEST_BLINK_S * FRAME_RATE_HZ]
+
+
+def without_blinks(motion: npt.ArrayLike) -> FloatArray:
+    """Return motion (T, 52) whose lids no longer close for a moment; not written into.
+
+    Each lid falls to the highest level that it keeps up for more than 0.6 s: blinks go, whole ones
+    and half ones, and narrowed or closed eyes stay. Wide eyes and squints come back from where the
+    lids overrode them; the gaze stays.
+
+    Raises:
+        InputError: If the motion does not fit.
+    """
+    open_eyed = check_motion(motion).copy()
+    before = open_eyed[:, BLINK_CHANNELS]
+    level = _lasting(before)
+    open_eyed[:, BLINK_CHANNELS] = level
+    blinked = np.max(before - level, axis=1) > _SEEN
+    lasting = -_lasting(-open_eyed[:, WIDE_EYES])
+    open_eyed[np.ix_(blinked, WIDE_EYES)] = lasting[blinked]
+    return open_eyed
+
+
+def _lasting(curves: FloatArray) -> FloatArray:
+    """Return curves (T, n) without what rises for 0.6 s or less (a morphological opening)."""
+    width = min(round(LONGEST_BLINK_S * FRAME_RATE_HZ) + 1, len(curves))
+    view = np.lib.stride_tricks.sliding_window_view
+    lowest = view(curves, width, axis=0).min(axis=-1)
+    # Windows lie within the recording: what is up at its first frame alone does not last.
+    around = np.pad(lowest, ((width - 1, width - 1), (0, 0)), constant_values=-np.inf)
+    return np.asarray(view(around, width, axis=0).max(axis=-1), dtype=np.float32)
 
 
 def draw_blinks(duration_s: float, habit: BlinkHabit, rng: np.random.Generator) -> Array:

@@ -3,8 +3,8 @@
 Eyes rest on a listener with small movements, jump to somewhere else and back in saccades, both
 eyes together (Lee, Badler and Badler 2002, "Eyes Alive": 94 frames on the listener and 28 away at
 30 fps, 6.9 degrees a jump). Brows and lids drift by a tenth of a millimetre. No channel that moves
-the lips is touched. What the motion does itself is left alone: there is neither blink nor gaze of
-ours near its own.
+the lips is touched. What the motion does itself is left alone, unless its own blinks are taken
+away first: there is neither blink nor gaze of ours near its own.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from esarm_env.core.types import FRAME_RATE_HZ
 from esarm_env.face.names import index_of
 from esarm_env.liveliness.blinks import (
     BLINK_CHANNELS,
+    WIDE_EYES,
     BlinkHabit,
     check_motion,
     draw_blinks,
     ease,
     find_blinks,
     lids_of,
+    without_blinks,
 )
 
 if TYPE_CHECKING:
@@ -56,9 +58,6 @@ _DRIFT = (
     (("eyeSquintLeft", "eyeSquintRight"), 0.012),
 )
 _DRIFT_S = 0.4
-_WIDE_EYES = [
-    index_of(f"eye{action}{side}") for action in ("Wide", "Squint") for side in ("Left", "Right")
-]
 # Channels of each eye for a turn to the speaker's left and up, and for the opposite.
 _YAW = (("eyeLookOutLeft", "eyeLookInLeft"), ("eyeLookInRight", "eyeLookOutRight"))
 _PITCH = (("eyeLookUpLeft", "eyeLookDownLeft"), ("eyeLookUpRight", "eyeLookDownRight"))
@@ -72,6 +71,7 @@ def add_liveliness(
     blinks: bool = True,
     gaze: bool = True,
     rest: bool = True,
+    own_blinks: bool = True,
 ) -> FloatArray:
     """Return motion with blinks, eye movements and a face that never quite rests.
 
@@ -86,6 +86,9 @@ def add_liveliness(
         blinks: Whether to add blinks where the motion has none within 6 s.
         gaze: Whether to move the eyes where they do not move within 3 s.
         rest: Whether brows and lids drift.
+        own_blinks: Whether the motion's own blinks stay, as they should in recordings. A policy
+            foresees none: it blinks where its training recordings did, half or too often, so that
+            `False` takes them away, see `without_blinks`.
 
     Returns:
         Shape (T, 52), float32, in [0, 1]; the mouth's channels as they were.
@@ -93,7 +96,8 @@ def add_liveliness(
     Raises:
         InputError: If the motion does not fit or is not finite, or the seed is below 0.
     """
-    alive = check_motion(motion).copy()
+    alive = check_motion(motion).copy() if own_blinks else without_blinks(motion)
+    own = find_blinks(alive)
     if seed < 0:
         raise InputError(f"`seed` must be at least 0, got {seed}")
     # A generator each: the gaze is the same with and without blinks.
@@ -103,7 +107,7 @@ def add_liveliness(
     if gaze:
         _look_around(alive, for_gaze)
     if blinks:
-        _blink(alive, find_blinks(motion), habit or BlinkHabit(), for_blinks)
+        _blink(alive, own, habit or BlinkHabit(), for_blinks)
     return alive
 
 
@@ -122,7 +126,7 @@ def _blink(motion: FloatArray, own: IntArray, habit: BlinkHabit, rng: np.random.
     lids = lids_of(n_frames, moments_s, habit, rng)
     for channel in BLINK_CHANNELS:
         motion[:, channel] = np.maximum(motion[:, channel], lids)
-    motion[:, _WIDE_EYES] *= (1 - 0.8 * lids)[:, None]  # closing lids override wide eyes
+    motion[:, WIDE_EYES] *= (1 - 0.8 * lids)[:, None]  # closing lids override wide eyes
 
 
 def _look_around(motion: FloatArray, rng: np.random.Generator) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from esarm_env.core.deprecation import renamed_fields
 from esarm_env.core.progress import track
+from esarm_env.core.training.ranges import ABOVE_0, MAY_BE_0, SHARE, ranges
 from esarm_env.tokenizer.shape import SHARED_CODEBOOKS, TokenizerShape
 from esarm_env.tokenizer.vq import VQMotionTokenizer
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 
 @renamed_fields(batch_size="batch_crops", **SHARED_CODEBOOKS)
+@ranges(blocks=MAY_BE_0, quantiser_dropout=SHARE, learning_rate=ABOVE_0)
 @dataclass(frozen=True)
 class PriorConfig:
     """Hyperparameters of the motion prior and its training.

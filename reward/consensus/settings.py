@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from esarm_env.core.deprecation import renamed_fields
+from esarm_env.core.training.ranges import ABOVE_0, AT_LEAST_2, BELOW_1, MAY_BE_0, SHARE, ranges
 
 FAMILIES = (
     "neighbour-codes",
@@ -26,6 +27,15 @@ FAMILIES = (
 
 
 @renamed_fields(batch_size="batch_utterances")
+@ranges(
+    train_utterances=MAY_BE_0,
+    samples=AT_LEAST_2,
+    damages=MAY_BE_0,
+    dropout=BELOW_1,
+    others_per_update=MAY_BE_0,
+    learning_rate=ABOVE_0,
+    hidden_speakers=SHARE,
+)
 @dataclass(frozen=True)
 class ConsensusConfig:
     """The recipe `consensus`.

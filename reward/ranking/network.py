@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from esarm_env.core.deprecation import old_names_of, renamed_fields, renamed_keys
 from esarm_env.core.errors import InputError
+from esarm_env.core.training.ranges import ABOVE_0, ABOVE_0_TO_1, BELOW_1, ranges
 from esarm_env.core.weights import from_sizes, load_module, save_weights
 from reward.scoring import positions
 
@@ -24,6 +25,7 @@ POOLINGS = ("mean", "last")
 
 
 @renamed_fields(batch_size="batch_utterances")
+@ranges(dropout=BELOW_1, learning_rate=ABOVE_0, shortest_crop=ABOVE_0_TO_1)
 @dataclass(frozen=True)
 class RewardConfig:
     """Sizes of the reward model and settings of its training.

@@ -57,9 +57,10 @@ def test_what_is_no_terminal_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_a_message_of_any_letters_is_one_line(encoding: str) -> None:
+def test_a_message_of_any_letters_is_one_line(tmp_path: Path, encoding: str) -> None:
     """A file's name is the user's, and may have letters that the terminal has not."""
-    done = _esarm("corpus", "nowhere → ☃", PYTHONIOENCODING=encoding)
+    run = str(tmp_path / "run")  # by default in the folder in which the tests are run
+    done = _esarm("corpus", "nowhere → ☃", "--run", run, PYTHONIOENCODING=encoding)
     assert done.returncode == 2
     lines = done.stderr.decode(encoding).splitlines()
     assert len(lines) == 1

@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 from agents.cloning import CloneConfig
 from esarm_env.core.deprecation import NewName, old_names_of, renamed_fields, renamed_keys
 from esarm_env.core.errors import InputError
+from esarm_env.core.training.ranges import ABOVE_0, AT_LEAST_2, BETWEEN_0_AND_1, MAY_BE_0, ranges
 from esarm_env.encoder.config import EncoderConfig
 from esarm_env.tokenizer import PriorConfig
 from reward.consensus.settings import ConsensusConfig
@@ -19,6 +20,7 @@ from reward.ranking.network import RewardConfig
 from train.run.plain_yaml import parse, read_yaml, shown
 
 
+@ranges(size=MAY_BE_0, seed=MAY_BE_0)
 @dataclass(frozen=True)
 class CorpusConfig:
     """Which speech and motion to learn from.
@@ -41,6 +43,7 @@ class CorpusConfig:
     rate: float = 0.0
 
 
+@ranges(train_utterances=MAY_BE_0)
 @dataclass(frozen=True)
 class DemonstrateConfig:
     """Ranked roll-outs of the clone.
@@ -57,6 +60,7 @@ class DemonstrateConfig:
 
 
 @renamed_fields(batch_size="batch_tokens", kl_target="reference_kl_target")
+@ranges(learning_rate=ABOVE_0, value_warmup=MAY_BE_0)
 @dataclass(frozen=True)
 class ImproveConfig:
     """Reinforcement learning on the terminal reward.
@@ -99,6 +103,11 @@ class ImproveConfig:
     evaluate_utterances: int = 48
 
 
+@ranges(
+    energy_samples=AT_LEAST_2,  # a pair of samples tells how far apart they are
+    extra_utterances=MAY_BE_0,
+    confidence=BETWEEN_0_AND_1,
+)
 @dataclass(frozen=True)
 class EvaluateConfig:
     """Figures on the held-out test utterances.
@@ -121,6 +130,7 @@ class EvaluateConfig:
     confidence: float = 0.95
 
 
+@ranges(seed=MAY_BE_0)
 @dataclass(frozen=True)
 class Config:
     """Everything that determines a run's result.

@@ -19,42 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import STAGES
+from esarm_env.core.training.ranges import check_ranges
 from train.run.config import SECTION_OF_RECIPE
 
 if TYPE_CHECKING:
     from train.run.config import Config
 
-# Whole numbers are counts, at least 1, but for these, where 0 means none, or all.
-_MAY_BE_ZERO = frozenset(
-    {
-        "blocks",
-        "damages",
-        "extra_utterances",
-        "head_layers",
-        "look_ahead_frames",
-        "others_per_update",
-        "seed",
-        "size",
-        "train_utterances",
-        "value_warmup",
-    }
-)
-_LARGEST = 2**31 - 1  # of whole numbers: torch and numpy refuse larger seeds and sizes in their way
-# Numbers are at least 0 and finite; further limits, whatever section the setting is in.
-_ABOVE_ZERO = frozenset({"confidence", "distance_scale_mm", "learning_rate", "shortest_crop"})
-_BELOW_ONE = frozenset({"confidence", "dropout", "label_smoothing"})
-_AT_MOST_ONE = frozenset(
-    {
-        "distance_smoothing",
-        "hidden_speakers",
-        "quantiser_dropout",
-        "read_share",
-        "scheduled_sampling",
-        "shortest_crop",
-        "speaker_dropout",
-        "token_noise",
-    }
-)
 _CHOICES = {"stream_advantages": ("auto", "on", "off"), "alarm": ("off", "warn", "stop")}
 
 
@@ -68,9 +38,7 @@ def check_settings(config: Config, stages: Iterable[str] = STAGES) -> None:
     Raises:
         InputError: If one is out of its range; the message begins with its full key.
     """
-    if not 0 <= config.seed <= _LARGEST:
-        bound = "at least 0" if config.seed < 0 else f"at most {_LARGEST}"
-        raise InputError(f"`seed` must be {bound}, got {config.seed}")
+    check_ranges(config)
     for stage in stages:
         _CHECKS[stage](config)
 
@@ -78,28 +46,24 @@ def check_settings(config: Config, stages: Iterable[str] = STAGES) -> None:
 def _check_corpus(config: Config) -> None:
     from esarm_env.audio.features import check_encoder
 
-    _check_numbers("corpus", config.corpus)
     with _under("corpus", config.corpus):
+        check_ranges(config.corpus)
         check_encoder(config.corpus.encoder)
 
 
 def _check_prior(config: Config) -> None:
-    _check_numbers("prior", config.prior)
     with _under("prior", config.prior):
+        check_ranges(config.prior)
         _ = config.prior.shape
 
 
 def _check_encoder(config: Config) -> None:
-    # No epochs do without an encoder; everything else counts from 1 as it does elsewhere.
-    settings = dataclasses.replace(config.encoder, epochs=config.encoder.epochs or 1)
-    _check_numbers("encoder", settings)
     with _under("encoder", config.encoder):
         config.encoder.check()
         config.encoder.shape(feature_dim=1, condition_dim=1)
 
 
 def _check_clone(config: Config) -> None:
-    _check_numbers("clone", config.clone)
     with _under("clone", config.clone):
         config.clone.check()
     # Rotary positions pair the columns of each head.
@@ -109,8 +73,8 @@ def _check_clone(config: Config) -> None:
 def _check_demonstrate(config: Config) -> None:
     from reward.demonstrations.collector import check_levels
 
-    _check_numbers("demonstrate", config.demonstrate)
     with _under("demonstrate", config.demonstrate):
+        check_ranges(config.demonstrate)
         check_levels(config.demonstrate.epsilons)
 
 
@@ -127,7 +91,8 @@ def _check_reward(config: Config) -> None:
 def _check_paper(config: Config) -> None:
     from reward.ranking.network import POOLINGS
 
-    _check_numbers("reward", config.reward)
+    with _under("reward", config.reward):
+        check_ranges(config.reward)
     _check_width("reward", config.reward, multiple_of=math.lcm(2, config.reward.n_heads))
     _check_choice("reward.pooling", config.reward.pooling, POOLINGS)
     levels = config.demonstrate.epsilons
@@ -143,11 +108,10 @@ def _check_consensus(config: Config) -> None:
     from reward.demonstrations.corruptions.registry import family_named
 
     settings = config.consensus
-    _check_numbers("consensus", settings)
+    with _under("consensus", settings):
+        check_ranges(settings)
     _check_width("consensus", settings, multiple_of=math.lcm(2, settings.n_heads))
     _check_choice("consensus.combination", settings.combination, COMBINATIONS)
-    if settings.samples < 2:
-        raise InputError(f"`consensus.samples` must be at least 2, got {settings.samples}")
     for strength in settings.strengths:
         if not 0 < strength <= 1:
             raise InputError(f"`consensus.strengths` must be above 0 and at most 1, got {strength}")
@@ -163,7 +127,8 @@ def _check_improve(config: Config) -> None:
     from agents.registry import ALGORITHMS
 
     settings = config.improve
-    _check_numbers("improve", settings)
+    with _under("improve", settings):
+        check_ranges(settings)
     if not settings.algorithms:
         known = ", ".join(ALGORITHMS.find())
         raise InputError(f"`improve.algorithms` must be at least one of {known}, got none")
@@ -214,10 +179,8 @@ def _check_reward_name(text: str) -> None:
 def _check_evaluate(config: Config) -> None:
     from esarm_env.face.loaders import OWN_HEAD, open_head
 
-    _check_numbers("evaluate", config.evaluate)
-    if config.evaluate.energy_samples < 2:  # a pair of samples tells how far apart they are
-        got = config.evaluate.energy_samples
-        raise InputError(f"`evaluate.energy_samples` must be at least 2, got {got}")
+    with _under("evaluate", config.evaluate):
+        check_ranges(config.evaluate)
     if config.evaluate.head != OWN_HEAD:
         try:
             open_head(config.evaluate.head)
@@ -235,35 +198,6 @@ _CHECKS: dict[str, Callable[[Config], None]] = {
     "improve": _check_improve,
     "evaluate": _check_evaluate,
 }
-
-
-def _check_numbers(section: str, settings: Any) -> None:
-    """Check the plain limits of all numbers of a section."""
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        key = f"`{section}.{field.name}`"
-        if isinstance(value, int) and not isinstance(value, bool):
-            least = 0 if field.name in _MAY_BE_ZERO else 1
-            if not least <= value <= _LARGEST:
-                bound = f"at least {least}" if value < least else f"at most {_LARGEST}"
-                raise InputError(f"{key} must be {bound}, got {value}")
-        elif isinstance(value, float):
-            rule = _broken_rule(field.name, value)
-            if rule:
-                raise InputError(f"{key} must be {rule}, got {value}")
-
-
-def _broken_rule(name: str, value: float) -> str:
-    """Return the limits that `value` is not within; empty if it is."""
-    above_zero = name in _ABOVE_ZERO
-    lower = "above 0" if above_zero else "at least 0"
-    upper = "finite"
-    fits = math.isfinite(value) and (value > 0 or (value == 0 and not above_zero))
-    if name in _BELOW_ONE:
-        upper, fits = "below 1", fits and value < 1
-    elif name in _AT_MOST_ONE:
-        upper, fits = "at most 1", fits and value <= 1
-    return "" if fits else f"{lower} and {upper}"
 
 
 def _check_width(section: str, settings: Any, *, multiple_of: int) -> None:

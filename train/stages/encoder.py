@@ -13,7 +13,7 @@ import numpy as np
 from agents.baselines import Regressor
 from esarm_env.audio.features import has_prosody
 from esarm_env.core.run_layout import ENCODER_WEIGHTS
-from esarm_env.encoder.data import SpeechData
+from esarm_env.encoder.data import MotionFile, SpeechData
 from esarm_env.encoder.training import EncoderTrainer
 from esarm_env.task.animation_task import pad_stack
 from esarm_env.task.opening import open_task, read_corpus_file
@@ -40,7 +40,7 @@ def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
         return {"epochs": 0}
     task = open_task(run.path)
     trainer = EncoderTrainer(
-        speech_data(task, prosody=has_prosody(read_corpus_file(run.path)["encoder"])),
+        speech_data(task, folder, prosody=has_prosody(read_corpus_file(run.path)["encoder"])),
         task.head,
         train=task.corpus.split("train"),
         validation=task.corpus.split("validation"),
@@ -62,17 +62,21 @@ def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
     }
 
 
-def speech_data(task: AnimationTask, *, prosody: bool = False) -> SpeechData:
-    """Return the utterances of a task as an encoder learns from them.
+def speech_data(task: AnimationTask, folder: Path, *, prosody: bool = False) -> SpeechData:
+    """Return the utterances of a task as an encoder learns from them, minibatch by minibatch.
 
-    With `prosody` the last audio features are those of `LogMel`.
+    Args:
+        task: Gives them.
+        folder: Holds their motion, in a file without a name, while it is learnt from: to read it
+            from the takes of a corpus anew each epoch would be slow.
+        prosody: Whether the last audio features are those of `LogMel`.
     """
     everything = np.arange(len(task.corpus))
     records = task.corpus.records
     find = getattr(task.corpus, "parallel_groups", None)  # corpora of others may know none
     return SpeechData(
-        features=[task.features[int(index)] for index in everything],
-        curves=[task.corpus[int(index)].motion for index in everything],
+        features=task.features,
+        curves=MotionFile((task.corpus[int(index)].motion for index in everything), folder),
         conditions=task.condition_of(everything),
         emotions=[record.emotion for record in records],
         groups=find() if find is not None else [],

@@ -36,7 +36,7 @@ from train.rows import (
 )
 from train.run.loop import progress_track, write_rows
 from train.stages.baselines import baseline_motions, compare_with_regressor
-from train.stages.measures import error_without_lids, repeated_rows
+from train.stages.measures import error_without_lids, extra_utterances, repeated_rows
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
@@ -143,6 +143,7 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
             rows[row] = figures
             bar.advance(bar.task_ids[0])
     _write_per_utterance(rows, task, test, folder)
+    repeated = repeated_rows(run, task, policies)
     return {
         "utterances": len(test),
         "rows": rows_to_json(summarise_rows(rows, run.config.evaluate)),
@@ -155,8 +156,10 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
         "measures": rows_to_json(_measures(run, task, shared)),
         **{
             name: rows_to_json(summarise_rows(figures, run.config.evaluate))
-            for name, figures in repeated_rows(run, task, policies).items()
+            for name, figures in repeated.items()
         },
+        "energy_utterances": len(extra_utterances(task, run.config.evaluate)),
+        "energy_against_clone": rows_to_json(compare_with_clone(repeated["energy"], run)),
     }
 
 

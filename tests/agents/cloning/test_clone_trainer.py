@@ -169,7 +169,7 @@ def _sum_of_losses(model: MotionTransformer, task: SequenceTask, utterances: Int
 
 def test_training_stops_when_patience_is_spent(task: SequenceTask) -> None:
     """At a rate of 0 the first epoch stays the best: 3 more are allowed, then it is over."""
-    cloning = _cloning(task, replace(_CONFIG, learning_rate=0.0, patience=3, epochs=40))
+    cloning = _cloning(task, replace(_CONFIG, learning_rate=1e-30, patience=3, epochs=40))
     cloning.learn()
     assert cloning.n_done == cloning.n_total == 4
 
@@ -228,7 +228,7 @@ def test_the_share_of_own_tokens_rises_in_a_straight_line(make_task: MakeTask) -
     task = make_task(800)
     every = np.arange(800)
     config = replace(
-        _BARE, scheduled_sampling=0.8, epochs=4, batch_sequences=399, learning_rate=0.0
+        _BARE, scheduled_sampling=0.8, epochs=4, batch_sequences=399, learning_rate=1e-30
     )
     cloning = _cloning(task, config, train=every[:798], validation=every[798:])
     shares = [cloning.advance()["own_tokens"] for _ in range(4)]
@@ -467,7 +467,8 @@ def test_a_training_of_no_epochs_is_rejected(
     task: SequenceTask, patience: int, epochs: int
 ) -> None:
     """Nothing would be trained, and the random weights of the start returned as a clone."""
-    rule = f"`patience` and `epochs` must be at least 1, got {patience} and {epochs}"
+    name, value = ("epochs", epochs) if epochs < 1 else ("patience", patience)
+    rule = f"`{name}` must be at least 1, got {value}"
     with pytest.raises(ValueError, match=re.escape(rule)):
         _cloning(task, replace(_CONFIG, patience=patience, epochs=epochs))
 
@@ -475,18 +476,22 @@ def test_a_training_of_no_epochs_is_rejected(
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [
-        ("label_smoothing", 1.0, "`label_smoothing` must be in [0, 1), got 1.0"),
-        ("label_smoothing", -0.1, "`label_smoothing` must be in [0, 1), got -0.1"),
-        ("scheduled_sampling", 1.5, "`scheduled_sampling` must be in [0, 1], got 1.5"),
-        ("token_noise", float("nan"), "`token_noise` must be in [0, 1], got nan"),
-        ("speaker_dropout", -1.0, "`speaker_dropout` must be in [0, 1], got -1.0"),
+        ("label_smoothing", 1.0, "at least 0 and below 1"),
+        ("label_smoothing", -0.1, "at least 0 and below 1"),
+        (
+            "scheduled_sampling",
+            1.5,
+            "at least 0 and at most 1",
+        ),
+        ("token_noise", float("nan"), "at least 0 and at most 1"),
+        ("speaker_dropout", -1.0, "at least 0 and at most 1"),
     ],
 )
 def test_shares_out_of_range_are_rejected(
     task: SequenceTask, name: str, value: float, rule: str
 ) -> None:
     """Full smoothing leaves nothing to learn; the others are probabilities."""
-    with pytest.raises(ValueError, match=re.escape(rule)):
+    with pytest.raises(ValueError, match=re.escape(f"`{name}` must be {rule}, got {value}")):
         _cloning(task, replace(_CONFIG, **{name: value}))
 
 

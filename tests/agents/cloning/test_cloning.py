@@ -238,5 +238,5 @@ def test_an_environment_without_a_task_is_rejected(network: dict[str, Any]) -> N
 
 def test_settings_out_of_range_are_rejected(env: Env, network: dict[str, Any]) -> None:
     """The constructor is where the mistake was made."""
-    with pytest.raises(ValueError, match=re.escape("`patience` and `epochs` must be at least 1")):
+    with pytest.raises(ValueError, match=re.escape("`patience` must be at least 1")):
         _cloning(env, network, patience=0)

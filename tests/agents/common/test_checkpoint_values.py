@@ -348,7 +348,7 @@ def cloned(env: Env, network: dict[str, Any], tmp_path: Path) -> Path:
         ("learning_rate", "x", "`CloneConfig.learning_rate` must be of type float, got 'x'"),
         ("learning_rate", NAN, "`CloneConfig.learning_rate` must be of type float, got nan"),
         ("epochs", 1.5, "`CloneConfig.epochs` must be of type int, got 1.5"),
-        ("epochs", 0, "`patience` and `epochs` must be at least 1, got 4 and 0"),
+        ("epochs", 0, "`epochs` must be at least 1, got 0"),
         ("batch_sequences", 0, "`batch_sequences` must be at least 1, got 0"),
         ("weight_decay", -1.0, "`weight_decay` must be at least 0 and finite, got -1.0"),
     ],

@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from esarm_env.audio.store import FeatureStore
 from esarm_env.core.types import Corpus
 from esarm_env.encoder.config import EncoderConfig
-from esarm_env.encoder.data import SpeechData
+from esarm_env.encoder.data import MotionFile, SpeechData
 from esarm_env.encoder.losses import VertexLoss
 from esarm_env.encoder.parallel import draw_pairs, warp
 from esarm_env.encoder.training import EncoderTrainer
@@ -27,9 +29,9 @@ CONFIG = EncoderConfig(
 
 
 @pytest.fixture(scope="module")
-def data(tiny_task: AnimationTask) -> SpeechData:
+def data(tiny_task: AnimationTask, tmp_path_factory: pytest.TempPathFactory) -> SpeechData:
     """Return the tiny corpus as an encoder learns from it; all utterances of a speaker parallel."""
-    found = speech_data(tiny_task)
+    found = speech_data(tiny_task, tmp_path_factory.mktemp("motion"))
     speakers: dict[str, list[int]] = {}
     for index, record in enumerate(tiny_task.corpus.records):
         speakers.setdefault(record.speaker, []).append(index)
@@ -94,6 +96,32 @@ def test_an_interruption_changes_no_weight(data: SpeechData, tiny_corpus: Corpus
         np.testing.assert_array_equal(weights_of(second)[name], value, err_msg=name)
 
 
+@pytest.mark.parametrize("part", ["encoder", "adversary", "best"])
+def test_a_state_with_nan_for_weights_is_refused(
+    data: SpeechData, tiny_corpus: Corpus, part: str
+) -> None:
+    """It would train on to the end, and every policy would hear nothing."""
+    state = make_trainer(data, tiny_corpus).state_dict()
+    name = next(iter(state[part]))
+    broken = state[part] | {name: torch.full_like(state[part][name], torch.nan)}
+    message = f"state of a training: `{part}.{name}` must be finite, got 'NaN or infinity'"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make_trainer(data, tiny_corpus).load_state_dict(state | {part: broken})
+
+
+def test_a_validation_loss_that_is_not_finite_stops_training(
+    data: SpeechData, tiny_corpus: Corpus
+) -> None:
+    """It is below nothing: the first weights would be kept to the end."""
+    rows = list(data.features)
+    for index in tiny_corpus.split("validation").tolist():
+        rows[index] = np.full_like(rows[index], np.nan)
+    trainer = make_trainer(replace(data, features=rows, groups=[]), tiny_corpus)
+    message = "loss must be finite, got nan in validation, epoch 1"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        trainer.advance()
+
+
 def test_training_stops_when_patience_is_spent(data: SpeechData, tiny_corpus: Corpus) -> None:
     """And the best epoch's weights are kept."""
     trainer = make_trainer(data, tiny_corpus, learning_rate=1e-9, patience=1)
@@ -104,6 +132,48 @@ def test_training_stops_when_patience_is_spent(data: SpeechData, tiny_corpus: Co
     assert trainer.n_total == trainer.n_done == 2
     kept = trainer.finish().state_dict()
     np.testing.assert_array_equal(kept["to_content.weight"], best["to_content.weight"])
+
+
+def test_what_is_read_by_the_batch_is_what_would_lie_in_memory(
+    data: SpeechData, tiny_task: AnimationTask, tiny_corpus: Corpus
+) -> None:
+    """Bit for bit, padding included: the same encoder comes of it."""
+    rows = [3, 0, 7]
+    batch = data.rows(rows)
+    frames = [tiny_corpus[index].motion for index in rows]
+    assert batch.inside.sum(1).tolist() == [len(motion) for motion in frames]
+    for number, (index, motion) in enumerate(zip(rows, frames, strict=True)):
+        n_frames = len(motion)
+        assert data.length(index) == n_frames
+        np.testing.assert_array_equal(batch.curves[number, :n_frames], motion)
+        np.testing.assert_array_equal(batch.features[number, :n_frames], tiny_task.features[index])
+        assert not batch.features[number, n_frames:].any()
+        assert not batch.curves[number, n_frames:].any()
+        assert not batch.inside[number, n_frames:].any()
+    in_memory = replace(
+        data,
+        features=[tiny_task.features[index] for index in range(len(tiny_corpus))],
+        curves=[tiny_corpus[index].motion for index in range(len(tiny_corpus))],
+    )
+    lazy, held = make_trainer(data, tiny_corpus), make_trainer(in_memory, tiny_corpus)
+    assert lazy.advance() == held.advance()
+    for name, value in weights_of(lazy).items():
+        np.testing.assert_array_equal(weights_of(held)[name], value, err_msg=name)
+
+
+def test_a_corpus_is_not_held_in_memory(data: SpeechData, tmp_path: Path) -> None:
+    """With WavLM's features an hour of speech is half a gigabyte."""
+    assert isinstance(data.features, FeatureStore)
+    motions = np.random.default_rng(0).random((4, 3, 52), dtype=np.float32)
+    kept = MotionFile(iter(motions), tmp_path)
+    assert not list(tmp_path.iterdir())  # nothing is left of it, whatever ends the process
+    for index, motion in enumerate(motions):
+        np.testing.assert_array_equal(kept[index], motion)
+    assert not kept[0].flags.owndata
+    for index in (-1, 4):
+        message = f"`index` must be in 0..3, got {index}"
+        with pytest.raises(IndexError, match=re.escape(message)):
+            kept[index]
 
 
 def test_without_parallel_utterances_there_is_nothing_to_cross(
@@ -177,11 +247,14 @@ def test_channels_that_were_not_captured_cost_nothing() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"epochs": -1}, "`epochs` must be at least 0 and `patience` at least 1, got -1 and 6"),
-        ({"batch_utterances": 3}, "`batch_utterances` must be even and at least 2 (pairs), got 3"),
-        ({"read_share": 1.5}, "`read_share` must be in [0, 1], got 1.5"),
-        ({"cross_coef": -1.0}, "`cross_coef` must be at least 0, got -1.0"),
-        ({"learning_rate": 0.0}, "`learning_rate` must be above 0, got 0.0"),
+        ({"patience": 0}, "`patience` must be at least 1, got 0"),
+        ({"batch_utterances": 0}, "`batch_utterances` must be at least 2, got 0"),
+        ({"weight_decay": float("inf")}, "`weight_decay` must be at least 0 and finite, got inf"),
+        ({"epochs": -1}, "`epochs` must be at least 0, got -1"),
+        ({"batch_utterances": 3}, "`batch_utterances` must be even (pairs), got 3"),
+        ({"read_share": 1.5}, "`read_share` must be at least 0 and at most 1, got 1.5"),
+        ({"cross_coef": -1.0}, "`cross_coef` must be at least 0 and finite, got -1.0"),
+        ({"learning_rate": 0.0}, "`learning_rate` must be above 0 and finite, got 0.0"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes: dict[str, object], message: str) -> None:

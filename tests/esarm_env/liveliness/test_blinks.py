@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from esarm_env.core.errors import InputError
-from esarm_env.face import index_of
-from esarm_env.liveliness import BlinkHabit, add_liveliness, find_blinks
+from esarm_env.face import ARKIT_NAMES, index_of
+from esarm_env.liveliness import BlinkHabit, add_liveliness, find_blinks, without_blinks
 from esarm_env.liveliness.blinks import draw_blinks, lids_of
 
 BOTH = [index_of("eyeBlinkLeft"), index_of("eyeBlinkRight")]
@@ -136,3 +136,48 @@ def test_recordings_without_blinks_teach_none() -> None:
         BlinkHabit.fit([np.zeros((900, 52))])
     with pytest.raises(InputError, match=re.escape("`motions` must hold blinks to learn from")):
         BlinkHabit.fit([])
+
+
+@pytest.mark.parametrize("begin", [0, 1, 40, 82, 89])
+@pytest.mark.parametrize("depth", [0.1, 0.5, 1.0])
+def test_blinks_are_taken_away_wherever_they_stand(begin: int, depth: float) -> None:
+    """Whole ones, half ones, and such as an end of the recording cuts; the rest stays."""
+    rng = np.random.default_rng(0)
+    motion = rng.random((90, 52), dtype=np.float32)
+    motion[:, BOTH] = 0.0
+    before = motion.copy()
+    motion[begin : begin + 8, BOTH] = depth
+    taken = without_blinks(motion)
+    assert taken[:, BOTH].max() == 0
+    kept = [i for i, name in enumerate(ARKIT_NAMES) if not name.startswith(("eyeW", "eyeS"))]
+    np.testing.assert_array_equal(taken[:, kept], before[:, kept])
+    assert not len(find_blinks(taken))
+    np.testing.assert_array_equal(motion[begin : begin + 8, BOTH].min(), np.float32(depth))
+
+
+def test_narrowed_and_shut_eyes_stay_as_they_are() -> None:
+    """Anger narrows them for whole sentences, and a sleeper shuts them: neither is a blink."""
+    motion = np.zeros((150, 52), np.float32)
+    motion[:, BOTH] = 0.25
+    motion[60:79, BOTH] = 0.9  # one frame longer than the longest blink
+    np.testing.assert_array_equal(without_blinks(motion), motion)
+    blinking = motion.copy()
+    blinking[20:26, BOTH] = 1.0
+    np.testing.assert_array_equal(without_blinks(blinking), motion)
+    short = np.full((4, 52), 0.3, np.float32)
+    np.testing.assert_array_equal(without_blinks(short), short)
+    np.testing.assert_array_equal(without_blinks(short[:1]), short[:1])
+
+
+def test_wide_eyes_come_back_from_under_a_blink() -> None:
+    """They would dip in surprise, with lids that no longer move."""
+    motion = np.zeros((90, 52), np.float32)
+    wide = [index_of("eyeWideLeft"), index_of("eyeSquintRight")]
+    motion[:, wide] = 0.5
+    before = motion.copy()
+    closing = np.array([0.3, 0.8, 1.0, 0.8, 0.4, 0.1], np.float32)
+    motion[30:36, BOTH] = closing[:, None]
+    motion[30:36, wide] *= (1 - 0.8 * closing)[:, None]
+    motion[60:64, wide] = 0.1  # by itself, far from a blink
+    before[60:64, wide] = 0.1
+    np.testing.assert_array_equal(without_blinks(motion), before)

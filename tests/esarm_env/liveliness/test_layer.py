@@ -161,6 +161,19 @@ def test_closing_lids_override_wide_eyes(spoken: np.ndarray) -> None:
     assert alive[alive[:, BOTH[0]] == 0, index_of("eyeWideLeft")].min() == 0.5
 
 
+def test_own_blinks_may_be_taken_away_first(spoken: np.ndarray) -> None:
+    """A stray blink at the start of a decoding kept all others 6 s away from it."""
+    still = add_liveliness(spoken, seed=2)
+    stray = spoken.copy()
+    stray[3:9, BOTH] = 0.6
+    stray[3:9, index_of("eyeWideLeft")] = 0.2
+    replaced = add_liveliness(stray, seed=2, own_blinks=False)
+    np.testing.assert_allclose(replaced, still, atol=1e-6)
+    assert len(find_blinks(add_liveliness(stray, seed=2))) != len(find_blinks(still))
+    gone = add_liveliness(stray, own_blinks=False, blinks=False, gaze=False, rest=False)
+    np.testing.assert_array_equal(gone, spoken)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

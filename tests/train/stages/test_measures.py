@@ -140,12 +140,73 @@ def test_energy_scores_are_measured_of_every_sampled_policy(finished_run):
     assert f"| clone, sampled | {rows[sampled('clone')]['lve_energy'][0]:.2f} [" in section
 
 
+def test_energy_scores_are_compared_with_the_clone_s_and_say_of_how_many(finished_run):
+    """Two intervals beside each other hide a difference that is the same in each utterance."""
+    content = json.loads((finished_run / "evaluate" / "summary.json").read_text())
+    rows, against = (rows_from_json(content[k]) for k in ("energy", "energy_against_clone"))
+    assert list(against) == [sampled("ppo"), sampled("reinforce")]
+    for row, figures in against.items():
+        for key in ("lve_energy", "eve_energy"):
+            difference = rows[row][key][0] - rows[sampled("clone")][key][0]
+            assert figures[key][0] == pytest.approx(difference, abs=1e-5)
+            assert figures[key][1] <= figures[key][0] <= figures[key][2]
+    n_test = content["utterances"]
+    assert content["energy_utterances"] == min(40, n_test)
+    section = (finished_run / "report.md").read_text().split("## Energy scores")[1].split("##")[0]
+    assert f" Of {min(40, n_test)} of the {n_test} test utterances; differences are" in section
+    mean, low, high = against[sampled("ppo")]["lve_energy"]
+    assert f"| ppo, sampled, minus the clone's | {mean:.2f} [{low:.2f}, {high:.2f}] |" in section
+
+
+def test_a_score_above_that_of_recordings_is_laid_to_whom_it_belongs(finished_run, tmp_path):
+    """The regressor is no clone: a score that prefers it rewards no likeness to the clone."""
+    copy = tmp_path / "run"
+    shutil.copytree(finished_run, copy)
+    path = copy / "evaluate" / "summary.json"
+    content = json.loads(path.read_text())
+    scores = {"ground truth through the tokenizer": -0.25, "regressor": 2.0, "clone, greedy": 0.5}
+    for entry in content["rows"]:
+        entry["figures"]["score"] = [scores.get(entry["label"], 0.0)] * 3
+    path.write_text(json.dumps(content))
+    section = write_report(RunFolder.open(copy)).read_text().split("## Reward model")[1]
+    assert (
+        "Recordings score -0.25, **below** the greedy clone's 0.50, so a high score does not mean "
+        "being like a human face. The highest one here is 2.00: regressor." in section
+    )
+
+
+@pytest.mark.parametrize("trained", [True, False, None])
+def test_training_curves_have_a_panel_of_the_encoder(finished_run, tmp_path, monkeypatch, trained):
+    """Its early stopping is nowhere else to be seen; runs without an encoder have a report, too."""
+    copy, drawn = tmp_path / "run", {}
+    shutil.copytree(finished_run, copy)
+    if trained is False:
+        (copy / "encoder" / "metrics.csv").unlink()
+        (copy / "encoder" / "summary.json").write_text('{"epochs": 0, "wall_s": 0.5}')
+    elif trained is None:  # cloned before there were encoders
+        shutil.rmtree(copy / "encoder")
+    monkeypatch.setattr("train.plots.plot_training", lambda curves, path: drawn.update(curves))
+    report = write_report(RunFolder.open(copy)).read_text()
+    assert ("| encoder | " in report) is (trained is not None)
+    panels = ["motion prior", "speech encoder", "behaviour cloning", "reward model"]
+    assert list(drawn) == [panel for panel in panels if trained or panel != "speech encoder"]
+    if trained:
+        rows, columns = drawn["speech encoder"]
+        assert columns == ("train_loss", "validation_loss")
+        assert all(set(columns) <= set(row) for row in rows) and len(rows) == 1
+
+
 def test_a_run_evaluated_before_has_a_report_without_them(finished_run, tmp_path):
     """An update must not take the report of last week's run away."""
     copy = tmp_path / "run"
     shutil.copytree(finished_run, copy)
     path = copy / "evaluate" / "summary.json"
     content = json.loads(path.read_text())
+    del content["energy_utterances"], content["energy_against_clone"]
+    path.write_text(json.dumps(content))
+    report = write_report(RunFolder.open(copy)).read_text()
+    section = report.split("## Energy scores")[1].split("##")[0]
+    assert "minus the clone's" not in section and "test utterances" not in section
     del content["energy"]
     for entry in content["rows"]:
         del entry["figures"][EVE_WITHOUT_LIDS]
