@@ -7,4 +7,5 @@
 - `network`: the network: streams, and a regressor from them to face curves.
 - `parallel`: pairs of utterances that say the same with two emotions, aligned in time.
 - `training`: the resumable training loop.
+- `voice_bar`: log-mel features without the voice bar, which recorded voices alone have.
 """

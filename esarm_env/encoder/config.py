@@ -23,6 +23,8 @@ class EncoderConfig:
         dropout: While training.
         streaming: Whether audio is heard as it comes; else the whole utterance.
         look_ahead_frames: Of streaming, frames at 30 fps that the answer waits for, even.
+        cut_voice_bar: Whether `logmel` features are heard without the voice bar, which recorded
+            voices have and synthetic ones lack; other features stay as they are.
         epochs: At most this many passes over the training utterances; 0 does without an encoder,
             and the policy hears the audio features themselves.
         patience: Stop after this many epochs without a better validation loss.
@@ -48,6 +50,7 @@ class EncoderConfig:
     dropout: float = 0.1
     streaming: bool = False
     look_ahead_frames: int = 0
+    cut_voice_bar: bool = True
     epochs: int = 10
     patience: int = 4
     batch_utterances: int = 16
@@ -60,16 +63,20 @@ class EncoderConfig:
     cross_coef: float = 0.25
     adversary_coef: float = 0.1
 
-    def shape(self, *, feature_dim: int, condition_dim: int) -> EncoderShape:
-        """Return the sizes of the network for audio features and conditions of these widths."""
+    def shape(self, *, feature_dim: int, condition_dim: int, log_mel: bool = False) -> EncoderShape:
+        """Return the sizes of the network.
+
+        Args:
+            feature_dim: Audio features a frame.
+            condition_dim: Columns of a condition.
+            log_mel: Whether the features are those of `LogMel`, which have a voice bar.
+        """
         from esarm_env.encoder.network import EncoderShape
 
         sizes = {field.name for field in fields(EncoderShape)} & {f.name for f in fields(self)}
-        return EncoderShape(
-            feature_dim=feature_dim,
-            condition_dim=condition_dim,
-            **{name: getattr(self, name) for name in sizes},
-        )
+        settings = {name: getattr(self, name) for name in sizes}
+        settings["cut_voice_bar"] = self.cut_voice_bar and log_mel
+        return EncoderShape(feature_dim=feature_dim, condition_dim=condition_dim, **settings)
 
     def check(self) -> None:
         """Check the ranges of what training reads.

@@ -41,6 +41,7 @@ class SpeechData:
         emotions: Name of each one's emotion.
         groups: Parallel utterances.
         captured: Shape (52,), the curves that were measured.
+        log_mel: Whether the features are those of `LogMel` alone.
     """
 
     features: Sequence[FloatArray]
@@ -49,6 +50,7 @@ class SpeechData:
     emotions: Sequence[str]
     groups: Sequence[IntArray]
     captured: BoolArray
+    log_mel: bool = False
 
     def rows(self, utterances: Sequence[int]) -> Minibatch:
         """Return utterances as a minibatch, zero-padded."""

@@ -22,6 +22,7 @@ from torch.nn import functional
 from esarm_env.audio.features import FEATURE_BOUND
 from esarm_env.core.types import EMOTIONS, N_CHANNELS, N_INTENSITIES
 from esarm_env.core.weights import from_sizes, load_module, save_weights, weights_digest
+from esarm_env.encoder.voice_bar import N_COLUMNS, without_voice_bar
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray
@@ -49,6 +50,8 @@ class EncoderShape:
         dropout: While training.
         streaming: Whether audio is heard as it comes; else the whole utterance, before and after.
         look_ahead_frames: Of streaming, frames that the answer waits for: a multiple of `STRIDE`.
+        cut_voice_bar: Whether `LogMel` features are heard without the voice bar; encoders of
+            earlier versions hear it.
     """
 
     feature_dim: int
@@ -63,6 +66,7 @@ class EncoderShape:
     dropout: float = 0.1
     streaming: bool = False
     look_ahead_frames: int = 0
+    cut_voice_bar: bool = False
 
     def __post_init__(self) -> None:
         """Check that all sizes are possible."""
@@ -80,6 +84,11 @@ class EncoderShape:
             raise ValueError(
                 f"`look_ahead_frames` must be a multiple of {STRIDE}, and 0 without `streaming`, "
                 f"got {self.look_ahead_frames}"
+            )
+        if self.cut_voice_bar and self.feature_dim != N_COLUMNS:
+            raise ValueError(
+                f"`feature_dim` must be {N_COLUMNS} (log-mel) with `cut_voice_bar`, "
+                f"got {self.feature_dim}"
             )
 
 
@@ -158,6 +167,10 @@ class SpeechEncoder(nn.Module):
         """
         return self.shape.look_ahead_frames + STRIDE - 1
 
+    def shown(self, features: Tensor) -> Tensor:
+        """Return audio features (B, T, D) as this encoder and its policies hear them."""
+        return without_voice_bar(features) if self.shape.cut_voice_bar else features
+
     def streams(self, features: Tensor, inside: Tensor) -> Streams:
         """Return the streams of audio features.
 
@@ -166,7 +179,7 @@ class SpeechEncoder(nn.Module):
             inside: Shape (B, T), False in padding, which changes nothing.
         """
         odd = -features.shape[1] % STRIDE
-        features = functional.pad(self._ahead(features), (0, 0, 0, odd))
+        features = functional.pad(self._ahead(self.shown(features)), (0, 0, 0, odd))
         frames = functional.pad(inside, (0, odd))
         steps = frames[:, ::STRIDE]  # (B, S)
         x = (self.norm_input(features) * frames[..., None]).transpose(1, 2)  # (B, D, T)
@@ -216,7 +229,7 @@ class SpeechEncoder(nn.Module):
         """
         frames = torch.from_numpy(features)[None]
         heard = self.hear(frames, torch.ones(frames.shape[:2], dtype=torch.bool))[0]
-        both = torch.cat([heard, frames[0]], dim=-1)
+        both = torch.cat([heard, self.shown(frames)[0]], dim=-1)
         return both.clamp(-FEATURE_BOUND, FEATURE_BOUND).numpy()
 
     @torch.inference_mode()
@@ -251,7 +264,8 @@ class SpeechEncoder(nn.Module):
         heard = torch.from_numpy(features[: len(features) - len(features) % STRIDE or None])[None]
         frames = torch.ones(heard.shape[:2], dtype=torch.bool)
         # The layers that hear the voice alone: attention over ten minutes would take gigabytes.
-        pooled = self._emotion(self._ahead(heard), frames, frames[:, ::STRIDE])
+        ahead = self._ahead(self.shown(heard))
+        pooled = self._emotion(ahead, frames, frames[:, ::STRIDE])
         emotion, intensity = self.emotion_logits(pooled[0, -1])
         return emotion.softmax(-1).numpy(), intensity.softmax(-1).numpy()
 

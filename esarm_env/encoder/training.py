@@ -74,7 +74,9 @@ class EncoderTrainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             shape = config.shape(
-                feature_dim=data.features[0].shape[1], condition_dim=data.conditions.shape[1]
+                feature_dim=data.features[0].shape[1],
+                condition_dim=data.conditions.shape[1],
+                log_mel=data.log_mel,
             )
             self.encoder = SpeechEncoder(shape)
             self._adversary = _Adversary(2 * config.content_dim)

@@ -39,7 +39,7 @@ def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
         return {"epochs": 0}
     task = open_task(run.path)
     trainer = EncoderTrainer(
-        speech_data(task),
+        speech_data(task, encoder=run.config.corpus.encoder),
         task.head,
         train=task.corpus.split("train"),
         validation=task.corpus.split("validation"),
@@ -61,8 +61,13 @@ def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
     }
 
 
-def speech_data(task: AnimationTask) -> SpeechData:
-    """Return the utterances of a task as an encoder learns from them."""
+def speech_data(task: AnimationTask, *, encoder: str = "") -> SpeechData:
+    """Return the utterances of a task as an encoder learns from them.
+
+    Args:
+        task: Of a run without a speech encoder as yet.
+        encoder: Name of the audio encoder, which tells what is in its features.
+    """
     everything = np.arange(len(task.corpus))
     records = task.corpus.records
     find = getattr(task.corpus, "parallel_groups", None)  # corpora of others may know none
@@ -73,6 +78,7 @@ def speech_data(task: AnimationTask) -> SpeechData:
         emotions=[record.emotion for record in records],
         groups=find() if find is not None else [],
         captured=task.corpus.captured,
+        log_mel=encoder == "logmel",
     )
 
 
