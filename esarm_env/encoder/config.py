@@ -32,6 +32,8 @@ class EncoderConfig:
         learning_rate: Highest value of a one-cycle rate (Smith 2018).
         weight_decay: Of AdamW.
         feature_noise: Spread of the noise added to audio features.
+        voice_variety: With `cut_voice_bar`, share of the utterances that are heard, while training,
+            as other voices would say them: low bands filled up, loudness, voicing or pitch hidden.
         speaker_dropout: How often the speaker is hidden, so that "unknown" means "average".
         read_share: How often the condition is what the encoder hears from the voice, not the label.
         emotion_coef: Weight of the cross-entropy of emotion and intensity, from the emotion stream.
@@ -57,6 +59,7 @@ class EncoderConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     feature_noise: float = 0.1
+    voice_variety: float = 1.0
     speaker_dropout: float = 0.2
     read_share: float = 0.2
     emotion_coef: float = 0.3
@@ -94,7 +97,7 @@ class EncoderConfig:
                 f"`batch_utterances` must be even and at least 2 (pairs), "
                 f"got {self.batch_utterances}"
             )
-        for name in ("speaker_dropout", "read_share"):
+        for name in ("voice_variety", "speaker_dropout", "read_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"`{name}` must be in [0, 1], got {getattr(self, name)}")
         for name in ("feature_noise", "emotion_coef", "cross_coef", "adversary_coef"):

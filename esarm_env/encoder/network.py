@@ -171,15 +171,19 @@ class SpeechEncoder(nn.Module):
         """Return audio features (B, T, D) as this encoder and its policies hear them."""
         return without_voice_bar(features) if self.shape.cut_voice_bar else features
 
-    def streams(self, features: Tensor, inside: Tensor) -> Streams:
-        """Return the streams of audio features.
+    def streams(self, features: Tensor, inside: Tensor, *, voice: Tensor | None = None) -> Streams:
+        """Return the streams of what is heard.
 
         Args:
-            features: Shape (B, T, D).
+            features: Shape (B, T, D), as `shown` gives them.
             inside: Shape (B, T), False in padding, which changes nothing.
+            voice: Shape (B, T, D), what the emotion stream hears, if that is something else.
         """
         odd = -features.shape[1] % STRIDE
-        features = functional.pad(self._ahead(self.shown(features)), (0, 0, 0, odd))
+        voice = features if voice is None else voice
+        features, voice = (
+            functional.pad(self._ahead(part), (0, 0, 0, odd)) for part in (features, voice)
+        )
         frames = functional.pad(inside, (0, odd))
         steps = frames[:, ::STRIDE]  # (B, S)
         x = (self.norm_input(features) * frames[..., None]).transpose(1, 2)  # (B, D, T)
@@ -191,7 +195,7 @@ class SpeechEncoder(nn.Module):
         for block in self.blocks:
             x = block(x, bias)
         x = self.norm(x)
-        return Streams(self.to_content(x), self._emotion(features, frames, steps), steps)
+        return Streams(self.to_content(x), self._emotion(voice, frames, steps), steps)
 
     def regress(self, streams: Streams, condition: Tensor, *, n_frames: int) -> Tensor:
         """Return face curves (B, n_frames, 52) of streams under a condition (B, K)."""
@@ -210,12 +214,13 @@ class SpeechEncoder(nn.Module):
 
     def forward(self, features: Tensor, condition: Tensor, inside: Tensor) -> Tensor:
         """Return face curves (B, T, 52) of features (B, T, D) under a condition (B, K)."""
-        return self.regress(self.streams(features, inside), condition, n_frames=features.shape[1])
+        streams = self.streams(self.shown(features), inside)
+        return self.regress(streams, condition, n_frames=features.shape[1])
 
     def hear(self, features: Tensor, inside: Tensor) -> Tensor:
         """Return content and emotion by frame, each of unit spread, (B, T, n_streams)."""
         n_frames = features.shape[1]
-        content, emotion, _ = self.streams(features, inside)
+        content, emotion, _ = self.streams(self.shown(features), inside)
         by_frame = content.reshape(len(content), -1, self.shape.content_dim)[:, :n_frames]
         slow = emotion.repeat_interleave(STRIDE, dim=1)[:, :n_frames]
         return (torch.cat([by_frame, slow], dim=-1) - self.stream_mean) / self.stream_scale

@@ -24,6 +24,7 @@ from esarm_env.core.types import EMOTIONS, N_INTENSITIES
 from esarm_env.encoder.losses import VertexLoss
 from esarm_env.encoder.network import SpeechEncoder, Streams
 from esarm_env.encoder.parallel import Pair, Warps, draw_pairs
+from esarm_env.encoder.voice_bar import other_voices
 
 if TYPE_CHECKING:
     from esarm_env.core.types import IntArray
@@ -194,9 +195,12 @@ class EncoderTrainer:
         """Return the terms of the loss on one minibatch."""
         config, encoder = self._config, self.encoder
         batch = self._data.rows([index for pair in pairs for index in (pair.first, pair.second)])
+        features = voice = encoder.shown(batch.features)
+        if encoder.shape.cut_voice_bar and config.voice_variety > 0:
+            features = other_voices(features, batch.inside, share=config.voice_variety)
         labels = batch.condition[:, :_LABELS].clone()
         noise = config.feature_noise * torch.randn(batch.features.shape)
-        streams = encoder.streams(batch.features + noise, batch.inside)
+        streams = encoder.streams(features + noise, batch.inside, voice=voice + noise)
         emotion = streams.emotion.mean(1)
         terms = {"emotion_loss": _naming_loss(encoder, emotion, labels)}
         condition = self._shown(batch.condition, emotion, read_share=read_share)
@@ -272,7 +276,7 @@ class EncoderTrainer:
         size = self._config.batch_utterances
         for begin in range(0, len(self._validation), size):
             batch = self._data.rows(self._validation[begin : begin + size].tolist())
-            streams = self.encoder.streams(batch.features, batch.inside)
+            streams = self.encoder.streams(self.encoder.shown(batch.features), batch.inside)
             curves = self.encoder.regress(
                 streams, batch.condition, n_frames=batch.features.shape[1]
             )

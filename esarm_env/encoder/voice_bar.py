@@ -10,9 +10,11 @@ those fall silent, so do they, in either kind of voice.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn import functional
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +30,12 @@ _SPEECH_DB = (
     *(-39.0, -38.9, -39.6, -40.5, -42.6, -44.0, -44.1, -42.5, -41.4, -42.1, -41.3, -41.8),
     *(-43.1, -45.0, -47.9, -50.6, -53.4, -55.1, -55.2, -55.1),
 )
+
+# Of other voices: shares of utterances, and how far.
+_BARRED, _HIDE_LOUDNESS, _HIDE_PITCH, _MOST_OCTAVES = 0.85, 0.6, 0.25, 0.5
+_REACH = 7  # frames: the longest closure that a voice bar bridges whole
+_SILENT = -4.0  # below every feature
+_SPEAKING = -1.5  # loudness of speech, as `LogMel` takes it for the mean of its bands
 
 
 def without_voice_bar(features: Tensor) -> Tensor:
@@ -47,3 +55,53 @@ def _level(bands: Tensor) -> Tensor:
     """Return the level of all bands together, (..., 1), in units of 20 dB."""
     decibels = 20 * bands + bands.new_tensor(_SPEECH_DB)
     return torch.pow(10, decibels / 10).sum(-1, keepdim=True).log10() / 2
+
+
+def other_voices(features: Tensor, inside: Tensor, *, share: float) -> Tensor:
+    """Return features of `LogMel`, (B, T, 35), as other voices would have them.
+
+    The low bands are filled up to what they were at the loudest nearby, less 0 to 12 dB, as a voice
+    bar does it; loudness, or voicing and pitch, are hidden; pitch is shifted by up to half an
+    octave: each for some of the utterances, drawn by torch. What shut lips look like must then be
+    learned from more than one sign.
+
+    Args:
+        features: Shape (B, T, 35).
+        inside: Shape (B, T), False in padding, which stays zero.
+        share: Of utterances that may change at all.
+    """
+    bands, loudness, voiced, pitch = features.split((N_BANDS, 1, 1, 1), dim=-1)
+    filled = torch.maximum(bands, _voice_bar(bands, inside))
+    speaking = ((loudness > _SPEAKING) & inside[..., None]).to(bands)
+    gained = ((filled - bands) * speaking).sum(1, keepdim=True)  # (B, 1, M)
+    gained = gained / speaking.sum(1, keepdim=True).clamp(min=1)
+    loudness = (loudness + _level(filled) - _level(bands)) * _some(bands, 1 - _HIDE_LOUDNESS)
+    pitch = pitch + _MOST_OCTAVES * _drawn(bands, -1, 1) * (voiced > 0)
+    heard = _some(bands, 1 - _HIDE_PITCH)
+    changed = torch.cat([filled - gained, loudness, voiced * heard, pitch * heard], dim=-1)
+    changed = torch.where(_some(bands, share) > 0, changed, features)
+    return changed * inside[..., None]
+
+
+def _voice_bar(bands: Tensor, inside: Tensor) -> Tensor:
+    """Return the level of a voice bar in each band, (B, T, M), far below speech where none is."""
+    levels = bands.masked_fill(~inside[..., None], _SILENT).transpose(1, 2)
+    loudest = functional.max_pool1d(levels, _REACH, stride=1, padding=_REACH // 2)
+    smooth = functional.avg_pool1d(loudest, 5, stride=1, padding=2, count_include_pad=False)
+    top = _drawn(bands, 2, 7)
+    places = torch.arange(N_BANDS, device=bands.device)
+    fall = functional.logsigmoid(2 * (top - places)) / math.log(100)  # (B, 1, M), 20 dB a unit
+    below = _drawn(bands, -0.6, 0) + _SILENT * (1 - _some(bands, _BARRED))
+    return smooth.transpose(1, 2) + fall + below
+
+
+def _drawn(features: Tensor, low: float, high: float) -> Tensor:
+    """Return a number for each utterance, (B, 1, 1)."""
+    drawn = torch.rand(len(features), 1, 1, device=features.device)
+    return low + (high - low) * drawn
+
+
+def _some(features: Tensor, share: float) -> Tensor:
+    """Return 1 for a share of the utterances, else 0, (B, 1, 1)."""
+    drawn = torch.rand(len(features), 1, 1, device=features.device)
+    return (drawn < share).to(features)

@@ -13,7 +13,7 @@ from esarm_env.audio.features import LogMel
 from esarm_env.core.weights import save_weights
 from esarm_env.encoder.config import EncoderConfig
 from esarm_env.encoder.network import EncoderShape, SpeechEncoder, load_speech_encoder
-from esarm_env.encoder.voice_bar import N_BANDS, N_COLUMNS, without_voice_bar
+from esarm_env.encoder.voice_bar import N_BANDS, N_COLUMNS, other_voices, without_voice_bar
 
 LOW = 6
 SHUT = slice(10, 13)
@@ -74,6 +74,48 @@ def test_real_features_stay_finite_and_in_range() -> None:
     heard = without_voice_bar(torch.from_numpy(LogMel().encode(audio)))
     assert torch.isfinite(heard).all()
     assert float(heard.abs().max()) < 8
+
+
+def test_other_voices_go_on_while_lips_are_shut() -> None:
+    """Else silence in the low bands would still be the one sign that is learned."""
+    features = speech().expand(400, -1, -1).clone()
+    features[..., N_BANDS + 1] = 1.0
+    torch.manual_seed(1)
+    other = other_voices(features, torch.ones(400, 30, dtype=torch.bool), share=1.0)
+    dip = (other[:, 5, :N_BANDS] - other[:, 11, :N_BANDS]).numpy()  # (400, M); 1.0 before
+    lowest = np.sort(dip[:, 0])
+    assert lowest[0] > -0.01
+    assert lowest[200] < 0.5, "of half of them the voice bar is heard"
+    assert lowest[-20] > 0.99, "some have none"
+    np.testing.assert_allclose(dip[:, 10:], 1.0, atol=0.02)
+    open_ = other[:, 5]
+    assert 0.5 < float((open_[:, N_BANDS + 1] == 1).float().mean()) < 0.9, "voicing is hidden"
+    shifts = other[:, 5, N_BANDS + 2]
+    assert -0.51 < float(shifts.min()) < -0.3
+    assert 0.3 < float(shifts.max()) < 0.51
+    loudness = other[:, 11, N_BANDS]
+    assert 0.4 < float((loudness == 0).float().mean()) < 0.8
+
+
+def test_bands_of_other_voices_keep_their_mean_over_speech() -> None:
+    """As LogMel takes it out of every recording, with a voice bar or without."""
+    features = speech().expand(50, -1, -1).clone()
+    other = other_voices(features, torch.ones(50, 30, dtype=torch.bool), share=1.0)
+    means = other[..., :N_BANDS].mean(1) - features[..., :N_BANDS].mean(1)
+    assert float(means.abs().max()) < 1e-4
+
+
+def test_other_voices_leave_padding_and_other_utterances_alone() -> None:
+    """Padding must change nothing, and a share of 0 is off."""
+    features = recorded().expand(40, -1, -1).clone()
+    inside = torch.ones(40, 30, dtype=torch.bool)
+    inside[:, 20:] = False
+    features[:, 20:] = 0
+    assert not other_voices(features, inside, share=1.0)[:, 20:].any()
+    torch.testing.assert_close(other_voices(features, inside, share=0.0), features)
+    some = other_voices(features, inside, share=0.3)
+    untouched = (some == features).all(-1).all(-1).float().mean()
+    assert 0.4 < float(untouched) < 0.95
 
 
 def shape(*, cut: bool) -> EncoderShape:
