@@ -281,7 +281,10 @@ class SpeechEncoder(nn.Module):
 
     def content_hash(self) -> str:
         """Return a hexadecimal digest of weights and sizes: equal ones mean equal streams."""
-        return weights_digest(self.state_dict(), asdict(self.shape))
+        sizes = asdict(self.shape)
+        if not self.shape.cut_voice_bar:
+            del sizes["cut_voice_bar"]  # tokens saved by earlier versions shall stay valid
+        return weights_digest(self.state_dict(), sizes)
 
     def save(self, path: Path) -> None:
         """Write weights and sizes to one `.safetensors` file."""

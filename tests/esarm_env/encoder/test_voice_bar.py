@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from esarm_env.audio.features import LogMel
-from esarm_env.core.weights import save_weights
+from esarm_env.core.weights import save_weights, weights_digest
 from esarm_env.encoder.config import EncoderConfig
 from esarm_env.encoder.network import EncoderShape, SpeechEncoder, load_speech_encoder
 from esarm_env.encoder.voice_bar import N_BANDS, N_COLUMNS, other_voices, without_voice_bar
@@ -150,6 +150,10 @@ def test_a_saved_encoder_knows_what_it_hears(tmp_path: Path) -> None:
     sizes = {key: value for key, value in vars(old.shape).items() if key != "cut_voice_bar"}
     save_weights(path, old.state_dict(), kind="speech encoder", **sizes)
     assert load_speech_encoder(path).shape == old.shape
+    digest = weights_digest(old.state_dict(), sizes)
+    assert load_speech_encoder(path).content_hash() == digest, "or saved tokens are refused"
+    old.shape = shape(cut=True)
+    assert old.content_hash() != digest
 
 
 def test_only_log_mel_features_have_a_voice_bar() -> None:
