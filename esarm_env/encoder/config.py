@@ -33,7 +33,9 @@ class EncoderConfig:
         weight_decay: Of AdamW.
         feature_noise: Spread of the noise added to audio features.
         voice_variety: With `cut_voice_bar`, share of the utterances that are heard, while training,
-            as other voices would say them: low bands filled up, loudness, voicing or pitch hidden.
+            as other voices may say them: loudness, voicing or pitch hidden, pitch shifted.
+        voice_bars: Share of these whose low bands go on while lips are shut. Recorded voices gain,
+            synthetic ones lose.
         speaker_dropout: How often the speaker is hidden, so that "unknown" means "average".
         read_share: How often the condition is what the encoder hears from the voice, not the label.
         emotion_coef: Weight of the cross-entropy of emotion and intensity, from the emotion stream.
@@ -60,6 +62,7 @@ class EncoderConfig:
     weight_decay: float = 0.05
     feature_noise: float = 0.1
     voice_variety: float = 1.0
+    voice_bars: float = 0.0
     speaker_dropout: float = 0.2
     read_share: float = 0.2
     emotion_coef: float = 0.3
@@ -97,7 +100,7 @@ class EncoderConfig:
                 f"`batch_utterances` must be even and at least 2 (pairs), "
                 f"got {self.batch_utterances}"
             )
-        for name in ("voice_variety", "speaker_dropout", "read_share"):
+        for name in ("voice_variety", "voice_bars", "speaker_dropout", "read_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"`{name}` must be in [0, 1], got {getattr(self, name)}")
         for name in ("feature_noise", "emotion_coef", "cross_coef", "adversary_coef"):

@@ -197,7 +197,9 @@ class EncoderTrainer:
         batch = self._data.rows([index for pair in pairs for index in (pair.first, pair.second)])
         features = voice = encoder.shown(batch.features)
         if encoder.shape.cut_voice_bar and config.voice_variety > 0:
-            features = other_voices(features, batch.inside, share=config.voice_variety)
+            features = other_voices(
+                features, batch.inside, share=config.voice_variety, bars=config.voice_bars
+            )
         labels = batch.condition[:, :_LABELS].clone()
         noise = config.feature_noise * torch.randn(batch.features.shape)
         streams = encoder.streams(features + noise, batch.inside, voice=voice + noise)

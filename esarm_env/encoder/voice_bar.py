@@ -32,7 +32,7 @@ _SPEECH_DB = (
 )
 
 # Of other voices: shares of utterances, and how far.
-_BARRED, _HIDE_LOUDNESS, _HIDE_PITCH, _MOST_OCTAVES = 0.85, 0.6, 0.25, 0.5
+_HIDE_LOUDNESS, _HIDE_PITCH, _MOST_OCTAVES = 0.3, 0.25, 0.5
 _REACH = 7  # frames: the longest closure that a voice bar bridges whole
 _SILENT = -4.0  # below every feature
 _SPEAKING = -1.5  # loudness of speech, as `LogMel` takes it for the mean of its bands
@@ -57,7 +57,7 @@ def _level(bands: Tensor) -> Tensor:
     return torch.pow(10, decibels / 10).sum(-1, keepdim=True).log10() / 2
 
 
-def other_voices(features: Tensor, inside: Tensor, *, share: float) -> Tensor:
+def other_voices(features: Tensor, inside: Tensor, *, share: float, bars: float) -> Tensor:
     """Return features of `LogMel`, (B, T, 35), as other voices would have them.
 
     The low bands are filled up to what they were at the loudest nearby, less 0 to 12 dB, as a voice
@@ -69,9 +69,10 @@ def other_voices(features: Tensor, inside: Tensor, *, share: float) -> Tensor:
         features: Shape (B, T, 35).
         inside: Shape (B, T), False in padding, which stays zero.
         share: Of utterances that may change at all.
+        bars: Share of these whose low bands are filled up.
     """
     bands, loudness, voiced, pitch = features.split((N_BANDS, 1, 1, 1), dim=-1)
-    filled = torch.maximum(bands, _voice_bar(bands, inside))
+    filled = torch.maximum(bands, _voice_bar(bands, inside, share=bars))
     speaking = ((loudness > _SPEAKING) & inside[..., None]).to(bands)
     gained = ((filled - bands) * speaking).sum(1, keepdim=True)  # (B, 1, M)
     gained = gained / speaking.sum(1, keepdim=True).clamp(min=1)
@@ -83,7 +84,7 @@ def other_voices(features: Tensor, inside: Tensor, *, share: float) -> Tensor:
     return changed * inside[..., None]
 
 
-def _voice_bar(bands: Tensor, inside: Tensor) -> Tensor:
+def _voice_bar(bands: Tensor, inside: Tensor, *, share: float) -> Tensor:
     """Return the level of a voice bar in each band, (B, T, M), far below speech where none is."""
     levels = bands.masked_fill(~inside[..., None], _SILENT).transpose(1, 2)
     loudest = functional.max_pool1d(levels, _REACH, stride=1, padding=_REACH // 2)
@@ -91,7 +92,7 @@ def _voice_bar(bands: Tensor, inside: Tensor) -> Tensor:
     top = _drawn(bands, 2, 7)
     places = torch.arange(N_BANDS, device=bands.device)
     fall = functional.logsigmoid(2 * (top - places)) / math.log(100)  # (B, 1, M), 20 dB a unit
-    below = _drawn(bands, -0.6, 0) + _SILENT * (1 - _some(bands, _BARRED))
+    below = _drawn(bands, -0.6, 0) + _SILENT * (1 - _some(bands, share))
     return smooth.transpose(1, 2) + fall + below
 
 

@@ -53,6 +53,7 @@ _AT_MOST_ONE = frozenset(
         "shortest_crop",
         "speaker_dropout",
         "token_noise",
+        "voice_bars",
         "voice_variety",
     }
 )

@@ -81,7 +81,7 @@ def test_other_voices_go_on_while_lips_are_shut() -> None:
     features = speech().expand(400, -1, -1).clone()
     features[..., N_BANDS + 1] = 1.0
     torch.manual_seed(1)
-    other = other_voices(features, torch.ones(400, 30, dtype=torch.bool), share=1.0)
+    other = other_voices(features, torch.ones(400, 30, dtype=torch.bool), share=1.0, bars=0.85)
     dip = (other[:, 5, :N_BANDS] - other[:, 11, :N_BANDS]).numpy()  # (400, M); 1.0 before
     lowest = np.sort(dip[:, 0])
     assert lowest[0] > -0.01
@@ -94,13 +94,20 @@ def test_other_voices_go_on_while_lips_are_shut() -> None:
     assert -0.51 < float(shifts.min()) < -0.3
     assert 0.3 < float(shifts.max()) < 0.51
     loudness = other[:, 11, N_BANDS]
-    assert 0.4 < float((loudness == 0).float().mean()) < 0.8
+    assert 0.2 < float((loudness == 0).float().mean()) < 0.4
+
+
+def test_low_bands_are_filled_only_where_it_is_asked_for() -> None:
+    """It costs synthetic voices a quarter of a millimetre."""
+    features = speech().expand(20, -1, -1).clone()
+    other = other_voices(features, torch.ones(20, 30, dtype=torch.bool), share=1.0, bars=0.0)
+    torch.testing.assert_close(other[..., :N_BANDS], features[..., :N_BANDS])
 
 
 def test_bands_of_other_voices_keep_their_mean_over_speech() -> None:
     """As LogMel takes it out of every recording, with a voice bar or without."""
     features = speech().expand(50, -1, -1).clone()
-    other = other_voices(features, torch.ones(50, 30, dtype=torch.bool), share=1.0)
+    other = other_voices(features, torch.ones(50, 30, dtype=torch.bool), share=1.0, bars=0.85)
     means = other[..., :N_BANDS].mean(1) - features[..., :N_BANDS].mean(1)
     assert float(means.abs().max()) < 1e-4
 
@@ -111,9 +118,9 @@ def test_other_voices_leave_padding_and_other_utterances_alone() -> None:
     inside = torch.ones(40, 30, dtype=torch.bool)
     inside[:, 20:] = False
     features[:, 20:] = 0
-    assert not other_voices(features, inside, share=1.0)[:, 20:].any()
-    torch.testing.assert_close(other_voices(features, inside, share=0.0), features)
-    some = other_voices(features, inside, share=0.3)
+    assert not other_voices(features, inside, share=1.0, bars=0.85)[:, 20:].any()
+    torch.testing.assert_close(other_voices(features, inside, share=0.0, bars=1.0), features)
+    some = other_voices(features, inside, share=0.3, bars=1.0)
     untouched = (some == features).all(-1).all(-1).float().mean()
     assert 0.4 < float(untouched) < 0.95
 
