@@ -71,7 +71,8 @@ def other_voices(features: Tensor, inside: Tensor, *, share: float, bars: float)
         share: Of utterances that may change at all.
         bars: Share of these whose low bands are filled up.
     """
-    bands, loudness, voiced, pitch = features.split((N_BANDS, 1, 1, 1), dim=-1)
+    bands = features[..., :N_BANDS]
+    loudness, voiced, pitch = (features[..., N_BANDS + k : N_BANDS + k + 1] for k in range(3))
     filled = torch.maximum(bands, _voice_bar(bands, inside, share=bars))
     speaking = ((loudness > _SPEAKING) & inside[..., None]).to(bands)
     gained = ((filled - bands) * speaking).sum(1, keepdim=True)  # (B, 1, M)
