@@ -14,7 +14,7 @@ from esarm_env.core.training.ranges import (
     check_ranges,
     ranges,
 )
-from esarm_env.encoder.shape import EncoderShape
+from esarm_env.encoder.shape import N_PROSODY, EncoderShape
 
 
 @ranges(
@@ -26,6 +26,8 @@ from esarm_env.encoder.shape import EncoderShape
     learning_rate=ABOVE_0,
     speaker_dropout=SHARE,
     read_share=SHARE,
+    voice_variety=SHARE,
+    voice_bars=SHARE,
 )
 @dataclass(frozen=True)
 class EncoderConfig:
@@ -43,6 +45,8 @@ class EncoderConfig:
         look_ahead_frames: Of streaming, frames at 30 fps that the answer waits for, even.
         level_content: Whether the content loses its mean and spread over the utterance, in which
             an emotion would be told.
+        cut_voice_bar: Whether `logmel` features are heard without the voice bar, which recorded
+            voices have and synthetic ones lack; other features stay as they are.
         epochs: At most this many passes over the training utterances; 0 does without an encoder,
             and the policy hears the audio features themselves.
         patience: Stop after this many epochs without a better validation loss.
@@ -50,6 +54,10 @@ class EncoderConfig:
         learning_rate: Highest value of a one-cycle rate (Smith 2018).
         weight_decay: Of AdamW.
         feature_noise: Spread of the noise added to audio features.
+        voice_variety: With `cut_voice_bar`, share of the utterances that are heard, while training,
+            as other voices may say them: loudness, voicing or pitch hidden, pitch shifted.
+        voice_bars: Share of these whose low bands go on while lips are shut. Recorded voices gain,
+            synthetic ones lose.
         speaker_dropout: How often the speaker is hidden, so that "unknown" means "average".
         read_share: How often the condition is what the encoder hears from the voice, not the label.
         emotion_coef: Weight of the cross-entropy of emotion and intensity, from the emotion stream.
@@ -69,12 +77,15 @@ class EncoderConfig:
     streaming: bool = False
     look_ahead_frames: int = 0
     level_content: bool = True
+    cut_voice_bar: bool = True
     epochs: int = 10
     patience: int = 4
     batch_utterances: int = 8
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     feature_noise: float = 0.1
+    voice_variety: float = 1.0
+    voice_bars: float = 0.0
     speaker_dropout: float = 0.2
     read_share: float = 0.2
     emotion_coef: float = 1.0
@@ -84,14 +95,14 @@ class EncoderConfig:
     def shape(self, *, feature_dim: int, condition_dim: int, prosody: bool = False) -> EncoderShape:
         """Return the sizes of the network for audio features and conditions of these widths.
 
-        With `prosody` the last features are those of `LogMel`.
+        With `prosody` the last features are those of `LogMel`; with no others, they have a voice
+        bar.
         """
         sizes = {field.name for field in fields(EncoderShape)} & {f.name for f in fields(self)}
+        settings = {name: getattr(self, name) for name in sizes}
+        settings["cut_voice_bar"] = self.cut_voice_bar and prosody and feature_dim == N_PROSODY
         return EncoderShape(
-            feature_dim=feature_dim,
-            condition_dim=condition_dim,
-            prosody=prosody,
-            **{name: getattr(self, name) for name in sizes},
+            feature_dim=feature_dim, condition_dim=condition_dim, prosody=prosody, **settings
         )
 
     def check(self) -> None:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from esarm_env.audio.encoders.voice_bar import without_voice_bar
 from esarm_env.audio.features import FEATURE_BOUND
 from esarm_env.core.types import EMOTIONS, N_CHANNELS, N_INTENSITIES
 from esarm_env.core.weights import from_sizes, load_module, save_weights, weights_digest
@@ -116,7 +117,18 @@ class SpeechEncoder(nn.Module):
         """
         return self.shape.look_ahead_frames + STRIDE - 1
 
-    def streams(self, features: Tensor, inside: Tensor, *, noise: float = 0.0) -> Streams:
+    def shown(self, features: Tensor) -> Tensor:
+        """Return audio features (B, T, D) as the content and the policies hear them."""
+        return without_voice_bar(features) if self.shape.cut_voice_bar else features
+
+    def streams(
+        self,
+        features: Tensor,
+        inside: Tensor,
+        *,
+        noise: float = 0.0,
+        spoken: Tensor | None = None,
+    ) -> Streams:
         """Return the streams of audio features.
 
         Args:
@@ -124,17 +136,23 @@ class SpeechEncoder(nn.Module):
             inside: Shape (B, T), False in padding, which changes nothing.
             noise: Spread of what is added to the features while training; statistics of prosody
                 are taken before: noise would drown steps of the pitch.
+            spoken: Shape (B, T, D), what the content hears; by default as `shown`. The emotion is
+                heard from the voice as it is.
         """
         odd = -features.shape[1] % STRIDE
-        features = functional.pad(self._ahead(features), (0, 0, 0, odd))
+        spoken = self.shown(features) if spoken is None else spoken
+        features, spoken = (
+            functional.pad(self._ahead(part), (0, 0, 0, odd)) for part in (features, spoken)
+        )
         frames = functional.pad(inside, (0, odd))
         steps = frames[:, ::STRIDE]  # (B, S)
         prosody = self._prosody(features, frames) if self.shape.prosody else None
-        if noise > 0:
-            features = features + noise * torch.randn(features.shape)
-        emotion = self._emotion(features, frames, steps, prosody)
         speech = self._speech_steps(features, frames)
-        x = (self.norm_input(features) * frames[..., None]).transpose(1, 2)  # (B, D, T)
+        if noise > 0:
+            added = noise * torch.randn(features.shape)
+            features, spoken = features + added, spoken + added
+        emotion = self._emotion(features, frames, steps, prosody)
+        x = (self.norm_input(spoken) * frames[..., None]).transpose(1, 2)  # (B, D, T)
         x = functional.gelu(self._along(self.hear_frames, x)) * frames[:, None]
         x = functional.gelu(self._along(self.hear_steps, x)) * steps[:, None]
         x = x + self._along(self.place, x) * steps[:, None]
@@ -164,7 +182,8 @@ class SpeechEncoder(nn.Module):
 
     def forward(self, features: Tensor, condition: Tensor, inside: Tensor) -> Tensor:
         """Return face curves (B, T, 52) of features (B, T, D) under a condition (B, K)."""
-        return self.regress(self.streams(features, inside), condition, n_frames=features.shape[1])
+        streams = self.streams(features, inside)
+        return self.regress(streams, condition, n_frames=features.shape[1])
 
     def hear(self, features: Tensor, inside: Tensor) -> Tensor:
         """Return content and emotion by frame, each of unit spread, (B, T, n_streams)."""
@@ -183,7 +202,7 @@ class SpeechEncoder(nn.Module):
         """
         frames = torch.from_numpy(features)[None]
         heard = self.hear(frames, torch.ones(frames.shape[:2], dtype=torch.bool))[0]
-        both = torch.cat([heard, frames[0]], dim=-1)
+        both = torch.cat([heard, self.shown(frames)[0]], dim=-1)
         return both.clamp(-FEATURE_BOUND, FEATURE_BOUND).numpy()
 
     @torch.inference_mode()
@@ -240,7 +259,7 @@ class SpeechEncoder(nn.Module):
         sizes = {
             name: value
             for name, value in asdict(self.shape).items()
-            if value or name not in ("level_content", "prosody")
+            if value or name not in ("cut_voice_bar", "level_content", "prosody")
         }
         return weights_digest(self.state_dict(), sizes)
 

@@ -32,6 +32,8 @@ class EncoderShape:
             an emotion would be told. Encoders of earlier versions kept them.
         prosody: Whether the last features are those of `LogMel`, and the emotion is heard in their
             statistics too. Likewise.
+        cut_voice_bar: Whether content and policies hear `LogMel` features without the voice bar;
+            earlier versions heard it.
     """
 
     feature_dim: int
@@ -48,6 +50,7 @@ class EncoderShape:
     look_ahead_frames: int = 0
     level_content: bool = False
     prosody: bool = False
+    cut_voice_bar: bool = False
 
     def __post_init__(self) -> None:
         """Check that all sizes are possible."""
@@ -65,6 +68,11 @@ class EncoderShape:
             raise ValueError(
                 f"`look_ahead_frames` must be a multiple of {STRIDE}, and 0 without `streaming`, "
                 f"got {self.look_ahead_frames}"
+            )
+        if self.cut_voice_bar and self.feature_dim != N_PROSODY:
+            raise ValueError(
+                f"`feature_dim` must be {N_PROSODY} (log-mel) with `cut_voice_bar`, "
+                f"got {self.feature_dim}"
             )
         if self.prosody and self.feature_dim < N_PROSODY:
             raise ValueError(

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from esarm_env.audio.encoders.voice_bar import other_voices
 from esarm_env.core.errors import InputError
 from esarm_env.core.training.epochs import EpochTrainer
 from esarm_env.core.training.states import check_states
@@ -184,8 +185,15 @@ class EncoderTrainer(EpochTrainer):
         """Return the terms of the loss on one minibatch."""
         config, encoder = self._config, self.encoder
         batch = self._data.rows([index for pair in pairs for index in (pair.first, pair.second)])
+        spoken = encoder.shown(batch.features)
+        if encoder.shape.cut_voice_bar and config.voice_variety > 0:
+            spoken = other_voices(
+                spoken, batch.inside, share=config.voice_variety, bars=config.voice_bars
+            )
         labels = batch.condition[:, :_LABELS].clone()
-        streams = encoder.streams(batch.features, batch.inside, noise=config.feature_noise)
+        streams = encoder.streams(
+            batch.features, batch.inside, noise=config.feature_noise, spoken=spoken
+        )
         emotion = streams.emotion.mean(1)
         terms = {"emotion_loss": _naming_loss(encoder, emotion, labels)}
         condition = self._shown(batch.condition, emotion, read_share=read_share)

@@ -5,6 +5,7 @@
 - `phone_network`: frame posteriors of the phone recogniser in the package `hama`.
 - `phone_classes`: IPA symbols grouped by what lips, jaw and tongue do for them.
 - `phones`: posteriors of phone classes as features, alone or beside others.
+- `voice_bar`: log-mel features without the voice bar, which recorded voices alone have.
 - `phone_spans`: when which phone is spoken, and when lips must shut, in any recording.
 
 `esarm_env.audio.features` makes an encoder from its name.

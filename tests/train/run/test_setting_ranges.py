@@ -31,6 +31,10 @@ REFUSED = [
     (["clone.patience=0"], "`clone.patience` must be at least 1, got 0"),
     (["clone.dropout=1"], "`clone.dropout` must be at least 0 and below 1, got 1.0"),
     (["clone.token_noise=1.5"], "`clone.token_noise` must be at least 0 and at most 1, got 1.5"),
+    (
+        ["encoder.voice_variety=2.0"],
+        "`encoder.voice_variety` must be at least 0 and at most 1, got 2",
+    ),
     (["clone.feature_noise=.nan"], "`clone.feature_noise` must be at least 0 and finite, got nan"),
     (
         ["clone.width=90"],

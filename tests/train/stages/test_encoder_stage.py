@@ -37,6 +37,7 @@ def test_a_policy_hears_streams_and_audio(finished_run: Path, task: Any) -> None
     encoder = load_speech_encoder(finished_run / ENCODER_FILE)
     assert task.speech_encoder.content_hash() == encoder.content_hash()
     assert task.features.dim == encoder.dim == encoder.n_streams + 35
+    assert encoder.shape.cut_voice_bar, "the run hears `logmel`"
     assert task.context == 0
     assert task.window_dim == task.tokenizer.frames_per_chunk * encoder.dim
     policy = load_policy(finished_run)
