@@ -15,6 +15,7 @@ import numpy as np
 
 from esarm_env.audio.encoders.frames import FEATURE_BOUND, AudioEncoder, to_frame_rate
 from esarm_env.audio.encoders.phones import Phones
+from esarm_env.audio.encoders.running import RunningLogMel
 from esarm_env.audio.encoders.wavlm import WavLM
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray, IntArray, n_frames_of
@@ -24,6 +25,7 @@ __all__ = [
     "AudioEncoder",
     "LogMel",
     "Phones",
+    "RunningLogMel",
     "WavLM",
     "check_encoder",
     "make_encoder",
@@ -110,6 +112,7 @@ def make_encoder(name: str, *, fetch: bool = True) -> AudioEncoder:
     | name | encoder |
     |---|---|
     | `logmel` | log-mel, loudness, voicing and pitch |
+    | `logmel-running` | the same, normalised by what was heard so far: it streams |
     | `phones` | how likely each class of phones is |
     | `phones+logmel` | both side by side |
     | `wavlm`, `wavlm:FOLDER`, `wavlm:ORGANISATION/MODEL` | the last hidden states of WavLM |
@@ -130,6 +133,8 @@ def make_encoder(name: str, *, fetch: bool = True) -> AudioEncoder:
     kind, _, detail = name.partition(":")
     if kind == "logmel" and not detail:
         return LogMel()
+    if kind == "logmel-running" and not detail:
+        return RunningLogMel()
     if kind in ("phones", "phones+logmel") and (not detail or _VERSION.fullmatch(detail)):
         return Phones(beside=LogMel() if kind != "phones" else None, version=detail or None)
     kind, at, layers = kind.partition("@")
@@ -139,8 +144,8 @@ def make_encoder(name: str, *, fetch: bool = True) -> AudioEncoder:
             choice["weights"] = detail
         return WavLM(**choice, fetch=fetch)
     raise InputError(
-        "`encoder` must be logmel, wavlm, wavlm:FOLDER, wavlm@LAYERS, phones or phones+logmel, "
-        f"got {name!r}"
+        "`encoder` must be logmel, logmel-running, wavlm, wavlm:FOLDER, wavlm@LAYERS, phones or "
+        f"phones+logmel, got {name!r}"
     )
 
 
