@@ -6,5 +6,6 @@
 - `losses`: vertex loss of face curves, in millimetres.
 - `network`: the network: streams, and a regressor from them to face curves.
 - `parallel`: pairs of utterances that say the same with two emotions, aligned in time.
+- `streaming`: the streams of an utterance while its features come.
 - `training`: the resumable training loop.
 """

@@ -113,7 +113,7 @@ class SpeechEncoder(nn.Module):
         self.hear_frames = nn.Conv1d(shape.feature_dim, width, 5)
         self.hear_steps = nn.Conv1d(width, width, 6, stride=STRIDE)
         self.place = nn.Conv1d(width, width, 15, groups=width)
-        self.blocks = nn.ModuleList(_Block(shape) for _ in range(shape.n_layers))
+        self.blocks = nn.ModuleList(EncoderBlock(shape) for _ in range(shape.n_layers))
         self.norm = nn.LayerNorm(width)
         self.to_content = nn.Linear(width, per_step)
         self.hear_voice = nn.ModuleList(
@@ -129,7 +129,7 @@ class SpeechEncoder(nn.Module):
         self.name_emotion = nn.Linear(shape.emotion_dim, len(EMOTIONS) + N_INTENSITIES)
         self.style = nn.Linear(shape.condition_dim, shape.style_dim, bias=False)  # S(c)
         self.mix = nn.Linear(per_step + shape.emotion_dim + shape.style_dim, width)
-        self.head = nn.ModuleList(_Block(shape) for _ in range(shape.head_layers))
+        self.head = nn.ModuleList(EncoderBlock(shape) for _ in range(shape.head_layers))
         self.norm_head = nn.LayerNorm(width)
         self.to_frames = nn.ConvTranspose1d(width, width, STRIDE, stride=STRIDE)
         self.smooth = nn.Conv1d(width, width, 5)
@@ -314,10 +314,11 @@ class SpeechEncoder(nn.Module):
         return pooled.expand(-1, steps.shape[1], -1)
 
 
-class _Block(nn.Module):
+class EncoderBlock(nn.Module):
     """Pre-norm attention over all steps and feed-forward, with residual connections."""
 
     def __init__(self, shape: EncoderShape) -> None:
+        """Build the two sub-layers."""
         super().__init__()
         width = shape.width
         self.n_heads = shape.n_heads
