@@ -20,6 +20,7 @@ from agents.rollout.animation import animate, animate_utterances, roll_out_with
 from agents.rollout.best_of_n import best_of_n
 from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
 from agents.rollout.decoding import Decoding
+from agents.rollout.streaming import StreamingAnimator
 from agents.stock import TransformerActorCriticPolicy, policy_kwargs_of
 from agents.weights import load_policy, save_policy
 from esarm_env.core.run_layout import POLICY_FILE
@@ -44,6 +45,7 @@ __all__ = [
     "SequenceGRPO",
     "SequencePPO",
     "SequenceReinforce",
+    "StreamingAnimator",
     "TrainingFault",
     "TransformerActorCriticPolicy",
     "animate",
