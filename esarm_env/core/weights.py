@@ -144,7 +144,13 @@ def check_sizes(
         ) -> Any:
             nonlocal left
             left -= 1
-            made = func(*args, **(kwargs or {}))
+            # There is nothing to fill, for which torch would load its compiler.
+            if getattr(func, "__module__", "") == "torch.nn.init" and "tensor" in (kwargs or {}):
+                made = kwargs["tensor"]
+            else:
+                made = (torch.empty if func in (torch.rand, torch.randn) else func)(
+                    *args, **(kwargs or {})
+                )
             if left < 0 or (isinstance(made, torch.Tensor) and made.numel() > most_numbers):
                 raise OutgrownError(_TOO_LARGE)
             return made

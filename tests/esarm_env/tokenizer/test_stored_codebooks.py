@@ -49,13 +49,17 @@ def test_what_was_read_learns_no_further(
         read.train().reconstruct(torch.zeros(1, 8, 52))
 
 
-def test_reading_a_tokenizer_loads_no_compiler() -> None:
-    """The library brings torch's compiler and sympy: longer to import than torch itself."""
+def test_reading_a_run_loads_no_compiler() -> None:
+    """The library brings torch's compiler and sympy: longer to import than torch itself.
+
+    So do torch's initialisers of weights that have no memory.
+    """
     code = (
         "import sys; from esarm_env.core.shipped import shipped_run; "
         "from esarm_env.tokenizer import load_tokenizer; "
         "load_tokenizer(shipped_run() / 'prior' / 'tokenizer.safetensors'); "
-        "heavy = {'vector_quantize_pytorch', 'einx', 'sympy', 'torch._dynamo'}; "
+        "from agents import load_policy; load_policy(); "
+        "heavy = {'vector_quantize_pytorch', 'einx', 'sympy', 'torch._dynamo', 'librosa'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
