@@ -1,7 +1,7 @@
 """Audio encoders by name: log-mel, phones or WavLM features at 30 fps, for policy and reward model.
 
-`LogMel` (log-mel, loudness and pitch by librosa; needs no download) is the default; `Phones` hears
-phones by the network in the package `hama`; `WavLM` takes weights that the user has. librosa, hama
+`LogMel` (log-mel, loudness and pitch; needs no download) is the default; `Phones` hears
+phones by the network in the package `hama`; `WavLM` takes weights that the user has. scipy, hama
 and torch are imported at the first call, not with this module.
 """
 
@@ -16,6 +16,7 @@ import numpy as np
 from esarm_env.audio.encoders.frames import FEATURE_BOUND, AudioEncoder, to_frame_rate
 from esarm_env.audio.encoders.phones import Phones
 from esarm_env.audio.encoders.running import RunningLogMel
+from esarm_env.audio.encoders.spectra import mel_power, yin
 from esarm_env.audio.encoders.wavlm import WavLM
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray, IntArray, n_frames_of
@@ -34,6 +35,7 @@ __all__ = [
 
 # A stranger's file may hold it, and a message puts it into a command line to copy.
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.]{0,31}")
+_TOGETHER = 6000  # hops
 VOICED_CORRELATION = 0.6  # noise reaches 0.5 by chance at the best of all lags, vowels pass 0.8
 
 
@@ -62,18 +64,15 @@ class LogMel:
 
     def encode(self, audio: FloatArray) -> FloatArray:
         """Turn (n_samples,) at 16 kHz into (T, n_mels + 3) float32."""
-        import librosa
-
         n_frames = n_frames_of(len(audio))
         padded = np.pad(audio, (0, max(0, 2 * self.window - len(audio))))
-        mel = librosa.feature.melspectrogram(
-            y=padded,
-            sr=SAMPLE_RATE_HZ,
-            n_fft=self.window,
-            hop_length=self.hop,
+        mel = mel_power(
+            padded,
             n_mels=self.n_mels,
-            fmin=60.0,
-            fmax=7600.0,
+            window=self.window,
+            hop=self.hop,
+            least_hz=60.0,
+            most_hz=7600.0,
         )  # (n_mels, hops)
         loudness = 10 * np.log10(mel.sum(axis=0) + 1e-10)  # (hops,)
         speech_level = np.percentile(loudness, 95)
@@ -89,13 +88,9 @@ class LogMel:
 
     def _pitch(self, audio: FloatArray, active: Any) -> tuple[FloatArray, FloatArray]:
         """Return voicing and octaves from 150 Hz, each (hops,), by YIN (de Cheveigne 2002)."""
-        import librosa
-
         step = 2  # pitch every 20 ms is enough
         hop = self.hop * step
-        f0 = librosa.yin(
-            audio, fmin=60.0, fmax=500.0, sr=SAMPLE_RATE_HZ, frame_length=1024, hop_length=hop
-        )
+        f0 = yin(audio, least_hz=60.0, most_hz=500.0, window=1024, hop=hop)
         # YIN gives a period even for noise; a frame is voiced only if it correlates at that lag.
         lag = np.round(SAMPLE_RATE_HZ / f0).astype(np.int64)
         periodic = _correlation_at(audio, np.arange(len(f0)) * hop, lag) > VOICED_CORRELATION
@@ -193,6 +188,10 @@ def _layers(layers: str, name: str) -> dict[str, Any]:
 
 def _correlation_at(audio: FloatArray, centres: IntArray, lags: IntArray) -> FloatArray:
     """Return the autocorrelation (hops,) of `audio` at `lags`, in a window around `centres`."""
+    if len(centres) > _TOGETHER:  # ten minutes at once would take a gigabyte
+        parts = range(0, len(centres), _TOGETHER)
+        each = [slice(first, first + _TOGETHER) for first in parts]
+        return np.concatenate([_correlation_at(audio, centres[at], lags[at]) for at in each])
     span = np.arange(-256, 256)
     reach = 256 + int(lags.max(initial=0))
     padded = np.pad(audio, (reach, reach))
