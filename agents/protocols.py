@@ -69,6 +69,50 @@ class RecordedSpeech(SpeechTask, Protocol):
         """Return the motion (T, 52) of the whole recording from the tokens of every piece."""
 
 
+class HeardWindow(Protocol):
+    """An audio window that tokens are to be written for."""
+
+    @property
+    def piece(self) -> int:
+        """Number of the piece; tokens of one piece are one sequence."""
+
+    @property
+    def window(self) -> FloatArray:
+        """The window, shape (window_dim,)."""
+
+
+class StreamedSpeech(Protocol):
+    """Speech that is still being spoken, as `esarm_env.open_speech_stream` gives it."""
+
+    @property
+    def condition(self) -> FloatArray:
+        """How it is said, shape (condition_dim,)."""
+
+    @property
+    def longest_piece(self) -> int:
+        """Chunks of a piece at most."""
+
+    @property
+    def look_ahead_frames(self) -> int:
+        """So many frames after its own time is a frame's motion there, at most."""
+
+    @property
+    def oldest_piece(self) -> int:
+        """Number of the oldest piece that is still written."""
+
+    def hear(self, audio: FloatArray) -> Sequence[HeardWindow]:
+        """Return the windows that are ready after `audio` (n_samples,) at 16 kHz, in order."""
+
+    def finish(self) -> Sequence[HeardWindow]:
+        """Return the windows that are left; then the recording has ended."""
+
+    def write(self, piece: int, tokens: IntArray) -> None:
+        """Take the tokens (tokens_per_chunk,) of the next window of a piece."""
+
+    def take(self, *, last: bool = False) -> FloatArray:
+        """Return the motion (T, 52) that is final and was not taken; `last` after `finish`."""
+
+
 class ScoreFunction(Protocol):
     """Scores finished token sequences, as `env.get_wrapper_attr("score_tokens")` offers it."""
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from esarm_env.sb3 import make_sb3_vec_env
     from esarm_env.task.episode_metrics import register_metric
     from esarm_env.task.opening import open_task
-    from esarm_env.task.recording import open_speech
+    from esarm_env.task.recording import open_speech, open_speech_stream
 
 __version__ = "0.1.0"
 
@@ -49,6 +49,7 @@ _HOMES = {
     "make_sb3_vec_env": "sb3",
     "open_corpus": "corpus",
     "open_speech": "task.recording",
+    "open_speech_stream": "task.recording",
     "open_task": "task.opening",
     "register_exporter": "face.exporters",
     "register_layout": "corpus.layouts.registry",
@@ -77,6 +78,7 @@ __all__ = [
     "make_sb3_vec_env",
     "open_corpus",
     "open_speech",
+    "open_speech_stream",
     "open_task",
     "register_exporter",
     "register_layout",

@@ -12,6 +12,7 @@ from agents.rollout.animation import animate_utterances, check_speech, joined
 from agents.rollout.best_of_n import Score, best_of_n
 from agents.rollout.decoding import SAMPLED, Decoding
 from agents.rollout.named_decoding import NamedDecoding
+from agents.rollout.streaming import StreamingAnimator
 from agents.weights import load_policy
 from esarm_env.audio import read_audio
 from esarm_env.core.cache import check_target, goes_through, new_file
@@ -104,6 +105,8 @@ class SpeechAnimator:
                 or the motion not be scored in this way.
         """
         context = (self._policy.config.window_dim // self._reader.dim - 1) // 2
+        if self._streams(writing):
+            return self._animate_stream(audio, voice, writing, context=context)
         speech = self._reader.read(audio, voice, context=context)
         self.emotion = speech.emotion
         check_speech(self._policy, speech)
@@ -123,6 +126,23 @@ class SpeechAnimator:
                 seed=writing.seed,
             )
         return joined(speech, written)
+
+    def _streams(self, writing: Writing) -> bool:
+        """Return whether a recording is animated as if it were still being spoken.
+
+        Wherever the run can, so that a file gives what a microphone would.
+        """
+        token_by_token = writing.best_of == 1 and not self.decoding_of(writing).beam
+        return token_by_token and self._reader.can_stream()
+
+    def _animate_stream(
+        self, audio: FloatArray, voice: AnimationCondition, writing: Writing, *, context: int
+    ) -> FloatArray:
+        speech = self._reader.stream(voice, audio=audio, context=context)
+        self.emotion = speech.emotion
+        decoding = self.decoding_of(writing)
+        animator = StreamingAnimator(self._policy, speech, decoding=decoding, seed=writing.seed)
+        return np.concatenate([animator.push(audio), animator.finish()])
 
     def decoding_of(self, writing: Writing) -> Decoding:
         """Return how the policy is decoded.

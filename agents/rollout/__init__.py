@@ -10,6 +10,7 @@
 - `generation`: batched generation of token sequences with a KV cache.
 - `named_decoding`: decodings by name, and which one a network gets where nobody asks.
 - `playing`: episodes played through wrappers: what their `step` and `reset` make of a sequence.
+- `streaming`: animation of speech while it is spoken.
 - `wrapped_episodes`: roll-out through wrappers, played where they may change or note something.
 - `wrappers`: survey of the wrappers around an environment: which are played, which refused.
 """

@@ -1,7 +1,7 @@
 """Audio encoders by name: log-mel, phones or WavLM features at 30 fps, for policy and reward model.
 
-`LogMel` (log-mel, loudness and pitch by librosa; needs no download) is the default; `Phones` hears
-phones by the network in the package `hama`; `WavLM` takes weights that the user has. librosa, hama
+`LogMel` (log-mel, loudness and pitch; needs no download) is the default; `Phones` hears
+phones by the network in the package `hama`; `WavLM` takes weights that the user has. scipy, hama
 and torch are imported at the first call, not with this module.
 """
 
@@ -15,6 +15,8 @@ import numpy as np
 
 from esarm_env.audio.encoders.frames import FEATURE_BOUND, AudioEncoder, to_frame_rate
 from esarm_env.audio.encoders.phones import Phones
+from esarm_env.audio.encoders.running import RunningLogMel
+from esarm_env.audio.encoders.spectra import mel_power, yin
 from esarm_env.audio.encoders.wavlm import WavLM
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray, IntArray, n_frames_of
@@ -24,6 +26,7 @@ __all__ = [
     "AudioEncoder",
     "LogMel",
     "Phones",
+    "RunningLogMel",
     "WavLM",
     "check_encoder",
     "has_prosody",
@@ -33,6 +36,7 @@ __all__ = [
 
 # A stranger's file may hold it, and a message puts it into a command line to copy.
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.]{0,31}")
+_TOGETHER = 6000  # hops
 VOICED_CORRELATION = 0.6  # noise reaches 0.5 by chance at the best of all lags, vowels pass 0.8
 
 
@@ -61,18 +65,15 @@ class LogMel:
 
     def encode(self, audio: FloatArray) -> FloatArray:
         """Turn (n_samples,) at 16 kHz into (T, n_mels + 3) float32."""
-        import librosa
-
         n_frames = n_frames_of(len(audio))
         padded = np.pad(audio, (0, max(0, 2 * self.window - len(audio))))
-        mel = librosa.feature.melspectrogram(
-            y=padded,
-            sr=SAMPLE_RATE_HZ,
-            n_fft=self.window,
-            hop_length=self.hop,
+        mel = mel_power(
+            padded,
             n_mels=self.n_mels,
-            fmin=60.0,
-            fmax=7600.0,
+            window=self.window,
+            hop=self.hop,
+            least_hz=60.0,
+            most_hz=7600.0,
         )  # (n_mels, hops)
         loudness = 10 * np.log10(mel.sum(axis=0) + 1e-10)  # (hops,)
         speech_level = np.percentile(loudness, 95)
@@ -88,13 +89,9 @@ class LogMel:
 
     def _pitch(self, audio: FloatArray, active: Any) -> tuple[FloatArray, FloatArray]:
         """Return voicing and octaves from 150 Hz, each (hops,), by YIN (de Cheveigne 2002)."""
-        import librosa
-
         step = 2  # pitch every 20 ms is enough
         hop = self.hop * step
-        f0 = librosa.yin(
-            audio, fmin=60.0, fmax=500.0, sr=SAMPLE_RATE_HZ, frame_length=1024, hop_length=hop
-        )
+        f0 = yin(audio, least_hz=60.0, most_hz=500.0, window=1024, hop=hop)
         # YIN gives a period even for noise; a frame is voiced only if it correlates at that lag.
         lag = np.round(SAMPLE_RATE_HZ / f0).astype(np.int64)
         periodic = _correlation_at(audio, np.arange(len(f0)) * hop, lag) > VOICED_CORRELATION
@@ -111,6 +108,7 @@ def make_encoder(name: str, *, fetch: bool = True) -> AudioEncoder:
     | name | encoder |
     |---|---|
     | `logmel` | log-mel, loudness, voicing and pitch |
+    | `logmel-running` | the same, normalised by what was heard so far: it streams |
     | `phones` | how likely each class of phones is |
     | `phones+logmel` | both side by side |
     | `wavlm`, `wavlm:FOLDER`, `wavlm:ORGANISATION/MODEL` | the last hidden states of WavLM |
@@ -131,6 +129,8 @@ def make_encoder(name: str, *, fetch: bool = True) -> AudioEncoder:
     kind, _, detail = name.partition(":")
     if kind == "logmel" and not detail:
         return LogMel()
+    if kind == "logmel-running" and not detail:
+        return RunningLogMel()
     if kind in ("phones", "phones+logmel") and (not detail or _VERSION.fullmatch(detail)):
         return Phones(beside=LogMel() if kind != "phones" else None, version=detail or None)
     kind, at, layers = kind.partition("@")
@@ -140,8 +140,8 @@ def make_encoder(name: str, *, fetch: bool = True) -> AudioEncoder:
             choice["weights"] = detail
         return WavLM(**choice, fetch=fetch)
     raise InputError(
-        "`encoder` must be logmel, wavlm, wavlm:FOLDER, wavlm@LAYERS, phones or phones+logmel, "
-        f"got {name!r}"
+        "`encoder` must be logmel, logmel-running, wavlm, wavlm:FOLDER, wavlm@LAYERS, phones or "
+        f"phones+logmel, got {name!r}"
     )
 
 
@@ -194,6 +194,10 @@ def _layers(layers: str, name: str) -> dict[str, Any]:
 
 def _correlation_at(audio: FloatArray, centres: IntArray, lags: IntArray) -> FloatArray:
     """Return the autocorrelation (hops,) of `audio` at `lags`, in a window around `centres`."""
+    if len(centres) > _TOGETHER:  # ten minutes at once would take a gigabyte
+        parts = range(0, len(centres), _TOGETHER)
+        each = [slice(first, first + _TOGETHER) for first in parts]
+        return np.concatenate([_correlation_at(audio, centres[at], lags[at]) for at in each])
     span = np.arange(-256, 256)
     reach = 256 + int(lags.max(initial=0))
     padded = np.pad(audio, (reach, reach))

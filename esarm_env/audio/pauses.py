@@ -1,6 +1,11 @@
-"""Silence-based segmentation: long recordings split at pauses into pieces of sentence length."""
+"""Silence-based segmentation: long recordings split at pauses into pieces of sentence length.
+
+`cut_at_pauses` looks for the best place in seconds to come; `RunningCuts` decides on the spot.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,6 +14,8 @@ from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray, IntArray
 HOP_S = 0.01
 HOP_SAMPLES = int(SAMPLE_RATE_HZ * HOP_S)
 SMOOTHING_S = 0.1  # shorter than a pause between phrases, longer than a stop's closure
+PAUSE_DB = 30.0  # below the loudest moment, where a running cut is a pause beyond doubt
+FORGOTTEN_DB = 0.25  # by which that moment counts less with every step
 
 
 def loudness_db(audio: FloatArray) -> FloatArray:
@@ -55,3 +62,35 @@ def cut_at_pauses(audio: FloatArray, *, shortest_s: float, longest_s: float) -> 
     edges = np.array([*cuts, len(level)]) * HOP_SAMPLES
     edges[-1] = len(audio)
     return np.stack([edges[:-1], edges[1:]], axis=1).astype(np.int64)
+
+
+@dataclass
+class RunningCuts:
+    """Cuts at pauses of speech that is still going on: whether to cut now, and nothing else.
+
+    The longer a piece is, the less of a pause it takes: `PAUSE_DB` below the loudest moment of
+    late at first, and none at all in the end.
+
+    Attributes:
+        shortest: Steps of a piece at least.
+        longest: Steps of a piece at most.
+    """
+
+    shortest: int
+    longest: int
+    _n_steps: int = 0
+    _loudest_db: float = -np.inf
+
+    def cut_after(self, samples: FloatArray) -> bool:
+        """Return whether to cut behind the next step, which holds `samples` (n_samples,)."""
+        power = float(np.square(samples, dtype=np.float64).mean())
+        level_db = float(10 * np.log10(power + 1e-10))
+        self._loudest_db = max(level_db, self._loudest_db - FORGOTTEN_DB)
+        self._n_steps += 1
+        if self._n_steps < self.shortest:
+            return False
+        spent = (self._n_steps - self.shortest) / max(1, self.longest - self.shortest)
+        cut = level_db <= self._loudest_db - PAUSE_DB * (1 - spent)
+        if cut:
+            self._n_steps = 0
+        return cut

@@ -144,7 +144,8 @@ def check_sizes(
         ) -> Any:
             nonlocal left
             left -= 1
-            made = func(*args, **(kwargs or {}))
+            made = _as_filled(func, args, kwargs or {})
+            made = func(*args, **(kwargs or {})) if made is None else made
             if left < 0 or (isinstance(made, torch.Tensor) and made.numel() > most_numbers):
                 raise OutgrownError(_TOO_LARGE)
             return made
@@ -155,6 +156,25 @@ def check_sizes(
         module = build(**sizes)
     if sum(tensor.numel() for tensor in module.state_dict().values()) > most_numbers:
         raise OutgrownError(_TOO_LARGE)
+
+
+def _as_filled(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
+    """Return what an initialiser makes of a weight without memory: there is nothing to fill.
+
+    None for any other call. Asked to draw such numbers, torch would load its compiler first, which
+    takes longer than torch itself.
+    """
+    import torch
+
+    if getattr(func, "__module__", "") == "torch.nn.init" and "tensor" in kwargs:
+        weight: Tensor = kwargs["tensor"]
+        return weight
+    if func in (torch.rand, torch.randn):
+        return torch.empty(*args, **kwargs)
+    if getattr(func, "__name__", "") in ("mul", "__mul__") and isinstance(args[1], float):
+        scaled: Tensor = args[0]
+        return scaled
+    return None
 
 
 def _whole_numbers(values: object) -> list[int]:

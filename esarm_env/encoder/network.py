@@ -23,11 +23,14 @@ from esarm_env.audio.encoders.voice_bar import without_voice_bar
 from esarm_env.audio.features import FEATURE_BOUND
 from esarm_env.core.types import EMOTIONS, N_CHANNELS, N_INTENSITIES
 from esarm_env.core.weights import from_sizes, load_module, save_weights, weights_digest
+from esarm_env.encoder.block import EncoderBlock
 from esarm_env.encoder.prosody import ACTIVE, LOUDNESS, N_STATISTICS, prosody_statistics
 from esarm_env.encoder.shape import STRIDE, EncoderShape
 from esarm_env.encoder.voice import VoiceReader
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from esarm_env.core.types import FloatArray
 
 KIND = "speech encoder"
@@ -67,7 +70,7 @@ class SpeechEncoder(nn.Module):
         self.hear_frames = nn.Conv1d(shape.feature_dim, width, 5)
         self.hear_steps = nn.Conv1d(width, width, 6, stride=STRIDE)
         self.place = nn.Conv1d(width, width, 15, groups=width)
-        self.blocks = nn.ModuleList(_Block(shape) for _ in range(shape.n_layers))
+        self.blocks = nn.ModuleList(EncoderBlock(shape) for _ in range(shape.n_layers))
         self.norm = nn.LayerNorm(width)
         self.to_content = nn.Linear(width, per_step)
         self.hear_voice = nn.ModuleList(
@@ -88,7 +91,7 @@ class SpeechEncoder(nn.Module):
         self.name_emotion = nn.Linear(shape.emotion_dim, len(EMOTIONS) + N_INTENSITIES)
         self.style = nn.Linear(shape.condition_dim, shape.style_dim, bias=False)  # S(c)
         self.mix = nn.Linear(per_step + shape.emotion_dim + shape.style_dim, width)
-        self.head = nn.ModuleList(_Block(shape) for _ in range(shape.head_layers))
+        self.head = nn.ModuleList(EncoderBlock(shape) for _ in range(shape.head_layers))
         self.norm_head = nn.LayerNorm(width)
         self.to_frames = nn.ConvTranspose1d(width, width, STRIDE, stride=STRIDE)
         self.smooth = nn.Conv1d(width, width, 5)
@@ -147,7 +150,7 @@ class SpeechEncoder(nn.Module):
         frames = functional.pad(inside, (0, odd))
         steps = frames[:, ::STRIDE]  # (B, S)
         prosody = self._prosody(features, frames) if self.shape.prosody else None
-        speech = self._speech_steps(features, frames)
+        speech = self.speech_steps(features, frames)
         if noise > 0:
             added = noise * torch.randn(features.shape)
             features, spoken = features + added, spoken + added
@@ -162,7 +165,7 @@ class SpeechEncoder(nn.Module):
             x = block(x, bias)
         content = self.to_content(self.norm(x))
         if self.shape.level_content:
-            content = self._levelled(content, speech)
+            content, _ = self.levelled(content, speech)
         return Streams(content, emotion, steps)
 
     def regress(self, streams: Streams, condition: Tensor, *, n_frames: int) -> Tensor:
@@ -299,7 +302,7 @@ class SpeechEncoder(nn.Module):
         statistics = prosody_statistics(features, inside, running=running)
         return statistics[:, STRIDE - 1 :: STRIDE] if running else statistics
 
-    def _speech_steps(self, features: Tensor, frames: Tensor) -> Tensor:
+    def speech_steps(self, features: Tensor, frames: Tensor) -> Tensor:
         """Return the steps (B, S) that hold speech, as far as the features tell; else all inside.
 
         Silence around an utterance is as long as chance will have it.
@@ -311,16 +314,29 @@ class SpeechEncoder(nn.Module):
         heard = loud.view(len(loud), -1, STRIDE).any(-1)
         return torch.where(heard.any(1, keepdim=True) | self.shape.streaming, heard, steps)
 
-    def _levelled(self, content: Tensor, speech: Tensor) -> Tensor:
+    def levelled(
+        self, content: Tensor, speech: Tensor, *, before: Sequence[Tensor] = ()
+    ) -> tuple[Tensor, list[Tensor]]:
         """Return content (B, S, C) of mean 0 and spread 1 over `speech` (B, S), or that so far.
 
         That leaves what is said, and takes how it is said on the whole (instance normalisation,
         Ulyanov et al. 2016; for voices Chou et al. 2019).
+
+        Args:
+            content: Shape (B, S, C).
+            speech: Shape (B, S), the steps that hold speech.
+            before: Of streaming, the sums of the steps before, as returned.
+
+        Returns:
+            The content, and the sums up to its last step.
         """
         weights = speech[..., None].float()
         sums = [weights, content * weights, content.square() * weights]
         if self.shape.streaming:
-            n, total, squares = (part.cumsum(1) for part in sums)
+            sums = [part.cumsum(1) for part in sums]
+            if before:
+                sums = [part + earlier for part, earlier in zip(sums, before, strict=True)]
+            n, total, squares = sums
             # At first little is known: as if a second of mean 0 and spread 1 had gone before.
             n, squares = n + _WARM_UP_STEPS, squares + _WARM_UP_STEPS
         else:
@@ -328,7 +344,7 @@ class SpeechEncoder(nn.Module):
             n = n.clamp(min=1)
         mean = total / n
         spread = ((squares / n - mean.square()).clamp(min=0) + _LEAST_VARIANCE).sqrt()
-        return (content - mean) / spread
+        return (content - mean) / spread, [part[:, -1:] for part in sums]
 
     def _emotion(
         self, features: Tensor, frames: Tensor, steps: Tensor, prosody: Tensor | None
@@ -356,33 +372,6 @@ class SpeechEncoder(nn.Module):
             hidden = hidden + self.hear_prosody(self.voice.standardised(prosody))
         pooled: Tensor = self.to_emotion[2:](hidden)
         return pooled.expand(-1, steps.shape[1], -1)
-
-
-class _Block(nn.Module):
-    """Pre-norm attention over all steps and feed-forward, with residual connections."""
-
-    def __init__(self, shape: EncoderShape) -> None:
-        super().__init__()
-        width = shape.width
-        self.n_heads = shape.n_heads
-        self.norm_attention = nn.LayerNorm(width)
-        self.to_qkv = nn.Linear(width, 3 * width, bias=False)
-        self.to_output = nn.Linear(width, width, bias=False)
-        self.norm_feedforward = nn.LayerNorm(width)
-        self.expand = nn.Linear(width, 4 * width)
-        self.contract = nn.Linear(4 * width, width)
-        self.dropout = nn.Dropout(shape.dropout)
-
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """Return (B, S, H) from x (B, S, H) and what is added to scores, (B, 1, 1 or S, S)."""
-        batch, length, width = x.shape
-        qkv = self.to_qkv(self.norm_attention(x))
-        q, k, v = qkv.view(batch, length, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        x = x + self.dropout(self.to_output(mixed.transpose(1, 2).reshape(batch, length, width)))
-        hidden = functional.gelu(self.expand(self.norm_feedforward(x)))
-        further: Tensor = self.dropout(self.contract(hidden))
-        return x + further
 
 
 def load_speech_encoder(path: Path) -> SpeechEncoder:

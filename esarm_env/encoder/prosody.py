@@ -23,6 +23,38 @@ N_STATISTICS = len(NAMES) + 2 * N_MELS
 ACTIVE, _LOUD, _PEAK, _VOICED = -1.5, -0.6, -1.0, 0.5
 LOUDNESS = -3  # its column
 _FRAME_S = 1 / 30
+_MEMORY = 2  # frames before one that its values are taken from
+
+
+class RunningProsody:
+    """Statistics of an utterance while its features come: of all frames up to each."""
+
+    def __init__(self) -> None:
+        """Begin an utterance."""
+        self._sums: list[Tensor] = []
+        self._past: tuple[Tensor, Tensor] | None = None  # features and inside, 2 frames at most
+        self._n_done = 0
+
+    def push(self, features: Tensor, inside: Tensor) -> Tensor:
+        """Return `prosody_statistics(..., running=True)` of the frames that follow.
+
+        Args:
+            features: Shape (1, F, D).
+            inside: Shape (1, F).
+
+        Returns:
+            Shape (1, F, N_STATISTICS).
+        """
+        n_frames = features.shape[1]
+        if self._past is not None:
+            features = torch.cat([self._past[0], features], dim=1)
+            inside = torch.cat([self._past[1], inside], dim=1)
+        n_past = features.shape[1] - n_frames
+        mean = _Means(running=True, sums=self._sums, n_past=n_past)
+        found = _statistics(features, inside, mean, first=self._n_done - n_past)
+        self._n_done += n_frames
+        self._past = features[:, -_MEMORY:], inside[:, -_MEMORY:]
+        return found
 
 
 def prosody_statistics(features: Tensor, inside: Tensor, *, running: bool = False) -> Tensor:
@@ -39,6 +71,11 @@ def prosody_statistics(features: Tensor, inside: Tensor, *, running: bool = Fals
     Returns:
         Shape (B, T or 1, N_STATISTICS).
     """
+    return _statistics(features, inside, _Means(running=running))
+
+
+def _statistics(features: Tensor, inside: Tensor, mean: _Means, *, first: int = 0) -> Tensor:
+    """Return the statistics by `mean`; `first` is the number of the first frame."""
     bands = features[..., -N_PROSODY:-3]
     loudness, voicing, pitch = features[..., -3:].unbind(-1)
     voiced = inside & (voicing > _VOICED)
@@ -46,8 +83,7 @@ def prosody_statistics(features: Tensor, inside: Tensor, *, running: bool = Fals
     loud = voiced & (loudness > _LOUD)
     # Frames half voiced hold half of the pitch.
     pitch = torch.where(voiced, pitch / voicing.clamp(min=_VOICED), 0.0)
-    mean = _Means(running)
-    of_pitch = _pitch_statistics(mean, pitch, loudness, voiced)
+    of_pitch = _pitch_statistics(mean, pitch, loudness, voiced, first=first)
     louder, flux = _step(loudness).abs(), _step(bands).abs().mean(-1)
     begins = voiced & ~_before(voiced)
     level, level_spread, level_skew = _moments(mean, loudness, active)
@@ -71,10 +107,15 @@ def prosody_statistics(features: Tensor, inside: Tensor, *, running: bool = Fals
 
 
 class _Means:
-    """Masked means over time: of the whole, (B, 1, ...), or of all so far, (B, T, ...)."""
+    """Masked means over time: of the whole, (B, 1, ...), or of all so far, (B, T, ...).
 
-    def __init__(self, running: bool) -> None:
-        self._running = running
+    With `sums`, those of earlier frames, which are brought up to date, the first `n_past` frames
+    are among these: they count no more, and are left out.
+    """
+
+    def __init__(self, *, running: bool, sums: list[Tensor] | None = None, n_past: int = 0) -> None:
+        self._running, self._sums, self._n_past = running, sums, n_past
+        self._n_calls = 0
 
     def __call__(self, values: Tensor, mask: Tensor) -> Tensor:
         weights = mask.float()
@@ -83,17 +124,29 @@ class _Means:
         return self._sum(values * weights) / self._sum(weights).clamp(min=1)
 
     def _sum(self, values: Tensor) -> Tensor:
-        return values.cumsum(1) if self._running else values.sum(1, keepdim=True)
+        if not self._running:
+            return values.sum(1, keepdim=True)
+        totals = values[:, self._n_past :].cumsum(1)
+        if self._sums is None:
+            return totals
+        # The same sums are asked for in the same order every time.
+        if self._n_calls < len(self._sums):
+            totals = totals + self._sums[self._n_calls]
+            self._sums[self._n_calls] = totals[:, -1:]
+        else:
+            self._sums.append(totals[:, -1:])
+        self._n_calls += 1
+        return totals
 
 
 def _pitch_statistics(
-    mean: _Means, pitch: Tensor, loudness: Tensor, voiced: Tensor
+    mean: _Means, pitch: Tensor, loudness: Tensor, voiced: Tensor, *, first: int
 ) -> list[Tensor]:
     """Return the first statistics of `NAMES`, those of pitch in octaves."""
     both = voiced & _before(voiced)
     step = _step(pitch)
     level, spread, skew = _moments(mean, pitch, voiced)
-    time = torch.arange(pitch.shape[1], device=pitch.device) * _FRAME_S
+    time = torch.arange(first, first + pitch.shape[1], device=pitch.device) * _FRAME_S
     time = time.expand_as(loudness)
     middle = mean(time, voiced)
     slope = (mean(time * pitch, voiced) - middle * level) / (

@@ -14,4 +14,5 @@
   package.
 - `recording`: speech of any length as a task of short pieces, which a policy animates and `join`
   puts together.
+- `streaming`: speech that is still being spoken, as a task of short pieces.
 """

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import esarm_env.core.processors  # noqa: F401  # lets forked workers compute
 from esarm_env.audio.features import make_encoder
-from esarm_env.audio.store import FeatureStore, open_features
+from esarm_env.audio.store import FeatureStore, open_features, open_rows
 from esarm_env.core.cache import cache_dir, file_digest, read_json, write_text
 from esarm_env.core.errors import InputError, one_line
 from esarm_env.core.run_layout import (
@@ -26,7 +26,6 @@ from esarm_env.core.run_layout import (
 )
 from esarm_env.core.shipped import MINI_CORPUS, shipped_run
 from esarm_env.corpus import CORPUS_NAMES, open_corpus
-from esarm_env.encoder.heard import open_heard
 from esarm_env.encoder.network import SpeechEncoder, load_speech_encoder
 from esarm_env.face.head import load_head
 from esarm_env.task.animation_task import CONTEXT_CHUNKS, HEARD_CONTEXT_CHUNKS, AnimationTask
@@ -184,6 +183,34 @@ def assemble_task(
         ConditionEncoder(training_speakers(corpus)),
         context=context_of(speech_encoder),
         speech_encoder=speech_encoder,
+    )
+
+
+def open_heard(
+    corpus: Corpus, features: FeatureStore, encoder: SpeechEncoder, *, cache: Path, key: str
+) -> FeatureStore:
+    """Open the cached streams of `corpus`, (T, encoder.dim) each; the first call computes them.
+
+    Environments, vector environments, trainers and stock algorithms look them up by utterance
+    index, so all see the same numbers.
+
+    Args:
+        corpus: Gives the lengths.
+        features: Audio features of the same utterances.
+        encoder: Of the run.
+        cache: Folder of all cached features.
+        key: Tells what `features` depend on besides the corpus: the audio encoder's key.
+
+    Raises:
+        InputError: If the cache cannot be written, or the disk is full.
+    """
+    return open_rows(
+        f"{corpus.content_hash}/{key}/{encoder.content_hash()}",
+        lambda index: encoder.encode(features[index]),
+        corpus=corpus,
+        dim=encoder.dim,
+        cache=cache,
+        title="Speech streams",
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.audio import cut_at_pauses, read_audio
-from esarm_env.audio.encoders.frames import finite
+from esarm_env.audio.encoders.frames import StreamingAudioEncoder, finite
 from esarm_env.audio.features import make_encoder
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import TOKENIZER_FILE, need_file
@@ -24,15 +24,18 @@ from esarm_env.task.animation_task import audio_windows, pad_stack
 from esarm_env.task.conditions import ConditionEncoder
 from esarm_env.task.emotion_choice import AUTO, EmotionMix, chosen_mix, heard_mix
 from esarm_env.task.opening import context_of, find_speech_encoder, read_corpus_file
+from esarm_env.task.streaming import (
+    LONGEST_PIECE_S,
+    OVERLAP_CHUNKS,
+    SHORTEST_PIECE_S,
+    SpeechStream,
+    StreamParts,
+    fade_weights,
+)
 from esarm_env.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from esarm_env.core.types import MotionTokenizer
-
-SHORTEST_PIECE_S, LONGEST_PIECE_S = 2.0, 8.0
-# A piece starts this much before its cut: the first half is thrown away (a policy needs a moment
-# to get into an emotion), the second half fades over from the piece before.
-OVERLAP_CHUNKS = 8
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,8 @@ class SpeechReader:
         """
         folder = shipped_run() if run is None else Path(run)
         source = read_corpus_file(folder)
-        self._encoder = make_encoder(source["encoder"], fetch=False)
+        self._encoder_name = str(source["encoder"])
+        self._encoder = make_encoder(self._encoder_name, fetch=False)
         self._speech_encoder = find_speech_encoder(folder)
         self._tokenizer = load_tokenizer(need_file(folder, TOKENIZER_FILE))
         self._conditions = ConditionEncoder(tuple(source["speakers"]))
@@ -133,12 +137,7 @@ class SpeechReader:
         """
         if not np.isfinite(audio).all():
             raise InputError("`audio` must be finite, got nan or infinity")
-        known = self._conditions.speakers
-        if how.speaker is not None and how.speaker not in known:
-            raise InputError(
-                f"`speaker` must be one of {', '.join(known)} (leave out for the average), "
-                f"got {how.speaker!r}"
-            )
+        self._check_speaker(how.speaker)
         chosen = None if how.emotion == AUTO else chosen_mix(how.emotion, how.intensity or 2)
         features = self._encoder.encode(audio)
         finite(features, whose="the recording")
@@ -151,6 +150,75 @@ class SpeechReader:
         pieces = self._windows(features, begins, edges[1:], context=width)
         n_frames = len(features)
         return SpeechRecording(pieces, begins, condition, self._tokenizer, n_frames, label)
+
+    def stream(
+        self,
+        how: AnimationCondition,
+        *,
+        audio: FloatArray | None = None,
+        context: int | None = None,
+    ) -> SpeechStream:
+        """Return a recording that is still to be spoken, as a task.
+
+        Args:
+            how: Emotion, intensity and speaker.
+            audio: The whole of it, (n_samples,), where it is at hand: only then may the emotion be
+                `auto`.
+            context: As of `read`.
+
+        Raises:
+            InputError: If the run hears whole recordings alone, or as `read`.
+        """
+        parts = self._stream_parts(context_of(self._speech_encoder) if context is None else context)
+        self._check_speaker(how.speaker)
+        if how.emotion != AUTO:
+            mix = chosen_mix(how.emotion, how.intensity or 2)
+            label = mix.label
+        elif audio is not None:
+            mix, label = self._hear_emotion(self._encoder.encode(audio), how)
+        else:
+            raise InputError(
+                f"`emotion` must be named for speech that is still to come, got {AUTO!r}, which "
+                "hears the whole recording"
+            )
+        return SpeechStream(parts, self._conditions.encode_mix(mix, how.speaker), emotion=label)
+
+    def can_stream(self) -> bool:
+        """Return whether the run animates speech while it is spoken."""
+        try:
+            self._stream_parts(0)
+        except InputError:
+            return False
+        return True
+
+    def _stream_parts(self, context: int) -> StreamParts:
+        """Return what a stream needs of the run.
+
+        Raises:
+            InputError: If features or speech encoder hear whole recordings alone.
+        """
+        encoder, heard = self._encoder, self._speech_encoder
+        if not isinstance(encoder, StreamingAudioEncoder):
+            raise InputError(
+                f"`corpus.encoder` of the run must be one whose features stream, got "
+                f"{self._encoder_name!r}, which hears the whole recording; train a run with "
+                "`corpus.encoder=logmel-running` and `encoder.streaming=true`"
+            )
+        if heard is not None and not heard.shape.streaming:
+            raise InputError(
+                "`encoder.streaming` of the run must be true, got false: its speech encoder hears "
+                "the whole utterance; train a run with `encoder.streaming=true` and "
+                "`encoder.look_ahead_frames=6`"
+            )
+        return StreamParts(encoder, heard, self._tokenizer, context)
+
+    def _check_speaker(self, speaker: str | None) -> None:
+        known = self._conditions.speakers
+        if speaker is not None and speaker not in known:
+            raise InputError(
+                f"`speaker` must be one of {', '.join(known)} (leave out for the average), "
+                f"got {speaker!r}"
+            )
 
     def _hear_emotion(
         self, features: FloatArray, how: AnimationCondition
@@ -211,6 +279,28 @@ def open_speech(
     return SpeechReader(run).read(audio, AnimationCondition(emotion, intensity, speaker))
 
 
+def open_speech_stream(
+    run: str | Path | None = None,
+    *,
+    emotion: str = "neutral",
+    intensity: int | None = None,
+    speaker: str | None = None,
+) -> SpeechStream:
+    """Open speech that is still to come for `agents.StreamingAnimator`.
+
+    Args:
+        run: The run folder of the policy, one trained to stream; None stands for what ships.
+        emotion: One of the nine emotions, or a blend (`happy:0.5,surprised:0.5`).
+        intensity: 1 to 3; None is 2.
+        speaker: A training speaker, or None for the average.
+
+    Raises:
+        InputError: If the run hears whole recordings alone (the message names the setting to train
+            with instead), or the condition cannot be used.
+    """
+    return SpeechReader(run).stream(AnimationCondition(emotion, intensity, speaker))
+
+
 def crossfade(motions: Sequence[FloatArray], begins: IntArray) -> FloatArray:
     """Join overlapping pieces of motion into one.
 
@@ -227,8 +317,7 @@ def crossfade(motions: Sequence[FloatArray], begins: IntArray) -> FloatArray:
     joined = motions[0]
     for motion, begin in zip(motions[1:], begins[1:], strict=True):
         overlap = len(joined) - int(begin)
-        ramp = np.clip(np.linspace(-1, 1, overlap + 2)[1:-1], 0, 1)[:, None]
-        weight = (ramp * ramp * (3 - 2 * ramp)).astype(np.float32)  # no kink at either end
+        weight = fade_weights(overlap)
         faded = (1 - weight) * joined[begin:] + weight * motion[:overlap]
         joined = np.concatenate([joined[:begin], faded, motion[overlap:]])
     return joined

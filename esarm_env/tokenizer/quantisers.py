@@ -4,6 +4,9 @@
 bounded numbers to a grid (Mentzer et al. 2023, arXiv:2309.15505), and each further codebook rounds
 what the ones before left over on a finer grid; nothing can collapse, and nothing is learned but the
 projections. Both number their codebooks from coarse to fine.
+
+The library takes longer to import than torch itself, so it is imported where codes are learned or
+searched; codebooks that are only read are `StoredCodebooks`.
 """
 
 from __future__ import annotations
@@ -12,8 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
-from torch import Tensor
-from vector_quantize_pytorch import ResidualFSQ, ResidualVQ
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +23,63 @@ if TYPE_CHECKING:
 Quantiser: TypeAlias = Any  # a `ResidualVQ` or `ResidualFSQ`, of a library without types
 
 
+class StoredCodebooks(nn.Module):
+    """Trained codebooks of residual VQ as a weight file holds them: to look codes up.
+
+    Buffers are named as the library names them. Whoever quantises with it gets the library's.
+    """
+
+    def __init__(self, *, code_dim: int, n_codes: int, n_codebooks: int) -> None:
+        """Make room for the codebooks."""
+        super().__init__()
+        self._sizes = {"code_dim": code_dim, "n_codes": n_codes, "n_codebooks": n_codebooks}
+        self.layers = nn.ModuleList(
+            nn.ModuleDict({"_codebook": _Codebook(n_codes, code_dim)}) for _ in range(n_codebooks)
+        )
+        self._library: list[Quantiser] = []  # in a list, for it is no part of this module
+
+    @property
+    def codebooks(self) -> Tensor:
+        """Codes, (n_codebooks, n_codes, code_dim)."""
+        return torch.cat([layer["_codebook"].embed for layer in self.layers])
+
+    def forward(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Quantise as `ResidualVQ` does.
+
+        Raises:
+            RuntimeError: If it is in training mode: what it learned would be lost.
+        """
+        if self.training:
+            raise RuntimeError(
+                "a tokenizer read from a file must be in evaluation mode; train a new one, and "
+                "load the weights into it"
+            )
+        if not self._library:
+            library = make_quantiser(**self._sizes).eval()
+            library.load_state_dict(self.state_dict())
+            self._library.append(library)
+        found: tuple[Tensor, Tensor, Tensor] = self._library[0](latent)
+        return found
+
+
+class _Codebook(nn.Module):
+    embed: Tensor
+
+    def __init__(self, n_codes: int, code_dim: int) -> None:
+        super().__init__()
+        self.register_buffer("initted", torch.tensor(False))
+        self.register_buffer("cluster_size", torch.ones(1, n_codes))
+        self.register_buffer("embed_avg", torch.zeros(1, n_codes, code_dim))
+        self.register_buffer("embed", torch.zeros(1, n_codes, code_dim))
+
+
 def make_quantiser(
-    *, code_dim: int, n_codes: int, n_codebooks: int, levels: tuple[int, ...] = ()
+    *,
+    code_dim: int,
+    n_codes: int,
+    n_codebooks: int,
+    levels: tuple[int, ...] = (),
+    stored: bool = False,
 ) -> Quantiser:
     """Return an untrained quantiser of vectors (B, C, code_dim).
 
@@ -31,7 +88,12 @@ def make_quantiser(
         n_codes: Codes per codebook.
         n_codebooks: Residual codebooks.
         levels: Values of each dimension of a grid of `n_codes` points, for `fsq`; none for `rvq`.
+        stored: Whether trained weights are loaded into it, and it learns no further.
     """
+    if stored and not levels:
+        return StoredCodebooks(code_dim=code_dim, n_codes=n_codes, n_codebooks=n_codebooks)
+    from vector_quantize_pytorch import ResidualFSQ, ResidualVQ
+
     if levels:
         # It reads its levels back while it is built, which a device without memory cannot do.
         with torch.device("cpu"):
@@ -48,6 +110,11 @@ def make_quantiser(
     )
 
 
+def _is_grid(quantiser: Quantiser) -> bool:
+    """Return whether it is a `ResidualFSQ`, which scales its grid from codebook to codebook."""
+    return hasattr(quantiser, "scales")
+
+
 def quantise(quantiser: Quantiser, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Quantise vectors (B, C, code_dim).
 
@@ -55,7 +122,7 @@ def quantise(quantiser: Quantiser, latent: Tensor) -> tuple[Tensor, Tensor, Tens
         Their nearest sums of codes, same shape; the codes (B, C, n_codebooks), int64; the
         commitment loss, 0 for `fsq`.
     """
-    if isinstance(quantiser, ResidualFSQ):
+    if _is_grid(quantiser):
         quantised, codes = quantiser(latent)
         return quantised, codes.long(), latent.new_zeros(())
     quantised, codes, loss = quantiser(latent)
@@ -78,7 +145,7 @@ def code_vectors(quantiser: Quantiser) -> Tensor:
     What all chunk vectors share (the offset of the projection of `fsq`) belongs to none of them.
     """
     books: Tensor = quantiser.codebooks  # (S, K, d)
-    if isinstance(quantiser, ResidualFSQ):
+    if _is_grid(quantiser):
         books = books * quantiser.scales[:, None]
         if quantiser.has_projections:
             books = books @ quantiser.project_out.weight.T
@@ -89,7 +156,7 @@ def look_up(quantiser: Quantiser, codes: Tensor) -> Tensor:
     """Return the chunk vectors (B, C, code_dim) of codes (B, C, n): those of the coarsest n."""
     books = code_vectors(quantiser)[: codes.shape[-1]]  # (n, K, D)
     vectors = sum_of_codes(books, codes)
-    if isinstance(quantiser, ResidualFSQ) and quantiser.has_projections:
+    if _is_grid(quantiser) and quantiser.has_projections:
         vectors = vectors + quantiser.project_out.bias
     return vectors
 
@@ -110,7 +177,7 @@ def nearest_codes(quantiser: Quantiser, latent: Tensor, *, width: int) -> Tensor
         latent: Vectors to quantise.
         width: Of the search among sums of codes (`rvq`); a grid needs none.
     """
-    if width == 1 or isinstance(quantiser, ResidualFSQ):
+    if width == 1 or _is_grid(quantiser):
         return quantise(quantiser, latent)[1]
     return search_codes(code_vectors(quantiser), latent, width=width)
 

@@ -69,8 +69,10 @@ class VQStream(nn.Module):
     zeroed after every layer, so that padding never changes the rest.
     """
 
-    def __init__(self, n_channels: int, *, n_codebooks: int, shape: TokenizerShape) -> None:
-        """Build encoder, quantiser and decoder."""
+    def __init__(
+        self, n_channels: int, *, n_codebooks: int, shape: TokenizerShape, stored: bool = False
+    ) -> None:
+        """Build encoder, quantiser and decoder; `stored` as of `make_quantiser`."""
         super().__init__()
         self.frames_per_chunk = shape.frames_per_chunk
         hidden, step, causal = shape.hidden, shape.frames_per_chunk, shape.causal
@@ -83,6 +85,7 @@ class VQStream(nn.Module):
             n_codes=shape.n_tokens,
             n_codebooks=n_codebooks,
             levels=shape.levels,
+            stored=stored,
         )
         self.from_code = SameConv(shape.code_dim, hidden, 3, causal=causal)
         self.decode_chunks = nn.ConvTranspose1d(hidden, hidden, step, stride=step)

@@ -41,13 +41,20 @@ class VQMotionTokenizer(nn.Module):
     mean_pose: Tensor
     channel_scale: Tensor
 
-    def __init__(self, shape: TokenizerShape) -> None:
-        """Build untrained streams of the given `shape`."""
+    def __init__(self, shape: TokenizerShape, *, stored: bool = False) -> None:
+        """Build untrained streams of the given `shape`.
+
+        Args:
+            shape: All sizes.
+            stored: Whether trained weights are loaded into them, and they learn no further.
+        """
         super().__init__()
         self.shape = shape
         self._streams = nn.ModuleDict(
             {
-                name: VQStream(len(channels), n_codebooks=shape.codebooks[name], shape=shape)
+                name: VQStream(
+                    len(channels), n_codebooks=shape.codebooks[name], shape=shape, stored=stored
+                )
                 for name, channels in CHANNELS.items()
             }
         )
@@ -249,6 +256,6 @@ def load_tokenizer(path: Path) -> VQMotionTokenizer:
 
     def build(**noted: Any) -> VQMotionTokenizer:
         sizes = renamed_keys(noted, SHARED_CODEBOOKS, silent=True)
-        return VQMotionTokenizer(from_sizes(TokenizerShape, sizes))
+        return VQMotionTokenizer(from_sizes(TokenizerShape, sizes), stored=True)
 
     return load_module(path, build, kind="motion tokenizer")

@@ -30,8 +30,9 @@ class CorpusConfig:
         layout: Of a folder: `mead`, `ravdess`, `3d-etf`, `beat`, `livelink`, `generic`, or `auto`.
         size: Utterances of a synthetic corpus; 0 means all.
         seed: Of a synthetic corpus.
-        encoder: Audio features: `logmel`, `phones+logmel` (extra `phones`), `phones`, `wavlm` or
-            `wavlm:FOLDER`; the how-to on audio features has the others.
+        encoder: Audio features: `logmel`, `logmel-running` (which streams), `phones+logmel` (extra
+            `phones`), `phones`, `wavlm` or `wavlm:FOLDER`; the how-to on audio features has the
+            others.
         rate: Of a folder: frames a second of all motion, whatever its files say; 0 believes them.
     """
 

@@ -1,6 +1,8 @@
-"""Audio encoders by pretrained networks, and what all encoders share.
+"""Audio encoders by pretrained networks, one that streams, and what all encoders share.
 
 - `frames`: the interface of an encoder, 30 fps resampling, and checks of what it gives.
+- `running`: log-mel features whose normalisation is running, so that they stream.
+- `spectra`: mel spectra and pitch, librosa's numbers without its import.
 - `wavlm`: hidden states of WavLM, one layer or a mixture.
 - `phone_network`: frame posteriors of the phone recogniser in the package `hama`.
 - `phone_classes`: IPA symbols grouped by what lips, jaw and tongue do for them.

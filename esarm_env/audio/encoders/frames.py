@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -32,6 +32,35 @@ class AudioEncoder(Protocol):
 
     def encode(self, audio: FloatArray) -> FloatArray:
         """Turn (n_samples,) at 16 kHz into (T, dim) float32, `T = n_frames_of(n_samples)`."""
+
+
+class FeatureStream(Protocol):
+    """Features of one recording whose samples come in blocks of any size.
+
+    They are those that the encoder gives for the whole recording, bit for bit.
+    """
+
+    @property
+    def frames_per_block(self) -> int:
+        """Frames that become ready together."""
+
+    @property
+    def ahead_samples(self) -> int:
+        """Samples after a block of frames that it waits for."""
+
+    def push(self, audio: FloatArray) -> FloatArray:
+        """Return the features that are ready after `audio` (n_samples,), (T, dim)."""
+
+    def finish(self) -> FloatArray:
+        """Return the features that are left; then the recording has ended."""
+
+
+@runtime_checkable
+class StreamingAudioEncoder(Protocol):
+    """An audio encoder that needs no whole recording."""
+
+    def stream(self) -> FeatureStream:
+        """Return what turns the blocks of one recording into features."""
 
 
 def finite(features: npt.NDArray[np.floating], *, whose: str) -> None:

@@ -125,7 +125,7 @@ def test_an_encoder_of_before_loads_and_hears_as_it_did(
     """Its file says nothing of levelling or prosody; runs of earlier versions go on."""
     encoder = make_encoder()
     sizes = asdict(encoder.shape)
-    del sizes["level_content"], sizes["prosody"]
+    del sizes["cut_voice_bar"], sizes["level_content"], sizes["prosody"]
     path = tmp_path / "encoder.safetensors"
     save_weights(path, encoder.state_dict(), kind="speech encoder", **sizes)
     loaded = load_speech_encoder(path)

@@ -45,7 +45,7 @@ def test_a_task_is_assembled_by_names(
     task = assemble_task(tiny_corpus, tiny_tokenizer, encoder="logmel")
     assert task.conditions == tiny_task.conditions
     np.testing.assert_array_equal(task.windows_of(3), tiny_task.windows_of(3))
-    with pytest.raises(InputError, match=re.escape("`encoder` must be logmel, wavlm")):
+    with pytest.raises(InputError, match=re.escape("`encoder` must be logmel, logmel-running")):
         assemble_task(tiny_corpus, tiny_tokenizer, encoder="mfcc")
 
 

@@ -22,8 +22,8 @@ REFUSED = [
     (["corpus.size=-1"], "`corpus.size` must be at least 0, got -1"),
     (
         ["corpus.encoder=mfcc"],
-        "`corpus.encoder` must be logmel, wavlm, wavlm:FOLDER, wavlm@LAYERS, phones or "
-        "phones+logmel, got 'mfcc'",
+        "`corpus.encoder` must be logmel, logmel-running, wavlm, wavlm:FOLDER, wavlm@LAYERS, "
+        "phones or phones+logmel, got 'mfcc'",
     ),
     (["prior.n_tokens=0"], "`prior.n_tokens` must be at least 1, got 0"),
     (["prior.learning_rate=0"], "`prior.learning_rate` must be above 0 and finite, got 0.0"),
