@@ -171,7 +171,7 @@ def _mel_filters() -> DoubleArray:
     def to_mel(hz: float) -> float:
         if hz < first_log_hz:
             return hz / step_hz
-        return first_log_hz / step_hz + float(np.log(hz / first_log_hz)) / log_step
+        return float(first_log_hz / step_hz + np.log(hz / first_log_hz) / log_step)
 
     mels = np.linspace(to_mel(_LEAST_HZ), to_mel(_MOST_HZ), N_MELS + 2)
     bend = first_log_hz / step_hz

@@ -13,7 +13,7 @@ import numpy as np
 from esarm_env.core.types import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import FloatArray
+    from esarm_env.core.types import DoubleArray, FloatArray
 
 # Hops that are computed together: all of a sentence, and of ten minutes no gigabyte.
 _TOGETHER = 6000
@@ -36,9 +36,9 @@ def mel_filters(n_mels: int, window: int, least_hz: float, most_hz: float) -> Fl
     ramps = np.subtract.outer(edges, np.fft.rfftfreq(window, 1 / SAMPLE_RATE_HZ))
     widths = np.diff(edges)[:, None]
     filters = np.maximum(0, np.minimum(-ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]))
-    filters = filters.astype(np.float32)
-    filters *= (2.0 / (edges[2:] - edges[:-2]))[:, None]
-    return filters
+    areas: FloatArray = filters.astype(np.float32)
+    areas *= (2.0 / (edges[2:] - edges[:-2]))[:, None]
+    return areas
 
 
 def mel_power(
@@ -59,7 +59,9 @@ def mel_power(
     return np.concatenate(parts, axis=1)
 
 
-def yin(audio: FloatArray, *, least_hz: float, most_hz: float, window: int, hop: int) -> FloatArray:
+def yin(
+    audio: FloatArray, *, least_hz: float, most_hz: float, window: int, hop: int
+) -> DoubleArray:
     """Return the pitch in Hz at multiples of `hop`, (hops,), by YIN (de Cheveigne 2002)."""
     shortest, longest = int(SAMPLE_RATE_HZ // most_hz), int(np.ceil(SAMPLE_RATE_HZ / least_hz))
     frames = _frames(audio, window, hop)
@@ -67,7 +69,7 @@ def yin(audio: FloatArray, *, least_hz: float, most_hz: float, window: int, hop:
         _periods(frames[first : first + _TOGETHER], shortest, longest)
         for first in range(0, len(frames), _TOGETHER)
     ]
-    pitch: FloatArray = SAMPLE_RATE_HZ / np.concatenate(periods)
+    pitch: DoubleArray = SAMPLE_RATE_HZ / np.concatenate(periods)
     return pitch
 
 
@@ -77,7 +79,7 @@ def _frames(audio: FloatArray, window: int, hop: int) -> FloatArray:
     return np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
 
 
-def _periods(frames: FloatArray, shortest: int, longest: int) -> FloatArray:
+def _periods(frames: FloatArray, shortest: int, longest: int) -> DoubleArray:
     """Return the period of each frame (n, window) in samples, (n,)."""
     from scipy import fft  # as librosa: numpy's rounds otherwise
 
@@ -95,7 +97,7 @@ def _periods(frames: FloatArray, shortest: int, longest: int) -> FloatArray:
     return _lowest(dips, shortest)
 
 
-def _lowest(dips: FloatArray, shortest: int) -> FloatArray:
+def _lowest(dips: DoubleArray, shortest: int) -> DoubleArray:
     """Return the first deep dip of each column (lags, n), else its lowest, between two lags."""
     trough = np.empty(dips.shape, dtype=np.bool_)
     trough[0] = dips[0] < dips[1]
