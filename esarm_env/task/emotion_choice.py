@@ -5,6 +5,7 @@ A blend is a mixture of one-hot conditions, over which the style vector S(c) is 
 
 from __future__ import annotations
 
+import difflib
 import math
 import warnings
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS, N_INTENSITIES, FloatArray
 
 AUTO = "auto"
+_NOUNS = ("anger", "disgust", "happiness", "sadness", "surprise")  # as `emotion_named` knows them
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,39 @@ class EmotionMix:
         return f"{', '.join(parts)} (intensity {strength:.1f})"
 
 
+def emotion_named(name: str) -> str | None:
+    """Return the one of `EMOTIONS` that `name` stands for, None if it is unknown.
+
+    Capitals and the nouns of other corpora are understood, as in labels of recordings.
+
+    >>> emotion_named("Anger")
+    'angry'
+    """
+    if name in EMOTIONS:
+        return name
+    from esarm_env.corpus.layouts.metadata import emotion_of
+
+    return emotion_of(name)
+
+
+def nearest_emotion(name: str, *others: str) -> str:
+    """Return what a message adds for a misspelt `name`: `; did you mean happy?`, or nothing.
+
+    Args:
+        name: That is no emotion's.
+        *others: What may be meant beside emotions.
+    """
+    known = {near: emotion_named(near) for near in (*EMOTIONS, *_NOUNS)}
+    known |= {other: other for other in others}
+    found = difflib.get_close_matches(name.strip().lower(), known, n=1)
+    return f"; did you mean {known[found[0]]}?" if found else ""
+
+
 def parse_emotion(text: str) -> Mapping[str, float]:
     """Read an emotion or a blend of emotions; shares that do not add up to 1 are divided by theirs.
 
     Args:
-        text: `happy`, or names with shares, `happy:0.5,surprised:0.5`.
+        text: `happy`, or names with shares, `happy:0.5,surprised:0.5`; capitals do not matter.
 
     Raises:
         InputError: If an emotion is unknown or stands there twice, or a share is not above 0.
@@ -52,11 +82,13 @@ def parse_emotion(text: str) -> Mapping[str, float]:
     parts = [part.strip() for part in text.split(",")]
     shares: dict[str, float] = {}
     for part in parts:
-        name, colon, number = (piece.strip() for piece in part.partition(":"))
-        if name not in EMOTIONS:
+        given, colon, number = (piece.strip() for piece in part.partition(":"))
+        name = emotion_named(given)
+        if name is None:
+            near = nearest_emotion(given, *([AUTO] if len(parts) == 1 else []))
             raise InputError(
-                f"`emotion` must be {AUTO}, one of {', '.join(EMOTIONS)}, or a blend such as "
-                f"happy:0.5,surprised:0.5, got {text!r}"
+                f"`emotion` must be {AUTO}, one of {', '.join(EMOTIONS)}, a curve in a .csv file, "
+                f"or a blend such as happy:0.5,surprised:0.5, got {text!r}{near}"
             )
         if name in shares:
             raise InputError(f"`emotion` must name each emotion once, got {text!r}")
