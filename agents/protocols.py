@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +67,14 @@ class RecordedSpeech(SpeechTask, Protocol):
 
     def join(self, tokens: Sequence[IntArray]) -> FloatArray:
         """Return the motion (T, 52) of the whole recording from the tokens of every piece."""
+
+
+@runtime_checkable
+class CurvedSpeech(Protocol):
+    """Speech whose condition may change over time."""
+
+    def conditions_over_time(self, utterances: IntArray) -> FloatArray | None:
+        """Return the condition of each chunk, (N, n_chunks, condition_dim); None if it is one."""
 
 
 class ScoreFunction(Protocol):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agents.protocols import CurvedSpeech
 from agents.rollout.decoding import Decoding
 from agents.rollout.generation import generate
 from agents.rollout.named_decoding import AUTO, NamedDecoding
@@ -88,15 +89,18 @@ def animate_utterances(
 
     Args:
         model: The policy.
-        task: Gives audio and conditions.
+        task: Gives audio and conditions; the policy is shown one that changes over time as it does,
+            and rewards its mean.
         utterances: Shape (N,).
         decoding: How tokens are chosen.
         seed: Of the run.
         sample: Number of the sample; another number gives other random choices.
     """
     condition = task.condition_of(utterances)
+    curve = task.conditions_over_time(utterances) if isinstance(task, CurvedSpeech) else None
+    shown = condition if curve is None else curve
     seeds = sequence_seeds(run_seed=seed, iteration=0, utterances=utterances, samples=sample)
-    rollout = generate(model, task, utterances, condition=condition, decoding=decoding, seeds=seeds)
+    rollout = generate(model, task, utterances, condition=shown, decoding=decoding, seeds=seeds)
     return Trajectories(utterances, rollout.tokens, rollout.lengths, condition)
 
 

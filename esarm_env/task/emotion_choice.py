@@ -25,8 +25,8 @@ class EmotionMix:
     """Shares of emotions and intensities, each adding up to 1.
 
     Attributes:
-        emotions: Shape (9,), in the order of `EMOTIONS`.
-        intensities: Shape (3,).
+        emotions: Shape (..., 9), in the order of `EMOTIONS`.
+        intensities: Shape (..., 3).
     """
 
     emotions: FloatArray
