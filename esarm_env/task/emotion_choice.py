@@ -8,13 +8,17 @@ from __future__ import annotations
 import difflib
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS, N_INTENSITIES, FloatArray
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import DoubleArray
 
 AUTO = "auto"
 _NOUNS = ("anger", "disgust", "happiness", "sadness", "surprise")  # as `emotion_named` knows them
@@ -104,6 +108,35 @@ def parse_emotion(text: str) -> Mapping[str, float]:
             f"the shares of {text} add up to {total:g}; each is divided by that", stacklevel=3
         )
     return {name: share / total for name, share in shares.items()}
+
+
+def check_trained(emotions: FloatArray | DoubleArray, trained: Sequence[str]) -> None:
+    """Check that no emotion is shown that a policy never saw.
+
+    Args:
+        emotions: Shares, shape (..., 9).
+        trained: Emotions that it saw in training.
+
+    Raises:
+        InputError: If one is.
+    """
+    shown = (emotions > 0).reshape(-1, len(EMOTIONS)).any(axis=0)
+    others = [name for name, is_shown in zip(EMOTIONS, shown, strict=True) if is_shown]
+    others = [name for name in others if name not in trained]
+    if others:
+        raise InputError(
+            f"`emotion` must be among those that the run was trained on, {', '.join(trained)}, got "
+            f"{', '.join(others)}: what its policy makes of others is chance"
+        )
+
+
+def only_trained(emotions: FloatArray, trained: Sequence[str]) -> FloatArray:
+    """Return shares (9,) of what was heard, without the emotions that a policy never saw."""
+    known = np.array([name in trained for name in EMOTIONS])
+    if known.all():
+        return emotions
+    kept = np.where(known, emotions, 0)
+    return (kept / kept.sum()).astype(np.float32)
 
 
 def _share(number: str, text: str) -> float:

@@ -22,9 +22,14 @@ from esarm_env.core.shipped import shipped_run
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray
 from esarm_env.task.animation_task import audio_windows, pad_stack
 from esarm_env.task.conditions import ConditionEncoder
-from esarm_env.task.emotion_choice import EmotionMix, chosen_mix
+from esarm_env.task.emotion_choice import EmotionMix, check_trained, chosen_mix, only_trained
 from esarm_env.task.emotion_curve import EmotionCurve, chosen_emotion
-from esarm_env.task.opening import context_of, find_speech_encoder, read_corpus_file
+from esarm_env.task.opening import (
+    context_of,
+    emotions_of_run,
+    find_speech_encoder,
+    read_corpus_file,
+)
 from esarm_env.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -129,6 +134,7 @@ class SpeechReader:
         self._speech_encoder = find_speech_encoder(folder)
         self._tokenizer = load_tokenizer(need_file(folder, TOKENIZER_FILE))
         self._conditions = ConditionEncoder(tuple(source["speakers"]))
+        self._emotions = emotions_of_run(folder)
         heard = self._encoder if self._speech_encoder is None else self._speech_encoder
         self.dim: int = heard.dim * self._tokenizer.frames_per_chunk
 
@@ -144,8 +150,9 @@ class SpeechReader:
                 default as many as in the run's task.
 
         Raises:
-            InputError: If emotion, intensity or speaker is unknown, or a sample or
-                feature is not finite.
+            InputError: If emotion, intensity or speaker is unknown, the emotion is one that the run
+                was not trained on, a curve does not cover the recording, or a sample or feature is
+                not finite.
         """
         if not np.isfinite(audio).all():
             raise InputError("`audio` must be finite, got nan or infinity")
@@ -156,6 +163,8 @@ class SpeechReader:
                 f"got {how.speaker!r}"
             )
         chosen = chosen_emotion(how.emotion, how.intensity)
+        if chosen is not None:
+            check_trained(chosen.emotions, self._emotions)
         if isinstance(chosen, EmotionCurve):
             chosen.check_covers(len(audio) / SAMPLE_RATE_HZ)
         features = self._encoder.encode(audio)
@@ -179,8 +188,10 @@ class SpeechReader:
         """Return what the voice tells, and that in words; neutral where the run cannot hear it."""
         if self._speech_encoder is None:
             mix = chosen_mix("neutral", how.intensity or 2)
+            check_trained(mix.emotions, self._emotions)
             return mix, f"{mix.label}; this run has no speech encoder that hears emotion"
         emotions, intensities = self._speech_encoder.read_emotion(features)
+        emotions = only_trained(emotions, self._emotions)
         if how.intensity is not None:
             intensities = chosen_mix("neutral", how.intensity).intensities
         mix = EmotionMix(emotions, intensities)

@@ -132,7 +132,7 @@ def test_a_stereo_flac_becomes_a_live_link_csv(
             "--rate",
             str(rate_hz),
             "--emotion",
-            "happy",
+            "neutral",
             "--intensity",
             "3",
         ]
