@@ -24,7 +24,7 @@ def animate(
     model: MotionTransformer,
     speech: RecordedSpeech,
     *,
-    temperature: float = 0.0,
+    temperature: float | None = None,
     decoding: str | Decoding = AUTO,
     seed: int = 0,
 ) -> FloatArray:
@@ -33,11 +33,13 @@ def animate(
     Args:
         model: The policy, for instance `load_policy()`.
         speech: Of `esarm_env.open_speech`, with the run that the policy comes from.
-        temperature: 0 leaves nothing to chance, 1 samples.
+        temperature: 1 samples, less is closer to the most likely tokens, and 0 takes these; None
+            leaves it to `decoding`.
         decoding: `"greedy"` for the most likely tokens, `"expected-distance"` for those of least
             expected distance in mm, `"sampled"`, `"beam"`, or a `Decoding` with all settings;
-            `"auto"` samples at a `temperature` above 0, else decodes by expected distance where
-            the policy knows distances (as clones of recorded motion do), or greedily.
+            `"auto"` samples at a `temperature` above 0, is greedy at 0, and else decodes by
+            expected distance where the policy knows distances (as clones of recorded motion do),
+            or greedily.
         seed: Of sampling, at least 0.
 
     Raises:
@@ -46,7 +48,7 @@ def animate(
     """
     check_speech(model, speech)
     if isinstance(decoding, str):
-        decoding = NamedDecoding(decoding, temperature or None).of(model)
+        decoding = NamedDecoding(decoding, temperature).of(model)
     pieces = np.arange(len(speech.lengths))
     return joined(speech, animate_utterances(model, speech, pieces, decoding=decoding, seed=seed))
 

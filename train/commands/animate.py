@@ -55,7 +55,8 @@ def command_animate(
             far from what the policy would draw, sampled draws, beam searches for the most likely
             sequence; auto samples where a temperature is given, else decodes by expected distance
             where the policy knows distances, or greedily.
-        temperature: Of sampling, 1 by default; less is closer to the most likely motion.
+        temperature: Of sampling, 1 by default; less is closer to the most likely motion, and 0 is
+            greedy.
         top_k: Sample from so many of the likeliest tokens alone; 0 from all.
         top_p: Sample from the fewest likeliest tokens that hold this share of probability.
         beam: Sequences that beam search keeps, 4 by default.

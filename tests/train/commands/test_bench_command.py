@@ -45,7 +45,10 @@ def test_help_of_all_names_each_with_a_line(capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.parametrize(
     ("arguments", "hint"),
-    [(["priro"], "got 'priro'; did you mean `prior`?"), (["nonsense"], "synthetic, got 'nonsense'")],
+    [
+        (["priro"], "got 'priro'; did you mean `prior`?"),
+        (["nonsense"], "synthetic, got 'nonsense'"),
+    ],
 )
 def test_an_unknown_measurement_is_one_line_with_the_nearest(
     arguments: list[str], hint: str, capsys: pytest.CaptureFixture[str]
