@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,8 @@ from esarm_env.audio import read_audio
 from esarm_env.core.cache import check_target, goes_through, new_file
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import CLONE_FILE, improved_policies, is_file, is_finished, need_file
-from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray, Trajectories
+from esarm_env.core.shipped import MANIFEST_FILE
+from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, Trajectories
 from esarm_env.face.exporters import exporter_for
 from esarm_env.liveliness import add_liveliness
 from esarm_env.rewards.registry import WITH_MODEL, resolve_reward
@@ -67,6 +69,11 @@ class Writing:
         """Return the decoding of `policy`; where several are drawn, by default sampled."""
         many = self.best_of > 1 and self.decoding == _BY_DEFAULT
         return (NamedDecoding(SAMPLED) if many else self.decoding).of(policy)
+
+    @property
+    def chosen_by(self) -> str | None:
+        """Name of the reward that chooses; None where nothing is chosen."""
+        return None if self.best_of == 1 else self.reward or WITH_MODEL
 
 
 PLAINLY = Writing()
@@ -141,7 +148,7 @@ class SpeechAnimator:
     ) -> Score:
         """Return what scores animations of the pieces of `speech` by `reward`."""
         task, indices = with_recording(open_task(self._run_path), speech, audio, voice)
-        chosen = resolve_reward(WITH_MODEL if reward is None else reward, task, self._run_path)
+        chosen = resolve_reward(reward or WITH_MODEL, task, self._run_path)
         if chosen.needs_ground_truth:
             raise InputError(
                 f"`reward` must not need the recorded motion, which a recording of speech lacks, "
@@ -174,6 +181,11 @@ def animate_file(
     """
     if rate_hz not in (30, 60):
         raise InputError(f"`rate` must be 30 or 60 frames per second, got {rate_hz}")
+    if output.is_dir():
+        raise InputError(
+            f"`output` must be a file, got the folder {output}; name one in it, such as "
+            f"{output / speech.stem}.csv"
+        )
     if output.exists() and speech.exists() and output.samefile(speech):
         raise InputError(f"`output` must be another file than the recording, got {output}")
     exporter = exporter_for(_format_of(output))
@@ -188,11 +200,18 @@ def animate_file(
         exporter.write(draft, motion, rate_hz=rate_hz)
     return {
         "output": str(output),
+        "run": str(run_path),
         "policy": animator.policy_name,
         "decoding": animator.decoding_of(writing).name,
+        "best_of": writing.best_of,
+        "reward": writing.chosen_by,
+        "seed": writing.seed,
         "emotion": animator.emotion,
+        "speaker": voice.speaker,
+        "alive": alive,
         "duration_s": round(len(audio) / SAMPLE_RATE_HZ, 2),
-        "frames_at_30_fps": len(motion),
+        "rate_hz": rate_hz,
+        "frames": (len(motion) - 1) * rate_hz // FRAME_RATE_HZ + 1,  # none behind the last one
     }
 
 
@@ -225,5 +244,14 @@ def _find_policy(run_path: Path, policy: str) -> tuple[MotionTransformer, str]:
         found["clone"] = need_file(run_path, CLONE_FILE)
     name = _best_policy(run_path) if policy == "auto" else policy
     if name not in found:
-        raise InputError(f"`policy` must be one of {', '.join(found)}, got {policy!r}")
+        near = difflib.get_close_matches(name, found, n=1)
+        remedy = f"did you mean {near[0]}?" if near else _more_policies(run_path)
+        raise InputError(f"`policy` must be one of {', '.join(found)}, got {policy!r}; {remedy}")
     return load_policy(found[name]), name
+
+
+def _more_policies(run_path: Path) -> str:
+    """Return where policies come from that a run does not have."""
+    if (run_path / MANIFEST_FILE).is_file():
+        return "what ships with the package has no others, a finished run (--run RUN) may"
+    return "stage `improve` trains what its setting `improve.algorithms` names"

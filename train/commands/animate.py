@@ -43,9 +43,12 @@ def command_animate(
             without one gets CSV.
         run: Folder of a finished run; by default what ships with the package (trained on synthetic
             speech alone).
-        emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised; a blend
-            such as happy:0.5,surprised:0.5; or auto, which shows what the voice tells, and says
-            what it heard and how sure it is (learned from synthetic voices, a guess on real ones).
+        emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised, of those
+            that the run was trained on (what ships was never shown calm); a blend such as
+            happy:0.5,surprised:0.5; a curve over time, by the path of a .csv file with a column
+            time_s, one for each emotion, and intensity if that changes, too; or auto, which shows
+            what the voice tells, and says what it heard and how sure it is (learned from synthetic
+            voices, a guess on real ones).
         intensity: 1 (weak) to 3 (strong); by default 2, or with auto what the voice tells.
         speaker: Face style of a training speaker; the average by default.
         policy: clone, or in a finished run also ppo, reinforce and what else `improve` trained;
@@ -88,5 +91,6 @@ def command_animate(
     )
     # Beside the CSV itself the line would be a broken row of it.
     said_on = sys.stderr if is_standard_output(output) else sys.stdout
-    print(", ".join(f"{name}: {value}" for name, value in done.items()), file=said_on)
+    told = {name: value for name, value in done.items() if value is not None}
+    print(", ".join(f"{name}: {value}" for name, value in told.items()), file=said_on)
     write_json(done, json)
