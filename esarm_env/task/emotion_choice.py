@@ -18,7 +18,7 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS, N_INTENSITIES, FloatArray
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import DoubleArray
+    from esarm_env.core.types import BoolArray, DoubleArray
 
 AUTO = "auto"
 _NOUNS = ("anger", "disgust", "happiness", "sadness", "surprise")  # as `emotion_named` knows them
@@ -120,7 +120,7 @@ def check_trained(emotions: FloatArray | DoubleArray, trained: Sequence[str]) ->
     Raises:
         InputError: If one is.
     """
-    shown = (emotions > 0).reshape(-1, len(EMOTIONS)).any(axis=0)
+    shown: BoolArray = (emotions > 0).reshape(-1, len(EMOTIONS)).any(axis=0)
     others = [name for name, is_shown in zip(EMOTIONS, shown, strict=True) if is_shown]
     others = [name for name in others if name not in trained]
     if others:
@@ -136,7 +136,8 @@ def only_trained(emotions: FloatArray, trained: Sequence[str]) -> FloatArray:
     if known.all():
         return emotions
     kept = np.where(known, emotions, 0)
-    return (kept / kept.sum()).astype(np.float32)
+    shares: FloatArray = (kept / kept.sum()).astype(np.float32)
+    return shares
 
 
 def _share(number: str, text: str) -> float:

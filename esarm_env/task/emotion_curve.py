@@ -32,7 +32,7 @@ from esarm_env.task.emotion_choice import (
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from esarm_env.core.types import DoubleArray
+    from esarm_env.core.types import BoolArray, DoubleArray
 
 SUFFIX = ".csv"
 TIME, INTENSITY = "time_s", "intensity"
@@ -94,7 +94,7 @@ class EmotionCurve:
     @property
     def label(self) -> str:
         """What it is, in words: `neutral, happy over time (smile.csv)`."""
-        seen = (self.emotions >= _TRACE).any(axis=0)
+        seen: BoolArray = (self.emotions >= _TRACE).any(axis=0)
         first = np.where(seen, (self.emotions >= _TRACE).argmax(axis=0), len(self.times_s))
         order = [EMOTIONS[int(i)] for i in np.argsort(first, kind="stable") if seen[i]]
         return f"{', '.join(order)} over time ({self.name})"
@@ -235,7 +235,8 @@ def _normalised(emotions: DoubleArray, times: DoubleArray, name: str) -> DoubleA
         warnings.warn(
             f"the shares of {name} add up to {added}; each row is divided by its sum", stacklevel=4
         )
-    return emotions / totals[:, None]
+    shares: DoubleArray = emotions / totals[:, None]
+    return shares
 
 
 def _few(values: DoubleArray) -> str:
