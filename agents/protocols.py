@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -111,6 +111,14 @@ class StreamedSpeech(Protocol):
 
     def take(self, *, last: bool = False) -> FloatArray:
         """Return the motion (T, 52) that is final and was not taken; `last` after `finish`."""
+
+
+@runtime_checkable
+class CurvedSpeech(Protocol):
+    """Speech whose condition may change over time."""
+
+    def conditions_over_time(self, utterances: IntArray) -> FloatArray | None:
+        """Return the condition of each chunk, (N, n_chunks, condition_dim); None if it is one."""
 
 
 class ScoreFunction(Protocol):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from esarm_env.liveliness import add_liveliness
     from esarm_env.rewards.registry import register_reward
     from esarm_env.sb3 import make_sb3_vec_env
+    from esarm_env.task.emotion_curve import EmotionCurve
     from esarm_env.task.episode_metrics import register_metric
     from esarm_env.task.opening import open_task
     from esarm_env.task.recording import open_speech, open_speech_stream
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "EmotionCurve": "task.emotion_curve",
     "Evaluation": "evaluation",
     "Sampling": "envs.sampling",
     "SpeechAnimationEnv": "envs.scalar",
@@ -61,6 +63,7 @@ __all__ = [
     "EMOTIONS",
     "Animator",
     "Corpus",
+    "EmotionCurve",
     "Evaluation",
     "InputError",
     "MissingExtraError",

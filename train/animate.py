@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +19,12 @@ from esarm_env.audio import read_audio
 from esarm_env.core.cache import check_target, goes_through, new_file
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import CLONE_FILE, improved_policies, is_file, is_finished, need_file
-from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray, Trajectories
+from esarm_env.core.shipped import MANIFEST_FILE
+from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, Trajectories
 from esarm_env.face.exporters import exporter_for
 from esarm_env.liveliness import add_liveliness
 from esarm_env.rewards.registry import WITH_MODEL, resolve_reward
+from esarm_env.task.emotion_curve import EmotionCurve, chosen_emotion
 from esarm_env.task.extended import with_recording
 from esarm_env.task.opening import open_task
 from esarm_env.task.recording import AnimationCondition, SpeechReader, SpeechRecording
@@ -69,6 +72,11 @@ class Writing:
         many = self.best_of > 1 and self.decoding == _BY_DEFAULT
         return (NamedDecoding(SAMPLED) if many else self.decoding).of(policy)
 
+    @property
+    def chosen_by(self) -> str | None:
+        """Name of the reward that chooses; None where nothing is chosen."""
+        return None if self.best_of == 1 else self.reward or WITH_MODEL
+
 
 PLAINLY = Writing()
 
@@ -105,7 +113,7 @@ class SpeechAnimator:
                 or the motion not be scored in this way.
         """
         context = (self._policy.config.window_dim // self._reader.dim - 1) // 2
-        if self._streams(writing):
+        if self._streams(voice, writing):
             return self._animate_stream(audio, voice, writing, context=context)
         speech = self._reader.read(audio, voice, context=context)
         self.emotion = speech.emotion
@@ -127,13 +135,15 @@ class SpeechAnimator:
             )
         return joined(speech, written)
 
-    def _streams(self, writing: Writing) -> bool:
+    def _streams(self, voice: AnimationCondition, writing: Writing) -> bool:
         """Return whether a recording is animated as if it were still being spoken.
 
-        Wherever the run can, so that a file gives what a microphone would.
+        Wherever the run can, so that a file gives what a microphone would; a curve is drawn over
+        the whole of it.
         """
         token_by_token = writing.best_of == 1 and not self.decoding_of(writing).beam
-        return token_by_token and self._reader.can_stream()
+        curved = isinstance(chosen_emotion(voice.emotion, voice.intensity), EmotionCurve)
+        return token_by_token and not curved and self._reader.can_stream()
 
     def _animate_stream(
         self, audio: FloatArray, voice: AnimationCondition, writing: Writing, *, context: int
@@ -161,7 +171,7 @@ class SpeechAnimator:
     ) -> Score:
         """Return what scores animations of the pieces of `speech` by `reward`."""
         task, indices = with_recording(open_task(self._run_path), speech, audio, voice)
-        chosen = resolve_reward(WITH_MODEL if reward is None else reward, task, self._run_path)
+        chosen = resolve_reward(reward or WITH_MODEL, task, self._run_path)
         if chosen.needs_ground_truth:
             raise InputError(
                 f"`reward` must not need the recorded motion, which a recording of speech lacks, "
@@ -195,6 +205,11 @@ def animate_file(
     """
     if rate_hz not in (30, 60):
         raise InputError(f"`rate` must be 30 or 60 frames per second, got {rate_hz}")
+    if output.is_dir():
+        raise InputError(
+            f"`output` must be a file, got the folder {output}; name one in it, such as "
+            f"{output / speech.stem}.csv"
+        )
     if output.exists() and speech.exists() and output.samefile(speech):
         raise InputError(f"`output` must be another file than the recording, got {output}")
     exporter = exporter_for(_format_of(output))
@@ -210,11 +225,18 @@ def animate_file(
         exporter.write(draft, motion, rate_hz=rate_hz)
     return {
         "output": str(output),
+        "run": str(run_path),
         "policy": animator.policy_name,
         "decoding": animator.decoding_of(writing).name,
+        "best_of": writing.best_of,
+        "reward": writing.chosen_by,
+        "seed": writing.seed,
         "emotion": animator.emotion,
+        "speaker": voice.speaker,
+        "alive": alive,
         "duration_s": round(len(audio) / SAMPLE_RATE_HZ, 2),
-        "frames_at_30_fps": len(motion),
+        "rate_hz": rate_hz,
+        "frames": (len(motion) - 1) * rate_hz // FRAME_RATE_HZ + 1,  # none behind the last one
     }
 
 
@@ -247,5 +269,14 @@ def _find_policy(run_path: Path, policy: str) -> tuple[MotionTransformer, str]:
         found["clone"] = need_file(run_path, CLONE_FILE)
     name = _best_policy(run_path) if policy == "auto" else policy
     if name not in found:
-        raise InputError(f"`policy` must be one of {', '.join(found)}, got {policy!r}")
+        near = difflib.get_close_matches(name, found, n=1)
+        remedy = f"did you mean {near[0]}?" if near else _more_policies(run_path)
+        raise InputError(f"`policy` must be one of {', '.join(found)}, got {policy!r}; {remedy}")
     return load_policy(found[name]), name
+
+
+def _more_policies(run_path: Path) -> str:
+    """Return where policies come from that a run does not have."""
+    if (run_path / MANIFEST_FILE).is_file():
+        return "what ships with the package has no others, a finished run (--run RUN) may"
+    return "stage `improve` trains what its setting `improve.algorithms` names"

@@ -10,7 +10,8 @@ import difflib
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 
 import tyro
@@ -20,6 +21,7 @@ from esarm_env.core.run_layout import STAGES
 from train.commands import animate, bench, corpus, installation, pipeline, plugins, reward
 from train.terminal import print_near_letters
 
+ABOUT = "Speech-driven emotional facial animation by reinforcement learning."
 EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -56,19 +58,39 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     print_near_letters()
     given = sys.argv[1:] if arguments is None else arguments
+    with plain_warnings():
+        _run(given)
+
+
+@contextlib.contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Print warnings as one line each, as errors are: no file, and no line of source code."""
+    before = warnings.formatwarning
+    warnings.formatwarning = _as_line
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
+
+
+def _as_line(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    return f"esarm: warning: {' '.join(str(message).split())}\n"
+
+
+def _run(given: list[str]) -> None:
     try:
         try:
             if given == ["--version"]:
                 print(f"esarm {version('esarm')}")
                 return
             _check_working_folder()
-            _check_command(given)
-            tyro.extras.subcommand_cli_from_dict(
-                COMMANDS,
-                prog="esarm",
-                description="Speech-driven emotional facial animation by reinforcement learning.",
-                args=given,
-            )
+            _dispatch(given)
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()  # here, so that a full disk or a closed pipe is noticed, too
@@ -90,6 +112,16 @@ def main(arguments: list[str] | None = None) -> None:
         except OSError:
             _drop_output()
         sys.exit(EXIT_BAD_INPUT)
+
+
+def _dispatch(given: list[str]) -> None:
+    """Run the command that the arguments name; of `bench` each measurement is one of its own."""
+    commands, prog, about = COMMANDS, "esarm", ABOUT
+    if given[:1] == ["bench"]:
+        commands, given, prog = bench.BENCHES, given[1:], "esarm bench"
+        about = "Measure a finished run beside its peers, or how fast things are here."
+    _check_command(given, commands)
+    tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=about, args=given)
 
 
 def _check_working_folder() -> None:
@@ -120,12 +152,12 @@ def _as_rule(error: OSError) -> str:
     return f"{place}: must be readable and writable here, got {reason!r}; mend it or its folder"
 
 
-def _check_command(arguments: Sequence[str]) -> None:
+def _check_command(arguments: Sequence[str], commands: Mapping[str, object]) -> None:
     """Refuse a command that there is not, with the nearest name."""
-    if not arguments or arguments[0].startswith("-") or arguments[0] in COMMANDS:
+    if not arguments or arguments[0].startswith("-") or arguments[0] in commands:
         return
-    near = difflib.get_close_matches(arguments[0], COMMANDS, n=1)
+    near = difflib.get_close_matches(arguments[0], commands, n=1)
     hint = f"; did you mean `{near[0]}`?" if near else ""
     raise InputError(
-        f"the command must be one of {', '.join(COMMANDS)}, got {arguments[0]!r}{hint}"
+        f"the command must be one of {', '.join(commands)}, got {arguments[0]!r}{hint}"
     )

@@ -280,8 +280,13 @@ class MotionTransformer(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def conditioning(self, windows: Tensor, condition: Tensor) -> Tensor:
-        """Return each chunk's input (B, C, H) from windows (B, C, W) and condition (B, D)."""
-        style = self.style(condition)[:, None].expand(-1, windows.shape[1], -1)
+        """Return each chunk's input (B, C, H) from windows (B, C, W) and condition (B, D).
+
+        A condition of shape (B, C, D) holds one for each chunk.
+        """
+        style = self.style(condition)
+        if condition.ndim == 2:
+            style = style[:, None].expand(-1, windows.shape[1], -1)
         streams = torch.cat([style, self.content(windows), self.emotion(windows)], dim=-1)
         mixed: Tensor = self.mix(streams)
         return mixed
@@ -291,7 +296,7 @@ class MotionTransformer(nn.Module):
 
         Args:
             windows: Shape (B, C, window_dim), L = C * tokens_per_chunk.
-            condition: Shape (B, condition_dim).
+            condition: Shape (B, condition_dim), or (B, C, condition_dim).
             tokens: Shape (B, L); entry t is predicted from those before it; -1 pads.
         """
         positions = torch.arange(tokens.shape[1], device=tokens.device)

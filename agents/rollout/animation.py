@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agents.protocols import CurvedSpeech
 from agents.rollout.decoding import Decoding
 from agents.rollout.generation import generate
 from agents.rollout.named_decoding import AUTO, NamedDecoding
@@ -23,7 +24,7 @@ def animate(
     model: MotionTransformer,
     speech: RecordedSpeech,
     *,
-    temperature: float = 0.0,
+    temperature: float | None = None,
     decoding: str | Decoding = AUTO,
     seed: int = 0,
 ) -> FloatArray:
@@ -32,11 +33,13 @@ def animate(
     Args:
         model: The policy, for instance `load_policy()`.
         speech: Of `esarm_env.open_speech`, with the run that the policy comes from.
-        temperature: 0 leaves nothing to chance, 1 samples.
+        temperature: 1 samples, less is closer to the most likely tokens, and 0 takes these; None
+            leaves it to `decoding`.
         decoding: `"greedy"` for the most likely tokens, `"expected-distance"` for those of least
             expected distance in mm, `"sampled"`, `"beam"`, or a `Decoding` with all settings;
-            `"auto"` samples at a `temperature` above 0, else decodes by expected distance where
-            the policy knows distances (as clones of recorded motion do), or greedily.
+            `"auto"` samples at a `temperature` above 0, is greedy at 0, and else decodes by
+            expected distance where the policy knows distances (as clones of recorded motion do),
+            or greedily.
         seed: Of sampling, at least 0.
 
     Raises:
@@ -45,7 +48,7 @@ def animate(
     """
     check_speech(model, speech)
     if isinstance(decoding, str):
-        decoding = NamedDecoding(decoding, temperature or None).of(model)
+        decoding = NamedDecoding(decoding, temperature).of(model)
     pieces = np.arange(len(speech.lengths))
     return joined(speech, animate_utterances(model, speech, pieces, decoding=decoding, seed=seed))
 
@@ -88,15 +91,18 @@ def animate_utterances(
 
     Args:
         model: The policy.
-        task: Gives audio and conditions.
+        task: Gives audio and conditions; the policy is shown one that changes over time as it does,
+            and rewards its mean.
         utterances: Shape (N,).
         decoding: How tokens are chosen.
         seed: Of the run.
         sample: Number of the sample; another number gives other random choices.
     """
     condition = task.condition_of(utterances)
+    curve = task.conditions_over_time(utterances) if isinstance(task, CurvedSpeech) else None
+    shown = condition if curve is None else curve
     seeds = sequence_seeds(run_seed=seed, iteration=0, utterances=utterances, samples=sample)
-    rollout = generate(model, task, utterances, condition=condition, decoding=decoding, seeds=seeds)
+    rollout = generate(model, task, utterances, condition=shown, decoding=decoding, seeds=seeds)
     return Trajectories(utterances, rollout.tokens, rollout.lengths, condition)
 
 

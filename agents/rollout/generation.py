@@ -30,7 +30,7 @@ class GenerationInputs:
 
     Attributes:
         windows: Shape (B, C, window_dim).
-        condition: Shape (B, condition_dim).
+        condition: Shape (B, condition_dim), or (B, C, condition_dim).
         noise: Shape (3, B, L), uniform numbers, see `choose`.
         lengths: Shape (B,), tokens of each row; beam search compares hypotheses up to there. None
             means L.
@@ -207,7 +207,7 @@ def generate(
         model: The policy; it is put into evaluation mode (no dropout).
         task: Gives audio and lengths.
         utterances: Shape (N,), indices; repeats are allowed.
-        condition: Shape (N, condition_dim).
+        condition: Shape (N, condition_dim), or of each chunk (N, n_chunks, condition_dim), padded.
         decoding: How tokens are chosen.
         seeds: Shape (N, n), from `esarm_env.core.seeds.sequence_seeds`.
         batch_size: Rows that are stepped together, hypotheses of a beam among them; by default
@@ -228,9 +228,11 @@ def generate(
     log_probs, values = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     for begin in range(0, len(order), batch_size):
         rows = order[begin : begin + batch_size]
+        windows, shown = task.audio_windows(utterances[rows]), condition[rows]
+        shown = shown[:, : windows.shape[1]] if shown.ndim == 3 else shown
         inputs = GenerationInputs(
-            windows=torch.from_numpy(task.audio_windows(utterances[rows])).to(device),
-            condition=torch.from_numpy(condition[rows]).to(device),
+            windows=torch.from_numpy(windows).to(device),
+            condition=torch.from_numpy(shown).to(device),
             noise=_noise(seeds[rows], int(lengths[rows].max())).to(device),
             lengths=torch.from_numpy(lengths[rows]).to(device),
         )

@@ -88,8 +88,8 @@ class NamedDecoding:
 
     Attributes:
         name: `greedy`, `expected-distance`, `sampled`, `beam`, or `auto`: sampled where a setting
-            of sampling is given, else `deterministic_decoding`.
-        temperature: Of sampling; None is 1 there.
+            of sampling is given, greedy at a temperature of 0, else `deterministic_decoding`.
+        temperature: Of sampling; None is 1 there. 0 takes the most likely token, as everywhere.
         top_k: Of sampling, see `Decoding`.
         top_p: Of sampling.
         beam: Hypotheses of `beam`; 0 stands for 4.
@@ -114,7 +114,8 @@ class NamedDecoding:
             )
         if self.name == SAMPLED and self.temperature == GREEDY:
             raise InputError(
-                f"`temperature` must be at least {COLDEST} to sample, got {self.temperature}"
+                f"`temperature` must be at least {COLDEST} to sample, got {self.temperature}; "
+                f"`decoding` {GREEDILY} takes the most likely token"
             )
         self._stated()
 
@@ -128,6 +129,8 @@ class NamedDecoding:
             if self.name == SAMPLED or (self.name == AUTO and self._samples):
                 warmth = 1.0 if self.temperature is None else self.temperature
                 return Decoding(temperature=warmth, top_k=self.top_k, top_p=self.top_p)
+            if self.name == AUTO and self.temperature == GREEDY:
+                return Decoding()
             return Decoding(beam=self.beam or BEAM) if self.name == BY_BEAM else None
         except ValueError as error:
             raise InputError(str(error)) from error

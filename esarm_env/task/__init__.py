@@ -4,6 +4,8 @@
   queried by index.
 - `conditions`: condition vector of a policy: one-hot emotion, intensity and speaker.
 - `emotion_choice`: emotion by choice: one by name, a blend, or what the voice tells.
+- `emotion_curve`: emotion curve: shares of emotions over time, linear between the rows of a small
+  table.
 - `episode_metrics`: metrics of finished episodes: what stands in the last `info` beside the
   scores, by name.
 - `extended`: a task with a recording's pieces behind its utterances, so that rewards can score

@@ -10,6 +10,7 @@ import numpy as np
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS, N_INTENSITIES, UNKNOWN_SPEAKER, FloatArray, Record
+from esarm_env.task.emotion_choice import nearest_emotion
 
 if TYPE_CHECKING:
     from esarm_env.task.emotion_choice import EmotionMix
@@ -50,7 +51,9 @@ class ConditionEncoder:
                 the speaker is no name.
         """
         if not isinstance(emotion, str) or emotion not in EMOTIONS:
-            raise InputError(f"`emotion` must be one of {', '.join(EMOTIONS)}, got {emotion!r}")
+            near = nearest_emotion(emotion) if isinstance(emotion, str) else ""
+            rule = f"`emotion` must be one of {', '.join(EMOTIONS)}"
+            raise InputError(f"{rule}, got {emotion!r}{near}")
         if np.ndim(intensity) or intensity not in range(1, N_INTENSITIES + 1):
             raise InputError(f"`intensity` must be 1 to {N_INTENSITIES}, got {intensity!r}")
         if not (speaker is None or isinstance(speaker, str)):
@@ -63,11 +66,12 @@ class ConditionEncoder:
         return condition
 
     def encode_mix(self, mix: EmotionMix, speaker: str | None) -> FloatArray:
-        """Return the condition of a blend of emotions and intensities, shape (dim,)."""
-        condition = np.zeros(self.dim, dtype=np.float32)
-        condition[EMOTION_SLICE], condition[INTENSITY_SLICE] = mix.emotions, mix.intensities
+        """Return the condition of a blend of emotions and intensities, shape (..., dim)."""
+        condition = np.zeros((*mix.emotions.shape[:-1], self.dim), dtype=np.float32)
+        condition[..., EMOTION_SLICE] = mix.emotions
+        condition[..., INTENSITY_SLICE] = mix.intensities
         if self.speaker_index(speaker) != UNKNOWN_SPEAKER:
-            condition[SPEAKER_START + self.speaker_index(speaker)] = 1
+            condition[..., SPEAKER_START + self.speaker_index(speaker)] = 1
         return condition
 
     def speaker_index(self, speaker: str | None) -> int:

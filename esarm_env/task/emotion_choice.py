@@ -5,18 +5,24 @@ A blend is a mixture of one-hot conditions, over which the style vector S(c) is 
 
 from __future__ import annotations
 
+import difflib
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS, N_INTENSITIES, FloatArray
 
+if TYPE_CHECKING:
+    from esarm_env.core.types import BoolArray, DoubleArray
+
 AUTO = "auto"
 UNSURE = 0.4  # a voice whose likeliest emotion is less likely is shown half neutral
+_NOUNS = ("anger", "disgust", "happiness", "sadness", "surprise")  # as `emotion_named` knows them
 
 
 @dataclass(frozen=True)
@@ -24,8 +30,8 @@ class EmotionMix:
     """Shares of emotions and intensities, each adding up to 1.
 
     Attributes:
-        emotions: Shape (9,), in the order of `EMOTIONS`.
-        intensities: Shape (3,).
+        emotions: Shape (..., 9), in the order of `EMOTIONS`.
+        intensities: Shape (..., 3).
     """
 
     emotions: FloatArray
@@ -61,11 +67,39 @@ def heard_mix(emotions: FloatArray, intensities: FloatArray) -> tuple[EmotionMix
     return mix, f"{mix.label}, half neutral: unsure what is heard from the voice ({heard})"
 
 
+def emotion_named(name: str) -> str | None:
+    """Return the one of `EMOTIONS` that `name` stands for, None if it is unknown.
+
+    Capitals and the nouns of other corpora are understood, as in labels of recordings.
+
+    >>> emotion_named("Anger")
+    'angry'
+    """
+    if name in EMOTIONS:
+        return name
+    from esarm_env.corpus.layouts.metadata import emotion_of
+
+    return emotion_of(name)
+
+
+def nearest_emotion(name: str, *others: str) -> str:
+    """Return what a message adds for a misspelt `name`: `; did you mean happy?`, or nothing.
+
+    Args:
+        name: That is no emotion's.
+        *others: What may be meant beside emotions.
+    """
+    known = {near: emotion_named(near) for near in (*EMOTIONS, *_NOUNS)}
+    known |= {other: other for other in others}
+    found = difflib.get_close_matches(name.strip().lower(), known, n=1)
+    return f"; did you mean {known[found[0]]}?" if found else ""
+
+
 def parse_emotion(text: str) -> Mapping[str, float]:
     """Read an emotion or a blend of emotions; shares that do not add up to 1 are divided by theirs.
 
     Args:
-        text: `happy`, or names with shares, `happy:0.5,surprised:0.5`.
+        text: `happy`, or names with shares, `happy:0.5,surprised:0.5`; capitals do not matter.
 
     Raises:
         InputError: If an emotion is unknown or stands there twice, or a share is not above 0.
@@ -73,11 +107,13 @@ def parse_emotion(text: str) -> Mapping[str, float]:
     parts = [part.strip() for part in text.split(",")]
     shares: dict[str, float] = {}
     for part in parts:
-        name, colon, number = (piece.strip() for piece in part.partition(":"))
-        if name not in EMOTIONS:
+        given, colon, number = (piece.strip() for piece in part.partition(":"))
+        name = emotion_named(given)
+        if name is None:
+            near = nearest_emotion(given, *([AUTO] if len(parts) == 1 else []))
             raise InputError(
-                f"`emotion` must be {AUTO}, one of {', '.join(EMOTIONS)}, or a blend such as "
-                f"happy:0.5,surprised:0.5, got {text!r}"
+                f"`emotion` must be {AUTO}, one of {', '.join(EMOTIONS)}, a curve in a .csv file, "
+                f"or a blend such as happy:0.5,surprised:0.5, got {text!r}{near}"
             )
         if name in shares:
             raise InputError(f"`emotion` must name each emotion once, got {text!r}")
@@ -93,6 +129,36 @@ def parse_emotion(text: str) -> Mapping[str, float]:
             f"the shares of {text} add up to {total:g}; each is divided by that", stacklevel=3
         )
     return {name: share / total for name, share in shares.items()}
+
+
+def check_trained(emotions: FloatArray | DoubleArray, trained: Sequence[str]) -> None:
+    """Check that no emotion is shown that a policy never saw.
+
+    Args:
+        emotions: Shares, shape (..., 9).
+        trained: Emotions that it saw in training.
+
+    Raises:
+        InputError: If one is.
+    """
+    shown: BoolArray = (emotions > 0).reshape(-1, len(EMOTIONS)).any(axis=0)
+    others = [name for name, is_shown in zip(EMOTIONS, shown, strict=True) if is_shown]
+    others = [name for name in others if name not in trained]
+    if others:
+        raise InputError(
+            f"`emotion` must be among those that the run was trained on, {', '.join(trained)}, got "
+            f"{', '.join(others)}: what its policy makes of others is chance"
+        )
+
+
+def only_trained(emotions: FloatArray, trained: Sequence[str]) -> FloatArray:
+    """Return shares (9,) of what was heard, without the emotions that a policy never saw."""
+    known = np.array([name in trained for name in EMOTIONS])
+    if known.all():
+        return emotions
+    kept = np.where(known, emotions, 0)
+    shares: FloatArray = (kept / kept.sum()).astype(np.float32)
+    return shares
 
 
 def _share(number: str, text: str) -> float:

@@ -16,7 +16,6 @@ import numpy as np
 from esarm_env.audio.store import FeatureStore
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import (
-    EMOTIONS,
     FRAME_RATE_HZ,
     N_CHANNELS,
     SAMPLE_RATE_HZ,
@@ -27,6 +26,7 @@ from esarm_env.core.types import (
     Record,
     Utterance,
 )
+from esarm_env.task.emotion_choice import emotion_named
 
 if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
@@ -55,7 +55,8 @@ def with_recording(
             f"`speech` must have windows of chunks of {task.chunk_dim} features like the task, got "
             f"windows of {speech.windows[0].shape[1]}; open it with the run of the task"
         )
-    emotion = how.emotion if how.emotion in EMOTIONS else "neutral"
+    named = emotion_named(how.emotion) if isinstance(how.emotion, str) else None
+    emotion = named or "neutral"
     speaker, intensity = how.speaker or "", how.intensity or 2
     records = [
         Record(f"recording-{number:03d}", speaker, emotion, intensity, None, count)

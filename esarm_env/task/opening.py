@@ -10,7 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import esarm_env.core.processors  # noqa: F401  # lets forked workers compute
 from esarm_env.audio.features import make_encoder
@@ -20,11 +20,13 @@ from esarm_env.core.errors import InputError, one_line
 from esarm_env.core.run_layout import (
     CORPUS_FILE,
     ENCODER_FILE,
+    SUMMARY_FILE,
     TOKENIZER_FILE,
     is_file,
     need_file,
 )
-from esarm_env.core.shipped import MINI_CORPUS, shipped_run
+from esarm_env.core.shipped import MANIFEST_FILE, MINI_CORPUS, read_manifest, shipped_run
+from esarm_env.core.types import EMOTIONS
 from esarm_env.corpus import CORPUS_NAMES, open_corpus
 from esarm_env.encoder.network import SpeechEncoder, load_speech_encoder
 from esarm_env.face.head import load_head
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from esarm_env.core.types import Corpus
 
 CORPUS_KEYS = ("corpus", "layout", "size", "seed", "encoder", "content_hash", "speakers")
+EMOTIONS_KEY = "training_emotions"  # which runs of earlier versions lack
 _CORPUS_TYPES: dict[str, tuple[type, ...]] = {
     "corpus": (str,),
     "layout": (str, type(None)),
@@ -224,6 +227,37 @@ def training_speakers(corpus: Corpus) -> tuple[str, ...]:
     return tuple(sorted({corpus.records[int(i)].speaker for i in corpus.split("train")}))
 
 
+def training_emotions(corpus: Corpus) -> tuple[str, ...]:
+    """Return the emotions of the training split, in the order of `EMOTIONS`."""
+    return _in_order({corpus.records[int(i)].emotion for i in corpus.split("train")})
+
+
+def emotions_of_run(run_path: Path) -> tuple[str, ...]:
+    """Return the emotions that a run was trained on; all of them where that is not known.
+
+    Earlier versions noted those of all splits, in the summary of the stage `corpus` or in the
+    manifest of what ships.
+
+    Raises:
+        InputError: If the run lacks the file, or it is damaged.
+    """
+    found = read_corpus_file(run_path).get(EMOTIONS_KEY)
+    summary = run_path / Path(CORPUS_FILE).parent / SUMMARY_FILE
+    if found is None and is_file(summary):
+        found = read_json(summary, "a stage's summary").get("emotions")
+    elif found is None and is_file(run_path / MANIFEST_FILE):
+        found = read_manifest(run_path)["corpus"].get("emotions")
+    return (_in_order(set(found)) if _is_list_of_names(found) else ()) or EMOTIONS
+
+
+def _in_order(emotions: set[str]) -> tuple[str, ...]:
+    return tuple(emotion for emotion in EMOTIONS if emotion in emotions)
+
+
+def _is_list_of_names(value: Any) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
 def read_corpus_file(run_path: Path) -> dict[str, Any]:
     """Return what the stage `corpus` noted; it has at least the keys `CORPUS_KEYS`.
 
@@ -239,9 +273,8 @@ def read_corpus_file(run_path: Path) -> dict[str, Any]:
             "delete the stage's folder"
         )
     wrong = [key for key, kinds in _CORPUS_TYPES.items() if not _is_of(source[key], kinds)]
-    speakers = source["speakers"]
-    if not isinstance(speakers, list) or not all(isinstance(name, str) for name in speakers):
-        wrong.append("speakers")
+    names = [key for key in ("speakers", EMOTIONS_KEY) if key in source]
+    wrong += [key for key in names if not _is_list_of_names(source[key])]
     if wrong:
         said = ", ".join(f"{key} {source[key]!r:.60}" for key in wrong)
         raise InputError(

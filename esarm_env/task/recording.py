@@ -22,8 +22,21 @@ from esarm_env.core.shipped import shipped_run
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray
 from esarm_env.task.animation_task import audio_windows, pad_stack
 from esarm_env.task.conditions import ConditionEncoder
-from esarm_env.task.emotion_choice import AUTO, EmotionMix, chosen_mix, heard_mix
-from esarm_env.task.opening import context_of, find_speech_encoder, read_corpus_file
+from esarm_env.task.emotion_choice import (
+    AUTO,
+    EmotionMix,
+    check_trained,
+    chosen_mix,
+    heard_mix,
+    only_trained,
+)
+from esarm_env.task.emotion_curve import EmotionCurve, chosen_emotion
+from esarm_env.task.opening import (
+    context_of,
+    emotions_of_run,
+    find_speech_encoder,
+    read_corpus_file,
+)
 from esarm_env.task.streaming import (
     LONGEST_PIECE_S,
     OVERLAP_CHUNKS,
@@ -43,13 +56,13 @@ class AnimationCondition:
     """How to say it.
 
     Attributes:
-        emotion: One of the nine emotions, a blend (`happy:0.5,surprised:0.5`), or `auto`: what the
-            voice tells.
-        intensity: 1 to 3; None is 2, or what the voice tells with `auto`.
+        emotion: One of the nine emotions, a blend (`happy:0.5,surprised:0.5`), a curve over time
+            (also by the path of its `.csv` file), or `auto`: what the voice tells.
+        intensity: 1 to 3; None is 2, or what the voice tells with `auto`, or what a curve says.
         speaker: A training speaker, or None for the average.
     """
 
-    emotion: str = "neutral"
+    emotion: str | Path | EmotionCurve = "neutral"
     intensity: int | None = None
     speaker: str | None = None
 
@@ -61,7 +74,8 @@ class SpeechRecording:
     Attributes:
         windows: Audio windows of each piece, (n_chunks_i, window_dim).
         begins: First chunk of each piece, shape (N,), ascending, the first 0.
-        condition: Of all pieces, shape (condition_dim,).
+        condition: Of the whole, shape (condition_dim,); under a curve that of each chunk, shape
+            (n_chunks, condition_dim).
         tokenizer: Turns tokens into motion.
         n_frames: Frames of the whole recording at 30 fps.
         emotion: What is shown, in words; of `auto`, what was heard and how sure that is.
@@ -84,8 +98,22 @@ class SpeechRecording:
         return pad_stack([self.windows[int(index)] for index in utterances])
 
     def condition_of(self, utterances: IntArray) -> FloatArray:
-        """Return the condition of each piece, shape (N, condition_dim)."""
-        return np.repeat(self.condition[None], len(utterances), axis=0)
+        """Return the condition of each piece, its mean under a curve, shape (N, condition_dim)."""
+        if self.condition.ndim == 1:
+            return np.repeat(self.condition[None], len(utterances), axis=0)
+        return np.stack([rows.mean(axis=0) for rows in self._curves(utterances)])
+
+    def conditions_over_time(self, utterances: IntArray) -> FloatArray | None:
+        """Return the condition of each chunk of pieces, (N, n_chunks, condition_dim).
+
+        Padded with each piece's last one. None where the condition never changes.
+        """
+        return None if self.condition.ndim == 1 else pad_stack(self._curves(utterances), edge=True)
+
+    def _curves(self, utterances: IntArray) -> list[FloatArray]:
+        """Return the conditions of each piece's own chunks, (n_chunks_i, condition_dim) each."""
+        pieces = [(int(self.begins[i]), len(self.windows[i])) for i in utterances.tolist()]
+        return [self.condition[begin : begin + count] for begin, count in pieces]
 
     def join(self, tokens: Sequence[IntArray]) -> FloatArray:
         """Return the motion of the recording, shape (n_frames, 52).
@@ -117,6 +145,7 @@ class SpeechReader:
         self._speech_encoder = find_speech_encoder(folder)
         self._tokenizer = load_tokenizer(need_file(folder, TOKENIZER_FILE))
         self._conditions = ConditionEncoder(tuple(source["speakers"]))
+        self._emotions = emotions_of_run(folder)
         heard = self._encoder if self._speech_encoder is None else self._speech_encoder
         self.dim: int = heard.dim * self._tokenizer.frames_per_chunk
 
@@ -132,19 +161,25 @@ class SpeechReader:
                 default as many as in the run's task.
 
         Raises:
-            InputError: If emotion, intensity or speaker is unknown, or a sample or
-                feature is not finite.
+            InputError: If emotion, intensity or speaker is unknown, the emotion is one that the run
+                was not trained on, a curve does not cover the recording, or a sample or feature is
+                not finite.
         """
         if not np.isfinite(audio).all():
             raise InputError("`audio` must be finite, got nan or infinity")
         self._check_speaker(how.speaker)
-        chosen = None if how.emotion == AUTO else chosen_mix(how.emotion, how.intensity or 2)
+        chosen = self._chosen(how)
+        if isinstance(chosen, EmotionCurve):
+            chosen.check_covers(len(audio) / SAMPLE_RATE_HZ)
         features = self._encoder.encode(audio)
         finite(features, whose="the recording")
         mix, label = (chosen, chosen.label) if chosen else self._hear_emotion(features, how)
-        condition = self._conditions.encode_mix(mix, how.speaker)
         step = self._tokenizer.frames_per_chunk
-        edges = _chunk_edges(audio, self._tokenizer.n_chunks(len(features)), step)
+        n_chunks = self._tokenizer.n_chunks(len(features))
+        if isinstance(mix, EmotionCurve):
+            mix = mix.at((np.arange(n_chunks) + 0.5) * step / FRAME_RATE_HZ)
+        condition = _once(self._conditions.encode_mix(mix, how.speaker))
+        edges = _chunk_edges(audio, n_chunks, step)
         begins = np.maximum(edges[:-1] - OVERLAP_CHUNKS, 0)
         width = context_of(self._speech_encoder) if context is None else context
         pieces = self._windows(features, begins, edges[1:], context=width)
@@ -171,9 +206,14 @@ class SpeechReader:
         """
         parts = self._stream_parts(context_of(self._speech_encoder) if context is None else context)
         self._check_speaker(how.speaker)
-        if how.emotion != AUTO:
-            mix = chosen_mix(how.emotion, how.intensity or 2)
-            label = mix.label
+        chosen = self._chosen(how)
+        if isinstance(chosen, EmotionCurve):
+            raise InputError(
+                "`emotion` must not be a curve for speech that is still to come: name one or a "
+                "blend, or animate the recording as a whole"
+            )
+        if chosen is not None:
+            mix, label = chosen, chosen.label
         elif audio is not None:
             mix, label = self._hear_emotion(self._encoder.encode(audio), how)
         else:
@@ -212,6 +252,13 @@ class SpeechReader:
             )
         return StreamParts(encoder, heard, self._tokenizer, context)
 
+    def _chosen(self, how: AnimationCondition) -> EmotionMix | EmotionCurve | None:
+        """Return the emotion that was asked for, which the run was trained on; None for `auto`."""
+        chosen = chosen_emotion(how.emotion, how.intensity)
+        if chosen is not None:
+            check_trained(chosen.emotions, self._emotions)
+        return chosen
+
     def _check_speaker(self, speaker: str | None) -> None:
         known = self._conditions.speakers
         if speaker is not None and speaker not in known:
@@ -226,8 +273,10 @@ class SpeechReader:
         """Return what the voice tells, and that in words; neutral where the run cannot hear it."""
         if self._speech_encoder is None:
             mix = chosen_mix("neutral", how.intensity or 2)
+            check_trained(mix.emotions, self._emotions)
             return mix, f"{mix.label}; this run has no speech encoder that hears emotion"
         emotions, intensities = self._speech_encoder.read_emotion(features)
+        emotions = only_trained(emotions, self._emotions)
         if how.intensity is not None:
             intensities = chosen_mix("neutral", how.intensity).intensities
         return heard_mix(emotions, intensities)
@@ -258,7 +307,7 @@ def open_speech(
     speech: str | Path | FloatArray,
     run: str | Path | None = None,
     *,
-    emotion: str = "neutral",
+    emotion: str | Path | EmotionCurve = "neutral",
     intensity: int | None = None,
     speaker: str | None = None,
 ) -> SpeechRecording:
@@ -267,9 +316,9 @@ def open_speech(
     Args:
         speech: A sound file of 0.2 s to 10 min, or samples (n_samples,) at 16 kHz.
         run: The run folder of the policy; None stands for what ships with the package.
-        emotion: One of the nine emotions, a blend (`happy:0.5,surprised:0.5`), or `auto`: what the
-            voice tells.
-        intensity: 1 to 3; None is 2, or what the voice tells with `auto`.
+        emotion: One of the nine emotions, a blend (`happy:0.5,surprised:0.5`), a curve over time
+            (also by the path of its `.csv` file), or `auto`: what the voice tells.
+        intensity: 1 to 3; None is 2, or what the voice tells with `auto`, or what a curve says.
         speaker: A training speaker, or None for the average.
 
     Raises:
@@ -321,6 +370,15 @@ def crossfade(motions: Sequence[FloatArray], begins: IntArray) -> FloatArray:
         faded = (1 - weight) * joined[begin:] + weight * motion[:overlap]
         joined = np.concatenate([joined[:begin], faded, motion[overlap:]])
     return joined
+
+
+def _once(condition: FloatArray) -> FloatArray:
+    """Return a condition without the axis of chunks where all chunks have the same.
+
+    So that a curve that never changes gives the same bits as its emotion by name.
+    """
+    same = condition.ndim == 2 and bool((condition == condition[0]).all())
+    return condition[0] if same else condition
 
 
 def _chunk_edges(audio: FloatArray, n_chunks: int, frames_per_chunk: int) -> IntArray:

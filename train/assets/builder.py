@@ -31,10 +31,12 @@ from esarm_env.corpus.compact import CompactCorpus, write_compact
 from esarm_env.corpus.opening import GENERATED_CORPORA
 from esarm_env.corpus.splits import SPLITS
 from esarm_env.task.opening import (
+    EMOTIONS_KEY,
     assemble_task,
     find_speech_encoder,
     open_task,
     read_corpus_file,
+    training_emotions,
     training_speakers,
 )
 from esarm_env.tokenizer import load_tokenizer
@@ -119,6 +121,7 @@ def _fill(run: RunFolder, folder: Path, wanted: Mapping[str, int]) -> dict[str, 
         "encoder": source["encoder"],
         "content_hash": corpus.content_hash,
         "speakers": list(training_speakers(corpus)),
+        EMOTIONS_KEY: list(training_emotions(parent.corpus)),
     }
     _write_json(note, folder / CORPUS_FILE)
     manifest = {

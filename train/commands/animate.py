@@ -43,10 +43,12 @@ def command_animate(
             without one gets CSV.
         run: Folder of a finished run; by default what ships with the package (trained on synthetic
             speech alone).
-        emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised; a blend
-            such as happy:0.5,surprised:0.5; or auto, which shows what the voice tells, half neutral
-            where that is unsure, and says what it heard (right in about one of three acted
-            recordings, where chance is one of eight).
+        emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised, of those
+            that the run was trained on (what ships was never shown calm); a blend such as
+            happy:0.5,surprised:0.5; a curve over time, by the path of a .csv file with a column
+            time_s, one for each emotion, and intensity if that changes, too; or auto, which shows
+            what the voice tells, half neutral where that is unsure, and says what it heard (right
+            in about one of three acted recordings, where chance is one of eight).
         intensity: 1 (weak) to 3 (strong); by default 2, or with auto what the voice tells.
         speaker: Face style of a training speaker; the average by default.
         policy: clone, or in a finished run also ppo, reinforce and what else `improve` trained;
@@ -56,7 +58,8 @@ def command_animate(
             far from what the policy would draw, sampled draws, beam searches for the most likely
             sequence; auto samples where a temperature is given, else decodes by expected distance
             where the policy knows distances, or greedily.
-        temperature: Of sampling, 1 by default; less is closer to the most likely motion.
+        temperature: Of sampling, 1 by default; less is closer to the most likely motion, and 0 is
+            greedy.
         top_k: Sample from so many of the likeliest tokens alone; 0 from all.
         top_p: Sample from the fewest likeliest tokens that hold this share of probability.
         beam: Sequences that beam search keeps, 4 by default.
@@ -88,5 +91,6 @@ def command_animate(
     )
     # Beside the CSV itself the line would be a broken row of it.
     said_on = sys.stderr if is_standard_output(output) else sys.stdout
-    print(", ".join(f"{name}: {value}" for name, value in done.items()), file=said_on)
+    told = {name: value for name, value in done.items() if value is not None}
+    print(", ".join(f"{name}: {value}" for name, value in told.items()), file=said_on)
     write_json(done, json)

@@ -16,19 +16,27 @@ if TYPE_CHECKING:
     from agents.network.acceleration import Acceleration
 
 
-def command_bench(
-    what: Annotated[
-        Literal["env", "agents", "peers", "prior", "probes", "metrics", "pictures", "synthetic"],
-        tyro.conf.Positional,
-    ],
-    /,
+def command_bench() -> None:
+    """Measure a finished run beside its peers, or how fast things are here: `bench env` and others.
+
+    Each has options of its own: see `esarm bench --help`.
+    """
+
+
+def bench_env(*, run: Path | None = None, json: Path | None = None) -> None:
+    """Steps per second and memory of the environment, beside Gymnasium's and SB3's; minutes.
+
+    Args:
+        run: A run folder, of which task and reward are taken; by default those that ship with the
+            package.
+        json: Also write the figures to this file.
+    """
+    check_json_target(json)
+    write_json(_environment(run), json)
+
+
+def bench_agents(
     *,
-    run: Path | None = None,
-    corpus: str | None = None,
-    sweep: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
-    out: Path = Path("runs/bench-prior"),
-    split: Literal["validation", "test"] = "validation",
-    json: Path | None = None,
     quick: bool = False,
     profile: bool = False,
     threads: int = 0,
@@ -36,55 +44,126 @@ def command_bench(
     bf16: bool = False,
     compile: bool = False,
     cuda_graphs: bool = False,
+    json: Path | None = None,
 ) -> None:
-    """Measure a finished run beside its peers, or how fast things are here.
+    """Tokens per second and memory of our trainers, beside stock SB3, sb3-contrib and GPT-2.
+
+    Takes many minutes; sb3-contrib is of the extra `contrib`.
 
     Args:
-        what: `env`: steps per second and memory of the environment, beside Gymnasium's and SB3's
-            vector environments over it; takes two or three minutes. `agents`: tokens per second and
-            memory of our trainers, beside stock SB3, sb3-contrib (extra `contrib`) and GPT-2; takes
-            many minutes. `peers`: lip error (LVE) on the
-            test frames, policies against the rule-based `openfacefx` in loudness mode (extra
-            `peers`). `prior`: floor, tokens and bits per second, codes in use, and speed of motion
-            priors of several settings, trained here; takes a minute or two each. `probes`: emotion
-            and phones as small classifiers read them from the streams of a run's speech encoder;
-            takes a minute. `metrics`: all metrics on 1,000 utterances of 3 s. `pictures`: drawing
-            the head for a video, one core. `synthetic`: making a synthetic corpus and its
-            features, one core.
-        run: A run folder. `peers` takes its clone [default there: runs/demo], `env` its task and
-            reward [default there: those that ship with the package], `prior` its corpus and
-            settings [default there: those of the preset `demo`], `probes` its speech encoder
-            [default there: runs/demo].
-        corpus: Of `prior`, without a run: a corpus by name or folder.
-        sweep: Of `prior`, a setting such as "mouth_codebooks=4 n_tokens=256"; give the option again
-            for more. By default a dozen.
-        out: Of `prior`, a folder that keeps weights, figures and the table `prior.md`: what is
-            finished there is not trained again.
-        split: Of `probes`, where they are measured; nothing should be chosen by `test`.
-        json: Also write the figures to this file.
-        quick: Of `agents`, only 64 and 128 tokens, 16 episodes; takes a few minutes.
-        profile: Of `agents`, instead of all that, where the time of our roll-out goes.
-        threads: Of `agents`, CPU threads of torch; 0 means one for each processor.
-        device: Of `agents`, where all networks are: `cpu` or `cuda`.
-        bf16: Of `agents`, measure ours once more in bfloat16; likewise the next two, all together.
+        quick: Only 64 and 128 tokens, 16 episodes; takes a few minutes.
+        profile: Instead of all that, where the time of our roll-out goes.
+        threads: CPU threads of torch; 0 means one for each processor.
+        device: Where all networks are: `cpu` or `cuda`.
+        bf16: Measure ours once more in bfloat16; likewise the next two, all together.
         compile: With the update's forward pass compiled.
         cuda_graphs: With the roll-out's step recorded and replayed; needs `--device cuda`.
+        json: Also write the figures to this file.
     """
     check_json_target(json)
-    if what == "env":
-        figures = _environment(run)
-    elif what == "agents":
-        options = {"bf16": bf16, "compile": compile, "cuda_graphs": cuda_graphs}
-        figures = _profile(threads) if profile else _agents(quick, threads, device, options)
-    elif what == "prior":
-        figures = _prior(run, corpus, sweep, out)
-    elif what == "probes":
-        figures = _probes(run or Path("runs/demo"), split)
-    elif what == "peers":
-        figures = _peers(run or Path("runs/demo"))
-    else:
-        figures = _speed(what)
+    options = {"bf16": bf16, "compile": compile, "cuda_graphs": cuda_graphs}
+    figures = _profile(threads) if profile else _agents(quick, threads, device, options)
     write_json(figures, json)
+
+
+def bench_peers(*, run: Path = Path("runs/demo"), json: Path | None = None) -> None:
+    """Lip error (LVE) on the test frames, policies against the rule-based `openfacefx`.
+
+    In loudness mode; needs the extra `peers`.
+
+    Args:
+        run: A run folder, of which the policies are taken.
+        json: Also write the figures to this file.
+    """
+    check_json_target(json)
+    write_json(_peers(run), json)
+
+
+def bench_prior(
+    *,
+    run: Path | None = None,
+    corpus: str | None = None,
+    sweep: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
+    out: Path = Path("runs/bench-prior"),
+    json: Path | None = None,
+) -> None:
+    """Floor, tokens and bits per second, codes in use, and speed of motion priors trained here.
+
+    Of several settings; takes a minute or two each.
+
+    Args:
+        run: A run folder, of which corpus and settings are taken; by default those of the preset
+            `demo`.
+        corpus: Without a run: a corpus by name or folder.
+        sweep: A setting such as "mouth_codebooks=4 n_tokens=256"; give the option again for more.
+            By default a dozen.
+        out: A folder that keeps weights, figures and the table `prior.md`: what is finished there
+            is not trained again.
+        json: Also write the figures to this file.
+    """
+    check_json_target(json)
+    write_json(_prior(run, corpus, sweep, out), json)
+
+
+def bench_probes(
+    *,
+    run: Path = Path("runs/demo"),
+    split: Literal["validation", "test"] = "validation",
+    json: Path | None = None,
+) -> None:
+    """Emotion and phones as small classifiers read them from the streams of a speech encoder.
+
+    Takes a minute.
+
+    Args:
+        run: A run folder, of which the speech encoder is taken.
+        split: Where they are measured; nothing should be chosen by `test`.
+        json: Also write the figures to this file.
+    """
+    check_json_target(json)
+    write_json(_probes(run, split), json)
+
+
+def bench_metrics(*, json: Path | None = None) -> None:
+    """Speed of all metrics on 1,000 utterances of 3 s.
+
+    Args:
+        json: Also write the figures to this file.
+    """
+    check_json_target(json)
+    write_json(_speed("metrics"), json)
+
+
+def bench_pictures(*, json: Path | None = None) -> None:
+    """Speed of drawing the head for a video, one core.
+
+    Args:
+        json: Also write the figures to this file.
+    """
+    check_json_target(json)
+    write_json(_speed("pictures"), json)
+
+
+def bench_synthetic(*, json: Path | None = None) -> None:
+    """Speed of making a synthetic corpus and its features, one core.
+
+    Args:
+        json: Also write the figures to this file.
+    """
+    check_json_target(json)
+    write_json(_speed("synthetic"), json)
+
+
+BENCHES: dict[str, Callable[..., None]] = {
+    "env": bench_env,
+    "agents": bench_agents,
+    "peers": bench_peers,
+    "prior": bench_prior,
+    "probes": bench_probes,
+    "metrics": bench_metrics,
+    "pictures": bench_pictures,
+    "synthetic": bench_synthetic,
+}
 
 
 def _environment(run: Path | None) -> dict[str, Any]:
@@ -144,17 +223,19 @@ def _profile(threads: int) -> dict[str, Any]:
 def _prior(
     run: Path | None, corpus: str | None, sweep: tuple[str, ...], out: Path
 ) -> dict[str, Any]:
-    from train.bench.prior import SWEEP, bench_prior, render
+    from train.bench.prior import SWEEP, render
+    from train.bench.prior import bench_prior as measure
 
-    figures = bench_prior(run, corpus=corpus, sweep=sweep or SWEEP, folder=out)
+    figures = measure(run, corpus=corpus, sweep=sweep or SWEEP, folder=out)
     print(render(figures))
     return figures
 
 
 def _probes(run: Path, split: Literal["validation", "test"]) -> dict[str, Any]:
-    from train.bench.probes import bench_probes, render
+    from train.bench.probes import bench_probes as measure
+    from train.bench.probes import render
 
-    figures = bench_probes(run, split=split)
+    figures = measure(run, split=split)
     print(render(figures))
     return figures
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from train.commands.options import check_json_target, write_json
 
-_HEADINGS = ("kind", "name", "package", "")
+_HEADINGS = ("kind", "name", "package", "ground truth", "")
+_TRUTH = {True: "needed", False: "not needed", None: "?"}
 
 
 def command_plugins(*, json: Path | None = None) -> None:
@@ -20,7 +21,9 @@ def command_plugins(*, json: Path | None = None) -> None:
     A reward is asked for as in `gymnasium.make("ESARM-v0", reward="learned")`, an algorithm in the
     setting `improve.algorithms`, a layout in `corpus.layout`, an exporter by the suffix of the
     output of `esarm animate`; metrics stand in the last `info` of an episode. One that is broken is
-    listed with the reason.
+    listed with the reason. Of rewards the fourth column tells which need the ground truth (the
+    recorded motion), as no recording of speech alone has it; `?` where that shows first when the
+    reward is made.
 
     Args:
         json: Also write the list to this file.
@@ -33,7 +36,8 @@ def command_plugins(*, json: Path | None = None) -> None:
             text = plugin["description"]
             if plugin["error"] is not None:
                 text = f"cannot be used: {plugin['error'].splitlines()[0]}"
-            rows.append((kind, plugin["usage"], plugin["package"], text))
+            truth = _TRUTH[plugin["needs_ground_truth"]] if kind == "reward" else ""
+            rows.append((kind, plugin["usage"], plugin["package"], truth, text))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
@@ -42,7 +46,10 @@ def command_plugins(*, json: Path | None = None) -> None:
 
 
 def installed_plugins() -> dict[str, dict[str, dict[str, Any]]]:
-    """Return name, package, description and fault of every plug-in, by kind and name."""
+    """Return name, package, description and fault of every plug-in, by kind and name.
+
+    `needs_ground_truth` is of rewards: None where it shows first when one is made, and of others.
+    """
     from agents.registry import ALGORITHMS
     from esarm_env.corpus.layouts.registry import find_layouts
     from esarm_env.face.exporters import EXPORTERS
@@ -62,6 +69,7 @@ def installed_plugins() -> dict[str, dict[str, dict[str, Any]]]:
                 "usage": getattr(plugin, "usage", name),
                 "package": plugin.package,
                 "description": plugin.description,
+                "needs_ground_truth": getattr(plugin, "needs_ground_truth", None),
                 "error": plugin.error,
             }
             for name, plugin in plugins.items()

@@ -15,7 +15,7 @@ from esarm_env.core.run_layout import CORPUS_NOTE, TAKES_FILE
 from esarm_env.core.types import FRAME_RATE_HZ, Corpus
 from esarm_env.corpus import CORPUS_NAMES, SPLITS, FolderCorpus, open_corpus
 from esarm_env.formats.spellings import printable
-from esarm_env.task.opening import training_speakers
+from esarm_env.task.opening import EMOTIONS_KEY, training_emotions, training_speakers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +67,9 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
         "seed": config.seed,
         "encoder": name_to_keep(config.encoder),
         "content_hash": corpus.content_hash,
-        "speakers": list(training_speakers(corpus)),  # so that `animate` needs no corpus
+        # So that `animate` needs no corpus.
+        "speakers": list(training_speakers(corpus)),
+        EMOTIONS_KEY: list(training_emotions(corpus)),
     }
     write_text(folder / CORPUS_NOTE, json.dumps(source, indent=1))
     return {"synthetic": synthetic, **source, **_describe(corpus), **_left_out(corpus, folder)}

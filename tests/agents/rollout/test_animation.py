@@ -43,6 +43,16 @@ def test_samples_differ_by_seed_and_conditions_matter() -> None:
     assert not np.array_equal(animate(policy, happy), animate(policy, angry))
 
 
+def test_a_temperature_of_0_takes_the_most_likely_tokens() -> None:
+    """By expected distance nothing is left to chance either, and still it is something else."""
+    policy, happy = load_policy(), open_speech(speech(3.0), emotion="happy")
+    shape = policy.code_distances.shape
+    policy.set_code_distances(np.random.default_rng(0).random(shape))
+    greedy = animate(policy, happy, decoding="greedy")
+    np.testing.assert_array_equal(animate(policy, happy, temperature=0), greedy)
+    assert not np.array_equal(animate(policy, happy), greedy)
+
+
 def test_a_speaker_that_the_run_does_not_know_is_refused() -> None:
     """A typo would be the average speaker without a word."""
     with pytest.raises(InputError, match=r"`speaker` must be one of S\d\d, .* got 'nobody'"):

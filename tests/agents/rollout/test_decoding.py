@@ -288,7 +288,8 @@ def test_settings_that_contradict_each_other_are_refused(
     ("asked", "decoding"),
     [
         (NamedDecoding(), _BY_DISTANCE),
-        (NamedDecoding(temperature=0.0), _BY_DISTANCE),
+        (NamedDecoding(temperature=0.0), Decoding()),  # the most likely token, as it does anywhere
+        (NamedDecoding("expected-distance", temperature=0.0), _BY_DISTANCE),
         (NamedDecoding("greedy"), Decoding()),
         (NamedDecoding("expected-distance"), _BY_DISTANCE),
         (NamedDecoding("sampled"), Decoding(temperature=1.0)),
@@ -316,6 +317,10 @@ def test_a_name_stands_for_its_decoding(
         ({"name": "beam", "top_k": 3}, "`temperature`, `top_k` and `top_p` must be left out of"),
         ({"name": "expected-distance", "top_p": 0.5}, "must be left out of expected-distance"),
         ({"name": "sampled", "temperature": 0.0}, "`temperature` must be at least 0.001 to sample"),
+        (
+            {"name": "sampled", "temperature": 0.0},
+            "got 0.0; `decoding` greedy takes the",
+        ),
         ({"beam": 3}, "`beam` must be left out of auto decoding, got 3"),
         ({"name": "beam", "beam": -1}, "`beam` must be a whole number of at least 0, got -1"),
         ({"temperature": -1.0}, "`temperature` must be 0 (greedy) or at least 0.001, got -1.0"),

@@ -63,6 +63,44 @@ def test_shares_are_normalised_and_that_is_said() -> None:
         assert parse_emotion("happy,sad") == {"happy": 0.5, "sad": 0.5}
 
 
+@pytest.mark.parametrize("text", ["Happy", "HAPPY", " happiness ", "Happiness"])
+def test_capitals_and_nouns_are_understood(text: str) -> None:
+    """As in the labels of recordings, which know them."""
+    assert parse_emotion(text) == {"happy": 1.0}
+    assert parse_emotion(f"{text}:0.5,SAD:0.5") == {"happy": 0.5, "sad": 0.5}
+    with pytest.raises(InputError, match="must name each emotion once"):
+        parse_emotion(f"{text}:0.5,happy:0.5")
+    with pytest.raises(InputError, match=re.escape(f"got {text!r}; did you mean happy?")):
+        CONDITIONS.encode(text, 2, None)  # programs spell what they mean
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("hapy", "happy"),
+        ("Surprized", "surprised"),
+        ("happines", "happy"),
+        ("angre", "angry"),
+        ("fearfull", "fear"),
+        ("Neutrla", "neutral"),
+        ("sad:0.5,hapy:0.5", "happy"),
+        ("atuo", "auto"),
+    ],
+)
+def test_a_misspelt_emotion_is_met_with_the_nearest(text: str, meant: str) -> None:
+    """Nine names are soon mistyped."""
+    with pytest.raises(InputError, match=re.escape(f"got {text!r}; did you mean {meant}?")):
+        parse_emotion(text)
+
+
+def test_an_environment_names_the_nearest_emotion_and_never_auto() -> None:
+    """It has no voice to ask: only emotions by name are shown there."""
+    with pytest.raises(InputError, match=re.escape("got 'hapy'; did you mean happy?")):
+        CONDITIONS.encode("hapy", 2, None)
+    with pytest.raises(InputError, match=re.escape("surprised, got 'atuo'") + "$"):
+        CONDITIONS.encode("atuo", 2, None)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -17,16 +17,20 @@ import pytest
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.shipped import shipped_run
-from esarm_env.core.types import Corpus
+from esarm_env.core.types import EMOTIONS, Corpus
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from esarm_env.task import opening
 from esarm_env.task.animation_task import AnimationTask
+from esarm_env.task.emotion_curve import EmotionCurve
 from esarm_env.task.opening import (
+    EMOTIONS_KEY,
     assemble_task,
+    emotions_of_run,
     need_file,
     open_problem,
     open_task,
     read_corpus_file,
+    training_emotions,
     training_speakers,
 )
 from esarm_env.task.recording import AnimationCondition, SpeechReader
@@ -36,6 +40,48 @@ from esarm_env.tokenizer import PriorConfig, VQMotionTokenizer
 def test_speakers_are_those_of_the_training_split(tiny_corpus: Corpus) -> None:
     """A stranger's own column would give the test split away."""
     assert training_speakers(tiny_corpus) == ("anna", "ben", "cleo")
+
+
+def test_emotions_are_those_of_the_training_split(tiny_corpus: Corpus) -> None:
+    """Of nine there are four in training; the test split's count for nothing."""
+    assert training_emotions(tiny_corpus) == ("neutral", "angry", "happy", "sad")
+
+
+def test_a_run_tells_the_emotions_that_it_was_trained_on(
+    tmp_path: Path, tiny_corpus: Corpus
+) -> None:
+    """Also one of an earlier version, by its stage's summary; where neither tells, all may be."""
+    folder = tmp_path / "run" / "corpus"
+    folder.mkdir(parents=True)
+    note, summary = folder / "corpus.json", folder / "summary.json"
+    note.write_text(json.dumps(source_of(tiny_corpus)))
+    assert emotions_of_run(tmp_path / "run") == EMOTIONS
+    summary.write_text(json.dumps({"emotions": ["sad", "happy"]}))
+    assert emotions_of_run(tmp_path / "run") == ("happy", "sad")
+    note.write_text(json.dumps(source_of(tiny_corpus) | {EMOTIONS_KEY: ["sad", "calm"]}))
+    assert emotions_of_run(tmp_path / "run") == ("calm", "sad")
+    for damaged in ("sad", [1], {"sad": 1}, None):
+        note.write_text(json.dumps(source_of(tiny_corpus) | {EMOTIONS_KEY: damaged}))
+        with pytest.raises(InputError, match=re.escape(f"got {EMOTIONS_KEY} {damaged!r}")):
+            emotions_of_run(tmp_path / "run")
+
+
+def test_what_ships_was_never_shown_calm() -> None:
+    """MEAD has no calm, so its column of the condition is as the dice fell."""
+    assert emotions_of_run(shipped_run()) == tuple(name for name in EMOTIONS if name != "calm")
+    rule = (
+        "`emotion` must be among those that the run was trained on, neutral, angry, contempt, "
+        "disgusted, fear, happy, sad, surprised, got calm: what its policy makes of others is "
+        "chance"
+    )
+    curve = EmotionCurve.of([0, 9], {"happy": [1, 0.5], "calm": [0, 0.5]})
+    audio = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
+    reader = SpeechReader()
+    for emotion in ("calm", "Calm", "happy:0.5,calm:0.5", curve):
+        with pytest.raises(InputError, match=f"^{re.escape(rule)}$"):
+            reader.read(audio, AnimationCondition(emotion))
+    never = EmotionCurve.of([0, 9], {"happy": [1, 1], "calm": [0, 0]})
+    assert reader.read(audio, AnimationCondition(never)).condition[6] == 1  # a column of nothing
 
 
 def test_a_task_is_assembled_by_names(

@@ -49,6 +49,7 @@ def _animate(run: Path, speech: Path, folder: Path, *options: object) -> tuple[A
         (["--decoding", "sampled"], "sampled"),
         (["--decoding", "sampled", "--temperature", "0.5", "--top-k", "3"], "sampled"),
         (["--temperature", "1"], "sampled"),
+        (["--temperature", "0"], "greedy"),
         (["--top-p", "0.5"], "sampled"),
         (["--decoding", "beam", "--beam", "3"], "beam"),
     ],

@@ -132,7 +132,7 @@ def test_a_stereo_flac_becomes_a_live_link_csv(
             "--rate",
             str(rate_hz),
             "--emotion",
-            "happy",
+            "neutral",
             "--intensity",
             "3",
         ]
@@ -183,9 +183,13 @@ def test_a_file_that_cannot_be_animated_leaves_the_output_alone(
     ("options", "message"),
     [
         (["--emotion", "bored"], "`emotion` must be auto, one of neutral, angry"),
+        (["--emotion", "hapy"], "got 'hapy'; did you mean happy?"),
+        (["--emotion", "happy"], "the run was trained on, neutral, got happy: what its policy"),
+        (["--emotion", "neutral:1,calm:1e-9"], "the run was trained on, neutral, got calm"),
         (["--intensity", "4"], "`intensity` must be 1 to 3, got 4"),
         (["--speaker", "eve"], "`speaker` must be one of ann, bob"),
-        (["--policy", "dqn"], "`policy` must be one of ppo, reinforce, clone"),
+        (["--policy", "dqn"], "`policy` must be one of ppo, reinforce, clone, got 'dqn'; stage"),
+        (["--policy", "poo"], "got 'poo'; did you mean ppo?"),
         (["--rate", "25"], "`rate` must be 30 or 60"),
         (["--temperature", "-1"], "`temperature` must be 0 (greedy) or at least 0.001, got -1"),
         (["--temperature", "nan"], "`temperature` must be 0 (greedy) or at least 0.001, got nan"),
@@ -435,7 +439,7 @@ def test_an_animation_is_written_through_what_is_no_plain_file(
 def test_a_device_without_a_suffix_gets_csv(finished_run, speech_file, capsys):
     """`-o /dev/stdout` is how a shell looks at something."""
     main(["animate", str(speech_file), "-o", "/dev/null", "--run", str(finished_run)])
-    assert "frames_at_30_fps: 90" in capsys.readouterr().out
+    assert "rate_hz: 30, frames: 90" in capsys.readouterr().out
 
 
 def test_figures_for_a_full_disk_are_one_line(capsys):

@@ -8,6 +8,8 @@ import pytest
 from agents.registry import ALGORITHMS
 from esarm_env.core.errors import InputError
 from esarm_env.core.plugins import Plugin
+from esarm_env.rewards import find_rewards
+from esarm_env.rewards.registry import REWARDS
 from train.cli import main
 from train.commands.plugins import command_plugins, installed_plugins
 
@@ -16,15 +18,35 @@ def test_every_kind_is_listed_with_name_package_and_a_line(capsys):
     """Who looks for an algorithm must not have to know that rewards have a list of their own."""
     command_plugins()
     lines = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"kind +name +package", lines[0])
+    assert re.fullmatch(r"kind +name +package +ground truth", lines[0])
     text = "\n".join(lines)
     for pattern in (
-        r"^reward +learned\[:ARGUMENT\] +esarm \S+ +Learned from ranked demonstrations",
+        r"^reward +learned\[:ARGUMENT\] +esarm \S+ +not needed +Learned from ranked demonstrations",
+        r"^reward +lve +esarm \S+ +needed +\S+",
         r"^algorithm +grpo +esarm \S+ +\S+",
         r"^layout +3d-etf +esarm \S+ +audio/NAME\.wav",
         r"^exporter +livelink +esarm \S+ +\S+",
     ):
         assert re.search(pattern, text, re.MULTILINE), pattern
+
+
+def test_a_column_says_which_rewards_need_the_ground_truth(tmp_path):
+    """`animate --best-of` refuses those that do, and sends its reader here."""
+    command_plugins(json=tmp_path / "plugins.json")
+    found = json.loads((tmp_path / "plugins.json").read_text())
+    needs = {name: reward["needs_ground_truth"] for name, reward in found["reward"].items()}
+    told = {name: reward.needs_ground_truth for name, reward in find_rewards().items()}
+    assert needs == told and set(needs.values()) == {True, False}
+    assert needs["lve"] and not needs["learned"] and not needs["jerk"]
+    assert found["exporter"]["livelink"]["needs_ground_truth"] is None
+
+
+def test_a_reward_that_cannot_tell_before_it_is_made_has_a_question_mark(monkeypatch, capsys):
+    """`not needed` would be a promise."""
+    monkeypatch.setattr(REWARDS, "_registered", {"theirs": lambda task, run: None})
+    command_plugins()
+    pattern = r"^reward +theirs +this process +\?(  |$)"
+    assert re.search(pattern, capsys.readouterr().out, re.MULTILINE)
 
 
 def test_ours_are_all_there_and_healthy():

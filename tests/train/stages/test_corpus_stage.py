@@ -92,6 +92,7 @@ def test_one_bad_take_is_left_out_and_listed(folder: Path, tmp_path: Path) -> No
     source = read_corpus_file(run.path)
     assert source["corpus"] == str(folder) and source["layout"] == "auto"
     assert source["speakers"] == ["anna"]
+    assert source["training_emotions"] == ["neutral"]
 
 
 def next_step(run: RunFolder) -> str:

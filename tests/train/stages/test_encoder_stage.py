@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ from agents.baselines import Regressor
 from agents.weights import load_policy
 from esarm_env import open_speech
 from esarm_env.audio.features import LogMel
-from esarm_env.core.run_layout import ENCODER_FILE
+from esarm_env.core.run_layout import CORPUS_FILE, ENCODER_FILE
+from esarm_env.core.types import EMOTIONS
 from esarm_env.encoder.network import load_speech_encoder
 from esarm_env.task.emotion_choice import heard_mix
-from esarm_env.task.opening import open_task
+from esarm_env.task.opening import EMOTIONS_KEY, open_task
 from train.cli import main
 from train.run.run_folder import RunFolder
 from train.stages.encoder import run_encoder
@@ -134,6 +135,7 @@ def test_rounds_take_the_encoder_along(finished_run: Path, tmp_path: Path) -> No
 def test_the_voice_tells_the_emotion(finished_run: Path, tmp_path: Path, make_speech: Any) -> None:
     """It is shown as it is heard, and said with how sure that is."""
     audio = make_speech(3.0)
+    finished_run = _trained_on(EMOTIONS, finished_run, tmp_path / "run")
     encoder = load_speech_encoder(finished_run / ENCODER_FILE)
     heard = open_speech(audio, finished_run, emotion="auto")
     emotions, intensities = encoder.read_emotion(LogMel().encode(audio))
@@ -151,6 +153,28 @@ def test_the_voice_tells_the_emotion(finished_run: Path, tmp_path: Path, make_sp
     assert "heard from the voice" in json.loads(note.read_text())["emotion"]
     main([*command, "--emotion", "happy", "--json", str(note)])
     assert json.loads(note.read_text())["emotion"] == "happy (intensity 2.0)"
+
+
+def _trained_on(emotions: Sequence[str], run: Path, copy: Path) -> Path:
+    """Return a copy of a run that says that these were its training emotions."""
+    shutil.copytree(run, copy)
+    note = copy / CORPUS_FILE
+    note.write_text(json.dumps(json.loads(note.read_text()) | {EMOTIONS_KEY: list(emotions)}))
+    return copy
+
+
+def test_only_emotions_of_the_training_are_heard(
+    finished_run: Path, tmp_path: Path, make_speech: Any
+) -> None:
+    """An encoder that trained for two minutes still gives the others a share."""
+    audio = make_speech(3.0)
+    run = _trained_on(["happy", "sad"], finished_run, tmp_path / "run")
+    emotions, _ = load_speech_encoder(run / ENCODER_FILE).read_emotion(LogMel().encode(audio))
+    assert emotions.min() > 0.01
+    heard = open_speech(audio, run, emotion="auto").condition[:9]
+    pair = emotions[[EMOTIONS.index("happy"), EMOTIONS.index("sad")]]
+    np.testing.assert_allclose(heard[[6, 7]], pair / pair.sum(), rtol=1e-5)
+    assert heard.sum() == pytest.approx(1) and np.count_nonzero(heard) == 2
 
 
 def test_a_run_without_an_encoder_says_that_it_hears_no_emotion(make_speech: Any) -> None:
