@@ -95,7 +95,8 @@ class LogMel:
         # YIN gives a period even for noise; a frame is voiced only if it correlates at that lag.
         lag = np.round(SAMPLE_RATE_HZ / f0).astype(np.int64)
         periodic = _correlation_at(audio, np.arange(len(f0)) * hop, lag) > VOICED_CORRELATION
-        f0, periodic = (np.repeat(values, step)[: len(active)] for values in (f0, periodic))
+        f0 = np.repeat(f0, step)[: len(active)]
+        periodic = np.repeat(periodic, step)[: len(active)]
         missing = len(active) - len(f0)
         voiced = active & np.pad(periodic, (0, missing))
         pitch = np.where(voiced, np.log2(np.pad(f0, (0, missing), mode="edge") / 150.0), 0.0)

@@ -141,7 +141,7 @@ def check_trained(emotions: FloatArray | DoubleArray, trained: Sequence[str]) ->
     Raises:
         InputError: If one is.
     """
-    shown: BoolArray = (emotions > 0).reshape(-1, len(EMOTIONS)).any(axis=0)
+    shown: BoolArray = np.any((emotions > 0).reshape(-1, len(EMOTIONS)), axis=0)
     others = [name for name, is_shown in zip(EMOTIONS, shown, strict=True) if is_shown]
     others = [name for name in others if name not in trained]
     if others:

@@ -62,7 +62,7 @@ class StreamParts:
         # Where a chunk begins within a block of features, the worst case.
         begins = np.arange(0, math.lcm(block, chunk), chunk)
         needed = -(-(begins + n_frames) // block) * block - begins
-        return math.ceil(needed.max() * frame_samples) + stream.ahead_samples
+        return math.ceil(float(needed.max()) * frame_samples) + stream.ahead_samples
 
 
 @dataclass(frozen=True)

@@ -32,16 +32,15 @@ class StoredCodebooks(nn.Module):
     def __init__(self, *, code_dim: int, n_codes: int, n_codebooks: int) -> None:
         """Make room for the codebooks."""
         super().__init__()
-        self._sizes = {"code_dim": code_dim, "n_codes": n_codes, "n_codebooks": n_codebooks}
-        self.layers = nn.ModuleList(
-            nn.ModuleDict({"_codebook": _Codebook(n_codes, code_dim)}) for _ in range(n_codebooks)
-        )
+        self._sizes = (code_dim, n_codes, n_codebooks)
+        self._codebooks = [_Codebook(n_codes, code_dim) for _ in range(n_codebooks)]
+        self.layers = nn.ModuleList(nn.ModuleDict({"_codebook": one}) for one in self._codebooks)
         self._library: list[Quantiser] = []  # in a list, for it is no part of this module
 
     @property
     def codebooks(self) -> Tensor:
         """Codes, (n_codebooks, n_codes, code_dim)."""
-        return torch.cat([layer["_codebook"].embed for layer in self.layers])
+        return torch.cat([codebook.embed for codebook in self._codebooks])
 
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Quantise as `ResidualVQ` does.
@@ -55,7 +54,9 @@ class StoredCodebooks(nn.Module):
                 "load the weights into it"
             )
         if not self._library:
-            library = make_quantiser(**self._sizes).eval()
+            code_dim, n_codes, n_codebooks = self._sizes
+            library = make_quantiser(code_dim=code_dim, n_codes=n_codes, n_codebooks=n_codebooks)
+            library.eval()
             library.load_state_dict(self.state_dict())
             self._library.append(library)
         found: tuple[Tensor, Tensor, Tensor] = self._library[0](latent)

@@ -14,6 +14,7 @@ OPTIONS = {
     "agents": {"quick", "profile", "threads", "device", "bf16", "compile", "cuda-graphs", "json"},
     "peers": {"run", "json"},
     "prior": {"run", "corpus", "sweep", "out", "json"},
+    "probes": {"run", "split", "json"},
     "metrics": {"json"},
     "pictures": {"json"},
     "synthetic": {"json"},
