@@ -18,7 +18,7 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS, N_INTENSITIES, FloatArray
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import BoolArray, DoubleArray
+    from esarm_env.core.types import DoubleArray
 
 AUTO = "auto"
 _NOUNS = ("anger", "disgust", "happiness", "sadness", "surprise")  # as `emotion_named` knows them
@@ -120,7 +120,7 @@ def check_trained(emotions: FloatArray | DoubleArray, trained: Sequence[str]) ->
     Raises:
         InputError: If one is.
     """
-    shown: BoolArray = (emotions > 0).reshape(-1, len(EMOTIONS)).any(axis=0)
+    shown = np.any(np.reshape(emotions, (-1, len(EMOTIONS))) > 0, axis=0).tolist()
     others = [name for name, is_shown in zip(EMOTIONS, shown, strict=True) if is_shown]
     others = [name for name in others if name not in trained]
     if others:
