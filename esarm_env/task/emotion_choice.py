@@ -18,7 +18,7 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS, N_INTENSITIES, FloatArray
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import BoolArray, DoubleArray
+    from esarm_env.core.types import DoubleArray
 
 AUTO = "auto"
 UNSURE = 0.4  # a voice whose likeliest emotion is less likely is shown half neutral
@@ -141,7 +141,7 @@ def check_trained(emotions: FloatArray | DoubleArray, trained: Sequence[str]) ->
     Raises:
         InputError: If one is.
     """
-    shown: BoolArray = np.any((emotions > 0).reshape(-1, len(EMOTIONS)), axis=0)
+    shown = np.any(np.reshape(emotions, (-1, len(EMOTIONS))) > 0, axis=0).tolist()
     others = [name for name, is_shown in zip(EMOTIONS, shown, strict=True) if is_shown]
     others = [name for name in others if name not in trained]
     if others:
