@@ -141,7 +141,8 @@ def check_trained(emotions: FloatArray | DoubleArray, trained: Sequence[str]) ->
     Raises:
         InputError: If one is.
     """
-    shown = np.any(np.reshape(emotions, (-1, len(EMOTIONS))) > 0, axis=0).tolist()
+    rows = np.asarray(emotions, dtype=np.float64).reshape(-1, len(EMOTIONS))
+    shown = [float(share) > 0 for share in rows.max(axis=0)]
     others = [name for name, is_shown in zip(EMOTIONS, shown, strict=True) if is_shown]
     others = [name for name in others if name not in trained]
     if others:

@@ -32,7 +32,7 @@ from esarm_env.task.emotion_choice import (
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from esarm_env.core.types import BoolArray, DoubleArray
+    from esarm_env.core.types import DoubleArray
 
 SUFFIX = ".csv"
 TIME, INTENSITY = "time_s", "intensity"
@@ -94,7 +94,7 @@ class EmotionCurve:
     @property
     def label(self) -> str:
         """What it is, in words: `neutral, happy over time (smile.csv)`."""
-        seen: BoolArray = np.any(self.emotions >= _TRACE, axis=0)
+        seen = [float(most) >= _TRACE for most in self.emotions.max(axis=0)]
         first = np.where(seen, (self.emotions >= _TRACE).argmax(axis=0), len(self.times_s))
         order = [EMOTIONS[int(i)] for i in np.argsort(first, kind="stable") if seen[i]]
         return f"{', '.join(order)} over time ({self.name})"
