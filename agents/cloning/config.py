@@ -50,7 +50,7 @@ class CloneConfig:
     n_heads: int = 4
     width: int = 128
     dropout: float = 0.15
-    epochs: int = 9
+    epochs: int = 8
     patience: int = 4
     batch_sequences: int = 8
     learning_rate: float = 1.5e-3

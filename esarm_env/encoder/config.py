@@ -76,7 +76,7 @@ class EncoderConfig:
     dropout: float = 0.1
     streaming: bool = False
     look_ahead_frames: int = 0
-    level_content: bool = True
+    level_content: bool = False
     cut_voice_bar: bool = True
     epochs: int = 10
     patience: int = 4
@@ -90,7 +90,7 @@ class EncoderConfig:
     read_share: float = 0.2
     emotion_coef: float = 1.0
     cross_coef: float = 0.25
-    adversary_coef: float = 0.2
+    adversary_coef: float = 0.1
 
     def shape(self, *, feature_dim: int, condition_dim: int, prosody: bool = False) -> EncoderShape:
         """Return the sizes of the network for audio features and conditions of these widths.

@@ -70,7 +70,7 @@ class ConsensusConfig:
     members: int = 1
     combination: str = "mean"
     disagreement: float = 0.0
-    train_utterances: int = 960
+    train_utterances: int = 640
     samples: int = 8
     families: tuple[str, ...] = FAMILIES
     strengths: tuple[float, ...] = (0.25, 0.5, 1.0)

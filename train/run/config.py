@@ -89,7 +89,7 @@ class ImproveConfig:
 
     algorithms: tuple[str, ...] = ("ppo", "reinforce")
     reward: str = "learned"
-    iterations: int = 30
+    iterations: int = 24
     n_episodes: int = 64
     samples_per_utterance: int = 4
     batch_tokens: int = 4096
