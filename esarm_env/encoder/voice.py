@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from esarm_env.core.types import DoubleArray, FloatArray, IntArray
 
 # Mean and spread over 120 recorded clips, all emotions alike often, of two acting speakers, a woman
-# and a man; no label went in. Of the statistics that theory ties to emotion, these were chosen while
-# looking at how well the same clips are then read.
+# and a man; no label went in. Of the statistics that theory ties to emotion, these were chosen
+# while looking at how well the same clips are then read.
 RECORDED = {
     "pitch": (0.419, 0.520),
     "pitch spread": (0.267, 0.106),
