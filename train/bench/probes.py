@@ -18,7 +18,7 @@ from torch.nn import functional
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS
 from esarm_env.corpus.opening import CORPUS_NAMES, GENERATED_CORPORA
-from esarm_env.task.opening import open_task, read_corpus_file
+from esarm_env.task.opening import assemble_task, open_task, read_corpus_file
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray, IntArray
@@ -68,7 +68,7 @@ def bench_probes(
         "synthetic": note["corpus"] in CORPUS_NAMES,
         "split": split,
         "utterances": len(measured),
-        "voice": _voice(task, encoder, measured),
+        "voice": _voice(task, encoder, note["encoder"], measured),
         "rows": rows,
     }
 
@@ -206,12 +206,17 @@ def _phone_rows(
     ]
 
 
-def _voice(task: AnimationTask, encoder: SpeechEncoder, measured: IntArray) -> list[float]:
-    """Return how often the encoder itself names the emotion, with its interval."""
+def _voice(
+    task: AnimationTask, encoder: SpeechEncoder, audio_encoder: str, measured: IntArray
+) -> list[float]:
+    """Return how often the encoder itself names the emotion, with its interval.
+
+    It hears the voice as it is, which is not what policies hear beside the streams.
+    """
+    plain = assemble_task(task.corpus, task.tokenizer, encoder=audio_encoder, fetch=False)
     right = []
     for index in measured.tolist():
-        features = np.asarray(task.features[index][:, encoder.n_streams :], dtype=np.float32)
-        named, _ = encoder.read_emotion(features)
+        named, _ = encoder.read_emotion(np.asarray(plain.features[index], dtype=np.float32))
         right.append(EMOTIONS[int(named.argmax())] == task.corpus.records[index].emotion)
     return _interval(np.array(right, dtype=np.float32), np.arange(len(right)))
 
