@@ -15,8 +15,9 @@ from esarm_env.core.types import SAMPLE_RATE_HZ
 if TYPE_CHECKING:
     from esarm_env.core.types import DoubleArray, FloatArray
 
-# Hops that are computed together: all of a sentence, and of ten minutes no gigabyte.
-_TOGETHER = 6000
+# Hops that are computed together: all of a sentence, and of ten minutes some megabytes.
+_TOGETHER = 2000
+_PITCHES_TOGETHER = 500  # of pitch, which holds 50 kB a hop
 _DIP = 0.1  # of YIN's difference, below which a lag is a period
 
 
@@ -66,8 +67,8 @@ def yin(
     shortest, longest = int(SAMPLE_RATE_HZ // most_hz), int(np.ceil(SAMPLE_RATE_HZ / least_hz))
     frames = _frames(audio, window, hop)
     periods = [
-        _periods(frames[first : first + _TOGETHER], shortest, longest)
-        for first in range(0, len(frames), _TOGETHER)
+        _periods(frames[first : first + _PITCHES_TOGETHER], shortest, longest)
+        for first in range(0, len(frames), _PITCHES_TOGETHER)
     ]
     pitch: DoubleArray = SAMPLE_RATE_HZ / np.concatenate(periods)
     return pitch
