@@ -16,7 +16,7 @@ from esarm_env.audio.features import LogMel, WavLM, check_encoder, make_encoder
 from esarm_env.core.errors import InputError, MissingExtraError
 from esarm_env.core.types import SAMPLE_RATE_HZ, n_frames_of
 
-ENCODERS = "logmel, wavlm, wavlm:FOLDER, wavlm@LAYERS, phones or phones+logmel"
+ENCODERS = "logmel, logmel-running, wavlm, wavlm:FOLDER, wavlm@LAYERS, phones or phones+logmel"
 LENGTHS = [3200, 5333, 5334, 16_000, 16_001, 40_000]
 LOUDNESS, VOICING, PITCH = -3, -2, -1  # the last three columns
 
