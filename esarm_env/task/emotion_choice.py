@@ -47,7 +47,9 @@ class EmotionMix:
         return f"{', '.join(parts)} (intensity {strength:.1f})"
 
 
-def heard_mix(emotions: FloatArray, intensities: FloatArray) -> tuple[EmotionMix, str]:
+def heard_mix(
+    emotions: FloatArray, intensities: FloatArray, *, trained: Sequence[str] = EMOTIONS
+) -> tuple[EmotionMix, str]:
     """Return what is shown of what a voice tells, and that in words.
 
     The probabilities are the blend. Where none reaches `UNSURE`, half of the blend is neutral: a
@@ -56,15 +58,21 @@ def heard_mix(emotions: FloatArray, intensities: FloatArray) -> tuple[EmotionMix
     Args:
         emotions: Shape (9,), how likely each is.
         intensities: Shape (3,), likewise.
+        trained: Emotions that the policy saw in training; without neutral among them, none is put
+            in.
     """
+    emotions = only_trained(emotions, trained)
     best = int(np.argmax(emotions))
     if emotions[best] >= UNSURE:
         mix = EmotionMix(emotions, intensities)
         return mix, f"{mix.label}, as heard from the voice"
+    doubt = f"unsure what is heard from the voice ({EMOTIONS[best]} {emotions[best]:.2f} at most)"
+    if "neutral" not in trained:
+        mix = EmotionMix(emotions, intensities)
+        return mix, f"{mix.label}, {doubt}"
     neutral = np.eye(len(EMOTIONS), dtype=np.float32)[EMOTIONS.index("neutral")]
     mix = EmotionMix((emotions + neutral) / 2, intensities)
-    heard = f"{EMOTIONS[best]} {emotions[best]:.2f} at most"
-    return mix, f"{mix.label}, half neutral: unsure what is heard from the voice ({heard})"
+    return mix, f"{mix.label}, half neutral: {doubt}"
 
 
 def emotion_named(name: str) -> str | None:
@@ -158,6 +166,8 @@ def only_trained(emotions: FloatArray, trained: Sequence[str]) -> FloatArray:
     if known.all():
         return emotions
     kept = np.where(known, emotions, 0)
+    if not kept.any():  # what was heard is nothing that the policy could show
+        kept = known.astype(np.float32)
     shares: FloatArray = (kept / kept.sum()).astype(np.float32)
     return shares
 

@@ -28,7 +28,6 @@ from esarm_env.task.emotion_choice import (
     check_trained,
     chosen_mix,
     heard_mix,
-    only_trained,
 )
 from esarm_env.task.emotion_curve import EmotionCurve, chosen_emotion
 from esarm_env.task.opening import (
@@ -276,10 +275,9 @@ class SpeechReader:
             check_trained(mix.emotions, self._emotions)
             return mix, f"{mix.label}; this run has no speech encoder that hears emotion"
         emotions, intensities = self._speech_encoder.read_emotion(features)
-        emotions = only_trained(emotions, self._emotions)
         if how.intensity is not None:
             intensities = chosen_mix("neutral", how.intensity).intensities
-        return heard_mix(emotions, intensities)
+        return heard_mix(emotions, intensities, trained=self._emotions)
 
     def _windows(
         self, features: FloatArray, begins: IntArray, ends: IntArray, *, context: int

@@ -53,7 +53,7 @@ def speech(make_speech):
 
 
 def stream_of(run, **settings):
-    speech = open_speech_stream(run, emotion="happy", intensity=3)
+    speech = open_speech_stream(run, emotion="neutral", intensity=3)
     return StreamingAnimator(load_policy(run), speech, **settings)
 
 
@@ -80,7 +80,7 @@ def test_a_recording_at_hand_is_animated_with_the_same_bits(streaming_run, speec
     """What was tried on files would not be what the microphone gives."""
     from esarm_env.task.recording import AnimationCondition
 
-    how = AnimationCondition("happy", 3)
+    how = AnimationCondition("neutral", 3)
     offline = SpeechAnimator(streaming_run).animate(speech, how)
     streamed = in_blocks(stream_of(streaming_run), speech, rng.integers(1, 3_000, 300).tolist())
     assert np.array_equal(offline, streamed)
