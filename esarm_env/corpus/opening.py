@@ -28,7 +28,7 @@ def open_corpus(
     """Open a corpus.
 
     Args:
-        name: `synthetic-mini` (ships with the package: 240 utterances of `synthetic-mead`),
+        name: `synthetic-mini` (ships with the package: 192 utterances of `synthetic-mead`),
             `synthetic-mead`, `synthetic-ravdess` (generated at the first use, then cached), or
             a folder in one of the layouts of `esarm_env.corpus.layouts`.
         size: Number of utterances of a generated corpus; None means all.

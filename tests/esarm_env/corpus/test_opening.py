@@ -36,11 +36,11 @@ def test_the_shipped_corpus_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     """Neither espeak-ng nor a cache stands between a user and the first utterance."""
     monkeypatch.setattr(esarm_env.corpus.synthetic, "open_synthetic", None)
     corpus = open_corpus("synthetic-mini", layout="auto", verify=True)
-    assert (corpus.name, len(corpus)) == ("synthetic-mini", 240)
+    assert (corpus.name, len(corpus)) == ("synthetic-mini", 192)
     assert "synthetic-mini" in CORPUS_NAMES
 
 
-@pytest.mark.parametrize("given", [{"size": 48}, {"size": 240}, {"seed": 1}, {"size": 0}])
+@pytest.mark.parametrize("given", [{"size": 48}, {"size": 192}, {"seed": 1}, {"size": 0}])
 def test_the_shipped_corpus_has_neither_size_nor_seed(given: dict[str, int]) -> None:
     """Five seeds of one corpus would be reported as five experiments."""
     ((name, value),) = given.items()
