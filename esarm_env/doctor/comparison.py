@@ -64,7 +64,7 @@ def differences(
 
     Returns:
         One line for each key, entry or array that differs, such as
-        `obs["audio"][3]: 0.5 != 0.7 (2 of 420 entries differ)`.
+        `obs["audio"][3]: 0.5 != 0.7 (2 of 396 entries differ)`.
     """
     if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
         return _of_mappings(ours, theirs, tolerance, path)

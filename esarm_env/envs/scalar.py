@@ -49,15 +49,17 @@ class SpeechAnimationEnv(EpisodeScores, gymnasium.Env[Observation, np.int64]):
 
     | key | shape | meaning | unit | low | high |
     |---|---|---|---|---|---|
-    | `audio` | (window_dim,) | this chunk's features, 1 on each side | 20 dB, octaves | -8 | 8 |
+    | `audio` | (window_dim,) | what is heard in this chunk | spread, 20 dB, octaves | -8 | 8 |
     | `condition` | (condition_dim,) | one-hots: emotion (9), intensity (3), speaker | - | 0 | 1 |
     | `last_tokens` | (tokens_per_chunk,) | newest last, -1 if none | - | -1 | n_tokens - 1 |
     | `step` | (1,) | tokens written so far | tokens | 0 | longest utterance |
     | `utterance` | (1,) | index in the corpus | - | 0 | n_utterances - 1 |
 
-    With the shipped task `window_dim` is 420 (35 features x 4 frames x 3 chunks) and
-    `condition_dim` 21 (9 training speakers; any other is all zeros). The observation is small, not
-    Markov: `observation="full_sequence"` gives the whole state, `"flat"` one vector for MLPs.
+    With the shipped task `window_dim` is 396 (4 frames x 64 of the speech encoder's streams and 35
+    audio features) and `condition_dim` 21 (9 training speakers; any other is all zeros). A task
+    without a speech encoder hears the features of this chunk and 1 on each side. The observation is
+    small, not Markov: `observation="full_sequence"` gives the whole state, `"flat"` one vector for
+    MLPs.
 
     ## Reward
     0 until the last token, then the score of the finished animation, from minus to plus infinity;

@@ -74,23 +74,24 @@ class FlatEncoder(ObservationEncoder[np.ndarray]):
 class FlatObservation(EncodedObservation[np.ndarray]):
     """The slim observation as one float32 vector, for MLPs and DQN.
 
-    `Box`, one axis, freshly allocated at every step. With W = `window_dim` (3 chunks of 4 frames of
-    35 features), C = `condition_dim` (9 emotions, 3 intensities and here 9 speakers),
-    S = `tokens_per_chunk` = 4 and K = `n_tokens` = 96:
+    `Box`, one axis, freshly allocated at every step. With W = `window_dim` (4 frames of 64 streams
+    of the speech encoder and 35 features), C = `condition_dim` (9 emotions, 3 intensities and here
+    9 speakers), S = `tokens_per_chunk` = 6 and K = `n_tokens` = 256:
 
     | name | size | here | meaning | low | high |
     |---|---|---|---|---|---|
-    | `audio` | W | 420 | features of this chunk and 1 on each side | -8 | 8 |
+    | `audio` | W | 396 | what is heard in this chunk | -8 | 8 |
     | `condition` | C | 21 | one-hots of emotion, intensity, speaker | 0 | 1 |
-    | `slot` | S | 4 | one-hot: whose turn it is, `step % S` | 0 | 1 |
-    | `last_tokens` | S * K | 384 | one-hots of the last S tokens, newest last | 0 | 1 |
+    | `slot` | S | 6 | one-hot: whose turn it is, `step % S` | 0 | 1 |
+    | `last_tokens` | S * K | 1536 | one-hots of the last S tokens, newest last | 0 | 1 |
     | `progress` | 1 | 1 | written share of this utterance, `step / length` | 0 | 1 |
     | `remaining` | 1 | 1 | tokens to go, as a share of the longest utterance | 0 | 1 |
-    | together | W + C + S + S * K + 2 | 831 | | | |
+    | together | W + C + S + S * K + 2 | 1961 | | | |
 
     Tokens before the start are zeros. Audio features are about unit size already (the bounds are
-    where they are clipped), so they are handed on as they are. What is further back or ahead than
-    one chunk is not seen: this observation is not Markov; `FullSequenceObservation` is.
+    where they are clipped), so they are handed on as they are. What is further back or ahead is
+    not seen, but for what the speech encoder tells of it: this observation is not Markov;
+    `FullSequenceObservation` is.
     """
 
     encoder_class = FlatEncoder
