@@ -40,12 +40,15 @@ from esarm_env.core.types import Trajectories
 from esarm_env.corpus import open_corpus
 from esarm_env.corpus.compact.corpus import CompactCorpus
 from esarm_env.corpus.motion.reader import measure_track, read_track
+from esarm_env.encoder.network import SpeechEncoder, load_speech_encoder
+from esarm_env.encoder.shape import EncoderShape
 from esarm_env.face import ARKIT_NAMES, write_livelink_csv
 from esarm_env.face.loaders import open_head
 from esarm_env.face.loaders.array_files import read_arrays
 from esarm_env.face.loaders.flame import read_flame
 from esarm_env.face.loaders.ict import load_ict_arrays
 from esarm_env.face.loaders.targets import read_regions
+from esarm_env.task.emotion_curve import read_curve
 from esarm_env.tokenizer import VQMotionTokenizer, load_tokenizer
 from esarm_env.tokenizer.vq import TokenizerShape
 from reward.consensus import ConsensusConfig, ConsensusModel
@@ -282,6 +285,21 @@ def _curve(folder: Path) -> Path:
     return folder / "curve.npz"
 
 
+def _emotion_curve(folder: Path) -> Path:
+    path = folder / "smile.csv"
+    path.write_text("time_s,neutral,happy,intensity\n0,1,0,1\n0.5,0.25,0.75,2.5\n2,0,1,3\n")
+    return path
+
+
+def _encoder(folder: Path) -> Path:
+    shape = EncoderShape(
+        feature_dim=35, condition_dim=13, content_dim=4, emotion_dim=2, width=8, n_heads=2,
+        n_layers=1, prosody=True,
+    )  # fmt: skip
+    SpeechEncoder(shape).save(folder / "encoder.safetensors")
+    return folder / "encoder.safetensors"
+
+
 def _policy(folder: Path) -> Path:
     config = PolicyConfig(
         n_tokens=4, tokens_per_chunk=2, window_dim=3, condition_dim=2, width=8, n_layers=1
@@ -378,6 +396,8 @@ FORMATS = {
     "ict": Format(_ict, _open_ict, _members, _archive),
     "compact corpus": Format(_compact, _read_compact),
     "curve": Format(_curve, load_curve, _members, _archive),
+    "emotion curve": Format(_emotion_curve, read_curve),
+    "encoder": Format(_encoder, load_speech_encoder, _safetensors_parts, _safetensors),
     "policy": Format(_policy, load_policy, _safetensors_parts, _safetensors),
     "tokenizer": Format(_tokenizer, load_tokenizer, _safetensors_parts, _safetensors),
     "reward": Format(_reward, load_reward, _safetensors_parts, _safetensors),

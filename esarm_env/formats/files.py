@@ -15,6 +15,7 @@ from esarm_env.core.errors import InputError, one_line
 
 # Of text that is read whole: an hour of 52 curves at 60 fps is 100 MB of CSV.
 LARGEST_TEXT = 1 << 30
+_LEAST_ROOM = 2**20  # of files that say they are empty, as those of /proc do
 # Of the rows of a file. More is no accident but another format, and what is left would be guessed.
 MOST_WRONG = 0.1
 _LONGEST_REASON = 200
@@ -63,7 +64,8 @@ def read_bytes(path: Path, *, largest: int = LARGEST_TEXT) -> bytes:
         raise InputError(f"{path}: must have at most {largest} bytes, got {size}; cut it first")
     try:
         with path.open("rb") as file:
-            return file.read(largest)
+            # A reader makes room for what is asked for, however short the file is.
+            return file.read(min(largest, max(size, _LEAST_ROOM)))
     except OSError as error:
         raise InputError(f"{path}: must be a readable file, got {_reason(error)}") from error
 
