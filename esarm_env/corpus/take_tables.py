@@ -115,7 +115,9 @@ def _guess(path: Path, text: str) -> Iterator[Fault]:
     """Yield the note on a guessed encoding, with the first word that shows it."""
     for line, row in enumerate(text.splitlines(), 1):
         if not row.isascii():
-            word = next(word for word in row.replace(",", " ").split() if not word.isascii())
+            # By plain spaces: Windows-1252 has one that `split()` would take for such, too.
+            words = row.replace(",", " ").replace("\t", " ").split(" ")
+            word = next(word for word in words if not word.isascii())
             yield Fault(
                 path.name,
                 f"is not in UTF-8 and was read as Windows-1252, such as {word[:_SHOWN_LETTERS]!r} "

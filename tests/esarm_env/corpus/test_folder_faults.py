@@ -255,6 +255,14 @@ def test_tables_in_the_letters_of_a_spreadsheet_are_noted(root: Path) -> None:
     )
 
 
+def test_a_space_that_is_no_ascii_is_noted_too(root: Path) -> None:
+    """The note looked for a word of such letters, and ended in an exception without one."""
+    (root / "offsets.csv").write_bytes(b"id,offset_s\nben_1\xa0,0\n")
+    corpus = FolderCorpus(root)
+    (note,) = corpus.notes
+    assert "was read as Windows-1252, such as 'ben_1\\xa0' in line 2" in note.reason
+
+
 @pytest.mark.parametrize("name", ["metadata.csv", "offsets.csv"])
 @pytest.mark.parametrize("content", [b"", b"\0" * 99, b"who,what\na,b\n", b"id,text\n\x81,1\n"])
 def test_a_table_that_cannot_be_used_costs_itself(name: str, content: bytes, root: Path) -> None:
