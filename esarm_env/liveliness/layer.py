@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 OWN_BLINK_REACH_S = 6.0
 # Whoever talks longer without a blink stares, so it is drawn anew until there is one.
 STARE_S = 3.0
-_SEEN_S = 0.2  # before the end, or nothing is seen of a blink
+_WHOLE_S = 0.35  # before the end, or the eyes are shut when it comes
 _TRIES = 1000  # of that; every second one succeeds at the usual rate
 
 _AT_LISTENER_S, _AWAY_S = 94 / 30, 28 / 30
@@ -119,9 +119,8 @@ def _blink(motion: FloatArray, own: IntArray, habit: BlinkHabit, rng: np.random.
     for _ in range(_TRIES):
         drawn = draw_blinks(duration_s, habit, rng)
         inside = (drawn[:, None] > begins_s) & (drawn[:, None] < ends_s)  # (n, own blinks)
-        moments_s = drawn[~inside.any(axis=1)]
-        seen = np.any(moments_s < duration_s - _SEEN_S)
-        if seen or len(own) or duration_s <= STARE_S:
+        moments_s = drawn[~inside.any(axis=1) & (drawn < duration_s - _WHOLE_S)]
+        if len(moments_s) or len(own) or duration_s <= STARE_S:
             break
     lids = lids_of(n_frames, moments_s, habit, rng)
     for channel in BLINK_CHANNELS:

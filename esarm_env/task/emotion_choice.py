@@ -66,7 +66,8 @@ def heard_mix(
     if emotions[best] >= UNSURE:
         mix = EmotionMix(emotions, intensities)
         return mix, f"{mix.label}, as heard from the voice"
-    doubt = f"unsure what is heard from the voice ({EMOTIONS[best]} {emotions[best]:.2f} at most)"
+    likeliest = f"likeliest {EMOTIONS[best]}, {emotions[best]:.0%}"
+    doubt = f"unsure what is heard from the voice ({likeliest})"
     if "neutral" not in trained:
         mix = EmotionMix(emotions, intensities)
         return mix, f"{mix.label}, {doubt}"

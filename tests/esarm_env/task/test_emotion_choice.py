@@ -31,7 +31,7 @@ def test_a_voice_that_says_little_is_shown_half_neutral() -> None:
     np.testing.assert_array_equal(mix.intensities, mild)
     assert label == (
         "neutral 0.65, happy 0.19, sad 0.16 (intensity 2.0), half neutral: unsure what is heard "
-        "from the voice (happy 0.38 at most)"
+        "from the voice (likeliest happy, 38%)"
     )
 
 
