@@ -137,6 +137,11 @@ def round_folder(run_path: Path, number: int) -> Path:
 
 
 def _missing(run_path: Path, stage: str) -> str:
+    if not _is(run_path, folder=True):
+        return (
+            f"{run_path}: must be a run folder, got none of that name; "
+            f"`esarm run --run {run_path}` makes one"
+        )
     return (
         f"{run_path}: must hold the stage `{stage}`, got none; "
         f"run `esarm {stage} --run {run_path}` first"

@@ -20,6 +20,7 @@ from agents.rollout.generation import generate
 from esarm_env import open_speech
 from esarm_env.core.seeds import sequence_seeds
 from esarm_env.core.types import FloatArray, Trajectories
+from esarm_env.corpus import open_corpus
 from esarm_env.face import ARKIT_NAMES
 from esarm_env.task.emotion_curve import EmotionCurve
 
@@ -29,11 +30,9 @@ UPPER = [i for i, name in enumerate(ARKIT_NAMES) if name.startswith(("brow", "ey
 
 @pytest.fixture(scope="module")
 def audio() -> FloatArray:
-    """Return 12 s of syllables with a pause every two and a half seconds."""
-    time_s = np.arange(12 * RATE_HZ) / RATE_HZ
-    loud = (np.sin(2 * np.pi * 4 * time_s) > 0) * (time_s % 2.5 < 2.1)
-    hiss = 1e-3 * np.random.default_rng(0).standard_normal(len(time_s))
-    return (0.2 * loud * np.sin(2 * np.pi * 140 * time_s) + hiss).astype(np.float32)
+    """Return 12 s of speech that ships: what is no speech, a policy does not know what to do on."""
+    corpus = open_corpus("synthetic-mini")
+    return np.concatenate([corpus[index].audio for index in range(6)])[: 12 * RATE_HZ]
 
 
 def test_the_upper_face_follows_the_curve(audio: FloatArray, tmp_path: Path) -> None:

@@ -284,7 +284,7 @@ def test_synthetic_corpora_get_the_shipped_tokenizer(
     monkeypatch.delattr(opening, "train_tokenizer")
     task, run = open_problem(corpus=name)
     assert opened == [name]
-    assert task.n_tokens == 96
+    assert task.n_tokens == 256
     assert task.conditions.speakers == ("anna", "ben", "cleo"), "its own speakers"
     assert run == shipped_run()
 
@@ -294,7 +294,7 @@ def test_nothing_given_is_the_shipped_problem(cache: Path) -> None:
     for given in ({}, {"corpus": "synthetic-mini"}, {"run": shipped_run()}):
         task, run = open_problem(**given)
         assert run == shipped_run()
-        assert (task.corpus.name, len(task.corpus), task.n_tokens) == ("synthetic-mini", 240, 96)
+        assert (task.corpus.name, len(task.corpus), task.n_tokens) == ("synthetic-mini", 192, 256)
         assert task.conditions.speakers == tuple(f"S{number:02d}" for number in range(1, 10))
 
 

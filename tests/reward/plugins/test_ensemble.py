@@ -125,9 +125,13 @@ def test_a_path_may_start_at_home(tiny_task, runs, monkeypatch):
 def test_a_member_without_a_model_is_refused(tiny_task, runs, tmp_path):
     """The message names the folder, not the ensemble."""
     (tmp_path / "empty").mkdir()
-    for argument in (f"{runs[0]},{tmp_path / 'empty'}", f"{tmp_path / 'none'}"):
+    rules = {
+        f"{runs[0]},{tmp_path / 'empty'}": "must hold the stage `reward`, got none",
+        f"{tmp_path / 'none'}": "must be a run folder, got none of that name",
+    }
+    for argument, rule in rules.items():
         missing = argument.split(",")[-1]
-        message = f"{missing}: must hold the stage `reward`, got none"
+        message = f"{missing}: {rule}"
         with pytest.raises(InputError, match=re.escape(message)):
             open_ensemble(tiny_task, None, argument)
     message = f"{tmp_path / 'no.safetensors'}: must be a whole reward model file, got "

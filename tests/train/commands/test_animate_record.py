@@ -15,6 +15,7 @@ import soundfile
 
 from esarm_env import InputError
 from esarm_env.core.shipped import shipped_run
+from esarm_env.corpus import open_corpus
 from esarm_env.face.livelink import read_livelink_csv
 from train.animate import SpeechAnimator, Writing
 from train.cli import main, plain_warnings
@@ -89,6 +90,9 @@ def test_the_curve_of_the_command_reaches_the_face(
     voice: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """By the path of a table, said by its emotions; one that is too short is refused."""
+    corpus = open_corpus("synthetic-mini")
+    spoken = np.concatenate([corpus[0].audio, corpus[1].audio])[: 3 * RATE_HZ]
+    soundfile.write(voice, spoken, RATE_HZ)
     curve = voice.parent / "turn.csv"
     curve.write_text("time_s,sad,surprised\n0,1,0\n1,1,0\n1.2,0,1\n3,0,1\n")
     options = ("--no-alive", "--decoding", "greedy")

@@ -282,7 +282,12 @@ def test_a_run_that_lacks_a_stage_names_the_command(speech_file, tmp_path, capsy
     """`animate` before `run` is what happens on the first day."""
     run = tmp_path / "empty"
     command = ["animate", speech_file, "-o", tmp_path / "o.csv", "--run", run]
+    assert f"must be a run folder, got none of that name; `esarm run --run {run}" in refused(
+        command, capsys
+    )
+    run.mkdir()
     assert "run `esarm corpus" in refused(command, capsys)
+    run.rmdir()
     said = refused(["clone", "--run", run, "--preset", "demo"], capsys)
     assert f"make one with `esarm run --run {run}`" in said
     assert not run.exists()  # a mistyped folder is not made a run
