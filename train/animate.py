@@ -142,8 +142,9 @@ class SpeechAnimator:
         the whole of it.
         """
         token_by_token = writing.best_of == 1 and not self.decoding_of(writing).beam
-        curved = isinstance(chosen_emotion(voice.emotion, voice.intensity), EmotionCurve)
-        return token_by_token and not curved and self._reader.can_stream()
+        if not (token_by_token and self._reader.can_stream()):
+            return False  # before a curve is read: whoever animates reads it anyway
+        return not isinstance(chosen_emotion(voice.emotion, voice.intensity), EmotionCurve)
 
     def _animate_stream(
         self, audio: FloatArray, voice: AnimationCondition, writing: Writing, *, context: int

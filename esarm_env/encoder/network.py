@@ -365,13 +365,18 @@ class SpeechEncoder(nn.Module):
         else:
             sums = [part.sum(1, keepdim=True) for part in (count, x, x.square())]
         n, total, squares = sums
-        mean = total / n.clamp(min=1)
-        spread = ((squares / n.clamp(min=1) - mean.square()).clamp(min=0) + 1e-5).sqrt()
-        hidden = self.to_emotion[:2](torch.cat([mean, spread], dim=-1))
+        hidden = self.to_emotion[:2](mean_and_spread(total, squares, n.clamp(min=1)))
         if prosody is not None:
             hidden = hidden + self.hear_prosody(self.voice.standardised(prosody))
         pooled: Tensor = self.to_emotion[2:](hidden)
         return pooled.expand(-1, steps.shape[1], -1)
+
+
+def mean_and_spread(total: Tensor, squares: Tensor, count: Tensor) -> Tensor:
+    """Return mean and spread side by side, from sums of values and of their squares."""
+    mean = total / count
+    spread = ((squares / count - mean.square()).clamp(min=0) + 1e-5).sqrt()
+    return torch.cat([mean, spread], dim=-1)
 
 
 def load_speech_encoder(path: Path) -> SpeechEncoder:

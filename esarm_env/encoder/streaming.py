@@ -20,12 +20,12 @@ from torch.nn import functional
 from esarm_env.audio.features import FEATURE_BOUND
 from esarm_env.core.errors import InputError
 from esarm_env.encoder.block import EncoderBlock
+from esarm_env.encoder.network import SpeechEncoder, mean_and_spread
 from esarm_env.encoder.prosody import RunningProsody
 from esarm_env.encoder.shape import STRIDE
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray
-    from esarm_env.encoder.network import SpeechEncoder
 
 _ROOM = 64  # steps that a cache has room for at first; it doubles
 
@@ -134,7 +134,7 @@ class StreamingEncoder:
         count = (self._n_steps + steps.cumsum(0))[:, None].clamp(min=1)
         self._n_steps += float(steps.sum())
         encoder = self._encoder
-        hidden = encoder.to_emotion[:2](_mean_and_spread(sums, count))
+        hidden = encoder.to_emotion[:2](mean_and_spread(sums[0], sums[1], count))
         if encoder.shape.prosody:
             first = self._n_done + self.look_ahead
             heard = torch.arange(first, first + self.unit) < self._n_heard
@@ -142,14 +142,6 @@ class StreamingEncoder:
             hidden = hidden + encoder.hear_prosody(encoder.voice.standardised(statistics))
         pooled: Tensor = encoder.to_emotion[2:](hidden)
         return pooled
-
-
-def _mean_and_spread(sums: list[Tensor], count: Tensor) -> Tensor:
-    """Return mean and spread side by side, from sums of values and of their squares."""
-    total, squares = sums
-    mean = total / count
-    spread = ((squares / count - mean.square()).clamp(min=0) + 1e-5).sqrt()
-    return torch.cat([mean, spread], dim=-1)
 
 
 class _Convolutions:
