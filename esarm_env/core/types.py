@@ -277,6 +277,33 @@ class StreamedReward(RewardFunction, Protocol):
         """
 
 
+WHOLE_FACE = "whole"  # column of what a chunk earned as a whole, whichever stream wrote it
+
+
+class ChunkedReward(RewardFunction, Protocol):
+    """A reward that knows when, and by which part of the face, it was earned.
+
+    An option: `reward_timing="chunk"` of the environments and `credit="chunk"` of the trainers ask
+    for it.
+
+    Attributes:
+        chunk_streams: Names of the columns of `score_chunks`: streams of the tokenizer, or
+            `WHOLE_FACE` for what no stream earned alone; empty where the reward cannot tell chunks
+            apart, and then `score_chunks` is not called.
+    """
+
+    @property
+    def chunk_streams(self) -> tuple[str, ...]:
+        """Columns of `score_chunks`, such as `("mouth", "upper")` or `("whole",)`."""
+
+    def score_chunks(self, trajectories: Trajectories) -> FloatArray:
+        """Return what each chunk of tokens earned, shape (N, C, S), float32.
+
+        C is the most chunks of a trajectory; past its last chunk stand zeros. All chunks and
+        columns of a trajectory add up to its `score`.
+        """
+
+
 class Animator(Protocol):
     """Speech to motion: the policy and every baseline are one."""
 

@@ -3,6 +3,7 @@
 - `registry`: rewards by name, from the entry-point group `esarm.rewards` or `register_reward`; a
   name, an object or weights become a `CombinedReward`.
 - `combined`: the weighted sum; its terms stay visible.
+- `chunks`: scores by chunk of tokens, for whoever pays or learns before the end.
 - `validation`: what a reward returns; `RewardError` names who failed on what.
 """
 

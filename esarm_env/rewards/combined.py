@@ -12,6 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 
 from esarm_env.core.errors import InputError
+from esarm_env.rewards.chunks import (
+    WeightedScores,
+    checked_chunks,
+    chunk_streams_of,
+    columns_of_sum,
+    sum_of_chunks,
+)
 from esarm_env.rewards.validation import (
     Ids,
     RewardError,
@@ -24,6 +31,7 @@ from esarm_env.rewards.validation import (
 
 if TYPE_CHECKING:
     from esarm_env.core.types import (
+        ChunkedReward,
         Corpus,
         FloatArray,
         RewardFunction,
@@ -184,6 +192,39 @@ class CombinedReward:
                     weighted = term.weight * values.astype(np.float64)
                     sums[stream] = sums.get(stream, 0.0) + weighted
         return {stream: finite_scores(self.name, total, ids) for stream, total in sums.items()}
+
+    @cached_property
+    def chunk_streams(self) -> tuple[str, ...]:
+        """Columns of `score_chunks`: those of all terms; empty if no term tells chunks apart."""
+        return columns_of_sum([chunk_streams_of(t.function) for t in self._terms if t.weight])
+
+    def score_chunks(self, trajectories: Trajectories) -> FloatArray:
+        """Return `score` by chunk, (N, C, S), in the columns `chunk_streams`.
+
+        What a term says of a whole animation alone is earned with its last chunk.
+
+        Raises:
+            ValueError: If there are no `chunk_streams`.
+            RewardError: As of `score_terms`, or if a term's chunks do not add up to its score.
+        """
+        if not self.chunk_streams:
+            raise ValueError(
+                f"reward {self.name!r} cannot score chunks, since none of its terms can; use "
+                "`score`, or a reward with `chunk_streams`, such as `learned` or `accuracy`"
+            )
+        scores = self.score_terms(trajectories).terms
+        ids = partial(self._ids, trajectories)
+        told = []
+        for term in self._terms if len(trajectories) else ():
+            columns, values = chunk_streams_of(term.function), scores[term.name]
+            if term.weight and columns:
+                function = cast("ChunkedReward", term.function)
+                values = checked_chunks(term.name, function, trajectories, values, ids)
+            if term.weight:
+                told.append(WeightedScores(term.weight, columns, values))
+        if not told:
+            return np.zeros((0, 0, len(self.chunk_streams)), dtype=np.float32)
+        return sum_of_chunks(told, self.chunk_streams, trajectories.lengths)
 
     def _total(self, terms: dict[str, FloatArray], ids: Ids) -> FloatArray:
         scores, *more = terms.values()

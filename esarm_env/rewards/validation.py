@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from esarm_env.core.deprecation import warn_renamed
 from esarm_env.core.types import STREAMS, FloatArray, RewardFunction, StreamedReward, Trajectories
 
 if TYPE_CHECKING:
@@ -37,17 +36,17 @@ def checked_scores(
         RewardError: If it raises, or does not return N finite numbers.
     """
     try:
-        values = _as_array(function.score(trajectories))
+        values = as_array(function.score(trajectories))
     except Exception as error:
         raise _failure(name, function, trajectories, ids(), error) from error
     n = len(trajectories)
     if values.shape != (n,):
         raise RewardError(
-            f"reward {name!r} must return shape ({n},), got {values.shape} for {_list(ids())}"
+            f"reward {name!r} must return shape ({n},), got {values.shape} for {listed(ids())}"
         )
     if values.dtype.kind not in "iuf":
         raise RewardError(
-            f"reward {name!r} must return numbers, got {values.dtype} for {_list(ids())}"
+            f"reward {name!r} must return numbers, got {values.dtype} for {listed(ids())}"
         )
     return finite_scores(name, values, ids)
 
@@ -73,7 +72,8 @@ def finite_scores(name: str, values: np.ndarray, ids: Ids) -> FloatArray:
     return scores
 
 
-def _as_array(values: Any) -> np.ndarray:
+def as_array(values: Any) -> np.ndarray:
+    """Return what a reward gave as an array."""
     if hasattr(values, "detach"):  # a tensor, maybe with gradients or on another device
         values = values.detach().cpu()
     return np.asarray(values)
@@ -87,10 +87,10 @@ def _failure(
     error: Exception,
 ) -> RewardError:
     """Return the error to raise: scoring one by one finds the first utterance at fault."""
-    blamed, shown = _list(ids), error
+    blamed, shown = listed(ids), error
     for row in range(len(ids) if len(ids) > 1 else 0):
         try:
-            _as_array(function.score(trajectories[row : row + 1]))
+            as_array(function.score(trajectories[row : row + 1]))
         except Exception as alone:
             blamed, shown = repr(ids[row]), alone
             break
@@ -99,14 +99,15 @@ def _failure(
     )
 
 
-def _list(ids: list[str]) -> str:
+def listed(ids: list[str]) -> str:
+    """Return the first utterances of a batch, for a message about all of it."""
     more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
     return ", ".join(repr(each) for each in ids[:_NAMED]) + more
 
 
 StreamScores = dict[str, FloatArray]
 
-_TOLERANCE = 1e-4  # relative: float32 terms that were added up in another order
+TOLERANCE = 1e-4  # relative: float32 terms that were added up in another order
 
 
 def streams_of(function: RewardFunction) -> tuple[str, ...]:
@@ -120,6 +121,8 @@ def streams_of(function: RewardFunction) -> tuple[str, ...]:
         return tuple(streams)
     if not hasattr(function, "score_streams"):
         return ()
+    from esarm_env.core.deprecation import warn_renamed
+
     kind = type(function).__name__
     warn_renamed(f"{kind} with score_streams alone", 'streams = ("mouth", "upper") beside it')
     return STREAMS  # all that there were
@@ -153,7 +156,7 @@ def checked_streams(
     for share in streams.values():
         total += share
     off = np.abs(total - scores)
-    if (off > _TOLERANCE * (1 + np.abs(scores))).any():
+    if (off > TOLERANCE * (1 + np.abs(scores))).any():
         row = int(off.argmax())
         raise RewardError(
             f"the streams of reward {name!r} must add up to its score {scores[row]}, "
