@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import Trajectories
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -136,6 +139,16 @@ class StreamedTask(SequenceTask, Protocol):
     @property
     def token_streams(self) -> tuple[str, ...]:
         """Name of the stream of each token of a chunk, tokens_per_chunk of them."""
+
+
+class SpreadTask(StreamedTask, Protocol):
+    """A task that knows how far apart animations of one utterance look."""
+
+    def sample_distances(self, trajectories: Trajectories) -> FloatArray:
+        """Return each one's mean distance to the others of its utterance, (N, C, S), in mm.
+
+        By chunk, and by stream in the order of `token_streams`. Chunks add up to the distance.
+        """
 
 
 class StreamScoreFunction(Protocol):

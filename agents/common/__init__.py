@@ -14,6 +14,8 @@
 - `plain_data`: codec between Python values and JSON with named tensors.
 - `sequence_algorithm`: on-policy algorithm on whole sequences: the base class of PPO, REINFORCE,
   GRPO and your own.
+- `spread`: spread of samples as a part of the reward: what makes a reward for groups of samples
+  proper.
 - `update`: parts of a policy update: combined loss, KL penalty and its adaptive coefficient, ratio
   checks.
 """

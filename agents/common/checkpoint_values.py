@@ -231,7 +231,7 @@ _RULES: dict[str, Rule] = {
     "start_time": _numbers("a number of at least 0", 0),
     "batch_tokens": _or_none(_counts(1)),
     **{name: _SHARE for name in ("gamma", "gae_lambda", "chunk_discount")},
-    **{name: _AT_LEAST_0 for name in ("vf_coef", "kl_coef", "max_grad_norm")},
+    **{name: _AT_LEAST_0 for name in ("vf_coef", "kl_coef", "max_grad_norm", "spread_coef")},
     "ent_coef": _numbers("a number"),
     **{name: _ABOVE_0 for name in ("clip_range", "temperature")},
     **{name: _or_none(_ABOVE_0) for name in ("reference_kl_target", "target_kl")},

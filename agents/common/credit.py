@@ -45,7 +45,7 @@ class ChunkCredit:
     by_stream: bool
 
 
-def check_credit(credit: str, *, chunk_discount: float, look_ahead_chunks: int) -> None:
+def check_credit(credit: str, chunk_discount: float, look_ahead_chunks: int) -> None:
     """Check the settings of credit.
 
     Raises:
@@ -157,6 +157,7 @@ def of_chunk(
         stream_scores={},
         chunk_scores=None,
         chunk_streams=(),
+        distances=None,
         monitored=None,
     )
 

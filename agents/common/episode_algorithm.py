@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
@@ -38,6 +39,7 @@ from agents.common.credit import (
     check_wrappers,
     filled_by_chunk,
 )
+from agents.common.spread import check_spread, measured, with_spread
 from agents.faults import TrainingFault, where_to_go_on
 from agents.network.transformer import MotionTransformer
 from agents.policy import MotionPolicy
@@ -76,6 +78,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
     credit: str = TERMINAL
     chunk_discount: float = 0.7
     look_ahead_chunks: int = 1
+    spread_coef: float = 0.0
     _has_random_reference = False  # of a fresh algorithm, until `warm_start`
 
     def __init__(
@@ -331,7 +334,8 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
             by_chunk=self.credit == CHUNK,
             acceleration=self.acceleration,
         )
-        return write_through(self.model, self.env, plan, self._wrapping())
+        batch = write_through(self.model, self.env, plan, self._wrapping())
+        return measured(batch, self.task) if self.spread_coef else batch
 
     def _wrapping(self) -> Wrapping:
         """Return what wrappers there are now; they may have been switched since the last time."""
@@ -341,9 +345,20 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         by_chunk = self.credit == CHUNK
         if by_chunk or self.stream_advantages:
             check_wrappers(self.env, found.names, by_chunk=by_chunk)
+        if self.spread_coef:
+            check_spread(self.env, found.names)
         return found
 
     def _filled(self, batch: EpisodeBatch) -> EpisodeBatch:
+        """Return `batch` with advantages and returns, of the spread, too, if so asked for."""
+        if not self.spread_coef:
+            return self._filled_apart(batch)
+        streams = cast(StreamedTask, self.task).token_streams
+        paid = with_spread(batch, streams, spread_coef=self.spread_coef)
+        filled = self._filled_apart(paid)
+        return replace(batch, advantages=filled.advantages, returns=filled.returns)
+
+    def _filled_apart(self, batch: EpisodeBatch) -> EpisodeBatch:
         """Return `batch` with advantages and returns, by stream and by chunk if so asked for."""
         by_stream, task = self.stream_advantages, cast(StreamedTask, self.task)
         if self.credit == CHUNK:

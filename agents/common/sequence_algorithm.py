@@ -31,6 +31,7 @@ from agents.common.checks import (
 )
 from agents.common.credit import TERMINAL, check_credit
 from agents.common.episode_algorithm import EpisodeAlgorithm
+from agents.common.spread import check_spread_coef
 from agents.common.update import (
     LossWeights,
     adapted_kl_coef,
@@ -113,6 +114,9 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
             variance: of what a token does to later chunks, most comes through the history alone.
         look_ahead_chunks: Chunks before its own that a token answers for, since decoding joins
             neighbours (`look_ahead_chunks` of the tokenizer).
+        spread_coef: Weight of half the mean distance of an utterance's samples, LVE + EVE in mm,
+            beside the score; 1 makes minus LVE + EVE, and 0.5 `accuracy`, their mean, minus the
+            energy score, which varying less does not raise. See `agents.common.spread`.
         stats_window_size: Episodes in the running means that the logger prints.
         tensorboard_log: Folder for TensorBoard, or None.
         policy_kwargs: For `MotionPolicy`.
@@ -160,6 +164,7 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         credit: str = TERMINAL,
         chunk_discount: float = 0.7,
         look_ahead_chunks: int = 1,
+        spread_coef: float = 0.0,
         stats_window_size: int = 100,
         tensorboard_log: str | None = None,
         policy_kwargs: dict[str, Any] | None = None,
@@ -174,7 +179,7 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         self.kl_coef, self.target_kl = kl_coef, target_kl
         self.reference_kl_target = reference_kl_target
         self.credit, self.chunk_discount = credit, chunk_discount
-        self.look_ahead_chunks = look_ahead_chunks
+        self.look_ahead_chunks, self.spread_coef = look_ahead_chunks, spread_coef
         super().__init__(
             policy,
             env,
@@ -248,11 +253,8 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         check_counts(n_epochs=self.n_epochs, batch_tokens=batch_tokens)
         check_temperature(self.temperature)
         check_shares(gamma=self.gamma, gae_lambda=self.gae_lambda)
-        check_credit(
-            self.credit,
-            chunk_discount=self.chunk_discount,
-            look_ahead_chunks=self.look_ahead_chunks,
-        )
+        check_credit(self.credit, self.chunk_discount, self.look_ahead_chunks)
+        check_spread_coef(self.spread_coef, self.samples_per_utterance)
         check_divergence(
             kl_coef=self.kl_coef,
             reference_kl_target=self.reference_kl_target,
@@ -337,9 +339,8 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         self.logger.record("train/first_ratio_error", rows[0]["ratio_error"])
         self.logger.record("train/n_minibatches", len(rows))
         self.logger.record("train/kl_coef", self.kl_coef)
-        self.logger.record("rollout/score", float(self.rollout_buffer.scores.mean()))
-        for name, scores in self.rollout_buffer.stream_scores.items():
-            self.logger.record(f"rollout/score_{name}", float(scores.mean()))
+        for name, value in self.rollout_buffer.figures().items():
+            self.logger.record(f"rollout/{name}", value)
 
     def _update(self, batch: EpisodeBatch) -> dict[str, float]:
         """Take one step on `batch`, if the policy has not moved too far; return the figures."""

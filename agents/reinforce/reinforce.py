@@ -61,7 +61,7 @@ class SequenceReinforce(SequenceAlgorithm):
                 `leave_one_out`: the mean of the other samples of the same utterance (RLOO), which
                 takes out how hard an utterance is, as `greedy` does.
                 With `credit="chunk"` each is taken by chunk, and `moving_mean` and `greedy`, which
-                know whole episodes alone, are refused.
+                know whole episodes alone, are refused. `spread_coef` needs `leave_one_out`.
             n_episodes: Episodes per iteration, all in one step.
             **kwargs: Of `SequenceAlgorithm`, without `batch_tokens`, `n_epochs`, `vf_coef` and
                 `target_kl`, which one step without a value head has no use for.
@@ -97,6 +97,11 @@ class SequenceReinforce(SequenceAlgorithm):
             raise ValueError(
                 "`baseline` must be leave_one_out, mean or none with `credit='chunk'`, got "
                 f"{self.baseline!r}, which knows the scores of whole episodes alone"
+            )
+        if self.spread_coef and self.baseline != "leave_one_out":
+            raise ValueError(
+                "`baseline` must be leave_one_out with `spread_coef`, got "
+                f"{self.baseline!r}: the spread is credited for that one"
             )
         super().check_settings()
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agents.protocols import FloatArray, IntArray
 
 PER_TOKEN = ("log_probs", "values", "advantages", "returns")
+BY_CHUNK = ("chunk_scores", "distances")
 PER_EPISODE = ("utterances", "condition", "lengths", "scores")
 
 
@@ -44,6 +45,8 @@ class EpisodeBatch:
         chunk_scores: Shape (N, K, S), what each chunk earned; None if not asked for.
         chunk_streams: Names of the S columns.
         chunk: The chunk whose tokens these are alone; None for all.
+        distances: Shape (N, K, streams), mean distance to the other samples of the utterance, in
+            mm, by chunk and stream of the task; None if not asked for.
     """
 
     utterances: IntArray
@@ -61,6 +64,7 @@ class EpisodeBatch:
     chunk_scores: FloatArray | None = None
     chunk_streams: tuple[str, ...] = ()
     chunk: int | None = None
+    distances: FloatArray | None = None
 
     def __post_init__(self) -> None:
         """Check that all arrays agree in rows and width."""
@@ -99,6 +103,7 @@ class EpisodeBuffer:
         stream_scores: Terminal reward of each stream of tokens, (N,) each; empty if not asked for.
         chunk_scores: Shape (N, K, S), as of `EpisodeBatch`; None if not asked for.
         chunk_streams: Names of the S columns.
+        distances: Shape (N, K, streams), as of `EpisodeBatch`; None if not asked for.
     """
 
     utterances: npt.NDArray[np.int32]
@@ -113,6 +118,7 @@ class EpisodeBuffer:
     stream_scores: dict[str, FloatArray] = field(default_factory=dict)
     chunk_scores: FloatArray | None = None
     chunk_streams: tuple[str, ...] = ()
+    distances: FloatArray | None = None
 
     def __post_init__(self) -> None:
         """Check that rows agree with each other, and tokens with the lengths."""
@@ -136,7 +142,7 @@ class EpisodeBuffer:
             scores=batch.scores.astype(np.float32),
             tokens=batch.tokens[inside].astype(narrow),
             stream_scores=batch.stream_scores,
-            chunk_scores=batch.chunk_scores,
+            **{name: getattr(batch, name) for name in BY_CHUNK},
             chunk_streams=batch.chunk_streams,
             **{name: getattr(batch, name)[inside].astype(np.float32) for name in PER_TOKEN},
         )
@@ -154,8 +160,17 @@ class EpisodeBuffer:
     def nbytes(self) -> int:
         """Bytes of all arrays."""
         arrays = [getattr(self, name) for name in ("tokens", *PER_TOKEN, *PER_EPISODE)]
-        arrays += [] if self.chunk_scores is None else [self.chunk_scores]
+        arrays += [array for name in BY_CHUNK if (array := getattr(self, name)) is not None]
         return sum(int(array.nbytes) for array in (*arrays, *self.stream_scores.values()))
+
+    def figures(self) -> dict[str, float]:
+        """Return mean scores, and the mean distance between samples where it was asked for."""
+        figures = {"score": float(self.scores.mean())}
+        for name, scores in self.stream_scores.items():
+            figures[f"score_{name}"] = float(scores.mean())
+        if self.distances is not None:
+            figures["spread"] = float(self.distances.sum(axis=(1, 2)).mean())
+        return figures
 
     def episodes(self, chosen: IntArray | None = None) -> EpisodeBatch:
         """Return the `chosen` episodes (by default all), padded to the longest of them."""
@@ -171,6 +186,7 @@ class EpisodeBuffer:
         for name in PER_TOKEN:
             per_token[name] = np.zeros(inside.shape, dtype=np.float32)
             per_token[name][inside] = getattr(self, name)[places]
+        by_chunk: dict[str, Any] = {name: getattr(self, name) for name in BY_CHUNK}
         return EpisodeBatch(
             utterances=self.utterances[rows].astype(np.int64),
             condition=self.condition[rows],
@@ -178,8 +194,8 @@ class EpisodeBuffer:
             lengths=lengths,
             scores=self.scores[rows],
             stream_scores={name: each[rows] for name, each in self.stream_scores.items()},
-            chunk_scores=None if self.chunk_scores is None else self.chunk_scores[rows],
             chunk_streams=self.chunk_streams,
+            **{name: None if a is None else a[rows] for name, a in by_chunk.items()},
             **per_token,
         )
 
@@ -202,10 +218,9 @@ class EpisodeBuffer:
 def _check_rows(episodes: EpisodeBatch | EpisodeBuffer, n: int) -> None:
     arrays = {name: getattr(episodes, name) for name in PER_EPISODE}
     arrays |= {f"stream_scores[{name}]": each for name, each in episodes.stream_scores.items()}
-    if episodes.chunk_scores is not None:
-        arrays["chunk_scores"] = episodes.chunk_scores
+    arrays |= {name: getattr(episodes, name) for name in BY_CHUNK}
     for name, array in arrays.items():
-        if len(array) != n:
+        if array is not None and len(array) != n:
             raise ValueError(f"`{name}` must have {n} rows, got {len(array)}")
 
 

@@ -23,6 +23,7 @@ from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.protocols import FloatArray, IntArray, SequenceTask
 from agents.rollout.buffer import EpisodeBatch
+from esarm_env.core.types import Trajectories
 
 MakeTask = Callable[..., SequenceTask]
 MakeEnv = Callable[..., gymnasium.Env[Any, Any]]
@@ -84,6 +85,19 @@ class ToyTask:
         lengths = self.lengths[utterances]
         tokens = self.right_tokens(self._told[utterances], int(lengths.max()))
         return np.where(np.arange(tokens.shape[1]) < lengths[:, None], tokens, -1)
+
+    def sample_distances(self, trajectories: Trajectories) -> FloatArray:
+        """Return the mean share of other tokens than those of the utterance's other samples."""
+        tokens, utterances = trajectories.tokens, trajectories.utterance
+        same = (utterances[:, None] == utterances) & ~np.eye(len(tokens), dtype=bool)
+        others = same / np.maximum(same.sum(1, keepdims=True), 1)
+        differ = (tokens[:, None] != tokens) / trajectories.lengths[:, None, None]
+        mean = np.einsum("nm,nml->nl", others, differ)  # (N, L)
+        streams = np.array(self.token_streams)
+        by_slot = mean.reshape(len(mean), -1, len(streams))
+        parts = [by_slot[:, :, streams == name].sum(2) for name in dict.fromkeys(streams)]
+        apart: FloatArray = np.stack(parts, axis=2).astype(np.float32)
+        return apart
 
 
 class ToyEnv(gymnasium.Env[dict[str, np.ndarray], np.int64]):
