@@ -151,6 +151,30 @@ class SpreadTask(StreamedTask, Protocol):
         """
 
 
+class TermScores(Protocol):
+    """A weighted sum and its terms, of N animations."""
+
+    @property
+    def total(self) -> FloatArray:
+        """The score, shape (N,)."""
+
+    @property
+    def terms(self) -> Mapping[str, FloatArray]:
+        """Its terms by name, unweighted, shape (N,) each."""
+
+
+class TermScoreFunction(Protocol):
+    """Scores by term of a weighted sum, as `env.get_wrapper_attr("score_terms")` offers it.
+
+    `env.get_wrapper_attr("reward_weights")` has the weights by name.
+    """
+
+    def __call__(
+        self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> TermScores:
+        """Return the score and its terms."""
+
+
 class StreamScoreFunction(Protocol):
     """Scores by stream, as `env.get_wrapper_attr("score_streams")` offers where a reward can tell.
 

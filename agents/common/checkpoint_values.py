@@ -236,5 +236,6 @@ _RULES: dict[str, Rule] = {
     **{name: _ABOVE_0 for name in ("clip_range", "temperature")},
     **{name: _or_none(_ABOVE_0) for name in ("reference_kl_target", "target_kl")},
     **{name: _kind("a text", str) for name in ("loss_mean", "baseline", "credit")},
-    **{name: _BOOL for name in ("stream_advantages", "_has_random_reference", "use_sde")},
+    **{name: _BOOL for name in ("stream_advantages", "normalise_terms")},
+    **{name: _BOOL for name in ("_has_random_reference", "use_sde")},
 }

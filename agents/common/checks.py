@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from gymnasium import spaces
@@ -143,3 +144,27 @@ def check_divergence(
         )
     if loss_mean not in LOSS_MEANS:
         raise ValueError(f"`loss_mean` must be one of {', '.join(LOSS_MEANS)}, got {loss_mean!r}")
+
+
+def check_term_settings(settings: Mapping[str, Any]) -> None:
+    """Check `normalise_terms` against the settings that it does not go with.
+
+    Args:
+        settings: Of an algorithm, by name.
+
+    Raises:
+        ValueError: If they do not go together.
+    """
+    if not settings["normalise_terms"]:
+        return
+    for name, needed in (("credit", "terminal"), ("stream_advantages", False), ("spread_coef", 0)):
+        if settings[name] != needed:
+            raise ValueError(
+                f"`{name}` must be {needed!r} with `normalise_terms`, which knows the terms of "
+                f"whole scores alone, got {settings[name]!r}"
+            )
+    if settings["samples_per_utterance"] < 2:
+        raise ValueError(
+            "`samples_per_utterance` must be at least 2 with `normalise_terms`, got "
+            f"{settings['samples_per_utterance']}: a group of one has nothing to be normalised by"
+        )

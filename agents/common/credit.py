@@ -88,22 +88,26 @@ def check_chunks(env: Any, *, by_stream: bool) -> None:
         )
 
 
-def check_wrappers(env: Any, names: str, *, by_chunk: bool) -> None:
-    """Check that the scores by chunk, or by stream, are those of the score that is paid.
+# By setting: its value that needs no parts of a score, the one that does, and which parts.
+_ASKS_FOR = {
+    "credit": ("'terminal'", "'chunk'", "chunks"),
+    "stream_advantages": ("False", "True", "streams"),
+    "normalise_terms": ("False", "True", "terms"),
+}
+
+
+def check_wrappers(env: Any, names: str, *, setting: str) -> None:
+    """Check that the parts of a score that a setting asks for are those of the score that is paid.
 
     Args:
         env: An SB3 `VecEnv`.
         names: Of wrappers that must be played, which may change the score.
-        by_chunk: Whether scores by chunk are asked for; else those by stream.
+        setting: `credit`, `stream_advantages` or `normalise_terms`.
 
     Raises:
         InputError: If wrappers change it, or one gives `score_tokens`, but not its parts.
     """
-    setting, rule, got, parts = (
-        ("credit", "'terminal'", "'chunk'", "chunks")
-        if by_chunk
-        else ("stream_advantages", "False", "True", "streams")
-    )
+    rule, got, parts = _ASKS_FOR[setting]
     if names:
         raise InputError(
             f"`{setting}` must be {rule} where wrappers may change the score, of which they know "

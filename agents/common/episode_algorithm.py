@@ -29,7 +29,12 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TensorD
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from agents.common.advantages import check_streams, filled_by_stream
+from agents.common.advantages import (
+    check_streams,
+    check_terms,
+    filled_by_stream,
+    normalised_sum,
+)
 from agents.common.checks import check_env, check_n_episodes
 from agents.common.credit import (
     CHUNK,
@@ -79,6 +84,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
     chunk_discount: float = 0.7
     look_ahead_chunks: int = 1
     spread_coef: float = 0.0
+    normalise_terms: bool = False
     _has_random_reference = False  # of a fresh algorithm, until `warm_start`
 
     def __init__(
@@ -245,6 +251,8 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
             check_chunks(self.env, by_stream=self.stream_advantages)
         elif self.stream_advantages:
             check_streams(self.env)
+        if self.normalise_terms:
+            check_terms(self.env)
         self._wrapping()
 
     def _setup_learn(
@@ -332,6 +340,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
             decoding=Decoding(temperature=self.temperature),
             by_stream=self.stream_advantages,
             by_chunk=self.credit == CHUNK,
+            by_term=self.normalise_terms,
             acceleration=self.acceleration,
         )
         batch = write_through(self.model, self.env, plan, self._wrapping())
@@ -342,19 +351,27 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         assert self.env is not None, "checked by `learn`"
         lengths = self.task.lengths[find_in_env(self.env, "utterances")]
         found = survey(self.env, longest=int(lengths.max()))
-        by_chunk = self.credit == CHUNK
-        if by_chunk or self.stream_advantages:
-            check_wrappers(self.env, found.names, by_chunk=by_chunk)
+        asked = {
+            "credit": self.credit == CHUNK,
+            "stream_advantages": self.stream_advantages and self.credit != CHUNK,
+            "normalise_terms": self.normalise_terms,
+        }
+        for setting in (name for name, is_asked in asked.items() if is_asked):
+            check_wrappers(self.env, found.names, setting=setting)
         if self.spread_coef:
             check_spread(self.env, found.names)
         return found
 
     def _filled(self, batch: EpisodeBatch) -> EpisodeBatch:
-        """Return `batch` with advantages and returns, of the spread, too, if so asked for."""
-        if not self.spread_coef:
-            return self._filled_apart(batch)
-        streams = cast(StreamedTask, self.task).token_streams
-        paid = with_spread(batch, streams, spread_coef=self.spread_coef)
+        """Return `batch` with advantages and returns, of what is added to its scores, too."""
+        paid = batch
+        if self.spread_coef:
+            streams = cast(StreamedTask, self.task).token_streams
+            paid = with_spread(batch, streams, spread_coef=self.spread_coef)
+        elif self.normalise_terms:
+            weights = find_in_env(self.env, "reward_weights")
+            scores = normalised_sum(batch.term_scores, weights, batch.utterances)
+            paid = replace(batch, scores=scores)
         filled = self._filled_apart(paid)
         return replace(batch, advantages=filled.advantages, returns=filled.returns)
 

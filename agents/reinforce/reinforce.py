@@ -60,8 +60,9 @@ class SequenceReinforce(SequenceAlgorithm):
                 2017, arXiv:1612.00563).
                 `leave_one_out`: the mean of the other samples of the same utterance (RLOO), which
                 takes out how hard an utterance is, as `greedy` does.
-                With `credit="chunk"` each is taken by chunk, and `moving_mean` and `greedy`, which
-                know whole episodes alone, are refused. `spread_coef` needs `leave_one_out`.
+                With `credit="chunk"` each is taken by chunk; there and with `normalise_terms`
+                `moving_mean` and `greedy`, which know whole scores alone, are refused.
+                `spread_coef` needs `leave_one_out`.
             n_episodes: Episodes per iteration, all in one step.
             **kwargs: Of `SequenceAlgorithm`, without `batch_tokens`, `n_epochs`, `vf_coef` and
                 `target_kl`, which one step without a value head has no use for.
@@ -93,9 +94,11 @@ class SequenceReinforce(SequenceAlgorithm):
             raise ValueError(
                 f"`baseline` must be one of {', '.join(BASELINES)}, got {self.baseline!r}"
             )
-        if self.credit == CHUNK and self.baseline in WHOLE_EPISODES:
+        by_chunk = self.credit == CHUNK
+        if self.baseline in WHOLE_EPISODES and (by_chunk or self.normalise_terms):
+            setting = "credit='chunk'" if by_chunk else "normalise_terms"
             raise ValueError(
-                "`baseline` must be leave_one_out, mean or none with `credit='chunk'`, got "
+                f"`baseline` must be leave_one_out, mean or none with `{setting}`, got "
                 f"{self.baseline!r}, which knows the scores of whole episodes alone"
             )
         if self.spread_coef and self.baseline != "leave_one_out":

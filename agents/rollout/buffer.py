@@ -47,6 +47,7 @@ class EpisodeBatch:
         chunk: The chunk whose tokens these are alone; None for all.
         distances: Shape (N, K, streams), mean distance to the other samples of the utterance, in
             mm, by chunk and stream of the task; None if not asked for.
+        term_scores: Terms of the reward, unweighted, (N,) each; empty if not asked for.
     """
 
     utterances: IntArray
@@ -65,6 +66,7 @@ class EpisodeBatch:
     chunk_streams: tuple[str, ...] = ()
     chunk: int | None = None
     distances: FloatArray | None = None
+    term_scores: dict[str, FloatArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that all arrays agree in rows and width."""
@@ -104,6 +106,7 @@ class EpisodeBuffer:
         chunk_scores: Shape (N, K, S), as of `EpisodeBatch`; None if not asked for.
         chunk_streams: Names of the S columns.
         distances: Shape (N, K, streams), as of `EpisodeBatch`; None if not asked for.
+        term_scores: Terms of the reward, unweighted, (N,) each; empty if not asked for.
     """
 
     utterances: npt.NDArray[np.int32]
@@ -119,6 +122,7 @@ class EpisodeBuffer:
     chunk_scores: FloatArray | None = None
     chunk_streams: tuple[str, ...] = ()
     distances: FloatArray | None = None
+    term_scores: dict[str, FloatArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that rows agree with each other, and tokens with the lengths."""
@@ -142,6 +146,7 @@ class EpisodeBuffer:
             scores=batch.scores.astype(np.float32),
             tokens=batch.tokens[inside].astype(narrow),
             stream_scores=batch.stream_scores,
+            term_scores=batch.term_scores,
             **{name: getattr(batch, name) for name in BY_CHUNK},
             chunk_streams=batch.chunk_streams,
             **{name: getattr(batch, name)[inside].astype(np.float32) for name in PER_TOKEN},
@@ -161,13 +166,16 @@ class EpisodeBuffer:
         """Bytes of all arrays."""
         arrays = [getattr(self, name) for name in ("tokens", *PER_TOKEN, *PER_EPISODE)]
         arrays += [array for name in BY_CHUNK if (array := getattr(self, name)) is not None]
-        return sum(int(array.nbytes) for array in (*arrays, *self.stream_scores.values()))
+        arrays += [*self.stream_scores.values(), *self.term_scores.values()]
+        return sum(int(array.nbytes) for array in arrays)
 
     def figures(self) -> dict[str, float]:
         """Return mean scores, and the mean distance between samples where it was asked for."""
         figures = {"score": float(self.scores.mean())}
         for name, scores in self.stream_scores.items():
             figures[f"score_{name}"] = float(scores.mean())
+        for name, scores in self.term_scores.items():
+            figures[f"term_{name}"] = float(scores.mean())
         if self.distances is not None:
             figures["spread"] = float(self.distances.sum(axis=(1, 2)).mean())
         return figures
@@ -182,11 +190,13 @@ class EpisodeBuffer:
         places = (starts[rows, None] + columns)[inside]
         tokens = np.full(inside.shape, -1, dtype=np.int64)
         tokens[inside] = self.tokens[places]
-        per_token: dict[str, Any] = {}
+        others: dict[str, Any] = {}
         for name in PER_TOKEN:
-            per_token[name] = np.zeros(inside.shape, dtype=np.float32)
-            per_token[name][inside] = getattr(self, name)[places]
-        by_chunk: dict[str, Any] = {name: getattr(self, name) for name in BY_CHUNK}
+            others[name] = np.zeros(inside.shape, dtype=np.float32)
+            others[name][inside] = getattr(self, name)[places]
+        for name in BY_CHUNK:
+            array = getattr(self, name)
+            others[name] = None if array is None else array[rows]
         return EpisodeBatch(
             utterances=self.utterances[rows].astype(np.int64),
             condition=self.condition[rows],
@@ -194,9 +204,9 @@ class EpisodeBuffer:
             lengths=lengths,
             scores=self.scores[rows],
             stream_scores={name: each[rows] for name, each in self.stream_scores.items()},
+            term_scores={name: each[rows] for name, each in self.term_scores.items()},
             chunk_streams=self.chunk_streams,
-            **{name: None if a is None else a[rows] for name, a in by_chunk.items()},
-            **per_token,
+            **others,
         )
 
     def minibatches(
@@ -218,6 +228,7 @@ class EpisodeBuffer:
 def _check_rows(episodes: EpisodeBatch | EpisodeBuffer, n: int) -> None:
     arrays = {name: getattr(episodes, name) for name in PER_EPISODE}
     arrays |= {f"stream_scores[{name}]": each for name, each in episodes.stream_scores.items()}
+    arrays |= {f"term_scores[{name}]": each for name, each in episodes.term_scores.items()}
     arrays |= {name: getattr(episodes, name) for name in BY_CHUNK}
     for name, array in arrays.items():
         if array is not None and len(array) != n:

@@ -18,6 +18,7 @@ from agents.protocols import (
     ScoreFunction,
     SequenceTask,
     StreamScoreFunction,
+    TermScoreFunction,
     find_in_env,
 )
 from agents.rollout.buffer import EpisodeBatch
@@ -55,18 +56,21 @@ def write_episodes(
     seeds: IntArray,
     by_stream: bool = False,
     by_chunk: bool = False,
+    by_term: bool = False,
     acceleration: Acceleration = PLAIN,
 ) -> EpisodeBatch:
     """Write and score one episode per entry of `utterances`; advantages and returns are 0.
 
     Args:
         model: The policy.
-        env: Offers `sequence_task` and `score_tokens`, or `score_streams`, or `score_chunks`.
+        env: Offers `sequence_task` and `score_tokens`, or `score_streams`,
+            `score_chunks` or `score_terms`.
         utterances: Shape (N,), indices; repeats are allowed.
         decoding: How tokens are chosen.
         seeds: Shape (N, n), from `esarm_env.core.seeds.sequence_seeds`.
         by_stream: Whether to ask for a score per stream; their sum is the score.
         by_chunk: Whether to ask for scores per chunk instead, which tell of streams as well.
+        by_term: Whether to ask for the terms of the score instead.
         acceleration: What may be traded for speed.
 
     Raises:
@@ -88,6 +92,10 @@ def write_episodes(
     try:
         if by_chunk:
             scored = _score_chunks(env, *written)
+        elif by_term:
+            score_terms: TermScoreFunction = find_in_env(env, "score_terms")
+            told = score_terms(*written)
+            scored = {"scores": told.total, "term_scores": dict(told.terms)}
         else:
             scored = _score(env, *written, by_stream=by_stream)
     except RuntimeError as error:  # such as the RewardError of ESARM-v0

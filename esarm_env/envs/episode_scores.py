@@ -14,7 +14,7 @@ from esarm_env.rewards import RewardChoice, resolve_reward
 
 if TYPE_CHECKING:
     from esarm_env.envs.episode_rules import EpisodeRules
-    from esarm_env.rewards.combined import CombinedReward
+    from esarm_env.rewards.combined import CombinedReward, Scores
     from esarm_env.rewards.validation import StreamScores
     from esarm_env.task.animation_task import AnimationTask
 
@@ -90,6 +90,21 @@ class EpisodeScores:
         Trainers that write whole utterances call this once a batch; arguments as in `Trajectories`.
         """
         return self.reward_function.score(Trajectories(utterances, tokens, lengths, condition))
+
+    @property
+    def reward_weights(self) -> dict[str, float]:
+        """Weight of each term of the reward, by name."""
+        return self.reward_function.weights
+
+    def score_terms(
+        self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> Scores:
+        """As `score_tokens`, with the terms that it is the weighted sum of, (N,) each, as `terms`.
+
+        The sum is `total`.
+        """
+        batch = Trajectories(utterances, tokens, lengths, condition)
+        return self.reward_function.score_terms(batch)
 
     @property
     def reward_streams(self) -> tuple[str, ...]:

@@ -78,4 +78,5 @@ def distances_to_others(
         np.add.at(total, one, apart)
         np.add.at(total, other, apart)
     n_others = same.sum(axis=1) - 1
-    return (total / np.maximum(n_others, 1)[:, None, None]).astype(np.float32)
+    mean: FloatArray = (total / np.maximum(n_others, 1)[:, None, None]).astype(np.float32)
+    return mean

@@ -476,3 +476,19 @@ def test_our_sequence_algorithm_learns_by_stream(tiny_task: AnimationTask) -> No
     env = make_sb3_vec_env(2, task=tiny_task, reward="jerk", metrics=False)
     with pytest.raises(ValueError, match="must have a reward that gives streams"):
         SequencePPO("MotionPolicy", env, **settings)
+
+
+def test_our_sequence_algorithm_asks_for_spread_and_terms(tiny_task: AnimationTask) -> None:
+    """Of a real task, through the native vector environment."""
+    network = {"network": {"n_layers": 1, "n_heads": 2, "width": 16, "dropout": 0.0}}
+    settings = {"policy_kwargs": network, "n_episodes": 4, "seed": 0, "kl_coef": 0.0}
+    reward = {"accuracy": 1.0, "jerk": -0.1}
+    env = make_sb3_vec_env(2, task=tiny_task, reward=reward, metrics=False)
+    model = SequencePPO("MotionPolicy", env, normalise_terms=True, **settings)
+    model.learn(1)
+    terms = model.batch.term_scores
+    total = terms["accuracy"] - 0.1 * terms["jerk"]
+    np.testing.assert_allclose(model.batch.scores, total, rtol=1e-5)
+    model = SequencePPO("MotionPolicy", env, spread_coef=0.5, **settings)
+    model.learn(1)
+    assert model.batch.distances.sum(axis=(1, 2)).min() > 0
