@@ -110,9 +110,9 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         credit: `"terminal"`: a token answers for the score of its episode. `"chunk"`: for what its
             chunk and later ones earned, compared with the same chunk of other episodes; `gamma` and
             `gae_lambda` act within a chunk then. See `agents.common.credit`.
-        chunk_discount: Of later chunks with `credit="chunk"`; at 1 it is unbiased.
+        chunk_discount: Of later chunks with `credit="chunk"`; 1 is unbiased with the look-ahead.
         look_ahead_chunks: Chunks before its own that a token answers for, since decoding joins
-            neighbours (`look_ahead_chunks` of the tokenizer).
+            neighbours: 1 holds all but 2 % of the reach of the shipped tokenizer, 2 all.
         spread_coef: Weight of half the mean distance of an utterance's samples, LVE + EVE in mm,
             beside the score: 1 turns minus LVE + EVE into minus the energy score, 0.5 `accuracy`,
             their mean. See `agents.common.spread`.
