@@ -29,7 +29,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from agents.common.advantages import check_streams, filled_by_stream
-from agents.common.checks import check_env, check_n_episodes
+from agents.common.checks import check_env, check_n_episodes, check_reward_timing
 from agents.common.credit import (
     CHUNK,
     TERMINAL,
@@ -237,6 +237,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         if self.env is None:  # a loaded algorithm may get its environment later
             return
         check_env(self.env, action_space=self.action_space, obs_space=self.observation_space)
+        check_reward_timing(self.env)
         check_n_episodes(self.n_episodes, n_envs=self.n_envs)
         if self.credit == CHUNK:
             check_chunks(self.env, by_stream=self.stream_advantages)
