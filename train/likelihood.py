@@ -59,7 +59,8 @@ class LikelihoodReward:
 
     def score(self, trajectories: Trajectories) -> FloatArray:
         """Return log-likelihoods per token, shape (N,), in nats, at most 0."""
-        return self._by_token(trajectories).sum(axis=1)
+        scores: FloatArray = self._by_token(trajectories).sum(axis=1)
+        return scores
 
     @property
     def chunk_streams(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from agents.protocols import SequenceTask, find_in_env
 from agents.rollout.decoding import COLDEST
 from agents.rollout.playing import check_first_observation
 from agents.rollout.wrappers import survey
+from esarm_env.core.errors import InputError
 
 KEYS = ("audio", "condition", "last_tokens", "step")
 
@@ -42,6 +43,25 @@ def check_env(env: Any, *, action_space: spaces.Space[Any], obs_space: spaces.Sp
     wrapping = survey(env, longest=int(task.lengths[utterances].max()))
     _check_observations(obs_space, dict(zip(KEYS, widths, strict=True)), wrapping.names)
     check_first_observation(env, wrapping)
+
+
+def check_reward_timing(env: Any) -> None:
+    """Check that every environment pays at the end, which is what sequence algorithms learn from.
+
+    Raises:
+        InputError: If one pays by chunk.
+    """
+    for index in range(env.num_envs):
+        try:
+            (timing,) = env.get_attr("reward_timing", indices=[index])
+        except AttributeError:  # of an environment that is not ours
+            continue
+        if timing != "terminal":
+            raise InputError(
+                f"`env` must have `reward_timing='terminal'`, got {timing!r}: a sequence algorithm "
+                "scores whole episodes by itself; leave it out and pass `credit='chunk'` to the "
+                "algorithm, or train with a stock one"
+            )
 
 
 def check_n_episodes(n_episodes: int, *, n_envs: int) -> None:

@@ -35,7 +35,7 @@ from agents.common.advantages import (
     filled_by_stream,
     normalised_sum,
 )
-from agents.common.checks import check_env, check_n_episodes
+from agents.common.checks import check_env, check_n_episodes, check_reward_timing
 from agents.common.credit import (
     CHUNK,
     TERMINAL,
@@ -246,6 +246,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         if self.env is None:  # a loaded algorithm may get its environment later
             return
         check_env(self.env, action_space=self.action_space, obs_space=self.observation_space)
+        check_reward_timing(self.env)
         check_n_episodes(self.n_episodes, n_envs=self.n_envs)
         if self.credit == CHUNK:
             check_chunks(self.env, by_stream=self.stream_advantages)

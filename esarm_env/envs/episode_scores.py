@@ -52,6 +52,17 @@ class ConstructorArgument:
         vars(env)[self._name] = value
 
 
+class ReadableArgument(ConstructorArgument):
+    """As `ConstructorArgument`, but the rules of the environment tell it to whoever asks."""
+
+    def __get__(self, env: Any, kind: type) -> Any:
+        """Return what was given, or what a subclass has set."""
+        if env is None:
+            return self
+        own = vars(env)
+        return own[self._name] if self._name in own else getattr(env._rules, self._name)
+
+
 def is_argument(env: object, name: str) -> bool:
     """Return whether `name` is an argument of an environment's constructor, and nothing else."""
     return isinstance(getattr(type(env), name, None), ConstructorArgument)
@@ -72,10 +83,11 @@ class EpisodeScores:
     max_duration_s = ConstructorArgument()
     action_mask = ConstructorArgument()
     metrics = ConstructorArgument()
+    reward_timing = ReadableArgument()
 
     @property
     def reward_function(self) -> CombinedReward:
-        """The terminal reward; set it to anything that the argument `reward` takes."""
+        """The reward; set it to anything that the argument `reward` takes."""
         return self._rules.reward
 
     @reward_function.setter

@@ -39,4 +39,4 @@ def sums_by_chunk(
     frames = np.arange(len(values)) - np.repeat(ends - counts, counts) + first
     places = rows * n_chunks + frames // frames_per_chunk
     sums = np.bincount(places, weights=values, minlength=len(counts) * n_chunks)
-    return sums.reshape(len(counts), n_chunks)
+    return np.asarray(sums, dtype=np.float64).reshape(len(counts), n_chunks)

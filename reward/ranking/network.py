@@ -151,7 +151,8 @@ class RewardTransformer(nn.Module):
         raw = self._per_chunk(audio, motion)
         if self.config.pooling == "mean":
             raw = raw.cumsum(1) / torch.arange(1, raw.shape[1] + 1)
-        return (raw - self.offset) / self.scale
+        scores: Tensor = (raw - self.offset) / self.scale
+        return scores
 
     def attention_shares(self, audio: Tensor, motion: Tensor, n_chunks: Tensor) -> Tensor:
         """Return how much of its attention to motion the score pays to each chunk, (B, C).
@@ -169,15 +170,18 @@ class RewardTransformer(nn.Module):
         paid = paid / paid.sum(dim=2, keepdim=True).clamp(min=1e-12)
         if self.config.pooling == "last":
             rows = n_chunks[:, None, None] - 1
-            return paid.gather(1, rows.expand(-1, 1, paid.shape[2]))[:, 0]
+            shares: Tensor = paid.gather(1, rows.expand(-1, 1, paid.shape[2]))[:, 0]
+            return shares
         inside = torch.arange(motion.shape[1]) < n_chunks[:, None]
-        return (paid * inside[..., None]).sum(1) / n_chunks[:, None]
+        mean: Tensor = (paid * inside[..., None]).sum(1) / n_chunks[:, None]
+        return mean
 
     def score_chunks(self, audio: Tensor, motion: Tensor, n_chunks: Tensor) -> Tensor:
         """Return what each chunk earned, (B, C), 0 past the end; all chunks add up to `forward`."""
         if self.config.chunk_credit == ATTENTION:
             shares = self.attention_shares(audio, motion, n_chunks)
-            return self(audio, motion, n_chunks)[:, None] * shares
+            score: Tensor = self(audio, motion, n_chunks)
+            return score[:, None] * shares
         inside = torch.arange(motion.shape[1]) < n_chunks[:, None]
         nothing = audio.new_zeros(len(audio), 1)  # what no chunk scores
         return self.prefix_scores(audio, motion).diff(dim=1, prepend=nothing) * inside
