@@ -79,7 +79,9 @@ def test_a_folder_without_sound_is_refused_with_what_is_looked_for(tmp_path):
     with pytest.raises(InputError, match=re.escape(f"{message} beside 1 files of motion")):
         read_speech(folder)
     (folder / "a.wav").write_text("no sound")
-    with pytest.raises(InputError, match=re.escape("must hold a usable recording, got none (a.wav")):
+    with pytest.raises(
+        InputError, match=re.escape("must hold a usable recording, got none (a.wav")
+    ):
         read_speech(folder)
 
 
