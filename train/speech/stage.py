@@ -45,7 +45,6 @@ from train.speech.comparison import compare, page, verdict
 from train.speech.data import SpeechData, open_speech_task, read_data
 from train.speech.measures import FIGURES, OLD_FIGURES, SpeechMeasures, old_figures
 from train.speech.rewards import speech_reward
-from train.speech.training import SpeechTrainer
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
@@ -193,6 +192,8 @@ def _begun_from(partial: Path) -> dict[str, Any]:
 
 def _work(job: _Job, folder: Path) -> tuple[dict[str, Any], str]:
     """Train and measure; return the summary and the page."""
+    from train.speech.training import SpeechTrainer
+
     run, data, settings, policy = job.run, job.data, job.settings, job.policy
     task, pieces, held = open_speech_task(run.path, data)
     seed = run.config.seed

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from agents.cloning.losses import cross_entropy
-from agents.reinforce.reinforce import SequenceReinforce
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from esarm_env.task.conditions import SPEAKER_START
 from esarm_env.task.extended import with_splits
 from train.run.warm_start import WarmStarted
+from train.speech.credit import ChunkedReinforce
 
 if TYPE_CHECKING:
     from agents.cloning import CloneConfig
@@ -58,7 +58,7 @@ class SpeechTrainer(WarmStarted):
         env = SpeechAnimationEnv(
             task=with_splits(task, {"train": speech}), reward=reward, metrics=False
         )
-        algorithm = SequenceReinforce.from_clone(
+        algorithm = ChunkedReinforce.from_clone(
             policy,
             env,
             learning_rate=settings.learning_rate,

@@ -70,8 +70,8 @@ def weights_of(trainer):
 
 
 def test_episodes_are_of_speech_under_what_the_voice_told(speech):
-    """Drawn from the corpus, nothing would be learnt of the new voice; neutral, it would be dull."""
-    task, pieces = speech
+    """Drawn from the corpus, nothing of the new voice would be learnt."""
+    _, pieces = speech
     trainer = trainer_of(speech)
     env = trainer.algorithm.env.envs[0].unwrapped
     np.testing.assert_array_equal(env.utterances, pieces)
