@@ -62,11 +62,11 @@ class SpeechSettings:
 
     policy: str = "auto"
     reward: dict[str, float] = field(default_factory=dict)
-    iterations: int = 20
+    iterations: int = 12
     n_episodes: int = 64
     samples_per_utterance: int = 8
-    learning_rate: float = 1e-4
-    kl_coef: float = 1.0
+    learning_rate: float = 3e-4
+    kl_coef: float = 0.5
     rehearsals: int = 2
     rehearsal_sequences: int = 16
     rehearsal_rate: float = 1e-4
