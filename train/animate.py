@@ -18,7 +18,14 @@ from agents.weights import load_policy
 from esarm_env.audio import read_audio
 from esarm_env.core.cache import check_target, goes_through, new_file
 from esarm_env.core.errors import InputError
-from esarm_env.core.run_layout import CLONE_FILE, improved_policies, is_file, is_finished, need_file
+from esarm_env.core.run_layout import (
+    CLONE_FILE,
+    improved_policies,
+    is_file,
+    is_finished,
+    need_file,
+    speech_policies,
+)
 from esarm_env.core.shipped import MANIFEST_FILE
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, Trajectories
 from esarm_env.face.exporters import exporter_for
@@ -97,7 +104,7 @@ class SpeechAnimator:
         """
         self._run_path = run_path
         self._reader = SpeechReader(run_path)
-        self._policy, self.policy_name = _find_policy(run_path, policy)
+        self._policy, self.policy_name = find_policy(run_path, policy)
         self.emotion = ""  # of the latest animation, in words
 
     def animate(
@@ -264,8 +271,13 @@ def _best_policy(run_path: Path) -> str:
     return name
 
 
-def _find_policy(run_path: Path, policy: str) -> tuple[MotionTransformer, str]:
-    found = improved_policies(run_path)
+def find_policy(run_path: Path, policy: str) -> tuple[MotionTransformer, str]:
+    """Return a policy of a run by name, and its name; `auto` is the best on validation.
+
+    Raises:
+        InputError: If there is none of that name.
+    """
+    found = improved_policies(run_path) | speech_policies(run_path)
     if is_file(run_path / CLONE_FILE) or not found:
         found["clone"] = need_file(run_path, CLONE_FILE)
     name = _best_policy(run_path) if policy == "auto" else policy

@@ -17,6 +17,7 @@
 | `reward/reward.safetensors` | the reward model |
 | `reward/ceiling.safetensors`, `paper.safetensors` | models that stand beside it in its report |
 | `improve/ALGORITHM/policy.safetensors` | the improved policy, one folder per algorithm |
+| `speech/NAME/policy.safetensors` | a policy that learned from speech alone, with its `speech.md` |
 | `evaluate/per_utterance.csv` | every figure of every test utterance |
 | `report.md`, `improvement.png`, `training.png` | the report |
 | `rounds/2/`, `rounds/3/`, ... | later rounds of improvement |
@@ -42,6 +43,7 @@ STAGES = ("corpus", "prior", "encoder", "clone", "demonstrate", "reward", "impro
 CONFIG_FILE, VERSIONS_FILE = "config.yaml", "versions.txt"
 REPORT_FILE, IMPROVEMENT_PICTURE, TRAINING_PICTURE = "report.md", "improvement.png", "training.png"
 ROUNDS_FOLDER = "rounds"
+SPEECH_FOLDER, SPEECH_REPORT = "speech", "speech.md"
 LOCK_FILE = ".lock"
 
 # Of every stage.
@@ -127,7 +129,21 @@ def need_file(run_path: Path, name: str) -> Path:
 
 def improved_policies(run_path: Path) -> dict[str, Path]:
     """Return the weights that the stage `improve` left, by algorithm; none before it."""
-    files = sorted((run_path / "improve").glob(f"*/{POLICY_FILE}"))
+    return _policies(run_path / "improve")
+
+
+def speech_policies(run_path: Path) -> dict[str, Path]:
+    """Return the weights that learned from speech alone, by name."""
+    return _policies(run_path / SPEECH_FOLDER)
+
+
+def speech_folder(run_path: Path, name: str) -> Path:
+    """Return the folder of a policy that learned from speech alone, there or not."""
+    return run_path / SPEECH_FOLDER / name
+
+
+def _policies(folder: Path) -> dict[str, Path]:
+    files = sorted(folder.glob(f"[!.]*/{POLICY_FILE}"))
     return {file.parent.name: file for file in files}
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from esarm_env.rewards import CombinedReward
     from esarm_env.task.animation_task import AnimationTask
 
+_LABELS = {"emotion", "intensity", "speaker"}
 RESET_OPTIONS = ("utterance", "emotion", "intensity", "speaker")
 DEMONSTRATED = "demonstrated"
 
@@ -190,6 +191,9 @@ class EpisodeRules:
         Raises:
             InputError: If a label is unknown.
         """
+        if not options.keys() & _LABELS:
+            # What speech without labels was read with may be no single emotion.
+            return self.task.condition_of(np.array([utterance]))[0]
         record = self.task.corpus.records[utterance]
         return self.task.conditions.encode(
             options.get("emotion", record.emotion),

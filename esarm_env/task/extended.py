@@ -1,14 +1,17 @@
-"""A task with a recording's pieces behind its utterances, so that rewards can score its animations.
+"""A task with recordings' pieces behind its utterances, so that rewards can score their animations.
 
 Rewards ask a task for audio, features and training recordings by utterance index. A recording of
 speech alone gets indices of its own here; it has no motion, so rewards that need the ground truth
-cannot score it.
+cannot score it. With splits of recordings alone, environments draw them as they draw utterances.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,11 +29,30 @@ from esarm_env.core.types import (
     Record,
     Utterance,
 )
+from esarm_env.corpus.splits import SPLITS, check_split
+from esarm_env.task.conditions import ConditionEncoder
 from esarm_env.task.emotion_choice import emotion_named
 
 if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
     from esarm_env.task.recording import AnimationCondition, SpeechRecording
+
+
+@dataclass(frozen=True)
+class HeardRecording:
+    """A recording of speech, read for the run of a task.
+
+    Attributes:
+        name: Of its pieces: `NAME-000` and on; no other recording of the task has it.
+        speech: What was read.
+        audio: Its samples, shape (n_samples,), at 16 kHz.
+        how: How it is to be said.
+    """
+
+    name: str
+    speech: SpeechRecording
+    audio: FloatArray
+    how: AnimationCondition
 
 
 def with_recording(
@@ -48,29 +70,87 @@ def with_recording(
     Raises:
         InputError: If the recording was read with other audio features than those of `task`.
     """
-    n_frames = [len(piece) * task.tokenizer.frames_per_chunk for piece in speech.windows]
+    extended, (indices,) = with_recordings(task, [HeardRecording("recording", speech, audio, how)])
+    return extended, indices
+
+
+def with_recordings(
+    task: AnimationTask, recordings: Sequence[HeardRecording]
+) -> tuple[AnimationTask, list[IntArray]]:
+    """Return `task` with the pieces of recordings, and the indices of each one's, (N_i,).
+
+    Their conditions are those that the recordings were read with, blends and what the voice told
+    among them.
+
+    Args:
+        task: Of the run that the recordings were read for.
+        recordings: At least one.
+
+    Raises:
+        InputError: If one was read with other audio features than those of `task`.
+    """
+    records: list[Record] = []
+    pieces: list[FloatArray] = []
+    features: list[FloatArray] = []
+    conditions: list[FloatArray] = []
+    indices: list[IntArray] = []
+    for each in recordings:
+        _check_windows(task, each.speech)
+        own = _records_of(task, each)
+        begins = each.speech.begins * task.tokenizer.frames_per_chunk
+        indices.append(len(task.corpus) + len(records) + np.arange(len(own)))
+        records += own
+        pieces += [
+            _cut(each.audio, begin, record.n_frames)
+            for begin, record in zip(begins, own, strict=True)
+        ]
+        features += [
+            _features(piece, task.chunk_dim, task.features.dim) for piece in each.speech.windows
+        ]
+        conditions += list(each.speech.condition_of(np.arange(len(own))))
+    heard = {record.id: row for record, row in zip(records, conditions, strict=True)}
+    extended = dataclasses.replace(
+        task,
+        corpus=_ExtendedCorpus(task.corpus, records, pieces, conditions),
+        features=_ExtendedFeatures(task.features, features),
+        conditions=_HeardConditions(task.conditions.speakers, heard),
+    )
+    return extended, indices
+
+
+def with_splits(task: AnimationTask, splits: Mapping[str, IntArray]) -> AnimationTask:
+    """Return `task` with other splits, from which environments draw their episodes.
+
+    Make rewards from `task` itself: they learn from its training recordings.
+
+    Args:
+        task: Of any corpus.
+        splits: Utterances by `train`, `validation` and `test`; those that are left out are empty.
+    """
+    return dataclasses.replace(task, corpus=_OtherSplits(task.corpus, splits))
+
+
+def _check_windows(task: AnimationTask, speech: SpeechRecording) -> None:
     n_windows = {piece.shape[1] / task.chunk_dim for piece in speech.windows}
     if any(number % 2 != 1 for number in n_windows):
         raise InputError(
             f"`speech` must have windows of chunks of {task.chunk_dim} features like the task, got "
             f"windows of {speech.windows[0].shape[1]}; open it with the run of the task"
         )
+
+
+def _records_of(task: AnimationTask, recording: HeardRecording) -> list[Record]:
+    """Return a record for each piece."""
+    how = recording.how
     named = emotion_named(how.emotion) if isinstance(how.emotion, str) else None
-    emotion = named or "neutral"
     speaker, intensity = how.speaker or "", how.intensity or 2
-    records = [
-        Record(f"recording-{number:03d}", speaker, emotion, intensity, None, count)
+    n_frames = [len(piece) * task.tokenizer.frames_per_chunk for piece in recording.speech.windows]
+    return [
+        Record(
+            f"{recording.name}-{number:03d}", speaker, named or "neutral", intensity, None, count
+        )
         for number, count in enumerate(n_frames)
     ]
-    begins = speech.begins * task.tokenizer.frames_per_chunk
-    pieces = [_cut(audio, begin, count) for begin, count in zip(begins, n_frames, strict=True)]
-    features = [_features(piece, task.chunk_dim, task.features.dim) for piece in speech.windows]
-    extended = dataclasses.replace(
-        task,
-        corpus=_ExtendedCorpus(task.corpus, records, pieces),
-        features=_ExtendedFeatures(task.features, features),
-    )
-    return extended, len(task.corpus) + np.arange(len(records))
 
 
 def _cut(audio: FloatArray, begin: int, n_frames: int) -> FloatArray:
@@ -92,16 +172,23 @@ class _ExtendedCorpus:
     """A `Corpus` with speech without motion behind its utterances, in none of its splits."""
 
     def __init__(
-        self, corpus: Corpus, records: Sequence[Record], audio: Sequence[FloatArray]
+        self,
+        corpus: Corpus,
+        records: Sequence[Record],
+        audio: Sequence[FloatArray],
+        conditions: Sequence[FloatArray],
     ) -> None:
-        self._corpus, self._audio = corpus, audio
+        self._corpus, self._audio, self._conditions = corpus, audio, conditions
         self.records = (*corpus.records, *records)
         self.name: str = corpus.name
         self.captured: BoolArray = corpus.captured
 
-    @property
+    @functools.cached_property
     def content_hash(self) -> str:
-        return self._corpus.content_hash
+        digest = hashlib.sha256(self._corpus.content_hash.encode())
+        for audio, condition in zip(self._audio, self._conditions, strict=True):
+            digest.update(audio.tobytes() + condition.tobytes())
+        return digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self.records)
@@ -115,6 +202,47 @@ class _ExtendedCorpus:
 
     def split(self, name: str) -> IntArray:
         return self._corpus.split(name)
+
+
+class _OtherSplits:
+    """A `Corpus` with splits of its own."""
+
+    def __init__(self, corpus: Corpus, splits: Mapping[str, IntArray]) -> None:
+        self._corpus, self._splits = corpus, splits
+        self.records, self.name, self.captured = corpus.records, corpus.name, corpus.captured
+
+    @functools.cached_property
+    def content_hash(self) -> str:
+        digest = hashlib.sha256(self._corpus.content_hash.encode())
+        for name in SPLITS:
+            digest.update(name.encode() + self.split(name).tobytes())
+        return digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._corpus)
+
+    def __getitem__(self, index: int) -> Utterance:
+        return self._corpus[index]
+
+    def split(self, name: str) -> IntArray:
+        nothing = np.zeros(0, dtype=np.int64)
+        return np.asarray(self._splits.get(check_split(name), nothing), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class _HeardConditions(ConditionEncoder):
+    """Conditions of a corpus's records, and those that recordings were read with, by id."""
+
+    heard: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    def encode_records(self, records: Sequence[Record]) -> FloatArray:
+        rows = [
+            self.encode(record.emotion, record.intensity, record.speaker)
+            if (heard := self.heard.get(record.id)) is None
+            else heard
+            for record in records
+        ]
+        return np.stack(rows).astype(np.float32)
 
 
 class _ExtendedFeatures(FeatureStore):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, Literal
 
+from esarm_env.core.errors import InputError
 from train.commands.options import Options, RunOptions, write_json
+from train.speech.settings import SpeechSettings
 
 Recipe = Literal["consensus", "paper"]
+_USUAL_SPEECH = SpeechSettings()
 
 
 def command_run(
@@ -99,13 +103,57 @@ def command_reward(*, options: Options, recipe: Recipe | None = None) -> None:
     run_stage("reward", options, *recipe_setting(recipe))
 
 
-def command_improve(*, options: Options) -> None:
-    """Stage 7: improve the clone by PPO and REINFORCE on the learned reward.
+def command_improve(
+    *,
+    options: Options,
+    speech: Path | None = None,
+    speech_test: Path | None = None,
+    speech_name: str | None = None,
+    speech_settings: SpeechSettings = _USUAL_SPEECH,
+) -> None:
+    """Stage 7: improve the clone by PPO and REINFORCE on the learned reward; or learn new voices.
+
+    With `--speech`, a policy of the finished run learns from speech without recorded motion, beside
+    the run's own recordings, into `RUN/speech/NAME`; the stage itself stays as it is.
 
     Args:
         options: Which run, and with which settings.
+        speech: Folder of sound files to learn from; files of motion in it are measured with alone.
+        speech_test: Folder of sound files to measure, instead of a share of `speech`.
+        speech_name: Name of the new policy, for `esarm animate --policy`; by default that of the
+            folder.
+        speech_settings: How it learns.
     """
+    if speech is not None:
+        run_speech(options, speech, test=speech_test, name=speech_name, settings=speech_settings)
+        return
+    others: dict[str, object] = {"speech_test": speech_test, "speech_name": speech_name}
+    if speech_settings != _USUAL_SPEECH:
+        others["speech_settings"] = speech_settings
+    for given, value in others.items():
+        if value is not None:
+            raise InputError(f"`{given}` must be left out without `speech`, got {value!s:.80}")
     run_stage("improve", options)
+
+
+def run_speech(
+    options: RunOptions,
+    speech: Path,
+    *,
+    test: Path | None,
+    name: str | None,
+    settings: SpeechSettings,
+) -> None:
+    """Let a policy of a run learn from speech, print how it compares, and write that as JSON."""
+    from esarm_env.core.run_layout import POLICY_FILE, SPEECH_REPORT
+    from train.speech.stage import improve_on_speech
+
+    folder, summary = improve_on_speech(
+        options.open_existing(), speech, settings=settings, test=test, name=name
+    )
+    print((folder / SPEECH_REPORT).read_text(encoding="utf-8"))
+    print(f"policy: {folder / POLICY_FILE}")
+    write_json(summary, options.json)
 
 
 def command_evaluate(*, options: Options) -> None:

@@ -10,9 +10,15 @@ import pytest
 
 from esarm_env import InputError
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, Trajectories
+from esarm_env.envs.scalar import SpeechAnimationEnv
 from esarm_env.rewards.registry import resolve_reward
 from esarm_env.task.animation_task import AnimationTask, audio_windows
-from esarm_env.task.extended import with_recording
+from esarm_env.task.extended import (
+    HeardRecording,
+    with_recording,
+    with_recordings,
+    with_splits,
+)
 from esarm_env.task.recording import AnimationCondition, SpeechRecording
 
 _HOW = AnimationCondition("happy", 3, "anna")
@@ -109,3 +115,42 @@ def test_what_is_no_single_emotion_is_neutral_among_the_records(
     """A blend has no name; animations bring their own condition."""
     task, indices = with_recording(tiny_task, speech, audio, AnimationCondition("happy:0.5", 2))
     assert [task.corpus.records[int(i)].emotion for i in indices] == ["neutral", "neutral"]
+
+
+def test_recordings_keep_their_places_and_what_they_were_read_with(
+    tiny_task: AnimationTask, speech: SpeechRecording, audio: FloatArray
+) -> None:
+    """One recording's pieces scored against another's sound would teach nonsense."""
+    blend = speech.condition.copy()
+    blend[:9] = 1 / 9
+    other = replace(speech, windows=[speech.windows[1]], begins=np.array([0]), condition=blend)
+    heard = [HeardRecording("one", speech, audio, _HOW), HeardRecording("two", other, audio, _HOW)]
+    task, indices = with_recordings(tiny_task, heard)
+    assert [rows.tolist() for rows in indices] == [[12, 13], [14]]
+    assert [task.corpus.records[i].id for i in (12, 13, 14)] == ["one-000", "one-001", "two-000"]
+    np.testing.assert_array_equal(task.condition_of(indices[1])[0], blend)
+    np.testing.assert_array_equal(task.condition_of(indices[0]), speech.condition_of(np.arange(2)))
+    np.testing.assert_array_equal(
+        task.condition_of(np.arange(12)), tiny_task.condition_of(np.arange(12))
+    )
+    np.testing.assert_array_equal(task.features[14], task.features[13])
+    alone, _ = with_recordings(tiny_task, heard[:1])
+    hashes = {each.corpus.content_hash for each in (tiny_task, alone, task)}
+    assert len(hashes) == 3, "another task's tokens must not be taken for this one's"
+
+
+def test_an_environment_draws_from_other_splits(
+    tiny_task: AnimationTask, speech: SpeechRecording, audio: FloatArray
+) -> None:
+    """Who learns from new speech must not be handed the old corpus."""
+    task, indices = with_recording(tiny_task, speech, audio, _HOW)
+    other = with_splits(task, {"train": indices})
+    assert other.corpus.split("train").tolist() == [12, 13]
+    assert len(other.corpus.split("test")) == 0 and len(task.corpus.split("test")) == 2
+    assert other.corpus.content_hash != task.corpus.content_hash
+    with pytest.raises(InputError, match="`split` must be one of train, validation, test"):
+        other.corpus.split("rest")
+    env = SpeechAnimationEnv(task=other, reward="zero", metrics=False)
+    observation, info = env.reset(seed=0)
+    assert info["utterance_id"] in {"recording-000", "recording-001"}
+    np.testing.assert_array_equal(observation["condition"], speech.condition)
