@@ -17,7 +17,7 @@
 | `reward/reward.safetensors` | the reward model |
 | `reward/ceiling.safetensors`, `paper.safetensors` | models that stand beside it in its report |
 | `improve/ALGORITHM/policy.safetensors` | the improved policy, one folder per algorithm |
-| `evaluate/per_utterance.csv` | every figure of every test utterance |
+| `evaluate/per_utterance.csv`, `energy_per_utterance.csv` | every figure of a test utterance |
 | `report.md`, `improvement.png`, `training.png` | the report |
 | `rounds/2/`, `rounds/3/`, ... | later rounds of improvement |
 | `reward_report/`, `overoptimise/` | what the commands of these names found |
@@ -61,7 +61,7 @@ REWARD_WEIGHTS, CEILING_FILE, PAPER_FILE = (
     "ceiling.safetensors",
     "paper.safetensors",
 )
-PER_UTTERANCE_FILE = "per_utterance.csv"
+PER_UTTERANCE_FILE, ENERGY_FILE = "per_utterance.csv", "energy_per_utterance.csv"
 
 # The same from the run folder on, for `need_file`.
 CORPUS_FILE = f"corpus/{CORPUS_NOTE}"
