@@ -316,7 +316,7 @@ def test_a_run_evaluated_before_has_a_report_without_them(finished_run, tmp_path
     report = write_report(RunFolder.open(copy)).read_text()
     section = report.split("## Energy scores")[1].split("##")[0]
     assert "minus the clone's" not in section and "test utterances" not in section
-    assert "spread" not in section and "temperature" not in section
+    assert "LVE spread" not in section and "best temperature" not in section
     assert "## Beside the errors" not in report and "| ratio |" not in report
     del content["energy"]
     for entry in content["rows"]:
