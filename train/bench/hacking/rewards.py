@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 Hole = Callable[[MotionSignals, "FloatArray", "IntArray"], "DoubleArray"]
 
 _SIDEWAYS = tuple(ARKIT_NAMES.index(name) for name in ("mouthLeft", "mouthRight", "jawLeft"))
-_BROWS = tuple(ARKIT_NAMES.index(f"browOuterUp{side}") for side in ("Left", "Right")) + (
-    ARKIT_NAMES.index("browInnerUp"),
+_BROWS = tuple(
+    ARKIT_NAMES.index(name) for name in ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")
 )
 WEIGHT = 2.0  # of the hole, beside 1 of the honest part
 _OWN = 0.3  # of what each member of an ensemble likes alone
