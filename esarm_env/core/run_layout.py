@@ -20,6 +20,7 @@
 | `evaluate/per_utterance.csv`, `energy_per_utterance.csv` | every figure of a test utterance |
 | `report.md`, `improvement.png`, `training.png` | the report |
 | `rounds/2/`, `rounds/3/`, ... | later rounds of improvement |
+| `seeds/1/`, `seeds/2/`, ...; `seeds.md`, `.json` | runs of other seeds; the report over all |
 | `reward_report/`, `overoptimise/` | what the commands of these names found |
 
 A round is a run folder of its own, with copies of the run's corpus and tokenizer. **Its `clone/`
@@ -42,6 +43,7 @@ STAGES = ("corpus", "prior", "encoder", "clone", "demonstrate", "reward", "impro
 CONFIG_FILE, VERSIONS_FILE = "config.yaml", "versions.txt"
 REPORT_FILE, IMPROVEMENT_PICTURE, TRAINING_PICTURE = "report.md", "improvement.png", "training.png"
 ROUNDS_FOLDER = "rounds"
+SEEDS_FOLDER, SEEDS_PAGE, SEEDS_FILE = "seeds", "seeds.md", "seeds.json"
 LOCK_FILE = ".lock"
 
 # Of every stage.
@@ -134,6 +136,11 @@ def improved_policies(run_path: Path) -> dict[str, Path]:
 def round_folder(run_path: Path, number: int) -> Path:
     """Return the folder of a round of improvement; the run itself is round 1."""
     return run_path if number == 1 else run_path / ROUNDS_FOLDER / f"{number}"
+
+
+def seed_folder(run_path: Path, seed: int) -> Path:
+    """Return the folder of another seed than the run's own."""
+    return run_path / SEEDS_FOLDER / f"{seed}"
 
 
 def _missing(run_path: Path, stage: str) -> str:

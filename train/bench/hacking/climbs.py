@@ -199,6 +199,7 @@ def climb(ground: Ground, reward: str, seed: int) -> Climb:
 def _members(env: SpeechAnimationEnv) -> Any:
     """Return what scores with each member of a planted ensemble."""
     (function,) = env.reward_function.functions.values()
+    assert isinstance(function, PlantedReward), "an ensemble is planted"
     return function.score_members
 
 
