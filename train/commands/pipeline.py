@@ -46,6 +46,7 @@ def command_run(
     from train.seeds.folders import seeds_of
     from train.stages import STAGE_FUNCTIONS
 
+    seeds_of(seeds, first=seeds[0] if seeds else 0)  # before a folder is made for them
     run = options.open(*corpus_setting(corpus), *recipe_setting(recipe))
     # Here and not stage by stage: the last one's settings count before the first one's minutes.
     check_settings(run.config, [stage for stage in STAGES if not run.is_finished(stage)])

@@ -176,10 +176,15 @@ def rates(watched: Sequence[Watched], threshold: float) -> RocPoint:
 
 
 def roc(watched: Sequence[Watched]) -> list[RocPoint]:
-    """Return the ROC over all thresholds at which something changes, from silent to always."""
+    """Return the ROC over all thresholds that differ, from silent to always.
+
+    Midway between neighbouring values: at a value itself, a climb that is the same but for rounding
+    would ring or not.
+    """
     values = np.concatenate([w.values for w in watched])
     kept = np.unique(values[np.isfinite(values)])
-    return [rates(watched, float(t)) for t in (np.inf, *kept[::-1], -np.inf)]
+    between = (kept[1:] + kept[:-1]) / 2
+    return [rates(watched, float(t)) for t in (np.inf, *between[::-1], -np.inf)]
 
 
 def area(points: Sequence[RocPoint]) -> float:
