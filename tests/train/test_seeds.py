@@ -139,7 +139,7 @@ def test_runs_that_are_not_seeds_of_one_another_are_refused(two_seeds: Path) -> 
     config = yaml.safe_load(path.read_text())
     config["clone"]["epochs"] += 1
     path.write_text(yaml.safe_dump(config))
-    with pytest.raises(InputError, match="must have the settings of .* but for `seed`"):
+    with pytest.raises(InputError, match=r"must have the settings of .* but for `seed`"):
         check_seeds([run, RunFolder.open(two_seeds / "seeds" / "1")])
     with pytest.raises(InputError, match=re.escape("got other values for clone.epochs")):
         open_seeds(run, (0, 1))
