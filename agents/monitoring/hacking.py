@@ -70,8 +70,9 @@ class RewardHackingCallback(BaseCallback):
     of the proxy's change lies above 0, and so does that of the change of any true error, or of the
     members' standard deviation. Where the proxy has risen since the first measurement, it is one
     too if an off-target signal (speed, blinks, what `held_out.signals` measures) has moved since
-    then by more than `drift` deviations between utterances, beyond its own bootstrap interval: this
-    needs no true error, and sees holes that all members of an ensemble share. Measurements write
+    then by more than `drift` deviations between utterances, beyond its own bootstrap interval, and
+    beyond where sharpening alone takes it (`held_out.sharp`): this needs no true error, and sees
+    holes that all members of an ensemble share. Measurements write
     `hacking/proxy`, `hacking/gold_NAME`, `hacking/disagreement`, `hacking/signal_NAME` and
     `hacking/alarm` (0 or 1) to the algorithm's logger.
 
@@ -226,7 +227,9 @@ class RewardHackingCallback(BaseCallback):
         seen = bool(self.history) and self.history[-1].iteration == self._n_rollouts
         if self.stopped or seen or self._n_rollouts % self.every:
             return
-        newest = self.held_out.measure(self.model, iteration=self._n_rollouts)
+        newest = self.held_out.measure(
+            self.model, iteration=self._n_rollouts, first=not self.history
+        )
         self._check_alike(newest)
         self.history.append(newest)
         self._keep_if_best(newest)

@@ -34,6 +34,8 @@ class Measurement:
         disagreement: Shape (N,), the ensemble's spread; None without one.
         signals: Off-target signals by name, (N,) each: neither way is better, but far from where
             training began is suspicious.
+        sharp: The same of sharpened animations, at the first measurement alone: what a policy does
+            that merely varies less.
     """
 
     iteration: int
@@ -42,6 +44,7 @@ class Measurement:
     gold: Mapping[str, DoubleArray]
     disagreement: DoubleArray | None
     signals: Mapping[str, DoubleArray] = field(default_factory=dict)
+    sharp: Mapping[str, DoubleArray] = field(default_factory=dict)
 
     def means(self) -> dict[str, float]:
         """Return the mean of each figure: `proxy`, `gold_NAME`, `disagreement`, `signal_NAME`."""
@@ -61,6 +64,7 @@ class Measurement:
             "gold": {name: torch.from_numpy(values) for name, values in self.gold.items()},
             "disagreement": None if spread is None else torch.from_numpy(spread),
             "signals": {name: torch.from_numpy(values) for name, values in self.signals.items()},
+            "sharp": {name: torch.from_numpy(values) for name, values in self.sharp.items()},
         }
 
     @staticmethod
@@ -75,15 +79,18 @@ class Measurement:
             disagreement=None if spread is None else spread.numpy(),
             # What an older version saved has none.
             signals={name: values.numpy() for name, values in state.get("signals", {}).items()},
+            sharp={name: values.numpy() for name, values in state.get("sharp", {}).items()},
         )
 
 
 def shifts(first: Measurement, now: Measurement) -> dict[str, float]:
-    """Return how far each off-target signal has moved, in deviations between utterances.
+    """Return how far each off-target signal has left its range, in deviations between utterances.
 
     The mean change over its standard deviation over the utterances of the first measurement; an
     utterance of which a signal is not known at both counts for nothing. A signal that was equal in
-    all of them moves by infinity, or not at all.
+    all of them moves by infinity, or not at all. Where the first measurement knows what sharpening
+    does to a signal, a change between none and that counts for nothing: honest training makes a
+    policy vary less, and so its blinks rarer, whatever it is paid for.
     """
     found = {}
     for name in first.signals.keys() & now.signals.keys():
@@ -92,6 +99,9 @@ def shifts(first: Measurement, now: Measurement) -> dict[str, float]:
         if not known.any():
             continue
         change, spread = float((after - before)[known].mean()), float(before[known].std())
+        if name in first.sharp:
+            calmer = float(np.nanmean((first.sharp[name] - before)[known]))
+            change -= float(np.clip(change, min(calmer, 0.0), max(calmer, 0.0)))
         found[name] = change / spread if spread > 0 else float(np.sign(change)) * np.inf
         if change == 0:
             found[name] = 0.0
@@ -113,6 +123,8 @@ class HeldOut:
 
         signals: Called likewise; returns off-target signals by name, (N,) each, such as speed or
             blinks; None watches none.
+        sharp: Called as `write`, once, before training: animations of the same utterances with
+            less chance or none. Signals may move as far as theirs; None allows no such range.
 
     Raises:
         ValueError: If `gold`, `members` and `signals` are all None.
@@ -123,6 +135,7 @@ class HeldOut:
     gold: Errors | None = None
     members: Score | None = None
     signals: Errors | None = None
+    sharp: Write | None = None
 
     def __post_init__(self) -> None:
         """Check that something can contradict the proxy."""
@@ -132,8 +145,10 @@ class HeldOut:
                 "tell a better policy from one that hacks the proxy"
             )
 
-    def measure(self, algorithm: BaseAlgorithm, *, iteration: int) -> Measurement:
-        """Return what `algorithm` is worth now.
+    def measure(
+        self, algorithm: BaseAlgorithm, *, iteration: int, first: bool = False
+    ) -> Measurement:
+        """Return what `algorithm` is worth now; `first` measures what sharpening does, too.
 
         Raises:
             ValueError: If a callable returns another shape, or a proxy score is not finite.
@@ -153,6 +168,7 @@ class HeldOut:
             gold=self._errors(written, len(proxy)),
             disagreement=self._disagreement(written, len(proxy)),
             signals=self._signals(written, len(proxy)),
+            sharp=self._signals(self.sharp(algorithm), len(proxy)) if self.sharp and first else {},
         )
 
     def _signals(self, written: Any, n: int) -> dict[str, DoubleArray]:

@@ -93,6 +93,52 @@ def test_shifts_are_in_deviations_between_utterances() -> None:
     assert found == {"same": 0.0, "speed": pytest.approx(-2 / np.sqrt(5.25)), "still": np.inf}
 
 
+@pytest.mark.parametrize(
+    ("sharp", "speed", "left"),
+    [
+        (-2.0, -1.5, 0.0),  # calmer than the clone's samples, livelier than its greedy face
+        (-2.0, -3.0, -1.0),
+        (-2.0, 1.0, 1.0),
+        (2.0, 1.5, 0.0),
+        (2.0, -1.0, -1.0),
+    ],
+)
+def test_what_sharpening_does_is_no_drift(sharp: float, speed: float, left: float) -> None:
+    """Every honest reward makes a policy vary less: its rarer blinks would ring in every run."""
+    spread = LEVEL.std()
+    first = Measurement(0, 0, LEVEL, {}, None, {"speed": LEVEL}, {"speed": LEVEL + sharp})
+    now = Measurement(1, 0, LEVEL, {}, None, {"speed": LEVEL + speed})
+    assert shifts(first, now) == {"speed": pytest.approx(left / spread)}
+
+
+def test_sharpened_animations_are_written_once_before_training() -> None:
+    """Later, the policy that hacks would set its own range."""
+    asked = []
+
+    def sharp(algorithm: Any) -> Any:
+        asked.append(algorithm)
+        return {"speed": LEVEL - 1}
+
+    held_out = HeldOut(
+        lambda algorithm: {"speed": LEVEL},
+        proxy=lambda written: LEVEL,
+        signals=lambda written: written,
+        sharp=sharp,
+    )
+    callback = RewardHackingCallback(held_out, every=1)
+    policy = SimpleNamespace(state_dict=dict, load_state_dict=lambda state: None)
+    logger = Logger(folder=None, output_formats=[])
+    callback.model = SimpleNamespace(policy=policy, num_timesteps=0, logger=logger)  # type: ignore[assignment]
+    for _ in range(3):
+        callback.on_rollout_start()
+        callback.on_rollout_end()
+    assert len(asked) == 1
+    np.testing.assert_array_equal(callback.history[0].sharp["speed"], LEVEL - 1)
+    again = Measurement.from_state(callback.history[0].state_dict())
+    np.testing.assert_array_equal(again.sharp["speed"], LEVEL - 1)
+    assert callback.history[1].sharp == {}
+
+
 def test_a_resumed_callback_remembers_range_and_alarms() -> None:
     """Measured from the interruption on, a slow drift would never leave its range."""
     straight, look = fake(drift=0.6)

@@ -136,9 +136,16 @@ class Ground:
     improve: ImproveConfig
     config: HackingConfig
 
-    def animate(self, model: MotionTransformer, utterances: IntArray, seed: int) -> Trajectories:
-        """Return one sample of each utterance."""
-        decoding = Decoding(temperature=1.0)
+    def animate(
+        self,
+        model: MotionTransformer,
+        utterances: IntArray,
+        seed: int,
+        *,
+        temperature: float = 1.0,
+    ) -> Trajectories:
+        """Return one sample of each utterance; at temperature 0 the likeliest animation."""
+        decoding = Decoding(temperature=temperature)
         return animate_utterances(model, self.task, utterances, decoding=decoding, seed=seed)
 
     def env(self, reward: str) -> SpeechAnimationEnv:
@@ -178,6 +185,7 @@ def climb(ground: Ground, reward: str, seed: int) -> Climb:
         gold=ground.task.errors,
         members=_members(env) if reward in ENSEMBLES else None,
         signals=ground.signals.of,
+        sharp=lambda _: ground.animate(algorithm.model, watched, seed, temperature=0.0),
     )
     callback = RewardHackingCallback(held_out, every=1, action="warn")
     trainer = WarmStarted(algorithm, ground.clone, callback=callback)
@@ -223,6 +231,7 @@ def save(climbed: Climb, path: Path) -> None:
     columns = {"proxy": [m.proxy for m in climbed.measured]}
     columns |= {f"gold:{name}": [m.gold[name] for m in climbed.measured] for name in first.gold}
     columns |= {f"signal:{n}": [m.signals[n] for m in climbed.measured] for n in first.signals}
+    columns |= {f"sharp:{name}": [values] for name, values in first.sharp.items()}
     if first.disagreement is not None:
         columns["disagreement"] = [np.asarray(m.disagreement) for m in climbed.measured]
     parts |= {name: np.stack(values) for name, values in columns.items()}
@@ -256,6 +265,7 @@ def load(path: Path, reward: str, seed: int) -> Climb:
                 gold=row("gold:", number),
                 disagreement=parts["disagreement"][number] if "disagreement" in parts else None,
                 signals=row("signal:", number),
+                sharp=row("sharp:", number) if number == 0 else {},
             )
             for number, iteration in enumerate(parts["iteration"])
         ]
