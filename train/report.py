@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
-from esarm_env.core.intervals import Interval
 from esarm_env.core.run_layout import (
     IMPROVEMENT_PICTURE,
     METRICS_FILE,
@@ -20,25 +19,23 @@ from esarm_env.core.run_layout import (
     SUMMARY_FILE,
     TRAINING_PICTURE,
 )
-from esarm_env.metrics import INTENSITY_ORDER, table, variant_label
+from esarm_env.metrics import table, variant_label
 from esarm_env.task.episode_metrics import EVE, LVE
 from train.pictures import draw_or_explain
 from train.rounds.folders import open_rounds, round_figures
 from train.rows import DECODINGS, EXPECTED, TOKENIZER, Row, greedy, noisy, rows_from_json
+from train.run_report.cells import cell, header, line
+from train.run_report.comparisons import (
+    against_clone,
+    against_expected,
+    against_regressor,
+    off_target,
+)
+from train.run_report.samples import energy_section, intensity_section
 from train.stages.evaluate import measured_quantities
-from train.stages.measures import EVE_WITHOUT_LIDS, INTENSITY, energy_quantities
 
 if TYPE_CHECKING:
     from train.run.run_folder import RunFolder
-
-ARROWS = {
-    LVE: "LVE (mm) ↓",
-    EVE: "EVE (mm) ↓",
-    EVE_WITHOUT_LIDS: "EVE without eyelids (mm) ↓",
-    "score": "learned score",
-}
-_UNKNOWN = [None, None, None]  # a column that the version which evaluated a run did not measure
-
 
 # By recipe of the reward: what its training is watched by, and where its zero is.
 _WATCHED = {
@@ -74,7 +71,8 @@ def write_report(run: RunFolder) -> Path:
     with _told(run, f"evaluate/{SUMMARY_FILE}", f"corpus/{SUMMARY_FILE}"):
         results = run.summary("evaluate")
         sections = [_head(run, results), _main_table(results)]
-        sections += [*_against_regressor(results), _against_clone(results)]
+        sections += [*against_regressor(results), against_clone(results)]
+        sections += [*against_expected(results), *off_target(results)]
     with _told(run, f"{ROUNDS_FOLDER}/*/*/{SUMMARY_FILE}"):
         sections += _rounds_section(run)
     with _told(run, f"evaluate/{SUMMARY_FILE}"):
@@ -83,8 +81,8 @@ def write_report(run: RunFolder) -> Path:
             _reward_section(results),
             _speaker_section(results),
             _measures_section(results),
-            *_energy_section(run, results),
-            *_intensity_section(results),
+            *energy_section(run, results),
+            *intensity_section(results),
             _curves_section(),
         ]
     with _told(run, f"*/{SUMMARY_FILE}"):
@@ -164,9 +162,9 @@ def _head(run: RunFolder, results: dict[str, Any]) -> str:
 
 
 def _main_table(results: dict[str, Any]) -> str:
-    lines = ["## Results", "", _header("animation")]
+    lines = ["## Results", "", header("animation")]
     rows = rows_from_json(results["rows"])
-    lines += [_row(row.label, figures) for row, figures in rows.items()]
+    lines += [line(row.label, figures) for row, figures in rows.items()]
     if any(row.decoding == EXPECTED for row in rows):
         lines += [
             "",
@@ -174,37 +172,6 @@ def _main_table(results: dict[str, Any]) -> str:
             "least far, in mm, from what the policy would draw.",
         ]
     return "\n".join(lines)
-
-
-def _against_regressor(results: dict[str, Any]) -> list[str]:
-    """Return how far policies are from the yardstick; nothing of runs that have no regressor."""
-    differences = rows_from_json(results.get("against_regressor", []))
-    if not differences:
-        return []
-    lines = [
-        "## Policies against the regressor",
-        "",
-        "Paired differences per utterance, policy minus the regressor of the run's speech encoder, "
-        "which writes no tokens; negative errors are better.",
-        "",
-        _header("difference"),
-        *(_row(row.label, figures) for row, figures in differences.items()),
-    ]
-    return ["\n".join(lines)]
-
-
-def _against_clone(results: dict[str, Any]) -> str:
-    lines = [
-        "## Reinforcement learning against the clone",
-        "",
-        "Paired differences per utterance, policy minus clone decoded the same way; negative "
-        "errors are better.",
-        "",
-        _header("difference"),
-    ]
-    differences = rows_from_json(results["against_clone"])
-    lines += [_row(row.label, figures) for row, figures in differences.items()]
-    return "\n".join([*lines, "", *_verdicts(differences)])
 
 
 def _rounds_section(run: RunFolder) -> list[str]:
@@ -221,31 +188,15 @@ def _rounds_section(run: RunFolder) -> list[str]:
         "those that its reward prefers to the recording, or that an ensemble disagrees about most; "
         "no true error is used to find them.",
         "",
-        _header("round") + "---|",
+        header("round") + "---|",
     ]
     lines[-1] = lines[-1].replace(" |\n", " | suspicious samples |\n")
     for number, (current, figures) in enumerate(zip(rounds, round_figures(rounds), strict=True), 1):
         found = current.summary("demonstrate").get("suspicious")
         share = "" if found is None else f"{100 * found['hacked'] / found['samples']:.0f} %"
         for decoding in (each for each in DECODINGS if each in figures):
-            lines.append(_row(f"{number}, {decoding}", figures[decoding]) + f" {share} |")
+            lines.append(line(f"{number}, {decoding}", figures[decoding]) + f" {share} |")
     return ["\n".join(lines)]
-
-
-def _verdicts(differences: dict[Row, Any]) -> list[str]:
-    """Say in words which errors changed beyond their interval."""
-    lines = []
-    for row, figures in differences.items():
-        said = []
-        for name in (LVE, EVE):
-            _, low, high = figures[name]
-            if low is None:  # the corpus never captured this region
-                continue
-            change = "better" if high < 0 else "worse" if low > 0 else "not clearly changed"
-            said.append(f"{name.upper()} {change}")
-        score = figures["score"][0]
-        lines.append(f"- {row.label}: score {score:+.2f}; {', '.join(said)}.")
-    return lines
 
 
 def _noise_table(run: RunFolder, results: dict[str, Any]) -> str:
@@ -254,7 +205,7 @@ def _noise_table(run: RunFolder, results: dict[str, Any]) -> str:
     rows = rows_from_json(results["rows"])
     for level in run.config.demonstrate.epsilons:
         figures = rows[noisy("clone", level)]
-        lines.append(f"| {level:.2f} | {_cell(figures[LVE])} | {_cell(figures[EVE])} |")
+        lines.append(f"| {level:.2f} | {cell(figures[LVE])} | {cell(figures[EVE])} |")
     return "\n".join(lines)
 
 
@@ -291,9 +242,9 @@ def _ground_truth_verdict(rows: dict[Row, Any]) -> str:
 
 
 def _speaker_section(results: dict[str, Any]) -> str:
-    lines = ["## Greedy clone by speaker", "", _header("test speakers")]
+    lines = ["## Greedy clone by speaker", "", header("test speakers")]
     for name, figures in results["speakers"].items():
-        lines.append(_row(f"{name} ({figures['utterances']} utterances)", figures))
+        lines.append(line(f"{name} ({figures['utterances']} utterances)", figures))
     return "\n".join(lines)
 
 
@@ -317,51 +268,6 @@ def _measures_section(results: dict[str, Any]) -> str:
     )
 
 
-def _energy_section(run: RunFolder, results: dict[str, Any]) -> list[str]:
-    """Return the energy scores of sampled animations; nothing where an older version evaluated."""
-    if "energy" not in results:
-        return []
-    columns = energy_quantities(run.config.evaluate)
-    lines = [
-        "## Energy scores of sampled animations",
-        "",
-        _energy_intro(results),
-        "",
-        "| animation | " + " | ".join(q.heading for q in columns.values()) + " |",
-        "|---" * (1 + len(columns)) + "|",
-    ]
-    shown = [(row.label, figures) for row, figures in rows_from_json(results["energy"]).items()]
-    shown += [
-        (f"{row.label}, minus the clone's", figures)
-        for row, figures in rows_from_json(results.get("energy_against_clone", [])).items()
-    ]
-    for label, figures in shown:
-        lines.append(f"| {label} | " + " | ".join(_cell(figures[key]) for key in columns) + " |")
-    return ["\n".join(lines)]
-
-
-def _energy_intro(results: dict[str, Any]) -> str:
-    """Say what energy scores tell, and of how many utterances; older versions did not note that."""
-    said = "Samples nearer each other have a lower error and gain nothing here."
-    if "energy_utterances" not in results:
-        return said
-    return (
-        f"{said} Of {results['energy_utterances']} of the {results['utterances']} test utterances; "
-        "differences are paired per utterance, and negative ones better."
-    )
-
-
-def _intensity_section(results: dict[str, Any]) -> list[str]:
-    """Return how often a stronger emotion looks stronger; nothing where that was not measured."""
-    if not results.get("intensity"):
-        return []
-    lines = ["## Intensity of emotions", "", f"| animation | {INTENSITY_ORDER.heading} |"]
-    lines.append("|---|---|")
-    for row, figures in rows_from_json(results["intensity"]).items():
-        lines.append(f"| {row.label} | {_cell(figures[INTENSITY])} |")
-    return ["\n".join(lines)]
-
-
 def _curves_section() -> str:
     return (
         f"## Curves\n\n![Learned score beside true errors]({IMPROVEMENT_PICTURE})\n\n"
@@ -380,21 +286,3 @@ def _times(run: RunFolder) -> str:
     noted = f"\n\nCPU threads of torch: {', '.join(map(str, threads))}." if threads else ""
     lines += [f"| {stage} | {seconds:.0f} |" for stage, seconds in times.items()]
     return "\n".join([*lines, f"| **all** | {sum(times.values()):.0f} |"]) + noted
-
-
-def _header(first: str) -> str:
-    columns = [first, *ARROWS.values()]
-    return "| " + " | ".join(columns) + " |\n|" + "---|" * len(columns)
-
-
-def _row(label: str, figures: dict[str, Any]) -> str:
-    return (
-        "| " + " | ".join([label, *(_cell(figures.get(name, _UNKNOWN)) for name in ARROWS)]) + " |"
-    )
-
-
-def _cell(figures: list[float | None]) -> str:
-    mean, low, high = figures
-    if mean is None or low is None or high is None:
-        return "n/a"
-    return str(Interval(mean, low, high))

@@ -26,7 +26,7 @@ _LABELS = {
     MEAN_FACE: ("mean face of the condition", "mean face"),
     REGRESSOR: ("regressor", "regressor"),
 }
-_HOW = rf"{'|'.join(DECODINGS)}|epsilon (?P<level>\S+)"
+_HOW = rf"{'|'.join(DECODINGS)}|epsilon (?P<level>\S+)|sampled at temperature (?P<temperature>\S+)"
 _OF_POLICY = re.compile(rf"(?P<policy>.+), (?P<decoding>{_HOW})")
 
 
@@ -41,12 +41,14 @@ class Row:
         decoding: `greedy`, `expected distance`, `sampled`, or `noisy` (epsilon-greedy); empty
             without a policy.
         epsilon: Share of random actions of noisy decoding, to six digits; else None.
+        temperature: Of sampled decoding, to six digits; None stands for 1, and for no sampling.
     """
 
     source: str
     policy: str = ""
     decoding: str = ""
     epsilon: float | None = None
+    temperature: float | None = None
 
     def __post_init__(self) -> None:
         """Check that there are a policy and its decoding just where they mean something."""
@@ -67,6 +69,11 @@ class Row:
                 f"`epsilon` must be given for {NOISY!r} decoding alone, got {self.epsilon} for "
                 f"{self.decoding!r}"
             )
+        if self.temperature is not None and (self.decoding != SAMPLED or self.temperature == 1):
+            raise InputError(
+                f"`temperature` must be given for {SAMPLED!r} decoding at another than 1 alone, "
+                f"got {self.temperature} for {self.decoding!r}"
+            )
 
     @property
     def label(self) -> str:
@@ -74,6 +81,8 @@ class Row:
         if self.source != POLICY:
             return _LABELS[self.source][0]
         how = self.decoding if self.epsilon is None else f"epsilon {self.epsilon:g}"
+        if self.temperature is not None:
+            how = f"{how} at temperature {self.temperature:g}"
         return f"{self.policy}, {how}"
 
     @property
@@ -99,9 +108,11 @@ class Row:
         try:
             if found is None:
                 raise ValueError("of another form")
-            if found["level"] is None:
-                return Row(POLICY, found["policy"], found["decoding"])
-            return noisy(found["policy"], float(found["level"]))
+            if found["level"] is not None:
+                return noisy(found["policy"], float(found["level"]))
+            if found["temperature"] is not None:
+                return sampled(found["policy"], float(found["temperature"]))
+            return Row(POLICY, found["policy"], found["decoding"])
         except ValueError as error:
             raise InputError(
                 f"`label` must be that of a row of results such as 'clone, greedy', got {label!r}; "
@@ -119,9 +130,10 @@ def expected(policy: str) -> Row:
     return Row(POLICY, policy, EXPECTED)
 
 
-def sampled(policy: str) -> Row:
-    """Return the row of a policy's animations sampled at temperature 1."""
-    return Row(POLICY, policy, SAMPLED)
+def sampled(policy: str, temperature: float = 1.0) -> Row:
+    """Return the row of a policy's sampled animations."""
+    at = float(f"{temperature:g}")
+    return Row(POLICY, policy, SAMPLED, temperature=None if at == 1 else at)
 
 
 def noisy(policy: str, epsilon: float) -> Row:

@@ -17,10 +17,12 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.common.checks import check_counts
-from agents.monitoring.held_out import HeldOut, Measurement
+from agents.monitoring.held_out import HeldOut, Measurement, shifts
 from esarm_env.core.intervals import Change, check_confidence, paired_change
 
 ACTIONS = ("warn", "stop")
+_SIGNAL = "signal_"
+DRIFT = 0.5  # deviations; `esarm bench hacking` shows what else would have cost and caught
 
 
 class RewardHackingWarning(UserWarning):
@@ -35,7 +37,8 @@ class Alarm:
         before: The measurement at the window's start.
         after: The one at its end.
         proxy: How far the proxy rose from one to the other.
-        worse: How far each error (`gold_NAME`) or the `disagreement` rose that did.
+        worse: How far each error (`gold_NAME`) or the `disagreement` rose that did; and how far
+            each off-target signal (`signal_NAME`) went that left its range, since the beginning.
     """
 
     before: Measurement
@@ -46,21 +49,32 @@ class Alarm:
     def __str__(self) -> str:
         """Return one sentence."""
         worse = ", ".join(f"{name} {change}" for name, change in self.worse.items())
+        how = "out of range" if self.by_signals else "worse"
         return (
             f"reward hacking between iterations {self.before.iteration} and "
-            f"{self.after.iteration}: proxy {self.proxy}, while worse: {worse}"
+            f"{self.after.iteration}: proxy {self.proxy}, while {how}: {worse}"
         )
+
+    @property
+    def by_signals(self) -> bool:
+        """Whether off-target signals alone rang it, which are neither better nor worse."""
+        return all(name.startswith(_SIGNAL) for name in self.worse)
 
 
 class RewardHackingCallback(BaseCallback):
-    """Raises an alarm when the proxy rises while true errors or the ensemble's disagreement do too.
+    """Raises an alarm when the proxy rises and true errors, disagreement or off-target signals do.
 
     Every `every` roll-outs, and before the first, the policy is measured on held-out utterances.
     The newest measurement is compared with the one `window` measurements before it (with the first
     one until there are so many), utterance by utterance. It is an alarm if the bootstrap interval
     of the proxy's change lies above 0, and so does that of the change of any true error, or of the
-    members' standard deviation. Measurements write `hacking/proxy`, `hacking/gold_NAME`,
-    `hacking/disagreement` and `hacking/alarm` (0 or 1) to the algorithm's logger.
+    members' standard deviation. Where the proxy has risen since the first measurement, it is one
+    too if an off-target signal (speed, blinks, what `held_out.signals` measures) has moved since
+    then by more than `drift` deviations between utterances, beyond its own bootstrap interval, and
+    beyond where sharpening alone takes it (`held_out.sharp`): this needs no true error, and sees
+    holes that all members of an ensemble share. Measurements write
+    `hacking/proxy`, `hacking/gold_NAME`, `hacking/disagreement`, `hacking/signal_NAME` and
+    `hacking/alarm` (0 or 1) to the algorithm's logger.
 
     `action="warn"` warns at the first alarm and goes on. `action="stop"` warns, puts the best
     weights so far back into the policy, and ends training; whoever calls `learn` in a loop asks
@@ -116,6 +130,7 @@ class RewardHackingCallback(BaseCallback):
         action: str = "warn",
         confidence: float = 0.95,
         disagreement_coef: float = 1.0,
+        drift: float = DRIFT,
         best_model_save_path: str | Path | None = None,
         verbose: int = 0,
     ) -> None:
@@ -128,6 +143,8 @@ class RewardHackingCallback(BaseCallback):
             action: `"warn"` or `"stop"`.
             confidence: Of the intervals.
             disagreement_coef: Cost of disagreement where there is no ground truth, at least 0.
+            drift: Least shift of an off-target signal that is an alarm, in standard deviations of
+                the signal between utterances at the first measurement, above 0.
             best_model_save_path: Folder for `best_model.zip`, written at every new best; None
                 writes none.
             verbose: 1 prints each measurement.
@@ -142,8 +159,11 @@ class RewardHackingCallback(BaseCallback):
             raise ValueError(f"`action` must be one of {', '.join(ACTIONS)}, got {action!r}")
         if not disagreement_coef >= 0:
             raise ValueError(f"`disagreement_coef` must be at least 0, got {disagreement_coef}")
+        if not drift > 0:
+            raise ValueError(f"`drift` must be above 0, got {drift}")
         self.held_out, self.every, self.window, self.action = held_out, every, window, action
         self.confidence, self.disagreement_coef = confidence, disagreement_coef
+        self.drift = drift
         path = best_model_save_path
         self.best_model_save_path = None if path is None else Path(path)
         self.history: list[Measurement] = []
@@ -164,7 +184,11 @@ class RewardHackingCallback(BaseCallback):
             "stopped": self.stopped,
             "history": [measured.state_dict() for measured in self.history],
             "alarms": [
-                [numbers[alarm.before.iteration], numbers[alarm.after.iteration]]
+                [
+                    numbers[alarm.before.iteration],
+                    numbers[alarm.after.iteration],
+                    int(alarm.by_signals),
+                ]
                 for alarm in self.alarms
             ],
             "best": None if self.best is None else numbers[self.best.iteration],
@@ -175,8 +199,13 @@ class RewardHackingCallback(BaseCallback):
         """Go on from what `state_dict` returned, under the same settings."""
         self._n_rollouts, self.stopped = state["n_rollouts"], state["stopped"]
         self.history = [Measurement.from_state(measured) for measured in state["history"]]
-        pairs = [(self.history[a], self.history[b]) for a, b in state["alarms"]]
-        alarms = [self._alarm_between(before, after) for before, after in pairs]
+        alarms = [
+            # An older version noted no third: it knew no signals.
+            (self._drifted if any(by_signals) else self._alarm_between)(
+                self.history[before], self.history[after]
+            )
+            for before, after, *by_signals in state["alarms"]
+        ]
         self.alarms = [alarm for alarm in alarms if alarm is not None]
         self.best = None if state["best"] is None else self.history[state["best"]]
         self._best_weights = state["best_weights"]
@@ -198,7 +227,9 @@ class RewardHackingCallback(BaseCallback):
         seen = bool(self.history) and self.history[-1].iteration == self._n_rollouts
         if self.stopped or seen or self._n_rollouts % self.every:
             return
-        newest = self.held_out.measure(self.model, iteration=self._n_rollouts)
+        newest = self.held_out.measure(
+            self.model, iteration=self._n_rollouts, first=not self.history
+        )
         self._check_alike(newest)
         self.history.append(newest)
         self._keep_if_best(newest)
@@ -241,7 +272,22 @@ class RewardHackingCallback(BaseCallback):
         """Return what the newest measurement gives cause for."""
         after = self.history[-1]
         before = self.history[max(0, len(self.history) - 1 - self.window)]
-        return self._alarm_between(before, after)
+        return self._alarm_between(before, after) or self._drifted(self.history[0], after)
+
+    def _drifted(self, first: Measurement, after: Measurement) -> Alarm | None:
+        """Return an alarm if the proxy rose and an off-target signal left its range."""
+        proxy = paired_change(first.proxy, after.proxy, confidence=self.confidence)
+        if not (after.signals and proxy.rose):
+            return None
+        far = [name for name, shift in shifts(first, after).items() if abs(shift) > self.drift]
+        changes = {
+            f"{_SIGNAL}{name}": paired_change(
+                first.signals[name], after.signals[name], confidence=self.confidence
+            )
+            for name in far
+        }
+        moved = {name: change for name, change in changes.items() if change.rose or change.high < 0}
+        return Alarm(first, after, proxy, moved) if moved else None
 
     def _alarm_between(self, before: Measurement, after: Measurement) -> Alarm | None:
         proxy = paired_change(before.proxy, after.proxy, confidence=self.confidence)

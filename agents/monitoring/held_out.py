@@ -1,4 +1,4 @@
-"""Evaluation on held-out utterances: score, true errors, agreement of an ensemble.
+"""Evaluation on held-out utterances: score, true errors, ensemble agreement, off-target signals.
 
 The callables hand each other whatever `write` returns; nothing is assumed about it.
 """
@@ -6,7 +6,7 @@ The callables hand each other whatever `write` returns; nothing is assumed about
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,10 @@ class Measurement:
         proxy: Shape (N,), what training is rewarded by; higher is better.
         gold: True errors by name, (N,) each; lower is better. Empty without ground truth.
         disagreement: Shape (N,), the ensemble's spread; None without one.
+        signals: Off-target signals by name, (N,) each: neither way is better, but far from where
+            training began is suspicious.
+        sharp: The same of sharpened animations, at the first measurement alone: what a policy does
+            that merely varies less.
     """
 
     iteration: int
@@ -39,12 +43,15 @@ class Measurement:
     proxy: DoubleArray
     gold: Mapping[str, DoubleArray]
     disagreement: DoubleArray | None
+    signals: Mapping[str, DoubleArray] = field(default_factory=dict)
+    sharp: Mapping[str, DoubleArray] = field(default_factory=dict)
 
     def means(self) -> dict[str, float]:
-        """Return the mean of each figure: `proxy`, `gold_NAME`, `disagreement`."""
+        """Return the mean of each figure: `proxy`, `gold_NAME`, `disagreement`, `signal_NAME`."""
         figures = {"proxy": self.proxy, **{f"gold_{k}": v for k, v in self.gold.items()}}
         if self.disagreement is not None:
             figures["disagreement"] = self.disagreement
+        figures |= {f"signal_{name}": values for name, values in self.signals.items()}
         return {name: _mean(values) for name, values in figures.items()}
 
     def state_dict(self) -> dict[str, Any]:
@@ -56,6 +63,8 @@ class Measurement:
             "proxy": torch.from_numpy(self.proxy),
             "gold": {name: torch.from_numpy(values) for name, values in self.gold.items()},
             "disagreement": None if spread is None else torch.from_numpy(spread),
+            "signals": {name: torch.from_numpy(values) for name, values in self.signals.items()},
+            "sharp": {name: torch.from_numpy(values) for name, values in self.sharp.items()},
         }
 
     @staticmethod
@@ -68,7 +77,35 @@ class Measurement:
             proxy=state["proxy"].numpy(),
             gold={name: values.numpy() for name, values in state["gold"].items()},
             disagreement=None if spread is None else spread.numpy(),
+            # What an older version saved has none.
+            signals={name: values.numpy() for name, values in state.get("signals", {}).items()},
+            sharp={name: values.numpy() for name, values in state.get("sharp", {}).items()},
         )
+
+
+def shifts(first: Measurement, now: Measurement) -> dict[str, float]:
+    """Return how far each off-target signal has left its range, in deviations between utterances.
+
+    The mean change over its standard deviation over the utterances of the first measurement; an
+    utterance of which a signal is not known at both counts for nothing. A signal that was equal in
+    all of them moves by infinity, or not at all. Where the first measurement knows what sharpening
+    does to a signal, a change between none and that counts for nothing: honest training makes a
+    policy vary less, and so its blinks rarer, whatever it is paid for.
+    """
+    found = {}
+    for name in first.signals.keys() & now.signals.keys():
+        before, after = first.signals[name], now.signals[name]
+        known = np.isfinite(before) & np.isfinite(after)
+        if not known.any():
+            continue
+        change, spread = float((after - before)[known].mean()), float(before[known].std())
+        if name in first.sharp:
+            calmer = float(np.nanmean((first.sharp[name] - before)[known]))
+            change -= float(np.clip(change, min(calmer, 0.0), max(calmer, 0.0)))
+        found[name] = change / spread if spread > 0 else float(np.sign(change)) * np.inf
+        if change == 0:
+            found[name] = 0.0
+    return dict(sorted(found.items()))
 
 
 @dataclass(frozen=True)
@@ -84,25 +121,34 @@ class HeldOut:
         members: Called likewise; returns the scores of an ensemble's members, (M, N); None without
             one.
 
+        signals: Called likewise; returns off-target signals by name, (N,) each, such as speed or
+            blinks; None watches none.
+        sharp: Called as `write`, once, before training: animations of the same utterances with
+            less chance or none. Signals may move as far as theirs; None allows no such range.
+
     Raises:
-        ValueError: If both `gold` and `members` are None.
+        ValueError: If `gold`, `members` and `signals` are all None.
     """
 
     write: Write
     proxy: Score
     gold: Errors | None = None
     members: Score | None = None
+    signals: Errors | None = None
+    sharp: Write | None = None
 
     def __post_init__(self) -> None:
         """Check that something can contradict the proxy."""
-        if self.gold is None and self.members is None:
+        if self.gold is None and self.members is None and self.signals is None:
             raise ValueError(
-                "`gold` or `members` must be given, got neither: nothing could tell a better "
-                "policy from one that hacks the proxy"
+                "`gold` or `members` must be given, got neither, and no `signals`: nothing could "
+                "tell a better policy from one that hacks the proxy"
             )
 
-    def measure(self, algorithm: BaseAlgorithm, *, iteration: int) -> Measurement:
-        """Return what `algorithm` is worth now.
+    def measure(
+        self, algorithm: BaseAlgorithm, *, iteration: int, first: bool = False
+    ) -> Measurement:
+        """Return what `algorithm` is worth now; `first` measures what sharpening does, too.
 
         Raises:
             ValueError: If a callable returns another shape, or a proxy score is not finite.
@@ -121,7 +167,20 @@ class HeldOut:
             proxy=proxy,
             gold=self._errors(written, len(proxy)),
             disagreement=self._disagreement(written, len(proxy)),
+            signals=self._signals(written, len(proxy)),
+            sharp=self._signals(self.sharp(algorithm), len(proxy)) if self.sharp and first else {},
         )
+
+    def _signals(self, written: Any, n: int) -> dict[str, DoubleArray]:
+        if self.signals is None:
+            return {}
+        found = {k: np.asarray(v, dtype=np.float64) for k, v in self.signals(written).items()}
+        for name, values in found.items():
+            if values.shape != (n,):
+                raise ValueError(
+                    f"`signals` must return shape ({n},), got {values.shape} for {name}"
+                )
+        return found
 
     def _errors(self, written: Any, n: int) -> dict[str, DoubleArray]:
         if self.gold is None:

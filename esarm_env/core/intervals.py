@@ -6,6 +6,7 @@
 | a change of that mean | `paired_change` | utterances, each with its own difference |
 | means, ratios, functions of sums over groups | `Resampler` | groups (utterances) as wholes |
 | any other figure: its standard error | `bootstrap_error` | rows |
+| figures of several seeds of training | `SeedResampler` | seeds, and utterances for all of them |
 
 The first two draw row numbers, `Resampler` how often each group comes (the same distribution in
 less memory): printed figures rest on those draws, so the ways of drawing stay as they are.
@@ -216,3 +217,127 @@ def _ends(drawn: DoubleArray, confidence: float) -> tuple[float, float]:
     tail = (1 - confidence) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return float(low), float(high)
+
+
+class SeedResampler:
+    """Hierarchical bootstrap of figures of S trainings on the same N utterances.
+
+    Seeds of training are drawn with replacement, and utterances: the latter once for all seeds of a
+    resample, since a hard utterance is hard for every one of them. With few seeds the intervals are
+    coarse, and too narrow rather than too wide. Interquartile means and the probability of
+    improvement are those of Agarwal et al. 2021 (arXiv:2108.13264), with utterances as tasks.
+    """
+
+    def __init__(
+        self,
+        n_seeds: int,
+        n_groups: int,
+        *,
+        resamples: int = RESAMPLES,
+        confidence: float = 0.95,
+        seed: int = 0,
+    ) -> None:
+        """Draw the resamples.
+
+        Args:
+            n_seeds: S, at least 2.
+            n_groups: N utterances, at least 1.
+            resamples: At least 1.
+            confidence: Above 0 and below 1.
+            seed: Of the resampling: equal input gives equal intervals.
+
+        Raises:
+            ValueError: If an argument is out of range.
+        """
+        if n_seeds < 2 or n_groups < 1:
+            raise ValueError(
+                "`n_seeds` must be at least 2 and `n_groups` at least 1, got "
+                f"{n_seeds} and {n_groups}"
+            )
+        _check_resamples(resamples)
+        check_confidence(confidence)
+        rng = np.random.default_rng(seed)
+        self._shape, self._confidence = (n_seeds, n_groups), confidence
+        self._seeds = rng.integers(n_seeds, size=(resamples, n_seeds))
+        self._others = rng.integers(n_seeds, size=(resamples, n_seeds))  # of what is compared with
+        self._places = rng.random(size=(resamples, n_groups))  # as shares of the utterances known
+
+    def mean(self, values: FloatArray | DoubleArray) -> Interval:
+        """Return the mean of `values` (S, N); utterances that are nan in a seed are left out."""
+        return self._of(lambda drawn: drawn.mean(axis=1), values)
+
+    def interquartile_mean(self, values: FloatArray | DoubleArray) -> Interval:
+        """Return the mean of the middle half of all S N values, which outliers do not move."""
+        return self._of(interquartile_mean, values)
+
+    def improvement(
+        self, ours: FloatArray | DoubleArray, theirs: FloatArray | DoubleArray
+    ) -> Interval:
+        """Return the probability that a seed of `ours` has less error than one of `theirs`.
+
+        Over all pairs of seeds, the mean over utterances; equal errors count for a half.
+
+        Args:
+            ours: Errors, shape (S, N).
+            theirs: Of the same utterances, shape (S, N).
+        """
+        both = _known_in_all(np.stack([self._checked(ours), self._checked(theirs)]))
+        n_known = both.shape[-1]
+        if not n_known:
+            return UNKNOWN
+        one, other = both[0][:, None], both[1][None]
+        wins = (one < other) + 0.5 * (one == other)  # (S, S, N)
+        drawn = [
+            wins[i[:, None], j[None]].mean(axis=(0, 1))[columns].mean()
+            for i, j, columns in zip(self._seeds, self._others, self._columns(n_known), strict=True)
+        ]
+        return Interval(float(wins.mean()), *_ends(np.array(drawn), self._confidence))
+
+    def _of(
+        self,
+        figure: Callable[[DoubleArray], DoubleArray],
+        values: FloatArray | DoubleArray,
+    ) -> Interval:
+        """Return a figure of values (R, S N), (R,), of `values` (S, N) and of its resamples."""
+        known = _known_in_all(self._checked(values))
+        n_known = known.shape[1]
+        if not n_known:
+            return UNKNOWN
+        parts = []
+        for begin in range(0, len(self._seeds), _AT_ONCE):
+            block = slice(begin, begin + _AT_ONCE)
+            rows, columns = self._seeds[block], self._columns(n_known)[block]
+            drawn = known[rows[:, :, None], columns[:, None, :]]  # (R, S, N)
+            parts.append(figure(drawn.reshape(len(rows), -1)))
+        whole = float(figure(known.reshape(1, -1))[0])
+        return Interval(whole, *_ends(np.concatenate(parts), self._confidence))
+
+    def _columns(self, n_known: int) -> IntArray:
+        """Return which of the utterances that are known each resample draws, (R, N)."""
+        return np.asarray(self._places[:, :n_known] * n_known, dtype=np.int64)
+
+    def _checked(self, values: FloatArray | DoubleArray) -> DoubleArray:
+        if values.shape != self._shape:
+            raise ValueError(f"`values` must have shape {self._shape}, got {values.shape}")
+        return np.asarray(values, dtype=np.float64)
+
+
+_AT_ONCE = 256  # resamples
+
+
+def interquartile_mean(values: FloatArray | DoubleArray) -> DoubleArray:
+    """Return the mean of the middle half of each row of values (R, N), a quarter cut at each end.
+
+    >>> interquartile_mean(np.array([[100.0, 1.0, 2.0, -50.0]]))
+    array([1.5])
+    """
+    ordered = np.sort(np.asarray(values, dtype=np.float64), axis=1)
+    cut = ordered.shape[1] // 4
+    middle: DoubleArray = ordered[:, cut : ordered.shape[1] - cut].mean(axis=1)
+    return middle
+
+
+def _known_in_all(values: DoubleArray) -> DoubleArray:
+    """Return values (..., N) without the utterances of which one is not finite."""
+    known: DoubleArray = values[..., np.isfinite(values.reshape(-1, values.shape[-1])).all(axis=0)]
+    return known

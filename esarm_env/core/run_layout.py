@@ -18,9 +18,10 @@
 | `reward/ceiling.safetensors`, `paper.safetensors` | models that stand beside it in its report |
 | `improve/ALGORITHM/policy.safetensors` | the improved policy, one folder per algorithm |
 | `speech/NAME/policy.safetensors` | a policy that learned from speech alone, with its `speech.md` |
-| `evaluate/per_utterance.csv` | every figure of every test utterance |
+| `evaluate/per_utterance.csv`, `energy_per_utterance.csv` | every figure of a test utterance |
 | `report.md`, `improvement.png`, `training.png` | the report |
 | `rounds/2/`, `rounds/3/`, ... | later rounds of improvement |
+| `seeds/1/`, `seeds/2/`, ...; `seeds.md`, `.json` | runs of other seeds; the report over all |
 | `reward_report/`, `overoptimise/` | what the commands of these names found |
 
 A round is a run folder of its own, with copies of the run's corpus and tokenizer. **Its `clone/`
@@ -44,6 +45,7 @@ CONFIG_FILE, VERSIONS_FILE = "config.yaml", "versions.txt"
 REPORT_FILE, IMPROVEMENT_PICTURE, TRAINING_PICTURE = "report.md", "improvement.png", "training.png"
 ROUNDS_FOLDER = "rounds"
 SPEECH_FOLDER, SPEECH_REPORT = "speech", "speech.md"
+SEEDS_FOLDER, SEEDS_PAGE, SEEDS_FILE = "seeds", "seeds.md", "seeds.json"
 LOCK_FILE = ".lock"
 
 # Of every stage.
@@ -63,7 +65,7 @@ REWARD_WEIGHTS, CEILING_FILE, PAPER_FILE = (
     "ceiling.safetensors",
     "paper.safetensors",
 )
-PER_UTTERANCE_FILE = "per_utterance.csv"
+PER_UTTERANCE_FILE, ENERGY_FILE = "per_utterance.csv", "energy_per_utterance.csv"
 
 # The same from the run folder on, for `need_file`.
 CORPUS_FILE = f"corpus/{CORPUS_NOTE}"
@@ -150,6 +152,11 @@ def _policies(folder: Path) -> dict[str, Path]:
 def round_folder(run_path: Path, number: int) -> Path:
     """Return the folder of a round of improvement; the run itself is round 1."""
     return run_path if number == 1 else run_path / ROUNDS_FOLDER / f"{number}"
+
+
+def seed_folder(run_path: Path, seed: int) -> Path:
+    """Return the folder of another seed than the run's own."""
+    return run_path / SEEDS_FOLDER / f"{seed}"
 
 
 def _missing(run_path: Path, stage: str) -> str:

@@ -48,9 +48,11 @@ from esarm_env.metrics.mouth import (
 from esarm_env.metrics.presets import PRESETS, Preset, preset
 from esarm_env.metrics.samples import (
     DIVERSITY,
+    EnergyParts,
     best_of_errors,
     diversity,
     diversity_of_meshes,
+    energy_parts,
     energy_quantity,
     energy_score,
     error_of_mean,
@@ -80,6 +82,7 @@ __all__ = [
     "ClosureCounts",
     "EmotionAccuracy",
     "EmotionClassifier",
+    "EnergyParts",
     "IntensityJudge",
     "Preset",
     "Quantity",
@@ -92,6 +95,7 @@ __all__ = [
     "diversity",
     "diversity_of_meshes",
     "emotional_vertex_error",
+    "energy_parts",
     "energy_quantity",
     "energy_score",
     "error_of_mean",

@@ -11,7 +11,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -158,6 +158,23 @@ def best_of_errors(errors: npt.ArrayLike, *, k: int | None = None) -> npt.NDArra
     return np.asarray(np.sort(table, axis=1) @ np.array(shares))
 
 
+class EnergyParts(NamedTuple):
+    """What an energy score is made of, shape (B,) each, in the unit of the distance.
+
+    Attributes:
+        error: Mean distance of the samples from the truth.
+        spread: Mean distance of the samples from each other.
+    """
+
+    error: npt.NDArray[np.float64]
+    spread: npt.NDArray[np.float64]
+
+    @property
+    def score(self) -> npt.NDArray[np.float64]:
+        """The energy score."""
+        return self.error - self.spread / 2
+
+
 def energy_score(
     samples: npt.ArrayLike,
     target: npt.ArrayLike,
@@ -189,6 +206,24 @@ def energy_score(
         InputError: As `sample_errors` does, if there are fewer than 2 samples, or if the power is
             2, under which only the mean of the samples would count.
     """
+    return energy_parts(
+        samples, target, head=head, variant=variant, captured=captured, lengths=lengths
+    ).score
+
+
+def energy_parts(
+    samples: npt.ArrayLike,
+    target: npt.ArrayLike,
+    *,
+    head: Head,
+    variant: Variant = LVE,
+    captured: npt.ArrayLike | None = None,
+    lengths: npt.ArrayLike | None = None,
+) -> EnergyParts:
+    """Return error and spread of sampled animations, of which `energy_score` is made.
+
+    Arguments and errors are those of `energy_score`.
+    """
     if variant.power != 1:
         raise InputError(f"`variant` must have power 1 in an energy score, got {variant.power}")
     drawn = _samples(samples)
@@ -199,8 +234,7 @@ def energy_score(
 
     spread = _mean_over(_pairs(drawn.shape[1], None), distance)
     errors = sample_errors(drawn, _as_batch(target), variant=variant, **known)
-    score: npt.NDArray[np.float64] = errors.mean(axis=1) - spread / 2
-    return score
+    return EnergyParts(errors.mean(axis=1), spread)
 
 
 def diversity(

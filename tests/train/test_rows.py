@@ -33,6 +33,7 @@ LABELS = [
     (noisy("clone", 1.0), "clone, epsilon 1", "clone, epsilon 1"),
     (greedy("mine, greedy"), "mine, greedy, greedy", "mine, greedy, greedy"),
     (expected("ppo"), "ppo, expected distance", "ppo, expected distance"),
+    (sampled("ppo", 0.7), "ppo, sampled at temperature 0.7", "ppo, sampled at temperature 0.7"),
 ]
 
 
@@ -92,6 +93,14 @@ def test_a_level_in_single_precision_is_the_same_row() -> None:
             "`epsilon` must be given for 'noisy' decoding alone, got None",
         ),
         (("policy", "ppo", "greedy", 0.5), "`epsilon` must be given for 'noisy' decoding alone, "),
+        (
+            ("policy", "ppo", "greedy", None, 0.5),
+            "`temperature` must be given for 'sampled' decoding at another than 1 alone, got 0.5",
+        ),
+        (
+            ("policy", "ppo", "sampled", None, 1.0),
+            "`temperature` must be given for 'sampled' decoding at another than 1 alone, got 1.0",
+        ),
     ],
 )
 def test_a_row_that_means_nothing_is_refused(fields: tuple[Any, ...], message: str) -> None:

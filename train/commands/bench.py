@@ -124,6 +124,30 @@ def bench_probes(
     write_json(_probes(run, split), json)
 
 
+def bench_hacking(
+    *,
+    run: Path = Path("runs/demo"),
+    seeds: tuple[int, ...] = (0, 1, 2),
+    iterations: int = 12,
+    out: Path | None = None,
+    json: Path | None = None,
+) -> None:
+    """Planted reward hacks that alarms catch in time, their lead, ROC and false alarms; minutes.
+
+    Each reward, with a hole or honest, is climbed from the clone by REINFORCE.
+
+    Args:
+        run: A run folder with a clone and a reward model.
+        seeds: Of training, such as `--seeds 0 1 2`; each reward is climbed once per seed.
+        iterations: Of each climb.
+        out: A folder that keeps every climb, figures and the table `hacking.md`: what is finished
+            there is not climbed again. [default: RUN/hacking]
+        json: Also write the figures to this file.
+    """
+    check_json_target(json)
+    write_json(_hacking(run, seeds, iterations, out), json)
+
+
 def bench_metrics(*, json: Path | None = None) -> None:
     """Speed of all metrics on 1,000 utterances of 3 s.
 
@@ -160,6 +184,7 @@ BENCHES: dict[str, Callable[..., None]] = {
     "peers": bench_peers,
     "prior": bench_prior,
     "probes": bench_probes,
+    "hacking": bench_hacking,
     "metrics": bench_metrics,
     "pictures": bench_pictures,
     "synthetic": bench_synthetic,
@@ -236,6 +261,20 @@ def _probes(run: Path, split: Literal["validation", "test"]) -> dict[str, Any]:
     from train.bench.probes import render
 
     figures = measure(run, split=split)
+    print(render(figures))
+    return figures
+
+
+def _hacking(
+    run: Path, seeds: tuple[int, ...], iterations: int, out: Path | None
+) -> dict[str, Any]:
+    from train.bench.hacking.bench import bench_hacking as measure
+    from train.bench.hacking.bench import render
+    from train.bench.hacking.climbs import HackingConfig
+    from train.run.run_folder import RunFolder
+
+    config = HackingConfig(seeds=seeds, iterations=iterations)
+    figures = measure(RunFolder.open(run), config, folder=out or run / "hacking")
     print(render(figures))
     return figures
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from esarm_env.core.errors import InputError
 from train.commands.options import Options, RunOptions, write_json
 from train.speech.settings import SpeechSettings
+
+if TYPE_CHECKING:
+    from train.run.run_folder import RunFolder
 
 Recipe = Literal["consensus", "paper"]
 _USUAL_SPEECH = SpeechSettings()
@@ -20,6 +23,7 @@ def command_run(
     corpus: str | None = None,
     recipe: Recipe | None = None,
     rounds: int = 1,
+    seeds: tuple[int, ...] = (),
 ) -> None:
     """Run the whole pipeline: corpus to report. Finished stages are skipped.
 
@@ -33,27 +37,56 @@ def command_run(
             ranking of noise levels. [default: consensus]
         rounds: Rounds of improvement. In each after the first, the improved policy demonstrates,
             the reward model learns on from that too, and the policy is improved again.
+        seeds: How many seeds of training, counted from the run's own (`--seeds 3`), or which
+            (`--seeds 0 1 5`). Further ones are runs in RUN/seeds; one report is over all.
     """
+    from esarm_env.core.errors import InputError
     from esarm_env.core.run_layout import STAGES
     from train.report import write_report
     from train.rounds.folders import check_rounds
     from train.rounds.rounds import run_rounds
     from train.run.lock import locked
     from train.run.setting_ranges import check_settings
+    from train.seeds.folders import seeds_of
     from train.stages import STAGE_FUNCTIONS
 
+    seeds_of(seeds, first=seeds[0] if seeds else 0)  # before a folder is made for them
     run = options.open(*corpus_setting(corpus), *recipe_setting(recipe))
     # Here and not stage by stage: the last one's settings count before the first one's minutes.
     check_settings(run.config, [stage for stage in STAGES if not run.is_finished(stage)])
     check_rounds(run, rounds)
+    wanted = seeds_of(seeds, first=run.config.seed)
+    if rounds > 1 and len(wanted) > 1:
+        raise InputError(f"`rounds` must be 1 beside several `seeds`, got {rounds}")
     with locked(run.path):
         summaries: dict[str, Any] = {stage: STAGE_FUNCTIONS[stage](run) for stage in STAGES}
         if rounds > 1:
             summaries["rounds"] = run_rounds(run, rounds)
         report = write_report(run)
+        if len(wanted) > 1:
+            summaries["seeds"] = _run_seeds(run, wanted)
     _print_results(summaries["evaluate"])
     print(f"report: {report}")
     write_json(summaries, options.json)
+
+
+def _run_seeds(run: RunFolder, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """Run every stage under the further seeds, and write the report over all of them."""
+    from esarm_env.core.run_layout import STAGES
+    from train.report import write_report
+    from train.seeds.folders import open_seeds
+    from train.seeds.report import write_seeds_report
+    from train.stages import STAGE_FUNCTIONS
+
+    runs = open_seeds(run, seeds)
+    for number, other in enumerate(runs[1:], 2):
+        print(f"seed {other.config.seed}, {number} of {len(runs)}")
+        for stage in STAGES:
+            STAGE_FUNCTIONS[stage](other)
+        write_report(other)
+    page = write_seeds_report(runs)
+    print(f"report over seeds: {page}")
+    return {"seeds": list(seeds), "report": str(page)}
 
 
 def command_prior(*, options: Options) -> None:

@@ -117,6 +117,8 @@ class EvaluateConfig:
         head: Where errors are measured: `esarm`, or the path of a FLAME, ICT-FaceKit or glTF head.
         samples: Sampled animations per utterance for the rows called "sampled".
         energy_samples: Sampled animations per utterance for energy scores, at least 2.
+        temperatures: At which the clone is sampled beside 1, on validation; the one with the best
+            energy scores there has rows on the test utterances. None tries 1 alone.
         extra_utterances: Test utterances for energy scores and the order of intensities, which need
             several animations of each; 0 means all.
         resamples: Bootstrap resamples over utterances.
@@ -126,6 +128,7 @@ class EvaluateConfig:
     head: str = "esarm"
     samples: int = 2
     energy_samples: int = 8
+    temperatures: tuple[float, ...] = (0.5, 0.7, 0.85)
     extra_utterances: int = 40
     resamples: int = 2000
     confidence: float = 0.95

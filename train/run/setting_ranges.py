@@ -182,11 +182,23 @@ def _check_evaluate(config: Config) -> None:
 
     with _under("evaluate", config.evaluate):
         check_ranges(config.evaluate)
+    _check_temperatures(config.evaluate.temperatures)
     if config.evaluate.head != OWN_HEAD:
         try:
             open_head(config.evaluate.head)
         except InputError as error:
             raise InputError(f"`evaluate.head`: {error}") from error
+
+
+def _check_temperatures(temperatures: tuple[float, ...]) -> None:
+    """Check that temperatures are above 0, each once, and 1, which always is, not among them."""
+    for number, temperature in enumerate(temperatures):
+        twice = temperature in temperatures[:number]
+        if not 0 < temperature < math.inf or temperature == 1 or twice:
+            raise InputError(
+                "`evaluate.temperatures` must be above 0 and finite, each once, and other than 1, "
+                f"which is always there, got {list(temperatures)}"
+            )
 
 
 _CHECKS: dict[str, Callable[[Config], None]] = {

@@ -1,16 +1,26 @@
-"""Baselines of the evaluation: their motion, and how far policies are from the strongest."""
+"""Baselines of the evaluation: their motion, and how far policies are from the strongest.
+
+The strongest without training is the clone decoded by expected distance, and without tokens the
+regressor; both are compared with in pairs, utterance by utterance.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from agents.baselines import MeanFace, Regressor
-from train.rows import EXPECTED, GREEDY, MEAN_FACE, REGRESSOR, Row
+from esarm_env.core.intervals import Resampler
+from train.rows import EXPECTED, GREEDY, MEAN_FACE, POLICY, REGRESSOR, SAMPLED, Row
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray, IntArray, Record
     from esarm_env.task.animation_task import AnimationTask
+    from train.run.config import EvaluateConfig
+
+_DECODED = (GREEDY, EXPECTED, SAMPLED)
 
 
 def baseline_motions(task: AnimationTask, test: IntArray) -> dict[Row, list[FloatArray]]:
@@ -53,11 +63,56 @@ def compare_with_regressor(
     Returns:
         Policy minus regressor, shape (N,) each; nothing where the run has no regressor.
     """
+    found = compare_with(Row(REGRESSOR), rows)
+    return {row: figures for row, figures in found.items() if row.decoding != SAMPLED}
+
+
+def compare_with(
+    yardstick: Row, rows: Mapping[Row, Mapping[str, FloatArray]]
+) -> dict[Row, dict[str, FloatArray]]:
+    """Return the paired differences of each policy, however decoded, from one row.
+
+    Args:
+        yardstick: The row.
+        rows: Figures per utterance, by row; noisy roll-outs are left out.
+
+    Returns:
+        Policy minus yardstick, shape (N,) each; nothing where there is no such row.
+    """
+    if yardstick not in rows:
+        return {}
+    known = rows[yardstick]
+    return {
+        row: {key: values - known[key] for key, values in figures.items()}
+        for row, figures in rows.items()
+        if row.source == POLICY and row.decoding in _DECODED and row != yardstick
+    }
+
+
+def ratios_to_regressor(
+    rows: Mapping[Row, Mapping[str, FloatArray]], config: EvaluateConfig
+) -> dict[Row, dict[str, list[float]]]:
+    """Return the mean errors of each policy over the regressor's, with paired intervals.
+
+    Args:
+        rows: Figures per test utterance, by row; `score`, which has no zero, has no ratio.
+        config: Resamples and confidence.
+
+    Returns:
+        Ratio, low and high of each error; nothing where the run has no regressor.
+    """
     yardstick = rows.get(Row(REGRESSOR))
     if yardstick is None:
         return {}
+    one = next(iter(yardstick.values()))
+    group = np.arange(len(one))
+    resampler = Resampler(len(one), resamples=config.resamples, confidence=config.confidence)
     return {
-        row: {key: values - yardstick[key] for key, values in figures.items()}
+        row: {
+            key: list(resampler.ratio(values, yardstick[key], group))
+            for key, values in figures.items()
+            if key != "score"
+        }
         for row, figures in rows.items()
-        if row.decoding in (GREEDY, EXPECTED)
+        if row.decoding in _DECODED
     }

@@ -14,7 +14,12 @@ from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
 from agents.weights import load_policy
 from esarm_env.core.intervals import bootstrap_mean
-from esarm_env.core.run_layout import DEMONSTRATIONS_FILE, PER_UTTERANCE_FILE, POLICY_FILE
+from esarm_env.core.run_layout import (
+    DEMONSTRATIONS_FILE,
+    ENERGY_FILE,
+    PER_UTTERANCE_FILE,
+    POLICY_FILE,
+)
 from esarm_env.core.types import FloatArray, IntArray, Trajectories
 from esarm_env.face.loaders import OWN_HEAD, open_head
 from esarm_env.metrics import EMOTION_ACCURACY, Quantity, measure, quantities
@@ -35,8 +40,18 @@ from train.rows import (
     sampled,
 )
 from train.run.loop import progress_track, write_rows
-from train.stages.baselines import baseline_motions, compare_with_regressor
-from train.stages.measures import error_without_lids, extra_utterances, repeated_rows
+from train.stages.baselines import (
+    baseline_motions,
+    compare_with,
+    compare_with_regressor,
+    ratios_to_regressor,
+)
+from train.stages.measures import (
+    error_without_lids,
+    extra_utterances,
+    repeated_rows,
+    try_temperatures,
+)
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
@@ -109,11 +124,13 @@ class _Shared:
         recorded: The recordings as tokens.
         baselines: Motion of each one, (T, 52), by baseline.
         deterministic: By row, the animations of each policy that leave nothing to chance.
+        drawn: By row, the samples of each policy at temperature 1, and of the clone at its best.
     """
 
     recorded: Trajectories
     baselines: dict[Row, list[FloatArray]]
     deterministic: dict[Row, Trajectories]
+    drawn: dict[Row, list[Trajectories]]
 
 
 def run_evaluate(run: RunFolder) -> dict[str, Any]:
@@ -130,36 +147,52 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
     policies = {"clone": load_policy(run.stage("clone") / POLICY_FILE)}
     for name in run.config.improve.algorithms:
         policies[name] = load_policy(run.stage("improve") / name / POLICY_FILE)
+    config = run.config.evaluate
+    temperatures = try_temperatures(task, policies["clone"], config, seed=run.config.seed)
     shared = _Shared(
         recorded=task.recorded(test),
         baselines=baseline_motions(task, test),
         deterministic=without_chance(run, task, policies),
+        drawn=_drawn(run, task, policies, best=temperatures.best),
     )
     n_rows = 1 + len(shared.baselines) + len(demonstrations.levels)
-    n_rows += len(shared.deterministic) + len(policies)
+    n_rows += len(shared.deterministic) + len(shared.drawn)
     rows: dict[Row, Figures] = {}
     with progress_track("Evaluation", n_rows) as bar:
-        for row, figures in _measure(run, task, learned, demonstrations, policies, shared):
+        for row, figures in _measure(task, learned, demonstrations, policies, shared):
             rows[row] = figures
             bar.advance(bar.task_ids[0])
-    _write_per_utterance(rows, task, test, folder)
-    repeated = repeated_rows(run, task, policies)
+    _write_per_utterance(rows, task, test, folder / PER_UTTERANCE_FILE)
+    repeated = repeated_rows(run, task, policies, best=temperatures.best)
+    energy, extra = repeated["energy"], extra_utterances(task, config)
+    _write_per_utterance(energy, task, extra, folder / ENERGY_FILE)
+    measures = _measures(task, shared)
+    best = sampled("clone", temperatures.best)
     return {
         "utterances": len(test),
-        "rows": rows_to_json(summarise_rows(rows, run.config.evaluate)),
+        "rows": rows_to_json(summarise_rows(rows, config)),
         "against_clone": rows_to_json(compare_with_clone(rows, run)),
-        "against_regressor": rows_to_json(
-            summarise_rows(compare_with_regressor(rows), run.config.evaluate)
+        "against_expected": rows_to_json(
+            summarise_rows(compare_with(expected("clone"), rows), config)
         ),
-        "speakers": _by_speaker(rows, task, test, run.config.evaluate),
-        "pair_accuracy": pair_accuracy_with_interval(learned, demonstrations, run.config.evaluate),
-        "measures": rows_to_json(_measures(run, task, shared)),
+        "against_regressor": rows_to_json(summarise_rows(compare_with_regressor(rows), config)),
+        "ratio_to_regressor": rows_to_json(ratios_to_regressor(rows, config)),
+        "speakers": _by_speaker(rows, task, test, config),
+        "pair_accuracy": pair_accuracy_with_interval(learned, demonstrations, config),
+        "measures": rows_to_json(summarise_rows(measures, config)),
+        "measures_against_clone": rows_to_json(compare_with_clone(measures, run)),
         **{
-            name: rows_to_json(summarise_rows(figures, run.config.evaluate))
+            name: rows_to_json(summarise_rows(figures, config))
             for name, figures in repeated.items()
         },
-        "energy_utterances": len(extra_utterances(task, run.config.evaluate)),
-        "energy_against_clone": rows_to_json(compare_with_clone(repeated["energy"], run)),
+        "energy_utterances": len(extra),
+        "energy_against_clone": rows_to_json(compare_with_clone(energy, run)),
+        "temperatures": {
+            "best": temperatures.best,
+            "utterances": temperatures.utterances,
+            "rows": rows_to_json(summarise_rows(temperatures.rows, config)),
+        },
+        "energy_against_best": rows_to_json(summarise_rows(compare_with(best, energy), config)),
     }
 
 
@@ -168,8 +201,25 @@ def on_head(task: AnimationTask, head: str) -> AnimationTask:
     return task if head == OWN_HEAD else dataclasses.replace(task, head=open_head(head))
 
 
+def _drawn(
+    run: RunFolder, task: AnimationTask, policies: dict[str, MotionTransformer], *, best: float
+) -> dict[Row, list[Trajectories]]:
+    """Return samples of the test utterances: of each policy, and of the clone at its best."""
+    asked = [(name, 1.0) for name in policies]
+    if best != 1:
+        asked.insert(1, ("clone", best))
+    return {
+        sampled(name, temperature): [
+            animate_test(
+                run, task, policies[name], Decoding(temperature=temperature), sample=number
+            )
+            for number in range(run.config.evaluate.samples)
+        ]
+        for name, temperature in asked
+    }
+
+
 def _measure(
-    run: RunFolder,
     task: AnimationTask,
     learned: LearnedReward,
     demonstrations: RankedDemonstrations,
@@ -184,15 +234,13 @@ def _measure(
     for level in demonstrations.levels:
         chosen = demonstrations[demonstrations.epsilon == level].trajectories
         yield noisy("clone", level), figures_of(task, learned, _by_sample(chosen, test))
-    for name, model in policies.items():
+    for name in policies:
         for row in (greedy(name), expected(name)):
             if row in shared.deterministic:
                 yield row, figures_of(task, learned, [shared.deterministic[row]])
-        samples = [
-            animate_test(run, task, model, Decoding(temperature=1.0), sample=number)
-            for number in range(run.config.evaluate.samples)
-        ]
-        yield sampled(name), figures_of(task, learned, samples)
+        for row, samples in shared.drawn.items():
+            if row.policy == name:
+                yield row, figures_of(task, learned, samples)
 
 
 def without_chance(
@@ -251,10 +299,8 @@ def score_motions(
     return errors | {"score": learned.score_motion(test, motions)}
 
 
-def _measures(
-    run: RunFolder, task: AnimationTask, shared: _Shared
-) -> dict[Row, dict[str, list[float]]]:
-    """Return all metrics of the recordings, the baselines and the policies without chance."""
+def _measures(task: AnimationTask, shared: _Shared) -> dict[Row, Figures]:
+    """Return all metrics of the recordings, the baselines and the policies, one sample of each."""
     test = task.corpus.split("test")
     motions = {
         Row(RECORDINGS): task.target_motion(test),
@@ -262,7 +308,8 @@ def _measures(
         **{row: pad_stack(found, edge=True) for row, found in shared.baselines.items()},
     }
     motions |= {row: task.decode(written) for row, written in shared.deterministic.items()}
-    return summarise_rows(measure_rows(task, motions, test), run.config.evaluate)
+    motions |= {row: task.decode(samples[0]) for row, samples in shared.drawn.items()}
+    return measure_rows(task, motions, test)
 
 
 def summarise_rows(
@@ -336,14 +383,14 @@ def pair_accuracy_with_interval(
 
 
 def _write_per_utterance(
-    rows: dict[Row, Figures], task: AnimationTask, test: IntArray, folder: Path
+    rows: dict[Row, Figures], task: AnimationTask, utterances: IntArray, path: Path
 ) -> None:
     """Write every figure of every utterance, so that others can test their own hypotheses."""
     table: list[dict[str, Any]] = []
     for row, figures in rows.items():
-        for number, utterance in enumerate(test):
+        for number, utterance in enumerate(utterances):
             values = {name: float(figures[name][number]) for name in figures}
             table.append(
                 {"row": row.label, "utterance": task.corpus.records[int(utterance)].id, **values}
             )
-    write_rows(table, folder / PER_UTTERANCE_FILE)
+    write_rows(table, path)

@@ -4,11 +4,16 @@ EVE is dominated by blinks, which no policy can foresee. Energy scores tell whet
 good as they are varied, the order of intensities whether a condition is obeyed; both need several
 animations of each utterance, so they are taken on some of the test utterances
 (`evaluate.extra_utterances`).
+
+A lower temperature lowers the error of samples without any training, and may lower their energy
+score. What is said of improved policies is said beside the clone at its best temperature, which is
+chosen on validation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +24,14 @@ from agents.rollout.generation import generate
 from esarm_env.core.seeds import sequence_seeds
 from esarm_env.core.types import N_INTENSITIES, Trajectories
 from esarm_env.metrics import (
+    DIVERSITY,
     Quantity,
     Variant,
+    diversity,
+    energy_parts,
     energy_quantity,
-    energy_score,
     intensity_order,
+    samples_quantity,
     vertex_error,
 )
 from esarm_env.task.conditions import INTENSITY_SLICE
@@ -41,6 +49,10 @@ if TYPE_CHECKING:
 EVE_WITHOUT_LIDS = "eve_without_lids"
 LVE_ENERGY, EVE_ENERGY, INTENSITY = "lve_energy", "eve_energy", "intensity_order"
 _ENERGIES = {LVE_ENERGY: Variant("lips"), EVE_ENERGY: Variant("upper")}
+# Mean error and spread of the same samples, of which each energy score is made.
+_ERRORS = {LVE_ENERGY: "lve_of_samples", EVE_ENERGY: "eve_of_samples"}
+_SPREADS = {LVE_ENERGY: "lve_spread", EVE_ENERGY: "eve_spread"}
+_DIVERSITY = "diversity"
 
 
 def _known(task: AnimationTask, utterances: IntArray) -> dict[str, Any]:
@@ -65,30 +77,101 @@ def error_without_lids(
 
 
 def energy_quantities(config: EvaluateConfig) -> dict[str, Quantity]:
-    """Return what each key of `energy_rows` is."""
+    """Return what each key of `energy_rows` is that scores the samples as a whole."""
     return {
         key: energy_quantity(variant, n_samples=config.energy_samples)
         for key, variant in _ENERGIES.items()
     }
 
 
-def extra_utterances(task: AnimationTask, config: EvaluateConfig) -> IntArray:
-    """Return the test utterances that are animated several times, ascending."""
-    test = task.corpus.split("test")
-    if not 0 < config.extra_utterances < len(test):
-        return test
+def sample_quantities(config: EvaluateConfig) -> dict[str, Quantity]:
+    """Return what each other key of `energy_rows` is: mean error, spread and diversity."""
+    count = config.energy_samples
+    errors = {
+        _ERRORS[key]: samples_quantity(variant, reduction="mean", n_samples=count)
+        for key, variant in _ENERGIES.items()
+    }
+    spreads = {
+        _SPREADS[key]: Quantity(
+            f"{variant.quantity.name} spread",
+            f"mean distance of {count} samples from each other, {variant.quantity.variant}",
+            variant.quantity.unit,
+            "none",
+        )
+        for key, variant in _ENERGIES.items()
+    }
+    return errors | spreads | {_DIVERSITY: DIVERSITY}
+
+
+def extra_utterances(
+    task: AnimationTask, config: EvaluateConfig, *, split: str = "test"
+) -> IntArray:
+    """Return the utterances of a split that are animated several times, ascending."""
+    rows = task.corpus.split(split)
+    if not 0 < config.extra_utterances < len(rows):
+        return rows
     # Drawn, not evenly spaced: corpora cycle through emotions and intensities.
-    drawn = np.random.default_rng(0).permutation(len(test))[: config.extra_utterances]
-    return np.sort(test[drawn])
+    drawn = np.random.default_rng(0).permutation(len(rows))[: config.extra_utterances]
+    return np.sort(rows[drawn])
+
+
+@dataclass(frozen=True)
+class Temperatures:
+    """Temperatures of the clone, measured on validation utterances.
+
+    Attributes:
+        best: The one with the best energy scores: the least mean of lips and upper face, each in
+            units of that at temperature 1; 1 where there was nothing to choose by.
+        utterances: How many were measured on.
+        rows: Figures of `energy_rows` per utterance, by temperature; empty if none was tried.
+    """
+
+    best: float
+    utterances: int
+    rows: dict[Row, dict[str, FloatArray]]
+
+
+def try_temperatures(
+    task: AnimationTask, clone: MotionTransformer, config: EvaluateConfig, *, seed: int
+) -> Temperatures:
+    """Return the clone's energy scores at every temperature, on validation utterances."""
+    chosen = extra_utterances(task, config, split="validation")
+    if not (config.temperatures and len(chosen)):
+        return Temperatures(1.0, 0, {})
+    tried = sorted({*config.temperatures, 1.0})
+    rows = {
+        sampled("clone", each): _of_samples(
+            task, clone, chosen, config, temperature=each, seed=seed, with_diversity=False
+        )
+        for each in tried
+    }
+    means = np.array([[rows[sampled("clone", t)][k].mean() for k in _ENERGIES] for t in tried])
+    relative = means / means[tried.index(1.0)]  # a region never captured is nan at each of them
+    known = ~np.isnan(relative).all(axis=0)
+    if not known.any():
+        return Temperatures(1.0, len(chosen), rows)
+    best = tried[int(relative[:, known].mean(axis=1).argmin())]
+    return Temperatures(best, len(chosen), rows)
 
 
 def repeated_rows(
-    run: RunFolder, task: AnimationTask, policies: Mapping[str, MotionTransformer]
+    run: RunFolder,
+    task: AnimationTask,
+    policies: Mapping[str, MotionTransformer],
+    *,
+    best: float = 1.0,
 ) -> dict[str, dict[Row, dict[str, FloatArray]]]:
-    """Return what several animations of each utterance tell: `energy` and `intensity`, by row."""
+    """Return what several animations of each utterance tell: `energy` and `intensity`, by row.
+
+    Args:
+        run: Its settings count.
+        task: Of the run.
+        policies: By name, `clone` among them.
+        best: Temperature of the clone that has a row beside temperature 1.
+    """
     config, seed = run.config.evaluate, run.config.seed
     return {
-        "energy": energy_rows(task, policies, config, seed=seed),
+        "energy": energy_rows(task, policies, config, seed=seed, best=best),
         "intensity": intensity_rows(task, policies, config, seed=seed),
     }
 
@@ -99,32 +182,59 @@ def energy_rows(
     config: EvaluateConfig,
     *,
     seed: int,
+    best: float = 1.0,
 ) -> dict[Row, dict[str, FloatArray]]:
-    """Return the energy scores of animations sampled at temperature 1, in mm, per utterance.
+    """Return what samples are worth as a whole, in mm, per utterance.
 
     Args:
         task: Gives the recordings, the head and what was captured.
-        policies: By name.
+        policies: By name, each sampled at temperature 1.
         config: How many samples of how many utterances.
         seed: Of the run.
+        best: A temperature at which the policy `clone` is sampled, too.
 
     Returns:
-        `lve_energy` and `eve_energy`, one per utterance of `extra_utterances`, by sampled row.
+        `lve_energy`, `eve_energy` and the keys of `sample_quantities`, one per utterance of
+        `extra_utterances`, by sampled row.
     """
-    chosen, decoding = extra_utterances(task, config), Decoding(temperature=1.0)
-    target, known = task.target_motion(chosen), _known(task, chosen)
-    rows = {}
-    for name, policy in policies.items():
-        drawn = [
-            animate_utterances(policy, task, chosen, decoding=decoding, seed=seed, sample=number)
-            for number in range(config.energy_samples)
-        ]
-        motions = np.stack([task.decode(each)[:, : target.shape[1]] for each in drawn], axis=1)
-        rows[sampled(name)] = {
-            key: energy_score(motions, target, variant=variant, **known).astype(np.float32)
-            for key, variant in _ENERGIES.items()
-        }
-    return rows
+    chosen = extra_utterances(task, config)
+    asked = [(name, 1.0) for name in policies]
+    if best != 1:
+        asked.append(("clone", best))
+    return {
+        sampled(name, at): _of_samples(
+            task, policies[name], chosen, config, temperature=at, seed=seed
+        )
+        for name, at in asked
+    }
+
+
+def _of_samples(
+    task: AnimationTask,
+    policy: MotionTransformer,
+    utterances: IntArray,
+    config: EvaluateConfig,
+    *,
+    temperature: float,
+    seed: int,
+    with_diversity: bool = True,
+) -> dict[str, FloatArray]:
+    """Return energy scores and what they are made of, one per utterance."""
+    decoding = Decoding(temperature=temperature)
+    target, known = task.target_motion(utterances), _known(task, utterances)
+    drawn = [
+        animate_utterances(policy, task, utterances, decoding=decoding, seed=seed, sample=number)
+        for number in range(config.energy_samples)
+    ]
+    motions = np.stack([task.decode(each)[:, : target.shape[1]] for each in drawn], axis=1)
+    figures: dict[str, Any] = {}
+    for key, variant in _ENERGIES.items():
+        parts = energy_parts(motions, target, variant=variant, **known)
+        figures |= {key: parts.score, _ERRORS[key]: parts.error, _SPREADS[key]: parts.spread}
+    if with_diversity:
+        # A few pairs: all vertices of all pairs would cost more than everything else here.
+        figures[_DIVERSITY] = diversity(motions, rng=np.random.default_rng(seed), **known)
+    return {key: values.astype(np.float32) for key, values in figures.items()}
 
 
 def intensity_rows(

@@ -14,8 +14,10 @@ from esarm_env.core.intervals import (
     Change,
     Interval,
     Resampler,
+    SeedResampler,
     bootstrap_error,
     bootstrap_mean,
+    interquartile_mean,
     paired_change,
 )
 
@@ -219,3 +221,57 @@ def test_the_standard_error_of_a_mean_is_the_known_one(rng: np.random.Generator)
 
     error = bootstrap_error(figures, 400, resamples=300, rng=rng)
     assert error == pytest.approx([3 / 20, 0.0], rel=0.15)
+
+
+def test_seeds_and_utterances_are_drawn() -> None:
+    """Utterances alone would call every training's luck a finding."""
+    rng = np.random.default_rng(0)
+    same = np.tile(rng.normal(0, 1, 400), (5, 1))  # five trainings that agree
+    apart = same + np.array([-2.0, -1.0, 0.0, 1.0, 2.0])[:, None]
+    drawn = SeedResampler(5, 400, resamples=500)
+    narrow, wide = drawn.mean(same), drawn.mean(apart)
+    assert narrow.mean == pytest.approx(wide.mean) == pytest.approx(same.mean())
+    # Utterances are drawn once for all seeds: five copies are no more evidence than one.
+    assert narrow.high - narrow.low == pytest.approx(2 * 1.96 / np.sqrt(400), rel=0.2)
+    assert wide.high - wide.low == pytest.approx(2 * 1.96 * np.sqrt(2 / 5 + 1 / 400), rel=0.2)
+
+
+def test_an_interquartile_mean_leaves_a_quarter_out_at_each_end() -> None:
+    """One run that failed must not be the finding."""
+    np.testing.assert_allclose(
+        interquartile_mean(np.array([[9.0, 1, 2, -9], [4, 3, 2, 1]])), 1.5 + np.arange(2)
+    )
+    values = np.array([[1.0, 2, 3, 1000], [-1000, 1, 2, 3]])
+    drawn = SeedResampler(2, 4, resamples=20)
+    assert drawn.interquartile_mean(values).mean == pytest.approx(2.0)
+    unknown = np.array([[1.0, np.nan], [3.0, 5.0]])
+    assert SeedResampler(2, 2, resamples=20).mean(unknown) == (2.0, 1.0, 3.0)
+    assert drawn.mean(np.full((2, 4), np.nan)) == pytest.approx(UNKNOWN, nan_ok=True)
+
+
+def test_a_probability_of_improvement_counts_pairs_of_seeds() -> None:
+    """Ours 1 and 3, theirs 2 and 2: half of the pairs; ties count for a half."""
+    ours, theirs = np.array([[1.0], [3.0]]), np.array([[2.0], [2.0]])
+    drawn = SeedResampler(2, 1, resamples=200)
+    assert drawn.improvement(ours, theirs) == (0.5, 0.0, 1.0)
+    assert drawn.improvement(theirs, theirs) == (0.5, 0.5, 0.5)
+    assert drawn.improvement(ours - 3, theirs) == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("n_seeds", "n_groups", "options", "message"),
+    [
+        (1, 5, {}, "`n_seeds` must be at least 2 and `n_groups` at least 1, got 1 and 5"),
+        (2, 0, {}, "`n_seeds` must be at least 2 and `n_groups` at least 1, got 2 and 0"),
+        (2, 5, {"resamples": 0}, "`resamples` must be at least 1, got 0"),
+        (2, 5, {"confidence": 1.0}, "`confidence` must be above 0 and below 1, got 1.0"),
+    ],
+)
+def test_a_bootstrap_over_one_seed_is_refused(
+    n_seeds: int, n_groups: int, options: dict[str, Any], message: str
+) -> None:
+    """It would give an interval that covers no other training."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        SeedResampler(n_seeds, n_groups, **options)
+    with pytest.raises(ValueError, match=re.escape("`values` must have shape (2, 3), got (3, 2)")):
+        SeedResampler(2, 3, resamples=1).mean(np.zeros((3, 2)))

@@ -1,19 +1,23 @@
 """All metrics in the report: the rows that frame a policy, and what stands in them."""
 
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
 
+from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
 from agents.weights import load_policy
+from esarm_env.core.errors import InputError
 from esarm_env.face import Head, load_head
 from esarm_env.metrics import Variant, energy_score
 from esarm_env.task.opening import open_task
 from train.report import write_report
 from train.rows import (
     RECORDINGS,
+    REGRESSOR,
     Row,
     expected,
     greedy,
@@ -21,11 +25,12 @@ from train.rows import (
     rows_to_json,
     sampled,
 )
-from train.run.config import EvaluateConfig
+from train.run.config import EvaluateConfig, make_config
 from train.run.run_folder import RunFolder
+from train.run.setting_ranges import check_settings
 from train.stages import evaluate
 from train.stages.evaluate import animate_test, measured_quantities
-from train.stages.measures import EVE_WITHOUT_LIDS, extra_utterances
+from train.stages.measures import EVE_WITHOUT_LIDS, extra_utterances, try_temperatures
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +40,20 @@ def rows(finished_run):
     return rows_from_json(content)
 
 
-def test_every_row_has_every_metric(rows):
+@pytest.fixture(scope="module")
+def best(finished_run):
+    """The clone's row at its best temperature."""
+    content = json.loads((finished_run / "evaluate" / "summary.json").read_text())
+    return sampled("clone", content["temperatures"]["best"])
+
+
+def test_every_row_has_every_metric(rows, best):
     """A policy without its floor and ceiling beside it cannot be read."""
     assert {row.short_label for row in rows} == {
+        best.label,
+        "clone, sampled",
+        "ppo, sampled",
+        "reinforce, sampled",
         "recordings",
         "through the tokenizer",
         "mean face",
@@ -117,7 +133,7 @@ def test_energy_scores_are_measured_of_every_sampled_policy(finished_run):
     """Lower errors of samples alone may be mere sharpening."""
     content = json.loads((finished_run / "evaluate" / "summary.json").read_text())
     rows = rows_from_json(content["energy"])
-    assert list(rows) == [sampled("clone"), sampled("ppo"), sampled("reinforce")]
+    assert list(rows)[:3] == [sampled("clone"), sampled("ppo"), sampled("reinforce")]
     run, task = RunFolder.open(finished_run), open_task(finished_run)
     config = run.config.evaluate
     assert (config.energy_samples, config.extra_utterances) == (8, 40)
@@ -137,7 +153,13 @@ def test_energy_scores_are_measured_of_every_sampled_policy(finished_run):
     assert rows[sampled("clone")]["lve_energy"][0] == pytest.approx(scores.mean(), rel=1e-5)
     section = (finished_run / "report.md").read_text().split("## Energy scores")[1].split("##")[0]
     assert "LVE energy score (mean error of 8 samples minus half their mean distance" in section
-    assert f"| clone, sampled | {rows[sampled('clone')]['lve_energy'][0]:.2f} [" in section
+    assert f"| clone, sampled | {rows[sampled('clone')]['lve_energy'][0]:.3f} [" in section
+    for figures in rows.values():
+        for key in ("lve", "eve"):
+            error, spread = figures[f"{key}_of_samples"][0], figures[f"{key}_spread"][0]
+            assert figures[f"{key}_energy"][0] == pytest.approx(error - spread / 2, abs=1e-5)
+        assert figures["diversity"][0] > 0
+    assert "LVE spread (mean distance of 8 samples from each other, " in section
 
 
 def test_energy_scores_are_compared_with_the_clone_s_and_say_of_how_many(finished_run):
@@ -155,7 +177,90 @@ def test_energy_scores_are_compared_with_the_clone_s_and_say_of_how_many(finishe
     section = (finished_run / "report.md").read_text().split("## Energy scores")[1].split("##")[0]
     assert f" Of {min(40, n_test)} of the {n_test} test utterances; differences are" in section
     mean, low, high = against[sampled("ppo")]["lve_energy"]
-    assert f"| ppo, sampled, minus the clone's | {mean:.2f} [{low:.2f}, {high:.2f}] |" in section
+    assert f"| ppo, sampled, minus the clone's | {mean:.3f} [{low:.3f}, {high:.3f}] |" in section
+
+
+def test_the_best_temperature_is_chosen_on_validation_and_measured_on_test(finished_run, best):
+    """Chosen on the test utterances it would flatter the clone; left out, the policies."""
+    content = json.loads((finished_run / "evaluate" / "summary.json").read_text())
+    found, task = content["temperatures"], open_task(finished_run)
+    tried = rows_from_json(found["rows"])
+    assert list(tried) == [sampled("clone", t) for t in (0.5, 0.7, 0.85, 1.0)]
+    clone = load_policy(finished_run / "clone" / "policy.safetensors")
+    validation = task.corpus.split("validation")
+    assert found["utterances"] == len(validation)
+    drawn = [
+        animate_utterances(
+            clone, task, validation, decoding=Decoding(temperature=0.5), seed=0, sample=number
+        )
+        for number in range(8)
+    ]
+    known = {"head": task.head, "captured": task.corpus.captured}
+    known["lengths"] = task.n_frames[validation]
+    motions, truth = np.stack([task.decode(each) for each in drawn], 1), task.target_motion
+    scores = energy_score(motions, truth(validation), **known)
+    assert tried[sampled("clone", 0.5)]["lve_energy"][0] == pytest.approx(scores.mean(), rel=1e-5)
+    at_1 = tried[sampled("clone")]
+    relative = {
+        row: np.mean([figures[key][0] / at_1[key][0] for key in ("lve_energy", "eve_energy")])
+        for row, figures in tried.items()
+    }
+    assert min(relative, key=relative.get) == best
+    assert best in rows_from_json(content["energy"])
+    assert best in rows_from_json(content["rows"])
+    against = rows_from_json(content["energy_against_best"])
+    rows = rows_from_json(content["energy"])
+    difference = rows[sampled("ppo")]["eve_energy"][0] - rows[best]["eve_energy"][0]
+    assert against[sampled("ppo")]["eve_energy"][0] == pytest.approx(difference, abs=1e-5)
+
+
+def test_no_temperature_is_tried_where_none_is_set_or_nothing_to_choose_by(finished_run):
+    """A choice among one, or by no utterance, must not cost the evaluation."""
+    task = open_task(finished_run)
+    clone = load_policy(finished_run / "clone" / "policy.safetensors")
+    none = try_temperatures(task, clone, EvaluateConfig(temperatures=()), seed=0)
+    assert (none.best, none.utterances, none.rows) == (1.0, 0, {})
+    task.corpus.split = lambda name: np.arange(0)
+    assert try_temperatures(task, clone, EvaluateConfig(), seed=0).best == 1.0
+
+
+@pytest.mark.parametrize("wrong", ["[0]", "[1]", "[.7, .7]", "[.inf]", "[-1.]"])
+def test_temperatures_that_cannot_be_are_refused_before_the_first_stage(wrong):
+    """Found by the last stage, after minutes, or taken for another row of the same name."""
+    config = make_config(preset="demo", overrides=[f"evaluate.temperatures={wrong}"])
+    with pytest.raises(InputError, match=re.escape("`evaluate.temperatures` must be above 0 and")):
+        check_settings(config)
+
+
+def test_policies_are_compared_with_the_least_error_without_training(finished_run):
+    """Against the clone's greedy faces alone, a decoding's gain looks like that of a training."""
+    content = json.loads((finished_run / "evaluate" / "summary.json").read_text())
+    rows, against = (rows_from_json(content[key]) for key in ("rows", "against_expected"))
+    for row in (greedy("ppo"), expected("ppo"), sampled("ppo"), greedy("clone")):
+        difference = rows[row]["lve"][0] - rows[expected("clone")]["lve"][0]
+        assert against[row]["lve"][0] == pytest.approx(difference, abs=1e-5)
+    assert expected("clone") not in against
+    ratios = rows_from_json(content["ratio_to_regressor"])
+    for row in (greedy("ppo"), expected("clone"), sampled("reinforce")):
+        ratio = rows[row]["eve"][0] / rows[Row(REGRESSOR)]["eve"][0]
+        assert ratios[row]["eve"][0] == pytest.approx(ratio, rel=1e-5)
+        assert "score" not in ratios[row]
+    report = (finished_run / "report.md").read_text()
+    section = report.split("## Policies against the clone decoded by expected distance")[1]
+    assert "| ppo, greedy | " in section.split("##")[0]
+    assert "| ratio | LVE ratio ↓ | EVE ratio ↓ | EVE without eyelids ratio ↓ |" in report
+
+
+def test_what_is_lost_beside_the_errors_is_shown_with_differences(finished_run, rows):
+    """A face that shuts its lips no more may have the lower error."""
+    content = json.loads((finished_run / "evaluate" / "summary.json").read_text())
+    against = rows_from_json(content["measures_against_clone"])
+    assert sampled("ppo") in against and expected("reinforce") in against
+    change = rows[greedy("ppo")]["jerk_predicted"][0] - rows[greedy("clone")]["jerk_predicted"][0]
+    assert against[greedy("ppo")]["jerk_predicted"][0] == pytest.approx(change, rel=1e-3, abs=0.5)
+    section = (finished_run / "report.md").read_text().split("## Beside the errors")[1]
+    assert "| animation | closure-event F1 ↑ | mouth-opening correlation ↑ |" in section
+    assert section.split("## ")[0].count("| ppo, sampled |") == 2
 
 
 def test_a_score_above_that_of_recordings_is_laid_to_whom_it_belongs(finished_run, tmp_path):
@@ -203,10 +308,16 @@ def test_a_run_evaluated_before_has_a_report_without_them(finished_run, tmp_path
     path = copy / "evaluate" / "summary.json"
     content = json.loads(path.read_text())
     del content["energy_utterances"], content["energy_against_clone"]
+    del content["energy_against_best"], content["temperatures"], content["against_expected"]
+    del content["measures_against_clone"], content["ratio_to_regressor"]
+    for entry in content["energy"]:
+        entry["figures"] = {k: v for k, v in entry["figures"].items() if k.endswith("_energy")}
     path.write_text(json.dumps(content))
     report = write_report(RunFolder.open(copy)).read_text()
     section = report.split("## Energy scores")[1].split("##")[0]
     assert "minus the clone's" not in section and "test utterances" not in section
+    assert "LVE spread" not in section and "best temperature" not in section
+    assert "## Beside the errors" not in report and "| ratio |" not in report
     del content["energy"]
     for entry in content["rows"]:
         del entry["figures"][EVE_WITHOUT_LIDS]
