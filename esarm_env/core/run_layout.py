@@ -61,6 +61,7 @@ REWARD_WEIGHTS, CEILING_FILE, PAPER_FILE = (
     "ceiling.safetensors",
     "paper.safetensors",
 )
+NATURALNESS_WEIGHTS = "naturalness.safetensors"  # beside the reward model, as its second head
 PER_UTTERANCE_FILE = "per_utterance.csv"
 
 # The same from the run folder on, for `need_file`.
