@@ -1,4 +1,4 @@
-"""Training data of the naturalness model: recordings through the tokenizer, and what policies wrote.
+"""Training data of the naturalness model: tokenized recordings, and what policies wrote.
 
 A raw recording is told from anything decoded by detail that no token can say. So recordings are
 encoded and decoded first: what is left to learn is what a policy could have written and did not.

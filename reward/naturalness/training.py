@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from esarm_env.core.types import STREAMS
 from esarm_env.task.conditions import SPEAKER_START
 from reward.naturalness.network import NaturalnessModel
 from reward.resumable import ResumableTrainer
@@ -116,7 +115,7 @@ class NaturalnessTrainer(ResumableTrainer):
         return row
 
     def finish(self) -> NaturalnessModel:
-        """Return the model of the best epoch, with 0 and 1 at mean and spread of what is written."""
+        """Return the model of the best epoch; what is written has mean score 0 and spread 1."""
         self.model.load_state_dict(self._best)
         self.model.eval()
         written = [
@@ -238,5 +237,3 @@ def _standardise_inputs(model: NaturalnessModel, data: NaturalnessData) -> None:
 
 def _copied(model: NaturalnessModel) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-

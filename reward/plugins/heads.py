@@ -40,9 +40,7 @@ class TwoHeadedReward(LearnedReward):
         return self._parts
 
 
-def open_expected_error(
-    task: AnimationTask, run: Path | None, argument: str = ""
-) -> LearnedReward:
+def open_expected_error(task: AnimationTask, run: Path | None, argument: str = "") -> LearnedReward:
     """Minus the error that a run's clone expects; of the run, or `expected-error:PATH`."""
     return LearnedReward(task, open_model(_place(run, argument, "expected-error"), task))
 

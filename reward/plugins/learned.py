@@ -118,7 +118,7 @@ class LearnedReward:
 
 
 def open_learned(task: AnimationTask, run: Path | None, argument: str = "") -> LearnedReward:
-    """Learned from animations; both heads of a run's reward, or of `learned:PATH` (run, weights)."""
+    """Learned from animations, with both heads; of the run, or `learned:PATH` (run or weights)."""
     from reward.plugins.heads import open_both_heads
 
     if argument:
