@@ -35,7 +35,8 @@ class Alarm:
         before: The measurement at the window's start.
         after: The one at its end.
         proxy: How far the proxy rose from one to the other.
-        worse: How far each error (`gold_NAME`) or the `disagreement` rose that did.
+        worse: How far each error (`gold_NAME`) or the `disagreement` rose that did, and what was
+            lost of each of the proxy's terms (`lost_NAME`) that fell.
     """
 
     before: Measurement
@@ -59,8 +60,10 @@ class RewardHackingCallback(BaseCallback):
     The newest measurement is compared with the one `window` measurements before it (with the first
     one until there are so many), utterance by utterance. It is an alarm if the bootstrap interval
     of the proxy's change lies above 0, and so does that of the change of any true error, or of the
-    members' standard deviation. Measurements write `hacking/proxy`, `hacking/gold_NAME`,
-    `hacking/disagreement` and `hacking/alarm` (0 or 1) to the algorithm's logger.
+    members' standard deviation; or if that of any of the proxy's `terms` lies below 0, which is
+    climbing it at the cost of one of its parts. Measurements write `hacking/proxy`, `hacking/gold_NAME`,
+    `hacking/term_NAME`, `hacking/disagreement` and `hacking/alarm` (0 or 1) to the algorithm's
+    logger.
 
     `action="warn"` warns at the first alarm and goes on. `action="stop"` warns, puts the best
     weights so far back into the policy, and ends training; whoever calls `learn` in a loop asks
@@ -250,6 +253,8 @@ class RewardHackingCallback(BaseCallback):
         pairs = {f"gold_{name}": (before.gold[name], after.gold[name]) for name in after.gold}
         if before.disagreement is not None and after.disagreement is not None:
             pairs["disagreement"] = before.disagreement, after.disagreement
+        shared = before.terms.keys() & after.terms.keys()
+        pairs |= {f"lost_{k}": (-before.terms[k], -after.terms[k]) for k in sorted(shared)}
         changes = {
             name: paired_change(*pair, confidence=self.confidence) for name, pair in pairs.items()
         }

@@ -6,7 +6,7 @@ The callables hand each other whatever `write` returns; nothing is assumed about
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,8 @@ class Measurement:
         proxy: Shape (N,), what training is rewarded by; higher is better.
         gold: True errors by name, (N,) each; lower is better. Empty without ground truth.
         disagreement: Shape (N,), the ensemble's spread; None without one.
+        terms: Parts of the proxy by name, (N,) each; higher is better. Empty where none are told
+            apart.
     """
 
     iteration: int
@@ -39,10 +41,12 @@ class Measurement:
     proxy: DoubleArray
     gold: Mapping[str, DoubleArray]
     disagreement: DoubleArray | None
+    terms: Mapping[str, DoubleArray] = field(default_factory=dict)
 
     def means(self) -> dict[str, float]:
-        """Return the mean of each figure: `proxy`, `gold_NAME`, `disagreement`."""
+        """Return the mean of each figure: `proxy`, `gold_NAME`, `term_NAME`, `disagreement`."""
         figures = {"proxy": self.proxy, **{f"gold_{k}": v for k, v in self.gold.items()}}
+        figures |= {f"term_{name}": values for name, values in self.terms.items()}
         if self.disagreement is not None:
             figures["disagreement"] = self.disagreement
         return {name: _mean(values) for name, values in figures.items()}
@@ -56,6 +60,7 @@ class Measurement:
             "proxy": torch.from_numpy(self.proxy),
             "gold": {name: torch.from_numpy(values) for name, values in self.gold.items()},
             "disagreement": None if spread is None else torch.from_numpy(spread),
+            "terms": {name: torch.from_numpy(values) for name, values in self.terms.items()},
         }
 
     @staticmethod
@@ -68,6 +73,8 @@ class Measurement:
             proxy=state["proxy"].numpy(),
             gold={name: values.numpy() for name, values in state["gold"].items()},
             disagreement=None if spread is None else spread.numpy(),
+            # States of older versions told none apart.
+            terms={name: values.numpy() for name, values in state.get("terms", {}).items()},
         )
 
 
@@ -83,6 +90,8 @@ class HeldOut:
             there is no ground truth.
         members: Called likewise; returns the scores of an ensemble's members, (M, N); None without
             one.
+        terms: Called likewise; returns parts of the proxy by name, (N,) each, higher is better, of
+            which none may be climbed at another's cost. None where they are not told apart.
 
     Raises:
         ValueError: If both `gold` and `members` are None.
@@ -92,6 +101,7 @@ class HeldOut:
     proxy: Score
     gold: Errors | None = None
     members: Score | None = None
+    terms: Errors | None = None
 
     def __post_init__(self) -> None:
         """Check that something can contradict the proxy."""
@@ -121,6 +131,7 @@ class HeldOut:
             proxy=proxy,
             gold=self._errors(written, len(proxy)),
             disagreement=self._disagreement(written, len(proxy)),
+            terms=self._terms(written, len(proxy)),
         )
 
     def _errors(self, written: Any, n: int) -> dict[str, DoubleArray]:
@@ -139,6 +150,18 @@ class HeldOut:
                 "leave it out where there is no ground truth"
             )
         return known
+
+    def _terms(self, written: Any, n: int) -> dict[str, DoubleArray]:
+        if self.terms is None:
+            return {}
+        terms = {k: np.asarray(v, dtype=np.float64) for k, v in self.terms(written).items()}
+        for name, values in terms.items():
+            if values.shape != (n,) or not np.isfinite(values).all():
+                raise ValueError(
+                    f"`terms` must return finite scores of shape ({n},), got {values.shape} with "
+                    f"{int((~np.isfinite(values)).sum())} not finite for {name}"
+                )
+        return terms
 
     def _disagreement(self, written: Any, n: int) -> DoubleArray | None:
         if self.members is None:

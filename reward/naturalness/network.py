@@ -29,6 +29,8 @@ KIND = "naturalness model"
 CHANNELS = {MOUTH: MOUTH_CHANNELS, UPPER: UPPER_CHANNELS}
 # Log-odds of a chunk beyond which more certainty is not paid: a face cannot be more than recorded.
 MOST_LOG_ODDS = 4.0
+_BEND = 0.1  # of the way from what policies write to recordings, over which the score turns up
+_LEAST_WAY = 0.1  # log-odds between written and recorded, where training has found nothing
 _FRAMES_SEEN = 5  # by the first convolution
 _DILATIONS = (1, 2)  # of those over chunks: with four frames a chunk 32 frames are seen, 1.07 s
 _CHUNKS_SEEN = 3
@@ -85,12 +87,15 @@ class StreamNaturalness(nn.Module):
 class NaturalnessModel(nn.Module):
     """Scores how much an animation looks recorded, by stream; a `RewardModel`.
 
-    The raw score of a stream is the mean over chunks of the log-odds, bounded at +-`MOST_LOG_ODDS`;
-    0 and 1 of the score are mean and spread of the policy's samples. Streams add up to it.
+    A stream's log-odds are the mean over chunks, bounded at +-`MOST_LOG_ODDS`; on their scale u,
+    what policies write has mean 0 and recordings have mean 1 (on utterances it did not learn from).
+    The score is 0 and 1 there, too: a share `config.graded` of it is u itself, and the rest rises
+    where u comes near 1 (a softplus). Doubts about which of a policy's samples is the most natural
+    would drown what their expected errors say. Streams add up to the score.
     """
 
-    offset: Tensor
-    scale: Tensor
+    written_mean: Tensor
+    recorded_mean: Tensor
     measured: Tensor
     motion_mean: Tensor
     motion_spread: Tensor
@@ -116,8 +121,8 @@ class NaturalnessModel(nn.Module):
         self.register_buffer("audio_mean", torch.zeros(audio_dim // frames))
         self.register_buffer("audio_spread", torch.ones(audio_dim // frames))
         self.register_buffer("measured", torch.ones(len(STREAMS), dtype=torch.bool))
-        self.register_buffer("offset", torch.zeros(len(STREAMS)))
-        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("written_mean", torch.zeros(len(STREAMS)))
+        self.register_buffer("recorded_mean", torch.ones(len(STREAMS)))
 
     @property
     def motion_dim(self) -> int:
@@ -146,11 +151,19 @@ class NaturalnessModel(nn.Module):
         return bounded * inside[..., None] * self.measured
 
     def forward(self, audio: Tensor, condition: Tensor, motion: Tensor, n_chunks: Tensor) -> Tensor:
-        """Return standardised scores by chunk and stream, (B, C, S), as of `log_odds`."""
+        """Return scores by chunk and stream, (B, C, S), 0 past the end; arguments as of `log_odds`.
+
+        A function f of the mean over chunks is shared as (f(mean) + f'(mean) (chunk - mean)) / C.
+        """
         log_odds = self.log_odds(audio, condition, motion, n_chunks)
-        inside = torch.arange(audio.shape[1]) < n_chunks[:, None]
-        centred = (log_odds - self.offset) * inside[..., None]
-        return centred / n_chunks[:, None, None] / self.scale
+        inside = (torch.arange(audio.shape[1]) < n_chunks[:, None])[..., None]
+        shares = inside / n_chunks[:, None, None]
+        way = (self.recorded_mean - self.written_mean).clamp(min=_LEAST_WAY)
+        along = (log_odds - self.written_mean) / way * self.measured * inside  # u of each chunk
+        mean = (along * shares).sum(dim=1, keepdim=True)
+        paid, slope = _paid(mean, graded=self.config.graded)
+        by_stream = self.measured / self.measured.sum().clamp(min=1)
+        return (paid + slope * (along - mean)) * shares * by_stream
 
     def score_members(self, batch: ChunkBatch) -> Tensor:
         """Return standardised scores by stream as of an ensemble of one, shape (1, B, S)."""
@@ -171,11 +184,10 @@ class NaturalnessModel(nn.Module):
         return scores[0]
 
     @torch.no_grad()
-    def standardise(self, log_odds: Tensor) -> None:
-        """Let animations with these mean log-odds (N, S) have mean score 0 and spread 1."""
-        self.offset.copy_(log_odds.mean(dim=0))
-        if len(log_odds) > 1:
-            self.scale.copy_(log_odds.sum(dim=-1).std() + 1e-6)
+    def standardise(self, *, written: Tensor, recorded: Tensor) -> None:
+        """Let these mean log-odds, (N, S) of what policies wrote and (M, S), score 0 and 1."""
+        self.written_mean.copy_(written.mean(dim=0))
+        self.recorded_mean.copy_(recorded.mean(dim=0))
 
     def save(self, path: Path) -> None:
         """Write weights and sizes to one `.safetensors` file."""
@@ -185,6 +197,15 @@ class NaturalnessModel(nn.Module):
             "frames": self.frames,
         }
         save_weights(path, self.state_dict(), kind=KIND, config=asdict(self.config), **sizes)
+
+
+def _paid(along: Tensor, *, graded: float) -> tuple[Tensor, Tensor]:
+    """Return the score of u, which is 0 at 0 and 1 at 1, and its slope there."""
+    ends = functional.softplus((torch.tensor([0.0, 1.0]) - 1) / _BEND)
+    height = ends[1] - ends[0]
+    bent = (functional.softplus((along - 1) / _BEND) - ends[0]) / height
+    slope = torch.sigmoid((along - 1) / _BEND) / _BEND / height
+    return graded * along + (1 - graded) * bent, graded + (1 - graded) * slope
 
 
 def load_naturalness(path: Path) -> NaturalnessModel:

@@ -115,15 +115,24 @@ class NaturalnessTrainer(ResumableTrainer):
         return row
 
     def finish(self) -> NaturalnessModel:
-        """Return the model of the best epoch; what is written has mean score 0 and spread 1."""
+        """Return the model of the best epoch; what is written scores 0 in the mean, recordings 1.
+
+        On the validation utterances, if there are any: what was learned by heart is too far apart.
+        """
         self.model.load_state_dict(self._best)
         self.model.eval()
-        written = [
-            scores[self._train.present[name][number]]
-            for name, animations in self._train.written.items()
-            for number, scores in enumerate(_means(self.model, self._train, animations))
+        data = self._validation if len(self._validation) else self._train
+        ways = [
+            torch.cat(
+                [scores[there] for scores, there in zip(means, data.present[name], strict=True)]
+            )
+            for name, animations in data.written.items()
+            for means in [_means(self.model, data, animations)]
         ]
-        self.model.standardise(torch.cat(written))
+        self.model.standardise(
+            written=torch.stack([way.mean(dim=0) for way in ways]),
+            recorded=_means(self.model, data, (data.recorded,))[0],
+        )
         return self.model
 
     def state_dict(self) -> dict[str, Any]:

@@ -8,14 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import NATURALNESS_WEIGHTS, REWARD_FILE, REWARD_WEIGHTS, is_file
 from reward.plugins.learned import LearnedReward, open_model
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from esarm_env.core.types import RewardFunction
+    from esarm_env.core.types import DoubleArray, RewardFunction, Trajectories
+    from esarm_env.rewards.combined import CombinedReward
     from esarm_env.task.animation_task import AnimationTask
     from reward.naturalness.heads import TwoHeadedModel
     from reward.naturalness.network import NaturalnessModel
@@ -69,6 +72,30 @@ def open_both_heads(task: AnimationTask, place: Path) -> LearnedReward:
     return TwoHeadedReward(
         task, TwoHeadedModel(model, naturalness, weight=naturalness.config.weight)
     )
+
+
+def scores_by_head(
+    reward: CombinedReward,
+) -> Callable[[Trajectories], dict[str, DoubleArray]] | None:
+    """Return what scores animations by each head of a sum, weighted; None if it has not both.
+
+    For an alarm: neither head may be climbed at the other's cost unseen.
+    """
+    from reward.naturalness.heads import EXPECTED_ERROR, NATURALNESS
+
+    weights = {
+        name: weight
+        for name, weight in reward.weights.items()
+        if weight and name.partition(":")[0] in (EXPECTED_ERROR, NATURALNESS)
+    }
+    if len({name.partition(":")[0] for name in weights}) < 2:
+        return None
+
+    def by_head(written: Trajectories) -> dict[str, DoubleArray]:
+        terms = reward.score_terms(written).terms
+        return {name: weight * terms[name].astype(np.float64) for name, weight in weights.items()}
+
+    return by_head
 
 
 def naturalness_beside(place: Path, task: AnimationTask) -> NaturalnessModel | None:

@@ -51,7 +51,8 @@ TINY = (
 )
 
 
-OTHERS = {"consensus": ("reward.",), "paper": ("consensus.", "naturalness.")}  # settings that the recipe does not read
+# Settings that the recipe does not read.
+OTHERS = {"consensus": ("reward.",), "paper": ("consensus.", "naturalness.")}
 
 
 def tiny_settings(*more, recipe="consensus"):

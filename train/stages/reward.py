@@ -289,12 +289,13 @@ def _animations(
         ways[BY_DISTANCE] = Decoding(expected_distance=True)
     if newest:
         ways[NEWEST_SAMPLED] = Decoding(temperature=1.0)
+    some = utterances[::2]  # roll-outs take longer than the training
     written = {
         name: [
             animate_utterances(
                 policy,
                 task,
-                utterances,
+                some,
                 decoding=decoding,
                 seed=seed,
                 sample=FirstSample.NATURALNESS,
