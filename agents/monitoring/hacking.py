@@ -61,9 +61,9 @@ class RewardHackingCallback(BaseCallback):
     one until there are so many), utterance by utterance. It is an alarm if the bootstrap interval
     of the proxy's change lies above 0, and so does that of the change of any true error, or of the
     members' standard deviation; or if that of any of the proxy's `terms` lies below 0, which is
-    climbing it at the cost of one of its parts. Measurements write `hacking/proxy`, `hacking/gold_NAME`,
-    `hacking/term_NAME`, `hacking/disagreement` and `hacking/alarm` (0 or 1) to the algorithm's
-    logger.
+    climbing it at the cost of one of its parts. Measurements write `hacking/proxy`,
+    `hacking/gold_NAME`, `hacking/term_NAME`, `hacking/disagreement` and `hacking/alarm` (0 or 1) to
+    the algorithm's logger.
 
     `action="warn"` warns at the first alarm and goes on. `action="stop"` warns, puts the best
     weights so far back into the policy, and ends training; whoever calls `learn` in a loop asks
