@@ -39,7 +39,7 @@ class NaturalnessConfig:
             be judged.
     """
 
-    weight: float = 0.75
+    weight: float = 2.0
     graded: float = 0.1
     train_utterances: int = 480
     width: int = 64
