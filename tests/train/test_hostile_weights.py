@@ -22,7 +22,6 @@ from esarm_env.core.weights import from_sizes
 from esarm_env.tokenizer.vq import TokenizerShape, VQMotionTokenizer, load_tokenizer
 from reward.consensus.network import ConsensusModel, load_consensus
 from reward.consensus.settings import ConsensusConfig
-from reward.naturalness import NaturalnessConfig, NaturalnessModel, load_naturalness
 from reward.ranking.network import RewardConfig, RewardTransformer, load_reward
 from train.assets.builder import halve
 
@@ -43,11 +42,6 @@ def _consensus(path: Path) -> None:
     ConsensusModel(config, audio_dim=6, condition_dim=3, frames=2).save(path)
 
 
-def _naturalness(path: Path) -> None:
-    sizes = {"audio_dim": 6, "condition_dim": 3, "frames": 2}
-    NaturalnessModel(NaturalnessConfig(width=8), **sizes).save(path)
-
-
 def _reward(path: Path) -> None:
     config = RewardConfig(n_layers=1, n_heads=2, width=8)
     RewardTransformer(config, audio_dim=6, motion_dim=4).save(path)
@@ -57,7 +51,6 @@ _KINDS: dict[str, tuple[Callable[[Path], None], _Reader]] = {
     "policy": (_policy, load_policy),
     "motion tokenizer": (_tokenizer, load_tokenizer),
     "consensus reward model": (_consensus, load_consensus),
-    "naturalness model": (_naturalness, load_naturalness),
     "reward model": (_reward, load_reward),
 }
 # The place of its sizes in the note, one that the tensors have, and one that they do not show.
@@ -65,7 +58,6 @@ _PLACES = {
     "policy": ([], "width", "n_heads"),
     "motion tokenizer": ([], "hidden", "frames_per_chunk"),
     "consensus reward model": (["config"], "width", "n_heads"),
-    "naturalness model": (["config"], "width", "batch_utterances"),
     "reward model": (["config"], "width", "n_heads"),
 }
 each_kind = pytest.mark.parametrize("kind", _KINDS)

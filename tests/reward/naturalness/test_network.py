@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
+from esarm_env.core.errors import InputError
 from esarm_env.core.types import STREAMS, WHOLE_FACE
+from esarm_env.core.weights import read_weights, save_weights
 from esarm_env.face.names import MOUTH_CHANNELS
 from reward.chunks import make_chunks
 from reward.naturalness.network import _paid, load_naturalness
@@ -117,3 +121,18 @@ def test_saving_and_loading_gives_equal_scores(model, batch, tmp_path):
     with torch.inference_mode():
         torch.testing.assert_close(again.score_members(batch), model.score_members(batch))
     assert again.config == model.config
+
+
+@pytest.mark.parametrize(
+    ("place", "value"), [("width", 10**9), ("width", 24), ("frames", 10**9), ("audio_dim", 4)]
+)
+def test_a_file_that_contradicts_itself_is_refused(model, tmp_path, place, value):
+    """Weights may come from strangers: one line, and nothing huge is built."""
+    path = tmp_path / "naturalness.safetensors"
+    model.save(path)
+    sizes, tensors = read_weights(path)
+    owner = sizes["config"] if place in sizes["config"] else sizes
+    owner[place] = value
+    save_weights(path, tensors, **sizes)
+    with pytest.raises(InputError, match=re.escape(f"{path}: must be a whole naturalness model")):
+        load_naturalness(path)
