@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
     from reward.naturalness.heads import TwoHeadedModel
     from reward.naturalness.network import NaturalnessModel
+    from reward.scoring import RewardModel
 
 
 class TwoHeadedReward(LearnedReward):
@@ -64,14 +65,25 @@ def open_naturalness(task: AnimationTask, run: Path | None, argument: str = "") 
 
 def open_both_heads(task: AnimationTask, place: Path) -> LearnedReward:
     """Return the reward of a run folder or weights file, with both heads if there are two."""
-    model, naturalness = open_model(place, task), naturalness_beside(place, task)
-    if naturalness is None:
-        return LearnedReward(task, model)
     from reward.naturalness.heads import TwoHeadedModel
 
-    return TwoHeadedReward(
-        task, TwoHeadedModel(model, naturalness, weight=naturalness.config.weight)
-    )
+    model = open_whole_model(place, task)
+    two = isinstance(model, TwoHeadedModel)
+    return TwoHeadedReward(task, model) if two else LearnedReward(task, model)
+
+
+def open_whole_model(place: Path, task: AnimationTask) -> RewardModel:
+    """Read the reward model of a run folder or weights file, with both heads if there are two.
+
+    Raises:
+        InputError: As of `open_model`, or if the heads do not fit each other.
+    """
+    model, naturalness = open_model(place, task), naturalness_beside(place, task)
+    if naturalness is None:
+        return model
+    from reward.naturalness.heads import TwoHeadedModel
+
+    return TwoHeadedModel(model, naturalness, weight=naturalness.config.weight)
 
 
 def scores_by_head(

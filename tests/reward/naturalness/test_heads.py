@@ -156,3 +156,18 @@ def test_the_weight_is_that_of_the_file(tiny_task, run, model, sizes):
     config = dataclasses.replace(model.config, weight=0.125)
     NaturalnessModel(config, **sizes).save(run / "reward" / "naturalness.safetensors")
     assert resolve_reward("learned", tiny_task, run).weights["naturalness"] == 0.125
+
+
+def test_chunks_of_the_sum_and_of_each_head_add_up(tiny_task, run, written):
+    """Credit by chunk: the sum's chunks are its heads' chunks, and all add up to the score."""
+    resolved = resolve_reward("learned", tiny_task, run)
+    assert resolved.chunk_streams == ("mouth", "upper")
+    chunks = resolved.score_chunks(written)  # checked against the score of each term
+    np.testing.assert_allclose(chunks.sum(axis=(1, 2)), resolved.score(written), atol=1e-4)
+    np.testing.assert_allclose(
+        open_learned(tiny_task, run).score_chunks(written), chunks, atol=1e-4
+    )
+    alone = open_naturalness(tiny_task, run)
+    np.testing.assert_allclose(
+        alone.score_chunks(written).sum(axis=(1, 2)), alone.score(written), atol=1e-5
+    )
