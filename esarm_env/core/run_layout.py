@@ -70,6 +70,7 @@ TOKENIZER_FILE = f"prior/{TOKENIZER_WEIGHTS}"
 ENCODER_FILE = f"encoder/{ENCODER_WEIGHTS}"
 CLONE_FILE = f"clone/{POLICY_FILE}"
 REWARD_FILE = f"reward/{REWARD_WEIGHTS}"
+NATURALNESS_FILE = f"reward/{NATURALNESS_WEIGHTS}"
 
 # Of `esarm reward-report`, whose page is called as the run's.
 REWARD_REPORT_FOLDER, FIGURES_FILE = "reward_report", "figures.json"
