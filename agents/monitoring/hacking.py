@@ -37,8 +37,9 @@ class Alarm:
         before: The measurement at the window's start.
         after: The one at its end.
         proxy: How far the proxy rose from one to the other.
-        worse: How far each error (`gold_NAME`) or the `disagreement` rose that did; and how far
-            each off-target signal (`signal_NAME`) went that left its range, since the beginning.
+        worse: How far each error (`gold_NAME`) or the `disagreement` rose that did; what was lost
+            of each of the proxy's terms (`lost_NAME`) that fell; and how far each off-target signal
+            (`signal_NAME`) went that left its range, since the beginning.
     """
 
     before: Measurement
@@ -68,13 +69,14 @@ class RewardHackingCallback(BaseCallback):
     The newest measurement is compared with the one `window` measurements before it (with the first
     one until there are so many), utterance by utterance. It is an alarm if the bootstrap interval
     of the proxy's change lies above 0, and so does that of the change of any true error, or of the
-    members' standard deviation. Where the proxy has risen since the first measurement, it is one
-    too if an off-target signal (speed, blinks, what `held_out.signals` measures) has moved since
-    then by more than `drift` deviations between utterances, beyond its own bootstrap interval, and
-    beyond where sharpening alone takes it (`held_out.sharp`): this needs no true error, and sees
-    holes that all members of an ensemble share. Measurements write
-    `hacking/proxy`, `hacking/gold_NAME`, `hacking/disagreement`, `hacking/signal_NAME` and
-    `hacking/alarm` (0 or 1) to the algorithm's logger.
+    members' standard deviation; or if that of any of the proxy's `terms` lies below 0, which is
+    climbing it at the cost of one of its parts. Where the proxy has risen since the first
+    measurement, it is one too if an off-target signal (speed, blinks, what `held_out.signals`
+    measures) has moved since then by more than `drift` deviations between utterances, beyond its
+    own bootstrap interval, and beyond where sharpening alone takes it (`held_out.sharp`): this
+    needs no true error, and sees holes that all members of an ensemble share. Measurements write
+    `hacking/proxy`, `hacking/gold_NAME`, `hacking/term_NAME`, `hacking/disagreement`,
+    `hacking/signal_NAME` and `hacking/alarm` (0 or 1) to the algorithm's logger.
 
     `action="warn"` warns at the first alarm and goes on. `action="stop"` warns, puts the best
     weights so far back into the policy, and ends training; whoever calls `learn` in a loop asks
@@ -296,6 +298,8 @@ class RewardHackingCallback(BaseCallback):
         pairs = {f"gold_{name}": (before.gold[name], after.gold[name]) for name in after.gold}
         if before.disagreement is not None and after.disagreement is not None:
             pairs["disagreement"] = before.disagreement, after.disagreement
+        shared = before.terms.keys() & after.terms.keys()
+        pairs |= {f"lost_{k}": (-before.terms[k], -after.terms[k]) for k in sorted(shared)}
         changes = {
             name: paired_change(*pair, confidence=self.confidence) for name, pair in pairs.items()
         }

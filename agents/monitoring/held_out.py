@@ -36,6 +36,8 @@ class Measurement:
             training began is suspicious.
         sharp: The same of sharpened animations, at the first measurement alone: what a policy does
             that merely varies less.
+        terms: Parts of the proxy by name, (N,) each; higher is better. Empty where none are told
+            apart.
     """
 
     iteration: int
@@ -45,10 +47,12 @@ class Measurement:
     disagreement: DoubleArray | None
     signals: Mapping[str, DoubleArray] = field(default_factory=dict)
     sharp: Mapping[str, DoubleArray] = field(default_factory=dict)
+    terms: Mapping[str, DoubleArray] = field(default_factory=dict)
 
     def means(self) -> dict[str, float]:
-        """Return the mean of each figure: `proxy`, `gold_NAME`, `disagreement`, `signal_NAME`."""
+        """Return the mean of each figure: `proxy`, `gold_NAME`, `term_NAME`, `disagreement`, ..."""
         figures = {"proxy": self.proxy, **{f"gold_{k}": v for k, v in self.gold.items()}}
+        figures |= {f"term_{name}": values for name, values in self.terms.items()}
         if self.disagreement is not None:
             figures["disagreement"] = self.disagreement
         figures |= {f"signal_{name}": values for name, values in self.signals.items()}
@@ -65,6 +69,7 @@ class Measurement:
             "disagreement": None if spread is None else torch.from_numpy(spread),
             "signals": {name: torch.from_numpy(values) for name, values in self.signals.items()},
             "sharp": {name: torch.from_numpy(values) for name, values in self.sharp.items()},
+            "terms": {name: torch.from_numpy(values) for name, values in self.terms.items()},
         }
 
     @staticmethod
@@ -77,9 +82,10 @@ class Measurement:
             proxy=state["proxy"].numpy(),
             gold={name: values.numpy() for name, values in state["gold"].items()},
             disagreement=None if spread is None else spread.numpy(),
-            # What an older version saved has none.
             signals={name: values.numpy() for name, values in state.get("signals", {}).items()},
             sharp={name: values.numpy() for name, values in state.get("sharp", {}).items()},
+            # States of older versions have none of these.
+            terms={name: values.numpy() for name, values in state.get("terms", {}).items()},
         )
 
 
@@ -120,7 +126,8 @@ class HeldOut:
             there is no ground truth.
         members: Called likewise; returns the scores of an ensemble's members, (M, N); None without
             one.
-
+        terms: Called likewise; returns parts of the proxy by name, (N,) each, higher is better, of
+            which none may be climbed at another's cost. None where they are not told apart.
         signals: Called likewise; returns off-target signals by name, (N,) each, such as speed or
             blinks; None watches none.
         sharp: Called as `write`, once, before training: animations of the same utterances with
@@ -136,6 +143,7 @@ class HeldOut:
     members: Score | None = None
     signals: Errors | None = None
     sharp: Write | None = None
+    terms: Errors | None = None
 
     def __post_init__(self) -> None:
         """Check that something can contradict the proxy."""
@@ -169,6 +177,7 @@ class HeldOut:
             disagreement=self._disagreement(written, len(proxy)),
             signals=self._signals(written, len(proxy)),
             sharp=self._signals(self.sharp(algorithm), len(proxy)) if self.sharp and first else {},
+            terms=self._terms(written, len(proxy)),
         )
 
     def _signals(self, written: Any, n: int) -> dict[str, DoubleArray]:
@@ -198,6 +207,18 @@ class HeldOut:
                 "leave it out where there is no ground truth"
             )
         return known
+
+    def _terms(self, written: Any, n: int) -> dict[str, DoubleArray]:
+        if self.terms is None:
+            return {}
+        terms = {k: np.asarray(v, dtype=np.float64) for k, v in self.terms(written).items()}
+        for name, values in terms.items():
+            if values.shape != (n,) or not np.isfinite(values).all():
+                raise ValueError(
+                    f"`terms` must return finite scores of shape ({n},), got {values.shape} with "
+                    f"{int((~np.isfinite(values)).sum())} not finite for {name}"
+                )
+        return terms
 
     def _disagreement(self, written: Any, n: int) -> DoubleArray | None:
         if self.members is None:

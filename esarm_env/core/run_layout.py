@@ -66,6 +66,7 @@ REWARD_WEIGHTS, CEILING_FILE, PAPER_FILE = (
     "paper.safetensors",
 )
 PER_UTTERANCE_FILE, ENERGY_FILE = "per_utterance.csv", "energy_per_utterance.csv"
+NATURALNESS_WEIGHTS = "naturalness.safetensors"  # beside the reward model, as its second head
 
 # The same from the run folder on, for `need_file`.
 CORPUS_FILE = f"corpus/{CORPUS_NOTE}"
@@ -73,6 +74,7 @@ TOKENIZER_FILE = f"prior/{TOKENIZER_WEIGHTS}"
 ENCODER_FILE = f"encoder/{ENCODER_WEIGHTS}"
 CLONE_FILE = f"clone/{POLICY_FILE}"
 REWARD_FILE = f"reward/{REWARD_WEIGHTS}"
+NATURALNESS_FILE = f"reward/{NATURALNESS_WEIGHTS}"
 
 # Of `esarm reward-report`, whose page is called as the run's.
 REWARD_REPORT_FOLDER, FIGURES_FILE = "reward_report", "figures.json"

@@ -128,6 +128,9 @@ def resolve_reward(
 ) -> CombinedReward:
     """Return the reward that `reward` stands for, as a weighted sum of one or more terms.
 
+    A reward that is itself a sum of `parts`, as `learned` is where a run's reward model has two
+    heads, gives a term for each.
+
     Args:
         reward: One of
             - a registered name, such as `learned`;
@@ -154,20 +157,43 @@ def resolve_reward(
         reward = {reward: 1.0}
     if not isinstance(reward, Mapping):
         rule = "`reward` must be a name, a mapping of names to weights, or an object"
-        term = RewardTerm(_own_name(reward), 1.0, _scoring(reward, rule))
-        return CombinedReward(task.corpus, [term])
+        terms = _terms_of(_own_name(reward), 1.0, _scoring(reward, rule))
+        return CombinedReward(task.corpus, terms)
     if not reward:
         raise InputError(f"`reward` must hold at least one term, got {reward!r}")
     known = find_rewards()
-    terms = []
+    terms: list[RewardTerm] = []
     for text, weight in reward.items():
         if not isinstance(text, str):
             raise InputError(
                 f"`reward` must map names to weights, got {text!r} for a name; "
                 "name yours with `esarm_env.rewards.register_reward`"
             )
-        terms.append(RewardTerm(text, weight, _make(text, known, task, folder)))
-    return CombinedReward(task.corpus, terms)
+        terms += _terms_of(text, weight, _make(text, known, task, folder))
+    return CombinedReward(task.corpus, _added_up(terms))
+
+
+def _terms_of(text: str, weight: float, function: RewardFunction) -> list[RewardTerm]:
+    """Return a reward as a term; in place of one with `parts`, these, so that each stays visible.
+
+    `parts` maps names to weight and reward; `NAME:ARGUMENT` has the same argument for each.
+    """
+    whole = RewardTerm(text, weight, function)
+    parts: Mapping[str, tuple[float, RewardFunction]] = getattr(function, "parts", None) or {}
+    _, colon, argument = text.partition(":")
+    return [
+        RewardTerm(f"{name}{colon}{argument}", whole.weight * share, part)
+        for name, (share, part) in parts.items()
+    ] or [whole]
+
+
+def _added_up(terms: list[RewardTerm]) -> list[RewardTerm]:
+    """Return `terms` with the weights of equal names added up: a part may be asked for as well."""
+    weights: dict[str, float] = {}
+    for term in terms:
+        weights[term.name] = weights.get(term.name, 0.0) + term.weight
+    functions = {term.name: term.function for term in reversed(terms)}
+    return [RewardTerm(name, weight, functions[name]) for name, weight in weights.items()]
 
 
 def _make(

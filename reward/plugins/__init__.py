@@ -4,6 +4,7 @@
 - `emotion`: whether the face shows the emotion that was asked for.
 - `ensemble`: the mean of several learned rewards.
 - `frame_sums`: sums over frames by chunk, of which many rewards are made.
+- `heads`: `expected-error` and `naturalness`, the two heads of a run's reward model.
 - `learned`: the reward network of a run.
 - `motion_alone`: rewards of the motion alone: `zero`, `jerk` (for a negative weight),
   `liveliness`.

@@ -11,7 +11,7 @@ import numpy as np
 
 from esarm_env.core.errors import InputError
 from esarm_env.rewards.chunks import WeightedScores, columns_of_sum, sum_of_chunks
-from reward.plugins.learned import open_model
+from reward.plugins.heads import open_whole_model
 from reward.scoring import BATCH_SIZE, member_chunks, member_streams, score_with
 
 if TYPE_CHECKING:
@@ -135,4 +135,4 @@ def open_ensemble(task: AnimationTask, run: Path | None, argument: str) -> Ensem
             "`ensemble` must be followed by different run folders or weights files, "
             f"RUN1,RUN2,..., got {argument!r}"
         )
-    return EnsembleReward(task, [open_model(Path(part), task) for part in paths])
+    return EnsembleReward(task, [open_whole_model(Path(part), task) for part in paths])

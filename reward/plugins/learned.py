@@ -146,15 +146,17 @@ class LearnedReward:
 
 
 def open_learned(task: AnimationTask, run: Path | None, argument: str = "") -> LearnedReward:
-    """Learned from ranked demonstrations; of the run, or `learned:PATH` (run or weights file)."""
+    """Learned from animations, with both heads; of the run, or `learned:PATH` (run or weights)."""
+    from reward.plugins.heads import open_both_heads
+
     if argument:
-        return LearnedReward(task, open_model(Path(argument), task))
+        return open_both_heads(task, Path(argument))
     if run is None:
         raise InputError(
             "`run` must be a run folder for the reward `learned`, got none; "
             "train one with `esarm run`, or choose the reward `accuracy`"
         )
-    return LearnedReward(task, open_model(run, task))
+    return open_both_heads(task, run)
 
 
 def open_model(path: Path, task: AnimationTask) -> RewardModel:

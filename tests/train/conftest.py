@@ -39,6 +39,8 @@ TINY = (
     "consensus.rank=3",
     "consensus.hidden=8",
     "consensus.epochs=2",
+    "naturalness.width=8",
+    "naturalness.epochs=2",
     "improve.iterations=2",
     "improve.n_episodes=4",
     "improve.samples_per_utterance=2",
@@ -49,7 +51,8 @@ TINY = (
 )
 
 
-OTHERS = {"consensus": "reward.", "paper": "consensus."}  # settings that the recipe does not read
+# Settings that the recipe does not read.
+OTHERS = {"consensus": ("reward.",), "paper": ("consensus.", "naturalness.")}
 
 
 def tiny_settings(*more, recipe="consensus"):

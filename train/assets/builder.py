@@ -21,6 +21,7 @@ from esarm_env.core.run_layout import (
     CORPUS_FILE,
     DEMONSTRATIONS_FILE,
     ENCODER_FILE,
+    NATURALNESS_FILE,
     REWARD_FILE,
     TOKENIZER_FILE,
     VERSIONS_FILE,
@@ -72,7 +73,8 @@ def halve(source: Path, target: Path) -> None:
 
 _EIGHT_BITS = torch.float8_e4m3fn
 UTTERANCES = {"train": 112, "validation": 32, "test": 48}
-WEIGHTS = (TOKENIZER_FILE, ENCODER_FILE, CLONE_FILE, REWARD_FILE)
+WEIGHTS = (TOKENIZER_FILE, ENCODER_FILE, CLONE_FILE, REWARD_FILE, NATURALNESS_FILE)
+_NOT_IN_EVERY_RUN = (ENCODER_FILE, NATURALNESS_FILE)
 # Half of the last digit that is printed: half precision must not change a table.
 LARGEST_CHANGE = 0.005
 
@@ -112,7 +114,7 @@ def _fill(run: RunFolder, folder: Path, wanted: Mapping[str, int]) -> dict[str, 
     parent = open_task(run.path)
     shutil.copyfile(run.path / CONFIG_FILE, folder / CONFIG_FILE)
     for name in WEIGHTS:
-        if name != ENCODER_FILE or is_file(run.path / name):
+        if name not in _NOT_IN_EVERY_RUN or is_file(run.path / name):
             halve(run.path / name, folder / name)
     corpus = _cut(parent, source, folder / MINI_CORPUS, wanted)
     note = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from agents.monitoring.held_out import HeldOut
 from agents.rollout.animation import animate_utterances
 from agents.rollout.buffer import EpisodeBatch
 from agents.rollout.decoding import Decoding
+from reward.plugins.heads import scores_by_head
 from train.overoptimise.curve import ERRORS, Curve, OveroptimiseConfig
 from train.run.warm_start import WarmStarted
 
@@ -53,7 +54,7 @@ class ClimbTrainer(WarmStarted):
         self._config, self._seed = config, seed
         self._divergence: list[DoubleArray] = []
         self._reward = env.reward_function
-        members = members_of(env)
+        members, heads = members_of(env), scores_by_head(self._reward)
         held_out = HeldOut(
             lambda _: self._write(),
             proxy=lambda samples: _mean([self._reward.score(written) for written in samples]),
@@ -61,6 +62,7 @@ class ClimbTrainer(WarmStarted):
             members=None
             if members is None
             else lambda samples: _mean([members(written) for written in samples]),
+            terms=None if heads is None else lambda samples: _means([heads(w) for w in samples]),
         )
         callback = RewardHackingCallback(held_out, every=config.measure_every, action="warn")
         super().__init__(algorithm, clone, callback=callback)
@@ -130,8 +132,8 @@ class ClimbTrainer(WarmStarted):
         return samples
 
     def _errors(self, samples: list[Trajectories]) -> dict[str, DoubleArray]:
-        rows = [self._task.errors(written) for written in samples]
-        return {name: _mean([row[name] for row in rows]) for name in ERRORS}
+        errors = _means([self._task.errors(written) for written in samples])
+        return {name: errors[name] for name in ERRORS}
 
 
 def members_of(env: SpeechAnimationEnv) -> Callable[[Trajectories], FloatArray] | None:
@@ -185,6 +187,10 @@ def _as_batch(written: Trajectories) -> EpisodeBatch:
         advantages=nothing,
         returns=nothing,
     )
+
+
+def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, DoubleArray]:
+    return {name: _mean([row[name] for row in rows]) for name in rows[0]}
 
 
 def _mean(rows: list[Any]) -> DoubleArray:

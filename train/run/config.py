@@ -16,6 +16,7 @@ from esarm_env.core.training.ranges import ABOVE_0, AT_LEAST_2, BETWEEN_0_AND_1,
 from esarm_env.encoder.config import EncoderConfig
 from esarm_env.tokenizer import PriorConfig
 from reward.consensus.settings import ConsensusConfig
+from reward.naturalness.settings import NaturalnessConfig
 from reward.ranking.network import RewardConfig
 from train.run.plain_yaml import parse, read_yaml, shown
 
@@ -149,6 +150,7 @@ class Config:
         demonstrate: Ranked roll-outs.
         reward: The reward model of the recipe `paper`.
         consensus: The reward model of the recipe `consensus`.
+        naturalness: Its second head.
         improve: Reinforcement learning.
         evaluate: Held-out figures.
     """
@@ -162,12 +164,15 @@ class Config:
     demonstrate: DemonstrateConfig = field(default_factory=DemonstrateConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
     consensus: ConsensusConfig = field(default_factory=ConsensusConfig)
+    naturalness: NaturalnessConfig = field(default_factory=NaturalnessConfig)
     improve: ImproveConfig = field(default_factory=ImproveConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
 
 # Where the settings of each recipe of the reward model are.
 SECTION_OF_RECIPE = {"consensus": "consensus", "paper": "reward"}
+# Sections that a recipe reads besides.
+_BESIDES = {"naturalness": "consensus"}
 
 PRESETS = {
     # Minutes on two cores.
@@ -353,6 +358,11 @@ def _check_recipe_in_use(recipe: str, overrides: Sequence[str]) -> None:
     for override in overrides:
         key = override.partition("=")[0]
         section, _, setting = key.partition(".")
+        if _BESIDES.get(section, recipe) != recipe:
+            raise InputError(
+                f"`{key}` is a setting of the recipe `{_BESIDES[section]}`, and the recipe in use "
+                f"is `{recipe}`: choose `recipe={_BESIDES[section]}`"
+            )
         if section not in other:
             continue
         instead = f"`{section_in_use}.{setting}`" if setting in known else f"`{section_in_use}.*`"

@@ -121,6 +121,8 @@ def _check_consensus(config: Config) -> None:
             family_named(family)
         except InputError as error:
             raise InputError(f"`consensus.families`: {error}") from error
+    with _under("naturalness", config.naturalness):
+        check_ranges(config.naturalness)
 
 
 def _check_improve(config: Config) -> None:
@@ -152,7 +154,7 @@ def _check_improve(config: Config) -> None:
 
 
 # Their argument is one path or more; looked at before the hours of the stages before.
-_REWARDS_OF_PATHS = ("learned", "ensemble", "likelihood")
+_REWARDS_OF_PATHS = ("learned", "expected-error", "naturalness", "ensemble", "likelihood")
 
 
 def _check_reward_name(text: str) -> None:

@@ -19,6 +19,7 @@ from esarm_env.core.cache import read_json, write_text
 from esarm_env.core.run_layout import POLICY_FILE, SUMMARY_FILE
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from esarm_env.task.episode_metrics import EVE, LVE
+from reward.plugins.heads import scores_by_head
 from train.run.loop import drive
 from train.run.run_folder import without_nan
 from train.run.warm_start import WarmStarted
@@ -141,8 +142,13 @@ class ImproveTrainer(WarmStarted):
         self._watched: IntArray = validation[: config.evaluate_utterances]
         callback = None
         if config.alarm != "off":
-            score, errors = self._env.reward_function.score, self._env.sequence_task.errors
-            held_out = HeldOut(lambda _: self._write(), proxy=score, gold=errors)
+            reward, errors = self._env.reward_function, self._env.sequence_task.errors
+            held_out = HeldOut(
+                lambda _: self._write(),
+                proxy=reward.score,
+                gold=errors,
+                terms=scores_by_head(reward),
+            )
             callback = RewardHackingCallback(
                 held_out, every=config.evaluate_every, action=config.alarm
             )

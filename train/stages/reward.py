@@ -6,6 +6,7 @@ tokens. Nothing is said of one round's animations against another's.
 
 `paper` ranks the demonstrations' noise levels (Eq. 1). `consensus` learns what error the clone
 expects of an animation, from the clone's own samples, and knows better animations from good ones.
+Its second head, naturalness, tells recordings from what the newest policy writes.
 """
 
 from __future__ import annotations
@@ -20,18 +21,40 @@ import numpy as np
 import torch
 from torch import nn
 
-from agents.rollout.animation import roll_out_with
+from agents.rollout.animation import animate_utterances, roll_out_with
+from agents.rollout.decoding import BY_DISTANCE, GREEDILY, SAMPLED, Decoding
 from agents.weights import load_policy
 from esarm_env.core.errors import InputError
-from esarm_env.core.run_layout import DEMONSTRATIONS_FILE, HACKED_FILE, POLICY_FILE, REWARD_WEIGHTS
+from esarm_env.core.run_layout import (
+    DEMONSTRATIONS_FILE,
+    HACKED_FILE,
+    NATURALNESS_WEIGHTS,
+    POLICY_FILE,
+    REWARD_WEIGHTS,
+)
+from esarm_env.core.seeds import FirstSample
 from esarm_env.task.opening import open_task
-from reward.consensus import ConsensusConfig, ConsensusData, ConsensusTrainer, collect_consensus
+from reward.consensus import (
+    ConsensusConfig,
+    ConsensusData,
+    ConsensusTrainer,
+    ExpectedErrors,
+    collect_consensus,
+)
 from reward.demonstrations import (
     RECONSTRUCTION,
     RankedDemonstrations,
     ground_truth,
     load_demonstrations,
 )
+from reward.naturalness import (
+    NaturalnessData,
+    NaturalnessTrainer,
+    collect_naturalness,
+    recordings_above,
+    with_animations,
+)
+from reward.plugins.heads import naturalness_beside
 from reward.plugins.learned import LearnedReward, open_model
 from reward.rank_measures import pair_accuracy
 from reward.ranking.training import RewardTrainer
@@ -39,6 +62,7 @@ from train.run.loop import drive, progress_track
 from train.stages.demonstrate import evenly
 
 if TYPE_CHECKING:
+    from agents.network.transformer import MotionTransformer
     from esarm_env.core.types import IntArray
     from esarm_env.task.animation_task import AnimationTask
     from train.run.run_folder import RunFolder
@@ -178,7 +202,111 @@ def _consensus(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> di
         "spread_mm": [round(float(mm), 4) for mm in model.spread],
         **{f"validation_{name}": value for name, value in trainer.agreement(validation).items()},
         "validation_pair_accuracy": float(accuracy.mean()),
+        "naturalness": train_naturalness(
+            run, folder, task, earlier, train=train, validation=validation
+        ),
     }
+
+
+# What a later round's policy samples, beside the samples of the clone that the consensus is of.
+NEWEST_SAMPLED = "newest-sampled"
+
+
+def train_naturalness(
+    run: RunFolder,
+    folder: Path,
+    task: AnimationTask,
+    earlier: Sequence[RunFolder],
+    *,
+    train: ConsensusData,
+    validation: ConsensusData,
+) -> dict[str, Any]:
+    """Train the second head against the newest policy: the clone, or a later round's.
+
+    Args:
+        run: The run, or a later round of one, whose clone is the newest policy.
+        folder: Gets its weights, and its metrics in a folder of their own.
+        task: Of the run.
+        earlier: The rounds before; the weights go on from the last one's, if it has any.
+        train: Samples of the first round's clone on training utterances, which stay among what
+            recordings are told from.
+        validation: Likewise on utterances that training stops by.
+
+    Returns:
+        Its figures; empty where `naturalness.weight` is 0 and none is trained.
+    """
+    config = run.config.naturalness
+    if config.weight == 0:
+        return {}
+    policy, seed = load_policy(run.stage("clone") / POLICY_FILE), run.config.seed
+    rows = evenly(np.arange(len(train)), config.train_utterances)
+    parts = [
+        _animations(policy, task, data, chosen, newest=bool(earlier), seed=seed)
+        for data, chosen in ((train, rows), (validation, np.arange(len(validation))))
+    ]
+    trainer = NaturalnessTrainer(
+        task,
+        train=parts[0],
+        validation=parts[1],
+        config=config,
+        measured=ExpectedErrors(task).measured,
+        seed=seed,
+    )
+    before = naturalness_beside(earlier[-1].path, task) if earlier else None
+    if before is not None:
+        continue_from(trainer.model, before)
+    drive(
+        trainer,
+        folder / "naturalness",
+        title="Naturalness",
+        shown="validation_loss",
+        keep_checkpoint=True,
+    )
+    model = trainer.finish()
+    model.save(folder / NATURALNESS_WEIGHTS)
+    return {
+        "weight": config.weight,
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "utterances": len(parts[0]),
+        "best_epoch": trainer.best_epoch,
+        **{f"validation_{k}": share for k, share in recordings_above(model, parts[1]).items()},
+    }
+
+
+def _animations(
+    policy: MotionTransformer,
+    task: AnimationTask,
+    data: ConsensusData,
+    rows: IntArray,
+    *,
+    newest: bool,
+    seed: int,
+) -> NaturalnessData:
+    """Return what recordings of some rows of `data` are to be told from."""
+    utterances = data.utterances[rows]
+    ways = {GREEDILY: Decoding()}
+    if policy.knows_distances:
+        ways[BY_DISTANCE] = Decoding(expected_distance=True)
+    if newest:
+        ways[NEWEST_SAMPLED] = Decoding(temperature=1.0)
+    some = utterances[::2]  # roll-outs take longer than the training
+    written = {
+        name: [
+            animate_utterances(
+                policy,
+                task,
+                some,
+                decoding=decoding,
+                seed=seed,
+                sample=FirstSample.NATURALNESS,
+            )
+        ]
+        for name, decoding in ways.items()
+    }
+    made = collect_naturalness(task, utterances, written)
+    samples = data.samples[rows]
+    motion = samples.motion[:, :, : made.recorded.shape[1]]
+    return with_animations(made, SAMPLED, motion, samples.present)
 
 
 RECIPES: dict[str, Callable[[RunFolder, Path, Sequence[RunFolder]], dict[str, Any]]] = {

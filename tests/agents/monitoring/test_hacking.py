@@ -281,6 +281,7 @@ def fake(
         proxy=lambda written: written["proxy"],
         gold=lambda written: written["gold"],
         members=(lambda written: written["members"]) if "members" in figures else None,
+        terms=(lambda written: written["terms"]) if "terms" in figures else None,
     )
     callback = RewardHackingCallback(held_out, every=1, **kwargs)
     policy = SimpleNamespace(
@@ -323,6 +324,23 @@ def test_only_a_rising_proxy_with_a_rising_error_is_hacking(proxy: float, error:
     look()
     look(proxy=level + proxy, gold={"lve": level + error})
     assert not callback.alarms
+
+
+def test_a_term_that_pays_for_another_rings_the_alarm() -> None:
+    """Two heads in one sum: it rises, no true error does, and one head has been sold."""
+    level = np.arange(8.0)
+    figures = {"at": 0, "proxy": level, "gold": {"lve": level}, "terms": {"a": level, "b": level}}
+    callback, look = fake(figures)
+    look()
+    look(proxy=level + 1, terms={"a": level + 1, "b": level})
+    assert not callback.alarms
+    with pytest.warns(RewardHackingWarning):
+        look(proxy=level + 2, terms={"a": level + 4, "b": level - 2})
+    assert str(callback.alarms[0]).endswith("proxy +2 [+2, +2], while worse: lost_b +2 [+2, +2]")
+    assert callback.history[-1].means()["term_a"] == pytest.approx(7.5)
+    again, _ = fake(figures)
+    again.load_state_dict(callback.state_dict())
+    assert str(again.alarms[0]) == str(callback.alarms[0])
 
 
 def test_noise_that_the_interval_covers_is_no_alarm(rng: np.random.Generator) -> None:
@@ -393,6 +411,10 @@ def test_disagreement_is_the_spread_of_the_members() -> None:
             "leave it out where there is no ground truth",
         ),
         ({"gold": {}}, "`gold` must return at least one figure, got nothing without"),
+        (
+            {"terms": {"a": np.array([0, np.nan, 1])}},
+            "`terms` must return finite scores of shape (3,), got (3,) with 1 not finite for a",
+        ),
         (
             {"members": np.zeros((1, 3))},
             "`members` must return shape (M, 3) with M at least 2, got (1, 3)",

@@ -26,11 +26,13 @@ OURS = {
     "emotion": ("emotion", False),
     "ensemble": ("ensemble:ARGUMENT", False),
     "eve": ("eve", True),
+    "expected-error": ("expected-error[:ARGUMENT]", False),
     "jerk": ("jerk", False),
     "learned": ("learned[:ARGUMENT]", False),
     "likelihood": ("likelihood[:ARGUMENT]", False),
     "liveliness": ("liveliness", False),
     "lve": ("lve", True),
+    "naturalness": ("naturalness[:ARGUMENT]", False),
     "synchrony": ("synchrony", False),
     "zero": ("zero", False),
 }

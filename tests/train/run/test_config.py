@@ -71,6 +71,11 @@ def test_a_setting_that_nobody_reads_is_an_error(override, message):
         ),
         (["reward={epochs: 40}"], "`reward` is a setting of the recipe `paper`, and the recipe in"),
         (
+            ["naturalness.weight=1", "recipe=paper"],
+            "`naturalness.weight` is a setting of the recipe `consensus`, and the recipe in use is "
+            "`paper`: choose `recipe=consensus`",
+        ),
+        (
             ["consensus.epochs=3", "recipe=paper"],
             "`consensus.epochs` is a setting of the recipe `consensus`, and the recipe in use is "
             "`paper`: set `reward.epochs`, or choose `recipe=consensus`",

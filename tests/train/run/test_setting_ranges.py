@@ -78,6 +78,8 @@ REFUSED = [
         ["consensus.combination=median"],
         "`consensus.combination` must be one of mean, minimum, got 'median'",
     ),
+    (["naturalness.weight=-1"], "`naturalness.weight` must be at least 0 and finite, got -1.0"),
+    (["naturalness.graded=2"], "`naturalness.graded` must be at least 0 and at most 1, got 2"),
     (["consensus.width=50"], "`consensus.width` must be a multiple of 4 for 4 heads"),
     (
         ["improve.n_episodes=30"],

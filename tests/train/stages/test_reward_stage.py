@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from esarm_env.core.errors import InputError
+from esarm_env.rewards import resolve_reward
 from esarm_env.task.opening import open_task
 from reward.plugins.learned import open_learned
 from train.cli import main
@@ -35,6 +36,26 @@ def test_the_default_recipe_is_consensus_and_gives_streams(finished_run):
     learned = open_learned(task, finished_run)
     streams = learned.score_streams(task.recorded(task.corpus.split("test")))
     assert set(streams) == {"mouth", "upper"}
+
+
+def test_the_second_head_is_trained_beside_the_first(finished_run):
+    """It is a reward by itself, a term of the sum, and its figures stand in the summary."""
+    found = json.loads((finished_run / "reward" / "summary.json").read_text())["naturalness"]
+    assert found["weight"] == Config().naturalness.weight
+    ways = ["greedy", "expected-distance", "sampled"]
+    assert [key for key in found if "above" in key] == [f"validation_above_{way}" for way in ways]
+    assert 1 <= found["best_epoch"] <= 2
+    assert (finished_run / "reward" / "naturalness" / "metrics.csv").is_file()
+    resolved = resolve_reward(None, open_task(finished_run), finished_run)
+    assert resolved.terms == ("expected-error", "naturalness")
+
+
+def test_without_weight_no_second_head_is_trained(unrewarded, tiny_options):
+    """Whoever wants expected error alone has it, and pays no time for the other."""
+    settings = tiny_options(f"corpus.name={unrewarded}", "naturalness.weight=0")
+    main(["reward", "--run", str(unrewarded), *settings])
+    assert not (unrewarded / "reward" / "naturalness.safetensors").exists()
+    assert resolve_reward(None, open_task(unrewarded), unrewarded).terms == ("learned",)
 
 
 def test_the_papers_recipe_stays_available(unrewarded, tiny_options, capsys):
