@@ -1,0 +1,10 @@
+"""Distillation into the policy of what is better than its samples: expert iteration.
+
+`distillation` is the algorithm, `config` its settings, `teachers` says which sequences are written
+down as targets, `losses` how the policy is fitted to them.
+"""
+
+from agents.distillation.config import DistillationConfig
+from agents.distillation.distillation import SequenceDistillation
+
+__all__ = ["DistillationConfig", "SequenceDistillation"]
