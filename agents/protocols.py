@@ -150,6 +150,19 @@ class StreamScoreFunction(Protocol):
         """Return one score per row and stream, shape (N,) each; they add up to the score."""
 
 
+class ChunkScoreFunction(Protocol):
+    """Scores by chunk, as `env.get_wrapper_attr("score_chunks")` offers where a reward can tell.
+
+    `env.get_wrapper_attr("reward_chunk_streams")` names the columns (streams of the tokenizer, or
+    `WHOLE_FACE`); it is empty where it cannot.
+    """
+
+    def __call__(
+        self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> FloatArray:
+        """Return what each chunk earned, shape (N, C, S); all of a row add up to its score."""
+
+
 def find_in_env(env: Any, name: str) -> Any:
     """Return attribute `name` of the first environment behind an SB3 `VecEnv`.
 

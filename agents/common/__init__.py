@@ -7,6 +7,8 @@
 - `checkpoint_file`: checkpoint file: a zip of JSON and safetensors, which runs no code when read.
 - `checkpoint_values`: checks of what a checkpoint holds, made before anything is built from it.
 - `checks`: checks of environment and settings, made before a sequence algorithm is built.
+- `credit`: credit by chunk: a token answers for what its chunk and those after it earned, not for
+  it all.
 - `episode_algorithm`: collecting half of an on-policy algorithm: whole episodes of tokens,
   batched, with a KV cache.
 - `plain_data`: codec between Python values and JSON with named tensors.

@@ -29,6 +29,7 @@ from agents.common.checks import (
     check_shares,
     check_temperature,
 )
+from agents.common.credit import TERMINAL, check_credit
 from agents.common.episode_algorithm import EpisodeAlgorithm
 from agents.common.update import (
     LossWeights,
@@ -107,6 +108,14 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
             entropy are those of this tempered policy; `predict` samples at 1.
         stream_advantages: Whether a token's advantage comes from the score of its own stream
             (mouth, upper face) alone; the environment's reward must give scores by stream.
+        credit: `"terminal"`: a token answers for the score of its episode. `"chunk"`: for what its
+            chunk and later ones earned, compared with the same chunk of other episodes; the
+            environment's reward must tell chunks apart. With `stream_advantages` for what its own
+            stream and the whole face earned there. `gamma` and `gae_lambda` act within a chunk.
+        chunk_discount: Of later chunks with `credit="chunk"`. 1 makes it unbiased, less lowers the
+            variance: of what a token does to later chunks, most comes through the history alone.
+        look_ahead_chunks: Chunks before its own that a token answers for, since decoding joins
+            neighbours (`look_ahead_chunks` of the tokenizer).
         stats_window_size: Episodes in the running means that the logger prints.
         tensorboard_log: Folder for TensorBoard, or None.
         policy_kwargs: For `MotionPolicy`.
@@ -152,6 +161,9 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         samples_per_utterance: int = 4,
         temperature: float = 1.0,
         stream_advantages: bool = False,
+        credit: str = TERMINAL,
+        chunk_discount: float = 0.7,
+        look_ahead_chunks: int = 1,
         stats_window_size: int = 100,
         tensorboard_log: str | None = None,
         policy_kwargs: dict[str, Any] | None = None,
@@ -166,6 +178,8 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         self.kl_coef, self.target_kl = kl_coef, target_kl
         self.reference_kl_target = reference_kl_target
         self.reference_averaging = reference_averaging
+        self.credit, self.chunk_discount = credit, chunk_discount
+        self.look_ahead_chunks = look_ahead_chunks
         super().__init__(
             policy,
             env,
@@ -240,6 +254,11 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         check_temperature(self.temperature)
         check_shares(gamma=self.gamma, gae_lambda=self.gae_lambda)
         check_shares(reference_averaging=self.reference_averaging)
+        check_credit(
+            self.credit,
+            chunk_discount=self.chunk_discount,
+            look_ahead_chunks=self.look_ahead_chunks,
+        )
         check_divergence(
             kl_coef=self.kl_coef,
             reference_kl_target=self.reference_kl_target,

@@ -51,6 +51,15 @@ _OURS = (
     "entropy_floor",
 )
 _DEFAULT = DistillationConfig()
+# Of the base, and of no use here: how advantages come from scores.
+_NEUTRAL = {
+    "stream_advantages": False,
+    "credit": "terminal",
+    "spread_coef": 0.0,
+    "normalise_terms": False,
+    "target_kl": None,
+    "loss_mean": "token",
+}
 
 
 class SequenceDistillation(SequenceAlgorithm):
@@ -62,8 +71,7 @@ class SequenceDistillation(SequenceAlgorithm):
 
     scale_advantages: ClassVar[bool] = False
     fixed_settings: ClassVar[frozenset[str]] = frozenset(
-        {"vf_coef", "gamma", "gae_lambda", "ent_coef", "target_kl", "loss_mean"}
-        | {"stream_advantages"}
+        {"vf_coef", "gamma", "gae_lambda", "ent_coef", *_NEUTRAL}
     )
 
     def __init__(
@@ -115,8 +123,9 @@ class SequenceDistillation(SequenceAlgorithm):
             learning_rate: As of the base.
             kl_coef: As of the base, on the targets and, with `samples_coef`, the samples.
             **kwargs: Of `SequenceAlgorithm`, without `vf_coef`, `gamma`, `gae_lambda`, `ent_coef`,
-                `target_kl`, `loss_mean` and `stream_advantages`, which distillation has no use for.
-                `temperature` is that of the samples, at which all divergences are measured.
+                `target_kl`, `loss_mean`, and what makes advantages of scores, which distillation
+                has no use for. `temperature` is that of the samples, at which all divergences are
+                measured.
 
         Raises:
             ValueError: If a setting is out of range.
@@ -149,6 +158,13 @@ class SequenceDistillation(SequenceAlgorithm):
         """
         ours = {name: getattr(self, name) for name in (*_OURS, "samples_per_utterance")}
         replace(_DEFAULT, **ours).check()
+        for name, neutral in _NEUTRAL.items():
+            value = getattr(self, name, neutral)
+            if value != neutral:
+                raise InputError(
+                    f"`{name}` must be left out of distillation, which has no use for it, "
+                    f"got {value!r}"
+                )
         super().check_settings()
 
     @property

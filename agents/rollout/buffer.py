@@ -3,7 +3,8 @@
 `EpisodeBatch` is some episodes side by side, padded to the longest, as a forward pass takes them.
 `EpisodeBuffer` keeps a whole roll-out end to end, without padding, and hands out such batches.
 
-Shape letters: N episodes, L tokens of the longest, T tokens of all together, C condition.
+Shape letters: N episodes, L tokens of the longest, T tokens of all together, C condition, K chunks
+of the longest, S columns of scores by chunk.
 """
 
 from __future__ import annotations
@@ -37,8 +38,12 @@ class EpisodeBatch:
         advantages: Shape (N, L).
         returns: Shape (N, L).
         stream_scores: Terminal reward of each stream of tokens, (N,) each; empty if not asked for.
+            With scores by chunk, those of each of their columns.
         stream: The stream whose tokens and scores these are alone; None for all.
         monitored: Shape (N,), returns as a monitor among wrappers saw them; None for the scores.
+        chunk_scores: Shape (N, K, S), what each chunk earned; None if not asked for.
+        chunk_streams: Names of the S columns.
+        chunk: The chunk whose tokens these are alone; None for all.
     """
 
     utterances: IntArray
@@ -53,6 +58,9 @@ class EpisodeBatch:
     stream_scores: dict[str, FloatArray] = field(default_factory=dict)
     stream: str | None = None
     monitored: FloatArray | None = None
+    chunk_scores: FloatArray | None = None
+    chunk_streams: tuple[str, ...] = ()
+    chunk: int | None = None
 
     def __post_init__(self) -> None:
         """Check that all arrays agree in rows and width."""
@@ -89,6 +97,8 @@ class EpisodeBuffer:
         advantages: Shape (T,), float32.
         returns: Shape (T,), float32.
         stream_scores: Terminal reward of each stream of tokens, (N,) each; empty if not asked for.
+        chunk_scores: Shape (N, K, S), as of `EpisodeBatch`; None if not asked for.
+        chunk_streams: Names of the S columns.
     """
 
     utterances: npt.NDArray[np.int32]
@@ -101,6 +111,8 @@ class EpisodeBuffer:
     advantages: FloatArray
     returns: FloatArray
     stream_scores: dict[str, FloatArray] = field(default_factory=dict)
+    chunk_scores: FloatArray | None = None
+    chunk_streams: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that rows agree with each other, and tokens with the lengths."""
@@ -124,6 +136,8 @@ class EpisodeBuffer:
             scores=batch.scores.astype(np.float32),
             tokens=batch.tokens[inside].astype(narrow),
             stream_scores=batch.stream_scores,
+            chunk_scores=batch.chunk_scores,
+            chunk_streams=batch.chunk_streams,
             **{name: getattr(batch, name)[inside].astype(np.float32) for name in PER_TOKEN},
         )
 
@@ -140,6 +154,7 @@ class EpisodeBuffer:
     def nbytes(self) -> int:
         """Bytes of all arrays."""
         arrays = [getattr(self, name) for name in ("tokens", *PER_TOKEN, *PER_EPISODE)]
+        arrays += [] if self.chunk_scores is None else [self.chunk_scores]
         return sum(int(array.nbytes) for array in (*arrays, *self.stream_scores.values()))
 
     def episodes(self, chosen: IntArray | None = None) -> EpisodeBatch:
@@ -163,6 +178,8 @@ class EpisodeBuffer:
             lengths=lengths,
             scores=self.scores[rows],
             stream_scores={name: each[rows] for name, each in self.stream_scores.items()},
+            chunk_scores=None if self.chunk_scores is None else self.chunk_scores[rows],
+            chunk_streams=self.chunk_streams,
             **per_token,
         )
 
@@ -185,6 +202,8 @@ class EpisodeBuffer:
 def _check_rows(episodes: EpisodeBatch | EpisodeBuffer, n: int) -> None:
     arrays = {name: getattr(episodes, name) for name in PER_EPISODE}
     arrays |= {f"stream_scores[{name}]": each for name, each in episodes.stream_scores.items()}
+    if episodes.chunk_scores is not None:
+        arrays["chunk_scores"] = episodes.chunk_scores
     for name, array in arrays.items():
         if len(array) != n:
             raise ValueError(f"`{name}` must have {n} rows, got {len(array)}")

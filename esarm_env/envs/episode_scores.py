@@ -106,3 +106,19 @@ class EpisodeScores:
         """
         batch = Trajectories(utterances, tokens, lengths, condition)
         return self.reward_function.score_streams(batch)
+
+    @property
+    def reward_chunk_streams(self) -> tuple[str, ...]:
+        """Columns of `score_chunks`; empty if the reward cannot tell chunks apart."""
+        return self.reward_function.chunk_streams
+
+    def score_chunks(
+        self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> FloatArray:
+        """As `score_tokens`, but by chunk, (N, C, S); all of a row add up to its score.
+
+        Raises:
+            ValueError: If `reward_chunk_streams` is empty.
+        """
+        batch = Trajectories(utterances, tokens, lengths, condition)
+        return self.reward_function.score_chunks(batch)

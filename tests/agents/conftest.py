@@ -152,6 +152,21 @@ class ToyEnv(gymnasium.Env[dict[str, np.ndarray], np.int64]):
             for name in dict.fromkeys(streams)
         }
 
+    @property
+    def reward_chunk_streams(self) -> tuple[str, ...]:
+        """Return the columns of `score_chunks`: the streams."""
+        return self.reward_streams
+
+    def score_chunks(
+        self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> FloatArray:
+        """Return each chunk's part of the share of right tokens by stream, shape (N, C, S)."""
+        right = self._right(utterances, tokens, lengths) / lengths[:, None]
+        streams = np.array(self.sequence_task.token_streams)
+        by_slot = right.reshape(len(right), -1, len(streams))
+        parts = [by_slot[:, :, streams == name].sum(2) for name in dict.fromkeys(streams)]
+        return np.stack(parts, axis=2).astype(np.float32)
+
     def _right(self, utterances: IntArray, tokens: IntArray, lengths: IntArray) -> np.ndarray:
         task = self.sequence_task
         right = tokens == task.right_tokens(task.classes[utterances], tokens.shape[1])

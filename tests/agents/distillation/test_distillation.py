@@ -45,7 +45,8 @@ def start(make_algorithm: MakeAlgorithm, env: Env, clone: MotionTransformer) -> 
     """Return a maker of distillations from the clone: `start(**settings)`."""
 
     def make(on: Env = env, **settings: Any) -> SequenceAlgorithm:
-        given = {"n_episodes": 12, "n_epochs": 12, "learning_rate": 1e-2} | settings
+        plain = {"fit_temperature": 1.0, "samples_coef": 0.0}
+        given = {"n_episodes": 12, "n_epochs": 12, "learning_rate": 1e-2, **plain} | settings
         made = make_algorithm(SequenceDistillation, on, **given)
         made.warm_start(clone)
         return made
@@ -192,6 +193,8 @@ def test_chunks_need_a_score_that_wrappers_leave_alone(
             {"teacher": "best-of-n", "samples_per_utterance": 4, "distance_scale_mm": 0.1},
             "`distance_scale_mm` must be 0 where `teacher` is 'best-of-n', got 0.1",
         ),
+        ({"credit": "chunk"}, "`credit` must be left out of distillation"),
+        ({"stream_advantages": True}, "`stream_advantages` must be left out of distillation"),
         ({"fit_temperature": 0.0}, "`fit_temperature` must be above 0 and finite, got 0"),
         ({"samples_coef": -1.0}, "`samples_coef` must be at least 0 and finite, got -1"),
         ({"entropy_floor": 1.5}, "`entropy_floor` must be at least 0 and at most 1, got 1.5"),
