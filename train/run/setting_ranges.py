@@ -200,6 +200,8 @@ def _check_reward_name(text: str) -> None:
     given = "required" if colon else "none"
     if known[name].argument not in (given, "optional") or (colon and not argument):
         raise InputError(f"`improve.reward` must be given as {known[name].usage!r}, got {text!r}")
+    if name == "bond":
+        _check_reward_name(argument)
     paths = argument.split(",") if argument and name in _REWARDS_OF_PATHS else []
     missing = [path for path in paths if not Path(path.strip()).expanduser().exists()]
     if missing:
