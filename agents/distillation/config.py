@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.rollout.decoding import BY_DISTANCE
 from esarm_env.core.errors import InputError
@@ -15,7 +15,7 @@ CLONE, SELF = "clone", "self"
 
 @ranges(
     distance_scale_mm=MAY_BE_0,
-    fit_temperature=ABOVE_0,
+    samples_per_utterance=MAY_BE_0,
     recordings_coef=MAY_BE_0,
     samples_coef=MAY_BE_0,
     entropy_floor=SHARE,
@@ -37,12 +37,14 @@ class DistillationConfig:
         teacher: What is written down as targets: `expected-distance`, `best-of-n` or `chunk-best`.
         teacher_policy: Who writes: the frozen `clone`, or the policy as it is (`self`).
         distance_scale_mm: Of soft targets by expected distance; 0 takes the written token alone.
-        fit_temperature: Temperature at which the policy is fitted to the targets.
+        fit_temperature: Temperature at which the policy is fitted to the targets; 0 stands for 0.2
+            by expected distance, and for 1 where samples are the targets.
         recordings_coef: Weight of the cross-entropy on recorded tokens.
         samples_coef: Weight of the divergence of the clone from the policy on sampled sequences.
         entropy_floor: Share of the clone's entropy below which the policy's is made to rise.
         iterations: Roll-outs and updates.
-        samples_per_utterance: Samples to choose the best of (`best-of-n`, `chunk-best`).
+        samples_per_utterance: Samples to choose the best of (`best-of-n`, `chunk-best`); 0 stands
+            for 8 there, and for 1 by expected distance.
         n_epochs: Passes over an iteration's targets.
         learning_rate: Of AdamW.
         kl_coef: Weight of the divergence of the policy from the clone on the targets.
@@ -51,15 +53,28 @@ class DistillationConfig:
     teacher: str = BY_DISTANCE
     teacher_policy: str = CLONE
     distance_scale_mm: float = 0.0
-    fit_temperature: float = 0.2
+    fit_temperature: float = 0.0
     recordings_coef: float = 0.0
     samples_coef: float = 0.3
     entropy_floor: float = 0.0
     iterations: int = 12
-    samples_per_utterance: int = 1
+    samples_per_utterance: int = 0
     n_epochs: int = 2
     learning_rate: float = 3e-4
     kl_coef: float = 0.0
+
+    def filled(self) -> DistillationConfig:
+        """Return the same with the numbers that a 0 stands for.
+
+        What is sampled is no token that should always come out on top: fitted at a low temperature
+        to targets that vary, a policy gets flatter at temperature 1 than what wrote them.
+        """
+        by_distance = self.teacher == BY_DISTANCE
+        return replace(
+            self,
+            fit_temperature=self.fit_temperature or (0.2 if by_distance else 1.0),
+            samples_per_utterance=self.samples_per_utterance or (1 if by_distance else 8),
+        )
 
     def check(self) -> None:
         """Check all settings, also against each other.
@@ -78,7 +93,7 @@ class DistillationConfig:
                 f"`distance_scale_mm` must be 0 where `teacher` is {self.teacher!r}, got "
                 f"{self.distance_scale_mm}: soft targets are those of {BY_DISTANCE!r}"
             )
-        if self.teacher != BY_DISTANCE and self.samples_per_utterance < 2:
+        if self.teacher != BY_DISTANCE and self.filled().samples_per_utterance < 2:
             least = "to stitch from" if self.teacher == CHUNK_BEST else "to choose from"
             raise InputError(
                 f"`samples_per_utterance` must be at least 2 where `teacher` is {self.teacher!r}, "

@@ -86,7 +86,7 @@ class SequenceDistillation(SequenceAlgorithm):
         recordings_coef: float = _DEFAULT.recordings_coef,
         samples_coef: float = _DEFAULT.samples_coef,
         entropy_floor: float = _DEFAULT.entropy_floor,
-        samples_per_utterance: int | None = None,
+        samples_per_utterance: int = _DEFAULT.samples_per_utterance,
         n_epochs: int = _DEFAULT.n_epochs,
         learning_rate: Any = _DEFAULT.learning_rate,
         kl_coef: float = _DEFAULT.kl_coef,
@@ -109,7 +109,8 @@ class SequenceDistillation(SequenceAlgorithm):
             distance_scale_mm: Above 0 for soft targets of `expected-distance`: shares of all tokens
                 that fall to 1/e at this expected distance. 0 takes the written token alone.
             fit_temperature: Temperature at which the policy is fitted to the targets: below 1 its
-                likeliest token becomes the target's at less cost to the spread at temperature 1.
+                likeliest token becomes the target's at less cost to the spread at temperature 1. 0
+                stands for 0.2 by expected distance, and for 1 where samples are the targets.
             recordings_coef: Weight of the cross-entropy on the recorded tokens of the same
                 utterances.
             samples_coef: Weight of the divergence of the clone from the policy, in nats a token, on
@@ -117,8 +118,8 @@ class SequenceDistillation(SequenceAlgorithm):
                 its noise. By expected distance as many samples as utterances are written for it.
             entropy_floor: Where the policy's mean entropy falls below this share of the clone's,
                 what is missing is added to the loss.
-            samples_per_utterance: Samples of each utterance; by default 1 by expected distance, and
-                8 where the best is chosen.
+            samples_per_utterance: Samples of each utterance; 0 stands for 1 by expected distance,
+                and for 8 where the best is chosen.
             n_epochs: Passes over an iteration's targets.
             learning_rate: As of the base.
             kl_coef: As of the base, on the targets and, with `samples_coef`, the samples.
@@ -131,15 +132,19 @@ class SequenceDistillation(SequenceAlgorithm):
             ValueError: If a setting is out of range.
         """
         self.teacher, self.teacher_policy = teacher, teacher_policy
-        self.distance_scale_mm, self.fit_temperature = distance_scale_mm, fit_temperature
+        filled = replace(
+            _DEFAULT,
+            teacher=teacher,
+            fit_temperature=fit_temperature,
+            samples_per_utterance=samples_per_utterance,
+        ).filled()
+        self.distance_scale_mm, self.fit_temperature = distance_scale_mm, filled.fit_temperature
         self.recordings_coef, self.samples_coef = recordings_coef, samples_coef
         self.entropy_floor = entropy_floor
-        if samples_per_utterance is None:
-            samples_per_utterance = 1 if teacher == BY_DISTANCE else 8
         super().__init__(
             policy,
             env,
-            samples_per_utterance=samples_per_utterance,
+            samples_per_utterance=filled.samples_per_utterance,
             n_epochs=n_epochs,
             learning_rate=learning_rate,
             kl_coef=kl_coef,

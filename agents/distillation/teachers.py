@@ -138,7 +138,10 @@ def joined(first: EpisodeBatch, second: EpisodeBatch) -> EpisodeBatch:
         return np.pad(array, missing, constant_values=-1 if name == "tokens" else 0)
 
     names = ("utterances", "condition", "tokens", "lengths", "scores", "monitored", *PER_TOKEN)
-    return EpisodeBatch(**{n: np.concatenate([padded(first, n), padded(second, n)]) for n in names})
+    both: dict[str, Any] = {
+        name: np.concatenate([padded(first, name), padded(second, name)]) for name in names
+    }
+    return EpisodeBatch(**both)
 
 
 def marked(batch: EpisodeBatch, targets: BoolArray) -> EpisodeBatch:

@@ -178,7 +178,7 @@ def _check_distillation(settings: ImproveConfig) -> None:
     with _under("improve", settings), _under("improve.distillation", settings.distillation):
         check_episodes(
             n_episodes=settings.n_episodes,
-            samples_per_utterance=settings.distillation.samples_per_utterance,
+            samples_per_utterance=settings.distillation.filled().samples_per_utterance,
         )
 
 

@@ -195,7 +195,7 @@ def test_chunks_need_a_score_that_wrappers_leave_alone(
         ),
         ({"credit": "chunk"}, "`credit` must be left out of distillation"),
         ({"stream_advantages": True}, "`stream_advantages` must be left out of distillation"),
-        ({"fit_temperature": 0.0}, "`fit_temperature` must be above 0 and finite, got 0"),
+        ({"fit_temperature": -0.5}, "`fit_temperature` must be at least 0 and finite, got -0.5"),
         ({"samples_coef": -1.0}, "`samples_coef` must be at least 0 and finite, got -1"),
         ({"entropy_floor": 1.5}, "`entropy_floor` must be at least 0 and at most 1, got 1.5"),
     ],
@@ -244,3 +244,14 @@ def test_a_network_without_distances_is_told_so(
     """Least expected distance to nothing is the first token, everywhere."""
     with pytest.raises(InputError, match="knows no distances of codes"):
         learn(make_algorithm(SequenceDistillation, env))
+
+
+@pytest.mark.parametrize(
+    ("teacher", "expected"), [("expected-distance", (0.2, 1)), ("best-of-n", (1.0, 8))]
+)
+def test_defaults_follow_the_teacher(
+    make_algorithm: MakeAlgorithm, env: Env, teacher: str, expected: tuple[float, int]
+) -> None:
+    """Sampled targets fitted at a low temperature flatten the policy, up to chance."""
+    made: Any = make_algorithm(SequenceDistillation, env, teacher=teacher)
+    assert (made.fit_temperature, made.samples_per_utterance) == expected
