@@ -38,7 +38,9 @@ def log_quantiles(scores: FloatArray, others: FloatArray) -> FloatArray:
         others: Shape (N, M), what each is compared with.
     """
     below = (others <= scores[:, None]).sum(axis=1)
-    return np.log((1 + below) / (1 + others.shape[1])).astype(np.float32)
+    shares = (1 + below) / (1 + others.shape[1])
+    quantiles: FloatArray = np.log(shares).astype(np.float32)
+    return quantiles
 
 
 class BondReward:
