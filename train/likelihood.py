@@ -1,6 +1,7 @@
-"""Reward `likelihood`: the log-likelihood of an animation under a cloned policy.
+"""Rewards that ask the clone: `likelihood`, and `bond`, another reward's quantile in its samples.
 
-The baseline that a learned reward must beat: it comes free with every clone. torch is imported when
+The log-likelihood of an animation under a cloned policy is the baseline that a learned reward must
+beat: it comes free with every clone. torch is imported when
 something is opened or scored, so that listing rewards stays quick.
 """
 
@@ -15,6 +16,7 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import CLONE_FILE, need_file
 
 if TYPE_CHECKING:
+    from agents.distillation.bond import BondReward
     from agents.network.transformer import MotionTransformer
     from esarm_env.core.types import FloatArray, IntArray, Trajectories
     from esarm_env.task.animation_task import AnimationTask
@@ -114,3 +116,18 @@ def open_likelihood(task: AnimationTask, run: Path | None, argument: str = "") -
     path = Path(argument).expanduser() if argument else Path(str(run))
     file = path if path.suffix == ".safetensors" else need_file(path, CLONE_FILE)
     return LikelihoodReward(task, load_policy(file).requires_grad_(False))
+
+
+def open_bond(task: AnimationTask, run: Path | None, argument: str) -> BondReward:
+    """15 times the log-quantile of `REWARD` in samples of the run's clone (BOND); KL weight 1."""
+    from agents.distillation.bond import BondReward
+    from agents.weights import load_policy
+    from esarm_env.rewards.registry import resolve_reward
+
+    if run is None:
+        raise InputError(
+            "`run` must be a run folder for the reward `bond`, got none; "
+            "clone a policy with `esarm run`"
+        )
+    clone = load_policy(need_file(run, CLONE_FILE)).requires_grad_(False)
+    return BondReward(resolve_reward(argument, task, run), clone, task)

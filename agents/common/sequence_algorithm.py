@@ -42,6 +42,7 @@ from agents.common.update import (
     token_terms,
 )
 from agents.faults import TrainingFault, names_of
+from agents.interpolation import move_towards
 from agents.network.acceleration import PLAIN, Acceleration
 from agents.network.transformer import MotionTransformer
 from agents.weights import TASK_SIZES, load_policy, network_sizes
@@ -99,6 +100,8 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
             saves the reference's forward pass, and leaves `train/kl` out of the log.
         reference_kl_target: Divergence per token from the reference, in nats, that `kl_coef` is
             adapted to; None keeps it fixed. See `adapted_kl_coef`.
+        reference_averaging: Share of the way that the reference moves towards the policy after
+            every iteration, as WARP's moving anchor does; 0 keeps the clone.
         target_kl: Where a minibatch's `approx_kl` from the policy that wrote the episodes is over
             1.5 times this, the rest of the iteration's minibatches is skipped; None skips none.
         loss_mean: `"token"` or `"sequence"`, how all losses are averaged; see `mean_of_tokens`.
@@ -157,6 +160,7 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         max_grad_norm: float = 1.0,
         kl_coef: float = 0.3,
         reference_kl_target: float | None = None,
+        reference_averaging: float = 0.0,
         target_kl: float | None = None,
         loss_mean: str = "token",
         samples_per_utterance: int = 4,
@@ -180,6 +184,7 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         self.batch_tokens, self.n_epochs, self.loss_mean = batch_tokens, n_epochs, loss_mean
         self.kl_coef, self.target_kl = kl_coef, target_kl
         self.reference_kl_target = reference_kl_target
+        self.reference_averaging = reference_averaging
         self.credit, self.chunk_discount = credit, chunk_discount
         self.look_ahead_chunks, self.spread_coef = look_ahead_chunks, spread_coef
         self.normalise_terms = normalise_terms
@@ -256,6 +261,7 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         check_counts(n_epochs=self.n_epochs, batch_tokens=batch_tokens)
         check_temperature(self.temperature)
         check_shares(gamma=self.gamma, gae_lambda=self.gae_lambda)
+        check_shares(reference_averaging=self.reference_averaging)
         check_credit(self.credit, self.chunk_discount, self.look_ahead_chunks)
         check_spread_coef(self.spread_coef, self.samples_per_utterance)
         check_term_settings(vars(self))
@@ -312,6 +318,8 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         target = self.reference_kl_target
         if target is not None and not self.is_warming_up:
             self.kl_coef = adapted_kl_coef(self.kl_coef, kl=means["kl"], target=target)
+        if self.reference_averaging and not self.is_warming_up:
+            move_towards(self.reference, self.model, share=self.reference_averaging)
         self.n_iterations += 1
         self._n_updates = self.n_iterations
         self._untrained_timesteps = 0

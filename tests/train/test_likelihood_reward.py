@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from agents.distillation.bond import BondReward
 from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.weights import save_policy
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import Trajectories
+from esarm_env.rewards import resolve_reward
 from train.likelihood import LikelihoodReward, open_likelihood
+from train.run.config import make_config
+from train.run.setting_ranges import check_settings
 
 
 def policy_of(task, **changed):
@@ -144,3 +148,24 @@ def test_each_chunk_and_stream_is_paid_for_its_own_tokens(tiny_task, trajectorie
     np.testing.assert_allclose(after[:, 3, 0], chunks[:, 3, 0], atol=1e-6)
     assert np.abs(after - chunks)[:, 3, 1].min() > 1e-4
     assert reward.score_chunks(trajectories[:0]).shape == (0, 0, 2)
+
+
+def test_bond_compares_another_reward_with_the_clone_of_the_run(tiny_task, trajectories, tmp_path):
+    """Asked for by name, it must find both: the reward in the brackets, and the run's clone."""
+    model = policy_of(tiny_task)
+    save_policy(model, tmp_path / "clone" / "policy.safetensors")
+    opened = resolve_reward("bond:accuracy", tiny_task, tmp_path)
+    expected = BondReward(resolve_reward("accuracy", tiny_task, None), model, tiny_task)
+    found = opened.score(trajectories)
+    np.testing.assert_array_equal(found, expected.score(trajectories))
+    assert len(set(found.tolist())) > 1
+    assert opened.needs_ground_truth
+    with pytest.raises(InputError, match="`run` must be a run folder for the reward `bond`"):
+        resolve_reward("bond:accuracy", tiny_task, None)
+
+
+def test_the_reward_within_bond_is_checked_before_the_stages_before():
+    """Found after the hours of cloning, a misspelt reward costs them."""
+    config = make_config(preset="demo", overrides=["improve.reward=bond:accurasy"])
+    with pytest.raises(InputError, match=re.escape("got 'accurasy'; did you mean 'accuracy'?")):
+        check_settings(config, ["improve"])

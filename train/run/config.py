@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from agents.cloning import CloneConfig
+from agents.distillation.config import DistillationConfig
 from esarm_env.core.deprecation import NewName, old_names_of, renamed_fields, renamed_keys
 from esarm_env.core.errors import InputError
 from esarm_env.core.training.ranges import ABOVE_0, AT_LEAST_2, BETWEEN_0_AND_1, MAY_BE_0, ranges
@@ -78,6 +79,8 @@ class ImproveConfig:
         kl_coef: Weight of the divergence per token from the clone.
         reference_kl_target: Divergence per token from the clone, in nats, that `kl_coef` is adapted
             to; 0 keeps it fixed.
+        reference_averaging: Share of the way that what this divergence is measured from moves
+            towards the policy after every iteration; 0 keeps the clone.
         temperature: At which tokens are sampled while learning, above 0.
         value_warmup: First iterations in which the value head alone learns (PPO).
         stream_advantages: Whether a token answers for the score of its own part of the face alone:
@@ -86,6 +89,10 @@ class ImproveConfig:
             utterances: `off` (they are not compared), `warn`, or `stop` with the best weights.
         evaluate_every: Iterations between two measurements of the true errors.
         evaluate_utterances: Validation utterances that these are measured on.
+        interpolation: Policies between the clone and each improved one, measured on validation
+            utterances: `off`, `report`, or also taken in place of the improved one: that of least
+            `true-error`, or by a rule that wants `no-recordings`.
+        distillation: Settings of the algorithm `distillation` that are not those of all.
     """
 
     algorithms: tuple[str, ...] = ("ppo", "reinforce")
@@ -97,12 +104,15 @@ class ImproveConfig:
     learning_rate: float = 1e-4
     kl_coef: float = 0.3
     reference_kl_target: float = 0.0
+    reference_averaging: float = 0.0
     temperature: float = 1.0
     value_warmup: int = 0
     stream_advantages: str = "auto"
     alarm: str = "off"
     evaluate_every: int = 5
     evaluate_utterances: int = 48
+    interpolation: str = "off"
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
 
 
 @ranges(

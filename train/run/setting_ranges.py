@@ -23,9 +23,13 @@ from esarm_env.core.training.ranges import check_ranges
 from train.run.config import SECTION_OF_RECIPE
 
 if TYPE_CHECKING:
-    from train.run.config import Config
+    from train.run.config import Config, ImproveConfig
 
-_CHOICES = {"stream_advantages": ("auto", "on", "off"), "alarm": ("off", "warn", "stop")}
+_CHOICES = {
+    "stream_advantages": ("auto", "on", "off"),
+    "alarm": ("off", "warn", "stop"),
+    "interpolation": ("off", "report", "true-error", "no-recordings"),
+}
 
 
 def check_settings(config: Config, stages: Iterable[str] = STAGES) -> None:
@@ -126,7 +130,12 @@ def _check_consensus(config: Config) -> None:
 
 
 def _check_improve(config: Config) -> None:
-    from agents.common.checks import check_divergence, check_episodes, check_temperature
+    from agents.common.checks import (
+        check_divergence,
+        check_episodes,
+        check_shares,
+        check_temperature,
+    )
     from agents.registry import ALGORITHMS
 
     settings = config.improve
@@ -140,16 +149,38 @@ def _check_improve(config: Config) -> None:
     for name, choices in _CHOICES.items():
         _check_choice(f"improve.{name}", getattr(settings, name), choices)
     _check_reward_name(settings.reward)
+    _check_distillation(settings)
     with _under("improve", settings):
         check_episodes(
             n_episodes=settings.n_episodes, samples_per_utterance=settings.samples_per_utterance
         )
         check_temperature(settings.temperature)
+        check_shares(reference_averaging=settings.reference_averaging)
         check_divergence(
             kl_coef=settings.kl_coef,
             reference_kl_target=settings.reference_kl_target or None,
             target_kl=None,
             loss_mean="token",
+        )
+
+
+def _check_distillation(settings: ImproveConfig) -> None:
+    """Check the settings of distillation, and that they go together with those of all."""
+    from agents.common.checks import check_episodes
+
+    with _under("improve.distillation", settings.distillation):
+        settings.distillation.check()
+    if "distillation" not in settings.algorithms:
+        return
+    if settings.stream_advantages == "on":
+        raise InputError(
+            "`improve.stream_advantages` must be `auto` or `off` with the algorithm "
+            "`distillation`, which has no advantages, got on"
+        )
+    with _under("improve", settings), _under("improve.distillation", settings.distillation):
+        check_episodes(
+            n_episodes=settings.n_episodes,
+            samples_per_utterance=settings.distillation.filled().samples_per_utterance,
         )
 
 
@@ -171,6 +202,8 @@ def _check_reward_name(text: str) -> None:
     given = "required" if colon else "none"
     if known[name].argument not in (given, "optional") or (colon and not argument):
         raise InputError(f"`improve.reward` must be given as {known[name].usage!r}, got {text!r}")
+    if name == "bond":
+        _check_reward_name(argument)
     paths = argument.split(",") if argument and name in _REWARDS_OF_PATHS else []
     missing = [path for path in paths if not Path(path.strip()).expanduser().exists()]
     if missing:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
 
 _LOGGED = ("rollout/score", "train/kl", "train/entropy", "train/policy_loss")
+_LOGGED += ("train/samples_loss", "train/recordings_loss")  # of distillation
 
 
 class WarmStarted:
@@ -62,6 +63,8 @@ class WarmStarted:
             "num_timesteps": self.algorithm.num_timesteps,
             "kl_coef": self.algorithm.kl_coef,
         }
+        if self.algorithm.reference_averaging:
+            state["reference"] = self.algorithm.reference.state_dict()
         return state if self.callback is None else state | {"callback": self.callback.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -71,5 +74,7 @@ class WarmStarted:
         self.algorithm.n_iterations = state["n_iterations"]
         self.algorithm.num_timesteps = state["num_timesteps"]
         self.algorithm.kl_coef = state["kl_coef"]
+        if self.algorithm.reference_averaging:
+            self.algorithm.reference.load_state_dict(state["reference"])
         if self.callback is not None:
             self.callback.load_state_dict(state["callback"])

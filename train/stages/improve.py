@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agents.distillation import SequenceDistillation
+from agents.interpolation import interpolated
 from agents.monitoring.hacking import RewardHackingCallback
 from agents.monitoring.held_out import HeldOut
 from agents.registry import ALGORITHMS, takes
@@ -16,13 +19,16 @@ from agents.rollout.decoding import Decoding
 from agents.rollout.named_decoding import deterministic_decoding
 from agents.weights import load_policy, save_policy
 from esarm_env.core.cache import read_json, write_text
+from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import POLICY_FILE, SUMMARY_FILE
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from esarm_env.task.episode_metrics import EVE, LVE
 from reward.plugins.heads import scores_by_head
+from train.likelihood import LikelihoodReward
 from train.run.loop import drive
 from train.run.run_folder import without_nan
 from train.run.warm_start import WarmStarted
+from train.stages.way_back import OFF, REPORT, Judge, stopping, way_back
 
 if TYPE_CHECKING:
     from agents.common.sequence_algorithm import SequenceAlgorithm
@@ -31,6 +37,8 @@ if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
     from train.run.config import ImproveConfig
     from train.run.run_folder import RunFolder
+
+INTERPOLATION_FILE = "interpolation.json"
 
 
 def run_improve(run: RunFolder) -> dict[str, Any]:
@@ -55,22 +63,27 @@ def make_algorithm(
     own: dict[str, Any] = {
         "batch_tokens": config.batch_tokens,
         "value_warmup": config.value_warmup,
+        "stream_advantages": _by_stream(env, config.stream_advantages),
     }
+    common = _common(config, seed)
+    if issubclass(kind, SequenceDistillation):
+        common |= dataclasses.asdict(config.distillation)
+        del common["iterations"]
     taken: dict[str, Any] = {
         setting: value for setting, value in own.items() if takes(kind, setting)
     }
-    return kind.from_clone(clone, env, **taken, **_common(env, config, seed))
+    return kind.from_clone(clone, env, **taken, **common)
 
 
-def _common(env: SpeechAnimationEnv, config: ImproveConfig, seed: int) -> dict[str, Any]:
+def _common(config: ImproveConfig, seed: int) -> dict[str, Any]:
     return {
         "learning_rate": config.learning_rate,
         "n_episodes": config.n_episodes,
         "samples_per_utterance": config.samples_per_utterance,
         "kl_coef": config.kl_coef,
         "reference_kl_target": config.reference_kl_target or None,
+        "reference_averaging": config.reference_averaging,
         "temperature": config.temperature,
-        "stream_advantages": _by_stream(env, config.stream_advantages),
         "seed": seed,
     }
 
@@ -94,13 +107,47 @@ def _improve_all(run: RunFolder, folder: Path) -> dict[str, Any]:
             rows = drive(
                 trainer, path, title=f"Improve ({name})", shown="score", keep_checkpoint=True
             )
-            save_policy(algorithm.model, path / POLICY_FILE)
             figures = {"first": rows[0], "last": rows[-1]} | trainer.heard()
+            policy = algorithm.model
+            if run.config.improve.interpolation != OFF:
+                policy, figures["interpolation"] = _way_back(run, path, env, clone, policy)
+                from_clone = run.config.improve.evaluate_every > 1 and len(rows) > 1
+                figures["stopping"] = stopping(rows, from_clone=from_clone)
+            save_policy(policy, path / POLICY_FILE)
             text = json.dumps(without_nan(figures), indent=1, allow_nan=False)
             write_text(path / SUMMARY_FILE, text)
         summary[name] = read_json(path / SUMMARY_FILE, "an algorithm's summary")
     summary["best_on_validation"] = _best_on_validation(run, folder, env.sequence_task)
     return summary
+
+
+def _way_back(
+    run: RunFolder,
+    folder: Path,
+    env: SpeechAnimationEnv,
+    clone: MotionTransformer,
+    improved: MotionTransformer,
+) -> tuple[MotionTransformer, dict[str, Any]]:
+    """Write the curve between clone and improved policy; return the policy to take, and the choice.
+
+    Raises:
+        InputError: If the choice is by true error, and no validation utterance has one.
+    """
+    config = run.config.improve
+    watched = env.sequence_task.corpus.split("validation")[: config.evaluate_utterances]
+    found = way_back(clone, improved, env, watched, seed=run.config.seed)
+    text = json.dumps(without_nan(found), indent=1, allow_nan=False)
+    write_text(folder / INTERPOLATION_FILE, text)
+    if config.interpolation == REPORT:
+        return improved, {"chosen": found["chosen"], "taken": 1.0}
+    share = found["chosen"][config.interpolation]
+    if share is None:
+        raise InputError(
+            "`improve.interpolation` must not be true-error where the validation utterances have "
+            "no true error; choose no-recordings"
+        )
+    policy = interpolated(clone, improved, share=share)
+    return policy, {"chosen": found["chosen"], "taken": share}
 
 
 def _best_on_validation(run: RunFolder, folder: Path, task: AnimationTask) -> dict[str, Any]:
@@ -136,10 +183,14 @@ class ImproveTrainer(WarmStarted):
     ) -> None:
         """Warm-start `algorithm` from `clone`."""
         config = self._config = run.config.improve
+        distils = isinstance(algorithm, SequenceDistillation)
+        self._iterations = config.distillation.iterations if distils else config.iterations
         self._seed = run.config.seed
         self._env: SpeechAnimationEnv = algorithm.env.envs[0].unwrapped  # type: ignore[union-attr]
         validation = self._env.sequence_task.corpus.split("validation")
         self._watched: IntArray = validation[: config.evaluate_utterances]
+        likelihood = LikelihoodReward(self._env.sequence_task, clone)
+        self._judge = Judge(self._env.reward_function, likelihood)
         callback = None
         if config.alarm != "off":
             reward, errors = self._env.reward_function, self._env.sequence_task.errors
@@ -158,7 +209,7 @@ class ImproveTrainer(WarmStarted):
     def n_total(self) -> int:
         """Iterations to run; an alarm may end them."""
         stopped = self.callback is not None and self.callback.stopped
-        return self.n_done if stopped else self._config.iterations
+        return self.n_done if stopped else self._iterations
 
     def advance(self) -> dict[str, float]:
         """Run one iteration; return score and divergence, and every few the validation errors."""
@@ -190,6 +241,9 @@ class ImproveTrainer(WarmStarted):
         """Return score, LVE and EVE on validation utterances."""
         written = self._write()
         errors = self._env.sequence_task.errors(written)
-        score = self._env.reward_function.score(written)
-        figures = {"score": score} | {f"{name}_mm": errors[name] for name in (LVE, EVE)}
-        return {f"validation_{name}": float(np.mean(value)) for name, value in figures.items()}
+        if self._config.interpolation == OFF:
+            figures = {"score": float(np.mean(self._env.reward_function.score(written)))}
+        else:
+            figures = self._judge.figures(written)
+        figures |= {f"{name}_mm": float(np.mean(errors[name])) for name in (LVE, EVE)}
+        return {f"validation_{name}": value for name, value in figures.items()}

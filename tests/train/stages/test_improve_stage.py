@@ -1,6 +1,7 @@
 """The improve stage's settings, its alarm, and what it keeps over an interruption."""
 
 import dataclasses
+import json
 import re
 import shutil
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from agents import SequencePPO
+from agents.distillation import DistillationConfig
 from agents.monitoring.hacking import RewardHackingWarning
 from agents.registry import ALGORITHM_GROUP
 from agents.weights import load_policy
@@ -16,6 +18,7 @@ from esarm_env.core.errors import InputError
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from train.run.config import PRESETS, ImproveConfig, make_config
 from train.run.run_folder import RunFolder
+from train.run.setting_ranges import check_settings
 from train.stages.improve import ImproveTrainer, make_algorithm, run_improve
 
 
@@ -36,11 +39,11 @@ def run_with(finished_run, tmp_path):
     return copy
 
 
-def make_trainer(run):
+def make_trainer(run, name="ppo"):
     """Return a fresh trainer of the run."""
     clone = load_policy(run.stage("clone") / "policy.safetensors")
     env = SpeechAnimationEnv(run.path, reward=run.config.improve.reward, metrics=False)
-    algorithm = make_algorithm("ppo", env, clone, run.config.improve, seed=run.config.seed)
+    algorithm = make_algorithm(name, env, clone, run.config.improve, seed=run.config.seed)
     return ImproveTrainer(algorithm, clone, run)
 
 
@@ -71,6 +74,7 @@ def test_settings_reach_the_algorithm(run_with):
 
 THEIRS = '''
 from agents import SequencePPO
+from agents.distillation import DistillationConfig
 
 
 class Mild(SequencePPO):
@@ -113,8 +117,8 @@ def test_a_run_improves_with_grpo_and_with_an_algorithm_of_another_package(run_w
     [
         (
             ("ppo", "grop"),
-            "`improve.algorithms` must be one of grpo, ppo, reinforce, theirs, got 'grop'; "
-            "did you mean 'grpo'?",
+            "`improve.algorithms` must be one of distillation, grpo, ppo, reinforce, theirs, "
+            "got 'grop'; did you mean 'grpo'?",
         ),
         (
             ("ppo", "theirs"),
@@ -231,3 +235,91 @@ def test_an_interrupted_stage_reports_the_algorithms_before(run_with, monkeypatc
     assert {type(algorithm).__name__ for algorithm in advanced} == {"SequenceReinforce"}
     assert whole.pop("wall_s") >= 0 and again.pop("wall_s") >= 0
     assert again == whole
+
+
+def test_distillation_takes_its_own_settings_and_leaves_those_it_has_no_use_for(run_with):
+    """Its learning rate is another one; and `stream_advantages: auto` must not stop it."""
+    mine = DistillationConfig(
+        iterations=3, learning_rate=7e-4, samples_coef=0.5, fit_temperature=0.3, n_epochs=3
+    )
+    run = run_with(reward="accuracy", distillation=mine, learning_rate=1e-5, batch_tokens=99)
+    trainer = make_trainer(run, "distillation")
+    algorithm = trainer.algorithm
+    assert trainer.n_total == 3
+    for name in ("learning_rate", "samples_coef", "fit_temperature", "n_epochs", "kl_coef"):
+        assert getattr(algorithm, name) == getattr(mine, name), name
+    assert (algorithm.batch_tokens, algorithm.stream_advantages) == (99, False)
+    assert make_trainer(run).n_total == run.config.improve.iterations
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ["improve.distillation.teacher=best"],
+            "`improve.distillation.teacher` must be one of expected-distance, best-of-n, "
+            "chunk-best, got 'best'",
+        ),
+        (
+            ["improve.distillation.entropy_floor=2.0"],
+            "`improve.distillation.entropy_floor` must be at least 0 and at most 1, got 2.0",
+        ),
+        (
+            ["improve.stream_advantages=on"],
+            "`improve.stream_advantages` must be `auto` or `off` with the algorithm `distillation`",
+        ),
+        (
+            ["improve.distillation.samples_per_utterance=7"],
+            "`improve.n_episodes` must be a positive multiple of "
+            "`improve.distillation.samples_per_utterance` (7)",
+        ),
+        (
+            ["improve.interpolation=best"],
+            "`improve.interpolation` must be one of off, report, true-error, no-recordings",
+        ),
+        (
+            ["improve.reference_averaging=1.5"],
+            "`improve.reference_averaging` must be in [0, 1], got 1.5",
+        ),
+    ],
+)
+def test_settings_of_distillation_and_of_the_way_back_are_checked_first(settings, message):
+    """Under their full keys, before the hours of the stages before."""
+    chosen = ["improve.algorithms=[distillation]", *settings]
+    with pytest.raises(InputError, match=re.escape(message)):
+        check_settings(make_config(preset="demo", overrides=chosen), ["improve"])
+
+
+def test_the_policy_of_a_run_is_the_point_that_was_chosen_on_the_way_back(run_with):
+    """Its file holds the weights at the share that the report names; the curve is beside it."""
+    mine = DistillationConfig(iterations=1)
+    run = run_with(
+        algorithms=("distillation",),
+        reward="accuracy",
+        distillation=mine,
+        interpolation="true-error",
+        evaluate_utterances=3,
+    )
+    summary = run_improve(run)["distillation"]
+    folder = run.stage("improve") / "distillation"
+    report = json.loads((folder / "interpolation.json").read_text())
+    assert [point["share"] for point in report["curve"]] == [0.0, 0.25, 0.5, 0.75, 1.0]
+    taken = summary["interpolation"]["taken"]
+    assert taken == report["chosen"]["true-error"]
+    assert set(report["chosen"]) == {"true-error", "no-recordings", "root"}
+    assert set(summary["stopping"]) == {"true-error", "no-recordings"}
+    clone, policy = load_policy(run.stage("clone")), load_policy(folder)
+    assert torch.equal(policy.to_logits, clone.to_logits) == (taken == 0)
+
+
+def test_an_interruption_keeps_the_averaged_reference(run_with):
+    """Measured from the clone again, the divergence would be another one."""
+    run = run_with(reward="accuracy", reference_averaging=0.5, iterations=2)
+    straight, first, second = (make_trainer(run) for _ in range(3))
+    first.advance()
+    second.load_state_dict(first.state_dict())
+    straight.advance()
+    expected, found = straight.advance(), second.advance()
+    assert expected["kl"] == found["kl"]
+    one, two = (each.algorithm.reference.to_logits for each in (straight, second))
+    assert torch.equal(one, two)

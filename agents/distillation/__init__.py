@@ -1,0 +1,12 @@
+"""Distillation into the policy of what is better than its samples: expert iteration.
+
+`distillation` is the algorithm, `config` its settings, `teachers` says which sequences are written
+down as targets, `losses` how the policy is fitted to them. `bond` turns any reward into one whose
+optimum is the best of n samples of the clone, for the other algorithms.
+"""
+
+from agents.distillation.bond import BondReward
+from agents.distillation.config import DistillationConfig
+from agents.distillation.distillation import SequenceDistillation
+
+__all__ = ["BondReward", "DistillationConfig", "SequenceDistillation"]

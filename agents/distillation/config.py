@@ -1,0 +1,101 @@
+"""Settings of distillation, as a run has them under `improve.distillation`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from agents.rollout.decoding import BY_DISTANCE
+from esarm_env.core.errors import InputError
+from esarm_env.core.training.ranges import ABOVE_0, MAY_BE_0, SHARE, check_ranges, ranges
+
+BEST_OF_N, CHUNK_BEST = "best-of-n", "chunk-best"
+TEACHERS = (BY_DISTANCE, BEST_OF_N, CHUNK_BEST)
+CLONE, SELF = "clone", "self"
+
+
+@ranges(
+    distance_scale_mm=MAY_BE_0,
+    samples_per_utterance=MAY_BE_0,
+    recordings_coef=MAY_BE_0,
+    samples_coef=MAY_BE_0,
+    entropy_floor=SHARE,
+    learning_rate=ABOVE_0,
+    kl_coef=MAY_BE_0,
+)
+@dataclass(frozen=True)
+class DistillationConfig:
+    """Settings of distillation; what is not here is that of all algorithms (`improve`).
+
+    The defaults are those that keep the spread. On 150 validation utterances of the demo, against
+    the clone (LVE / EVE in mm; energy score of lips / upper face, 60 utterances, lower is better):
+    greedy -0.05 [-0.09, -0.02] / -0.17 [-0.21, -0.13], energy +0.014 [-0.018, +0.048] / +0.008
+    [-0.019, +0.034], where decoding the clone by expected distance gains -0.09 / -0.20. Plain
+    cross-entropy (`fit_temperature` 1, `samples_coef` 0) makes greedy no better, -0.02 [-0.05,
+    +0.03] / -0.17, and energy worse by +0.10 [+0.04, +0.20] / +0.11 [+0.07, +0.16].
+
+    Attributes:
+        teacher: What is written down as targets: `expected-distance`, `best-of-n` or `chunk-best`.
+        teacher_policy: Who writes: the frozen `clone`, or the policy as it is (`self`).
+        distance_scale_mm: Of soft targets by expected distance; 0 takes the written token alone.
+        fit_temperature: Temperature at which the policy is fitted to the targets; 0 stands for 0.2
+            by expected distance, and for 1 where samples are the targets.
+        recordings_coef: Weight of the cross-entropy on recorded tokens.
+        samples_coef: Weight of the divergence of the clone from the policy on sampled sequences.
+        entropy_floor: Share of the clone's entropy below which the policy's is made to rise.
+        iterations: Roll-outs and updates.
+        samples_per_utterance: Samples to choose the best of (`best-of-n`, `chunk-best`); 0 stands
+            for 8 there, and for 1 by expected distance.
+        n_epochs: Passes over an iteration's targets.
+        learning_rate: Of AdamW.
+        kl_coef: Weight of the divergence of the policy from the clone on the targets.
+    """
+
+    teacher: str = BY_DISTANCE
+    teacher_policy: str = CLONE
+    distance_scale_mm: float = 0.0
+    fit_temperature: float = 0.0
+    recordings_coef: float = 0.0
+    samples_coef: float = 0.3
+    entropy_floor: float = 0.0
+    iterations: int = 12
+    samples_per_utterance: int = 0
+    n_epochs: int = 2
+    learning_rate: float = 3e-4
+    kl_coef: float = 0.0
+
+    def filled(self) -> DistillationConfig:
+        """Return the same with the numbers that a 0 stands for.
+
+        What is sampled is no token that should always come out on top: fitted at a low temperature
+        to targets that vary, a policy gets flatter at temperature 1 than what wrote them.
+        """
+        by_distance = self.teacher == BY_DISTANCE
+        return replace(
+            self,
+            fit_temperature=self.fit_temperature or (0.2 if by_distance else 1.0),
+            samples_per_utterance=self.samples_per_utterance or (1 if by_distance else 8),
+        )
+
+    def check(self) -> None:
+        """Check all settings, also against each other.
+
+        Raises:
+            ValueError: If one is out of its range, or of no use beside another.
+        """
+        check_ranges(self)
+        for name, choices in (("teacher", TEACHERS), ("teacher_policy", (CLONE, SELF))):
+            if getattr(self, name) not in choices:
+                raise InputError(
+                    f"`{name}` must be one of {', '.join(choices)}, got {getattr(self, name)!r}"
+                )
+        if self.distance_scale_mm and self.teacher != BY_DISTANCE:
+            raise InputError(
+                f"`distance_scale_mm` must be 0 where `teacher` is {self.teacher!r}, got "
+                f"{self.distance_scale_mm}: soft targets are those of {BY_DISTANCE!r}"
+            )
+        if self.teacher != BY_DISTANCE and self.filled().samples_per_utterance < 2:
+            least = "to stitch from" if self.teacher == CHUNK_BEST else "to choose from"
+            raise InputError(
+                f"`samples_per_utterance` must be at least 2 where `teacher` is {self.teacher!r}, "
+                f"got {self.samples_per_utterance}: there is nothing {least}"
+            )

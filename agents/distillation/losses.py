@@ -1,0 +1,64 @@
+"""Losses of distillation: cross-entropy on targets at a temperature of its own, and what keeps.
+
+Shape letters: N episodes, L tokens, K tokens to choose from, S slots of a chunk.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+
+def expected_distances(logits: Tensor, distances: Tensor) -> Tensor:
+    """Return how far each token is, on average, from what `logits` expect, (N, L, K), in mm.
+
+    Args:
+        logits: Shape (N, L, K), L a multiple of S.
+        distances: Shape (S, K, K), symmetric, in mm.
+    """
+    n_slots, n_tokens = distances.shape[:2]
+    chances = logits.to(distances.dtype).softmax(-1).view(len(logits), -1, n_slots, n_tokens)
+    return (chances.transpose(1, 2) @ distances).transpose(1, 2).reshape(logits.shape)
+
+
+def soft_targets(logits: Tensor, distances: Tensor, *, scale_mm: float) -> Tensor:
+    """Return shares of tokens that fall off with their expected distance, (N, L, K).
+
+    `exp(-distance / scale)`, to a sum of 1: a token that is a hair farther off is a hair less
+    wanted, where a hard target would not want it at all.
+
+    Args:
+        logits: Shape (N, L, K), of the teacher.
+        distances: As of `expected_distances`.
+        scale_mm: Distance at which the share has fallen to 1/e.
+    """
+    return (-expected_distances(logits, distances) / scale_mm).softmax(-1)
+
+
+def fit(logits: Tensor, targets: Tensor, *, temperature: float) -> Tensor:
+    """Return the cross-entropy of the policy at `temperature` on the targets, (N, L), in nats.
+
+    It is multiplied by the temperature, which leaves the size of the gradient of the logits as it
+    is. At a low temperature the loss is that of a large-margin classifier: a policy whose likeliest
+    token is the target by a little has nothing left to gain, and keeps the rest of its spread.
+
+    Args:
+        logits: Shape (N, L, K), of the policy.
+        targets: Tokens (N, L), padding ignored, or shares of tokens (N, L, K).
+        temperature: Above 0; 1 is plain cross-entropy.
+    """
+    log_probs = (logits / temperature).log_softmax(-1)
+    if targets.ndim == logits.ndim:
+        return -temperature * (targets * log_probs).sum(-1)
+    chosen = log_probs.gather(2, targets.clamp(min=0)[..., None])[..., 0]
+    return -temperature * chosen
+
+
+def divergence(log_probs: Tensor, others: Tensor) -> Tensor:
+    """Return KL(p ‖ q) per token, (N, L), of `log_probs` of p and `others` of q, (N, L, K) each."""
+    return functional.kl_div(others, log_probs, reduction="none", log_target=True).sum(-1)
+
+
+def entropy(log_probs: Tensor) -> Tensor:
+    """Return the entropy per token, (N, L), of log-probabilities (N, L, K)."""
+    return -(log_probs.exp() * log_probs).sum(-1)
