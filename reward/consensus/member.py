@@ -101,12 +101,13 @@ class Judgement(NamedTuple):
     Attributes:
         errors: Expected error per chunk, shape (B, K, C, S), mm.
         recorded: Log-odds of being ground truth, not a sample, shape (B, K).
-        recorded_chunks: Of each chunk, shape (B, K, C); their mean is `recorded`.
+        recorded_chunks: Of each chunk, shape (B, K, C); their mean is `recorded`. None if all
+            chunks are alike.
     """
 
     errors: Tensor
     recorded: Tensor
-    recorded_chunks: Tensor
+    recorded_chunks: Tensor | None = None
 
 
 class ConsensusMember(nn.Module):

@@ -115,8 +115,9 @@ class ConsensusModel(nn.Module):
         """
         errors = judgement.errors / self.spread
         certain = (judgement.recorded - CERTAIN).sigmoid()[..., None]  # (B, K, 1)
-        ahead = judgement.recorded_chunks - judgement.recorded[..., None]
-        bonus = self.config.margin / N_STREAMS * certain * (1 + (1 - certain) * ahead)
+        told = judgement.recorded[..., None]
+        chunks = told if judgement.recorded_chunks is None else judgement.recorded_chunks
+        bonus = self.config.margin / N_STREAMS * certain * (1 + (1 - certain) * (chunks - told))
         shares = _chunk_shares(errors.shape[2], n_chunks)[:, None, :, None]
         return (bonus[..., None] - errors) * self.measured * shares
 
