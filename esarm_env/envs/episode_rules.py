@@ -193,7 +193,8 @@ class EpisodeRules:
         """
         if not options.keys() & _LABELS:
             # What speech without labels was read with may be no single emotion.
-            return self.task.condition_of(np.array([utterance]))[0]
+            (condition,) = self.task.condition_of(np.array([utterance]))
+            return np.asarray(condition)
         record = self.task.corpus.records[utterance]
         return self.task.conditions.encode(
             options.get("emotion", record.emotion),

@@ -110,7 +110,8 @@ class PhoneClosureReward:
 
     def score(self, trajectories: Trajectories) -> FloatArray:
         """Return scores, shape (N,), in [-1, 1]."""
-        return self.score_chunks(trajectories).sum(axis=(1, 2))
+        scores: FloatArray = self.score_chunks(trajectories).sum(axis=(1, 2))
+        return scores
 
     def score_streams(self, trajectories: Trajectories) -> dict[str, FloatArray]:
         """Return the same for the mouth, and 0 for every other stream, (N,) each."""
