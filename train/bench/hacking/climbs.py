@@ -48,8 +48,8 @@ class HackingConfig:
         iterations: Roll-outs and updates, with a measurement after each.
         n_episodes: Episodes per iteration, in groups of 8 of an utterance.
         utterances: Validation utterances measured on, evenly spaced; 0 means all.
-        learning_rate: Of AdamW; twice the demo's, so that holes are found soon. At 5e-4 thirty-two
-            episodes of an honest reward raise the true error, too, and no longer the proxy.
+        learning_rate: Of AdamW; large, so that holes are found soon: on the demo run 12 iterations at
+            2e-4 find none. The price is noise, by which honest rewards drift, too.
         kl_coef: Weight of the divergence from the clone; small, likewise.
     """
 
@@ -57,7 +57,7 @@ class HackingConfig:
     iterations: int = 12
     n_episodes: int = 32
     utterances: int = 32
-    learning_rate: float = 2e-4
+    learning_rate: float = 5e-4
     kl_coef: float = 0.01
 
     def __post_init__(self) -> None:
