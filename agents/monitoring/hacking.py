@@ -22,7 +22,7 @@ from esarm_env.core.intervals import Change, check_confidence, paired_change
 
 ACTIONS = ("warn", "stop")
 _SIGNAL = "signal_"
-DRIFT = 0.5  # deviations; `esarm bench hacking` shows what else would have cost and caught
+DRIFT = 0.15  # deviations; `esarm bench hacking` shows what others would have cost and caught
 
 
 class RewardHackingWarning(UserWarning):

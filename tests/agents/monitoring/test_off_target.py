@@ -29,7 +29,7 @@ def fake(**kwargs: Any) -> tuple[RewardHackingCallback, Callable[..., Any]]:
         proxy=lambda written: written["proxy"],
         signals=lambda written: written["signals"],
     )
-    callback = RewardHackingCallback(held_out, every=1, **kwargs)
+    callback = RewardHackingCallback(held_out, every=1, **{"drift": 0.5, **kwargs})
     policy = SimpleNamespace(state_dict=dict, load_state_dict=lambda state: None)
     logger = Logger(folder=None, output_formats=[])
     callback.model = SimpleNamespace(policy=policy, num_timesteps=0, logger=logger)  # type: ignore[assignment]
