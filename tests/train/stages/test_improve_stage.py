@@ -174,7 +174,7 @@ def test_an_alarm_stops_training_and_is_in_the_summary(run_with, monkeypatch):
         return np.array([number, number + 1]), {"lve": np.array([number, number + 2])}
 
     held_out = dataclasses.replace(
-        callback.held_out, write=hack, proxy=lambda w: w[0], gold=lambda w: w[1]
+        callback.held_out, write=hack, proxy=lambda w: w[0], gold=lambda w: w[1], terms=None
     )
     monkeypatch.setattr(callback, "held_out", held_out)
     with pytest.warns(RewardHackingWarning, match="training stops with the weights of iteration 0"):
