@@ -157,8 +157,8 @@ def resolve_reward(
         reward = {reward: 1.0}
     if not isinstance(reward, Mapping):
         rule = "`reward` must be a name, a mapping of names to weights, or an object"
-        terms = _terms_of(_own_name(reward), 1.0, _scoring(reward, rule))
-        return CombinedReward(task.corpus, terms)
+        function = _scoring(reward, rule)
+        return CombinedReward(task.corpus, _terms_of(_own_name(reward), 1.0, function))
     if not reward:
         raise InputError(f"`reward` must hold at least one term, got {reward!r}")
     known = find_rewards()

@@ -6,7 +6,7 @@ encoded and decoded first: what is left to learn is what a policy could have wri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -91,7 +91,7 @@ class NaturalnessData:
 
 
 def collect_naturalness(
-    task: AnimationTask, utterances: IntArray, written: dict[str, Sequence[Trajectories]]
+    task: AnimationTask, utterances: IntArray, written: Mapping[str, Sequence[Trajectories]]
 ) -> NaturalnessData:
     """Decode recordings and animations of `utterances`.
 

@@ -163,12 +163,13 @@ def naturalness_loss(model: NaturalnessModel, drawn: Drawn, condition: Tensor) -
         condition: Shape (B, D), which may hide the speaker.
     """
     n_each = drawn.motion.shape[1]
-    log_odds = model.log_odds(
+    flat = model.log_odds(
         drawn.audio.repeat_interleave(n_each, dim=0),
         condition.repeat_interleave(n_each, dim=0),
         drawn.motion.flatten(0, 1),
         drawn.n_chunks.repeat_interleave(n_each),
-    ).unflatten(0, (-1, n_each))  # (B, 1 + K, C, S)
+    )
+    log_odds = torch.unflatten(flat, 0, (-1, n_each))  # (B, 1 + K, C, S)
     inside = torch.arange(log_odds.shape[2]) < drawn.n_chunks[:, None]
     counted = inside[:, None] * drawn.present[..., None]  # (B, 1 + K, C)
     recorded, written = log_odds[:, :1], log_odds[:, 1:]
@@ -236,8 +237,10 @@ def _mean(values: Tensor, counted: Tensor) -> Tensor:
 
 def _standardise_inputs(model: NaturalnessModel, data: NaturalnessData) -> None:
     """Let every value that goes in have mean 0 and spread 1 over the recordings."""
-    motion = data.recorded[data.inside].float().unflatten(-1, (model.frames, -1)).flatten(0, 1)
-    audio = data.audio[data.inside].unflatten(-1, (model.frames, -1)).flatten(0, 1)
+    motion = torch.unflatten(data.recorded[data.inside].float(), -1, (model.frames, -1)).flatten(
+        0, 1
+    )
+    audio = torch.unflatten(data.audio[data.inside], -1, (model.frames, -1)).flatten(0, 1)
     model.motion_mean.copy_(motion.mean(dim=0))
     model.motion_spread.copy_(motion.std(dim=0) + _LEAST_SPREAD)
     model.audio_mean.copy_(audio.mean(dim=0))

@@ -68,8 +68,9 @@ def open_both_heads(task: AnimationTask, place: Path) -> LearnedReward:
     from reward.naturalness.heads import TwoHeadedModel
 
     model = open_whole_model(place, task)
-    two = isinstance(model, TwoHeadedModel)
-    return TwoHeadedReward(task, model) if two else LearnedReward(task, model)
+    if isinstance(model, TwoHeadedModel):
+        return TwoHeadedReward(task, model)
+    return LearnedReward(task, model)
 
 
 def open_whole_model(place: Path, task: AnimationTask) -> RewardModel:
