@@ -151,6 +151,13 @@ class SpreadTask(StreamedTask, Protocol):
         """
 
 
+class RecordedTask(StreamedTask, Protocol):
+    """A task whose recordings answer what a policy writes."""
+
+    def answers(self, utterances: IntArray, tokens: IntArray) -> IntArray:
+        """Return, for each of `tokens` (N, L), the best one given those before; padded with -1."""
+
+
 class TermScores(Protocol):
     """A weighted sum and its terms, of N animations."""
 

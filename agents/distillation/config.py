@@ -17,6 +17,7 @@ CLONE, SELF = "clone", "self"
     distance_scale_mm=MAY_BE_0,
     samples_per_utterance=MAY_BE_0,
     recordings_coef=MAY_BE_0,
+    answers_coef=MAY_BE_0,
     samples_coef=MAY_BE_0,
     entropy_floor=SHARE,
     learning_rate=ABOVE_0,
@@ -40,6 +41,8 @@ class DistillationConfig:
         fit_temperature: Temperature at which the policy is fitted to the targets; 0 stands for 0.2
             by expected distance, and for 1 where samples are the targets.
         recordings_coef: Weight of the cross-entropy on recorded tokens.
+        answers_coef: Weight of the cross-entropy of what recordings answer to sampled sequences,
+            token by token (DAgger); coarse codes alone.
         samples_coef: Weight of the divergence of the clone from the policy on sampled sequences.
         entropy_floor: Share of the clone's entropy below which the policy's is made to rise.
         iterations: Roll-outs and updates.
@@ -55,6 +58,7 @@ class DistillationConfig:
     distance_scale_mm: float = 0.0
     fit_temperature: float = 0.0
     recordings_coef: float = 0.0
+    answers_coef: float = 0.0
     samples_coef: float = 0.3
     entropy_floor: float = 0.0
     iterations: int = 12

@@ -246,6 +246,19 @@ class AnimationTask:
         """Return the recordings' tokens (ground truth), shape (N, L), padded with -1."""
         return pad_stack([self.recorded_tokens(int(index)) for index in utterances], value=-1)
 
+    def answers(self, utterances: IntArray, tokens: IntArray) -> IntArray:
+        """Return the recordings' answer to each of `tokens` (N, L), padded with -1; same shape.
+
+        The code that is best from there: see `esarm_env.tokenizer.answers`.
+        """
+        from esarm_env.tokenizer.answers import answers
+
+        found = np.full_like(tokens, -1)
+        for row, index in enumerate(utterances.tolist()):
+            own = tokens[row][tokens[row] >= 0]
+            found[row, : len(own)] = answers(self.tokenizer, self.corpus[index].motion, own)
+        return found
+
     def recorded(self, utterances: IntArray) -> Trajectories:
         """Return the recordings as trajectories: ground truth, encoded by the tokenizer."""
         lengths = self.lengths[utterances]

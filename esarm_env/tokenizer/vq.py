@@ -151,11 +151,24 @@ class VQMotionTokenizer(nn.Module):
         """Encode motion (T, 52) to tokens (n_chunks * tokens_per_chunk,); the last frame pads."""
         if motion.ndim != 2 or motion.shape[1] != N_CHANNELS or len(motion) == 0:
             raise ValueError(f"`motion` must have shape (T, {N_CHANNELS}), got {motion.shape}")
-        missing = self.n_chunks(len(motion)) * self.frames_per_chunk - len(motion)
-        padded = torch.from_numpy(np.pad(motion, ((0, missing), (0, 0)), mode="edge"))
-        centred = self._standardised(padded)[None]  # (1, T, 52)
+        centred = self._whole_chunks(motion)
         codes = [self._stream(name).codes(centred[..., part]) for name, part in CHANNELS.items()]
         return torch.cat(codes, dim=-1).reshape(-1).numpy()  # (1, C, 4) -> (L,)
+
+    @torch.inference_mode()
+    def latents(self, motion: FloatArray) -> dict[str, Tensor]:
+        """Return the chunk vectors of motion (T, 52) before quantisation, (C, code_dim) each."""
+        centred = self._whole_chunks(motion)
+        return {
+            name: self._stream(name).encode(centred[..., part])[0]
+            for name, part in CHANNELS.items()
+        }
+
+    def _whole_chunks(self, motion: FloatArray) -> Tensor:
+        """Return motion (T, 52) standardised, (1, T', 52); its last frame fills up a chunk."""
+        missing = self.n_chunks(len(motion)) * self.frames_per_chunk - len(motion)
+        padded = torch.from_numpy(np.pad(motion, ((0, missing), (0, 0)), mode="edge"))
+        return self._standardised(padded)[None]
 
     def decode(self, tokens: IntArray, *, n_codebooks: int | None = None) -> FloatArray:
         """Decode tokens (L,) to motion (L / tokens_per_chunk * frames_per_chunk, 52).

@@ -85,6 +85,12 @@ class ImproveConfig:
         value_warmup: First iterations in which the value head alone learns (PPO).
         stream_advantages: Whether a token answers for the score of its own part of the face alone:
             `on`, `off`, or `auto`, which is on where the reward tells mouth and upper face apart.
+        chunk_credit: Those of the algorithms in which a token answers for what its chunk and later
+            ones earn, where the reward tells chunks apart; in others it answers for the whole.
+        chunk_discount: By which what later chunks earn counts less.
+        look_ahead_chunks: Chunks before its own that a token changes, too, and answers for.
+        spread_coef: Weight of the mean distance between an utterance's samples in mm, added to the
+            reward of the algorithms with `chunk_credit`.
         alarm: What follows when the score rises while a true error does on the validation
             utterances: `off` (they are not compared), `warn`, or `stop` with the best weights.
         evaluate_every: Iterations between two measurements of the true errors.
@@ -108,6 +114,10 @@ class ImproveConfig:
     temperature: float = 1.0
     value_warmup: int = 0
     stream_advantages: str = "auto"
+    chunk_credit: tuple[str, ...] = ()
+    chunk_discount: float = 0.7
+    look_ahead_chunks: int = 1
+    spread_coef: float = 0.0
     alarm: str = "off"
     evaluate_every: int = 5
     evaluate_utterances: int = 48

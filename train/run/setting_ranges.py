@@ -150,6 +150,7 @@ def _check_improve(config: Config) -> None:
         _check_choice(f"improve.{name}", getattr(settings, name), choices)
     _check_reward_name(settings.reward)
     _check_distillation(settings)
+    _check_chunk_credit(settings)
     with _under("improve", settings):
         check_episodes(
             n_episodes=settings.n_episodes, samples_per_utterance=settings.samples_per_utterance
@@ -162,6 +163,24 @@ def _check_improve(config: Config) -> None:
             target_kl=None,
             loss_mean="token",
         )
+
+
+def _check_chunk_credit(settings: ImproveConfig) -> None:
+    """Check the settings of credit by chunk."""
+    from agents.common.credit import CHUNK, check_credit
+    from agents.common.spread import check_spread_coef
+    from agents.registry import ALGORITHMS, takes
+
+    for name in settings.chunk_credit:
+        kind = ALGORITHMS.load(name, setting="improve.chunk_credit")
+        if name == "distillation" or not takes(kind, "credit"):
+            raise InputError(
+                f"`improve.chunk_credit` must be algorithms that take `credit`, got {name!r}"
+            )
+    with _under("improve", settings):
+        check_credit(CHUNK, settings.chunk_discount, settings.look_ahead_chunks)
+        if settings.chunk_credit:
+            check_spread_coef(settings.spread_coef, settings.samples_per_utterance)
 
 
 def _check_distillation(settings: ImproveConfig) -> None:

@@ -69,6 +69,13 @@ def make_algorithm(
     if issubclass(kind, SequenceDistillation):
         common |= dataclasses.asdict(config.distillation)
         del common["iterations"]
+    if name in config.chunk_credit and env.reward_chunk_streams:
+        common |= {
+            "credit": "chunk",
+            "chunk_discount": config.chunk_discount,
+            "look_ahead_chunks": config.look_ahead_chunks,
+            "spread_coef": config.spread_coef,
+        }
     taken: dict[str, Any] = {
         setting: value for setting, value in own.items() if takes(kind, setting)
     }

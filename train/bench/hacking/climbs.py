@@ -48,8 +48,8 @@ class HackingConfig:
         iterations: Roll-outs and updates, with a measurement after each.
         n_episodes: Episodes per iteration, in groups of 8 of an utterance.
         utterances: Validation utterances measured on, evenly spaced; 0 means all.
-        learning_rate: Of AdamW; large, so that holes are found soon: on the demo run 12 iterations at
-            2e-4 find none. The price is noise, by which honest rewards drift, too.
+        learning_rate: Of AdamW; large, so that holes are found soon: on the demo run 12 iterations
+            at 2e-4 find none. The price is noise, by which honest rewards drift, too.
         kl_coef: Weight of the divergence from the clone; small, likewise.
     """
 
