@@ -11,10 +11,18 @@ import numpy as np
 
 from esarm_env.core.errors import InputError
 from reward.plugins.learned import open_model
-from reward.scoring import BATCH_SIZE, member_streams, score_with
+from reward.scoring import (
+    BATCH_SIZE,
+    differentiable_members,
+    member_streams,
+    score_with,
+    scores_with_spread,
+)
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import FloatArray, Trajectories
+    from torch import Tensor
+
+    from esarm_env.core.types import DifferentiableScores, FloatArray, IntArray, Trajectories
     from esarm_env.task.animation_task import AnimationTask
     from reward.scoring import RewardModel
 
@@ -96,6 +104,17 @@ class EnsembleReward:
         ]
         mean = np.concatenate(parts).mean(axis=0)  # (N, S)
         return {name: mean[:, s] for s, name in enumerate(self.streams)}
+
+    def differentiable_score(
+        self, choices: Tensor, utterances: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> DifferentiableScores:
+        """Return `score` with a gradient to the choices, see `DifferentiableReward`."""
+        import torch
+
+        given = (self._task, utterances, choices, lengths, condition)
+        parts = [differentiable_members(model, *given).sum(-1) for model in self._models]
+        members = torch.cat(parts)
+        return scores_with_spread(members.mean(dim=0), members)
 
 
 def open_ensemble(task: AnimationTask, run: Path | None, argument: str) -> EnsembleReward:

@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import REWARD_FILE, need_file
 from esarm_env.core.types import N_CHANNELS, FloatArray, IntArray, Trajectories
-from reward.scoring import BATCH_SIZE, member_streams, score_with
+from reward.scoring import (
+    BATCH_SIZE,
+    differentiable_members,
+    member_streams,
+    score_with,
+    scores_with_spread,
+)
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from esarm_env.core.types import DifferentiableScores
     from esarm_env.task.animation_task import AnimationTask
     from reward.scoring import RewardModel
 
@@ -98,6 +107,15 @@ class LearnedReward:
             raise ValueError("this reward model has a single head, so it cannot score streams")
         scores = self._combined(utterances, motions, condition)
         return {name: scores[:, s] for s, name in enumerate(self._model.stream_names)}
+
+    def differentiable_score(
+        self, choices: Tensor, utterances: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> DifferentiableScores:
+        """Return `score` with a gradient to the choices, see `DifferentiableReward`."""
+        members = differentiable_members(
+            self._model, self._task, utterances, choices, lengths, condition
+        )
+        return scores_with_spread(self._model.combine(members).sum(-1), members.sum(-1))
 
     def _combined(
         self, utterances: IntArray, motions: list[FloatArray], condition: FloatArray | None
