@@ -125,6 +125,12 @@ class ConsensusModel(nn.Module):
         scores: Tensor = self(batch.audio, batch.condition, motion, batch.n_chunks)
         return scores[:, :, 0]
 
+    def recorded_members(self, batch: ChunkBatch) -> Tensor:
+        """Return each member's log-odds of being a recording, no sample, shape (members, B)."""
+        assert batch.condition is not None, "`needs_condition` asked for it"
+        judged = self.judge(batch.audio, batch.condition, batch.motion[:, None], batch.n_chunks)
+        return torch.stack([each.recorded[:, 0] for each in judged])
+
     def combine(self, scores: Tensor) -> Tensor:
         """Return the ensemble's scores (B, S) of its members' (members, B, S).
 
