@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agents.cloning import BehaviourCloning, CloneConfig, CloneTrainer, Demonstrations
     from agents.common.sequence_algorithm import SequenceAlgorithm
+    from agents.differentiable import SequenceDiffReward
     from agents.faults import TrainingFault
     from agents.grpo import SequenceGRPO
     from agents.monitoring.hacking import RewardHackingCallback, RewardHackingWarning
@@ -46,6 +47,7 @@ _HOMES = {
     "RewardHackingCallback": "agents.monitoring.hacking",
     "RewardHackingWarning": "agents.monitoring.hacking",
     "SequenceAlgorithm": "agents.common.sequence_algorithm",
+    "SequenceDiffReward": "agents.differentiable",
     "SequenceGRPO": "agents.grpo",
     "SequencePPO": "agents.ppo",
     "SequenceReinforce": "agents.reinforce",
@@ -79,6 +81,7 @@ __all__ = [
     "RewardHackingCallback",
     "RewardHackingWarning",
     "SequenceAlgorithm",
+    "SequenceDiffReward",
     "SequenceGRPO",
     "SequencePPO",
     "SequenceReinforce",

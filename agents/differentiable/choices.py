@@ -5,7 +5,7 @@ and judged is the sampled token, exactly one-hot; backward, the one-hot row is t
 
 | estimator | backward, the row is | expected gradient |
 |---|---|---|
-| `gumbel` | softmax((logits + noise) / relaxation), the noise that drew the token | of the relaxed score |
+| `gumbel` | softmax((logits + noise) / relaxation), noise that drew the token | of relaxed rows |
 | `straight-through` | softmax(logits) | exact where the score is linear in each row |
 | `reinmax` | twice the midpoint of row and softmax, less half the softmax | exact up to squares |
 

@@ -53,7 +53,7 @@ TOLERANCE = 1e-3  # between `score` and its differentiable twin, relative to 1 +
 class SequenceDiffReward(SequenceAlgorithm):
     """Reward gradient through straight-through choices; see `SequenceAlgorithm`.
 
-    Episodes are sampled as by every algorithm here. One pass over them gives the logits; the choices
+    Episodes are sampled as by every algorithm here. One pass over them gives the logits; choices
     among tokens (`agents.differentiable.choices`) go through the environment's reward, which must
     have `differentiable_score` in every term that counts, and its slope goes back into the logits.
     An episode's score is spread over its tokens, so `kl_coef` weighs as in the other algorithms.
@@ -170,9 +170,7 @@ class SequenceDiffReward(SequenceAlgorithm):
         """
         raise TypeError("`SequenceDiffReward` has `choice_loss` in place of `policy_loss`")
 
-    def choice_loss(
-        self, batch: EpisodeBatch, choices: Tensor
-    ) -> tuple[Tensor, dict[str, float]]:
+    def choice_loss(self, batch: EpisodeBatch, choices: Tensor) -> tuple[Tensor, dict[str, float]]:
         """Return the loss of every token, (N, L), and figures for the log.
 
         Args:
@@ -208,11 +206,6 @@ class SequenceDiffReward(SequenceAlgorithm):
     ) -> bool:
         """Write `n_episodes` whole episodes; return whether to go on, not after a stop."""
         if self.stopped:
-            warnings.warn(
-                f"the guard stopped training at iteration {self.n_iterations}; set `stopped` to "
-                "False to go on all the same",
-                stacklevel=3,
-            )
             return False
         return super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps)
 
@@ -221,7 +214,9 @@ class SequenceDiffReward(SequenceAlgorithm):
         return {"kept": self.kept.state_dict(), "stopped": self.stopped}
 
     def load_further_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `further_state` returned."""
+        """Go on from what `further_state` returned; older states have none."""
+        if not state:
+            return
         self.kept.load_state_dict(state["kept"])
         self.stopped = state["stopped"]
 
@@ -246,6 +241,15 @@ class SequenceDiffReward(SequenceAlgorithm):
                 "only, or use another algorithm, such as `SequencePPO`"
             )
         resolve_guard(self.guard, reward)
+
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        if self.stopped:
+            warnings.warn(
+                f"the guard stopped training at iteration {self.n_iterations}; set `stopped` to "
+                "False to go on all the same",
+                stacklevel=4,
+            )
+        return super()._setup_learn(*args, **kwargs)
 
     def _wrapping(self) -> Wrapping:
         found = super()._wrapping()
@@ -339,9 +343,7 @@ class SequenceDiffReward(SequenceAlgorithm):
             self.env,
             utterances,
             decoding=Decoding(temperature=self.temperature),
-            seeds=sequence_seeds(
-                run_seed=self.seed, iteration=0, utterances=utterances, samples=0
-            ),
+            seeds=sequence_seeds(run_seed=self.seed, iteration=0, utterances=utterances, samples=0),
         )
         animations = Trajectories(utterances, written.tokens, written.lengths, written.condition)
         reward = find_in_env(self.env, "reward_function")

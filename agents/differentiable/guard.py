@@ -15,10 +15,9 @@ from torch.nn import functional
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.intervals import Change, paired_change
-from esarm_env.core.types import Trajectories
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import DoubleArray
+    from esarm_env.core.types import DoubleArray, Trajectories
 
 AUTO, DISAGREEMENT, RECORDED = "auto", "disagreement", "recorded"
 CONFIDENCE = 0.95
@@ -77,8 +76,9 @@ def resolve_guard(name: str | None, reward: Any) -> str | None:
     if name is None or name == DISAGREEMENT or name in terms or (name == RECORDED and offered):
         return name
     raise InputError(
-        f"`guard` must be None, {AUTO!r}, {DISAGREEMENT!r}, {RECORDED!r} where a term of the reward "
-        f"tells recordings from samples, or a term ({', '.join(terms) or 'there is none'}), "
+        f"`guard` must be None, {AUTO!r}, {DISAGREEMENT!r}, {RECORDED!r} where a term of the "
+        "reward tells recordings from samples, or a term "
+        f"({', '.join(terms) or 'there is none'}), "
         f"got {name!r}; a term of weight 0 is watched alone"
     )
 

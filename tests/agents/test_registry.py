@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 import agents
-from agents import SequenceGRPO, SequencePPO, SequenceReinforce, register_algorithm
+from agents import (
+    SequenceDiffReward,
+    SequenceGRPO,
+    SequencePPO,
+    SequenceReinforce,
+    register_algorithm,
+)
 from agents.registry import ALGORITHM_GROUP, ALGORITHMS, takes
 from esarm_env.core.errors import InputError
 
@@ -34,6 +40,7 @@ def empty_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_our_algorithms_are_found_by_name() -> None:
     """GRPO stood in the package for months, and no run could ask for it."""
     ours = {"ppo": SequencePPO, "reinforce": SequenceReinforce, "grpo": SequenceGRPO}
+    ours["diff-reward"] = SequenceDiffReward
     for name, kind in ours.items():
         assert ALGORITHMS.load(name, setting="improve.algorithms") is kind
         assert re.fullmatch(r"esarm \S+", ALGORITHMS.find()[name].package)

@@ -61,6 +61,7 @@ class WarmStarted:
             "n_iterations": self.algorithm.n_iterations,
             "num_timesteps": self.algorithm.num_timesteps,
             "kl_coef": self.algorithm.kl_coef,
+            "further": self.algorithm.further_state(),
         }
         return state if self.callback is None else state | {"callback": self.callback.state_dict()}
 
@@ -71,5 +72,6 @@ class WarmStarted:
         self.algorithm.n_iterations = state["n_iterations"]
         self.algorithm.num_timesteps = state["num_timesteps"]
         self.algorithm.kl_coef = state["kl_coef"]
+        self.algorithm.load_further_state(state.get("further", {}))
         if self.callback is not None:
             self.callback.load_state_dict(state["callback"])

@@ -152,6 +152,7 @@ class ImproveTrainer(WarmStarted):
     def n_total(self) -> int:
         """Iterations to run; an alarm may end them."""
         stopped = self.callback is not None and self.callback.stopped
+        stopped = stopped or self.algorithm.stopped
         return self.n_done if stopped else self._config.iterations
 
     def advance(self) -> dict[str, float]:
