@@ -86,6 +86,7 @@ class SequenceDiffReward(SequenceAlgorithm):
         guard_every: int = 5,
         guard_utterances: int = 32,
         guard_tolerance: float = 0.25,
+        kl_coef: float = 0.03,
         samples_per_utterance: int = 1,
         **kwargs: Any,
     ) -> None:
@@ -99,15 +100,17 @@ class SequenceDiffReward(SequenceAlgorithm):
             relaxation: Temperature of the soft choices of `gumbel`, above 0.
             caution: Weight of the ensemble's standard deviation that is taken off the score, at
                 least 0; a reward of one member has none.
-            guard: `"recorded"` (the log-odds, by a head of the reward, of being a recording and no
-                sample), `"disagreement"` (of the ensemble), the name of a term of the reward (one
-                of weight 0 is watched alone), or `"auto"`, see `resolve_guard`; None looks at
+            guard: `"disagreement"` (of the ensemble), the name of a term of the reward (one of
+                weight 0 is watched alone), `"recorded"` (the log-odds, by a head of the reward, of
+                being a recording and no sample), or `"auto"`, see `resolve_guard`; None looks at
                 nothing.
             guard_every: Iterations between two looks.
             guard_utterances: Utterances that it looks at, at least 2, drawn once.
             guard_tolerance: How far the guard may fall below the reference, in units of its spread
                 among utterances, at least 0: what matters is that the interval of the change lies
                 below.
+            kl_coef: As of the base; a slope is less noisy than samples, and is held back too much
+                by their 0.3.
             samples_per_utterance: Episodes of one iteration that share an utterance: no baseline
                 needs them, and more utterances tell more.
             **kwargs: Of `SequenceAlgorithm`, without `vf_coef`, `gamma`, `gae_lambda`, `n_epochs`
@@ -127,6 +130,7 @@ class SequenceDiffReward(SequenceAlgorithm):
         super().__init__(
             policy,
             env,
+            kl_coef=kl_coef,
             samples_per_utterance=samples_per_utterance,
             n_epochs=1,
             vf_coef=0.0,

@@ -61,8 +61,9 @@ def compared(name: str, before: DoubleArray, after: DoubleArray, *, tolerance: f
 def resolve_guard(name: str | None, reward: Any) -> str | None:
     """Return the guard that `name` stands for with the reward of an environment; None for none.
 
-    `auto` is the head that tells recordings from samples where a term has one; else the members'
-    disagreement; nothing where the reward measures true errors, which cannot be hacked.
+    `auto` is the members' disagreement; nothing where the reward measures true errors, which cannot
+    be hacked. The head that tells recordings from samples is no default: where it is part of the
+    score, it is climbed with it, and rises while faces get worse.
 
     Raises:
         InputError: If the reward has no such thing.
@@ -72,7 +73,7 @@ def resolve_guard(name: str | None, reward: Any) -> str | None:
     if name == AUTO:
         if getattr(reward, "needs_ground_truth", False):
             return None
-        return RECORDED if offered else DISAGREEMENT
+        return DISAGREEMENT
     if name is None or name == DISAGREEMENT or name in terms or (name == RECORDED and offered):
         return name
     raise InputError(
@@ -98,9 +99,10 @@ def guard_figures(name: str, reward: Any, written: Trajectories, *, n_tokens: in
             told = reward.differentiable_score(
                 choices, written.utterance, written.lengths, written.condition
             )
-        return -told.spread.double().numpy()
+        return np.asarray(-told.spread.numpy(), dtype=np.float64)
     if name == RECORDED:
-        return np.mean([h.score_recorded(written) for h in _heads(reward)], axis=0, dtype=float)
+        odds = [head.score_recorded(written) for head in _heads(reward)]
+        return np.asarray(np.mean(odds, axis=0), dtype=np.float64)
     return np.asarray(reward.score_terms(written).terms[name], dtype=np.float64)
 
 
