@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agents.cloning import BehaviourCloning, CloneConfig, CloneTrainer, Demonstrations
     from agents.common.sequence_algorithm import SequenceAlgorithm
+    from agents.differentiable import SequenceDiffReward
     from agents.distillation import SequenceDistillation
     from agents.faults import TrainingFault
     from agents.grpo import SequenceGRPO
@@ -48,6 +49,7 @@ _HOMES = {
     "RewardHackingWarning": "agents.monitoring.hacking",
     "SequenceAlgorithm": "agents.common.sequence_algorithm",
     "SequenceDistillation": "agents.distillation",
+    "SequenceDiffReward": "agents.differentiable",
     "SequenceGRPO": "agents.grpo",
     "SequencePPO": "agents.ppo",
     "SequenceReinforce": "agents.reinforce",
@@ -81,6 +83,7 @@ __all__ = [
     "RewardHackingCallback",
     "RewardHackingWarning",
     "SequenceAlgorithm",
+    "SequenceDiffReward",
     "SequenceDistillation",
     "SequenceGRPO",
     "SequencePPO",

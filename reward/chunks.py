@@ -63,6 +63,44 @@ def make_chunks(
     )
 
 
+def chunks_of_choices(
+    task: AnimationTask,
+    utterances: IntArray,
+    choices: Tensor,
+    lengths: IntArray,
+    *,
+    condition: FloatArray | None = None,
+    cut: bool = False,
+) -> ChunkBatch:
+    """Return what `make_chunks` makes of decoded tokens, with a gradient to their choices.
+
+    Args:
+        task: Gives audio and decoder.
+        utterances: Shape (B,).
+        choices: Shape (B, L, n_tokens), one-hot in value; see `decode_choices` of the tokenizer.
+        lengths: Shape (B,), tokens of each.
+        condition: Shape (B, condition_dim), handed on.
+        cut: As of `make_chunks`.
+    """
+    step = task.tokenizer.frames_per_chunk
+    decoded = task.tokenizer.decode_choices(choices, lengths)  # (B, T, 52)
+    n_chunks = torch.from_numpy(lengths // task.tokens_per_chunk)
+    frames = torch.arange(decoded.shape[1])
+    if cut:
+        last = torch.from_numpy(task.n_frames[utterances])[:, None] - 1
+        places = torch.minimum(frames, last)[..., None].expand_as(decoded)
+        decoded = decoded.gather(1, places)
+    inside = frames < n_chunks[:, None] * step  # (B, T)
+    motion = decoded * inside[..., None]
+    audio = task.audio_chunks(utterances)[:, : motion.shape[1] // step]
+    return ChunkBatch(
+        torch.from_numpy(audio),
+        motion.reshape(len(motion), -1, step * N_CHANNELS),
+        n_chunks,
+        None if condition is None else torch.from_numpy(condition),
+    )
+
+
 def _fill(motion: FloatArray, step: int) -> FloatArray:
     missing = -len(motion) % step
     return np.pad(motion, ((0, missing), (0, 0)), mode="edge") if missing else motion

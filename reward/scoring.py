@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from esarm_env.core.types import DifferentiableScores
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from reward.chunks import ChunkBatch
 
 BATCH_SIZE = 64
+_LEAST_VARIANCE = 1e-12
 
 
 class RewardModel(Protocol):
@@ -187,6 +190,40 @@ def _in_order(together: FloatArray, order: IntArray) -> FloatArray:
     scores = np.empty_like(together)
     scores[:, order] = together
     return scores
+
+
+def differentiable_members(
+    model: RewardModel,
+    task: AnimationTask,
+    utterances: IntArray,
+    choices: Tensor,
+    lengths: IntArray,
+    condition: FloatArray,
+) -> Tensor:
+    """Return each member's score of each stream, (members, N, max(1, streams)), with a gradient.
+
+    Args:
+        model: In evaluation mode.
+        task: Whose audio is heard, and whose tokenizer decodes.
+        utterances: Shape (N,).
+        choices: Shape (N, L, n_tokens), one-hot in value.
+        lengths: Shape (N,), tokens of each.
+        condition: Shape (N, condition_dim), what was asked for.
+    """
+    from reward.chunks import chunks_of_choices
+
+    batch = chunks_of_choices(
+        task, utterances, choices, lengths, condition=condition, cut=model.needs_condition
+    )
+    return model.score_members(batch)
+
+
+def scores_with_spread(score: Tensor, members: Tensor) -> DifferentiableScores:
+    """Return scores (N,) beside the standard deviation of the members (M, N); 0 of one alone."""
+    if len(members) < 2:
+        return DifferentiableScores(score, score.new_zeros(score.shape))
+    # The root has no slope where all members agree.
+    return DifferentiableScores(score, (members.var(dim=0) + _LEAST_VARIANCE).sqrt())
 
 
 def positions(length: int, width: int) -> Tensor:

@@ -29,7 +29,9 @@ from esarm_env.core.training.states import broken, is_number
 Rule = tuple[str, Callable[[Any], bool]]
 LARGEST = 2**53  # counts beyond are rounded wherever they meet a float
 _METHODS = (FunctionType, classmethod, staticmethod, property)
-_MADE_ANEW = ("env", "policy", "device", "rollout_buffer", "reference", "_logger", "trainer")
+_MADE_ANEW = (
+    *("env", "policy", "device", "rollout_buffer", "reference", "kept", "_logger", "trainer"),
+)
 
 
 def check_values(algorithm: type, values: Mapping[str, Any], *, label: str) -> None:
@@ -227,15 +229,20 @@ _RULES: dict[str, Rule] = {
             "look_ahead_chunks",
         )
     },
+    "guard": _or_none(_kind("a text", str)),
+    "guard_every": _counts(1),
+    "guard_utterances": _counts(2),
+    "stopped": _BOOL,
+    **{name: _AT_LEAST_0 for name in ("caution", "guard_tolerance")},
     **{name: _counts(1) for name in ("n_steps", "n_episodes", "samples_per_utterance", "n_epochs")},
     "start_time": _numbers("a number of at least 0", 0),
     "batch_tokens": _or_none(_counts(1)),
     **{name: _SHARE for name in ("gamma", "gae_lambda", "chunk_discount")},
     **{name: _AT_LEAST_0 for name in ("vf_coef", "kl_coef", "max_grad_norm", "spread_coef")},
     "ent_coef": _numbers("a number"),
-    **{name: _ABOVE_0 for name in ("clip_range", "temperature")},
+    **{name: _ABOVE_0 for name in ("clip_range", "temperature", "relaxation")},
     **{name: _or_none(_ABOVE_0) for name in ("reference_kl_target", "target_kl")},
-    **{name: _kind("a text", str) for name in ("loss_mean", "baseline", "credit")},
+    **{name: _kind("a text", str) for name in ("loss_mean", "baseline", "credit", "estimator")},
     **{name: _BOOL for name in ("stream_advantages", "normalise_terms")},
     **{name: _BOOL for name in ("_has_random_reference", "use_sde")},
 }

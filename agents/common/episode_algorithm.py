@@ -85,6 +85,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
     look_ahead_chunks: int = 1
     spread_coef: float = 0.0
     normalise_terms: bool = False
+    stopped = False  # whether the algorithm itself has ended training
     _has_random_reference = False  # of a fresh algorithm, until `warm_start`
 
     def __init__(
@@ -209,6 +210,16 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         self.model.load_state_dict(weights)
         self.reference.load_state_dict(weights)
         self._has_random_reference = False
+
+    def further_state(self) -> dict[str, Any]:
+        """Return what a run goes on from beside weights and optimiser; nothing, unless overridden.
+
+        For whoever saves states by parts, as the stages of a run do; `save` keeps all by itself.
+        """
+        return {}
+
+    def load_further_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `further_state` returned."""
 
     def set_parameters(
         self,

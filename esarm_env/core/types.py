@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SAMPLE_RATE_HZ = 16_000
 FRAME_RATE_HZ = 30
@@ -301,6 +304,39 @@ class ChunkedReward(RewardFunction, Protocol):
 
         C is the most chunks of a trajectory; past its last chunk stand zeros. All chunks and
         columns of a trajectory add up to its `score`.
+        """
+
+
+class DifferentiableScores(NamedTuple):
+    """Scores of animations whose tokens are choices, with a gradient to the choices.
+
+    Attributes:
+        score: Shape (N,), what `score` gives for the same tokens.
+        spread: Shape (N,), standard deviation of an ensemble's members; 0 where there is one alone.
+    """
+
+    score: Tensor
+    spread: Tensor
+
+
+class DifferentiableReward(RewardFunction, Protocol):
+    """A reward with a gradient to the tokens, through decoder and reward model.
+
+    An option, which `agents.SequenceDiffReward` asks for. A weighted sum has a gradient where all
+    of its terms have one.
+    """
+
+    def differentiable_score(
+        self, choices: Tensor, utterances: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> DifferentiableScores:
+        """Return scores, (N,) each, of choices among tokens.
+
+        Args:
+            choices: Shape (N, L, n_tokens), one-hot where a token is, in value at least; what is
+                past a row's length is ignored.
+            utterances: Shape (N,).
+            lengths: Shape (N,), tokens of each.
+            condition: Shape (N, condition_dim).
         """
 
 

@@ -4,6 +4,7 @@
   name, an object or weights become a `CombinedReward`.
 - `combined`: the weighted sum; its terms stay visible.
 - `chunks`: scores by chunk of tokens, for whoever pays or learns before the end.
+- `gradients`: scores with a gradient to the tokens, for `agents.SequenceDiffReward`.
 - `validation`: what a reward returns; `RewardError` names who failed on what.
 """
 

@@ -19,6 +19,7 @@ from esarm_env.rewards.chunks import (
     columns_of_sum,
     sum_of_chunks,
 )
+from esarm_env.rewards.gradients import differentiable_sum, terms_without_gradient
 from esarm_env.rewards.validation import (
     Ids,
     RewardError,
@@ -30,10 +31,14 @@ from esarm_env.rewards.validation import (
 )
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from esarm_env.core.types import (
         ChunkedReward,
         Corpus,
+        DifferentiableScores,
         FloatArray,
+        IntArray,
         RewardFunction,
         StreamedReward,
         Trajectories,
@@ -225,6 +230,23 @@ class CombinedReward:
         if not told:
             return np.zeros((0, 0, len(self.chunk_streams)), dtype=np.float32)
         return sum_of_chunks(told, self.chunk_streams, trajectories.lengths)
+
+    @property
+    def without_gradient(self) -> tuple[str, ...]:
+        """Names of the terms that count and have no `differentiable_score`; empty if all have."""
+        return terms_without_gradient(self.functions, self.weights)
+
+    def differentiable_score(
+        self, choices: Tensor, utterances: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> DifferentiableScores:
+        """Return `score` with a gradient to the choices among tokens; see `DifferentiableReward`.
+
+        Raises:
+            InputError: If a term of `without_gradient` counts.
+            RewardError: If a term's scores have another shape than (N,).
+        """
+        given = (choices, utterances, lengths, condition)
+        return differentiable_sum(self.functions, self.weights, *given)
 
     def _total(self, terms: dict[str, FloatArray], ids: Ids) -> FloatArray:
         scores, *more = terms.values()

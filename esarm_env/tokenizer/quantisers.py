@@ -170,6 +170,20 @@ def sum_of_codes(books: Tensor, codes: Tensor) -> Tensor:
     return total
 
 
+def mix(quantiser: Quantiser, choices: Tensor) -> Tensor:
+    """Return the chunk vectors (B, C, code_dim) of choices among codes (B, C, n, K).
+
+    One-hot choices give what `look_up` does; others weigh the codes, with a gradient.
+    """
+    books = code_vectors(quantiser)  # (n, K, D)
+    total = choices[..., 0, :] @ books[0]
+    for number in range(1, choices.shape[-2]):
+        total = total + choices[..., number, :] @ books[number]
+    if _is_grid(quantiser) and quantiser.has_projections:
+        total = total + quantiser.project_out.bias
+    return total
+
+
 def nearest_codes(quantiser: Quantiser, latent: Tensor, *, width: int) -> Tensor:
     """Return the codes (B, C, n_codebooks) of vectors (B, C, code_dim).
 

@@ -19,6 +19,7 @@ from esarm_env.tokenizer.quantisers import (
     fewer_codebooks,
     look_up,
     make_quantiser,
+    mix,
     nearest_codes,
     quantise,
 )
@@ -184,6 +185,10 @@ class VQStream(nn.Module):
     def vectors(self, codes: Tensor) -> Tensor:
         """Look codes (B, C, n) up, those of the n coarsest codebooks; return (B, C, code_dim)."""
         return look_up(self.quantiser, codes)
+
+    def mixed_vectors(self, choices: Tensor) -> Tensor:
+        """Weigh the codes by choices (B, C, n_codebooks, K); return (B, C, code_dim)."""
+        return mix(self.quantiser, choices)
 
 
 def _blocks(shape: TokenizerShape, *, causal: bool) -> nn.ModuleList:

@@ -219,15 +219,42 @@ class VQMotionTokenizer(nn.Module):
         width = int(n_chunks.max())
         clean = np.maximum(tokens[:, : width * per_chunk], 0)
         codes = torch.from_numpy(clean.reshape(len(tokens), width, per_chunk))  # (N, C, S)
-        motion = self.mean_pose.expand(len(tokens), width * self.frames_per_chunk, -1).clone()
         by_stream = torch.split(codes, list(self.shape.codebooks.values()), dim=2)
-        for part, own in zip(CHANNELS.items(), by_stream, strict=True):
-            name, channels = part
-            stream = self._stream(name)
-            vectors = stream.vectors(own[..., :n_codebooks])
-            scale = self.channel_scale[channels]
-            motion[..., channels] += stream.decode(vectors, n_chunks) * scale
-        return motion.clamp(0, 1).numpy()
+        vectors = [
+            self._stream(name).vectors(own[..., :n_codebooks])
+            for name, own in zip(CHANNELS, by_stream, strict=True)
+        ]
+        return self._motion(vectors, n_chunks).numpy()
+
+    def decode_choices(self, choices: Tensor, lengths: IntArray) -> Tensor:
+        """Decode choices among tokens to motion (N, T, 52), with a gradient to the choices.
+
+        Args:
+            choices: Shape (N, L, n_tokens). One-hot rows stand for tokens, and give the motion of
+                `decode_batch`; others weigh the code vectors of their slot.
+            lengths: Shape (N,), tokens of each row, whole chunks; frames past its end are
+                undefined.
+        """
+        per_chunk = self.tokens_per_chunk
+        n_chunks = torch.from_numpy(lengths // per_chunk)
+        width = int(n_chunks.max())
+        within = choices[:, : width * per_chunk]
+        by_slot = within.reshape(len(choices), width, per_chunk, -1)  # (N, C, S, K)
+        by_stream = torch.split(by_slot, list(self.shape.codebooks.values()), dim=2)
+        vectors = [
+            self._stream(name).mixed_vectors(own)
+            for name, own in zip(CHANNELS, by_stream, strict=True)
+        ]
+        return self._motion(vectors, n_chunks)
+
+    def _motion(self, vectors: Sequence[Tensor], n_chunks: Tensor) -> Tensor:
+        """Return motion (N, T, 52) of each stream's chunk vectors (N, C, code_dim)."""
+        n, width = vectors[0].shape[:2]
+        motion = self.mean_pose.expand(n, width * self.frames_per_chunk, -1).clone()
+        for (name, channels), own in zip(CHANNELS.items(), vectors, strict=True):
+            moved = self._stream(name).decode(own, n_chunks) * self.channel_scale[channels]
+            motion[..., channels] += moved
+        return motion.clamp(0, 1)
 
     def reconstruct(self, motion: Tensor, *, drop_codebooks: bool = False) -> tuple[Tensor, Tensor]:
         """Return the differentiable reconstruction of motion (B, T, 52) and the commitment loss.

@@ -167,6 +167,12 @@ class ConsensusModel(nn.Module):
         slope = apart / ((len(scores) - 1) * scores.std(dim=0)).clamp(min=_LEAST_SPREAD)
         return weights - self.config.disagreement * slope
 
+    def recorded_members(self, batch: ChunkBatch) -> Tensor:
+        """Return each member's log-odds of being a recording, no sample, shape (members, B)."""
+        assert batch.condition is not None, "`needs_condition` asked for it"
+        judged = self.judge(batch.audio, batch.condition, batch.motion[:, None], batch.n_chunks)
+        return torch.stack([each.recorded[:, 0] for each in judged])
+
     def combine(self, scores: Tensor) -> Tensor:
         """Return the ensemble's scores (B, S) of its members' (members, B, S).
 

@@ -12,10 +12,19 @@ import numpy as np
 from esarm_env.core.errors import InputError
 from esarm_env.rewards.chunks import WeightedScores, columns_of_sum, sum_of_chunks
 from reward.plugins.heads import open_whole_model
-from reward.scoring import BATCH_SIZE, member_chunks, member_streams, score_with
+from reward.scoring import (
+    BATCH_SIZE,
+    differentiable_members,
+    member_chunks,
+    member_streams,
+    score_with,
+    scores_with_spread,
+)
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import FloatArray, Trajectories
+    from torch import Tensor
+
+    from esarm_env.core.types import DifferentiableScores, FloatArray, IntArray, Trajectories
     from esarm_env.task.animation_task import AnimationTask
     from reward.scoring import RewardModel
 
@@ -124,6 +133,17 @@ class EnsembleReward:
             for model, part in zip(self._models, parts, strict=True)
         ]
         return sum_of_chunks(told, self.chunk_streams, trajectories.lengths)
+
+    def differentiable_score(
+        self, choices: Tensor, utterances: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> DifferentiableScores:
+        """Return `score` with a gradient to the choices, see `DifferentiableReward`."""
+        import torch
+
+        given = (self._task, utterances, choices, lengths, condition)
+        parts = [differentiable_members(model, *given).sum(-1) for model in self._models]
+        members = torch.cat(parts)
+        return scores_with_spread(members.mean(dim=0), members)
 
 
 def open_ensemble(task: AnimationTask, run: Path | None, argument: str) -> EnsembleReward:

@@ -6,7 +6,9 @@ torch is imported when something is opened or scored, so that listing rewards st
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import REWARD_FILE, need_file
@@ -14,12 +16,17 @@ from esarm_env.core.types import N_CHANNELS, FloatArray, IntArray, Trajectories
 from reward.scoring import (
     BATCH_SIZE,
     combined_chunks,
+    differentiable_members,
     member_chunks,
     member_streams,
     score_with,
+    scores_with_spread,
 )
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from esarm_env.core.types import DifferentiableScores
     from esarm_env.task.animation_task import AnimationTask
     from reward.scoring import RewardModel
 
@@ -126,6 +133,46 @@ class LearnedReward:
             raise ValueError("this reward model has a single head, so it cannot score streams")
         scores = self._combined(utterances, motions, condition)
         return {name: scores[:, s] for s, name in enumerate(self._model.stream_names)}
+
+    def differentiable_score(
+        self, choices: Tensor, utterances: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> DifferentiableScores:
+        """Return `score` with a gradient to the choices, see `DifferentiableReward`."""
+        members = differentiable_members(
+            self._model, self._task, utterances, choices, lengths, condition
+        )
+        return scores_with_spread(self._model.combine(members).sum(-1), members.sum(-1))
+
+    @property
+    def tells_recordings(self) -> bool:
+        """Whether the model has a head that tells recordings from a policy's samples."""
+        return hasattr(self._model, "recorded_members")
+
+    def score_recorded(self, trajectories: Trajectories) -> FloatArray:
+        """Return the log-odds, (N,), of being a recording and no sample: the members' mean.
+
+        To be watched beside the score, as `SequenceDiffReward` does.
+
+        Raises:
+            ValueError: If the model has no such head (`tells_recordings`).
+        """
+        import torch
+
+        from reward.chunks import make_chunks
+
+        model: Any = self._model
+        if not self.tells_recordings:
+            raise ValueError("this reward model cannot tell recordings from samples")
+        motions = self._task.decode_chunks(trajectories)
+        odds = [np.zeros(0, dtype=np.float32)]
+        for begin in range(0, len(motions), self._batch_size):
+            rows = slice(begin, begin + self._batch_size)
+            given = trajectories.utterance[rows], motions[rows]
+            with torch.inference_mode():
+                condition = trajectories.condition[rows]
+                batch = make_chunks(self._task, *given, condition=condition, cut=True)
+                odds.append(model.recorded_members(batch).mean(dim=0).numpy())
+        return np.concatenate(odds)
 
     def _combined(
         self, utterances: IntArray, motions: list[FloatArray], condition: FloatArray | None

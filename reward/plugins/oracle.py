@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import REGION_OF_STREAM, STREAMS
+from esarm_env.core.types import REGION_OF_STREAM, STREAMS, DifferentiableScores
 from esarm_env.metrics import closure_events, mouth_opening
 from esarm_env.metrics.inputs import difference_of
 from esarm_env.metrics.region import displacements_per_frame, region_of
@@ -17,8 +17,13 @@ from reward.plugins.frame_sums import chunk_count, sums_by_chunk
 from reward.plugins.recordings import need_opening
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import FloatArray, Trajectories
+    from torch import Tensor
+
+    from esarm_env.core.types import BoolArray, FloatArray, IntArray, Trajectories
+    from esarm_env.metrics.region import Region
     from esarm_env.task.animation_task import AnimationTask
+
+_LEAST_SQUARE_MM = 1e-10  # the root has no slope at 0
 
 
 _LARGEST = ("max", 1)  # of a region's vertices in a frame, as LVE and EVE have it
@@ -101,6 +106,50 @@ class ErrorReward:
             )
             chunks[..., STREAMS.index(stream)] = -sums / (len(self._names) * counts[:, None])
         return chunks
+
+    def differentiable_score(
+        self, choices: Tensor, utterances: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> DifferentiableScores:
+        """Return `score` with a gradient to the choices, see `DifferentiableReward`."""
+        import torch
+
+        task = self._task
+        n_frames = torch.from_numpy(task.n_frames[utterances])
+        target = torch.from_numpy(task.target_motion(utterances))  # (N, T, 52)
+        motion = task.tokenizer.decode_choices(choices, lengths)[:, : target.shape[1]]
+        inside = torch.arange(target.shape[1]) < n_frames[:, None]
+        apart = (motion - target)[inside]  # (F, 52), all frames of all rows
+        rows = inside.nonzero()[:, 0]
+        total = motion.new_zeros(len(motion))
+        for name in self._names:
+            region = region_of(task.head, REGION_OF_STREAM[STREAM_OF_ERROR[name]])
+            per_frame = largest_displacements(apart, region, task.corpus.captured)
+            total = total.index_add(0, rows, per_frame)
+        score = -total / n_frames / len(self._names)
+        return DifferentiableScores(score, score.new_zeros(score.shape))
+
+
+def largest_displacements(apart: Tensor, region: Region, captured: BoolArray) -> Tensor:
+    """Return the largest vertex displacement of a region in each frame, (F,) mm, with a gradient.
+
+    The worst vertices are found without one: the slope of a largest value is that of its own place.
+
+    Args:
+        apart: Shape (F, 52), differences of coefficients.
+        region: Whose vertices are displaced.
+        captured: Shape (52,), the channels that count.
+    """
+    import torch
+
+    channels = region.used(captured)
+    moved = apart[:, channels]
+    worst = np.empty(len(apart), dtype=np.int64)
+    for block, squared in region.squared_displacements(moved.detach().numpy(), channels):
+        worst[block] = squared.argmax(axis=1)
+    planes = region.planes[channels].reshape(len(channels), 3, region.n_vertices)
+    chosen = torch.from_numpy(planes[:, :, worst])  # (D, 3, F)
+    displaced = torch.einsum("fd,dxf->fx", moved, chosen)
+    return (displaced.square().sum(-1) + _LEAST_SQUARE_MM).sqrt()
 
 
 class ClosureTruthReward:

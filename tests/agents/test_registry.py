@@ -10,6 +10,7 @@ import pytest
 
 import agents
 from agents import (
+    SequenceDiffReward,
     SequenceDistillation,
     SequenceGRPO,
     SequencePPO,
@@ -44,6 +45,7 @@ def test_our_algorithms_are_found_by_name() -> None:
         "reinforce": SequenceReinforce,
         "grpo": SequenceGRPO,
         "distillation": SequenceDistillation,
+        "diff-reward": SequenceDiffReward,
     }
     for name, kind in ours.items():
         assert ALGORITHMS.load(name, setting="improve.algorithms") is kind

@@ -62,6 +62,7 @@ class WarmStarted:
             "n_iterations": self.algorithm.n_iterations,
             "num_timesteps": self.algorithm.num_timesteps,
             "kl_coef": self.algorithm.kl_coef,
+            "further": self.algorithm.further_state(),
         }
         if self.algorithm.reference_averaging:
             state["reference"] = self.algorithm.reference.state_dict()
@@ -76,5 +77,6 @@ class WarmStarted:
         self.algorithm.kl_coef = state["kl_coef"]
         if self.algorithm.reference_averaging:
             self.algorithm.reference.load_state_dict(state["reference"])
+        self.algorithm.load_further_state(state.get("further", {}))
         if self.callback is not None:
             self.callback.load_state_dict(state["callback"])

@@ -216,7 +216,7 @@ class ImproveTrainer(WarmStarted):
     def n_total(self) -> int:
         """Iterations to run; an alarm may end them."""
         stopped = self.callback is not None and self.callback.stopped
-        return self.n_done if stopped else self._iterations
+        return self.n_done if stopped or self.algorithm.stopped else self._iterations
 
     def advance(self) -> dict[str, float]:
         """Run one iteration; return score and divergence, and every few the validation errors."""

@@ -99,14 +99,19 @@ def watched(true_env: Env) -> HeldOut:
     return HeldOut(write, proxy, gold)
 
 
+_TRAINED: list[tuple[dict[str, Any], float]] = []
+
+
 @pytest.fixture
 def trained(
     make_algorithm: MakeAlgorithm, learn: Learn, true_env: Env
 ) -> tuple[dict[str, Any], float]:
     """Weights that are mostly right, as a clone's are, and their true reward."""
-    algorithm = make_algorithm(SequencePPO, true_env)
-    score = learn(algorithm, n_iterations=10)["rollout/score"]
-    return copy.deepcopy(algorithm.model.state_dict()), score
+    if not _TRAINED:  # the same for every test, and nobody changes it
+        algorithm = make_algorithm(SequencePPO, true_env)
+        score = learn(algorithm, n_iterations=10)["rollout/score"]
+        _TRAINED.append((copy.deepcopy(algorithm.model.state_dict()), score))
+    return _TRAINED[0]
 
 
 def assert_equal(one: dict[str, Any], two: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ MakeNetwork = Callable[..., MotionTransformer]
 MakePolicy = Callable[..., TransformerActorCriticPolicy]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_venv(tiny_task: AnimationTask) -> MakeVecEnv:
     """Return a maker of vector environments over the tiny task, full sequences by default."""
 
@@ -54,9 +54,9 @@ def make_network() -> MakeNetwork:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def clone(tiny_task: AnimationTask, make_network: MakeNetwork) -> MotionTransformer:
-    """Return a network for the tiny task."""
+    """Return a network for the tiny task; shared, so nobody trains it."""
     return make_network(tiny_task)
 
 

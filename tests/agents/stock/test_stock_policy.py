@@ -41,7 +41,7 @@ class _Play:
     starts: np.ndarray
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def play(make_venv: MakeVecEnv) -> _Play:
     """Return 60 steps of 4 environments whose episodes of 20 to 48 steps end at different times."""
     full, slim = make_venv(), make_venv(observation="slim")
@@ -102,6 +102,14 @@ def _cached(model: MotionTransformer, play: _Play) -> tuple[Tensor, Tensor]:
     return _stacked(rows)
 
 
+@pytest.fixture(scope="module")
+def stock(
+    make_venv: MakeVecEnv, make_policy: MakePolicy, clone: MotionTransformer, play: _Play
+) -> tuple[Tensor, Tensor]:
+    """Return what the stock policy says of `play`, once for all who compare with it."""
+    return _stock(make_policy(clone, make_venv()), play)
+
+
 def _episodes(play: _Play) -> Iterator[tuple[int, int, int]]:
     """Yield row, first step and length of every episode that ended."""
     for row in range(_N_ENVS):
@@ -128,13 +136,12 @@ def _whole(
 
 def test_single_observations_equal_whole_sequences(
     tiny_task: AnimationTask,
-    make_venv: MakeVecEnv,
-    make_policy: MakePolicy,
+    stock: tuple[Tensor, Tensor],
     clone: MotionTransformer,
     play: _Play,
 ) -> None:
     """A position, window or token off by one gives finite numbers: of another policy."""
-    log_probs, values = _stock(make_policy(clone, make_venv()), play)
+    log_probs, values = stock
     episodes = list(_episodes(play))
     for row, first, length in episodes:
         place = slice(first, first + length)
@@ -146,11 +153,10 @@ def test_single_observations_equal_whole_sequences(
 
 
 def test_single_observations_equal_cached_steps(
-    make_venv: MakeVecEnv, make_policy: MakePolicy, clone: MotionTransformer, play: _Play
+    stock: tuple[Tensor, Tensor], clone: MotionTransformer, play: _Play
 ) -> None:
     """A clone that plays by its cache must be the policy that a stock algorithm goes on with."""
     expected = _cached(clone, play)
-    stock = _stock(make_policy(clone, make_venv()), play)
     torch.testing.assert_close(stock, expected, atol=1e-5, rtol=0)
 
 

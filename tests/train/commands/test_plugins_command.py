@@ -55,7 +55,7 @@ def test_ours_are_all_there_and_healthy():
     found = installed_plugins()
     assert {name: len(plugins) for name, plugins in found.items()} == {
         "reward": 14,
-        "algorithm": 4,
+        "algorithm": 5,
         "layout": 6,
         "exporter": 1,
         "metric": 2,

@@ -117,8 +117,8 @@ def test_a_run_improves_with_grpo_and_with_an_algorithm_of_another_package(run_w
     [
         (
             ("ppo", "grop"),
-            "`improve.algorithms` must be one of distillation, grpo, ppo, reinforce, theirs, "
-            "got 'grop'; did you mean 'grpo'?",
+            "`improve.algorithms` must be one of diff-reward, distillation, grpo, ppo, reinforce, "
+            "theirs, got 'grop'; did you mean 'grpo'?",
         ),
         (
             ("ppo", "theirs"),
