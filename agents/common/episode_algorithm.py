@@ -375,7 +375,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         return found
 
     def _filled(self, batch: EpisodeBatch) -> EpisodeBatch:
-        """Return `batch` with advantages and returns, of what is added to its scores, too."""
+        """Return `batch` with advantages and returns, by stream and by chunk if so asked for."""
         paid = batch
         if self.spread_coef:
             streams = cast(StreamedTask, self.task).token_streams
@@ -384,19 +384,16 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
             weights = find_in_env(self.env, "reward_weights")
             scores = normalised_sum(batch.term_scores, weights, batch.utterances)
             paid = replace(batch, scores=scores)
-        filled = self._filled_apart(paid)
-        return replace(batch, advantages=filled.advantages, returns=filled.returns)
-
-    def _filled_apart(self, batch: EpisodeBatch) -> EpisodeBatch:
-        """Return `batch` with advantages and returns, by stream and by chunk if so asked for."""
-        by_stream, task = self.stream_advantages, cast(StreamedTask, self.task)
+        task, by_stream = cast(StreamedTask, self.task), self.stream_advantages
         if self.credit == CHUNK:
             rule = ChunkCredit(self.chunk_discount, self.look_ahead_chunks, by_stream)
             streams = getattr(task, "token_streams", (WHOLE_FACE,) * task.tokens_per_chunk)
-            return filled_by_chunk(batch, streams, rule, self.compute_advantages)
-        if not by_stream:
-            return self.compute_advantages(batch)
-        return filled_by_stream(batch, task.token_streams, self.compute_advantages)
+            filled = filled_by_chunk(paid, streams, rule, self.compute_advantages)
+        elif by_stream:
+            filled = filled_by_stream(paid, task.token_streams, self.compute_advantages)
+        else:
+            filled = self.compute_advantages(paid)
+        return replace(batch, advantages=filled.advantages, returns=filled.returns)
 
     def _note_episodes(self, batch: EpisodeBatch) -> None:
         assert self.ep_info_buffer is not None, "made by learn"

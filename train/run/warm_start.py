@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from agents.monitoring.hacking import RewardHackingCallback
     from agents.network.transformer import MotionTransformer
 
-_LOGGED = ("rollout/score", "train/kl", "train/entropy", "train/policy_loss")
-_LOGGED += ("train/samples_loss", "train/recordings_loss")  # of distillation
+_LOGGED = (
+    *("rollout/score", "train/kl", "train/entropy", "train/policy_loss"),
+    *("train/samples_loss", "train/recordings_loss", "train/answers_loss"),  # of distillation
+)
 
 
 class WarmStarted:
