@@ -6,6 +6,7 @@
 - `components`: principal components in millimetres, where the linear path begins.
 - `vq`: the tokenizer over both streams, and its file.
 - `distances`: how far apart two codes look once decoded, in mm on the head, by slot.
+- `packed`: decoding of many sequences laid end to end, without padding.
 - `pieces`: decoding of tokens that come in pieces, without seams.
 - `training`: settings, loss in millimetres, and the resumable training loop.
 """
