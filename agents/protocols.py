@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import Trajectories
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -138,6 +141,40 @@ class StreamedTask(SequenceTask, Protocol):
         """Name of the stream of each token of a chunk, tokens_per_chunk of them."""
 
 
+class SpreadTask(StreamedTask, Protocol):
+    """A task that knows how far apart animations of one utterance look."""
+
+    def sample_distances(self, trajectories: Trajectories) -> FloatArray:
+        """Return each one's mean distance to the others of its utterance, (N, C, S), in mm.
+
+        By chunk, and by stream in the order of `token_streams`. Chunks add up to the distance.
+        """
+
+
+class TermScores(Protocol):
+    """A weighted sum and its terms, of N animations."""
+
+    @property
+    def total(self) -> FloatArray:
+        """The score, shape (N,)."""
+
+    @property
+    def terms(self) -> Mapping[str, FloatArray]:
+        """Its terms by name, unweighted, shape (N,) each."""
+
+
+class TermScoreFunction(Protocol):
+    """Scores by term of a weighted sum, as `env.get_wrapper_attr("score_terms")` offers it.
+
+    `env.get_wrapper_attr("reward_weights")` has the weights by name.
+    """
+
+    def __call__(
+        self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> TermScores:
+        """Return the score and its terms."""
+
+
 class StreamScoreFunction(Protocol):
     """Scores by stream, as `env.get_wrapper_attr("score_streams")` offers where a reward can tell.
 
@@ -148,6 +185,19 @@ class StreamScoreFunction(Protocol):
         self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
     ) -> dict[str, FloatArray]:
         """Return one score per row and stream, shape (N,) each; they add up to the score."""
+
+
+class ChunkScoreFunction(Protocol):
+    """Scores by chunk, as `env.get_wrapper_attr("score_chunks")` offers where a reward can tell.
+
+    `env.get_wrapper_attr("reward_chunk_streams")` names the columns (streams of the tokenizer, or
+    `WHOLE_FACE`); it is empty where it cannot.
+    """
+
+    def __call__(
+        self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> FloatArray:
+        """Return what each chunk earned, shape (N, C, S); all of a row add up to its score."""
 
 
 def find_in_env(env: Any, name: str) -> Any:

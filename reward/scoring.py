@@ -5,7 +5,7 @@ torch is imported when something is scored, so that listing rewards stays quick.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -39,11 +39,24 @@ class RewardModel(Protocol):
     def stream_names(self) -> tuple[str, ...]:
         """Streams of tokens whose scores add up to the score; none if it gives one score alone."""
 
+    @property
+    def chunk_streams(self) -> tuple[str, ...]:
+        """Columns of `score_member_chunks`: streams of tokens, or the whole face."""
+
     def score_members(self, batch: ChunkBatch) -> Tensor:
         """Return each member's score of each stream, shape (members, B, max(1, streams))."""
 
     def combine(self, scores: Tensor) -> Tensor:
         """Return (B, streams) of the members' scores (members, B, streams)."""
+
+    def score_member_chunks(self, batch: ChunkBatch) -> Tensor:
+        """Return each member's score by chunk and column, shape (members, B, C, columns).
+
+        Over the chunks they add up to `score_members`; past an animation's end they are 0.
+        """
+
+    def member_weights(self, scores: Tensor) -> Tensor:
+        """Return what each score (members, B, columns) counts: the sum of both is `combine`."""
 
 
 def score_with(
@@ -84,6 +97,69 @@ def member_streams(
     batch_size: int,
 ) -> FloatArray:
     """Return each member's score of each stream, shape (members, N, max(1, streams))."""
+    parts, order = _in_batches(
+        model.score_members,
+        task,
+        utterances,
+        motions=motions,
+        condition=condition,
+        batch_size=batch_size,
+        cut=model.needs_condition,
+    )
+    if not parts:
+        return np.zeros((1, 0, max(1, len(model.stream_names))), dtype=np.float32)
+    return _in_order(np.concatenate(parts, axis=1), order)
+
+
+def member_chunks(
+    model: RewardModel,
+    task: AnimationTask,
+    utterances: IntArray,
+    *,
+    motions: list[FloatArray],
+    condition: FloatArray | None,
+    batch_size: int,
+) -> FloatArray:
+    """Return each member's score of each chunk and column, shape (members, N, C, columns)."""
+    parts, order = _in_batches(
+        model.score_member_chunks,
+        task,
+        utterances,
+        motions=motions,
+        condition=condition,
+        batch_size=batch_size,
+        cut=model.needs_condition,
+    )
+    if not parts:
+        return np.zeros((1, 0, 0, len(model.chunk_streams)), dtype=np.float32)
+    width = max(part.shape[2] for part in parts)
+    padded = [np.pad(p, ((0, 0), (0, 0), (0, width - p.shape[2]), (0, 0))) for p in parts]
+    return _in_order(np.concatenate(padded, axis=1), order)
+
+
+def combined_chunks(model: RewardModel, members: FloatArray) -> FloatArray:
+    """Return a model's scores by chunk (N, C, columns) of its members' (members, N, C, columns).
+
+    They add up to what `model.combine` makes of the members' scores.
+    """
+    import torch
+
+    weights = model.member_weights(torch.from_numpy(members.sum(axis=2))).numpy()
+    chunks: FloatArray = (weights[:, :, None] * members).sum(axis=0)
+    return chunks
+
+
+def _in_batches(
+    score: Callable[[ChunkBatch], Tensor],
+    task: AnimationTask,
+    utterances: IntArray,
+    *,
+    motions: list[FloatArray],
+    condition: FloatArray | None,
+    batch_size: int,
+    cut: bool,
+) -> tuple[list[FloatArray], IntArray]:
+    """Return what `score` makes of batches of similar length, and whose scores they are, (N,)."""
     import torch
 
     from reward.chunks import make_chunks
@@ -91,7 +167,7 @@ def member_streams(
     if condition is None:
         condition = task.condition_of(utterances)
     order = np.argsort([len(motion) for motion in motions], kind="stable")
-    parts = []
+    parts: list[FloatArray] = []
     for begin in range(0, len(order), batch_size):
         rows = order[begin : begin + batch_size]
         with torch.inference_mode():
@@ -100,12 +176,14 @@ def member_streams(
                 utterances[rows],
                 [motions[row] for row in rows],
                 condition=condition[rows],
-                cut=model.needs_condition,
+                cut=cut,
             )
-            parts.append(model.score_members(batch).numpy())
-    if not parts:
-        return np.zeros((1, 0, max(1, len(model.stream_names))), dtype=np.float32)
-    together = np.concatenate(parts, axis=1)
+            parts.append(score(batch).numpy())
+    return parts, order
+
+
+def _in_order(together: FloatArray, order: IntArray) -> FloatArray:
+    """Return scores (members, N, ...) of the animations `order` (N,) in their own order."""
     scores = np.empty_like(together)
     scores[:, order] = together
     return scores

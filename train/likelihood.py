@@ -23,7 +23,7 @@ BATCH_SIZE = 64
 
 
 class LikelihoodReward:
-    """The mean log-likelihood per token under a policy; implements `RewardFunction`.
+    """The mean log-likelihood per token under a policy; implements `ChunkedReward`.
 
     `mean over tokens t of ln p(token_t | tokens before, audio, condition)` without dropout, in
     nats per token, at most 0; it does not grow with length. Uniform tokens under a uniform policy
@@ -59,11 +59,31 @@ class LikelihoodReward:
 
     def score(self, trajectories: Trajectories) -> FloatArray:
         """Return log-likelihoods per token, shape (N,), in nats, at most 0."""
-        scores = np.zeros(len(trajectories), dtype=np.float32)
+        scores: FloatArray = self._by_token(trajectories).sum(axis=1)
+        return scores
+
+    @property
+    def chunk_streams(self) -> tuple[str, ...]:
+        """Streams of the tokenizer, each of which has tokens of its own."""
+        return tuple(dict.fromkeys(self._task.token_streams))
+
+    def score_chunks(self, trajectories: Trajectories) -> FloatArray:
+        """Return what the tokens of each chunk and stream add to the score, shape (N, C, S)."""
+        streams, per_chunk = np.array(self._task.token_streams), self._task.tokens_per_chunk
+        n_chunks = int(trajectories.lengths.max(initial=0)) // per_chunk
+        tokens = self._by_token(trajectories)[:, : n_chunks * per_chunk]
+        chunks = tokens.reshape(len(tokens), n_chunks, per_chunk)
+        parts = [chunks[..., streams == name].sum(axis=2) for name in self.chunk_streams]
+        return np.stack(parts, axis=2)
+
+    def _by_token(self, trajectories: Trajectories) -> FloatArray:
+        """Return what each token adds to the score, shape (N, L), 0 past the end."""
+        scores = np.zeros(trajectories.tokens.shape, dtype=np.float32)
         order = np.argsort(trajectories.lengths, kind="stable")
         for begin in range(0, len(order), self._batch_size):
             rows = order[begin : begin + self._batch_size]
-            scores[rows] = self._score(trajectories, rows)
+            part = self._score(trajectories, rows)
+            scores[rows, : part.shape[1]] = part
         return scores
 
     def _score(self, trajectories: Trajectories, rows: IntArray) -> FloatArray:
@@ -78,8 +98,8 @@ class LikelihoodReward:
             condition = torch.from_numpy(trajectories.condition[rows])
             logits, _ = self._model(torch.from_numpy(windows), condition, tokens)  # (B, L, K)
             chosen = logits.log_softmax(-1).gather(2, tokens.clamp(min=0)[..., None])[..., 0]
-            total = torch.where(tokens >= 0, chosen, 0).sum(1).numpy()  # (B,)
-        return np.asarray(total / lengths, dtype=np.float32)
+            counted = torch.where(tokens >= 0, chosen, 0).numpy()  # (B, L)
+        return np.asarray(counted / lengths[:, None], dtype=np.float32)
 
 
 def open_likelihood(task: AnimationTask, run: Path | None, argument: str = "") -> LikelihoodReward:

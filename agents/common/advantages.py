@@ -6,13 +6,14 @@ other half: its advantage comes from its own stream's score and values alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from agents.protocols import FloatArray, IntArray, find_in_env
+from esarm_env.core.errors import InputError
 
 if TYPE_CHECKING:
     from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
@@ -105,6 +106,47 @@ def group_normalised(scores: FloatArray, groups: IntArray, *, epsilon: float = 1
     # The mean of equal numbers may be one rounding off them, and dividing would blow that up.
     differ = (highest > lowest)[member_of]
     return np.where(differ, offsets / (deviations + epsilon), 0).astype(np.float32)
+
+
+def normalised_sum(
+    terms: Mapping[str, FloatArray], weights: Mapping[str, float], groups: IntArray
+) -> FloatArray:
+    """Return the weighted sum of terms, each normalised within its group before (GDPO).
+
+    The group reward-decoupled normalisation of Liu et al. 2026 (arXiv:2601.05242). Normalised
+    after they are added up, the term that varies most would drown the others, and different
+    terms could end up as the same advantage. What is added to a term's deviation is 1e-4 of its
+    root mean square within groups, so that the unit of a term does not matter.
+
+    Args:
+        terms: Shape (N,) each.
+        weights: By the same names; a term of weight 0 is left out.
+        groups: Shape (N,), the utterance each belongs to; every group needs two or more.
+    """
+    total = np.zeros(len(groups))
+    _, member_of, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    for name, weight in weights.items():
+        if weight:
+            wide = terms[name].astype(np.float64)
+            offsets = wide - (np.bincount(member_of, weights=wide) / sizes)[member_of]
+            epsilon = max(1e-4 * float(np.sqrt(np.mean(offsets**2))), 1e-30)
+            total += weight * group_normalised(terms[name], groups, epsilon=epsilon)
+    return total.astype(np.float32)
+
+
+def check_terms(env: Any) -> None:
+    """Check that `env` tells the terms of its reward.
+
+    Raises:
+        InputError: If it does not.
+    """
+    try:
+        find_in_env(env, "score_terms"), find_in_env(env, "reward_weights")
+    except ValueError as error:
+        raise InputError(
+            "`normalise_terms` must be False where the environment has no `score_terms` and "
+            f"`reward_weights` (as ESARM-v0 has), got True and {env}"
+        ) from error
 
 
 def _check_group_sizes(sizes: IntArray) -> None:

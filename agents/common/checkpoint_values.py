@@ -224,16 +224,18 @@ _RULES: dict[str, Rule] = {
         for name in (
             *("num_timesteps", "_total_timesteps", "_num_timesteps_at_start", "_n_updates"),
             *("_episode_num", "n_iterations", "_untrained_timesteps", "value_warmup"),
+            "look_ahead_chunks",
         )
     },
     **{name: _counts(1) for name in ("n_steps", "n_episodes", "samples_per_utterance", "n_epochs")},
     "start_time": _numbers("a number of at least 0", 0),
     "batch_tokens": _or_none(_counts(1)),
-    **{name: _SHARE for name in ("gamma", "gae_lambda")},
-    **{name: _AT_LEAST_0 for name in ("vf_coef", "kl_coef", "max_grad_norm")},
+    **{name: _SHARE for name in ("gamma", "gae_lambda", "chunk_discount")},
+    **{name: _AT_LEAST_0 for name in ("vf_coef", "kl_coef", "max_grad_norm", "spread_coef")},
     "ent_coef": _numbers("a number"),
     **{name: _ABOVE_0 for name in ("clip_range", "temperature")},
     **{name: _or_none(_ABOVE_0) for name in ("reference_kl_target", "target_kl")},
-    **{name: _kind("a text", str) for name in ("loss_mean", "baseline")},
-    **{name: _BOOL for name in ("stream_advantages", "_has_random_reference", "use_sde")},
+    **{name: _kind("a text", str) for name in ("loss_mean", "baseline", "credit")},
+    **{name: _BOOL for name in ("stream_advantages", "normalise_terms")},
+    **{name: _BOOL for name in ("_has_random_reference", "use_sde")},
 }

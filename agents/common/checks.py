@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from gymnasium import spaces
@@ -12,6 +13,7 @@ from agents.protocols import SequenceTask, find_in_env
 from agents.rollout.decoding import COLDEST
 from agents.rollout.playing import check_first_observation
 from agents.rollout.wrappers import survey
+from esarm_env.core.errors import InputError
 
 KEYS = ("audio", "condition", "last_tokens", "step")
 
@@ -41,6 +43,25 @@ def check_env(env: Any, *, action_space: spaces.Space[Any], obs_space: spaces.Sp
     wrapping = survey(env, longest=int(task.lengths[utterances].max()))
     _check_observations(obs_space, dict(zip(KEYS, widths, strict=True)), wrapping.names)
     check_first_observation(env, wrapping)
+
+
+def check_reward_timing(env: Any) -> None:
+    """Check that every environment pays at the end, which is what sequence algorithms learn from.
+
+    Raises:
+        InputError: If one pays by chunk.
+    """
+    for index in range(env.num_envs):
+        try:
+            (timing,) = env.get_attr("reward_timing", indices=[index])
+        except AttributeError:  # of an environment that is not ours
+            continue
+        if timing != "terminal":
+            raise InputError(
+                f"`env` must have `reward_timing='terminal'`, got {timing!r}: a sequence algorithm "
+                "scores whole episodes by itself; leave it out and pass `credit='chunk'` to the "
+                "algorithm, or train with a stock one"
+            )
 
 
 def check_n_episodes(n_episodes: int, *, n_envs: int) -> None:
@@ -143,3 +164,27 @@ def check_divergence(
         )
     if loss_mean not in LOSS_MEANS:
         raise ValueError(f"`loss_mean` must be one of {', '.join(LOSS_MEANS)}, got {loss_mean!r}")
+
+
+def check_term_settings(settings: Mapping[str, Any]) -> None:
+    """Check `normalise_terms` against the settings that it does not go with.
+
+    Args:
+        settings: Of an algorithm, by name.
+
+    Raises:
+        ValueError: If they do not go together.
+    """
+    if not settings["normalise_terms"]:
+        return
+    for name, needed in (("credit", "terminal"), ("stream_advantages", False), ("spread_coef", 0)):
+        if settings[name] != needed:
+            raise ValueError(
+                f"`{name}` must be {needed!r} with `normalise_terms`, which knows the terms of "
+                f"whole scores alone, got {settings[name]!r}"
+            )
+    if settings["samples_per_utterance"] < 2:
+        raise ValueError(
+            "`samples_per_utterance` must be at least 2 with `normalise_terms`, got "
+            f"{settings['samples_per_utterance']}: a group of one has nothing to be normalised by"
+        )

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
 import torch
@@ -28,12 +29,26 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TensorD
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from agents.common.advantages import check_streams, filled_by_stream
-from agents.common.checks import check_env, check_n_episodes
+from agents.common.advantages import (
+    check_streams,
+    check_terms,
+    filled_by_stream,
+    normalised_sum,
+)
+from agents.common.checks import check_env, check_n_episodes, check_reward_timing
+from agents.common.credit import (
+    CHUNK,
+    TERMINAL,
+    ChunkCredit,
+    check_chunks,
+    check_wrappers,
+    filled_by_chunk,
+)
+from agents.common.spread import check_spread, measured, with_spread
 from agents.faults import TrainingFault, where_to_go_on
 from agents.network.transformer import MotionTransformer
 from agents.policy import MotionPolicy
-from agents.protocols import SequenceTask, find_in_env, utterance_shares
+from agents.protocols import SequenceTask, StreamedTask, find_in_env, utterance_shares
 from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
 from agents.rollout.decoding import Decoding
 from agents.rollout.episodes import (
@@ -45,6 +60,7 @@ from agents.rollout.wrapped_episodes import RolloutPlan, write_through
 from agents.rollout.wrappers import Wrapping, survey
 from agents.weights import check_fits
 from esarm_env.core.errors import InputError
+from esarm_env.core.types import WHOLE_FACE
 
 if TYPE_CHECKING:
     from agents.common.update import Forward
@@ -64,6 +80,11 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
     rollout_buffer: EpisodeBuffer | None  # type: ignore[assignment]
     renamed_settings: ClassVar[dict[str, str]] = {}
     last_checkpoint: str | None = None
+    credit: str = TERMINAL
+    chunk_discount: float = 0.7
+    look_ahead_chunks: int = 1
+    spread_coef: float = 0.0
+    normalise_terms: bool = False
     _has_random_reference = False  # of a fresh algorithm, until `warm_start`
 
     def __init__(
@@ -117,7 +138,8 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         reach `policy_loss`; the value head is fitted to returns, with weight `vf_coef`.
 
         With `stream_advantages` it is called once per stream (`batch.stream`), and `batch` holds
-        that stream's tokens and scores alone.
+        that stream's tokens and scores alone; with `credit="chunk"` once per chunk (`batch.chunk`)
+        and stream, with their tokens alone, and their reward-to-go as scores.
         """
 
     @abstractmethod
@@ -224,9 +246,14 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         if self.env is None:  # a loaded algorithm may get its environment later
             return
         check_env(self.env, action_space=self.action_space, obs_space=self.observation_space)
+        check_reward_timing(self.env)
         check_n_episodes(self.n_episodes, n_envs=self.n_envs)
-        if self.stream_advantages:
+        if self.credit == CHUNK:
+            check_chunks(self.env, by_stream=self.stream_advantages)
+        elif self.stream_advantages:
             check_streams(self.env)
+        if self.normalise_terms:
+            check_terms(self.env)
         self._wrapping()
 
     def _setup_learn(
@@ -313,28 +340,52 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
             iteration=self.n_iterations,
             decoding=Decoding(temperature=self.temperature),
             by_stream=self.stream_advantages,
+            by_chunk=self.credit == CHUNK,
+            by_term=self.normalise_terms,
             acceleration=self.acceleration,
         )
-        return write_through(self.model, self.env, plan, self._wrapping())
+        batch = write_through(self.model, self.env, plan, self._wrapping())
+        return measured(batch, self.task) if self.spread_coef else batch
 
     def _wrapping(self) -> Wrapping:
         """Return what wrappers there are now; they may have been switched since the last time."""
         assert self.env is not None, "checked by `learn`"
         lengths = self.task.lengths[find_in_env(self.env, "utterances")]
         found = survey(self.env, longest=int(lengths.max()))
-        if self.stream_advantages and found.names:
-            raise InputError(
-                "`stream_advantages` must be False where wrappers may change the score, of which "
-                f"they know no streams, got True and {found.names}"
-            )
+        asked = {
+            "credit": self.credit == CHUNK,
+            "stream_advantages": self.stream_advantages and self.credit != CHUNK,
+            "normalise_terms": self.normalise_terms,
+        }
+        for setting in (name for name, is_asked in asked.items() if is_asked):
+            check_wrappers(self.env, found.names, setting=setting)
+        if self.spread_coef:
+            check_spread(self.env, found.names)
         return found
 
     def _filled(self, batch: EpisodeBatch) -> EpisodeBatch:
-        """Return `batch` with advantages and returns, stream by stream if so asked for."""
-        if not self.stream_advantages:
+        """Return `batch` with advantages and returns, of what is added to its scores, too."""
+        paid = batch
+        if self.spread_coef:
+            streams = cast(StreamedTask, self.task).token_streams
+            paid = with_spread(batch, streams, spread_coef=self.spread_coef)
+        elif self.normalise_terms:
+            weights = find_in_env(self.env, "reward_weights")
+            scores = normalised_sum(batch.term_scores, weights, batch.utterances)
+            paid = replace(batch, scores=scores)
+        filled = self._filled_apart(paid)
+        return replace(batch, advantages=filled.advantages, returns=filled.returns)
+
+    def _filled_apart(self, batch: EpisodeBatch) -> EpisodeBatch:
+        """Return `batch` with advantages and returns, by stream and by chunk if so asked for."""
+        by_stream, task = self.stream_advantages, cast(StreamedTask, self.task)
+        if self.credit == CHUNK:
+            rule = ChunkCredit(self.chunk_discount, self.look_ahead_chunks, by_stream)
+            streams = getattr(task, "token_streams", (WHOLE_FACE,) * task.tokens_per_chunk)
+            return filled_by_chunk(batch, streams, rule, self.compute_advantages)
+        if not by_stream:
             return self.compute_advantages(batch)
-        streams = find_in_env(self.env, "sequence_task").token_streams
-        return filled_by_stream(batch, streams, self.compute_advantages)
+        return filled_by_stream(batch, task.token_streams, self.compute_advantages)
 
     def _note_episodes(self, batch: EpisodeBatch) -> None:
         assert self.ep_info_buffer is not None, "made by learn"

@@ -28,8 +28,11 @@ from agents.common.checks import (
     check_episodes,
     check_shares,
     check_temperature,
+    check_term_settings,
 )
+from agents.common.credit import TERMINAL, check_credit
 from agents.common.episode_algorithm import EpisodeAlgorithm
+from agents.common.spread import check_spread_coef
 from agents.common.update import (
     LossWeights,
     adapted_kl_coef,
@@ -104,6 +107,17 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
             entropy are those of this tempered policy; `predict` samples at 1.
         stream_advantages: Whether a token's advantage comes from the score of its own stream
             (mouth, upper face) alone; the environment's reward must give scores by stream.
+        credit: `"terminal"`: a token answers for the score of its episode. `"chunk"`: for what its
+            chunk and later ones earned, compared with the same chunk of other episodes; `gamma` and
+            `gae_lambda` act within a chunk then. See `agents.common.credit`.
+        chunk_discount: Of later chunks with `credit="chunk"`; at 1 it is unbiased.
+        look_ahead_chunks: Chunks before its own that a token answers for, since decoding joins
+            neighbours (`look_ahead_chunks` of the tokenizer).
+        spread_coef: Weight of half the mean distance of an utterance's samples, LVE + EVE in mm,
+            beside the score: 1 turns minus LVE + EVE into minus the energy score, 0.5 `accuracy`,
+            their mean. See `agents.common.spread`.
+        normalise_terms: Whether each term of the reward is normalised within an utterance's samples
+            before they are weighed and added up (GDPO); see `normalised_sum`.
         stats_window_size: Episodes in the running means that the logger prints.
         tensorboard_log: Folder for TensorBoard, or None.
         policy_kwargs: For `MotionPolicy`.
@@ -148,6 +162,11 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         samples_per_utterance: int = 4,
         temperature: float = 1.0,
         stream_advantages: bool = False,
+        credit: str = TERMINAL,
+        chunk_discount: float = 0.7,
+        look_ahead_chunks: int = 1,
+        spread_coef: float = 0.0,
+        normalise_terms: bool = False,
         stats_window_size: int = 100,
         tensorboard_log: str | None = None,
         policy_kwargs: dict[str, Any] | None = None,
@@ -161,6 +180,9 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         self.batch_tokens, self.n_epochs, self.loss_mean = batch_tokens, n_epochs, loss_mean
         self.kl_coef, self.target_kl = kl_coef, target_kl
         self.reference_kl_target = reference_kl_target
+        self.credit, self.chunk_discount = credit, chunk_discount
+        self.look_ahead_chunks, self.spread_coef = look_ahead_chunks, spread_coef
+        self.normalise_terms = normalise_terms
         super().__init__(
             policy,
             env,
@@ -234,6 +256,9 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         check_counts(n_epochs=self.n_epochs, batch_tokens=batch_tokens)
         check_temperature(self.temperature)
         check_shares(gamma=self.gamma, gae_lambda=self.gae_lambda)
+        check_credit(self.credit, self.chunk_discount, self.look_ahead_chunks)
+        check_spread_coef(self.spread_coef, self.samples_per_utterance)
+        check_term_settings(vars(self))
         check_divergence(
             kl_coef=self.kl_coef,
             reference_kl_target=self.reference_kl_target,
@@ -275,7 +300,8 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         self.policy.set_training_mode(False)  # dropout would change the ratio
         self._update_learning_rate(self.policy.optimizer)
         rng = np.random.default_rng([self.seed, self.n_iterations, 1])
-        scaled = scaled_advantages(buffer) if self.scale_advantages else buffer
+        is_scaled = self.scale_advantages or self.normalise_terms
+        scaled = scaled_advantages(buffer) if is_scaled else buffer
         rows: list[dict[str, float]] = []
         for minibatch in self._minibatches(scaled, rng):
             rows.append(self._update(minibatch))
@@ -318,9 +344,8 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         self.logger.record("train/first_ratio_error", rows[0]["ratio_error"])
         self.logger.record("train/n_minibatches", len(rows))
         self.logger.record("train/kl_coef", self.kl_coef)
-        self.logger.record("rollout/score", float(self.rollout_buffer.scores.mean()))
-        for name, scores in self.rollout_buffer.stream_scores.items():
-            self.logger.record(f"rollout/score_{name}", float(scores.mean()))
+        for name, value in self.rollout_buffer.figures().items():
+            self.logger.record(f"rollout/{name}", value)
 
     def _update(self, batch: EpisodeBatch) -> dict[str, float]:
         """Take one step on `batch`, if the policy has not moved too far; return the figures."""

@@ -82,8 +82,14 @@ class SequenceGRPO(SequenceAlgorithm):
         super().check_settings()
 
     def compute_advantages(self, batch: EpisodeBatch) -> EpisodeBatch:
-        """Fill in each score normalised within its utterance, the same at every token."""
-        advantage = group_normalised(batch.scores, batch.utterances, epsilon=EPSILON)
+        """Fill in each score normalised within its utterance, the same at every token.
+
+        With `normalise_terms` the terms were, and their sum is taken as it is (GDPO).
+        """
+        if self.normalise_terms:
+            advantage = batch.scores
+        else:
+            advantage = group_normalised(batch.scores, batch.utterances, epsilon=EPSILON)
         return replace(
             batch, advantages=per_token(advantage, batch), returns=per_token(batch.scores, batch)
         )

@@ -76,7 +76,8 @@ class SequencePPO(SequenceAlgorithm):
 
         With two or more samples per utterance, the mean score of the others is taken off first: how
         hard an utterance is moves scores more than any token does, and the value head need not
-        learn it.
+        learn it. With `credit="chunk"` the recursion runs within a chunk, whose reward-to-go is
+        paid with its last token: what later chunks count is `chunk_discount` alone.
         """
         scores = batch.scores
         if self.samples_per_utterance > 1:

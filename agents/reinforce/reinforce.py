@@ -10,6 +10,7 @@ from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor
 
 from agents.common.advantages import leave_one_out, per_token
+from agents.common.credit import CHUNK
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.common.update import to_tensor_like
 from agents.rollout.decoding import Decoding
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from agents.rollout.buffer import EpisodeBatch
 
 BASELINES = ("none", "mean", "moving_mean", "greedy", "leave_one_out")
+WHOLE_EPISODES = ("moving_mean", "greedy")
 MOVING_MEAN_KEPT = 0.9
 WHOLE = ""  # not None: saved as JSON, keys must be strings
 
@@ -58,6 +60,9 @@ class SequenceReinforce(SequenceAlgorithm):
                 2017, arXiv:1612.00563).
                 `leave_one_out`: the mean of the other samples of the same utterance (RLOO), which
                 takes out how hard an utterance is, as `greedy` does.
+                With `credit="chunk"` each is taken by chunk; there and with `normalise_terms`
+                `moving_mean` and `greedy`, which know whole scores alone, are refused.
+                `spread_coef` needs `leave_one_out`.
             n_episodes: Episodes per iteration, all in one step.
             **kwargs: Of `SequenceAlgorithm`, without `batch_tokens`, `n_epochs`, `vf_coef` and
                 `target_kl`, which one step without a value head has no use for.
@@ -88,6 +93,18 @@ class SequenceReinforce(SequenceAlgorithm):
         if self.baseline not in BASELINES:
             raise ValueError(
                 f"`baseline` must be one of {', '.join(BASELINES)}, got {self.baseline!r}"
+            )
+        by_chunk = self.credit == CHUNK
+        if self.baseline in WHOLE_EPISODES and (by_chunk or self.normalise_terms):
+            setting = "credit='chunk'" if by_chunk else "normalise_terms"
+            raise ValueError(
+                f"`baseline` must be leave_one_out, mean or none with `{setting}`, got "
+                f"{self.baseline!r}, which knows the scores of whole episodes alone"
+            )
+        if self.spread_coef and self.baseline != "leave_one_out":
+            raise ValueError(
+                "`baseline` must be leave_one_out with `spread_coef`, got "
+                f"{self.baseline!r}: the spread is credited for that one"
             )
         super().check_settings()
 

@@ -3,7 +3,8 @@
 `EpisodeBatch` is some episodes side by side, padded to the longest, as a forward pass takes them.
 `EpisodeBuffer` keeps a whole roll-out end to end, without padding, and hands out such batches.
 
-Shape letters: N episodes, L tokens of the longest, T tokens of all together, C condition.
+Shape letters: N episodes, L tokens of the longest, T tokens of all together, C condition, K chunks
+of the longest, S columns of scores by chunk.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from agents.protocols import FloatArray, IntArray
 
 PER_TOKEN = ("log_probs", "values", "advantages", "returns")
+BY_CHUNK = ("chunk_scores", "distances")
 PER_EPISODE = ("utterances", "condition", "lengths", "scores")
 
 
@@ -37,8 +39,15 @@ class EpisodeBatch:
         advantages: Shape (N, L).
         returns: Shape (N, L).
         stream_scores: Terminal reward of each stream of tokens, (N,) each; empty if not asked for.
+            With scores by chunk, those of each of their columns.
         stream: The stream whose tokens and scores these are alone; None for all.
         monitored: Shape (N,), returns as a monitor among wrappers saw them; None for the scores.
+        chunk_scores: Shape (N, K, S), what each chunk earned; None if not asked for.
+        chunk_streams: Names of the S columns.
+        chunk: The chunk whose tokens these are alone; None for all.
+        distances: Shape (N, K, streams), mean distance to the other samples of the utterance, in
+            mm, by chunk and stream of the task; None if not asked for.
+        term_scores: Terms of the reward, unweighted, (N,) each; empty if not asked for.
     """
 
     utterances: IntArray
@@ -53,6 +62,11 @@ class EpisodeBatch:
     stream_scores: dict[str, FloatArray] = field(default_factory=dict)
     stream: str | None = None
     monitored: FloatArray | None = None
+    chunk_scores: FloatArray | None = None
+    chunk_streams: tuple[str, ...] = ()
+    chunk: int | None = None
+    distances: FloatArray | None = None
+    term_scores: dict[str, FloatArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that all arrays agree in rows and width."""
@@ -89,6 +103,10 @@ class EpisodeBuffer:
         advantages: Shape (T,), float32.
         returns: Shape (T,), float32.
         stream_scores: Terminal reward of each stream of tokens, (N,) each; empty if not asked for.
+        chunk_scores: Shape (N, K, S), as of `EpisodeBatch`; None if not asked for.
+        chunk_streams: Names of the S columns.
+        distances: Shape (N, K, streams), as of `EpisodeBatch`; None if not asked for.
+        term_scores: Terms of the reward, unweighted, (N,) each; empty if not asked for.
     """
 
     utterances: npt.NDArray[np.int32]
@@ -101,6 +119,10 @@ class EpisodeBuffer:
     advantages: FloatArray
     returns: FloatArray
     stream_scores: dict[str, FloatArray] = field(default_factory=dict)
+    chunk_scores: FloatArray | None = None
+    chunk_streams: tuple[str, ...] = ()
+    distances: FloatArray | None = None
+    term_scores: dict[str, FloatArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that rows agree with each other, and tokens with the lengths."""
@@ -124,6 +146,9 @@ class EpisodeBuffer:
             scores=batch.scores.astype(np.float32),
             tokens=batch.tokens[inside].astype(narrow),
             stream_scores=batch.stream_scores,
+            term_scores=batch.term_scores,
+            **{name: getattr(batch, name) for name in BY_CHUNK},
+            chunk_streams=batch.chunk_streams,
             **{name: getattr(batch, name)[inside].astype(np.float32) for name in PER_TOKEN},
         )
 
@@ -140,7 +165,20 @@ class EpisodeBuffer:
     def nbytes(self) -> int:
         """Bytes of all arrays."""
         arrays = [getattr(self, name) for name in ("tokens", *PER_TOKEN, *PER_EPISODE)]
-        return sum(int(array.nbytes) for array in (*arrays, *self.stream_scores.values()))
+        arrays += [array for name in BY_CHUNK if (array := getattr(self, name)) is not None]
+        arrays += [*self.stream_scores.values(), *self.term_scores.values()]
+        return sum(int(array.nbytes) for array in arrays)
+
+    def figures(self) -> dict[str, float]:
+        """Return mean scores, and the mean distance between samples where it was asked for."""
+        figures = {"score": float(self.scores.mean())}
+        for name, scores in self.stream_scores.items():
+            figures[f"score_{name}"] = float(scores.mean())
+        for name, scores in self.term_scores.items():
+            figures[f"term_{name}"] = float(scores.mean())
+        if self.distances is not None:
+            figures["spread"] = float(self.distances.sum(axis=(1, 2)).mean())
+        return figures
 
     def episodes(self, chosen: IntArray | None = None) -> EpisodeBatch:
         """Return the `chosen` episodes (by default all), padded to the longest of them."""
@@ -152,10 +190,13 @@ class EpisodeBuffer:
         places = (starts[rows, None] + columns)[inside]
         tokens = np.full(inside.shape, -1, dtype=np.int64)
         tokens[inside] = self.tokens[places]
-        per_token: dict[str, Any] = {}
+        others: dict[str, Any] = {}
         for name in PER_TOKEN:
-            per_token[name] = np.zeros(inside.shape, dtype=np.float32)
-            per_token[name][inside] = getattr(self, name)[places]
+            others[name] = np.zeros(inside.shape, dtype=np.float32)
+            others[name][inside] = getattr(self, name)[places]
+        for name in BY_CHUNK:
+            array = getattr(self, name)
+            others[name] = None if array is None else array[rows]
         return EpisodeBatch(
             utterances=self.utterances[rows].astype(np.int64),
             condition=self.condition[rows],
@@ -163,7 +204,9 @@ class EpisodeBuffer:
             lengths=lengths,
             scores=self.scores[rows],
             stream_scores={name: each[rows] for name, each in self.stream_scores.items()},
-            **per_token,
+            term_scores={name: each[rows] for name, each in self.term_scores.items()},
+            chunk_streams=self.chunk_streams,
+            **others,
         )
 
     def minibatches(
@@ -185,8 +228,10 @@ class EpisodeBuffer:
 def _check_rows(episodes: EpisodeBatch | EpisodeBuffer, n: int) -> None:
     arrays = {name: getattr(episodes, name) for name in PER_EPISODE}
     arrays |= {f"stream_scores[{name}]": each for name, each in episodes.stream_scores.items()}
+    arrays |= {f"term_scores[{name}]": each for name, each in episodes.term_scores.items()}
+    arrays |= {name: getattr(episodes, name) for name in BY_CHUNK}
     for name, array in arrays.items():
-        if len(array) != n:
+        if array is not None and len(array) != n:
             raise ValueError(f"`{name}` must have {n} rows, got {len(array)}")
 
 

@@ -12,15 +12,18 @@ from stable_baselines3.common.vec_env import VecEnv
 from agents.faults import TrainingFault, names_of
 from agents.network.acceleration import PLAIN, Acceleration
 from agents.protocols import (
+    ChunkScoreFunction,
     FloatArray,
     IntArray,
     ScoreFunction,
     SequenceTask,
     StreamScoreFunction,
+    TermScoreFunction,
     find_in_env,
 )
 from agents.rollout.buffer import EpisodeBatch
 from agents.rollout.generation import generate
+from esarm_env.core.errors import InputError
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
@@ -52,21 +55,27 @@ def write_episodes(
     decoding: Decoding,
     seeds: IntArray,
     by_stream: bool = False,
+    by_chunk: bool = False,
+    by_term: bool = False,
     acceleration: Acceleration = PLAIN,
 ) -> EpisodeBatch:
     """Write and score one episode per entry of `utterances`; advantages and returns are 0.
 
     Args:
         model: The policy.
-        env: Offers `sequence_task` and `score_tokens`, or `score_streams`.
+        env: Offers `sequence_task` and `score_tokens`, or `score_streams`,
+            `score_chunks` or `score_terms`.
         utterances: Shape (N,), indices; repeats are allowed.
         decoding: How tokens are chosen.
         seeds: Shape (N, n), from `esarm_env.core.seeds.sequence_seeds`.
         by_stream: Whether to ask for a score per stream; their sum is the score.
+        by_chunk: Whether to ask for scores per chunk instead, which tell of streams as well.
+        by_term: Whether to ask for the terms of the score instead.
         acceleration: What may be traded for speed.
 
     Raises:
         TrainingFault: If a score is NaN or infinite, or scoring fails.
+        InputError: If scores by chunk have another shape than the episodes.
     """
     task: SequenceTask = find_in_env(env, "sequence_task")
     condition = task.condition_of(utterances)
@@ -81,10 +90,17 @@ def write_episodes(
     )
     written = (utterances, rollout.tokens, rollout.lengths, condition)
     try:
-        scores, streams = _score(env, *written, by_stream=by_stream)
+        if by_chunk:
+            scored = _score_chunks(env, *written)
+        elif by_term:
+            score_terms: TermScoreFunction = find_in_env(env, "score_terms")
+            told = score_terms(*written)
+            scored = {"scores": told.total, "term_scores": dict(told.terms)}
+        else:
+            scored = _score(env, *written, by_stream=by_stream)
     except RuntimeError as error:  # such as the RewardError of ESARM-v0
         raise TrainingFault(f"scoring failed: {error}") from error
-    check_scores(scores, task, utterances)
+    check_scores(scored["scores"], task, utterances)
     empty = np.zeros_like(rollout.log_probs)
     return EpisodeBatch(
         utterances=utterances,
@@ -93,10 +109,9 @@ def write_episodes(
         lengths=rollout.lengths,
         log_probs=rollout.log_probs,
         values=rollout.values,
-        scores=scores,
         advantages=empty,
         returns=empty,
-        stream_scores=streams,
+        **scored,
     )
 
 
@@ -159,11 +174,40 @@ def _score(
     condition: FloatArray,
     *,
     by_stream: bool,
-) -> tuple[FloatArray, dict[str, FloatArray]]:
-    """Return scores (N,) and, if asked for, those of each stream, (N,) each."""
+) -> dict[str, Any]:
+    """Return scores (N,) and, if asked for, those of each stream, as fields of `EpisodeBatch`."""
     if not by_stream:
         score: ScoreFunction = find_in_env(env, "score_tokens")
-        return score(utterances, tokens, lengths, condition), {}
+        return {"scores": score(utterances, tokens, lengths, condition)}
     score_streams: StreamScoreFunction = find_in_env(env, "score_streams")
     streams = score_streams(utterances, tokens, lengths, condition)
-    return np.stack(list(streams.values())).sum(axis=0, dtype=np.float32), streams
+    total = np.stack(list(streams.values())).sum(axis=0, dtype=np.float32)
+    return {"scores": total, "stream_scores": streams}
+
+
+def _score_chunks(
+    env: VecEnv | None,
+    utterances: IntArray,
+    tokens: IntArray,
+    lengths: IntArray,
+    condition: FloatArray,
+) -> dict[str, Any]:
+    """Return scores by chunk and what they add up to, as fields of `EpisodeBatch`."""
+    score_chunks: ChunkScoreFunction = find_in_env(env, "score_chunks")
+    names = tuple(find_in_env(env, "reward_chunk_streams"))
+    chunks = np.asarray(score_chunks(utterances, tokens, lengths, condition), dtype=np.float32)
+    per_chunk = find_in_env(env, "sequence_task").tokens_per_chunk
+    expected = (len(tokens), tokens.shape[1] // per_chunk, len(names))
+    if chunks.shape != expected:
+        raise InputError(
+            f"`score_chunks` must return shape {expected}, a row for each episode, the chunks of "
+            f"the longest and a column for each of {names}, got {chunks.shape}"
+        )
+    wide = chunks.astype(np.float64)
+    by_column = wide.sum(axis=1).astype(np.float32)  # (N, S)
+    return {
+        "scores": wide.sum(axis=(1, 2)).astype(np.float32),
+        "stream_scores": dict(zip(names, by_column.T, strict=True)),
+        "chunk_scores": chunks,
+        "chunk_streams": names,
+    }

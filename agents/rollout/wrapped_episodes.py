@@ -45,6 +45,8 @@ class RolloutPlan:
         decoding: How tokens are chosen.
         by_stream: Whether to ask for a score per stream.
         acceleration: What may be traded for speed.
+        by_chunk: Whether to ask for scores per chunk instead, which tell of streams as well.
+        by_term: Whether to ask for the terms of the score instead.
     """
 
     utterances: IntArray
@@ -54,6 +56,8 @@ class RolloutPlan:
     decoding: Decoding
     by_stream: bool
     acceleration: Acceleration
+    by_chunk: bool = False
+    by_term: bool = False
 
     def token_seeds(self, utterances: IntArray) -> IntArray:
         """Return the seeds of all sequences up to now, of `utterances` (n,)."""
@@ -91,6 +95,8 @@ def write_through(
             decoding=plan.decoding,
             seeds=plan.token_seeds(plan.utterances),
             by_stream=plan.by_stream,
+            by_chunk=plan.by_chunk,
+            by_term=plan.by_term,
             acceleration=plan.acceleration,
         )
     if wrapping.outer:

@@ -41,7 +41,7 @@ _VEC_METHODS = ("step", "step_async", "step_wait", "reset")
 # What decides about episodes and scores; wrappers known to us have nothing of these names.
 _OF_THE_ENVIRONMENT = (
     *("reward_function", "reward", "sequence_task", "task", "run", "corpus", "split", "sampling"),
-    *("max_duration_s", "metrics"),
+    *("max_duration_s", "metrics", "reward_timing"),
 )
 # Their wrappers hand seeds and options of `reset` on as they are.
 _PASSES_OPTIONS = ("gymnasium.", "stable_baselines3.", "esarm_env.")

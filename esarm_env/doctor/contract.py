@@ -25,6 +25,7 @@ from gymnasium.utils.passive_env_checker import (
 from esarm_env.core.errors import MissingExtraError
 from esarm_env.doctor.check import AnyEnv, CheckFailed, CheckSkipped, Subject, is_esarm
 from esarm_env.doctor.rollouts import LONGEST, rollout
+from esarm_env.envs.chunk_payments import TERMINAL
 
 # `check_env` warns of every wrapper; here the entry point itself wraps, so that is expected.
 _ABOUT_WRAPPERS = "is different from the unwrapped version"
@@ -146,7 +147,10 @@ def check_spaces(subject: Subject) -> str:
 
 
 def check_episode_end(subject: Subject) -> str:
-    """Check that the reward comes with the last token, and that `info` holds the tokens."""
+    """Check that rewards come when they are due, and that `info` holds the tokens.
+
+    Due is the last token of the episode, or of every chunk with `reward_timing="chunk"`.
+    """
     with subject.make() as env:
         need_esarm(env)
         task = env.get_wrapper_attr("sequence_task")
@@ -154,7 +158,8 @@ def check_episode_end(subject: Subject) -> str:
             record.id: int(length)
             for record, length in zip(task.corpus.records, task.lengths, strict=True)
         }
-        rewards = [_end_of_episode(env, lengths, seed=seed) for seed in range(3)]
+        due = _tokens_between_rewards(env)
+        rewards = [_end_of_episode(env, lengths, due=due, seed=seed) for seed in range(3)]
     return f"3 episodes, rewards {', '.join(f'{reward:.3g}' for reward in rewards)}"
 
 
@@ -180,17 +185,24 @@ def need_esarm(env: AnyEnv) -> None:
         raise CheckSkipped("it has no `sequence_task`, so it is not of ESARM's kind")
 
 
-def _end_of_episode(env: AnyEnv, lengths: dict[str, int], *, seed: int) -> float:
-    """Play an episode, and return its reward."""
+def _tokens_between_rewards(env: AnyEnv) -> int | None:
+    """Return after how many tokens a reward is due before the last token; None for never."""
+    timing = getattr(env.unwrapped, "reward_timing", TERMINAL)
+    return None if timing == TERMINAL else env.get_wrapper_attr("sequence_task").tokens_per_chunk
+
+
+def _end_of_episode(env: AnyEnv, lengths: dict[str, int], *, due: int | None, seed: int) -> float:
+    """Play an episode, and return its summed reward."""
     calls = list(rollout(env, seed=seed))
     name = calls[0].returned["info"].get("utterance_id")
     if name not in lengths:
         raise CheckFailed(f"`reset` must tell `utterance_id` in `info`, got {name!r}")
     *before, last = calls[1:]
-    for call in before:
-        if call.returned["reward"] != 0:
-            paid = call.returned["reward"]
-            raise CheckFailed(f"{call.name} must pay 0 before the last token, got {paid}")
+    for number, call in enumerate(before, start=1):
+        paid = call.returned["reward"]
+        if paid != 0 and (due is None or number % due):
+            rule = "before the last token" if due is None else f"within a chunk of {due} tokens"
+            raise CheckFailed(f"{call.name} must pay 0 {rule}, got {paid}")
     if last.returned["truncated"] or not last.returned["terminated"]:
         flags = {key: last.returned[key] for key in ("terminated", "truncated")}
         if not last.ended:
@@ -198,7 +210,7 @@ def _end_of_episode(env: AnyEnv, lengths: dict[str, int], *, seed: int) -> float
         raise CheckFailed(f"{last.name} must be terminated and not truncated, got {flags}")
     if len(calls) - 1 != lengths[name]:
         raise CheckFailed(f"{name} must end after {lengths[name]} steps, got {len(calls) - 1}")
-    reward = float(last.returned["reward"])
+    reward = float(sum(call.returned["reward"] for call in calls[1:]))
     if not np.isfinite(reward):
         raise CheckFailed(f"the reward of {name} must be finite, got {reward}")
     _check_last_info(last.returned["info"], [int(call.action) for call in calls[1:]])

@@ -4,6 +4,7 @@
 - `vector`: `SpeechAnimationVectorEnv`, many episodes at once, equal to the scalar one.
 - `episode_rules`: what both share: spaces, eligible utterances, conditions, scoring, action masks.
 - `episode_scores`: their reward, and whole sequences scored by it.
+- `chunk_payments`: what chunks have earned, for `reward_timing="chunk"`.
 - `episode_slots`: the running episodes of the vector environment as arrays.
 - `environment_access`: attributes and methods of single environments of the vector environment.
 - `sampling`: distribution over utterances, and random generators per environment.

@@ -12,7 +12,7 @@ from esarm_env.core.errors import InputError
 
 # Of a method's result: a row per environment, or one answer that is right for every environment.
 METHODS_BY_ROW = frozenset({"action_masks", "render"})
-SHARED_METHODS = frozenset({"score_tokens", "score_streams"})
+SHARED_METHODS = frozenset({"score_tokens", "score_terms", "score_streams", "score_chunks"})
 _OF_ONE = {"observation_space": "single_observation_space", "action_space": "single_action_space"}
 _REFUSED = {
     "reset": "`reset(options={'reset_mask': ...})` resets some of them",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,15 @@ from gymnasium import spaces
 
 from esarm_env.audio.features import FEATURE_BOUND
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import FRAME_RATE_HZ, BoolArray, FloatArray, IntArray, Trajectories
+from esarm_env.core.types import (
+    FRAME_RATE_HZ,
+    BoolArray,
+    DoubleArray,
+    FloatArray,
+    IntArray,
+    Trajectories,
+)
+from esarm_env.envs.chunk_payments import CHUNK, check_sums, check_timing, earned_so_far
 from esarm_env.envs.sampling import Sampling, UtteranceSampler
 from esarm_env.task.episode_metrics import load_metrics, measure_episodes
 
@@ -52,7 +61,8 @@ class EpisodeRules:
 
     Attributes:
         task: Speech, motion and tokens.
-        reward: The terminal reward.
+        reward: What a finished animation is scored with.
+        reward_timing: When that is paid, one of `chunk_payments.REWARD_TIMINGS`.
         utterances: Indices that episodes draw from, shape (n,), ascending.
         sampler: Draws among them.
         longest: Tokens of the longest utterance that can be chosen.
@@ -70,11 +80,14 @@ class EpisodeRules:
         max_duration_s: float | None,
         action_mask: str | BoolArray | None,
         metrics: bool,
+        reward_timing: str,
     ) -> None:
         """Check the settings against the task; see `SpeechAnimationEnv` for their meaning."""
         if not isinstance(sampling, Sampling):
             raise InputError(f"`sampling` must be a Sampling or None, got {sampling!r}")
-        self.task, self.reward = task, reward
+        self.task = task
+        self.reward_timing = check_timing(reward_timing, reward)
+        self._reward = reward
         self._metrics = load_metrics() if metrics else {}
         self.metric_units = {name: metric.unit for name, metric in self._metrics.items()}
         self._allowed = _short_enough(task, max_duration_s)
@@ -92,6 +105,21 @@ class EpisodeRules:
         self.sampler = UtteranceSampler(sampling, self.utterances, records=task.corpus.records)
         self.longest = int(task.lengths[self._allowed].max())
         self.mask = _token_mask(task, action_mask)
+
+    @property
+    def reward(self) -> CombinedReward:
+        """What a finished animation is scored with; another one must suit `reward_timing`."""
+        return self._reward
+
+    @reward.setter
+    def reward(self, reward: CombinedReward) -> None:
+        check_timing(self.reward_timing, reward)
+        self._reward = reward
+
+    @property
+    def pays_by_chunk(self) -> bool:
+        """Whether chunks are paid as they are written, and the rest with the last token."""
+        return self.reward_timing == CHUNK
 
     def action_space(self) -> spaces.Discrete:
         """Return the space of one token."""
@@ -176,8 +204,21 @@ class EpisodeRules:
             RewardError: If a reward fails, or a score is not finite; it names the utterance.
             MetricError: If a metric fails.
         """
-        total, terms = self.reward.score_terms(trajectories)
+        scores = self.reward.score_terms(trajectories)
+        if self.pays_by_chunk:
+            ids = partial(self.task.ids_of, trajectories.utterance)
+            check_sums(self.reward, trajectories, scores, ids)
+        total, terms = scores
         return Outcome(total, terms, measure_episodes(self._metrics, self.task, trajectories))
+
+    def earned(self, held: Trajectories, written: IntArray) -> DoubleArray:
+        """Return what episodes under way have earned, (N,); see `chunk_payments`.
+
+        Args:
+            held: As from `chunk_payments.held_to_end`.
+            written: Shape (N,), tokens written so far.
+        """
+        return earned_so_far(self.reward, self.task, held, written)
 
 
 def check_mapping(options: Mapping[str, Any] | None) -> dict[str, Any]:

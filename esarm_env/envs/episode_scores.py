@@ -14,7 +14,7 @@ from esarm_env.rewards import RewardChoice, resolve_reward
 
 if TYPE_CHECKING:
     from esarm_env.envs.episode_rules import EpisodeRules
-    from esarm_env.rewards.combined import CombinedReward
+    from esarm_env.rewards.combined import CombinedReward, Scores
     from esarm_env.rewards.validation import StreamScores
     from esarm_env.task.animation_task import AnimationTask
 
@@ -52,6 +52,17 @@ class ConstructorArgument:
         vars(env)[self._name] = value
 
 
+class ReadableArgument(ConstructorArgument):
+    """As `ConstructorArgument`, but the rules of the environment tell it to whoever asks."""
+
+    def __get__(self, env: Any, kind: type) -> Any:
+        """Return what was given, or what a subclass has set."""
+        if env is None:
+            return self
+        own = vars(env)
+        return own[self._name] if self._name in own else getattr(env._rules, self._name)
+
+
 def is_argument(env: object, name: str) -> bool:
     """Return whether `name` is an argument of an environment's constructor, and nothing else."""
     return isinstance(getattr(type(env), name, None), ConstructorArgument)
@@ -72,10 +83,11 @@ class EpisodeScores:
     max_duration_s = ConstructorArgument()
     action_mask = ConstructorArgument()
     metrics = ConstructorArgument()
+    reward_timing = ReadableArgument()
 
     @property
     def reward_function(self) -> CombinedReward:
-        """The terminal reward; set it to anything that the argument `reward` takes."""
+        """The reward; set it to anything that the argument `reward` takes."""
         return self._rules.reward
 
     @reward_function.setter
@@ -92,6 +104,21 @@ class EpisodeScores:
         return self.reward_function.score(Trajectories(utterances, tokens, lengths, condition))
 
     @property
+    def reward_weights(self) -> dict[str, float]:
+        """Weight of each term of the reward, by name."""
+        return self.reward_function.weights
+
+    def score_terms(
+        self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> Scores:
+        """As `score_tokens`, with the terms that it is the weighted sum of, (N,) each, as `terms`.
+
+        The sum is `total`.
+        """
+        batch = Trajectories(utterances, tokens, lengths, condition)
+        return self.reward_function.score_terms(batch)
+
+    @property
     def reward_streams(self) -> tuple[str, ...]:
         """Streams of tokens that the reward scores apart (`mouth`, `upper`); empty if it cannot."""
         return self.reward_function.streams
@@ -106,3 +133,19 @@ class EpisodeScores:
         """
         batch = Trajectories(utterances, tokens, lengths, condition)
         return self.reward_function.score_streams(batch)
+
+    @property
+    def reward_chunk_streams(self) -> tuple[str, ...]:
+        """Columns of `score_chunks`; empty if the reward cannot tell chunks apart."""
+        return self.reward_function.chunk_streams
+
+    def score_chunks(
+        self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> FloatArray:
+        """As `score_tokens`, but by chunk, (N, C, S); all of a row add up to its score.
+
+        Raises:
+            ValueError: If `reward_chunk_streams` is empty.
+        """
+        batch = Trajectories(utterances, tokens, lengths, condition)
+        return self.reward_function.score_chunks(batch)

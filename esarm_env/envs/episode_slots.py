@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from esarm_env.core.types import FloatArray, IntArray, Trajectories
+from esarm_env.envs.chunk_payments import held_to_end
 from esarm_env.rendering import EpisodeView
 from esarm_env.task.animation_task import N_KEPT, AnimationTask, sliding_windows
 
@@ -131,6 +132,16 @@ class EpisodeSlots:
             self._tokens[row, : self.step[row]].copy(),
             int(self.length[row]),
             self._condition[row],
+        )
+
+    def held(self, rows: IntArray) -> Trajectories:
+        """Return the episodes under way in `rows` (n,) as if they held their last, whole chunk."""
+        return held_to_end(
+            self.utterance[rows],
+            self._tokens[rows],
+            self.step[rows],
+            task=self._task,
+            condition=self._condition[rows],
         )
 
     def finished(self, rows: IntArray) -> tuple[Trajectories, IntArray]:

@@ -12,6 +12,7 @@ from gymnasium import spaces
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import FRAME_RATE_HZ, BoolArray, IntArray, Trajectories
+from esarm_env.envs.chunk_payments import TERMINAL, held_to_end
 from esarm_env.envs.episode_rules import EpisodeRules, check_options
 from esarm_env.envs.episode_scores import EpisodeScores, is_argument
 from esarm_env.envs.episode_slots import Observation
@@ -66,6 +67,14 @@ class SpeechAnimationEnv(EpisodeScores, gymnasium.Env[Observation, np.int64]):
     0 is the mean of the least noisy demonstrations with the reward `learned`, and a perfect
     animation gets 0 from `accuracy`, `lve` and `eve`. Discount 1.
 
+    With `reward_timing="chunk"` the same return is paid as it is earned: with the last token of
+    every chunk the change of what all chunks up to it have earned (`ChunkedReward.score_chunks`),
+    with the last token the rest of the score. What was earned is told from the tokens written so
+    far, as if the face stayed as it is until the end: a chunk that the decoder joins to the next
+    ones is corrected when they are written. Every chunk is scored as an animation is: an episode of
+    16 chunks costs 16 times the reward. Rewards that cannot tell chunks apart are refused; a sum
+    needs one term that can, and pays the others at the end.
+
     ## Start
     An utterance drawn from the split as `sampling` says; `reset(options=...)` with any of
     `utterance` (id or index, of any split), `emotion`, `intensity` (1 to 3), `speaker` replays an
@@ -96,6 +105,7 @@ class SpeechAnimationEnv(EpisodeScores, gymnasium.Env[Observation, np.int64]):
     | `max_duration_s` | None | leave longer utterances out |
     | `action_mask` | None | what `action_masks()` allows |
     | `metrics` | True | whether the last `info` holds LVE, EVE and other registered metrics |
+    | `reward_timing` | `terminal` | `chunk` pays each chunk as it is written |
     | `render_mode` | None | `rgb_array` or `human` |
 
     ## Version history
@@ -122,6 +132,7 @@ class SpeechAnimationEnv(EpisodeScores, gymnasium.Env[Observation, np.int64]):
         max_duration_s: float | None = None,
         action_mask: str | BoolArray | None = None,
         metrics: bool = True,
+        reward_timing: str = TERMINAL,
         render_mode: str | None = None,
     ) -> None:
         """Open a task and a reward.
@@ -144,6 +155,8 @@ class SpeechAnimationEnv(EpisodeScores, gymnasium.Env[Observation, np.int64]):
                 `demonstrated` for those that the training recordings use, or bool of shape
                 (tokens_per_chunk, n_tokens). `step` takes any token, masked or not.
             metrics: Whether the last `info` holds LVE, EVE and all other registered metrics.
+            reward_timing: `terminal` pays the score with the last token, `chunk` what each chunk
+                earned of it with the last token of the chunk; see "Reward" above.
             render_mode: `rgb_array` (`render` returns a picture), `human` (a window; extra
                 `render`), or None. Pictures are two chunks behind, see `esarm_env.rendering`.
 
@@ -159,6 +172,7 @@ class SpeechAnimationEnv(EpisodeScores, gymnasium.Env[Observation, np.int64]):
             max_duration_s=max_duration_s,
             action_mask=action_mask,
             metrics=metrics,
+            reward_timing=reward_timing,
         )
         self.metric_units = self._rules.metric_units
         self.utterances: IntArray = self._rules.utterances
@@ -177,6 +191,7 @@ class SpeechAnimationEnv(EpisodeScores, gymnasium.Env[Observation, np.int64]):
         self._history: IntArray = np.full(self._per_chunk + self._rules.longest, -1)
         self._step = self._length = 0
         self._episode = -1
+        self._paid = 0.0  # of the score of this episode
         self._outcome: dict[str, Any] = {}
 
     def reset(
@@ -199,7 +214,7 @@ class SpeechAnimationEnv(EpisodeScores, gymnasium.Env[Observation, np.int64]):
         self._episode += 1
         self._windows = self.sequence_task.windows_of(utterance)
         self._length = int(self.sequence_task.lengths[utterance])
-        self._step = 0
+        self._step, self._paid = 0, 0.0
         self._history.fill(-1)
         self._outcome = {}
         if self.render_mode == "human":
@@ -221,7 +236,7 @@ class SpeechAnimationEnv(EpisodeScores, gymnasium.Env[Observation, np.int64]):
         self._history[self._per_chunk + self._step] = self._checked(action)
         self._step += 1
         terminated = self._step == self._length
-        reward, info = self._finish() if terminated else (0.0, self._info())
+        reward, info = self._finish() if terminated else (self._chunk_reward(), self._info())
         if self.render_mode == "human":
             self.render()
         return self._observe(), reward, terminated, False, info
@@ -306,6 +321,21 @@ class SpeechAnimationEnv(EpisodeScores, gymnasium.Env[Observation, np.int64]):
             "utterance": np.array([self._utterance]),
         }
 
+    def _chunk_reward(self) -> float:
+        """Return what a chunk that has just been written earned, 0 within one."""
+        if not self._rules.pays_by_chunk or self._step % self._per_chunk:
+            return 0.0
+        written = np.array([self._step])
+        held = held_to_end(
+            np.array([self._utterance]),
+            self._history[None, self._per_chunk :],
+            written,
+            task=self.sequence_task,
+            condition=self._condition[None].copy(),
+        )
+        before, self._paid = self._paid, float(self._rules.earned(held, written)[0])
+        return self._paid - before
+
     def _finish(self) -> tuple[float, dict[str, Any]]:
         info = self._info()
         trajectory = Trajectories(
@@ -318,4 +348,4 @@ class SpeechAnimationEnv(EpisodeScores, gymnasium.Env[Observation, np.int64]):
         info["rewards"] = {name: float(scores[0]) for name, scores in outcome.terms.items()}
         info |= {name: float(values[0]) for name, values in outcome.errors.items()}
         self._outcome = dict(info)  # a copy, as wrappers add keys to the returned one
-        return float(outcome.total[0]), info
+        return float(outcome.total[0]) - self._paid, info

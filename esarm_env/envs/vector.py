@@ -15,6 +15,7 @@ from gymnasium.vector.utils import batch_space
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import BoolArray, DoubleArray, IntArray, Trajectories
+from esarm_env.envs.chunk_payments import TERMINAL
 from esarm_env.envs.environment_access import EnvironmentAccess
 from esarm_env.envs.episode_rules import EpisodeRules, Outcome, check_mapping, check_options
 from esarm_env.envs.episode_scores import EpisodeScores
@@ -81,6 +82,7 @@ class SpeechAnimationVectorEnv(
         max_duration_s: float | None = None,
         action_mask: str | BoolArray | None = None,
         metrics: bool = True,
+        reward_timing: str = TERMINAL,
         render_mode: str | None = None,
     ) -> None:
         """Open a task and a reward.
@@ -100,6 +102,7 @@ class SpeechAnimationVectorEnv(
             max_duration_s: See above.
             action_mask: See above.
             metrics: See above.
+            reward_timing: See above; `chunk` scores all chunks that end in a step in one batch.
             render_mode: `rgb_array` or None: windows are for one episode.
 
         Raises:
@@ -120,6 +123,7 @@ class SpeechAnimationVectorEnv(
             max_duration_s=max_duration_s,
             action_mask=action_mask,
             metrics=metrics,
+            reward_timing=reward_timing,
         )
         self._renderer = EpisodeRenderer(self.sequence_task) if render_mode else None
         self.metadata = {
@@ -142,7 +146,13 @@ class SpeechAnimationVectorEnv(
         self._all, self._every = np.arange(num_envs), np.ones(num_envs, dtype=np.bool_)
         self._waiting: BoolArray = np.zeros(num_envs, dtype=np.bool_)  # ended, not reset yet
         self._ready = False
+        self._paid: DoubleArray = np.zeros(num_envs)  # of the scores of these episodes
         self._defer = defer_rewards
+        if defer_rewards and self._rules.pays_by_chunk:
+            raise InputError(
+                "`defer_rewards` must be False with `reward_timing='chunk'`, got True: what is "
+                "scored later cannot be paid by chunk; leave one of them out"
+            )
         self._n_steps = 0
         self._finished: list[tuple[IntArray, int, Trajectories]] = []
 
@@ -207,6 +217,8 @@ class SpeechAnimationVectorEnv(
         terminated: BoolArray = self._slots.step == self._slots.length
         truncated = np.zeros(self.num_envs, dtype=np.bool_)
         rewards = np.zeros(self.num_envs)
+        if self._rules.pays_by_chunk:
+            self._pay_chunks(rewards)
         ended = terminated.nonzero()[0]
         finished = self._end(ended, rewards) if len(ended) else {}
         if len(late):
@@ -286,6 +298,7 @@ class SpeechAnimationVectorEnv(
             utterances = self._draw(rows)
             conditions = self.sequence_task.condition_of(utterances)
         self._slots.begin(rows, utterances, conditions)
+        self._paid[rows] = 0
         self._episode[rows] += 1
 
     def _draw(self, rows: IntArray) -> IntArray:
@@ -321,6 +334,17 @@ class SpeechAnimationVectorEnv(
             )
         return tokens
 
+    def _pay_chunks(self, rewards: DoubleArray) -> None:
+        """Put into `rewards` (num_envs,) what chunks that have just been written earned."""
+        step = self._slots.step
+        # One that ended and waits for a reset is past its length.
+        in_full = (step % self.sequence_task.tokens_per_chunk == 0) & (step < self._slots.length)
+        rows = in_full.nonzero()[0]
+        if len(rows):
+            earned = self._rules.earned(self._slots.held(rows), step[rows])
+            rewards[rows] = earned - self._paid[rows]
+            self._paid[rows] = earned
+
     def _end(self, ended: IntArray, rewards: DoubleArray) -> dict[str, Any]:
         """Score the ended episodes, rows `ended` (n,), and return what `infos` say of them.
 
@@ -335,7 +359,7 @@ class SpeechAnimationVectorEnv(
             self._finished.append((ended, self._n_steps, trajectories))
         else:
             outcome = self._rules.finish(trajectories)
-            rewards[ended] = outcome.total
+            rewards[ended] = outcome.total - self._paid[ended]
             info |= _as_double(outcome.info())
         if self.autoreset_mode is not AutoresetMode.SAME_STEP:
             return info

@@ -45,6 +45,28 @@ def checked_chunks(
     Raises:
         RewardError: If they are not finite numbers of that shape, or do not add up to `scores`.
     """
+    chunks = read_chunks(name, function, trajectories, ids)
+    total = chunks.sum(axis=(1, 2), dtype=np.float64)
+    off = np.abs(total - scores)
+    if (off > TOLERANCE * (1 + np.abs(scores))).any():
+        row = int(off.argmax())
+        raise RewardError(
+            f"the chunks of reward {name!r} must add up to its score {scores[row]}, "
+            f"got {total[row]} for {ids()[row]!r}"
+        )
+    return chunks.astype(np.float32)
+
+
+def read_chunks(
+    name: str, function: ChunkedReward, trajectories: Trajectories, ids: Ids
+) -> np.ndarray:
+    """Return what `function` makes of each chunk, (N, C, S), whatever its score is.
+
+    Arguments as of `checked_chunks`.
+
+    Raises:
+        RewardError: If they are not finite numbers of that shape.
+    """
     columns = chunk_streams_of(function)
     chunks = as_array(function.score_chunks(trajectories))
     n = len(trajectories)
@@ -64,14 +86,7 @@ def checked_chunks(
             f"the chunks of reward {name!r} must be finite, got {total[bad[0]]} in all for "
             f"{ids()[bad[0]]!r}"
         )
-    off = np.abs(total - scores)
-    if (off > TOLERANCE * (1 + np.abs(scores))).any():
-        row = int(off.argmax())
-        raise RewardError(
-            f"the chunks of reward {name!r} must add up to its score {scores[row]}, "
-            f"got {total[row]} for {ids()[row]!r}"
-        )
-    return chunks.astype(np.float32)
+    return chunks
 
 
 @dataclass(frozen=True)

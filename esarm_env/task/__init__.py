@@ -16,5 +16,7 @@
   package.
 - `recording`: speech of any length as a task of short pieces, which a policy animates and `join`
   puts together.
+- `sample_distances`: distances between animations of one utterance, by chunk and stream: how far
+  samples spread.
 - `streaming`: speech that is still being spoken, as a task of short pieces.
 """

@@ -302,6 +302,24 @@ class AnimationTask:
     def _errors(self, trajectories: Trajectories) -> dict[str, FloatArray]:
         return self.errors_of_motion(self.decode(trajectories), trajectories.utterance)
 
+    def sample_distances(self, trajectories: Trajectories) -> FloatArray:
+        """Return how far each animation is from the others of its utterance, (N, C, S), in mm.
+
+        By chunk and by stream, in the order of `token_streams`; all chunks of a stream add up to
+        the mean LVE (mouth) or EVE (upper) against the others among `trajectories`.
+        """
+        from esarm_env.task.sample_distances import distances_to_others
+
+        return distances_to_others(
+            self.decode(trajectories),
+            trajectories.utterance,
+            n_frames=self.n_frames[trajectories.utterance],
+            frames_per_chunk=self.tokenizer.frames_per_chunk,
+            streams=tuple(dict.fromkeys(self.token_streams)),
+            head=self.head,
+            captured=self.corpus.captured,
+        )
+
 
 def audio_chunks(features: FloatArray, *, frames_per_chunk: int, context: int) -> FloatArray:
     """Group frame features by chunk, zero-padded by `context` chunks on both sides.

@@ -101,10 +101,12 @@ class Judgement(NamedTuple):
     Attributes:
         errors: Expected error per chunk, shape (B, K, C, S), mm.
         recorded: Log-odds of being ground truth, not a sample, shape (B, K).
+        recorded_chunks: Of each chunk, shape (B, K, C); their mean is `recorded`.
     """
 
     errors: Tensor
     recorded: Tensor
+    recorded_chunks: Tensor
 
 
 class ConsensusMember(nn.Module):
@@ -171,7 +173,9 @@ class ConsensusMember(nn.Module):
         errors = torch.stack([error for error, _ in parts], dim=-1)
         # What is imagined is for the errors to shape, not for telling recordings from samples.
         far = torch.cat([distance.detach() for _, distance in parts], dim=-1)
-        return Judgement(errors, self._recorded(heard.detach(), frames, far, inside))
+        recorded = self._recorded(heard.detach(), frames, far)
+        mean = mean_of_chunks(recorded[..., None], inside)[..., 0]
+        return Judgement(errors, mean, recorded)
 
     def _hear(self, audio: Tensor, condition: Tensor) -> Tensor:
         padded = functional.pad(audio, (0, 0, 1, 1))
@@ -183,7 +187,7 @@ class ConsensusMember(nn.Module):
         heard: Tensor = self.transformer(x, mask=mask, is_causal=True)
         return heard
 
-    def _recorded(self, heard: Tensor, frames: Tensor, far: Tensor, inside: Tensor) -> Tensor:
+    def _recorded(self, heard: Tensor, frames: Tensor, far: Tensor) -> Tensor:
         shown = (frames - self.motion_mean) / self.motion_spread  # (B, K, C, F, 52)
         before = functional.pad(
             shown[:, :, :-1, -1], (0, 0, 1, 0)
@@ -191,7 +195,8 @@ class ConsensusMember(nn.Module):
         seen = torch.cat([shown.flatten(-2), shown[:, :, :, 0] - before, far], dim=-1)
         hidden = self.natural_speech(heard)[:, None] + self.natural_motion(seen)
         # Whole animations are told apart with certainty, chunks are not: a steeper slope.
-        return 4 * mean_of_chunks(self.to_natural(hidden), inside)[..., 0]
+        log_odds: Tensor = 4 * self.to_natural(hidden)[..., 0]  # (B, K, C)
+        return log_odds
 
 
 def mean_of_chunks(values: Tensor, inside: Tensor) -> Tensor:

@@ -30,6 +30,7 @@ COMBINATIONS = ("mean", "minimum")
 # about a policy's own samples drown what their expected errors say (rank correlation with EVE 0.68
 # instead of 0.75), and are there to be exploited.
 CERTAIN = 4.0
+_LEAST_SPREAD = 1e-12  # of members that agree, whose spread has no slope
 
 
 class ConsensusModel(nn.Module):
@@ -45,6 +46,7 @@ class ConsensusModel(nn.Module):
     measured: Tensor
     needs_condition = True
     stream_names = STREAMS
+    chunk_streams = STREAMS
 
     def __init__(
         self, config: ConsensusConfig, *, audio_dim: int, condition_dim: int, frames: int
@@ -105,6 +107,19 @@ class ConsensusModel(nn.Module):
         bonus = self.config.margin / N_STREAMS * certain
         return (bonus[..., None] - errors) * self.measured
 
+    def raw_chunks(self, judgement: Judgement, n_chunks: Tensor) -> Tensor:
+        """Return a member's raw scores by chunk and stream, shape (B, K, C, S), 0 past the end.
+
+        They add up to `raw`: errors are a mean over chunks, and so are the log-odds of being ground
+        truth, a function f of whose mean is shared as (f(mean) + f'(mean) (chunk - mean)) / C.
+        """
+        errors = judgement.errors / self.spread
+        certain = (judgement.recorded - CERTAIN).sigmoid()[..., None]  # (B, K, 1)
+        ahead = judgement.recorded_chunks - judgement.recorded[..., None]
+        bonus = self.config.margin / N_STREAMS * certain * (1 + (1 - certain) * ahead)
+        shares = _chunk_shares(errors.shape[2], n_chunks)[:, None, :, None]
+        return (bonus[..., None] - errors) * self.measured * shares
+
     def forward(self, audio: Tensor, condition: Tensor, motion: Tensor, n_chunks: Tensor) -> Tensor:
         """Return standardised scores by member and stream, shape (members, B, K, S).
 
@@ -124,6 +139,32 @@ class ConsensusModel(nn.Module):
         motion = batch.motion[:, None]
         scores: Tensor = self(batch.audio, batch.condition, motion, batch.n_chunks)
         return scores[:, :, 0]
+
+    def score_member_chunks(self, batch: ChunkBatch) -> Tensor:
+        """Return `score_members` by chunk, shape (members, B, C, S), 0 past the end."""
+        assert batch.condition is not None, "`needs_condition` asked for it"
+        n_chunks = batch.n_chunks
+        judged = self.judge(batch.audio, batch.condition, batch.motion[:, None], n_chunks)
+        raw = torch.stack([self.raw_chunks(judgement, n_chunks)[:, 0] for judgement in judged])
+        shares = _chunk_shares(raw.shape[2], n_chunks)[..., None]  # (B, C, 1)
+        centred = raw - self.offset[:, None, None] * shares
+        return centred / self.scale[:, None, None, None]
+
+    def member_weights(self, scores: Tensor) -> Tensor:
+        """Return what each member's score counts, (members, B, S), given those scores.
+
+        `combine` is the sum of `weights * scores`, since mean, spread and minimum all double where
+        the scores do (Euler's theorem): it is taken apart as the members' scores are.
+        """
+        if self.config.combination == "minimum":
+            least = scores.argmin(dim=0, keepdim=True)
+            return torch.zeros_like(scores).scatter_(0, least, 1)
+        weights = torch.full_like(scores, 1 / len(scores))
+        if len(scores) < 2 or self.config.disagreement == 0:
+            return weights
+        apart = scores - scores.mean(dim=0)
+        slope = apart / ((len(scores) - 1) * scores.std(dim=0)).clamp(min=_LEAST_SPREAD)
+        return weights - self.config.disagreement * slope
 
     def combine(self, scores: Tensor) -> Tensor:
         """Return the ensemble's scores (B, S) of its members' (members, B, S).
@@ -156,6 +197,11 @@ class ConsensusModel(nn.Module):
             "frames": self.frames,
         }
         save_weights(path, self.state_dict(), kind=KIND, config=asdict(self.config), **sizes)
+
+
+def _chunk_shares(width: int, n_chunks: Tensor) -> Tensor:
+    """Return each chunk's share of a mean over `n_chunks` (B,), shape (B, width), 0 past them."""
+    return (torch.arange(width) < n_chunks[:, None]) / n_chunks[:, None]
 
 
 def load_consensus(path: Path) -> ConsensusModel:

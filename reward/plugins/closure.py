@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.types import MOUTH
 from esarm_env.metrics.closure import CLOSED_MM
 from esarm_env.metrics.mouth import mouth_opening
+from reward.plugins.frame_sums import chunk_count, sums_by_chunk
 from reward.plugins.recordings import HeardLoudness, need_opening, training_sample
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ class ClosureDetector:
 
 
 class ClosureReward:
-    """How well shut lips match the sounds that shut them; implements `RewardFunction`.
+    """How well shut lips match the sounds that shut them; implements `ChunkedReward`.
 
     `sum(p c) / sum(p) - sum((1 - p) c) / sum(1 - p)` over the frames t of speech (pauses over 0.3 s
     count as none), where p is how likely the lips sound shut and c is 1 if the animation's lips are
@@ -125,12 +127,36 @@ class ClosureReward:
 
     def score(self, trajectories: Trajectories) -> FloatArray:
         """Return scores, shape (N,), in [-1, 1]."""
+        return np.array([each.sum() for each in self._shares(trajectories)], dtype=np.float32)
+
+    @property
+    def chunk_streams(self) -> tuple[str, ...]:
+        """The mouth alone shuts lips."""
+        return (MOUTH,)
+
+    def score_chunks(self, trajectories: Trajectories) -> FloatArray:
+        """Return what the frames of each chunk add to the score, shape (N, C, 1)."""
+        shares = self._shares(trajectories)
+        chunks = sums_by_chunk(
+            np.concatenate([*shares, np.zeros(0)]),
+            np.array([len(each) for each in shares], dtype=np.int64),
+            frames_per_chunk=self._task.tokenizer.frames_per_chunk,
+            n_chunks=chunk_count(self._task, trajectories),
+        )
+        return chunks[..., None].astype(np.float32)
+
+    def _shares(self, trajectories: Trajectories) -> list[Array]:
+        """Return what each frame of each animation adds to its score, N times (T_i,)."""
+        if not len(trajectories):
+            return []
         closed = self._shut(self._task.decode(trajectories))  # (N, T)
-        scores = np.zeros(len(trajectories), dtype=np.float32)
+        shares = []
         for row, utterance in enumerate(trajectories.utterance.tolist()):
             likely, speech = self.heard(utterance), self._heard.of(utterance)[1]
-            scores[row] = _agreement(likely[speech], closed[row, : len(speech)][speech])
-        return scores
+            each = np.zeros(len(speech))
+            each[speech] = _agreement(likely[speech], closed[row, : len(speech)][speech])
+            shares.append(each)
+        return shares
 
     def heard(self, utterance: int) -> Array:
         """Return how likely the lips sound shut in each frame of an utterance, shape (T,)."""
@@ -142,13 +168,11 @@ class ClosureReward:
         return np.asarray(opening < CLOSED_MM)
 
 
-def _agreement(likely: Array, closed: npt.NDArray[np.bool_]) -> float:
-    """Return how much more of the likely than of the unlikely frames are closed, both (n,)."""
-    if not len(likely):
-        return 0.0
+def _agreement(likely: Array, closed: npt.NDArray[np.bool_]) -> Array:
+    """Return how much more of the likely than of the unlikely frames are closed, by frame, (n,)."""
     unlikely = 1 - likely
-    hits = (likely * closed).sum() / max(likely.sum(), 1e-12)
-    return float(hits - (unlikely * closed).sum() / max(unlikely.sum(), 1e-12))
+    hits = likely / max(likely.sum(), 1e-12)
+    return np.asarray(closed * (hits - unlikely / max(unlikely.sum(), 1e-12)))
 
 
 def _in_context(features: FloatArray, context: int) -> Array:

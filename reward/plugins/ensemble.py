@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.core.errors import InputError
+from esarm_env.rewards.chunks import WeightedScores, columns_of_sum, sum_of_chunks
 from reward.plugins.learned import open_model
-from reward.scoring import BATCH_SIZE, member_streams, score_with
+from reward.scoring import BATCH_SIZE, member_chunks, member_streams, score_with
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray, Trajectories
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class EnsembleReward:
-    """The mean of several reward models; implements `RewardFunction`.
+    """The mean of several reward models; implements `ChunkedReward`.
 
     Each member's scores are standardised already (0 is the mean of its least noisy demonstrations,
     1 their spread), so that a plain mean weighs all alike.
@@ -96,6 +97,33 @@ class EnsembleReward:
         ]
         mean = np.concatenate(parts).mean(axis=0)  # (N, S)
         return {name: mean[:, s] for s, name in enumerate(self.streams)}
+
+    @property
+    def chunk_streams(self) -> tuple[str, ...]:
+        """Columns of `score_chunks`: those of all models; empty if one has none."""
+        told = [getattr(model, "chunk_streams", ()) for model in self._models]
+        return columns_of_sum(told) if all(told) else ()
+
+    def score_chunks(self, trajectories: Trajectories) -> FloatArray:
+        """Return the mean of the members' scores by chunk, (N, C, S), as of `LearnedReward`."""
+        motions = self._task.decode_chunks(trajectories)
+        parts = [
+            member_chunks(
+                model,
+                self._task,
+                trajectories.utterance,
+                motions=motions,
+                condition=trajectories.condition,
+                batch_size=self._batch_size,
+            )
+            for model in self._models
+        ]
+        n_members = sum(map(len, parts))
+        told = [
+            WeightedScores(1 / n_members, model.chunk_streams, part.sum(axis=0))
+            for model, part in zip(self._models, parts, strict=True)
+        ]
+        return sum_of_chunks(told, self.chunk_streams, trajectories.lengths)
 
 
 def open_ensemble(task: AnimationTask, run: Path | None, argument: str) -> EnsembleReward:

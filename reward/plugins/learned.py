@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import REWARD_FILE, need_file
 from esarm_env.core.types import N_CHANNELS, FloatArray, IntArray, Trajectories
-from reward.scoring import BATCH_SIZE, member_streams, score_with
+from reward.scoring import (
+    BATCH_SIZE,
+    combined_chunks,
+    member_chunks,
+    member_streams,
+    score_with,
+)
 
 if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class LearnedReward:
-    """Scores animations with a `RewardModel`; implements `RewardFunction`.
+    """Scores animations with a `RewardModel`; implements `ChunkedReward`.
 
     0 is the mean of the clone's animations that the model was standardised on, 1 their spread.
     """
@@ -81,6 +87,28 @@ class LearnedReward:
         return self.score_motion_streams(
             trajectories.utterance, motions, condition=trajectories.condition
         )
+
+    @property
+    def chunk_streams(self) -> tuple[str, ...]:
+        """Columns of `score_chunks`: `mouth` and `upper`, or `whole` of a model with one head."""
+        return getattr(self._model, "chunk_streams", ())  # models of others may have none
+
+    def score_chunks(self, trajectories: Trajectories) -> FloatArray:
+        """Return `score` by chunk, (N, C, S), in the columns `chunk_streams`.
+
+        A consensus model's score is a mean over chunks and is taken apart as such, and what its
+        members make of it together as `ConsensusModel.member_weights` says; how a ranking model's
+        is taken apart, `RewardConfig.chunk_credit` says.
+        """
+        members = member_chunks(
+            self._model,
+            self._task,
+            trajectories.utterance,
+            motions=self._task.decode_chunks(trajectories),
+            condition=trajectories.condition,
+            batch_size=self._batch_size,
+        )
+        return combined_chunks(self._model, members)
 
     def score_motion_streams(
         self,

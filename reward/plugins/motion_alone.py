@@ -9,10 +9,22 @@ import numpy as np
 import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.types import FRAME_RATE_HZ, REGION_OF_STREAM, FloatArray, IntArray, Trajectories
+from esarm_env.core.types import (
+    FRAME_RATE_HZ,
+    REGION_OF_STREAM,
+    STREAMS,
+    FloatArray,
+    IntArray,
+    Trajectories,
+)
 from esarm_env.metrics import jerk
 from esarm_env.metrics.inputs import Batch
-from esarm_env.metrics.region import reduced_displacements, region_of
+from esarm_env.metrics.region import (
+    displacements_per_frame,
+    reduced_displacements,
+    region_of,
+)
+from reward.plugins.frame_sums import chunk_count, sums_by_chunk
 from reward.plugins.recordings import training_sample
 
 if TYPE_CHECKING:
@@ -36,11 +48,12 @@ def open_zero(task: AnimationTask, run: Path | None) -> ZeroReward:
 
 REGIONS = tuple(REGION_OF_STREAM.values())
 MM_PER_M = 1000.0
+_JERK_ORDER = 3  # of the derivative
 SHORTEST = 4  # frames; fewer have no third difference
 
 
 class JerkReward:
-    """The mean jerk of the decoded animation in m/s³; implements `RewardFunction`.
+    """The mean jerk of the decoded animation in m/s³; implements `ChunkedReward`.
 
     `esarm_env.metrics.jerk` (mean over frames and vertices of the third derivative's length, by
     finite differences at 30 fps) of the lips and of the upper face, averaged over the two; a region
@@ -85,6 +98,25 @@ class JerkReward:
         mean = np.mean(jerks, axis=0) / MM_PER_M  # (N,)
         return np.where(lengths < SHORTEST, 0, mean).astype(np.float32)
 
+    @property
+    def chunk_streams(self) -> tuple[str, ...]:
+        """`mouth` earns the jerk of the lips, `upper` that of the upper face."""
+        return STREAMS
+
+    def score_chunks(self, trajectories: Trajectories) -> FloatArray:
+        """Return what each chunk adds to the jerk, (N, C, 2); that of 4 frames with the last."""
+        task, n_chunks = self._task, chunk_count(self._task, trajectories)
+        chunks = np.zeros((len(trajectories), n_chunks, len(STREAMS)), dtype=np.float32)
+        if not len(trajectories):
+            return chunks
+        batch = _differences(task, task.decode(trajectories), trajectories.utterance, _JERK_ORDER)
+        scale = FRAME_RATE_HZ**_JERK_ORDER / MM_PER_M / len(self._regions)
+        for stream, name in enumerate(REGIONS):
+            if name in self._regions:
+                sums = _sums_of_region(task, batch, name, n_chunks=n_chunks, first=_JERK_ORDER)
+                chunks[..., stream] = scale * sums / np.maximum(batch.counts, 1)[:, None]
+        return chunks
+
 
 def open_jerk(task: AnimationTask, run: Path | None) -> JerkReward:
     """Mean jerk of lips and upper face in m/s³; give it a negative weight."""
@@ -97,8 +129,30 @@ _STILL_MM_S = 1e-3  # recordings that move less do not move
 _MEAN = ("mean", 1)
 
 
+def _differences(
+    task: AnimationTask, motion: FloatArray, utterances: IntArray, order: int
+) -> Batch:
+    """Return the differences in time of motion (N, T, 52) to `utterances` (N,), of some order."""
+    counts = task.n_frames[utterances]
+    cut = motion[:, : int(counts.max())]
+    return Batch.of(cut, lengths=counts, captured=task.corpus.captured).differenced(order)
+
+
+def _sums_of_region(
+    task: AnimationTask, batch: Batch, region: str, *, n_chunks: int, first: int
+) -> npt.NDArray[np.float64]:
+    """Return the mean length of a region's differences, summed by chunk, shape (N, n_chunks)."""
+    return sums_by_chunk(
+        displacements_per_frame(batch, region_of(task.head, region), [_MEAN])[_MEAN],
+        batch.counts,
+        frames_per_chunk=task.tokenizer.frames_per_chunk,
+        n_chunks=n_chunks,
+        first=first,
+    )
+
+
 class LivelinessReward:
-    """How much of the movement that speech has is there; implements `RewardFunction`.
+    """How much of the movement that speech has is there; implements `ChunkedReward`.
 
     `mean over regions of min(1, speed / reference)`; no unit, in [0, 1]. Speed is the mean over
     frames and vertices of a region (lips, upper face) in mm/s; the reference is the speed that
@@ -151,14 +205,38 @@ class LivelinessReward:
         ]
         return np.asarray(np.nan_to_num(np.mean(shares, axis=0), nan=1.0), dtype=np.float32)
 
+    @property
+    def chunk_streams(self) -> tuple[str, ...]:
+        """`mouth` earns the movement of the lips, `upper` that of the upper face."""
+        return STREAMS
+
+    def score_chunks(self, trajectories: Trajectories) -> FloatArray:
+        """Return what each chunk's movement earned, shape (N, C, 2).
+
+        Once a region moves as much as is paid, more earns nothing: there all frames earn alike.
+        """
+        task, n_chunks = self._task, chunk_count(self._task, trajectories)
+        chunks = np.zeros((len(trajectories), n_chunks, len(STREAMS)), dtype=np.float32)
+        if not len(trajectories):
+            return chunks
+        batch = _differences(task, task.decode(trajectories), trajectories.utterance, 1)
+        step = task.tokenizer.frames_per_chunk
+        ones = np.ones(int(batch.counts.sum()))
+        steps = sums_by_chunk(ones, batch.counts, frames_per_chunk=step, n_chunks=n_chunks, first=1)
+        steps[batch.counts == 0, 0] = 1  # a single frame cannot move, and is paid in full
+        of_all = steps / steps.sum(axis=1, keepdims=True)
+        for name, reference in self.references.items():
+            sums = _sums_of_region(task, batch, name, n_chunks=n_chunks, first=1)
+            shares = sums * FRAME_RATE_HZ / (reference * np.maximum(batch.counts, 1)[:, None])
+            enough = (shares.sum(axis=1) >= 1) | (batch.counts == 0)
+            paid = np.where(enough[:, None], of_all, shares)
+            chunks[..., REGIONS.index(name)] = paid / len(self.references)
+        return chunks
+
     def _speeds(self, motion: FloatArray, utterances: IntArray) -> npt.NDArray[np.float64]:
         """Return the speed in mm/s of each region (R, N); nan where it cannot be told."""
         task = self._task
-        steps = Batch.of(
-            motion[:, : int(task.n_frames[utterances].max())],
-            lengths=task.n_frames[utterances],
-            captured=task.corpus.captured,
-        ).differenced(1)
+        steps = _differences(task, motion, utterances, 1)
         rows = [
             reduced_displacements(steps, region_of(task.head, name), [_MEAN])[_MEAN]
             for name in REGIONS

@@ -10,8 +10,10 @@ import numpy as np
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import REGION_OF_STREAM, STREAMS
 from esarm_env.metrics import closure_events, mouth_opening
-from esarm_env.metrics.region import region_of
+from esarm_env.metrics.inputs import difference_of
+from esarm_env.metrics.region import displacements_per_frame, region_of
 from esarm_env.task.episode_metrics import EVE, LVE, STREAM_OF_ERROR
+from reward.plugins.frame_sums import chunk_count, sums_by_chunk
 from reward.plugins.recordings import need_opening
 
 if TYPE_CHECKING:
@@ -19,10 +21,14 @@ if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
 
 
-class ErrorReward:
-    """Minus the mean of true errors, in mm; implements `StreamedReward`.
+_LARGEST = ("max", 1)  # of a region's vertices in a frame, as LVE and EVE have it
 
-    LVE is earned by the mouth's tokens, EVE by those of the upper face. An error that the corpus
+
+class ErrorReward:
+    """Minus the mean of true errors, in mm; implements `StreamedReward` and `ChunkedReward`.
+
+    LVE is earned by the mouth's tokens, EVE by those of the upper face, and by each chunk what its
+    frames add to the mean over all frames. An error that the corpus
     cannot tell (a region it never captured) is left out of the mean.
     """
 
@@ -68,6 +74,33 @@ class ErrorReward:
             STREAM_OF_ERROR[n]: weight * errors[n] for n in self._names
         }
         return {stream: shares.get(stream, nothing) for stream in STREAMS}
+
+    @property
+    def chunk_streams(self) -> tuple[str, ...]:
+        """Both streams, as `streams`."""
+        return STREAMS
+
+    def score_chunks(self, trajectories: Trajectories) -> FloatArray:
+        """Return minus what the frames of each chunk add to the errors, shape (N, C, 2), mm."""
+        task, n_chunks = self._task, chunk_count(self._task, trajectories)
+        chunks = np.zeros((len(trajectories), n_chunks, len(STREAMS)), dtype=np.float32)
+        if not len(trajectories):
+            return chunks
+        target = task.target_motion(trajectories.utterance)  # (N, T, 52)
+        motion = task.decode(trajectories)[:, : target.shape[1]]
+        counts, captured = task.n_frames[trajectories.utterance], task.corpus.captured
+        apart = difference_of(motion, target, lengths=counts, captured=captured)
+        for name in self._names:
+            stream = STREAM_OF_ERROR[name]
+            region = region_of(task.head, REGION_OF_STREAM[stream])
+            sums = sums_by_chunk(
+                displacements_per_frame(apart, region, [_LARGEST])[_LARGEST],
+                counts,
+                frames_per_chunk=task.tokenizer.frames_per_chunk,
+                n_chunks=n_chunks,
+            )
+            chunks[..., STREAMS.index(stream)] = -sums / (len(self._names) * counts[:, None])
+        return chunks
 
 
 class ClosureTruthReward:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from esarm_env.core.types import MOUTH
+from reward.plugins.frame_sums import chunk_count, sums_by_chunk
 from reward.plugins.recordings import Curve, HeardLoudness, need_opening
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import FloatArray, Trajectories
+    from esarm_env.core.types import FloatArray, IntArray, Trajectories
     from esarm_env.task.animation_task import AnimationTask
 
 LAGS = (0, -1, 1, -2, 2)  # frames; viewers tolerate sound that is 125 ms late (ITU-R BT.1359-1)
@@ -20,7 +22,7 @@ _FLAT_DB, _FLAT_MM = 1e-3, 1e-3  # what varies less is one value with rounding
 
 
 class SynchronyReward:
-    """How far the mouth's opening follows the loudness; implements `RewardFunction`.
+    """How far the mouth's opening follows the loudness; implements `ChunkedReward`.
 
     `max over lags k of r(loudness_dB[t], opening_mm[t + k])`, Pearson's correlation over the frames
     of speech (pauses over 0.3 s count as none), for lags of -2 to 2 frames; no unit, in [-1, 1]. A
@@ -46,16 +48,51 @@ class SynchronyReward:
 
     def score(self, trajectories: Trajectories) -> FloatArray:
         """Return correlations, shape (N,), in [-1, 1]."""
+        scores = np.zeros(len(trajectories), dtype=np.float32)
+        for row, (utterance, opening) in enumerate(self._openings(trajectories)):
+            loudness, speech = self._heard.of(utterance)
+            scores[row] = best_correlation(loudness, opening, speech)
+        return scores
+
+    @property
+    def chunk_streams(self) -> tuple[str, ...]:
+        """The mouth alone opens."""
+        return (MOUTH,)
+
+    def score_chunks(self, trajectories: Trajectories) -> FloatArray:
+        """Return what the frames of each chunk add to the correlation, shape (N, C, 1).
+
+        A correlation is a mean of products of two curves' deviations from their means: each frame
+        of the mouth answers for its own, at the lag that correlates best.
+        """
+        shares, counts = [np.zeros(0)], []
+        for utterance, opening in self._openings(trajectories):
+            loudness, speech = self._heard.of(utterance)
+            lag = max(LAGS, key=lambda k: _correlation(loudness, opening, speech, k))
+            each = np.zeros(len(opening))
+            places, products = _products(loudness, opening, speech, lag)
+            each[places] = products
+            shares.append(each)
+            counts.append(len(each))
+        chunks = sums_by_chunk(
+            np.concatenate(shares),
+            np.array(counts, dtype=np.int64),
+            frames_per_chunk=self._task.tokenizer.frames_per_chunk,
+            n_chunks=chunk_count(self._task, trajectories),
+        )
+        return chunks[..., None].astype(np.float32)
+
+    def _openings(self, trajectories: Trajectories) -> list[tuple[int, Curve]]:
+        """Return the utterance of each animation, and how far its mouth is open, (T_i,) in mm."""
         from esarm_env.metrics.mouth import mouth_opening
 
+        if not len(trajectories):
+            return []
         task = self._task
         motion = task.decode(trajectories)  # (N, T, 52)
         openings = mouth_opening(motion, head=task.head, captured=task.corpus.captured)  # (N, T)
-        scores = np.zeros(len(trajectories), dtype=np.float32)
-        for row, utterance in enumerate(trajectories.utterance.tolist()):
-            loudness, speech = self._heard.of(utterance)
-            scores[row] = best_correlation(loudness, openings[row, : len(loudness)], speech)
-        return scores
+        utterances = trajectories.utterance.tolist()
+        return [(u, row[: task.n_frames[u]]) for u, row in zip(utterances, openings, strict=True)]
 
 
 def best_correlation(loudness: Curve, opening: Curve, speech: npt.NDArray[np.bool_]) -> float:
@@ -65,17 +102,25 @@ def best_correlation(loudness: Curve, opening: Curve, speech: npt.NDArray[np.boo
 
 def _correlation(loudness: Curve, opening: Curve, speech: npt.NDArray[np.bool_], lag: int) -> float:
     """Return the correlation of the loudness with the opening `lag` frames later; 0 if flat."""
+    return float(np.clip(_products(loudness, opening, speech, lag)[1].sum(), -1, 1))
+
+
+def _products(
+    loudness: Curve, opening: Curve, speech: npt.NDArray[np.bool_], lag: int
+) -> tuple[IntArray, Curve]:
+    """Return frames of the opening (n,), and what each adds to the correlation (n,)."""
     n_frames = len(loudness)
     first, last = max(0, -lag), min(n_frames, n_frames - lag)
     inside = np.flatnonzero(speech[first:last]) + first
+    nothing = np.zeros(0, dtype=np.int64), np.zeros(0)
     if len(inside) < SHORTEST:
-        return 0.0
+        return nothing
     heard, seen = loudness[inside], opening[inside + lag]
     heard, seen = heard - heard.mean(), seen - seen.mean()
     spreads = np.sqrt(np.square(heard).mean()), np.sqrt(np.square(seen).mean())
     if spreads[0] < _FLAT_DB or spreads[1] < _FLAT_MM:
-        return 0.0
-    return float(np.clip((heard * seen).mean() / (spreads[0] * spreads[1]), -1, 1))
+        return nothing
+    return inside + lag, heard * seen / (len(inside) * spreads[0] * spreads[1])
 
 
 def open_synchrony(task: AnimationTask, run: Path | None) -> SynchronyReward:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from esarm_env.core.deprecation import old_names_of, renamed_fields, renamed_keys
 from esarm_env.core.errors import InputError
 from esarm_env.core.training.ranges import ABOVE_0, ABOVE_0_TO_1, BELOW_1, ranges
+from esarm_env.core.types import WHOLE_FACE
 from esarm_env.core.weights import from_sizes, load_module, save_weights
 from reward.scoring import positions
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from reward.chunks import ChunkBatch
 
 POOLINGS = ("mean", "last")
+PREFIXES, ATTENTION = "prefixes", "attention"
+CHUNK_CREDITS = (PREFIXES, ATTENTION)
 
 
 @renamed_fields(batch_size="batch_utterances")
@@ -42,6 +45,9 @@ class RewardConfig:
         shortest_crop: Least share of an utterance that a training crop keeps.
         pooling: What is the score of an animation: the `mean` over its chunks, or that of the
             `last` one, which has seen all.
+        chunk_credit: What each chunk earned of it: the difference of the scores up to and before it
+            (`prefixes`; RED, Li et al. 2025), or a share by the last layer's `attention` to it
+            (ABC, Chan et al. 2024, arXiv:2402.00782).
     """
 
     n_layers: int = 2
@@ -54,6 +60,7 @@ class RewardConfig:
     weight_decay: float = 0.01
     shortest_crop: float = 0.5
     pooling: str = "mean"
+    chunk_credit: str = PREFIXES
 
 
 class RewardTransformer(nn.Module):
@@ -67,6 +74,7 @@ class RewardTransformer(nn.Module):
     # What it is like beside other models, see `reward.plugins.learned.RewardModel`.
     needs_condition = False
     stream_names: tuple[str, ...] = ()
+    chunk_streams = (WHOLE_FACE,)
 
     def __init__(self, config: RewardConfig, *, audio_dim: int, motion_dim: int) -> None:
         """Build the model for chunks of `audio_dim` audio and `motion_dim` motion values."""
@@ -74,6 +82,11 @@ class RewardTransformer(nn.Module):
         if config.pooling not in POOLINGS:
             raise InputError(
                 f"`reward.pooling` must be one of {', '.join(POOLINGS)}, got {config.pooling!r}"
+            )
+        if config.chunk_credit not in CHUNK_CREDITS:
+            raise InputError(
+                f"`reward.chunk_credit` must be one of {', '.join(CHUNK_CREDITS)}, "
+                f"got {config.chunk_credit!r}"
             )
         self.config, self.audio_dim, self.motion_dim = config, audio_dim, motion_dim
         width = config.width
@@ -105,14 +118,7 @@ class RewardTransformer(nn.Module):
             motion: Shape (B, C, M).
             n_chunks: Shape (B,), chunks that are not padding.
         """
-        heard = self.from_audio(audio) + self.kind[0]
-        shown = self.from_motion(motion) + self.kind[1]
-        x = torch.stack([heard, shown], dim=2).flatten(1, 2)  # (B, 2C, H): a0 m0 a1 m1 ...
-        x = x + positions(x.shape[1], x.shape[2])
-        mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1])
-        # Causal attention never looks at the padding behind, so it needs no mask of its own.
-        hidden = self.transformer(x, mask=mask, is_causal=True)
-        per_chunk = self.to_score(hidden[:, 1::2])[..., 0]  # (B, C), after each motion chunk
+        per_chunk = self._per_chunk(audio, motion)
         if self.config.pooling == "last":
             raw = per_chunk.gather(1, n_chunks[:, None] - 1)[:, 0]
         else:
@@ -121,10 +127,77 @@ class RewardTransformer(nn.Module):
         standardised: Tensor = (raw - self.offset) / self.scale
         return standardised
 
+    def _interleaved(self, audio: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the transformer reads, (B, 2C, H): a0 m0 a1 m1 ..., and its causal mask."""
+        heard = self.from_audio(audio) + self.kind[0]
+        shown = self.from_motion(motion) + self.kind[1]
+        x = torch.stack([heard, shown], dim=2).flatten(1, 2)
+        mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1])
+        return x + positions(x.shape[1], x.shape[2]), mask
+
+    def _per_chunk(self, audio: Tensor, motion: Tensor) -> Tensor:
+        """Return the raw score after each motion chunk, shape (B, C)."""
+        x, mask = self._interleaved(audio, motion)
+        # Causal attention never looks at the padding behind, so it needs no mask of its own.
+        hidden = self.transformer(x, mask=mask, is_causal=True)
+        scores: Tensor = self.to_score(hidden[:, 1::2])[..., 0]
+        return scores
+
+    def prefix_scores(self, audio: Tensor, motion: Tensor) -> Tensor:
+        """Return the standardised score of every beginning, shape (B, C), of one forward pass.
+
+        The transformer is causal: that of the first t chunks is what they score alone.
+        """
+        raw = self._per_chunk(audio, motion)
+        if self.config.pooling == "mean":
+            raw = raw.cumsum(1) / torch.arange(1, raw.shape[1] + 1)
+        scores: Tensor = (raw - self.offset) / self.scale
+        return scores
+
+    def attention_shares(self, audio: Tensor, motion: Tensor, n_chunks: Tensor) -> Tensor:
+        """Return how much of its attention to motion the score pays to each chunk, (B, C).
+
+        That of the last layer, mean over heads, and over the chunks whose scores are pooled: all of
+        them, or the `last`. The shares of an animation add up to 1, those past its end are 0.
+        """
+        x, mask = self._interleaved(audio, motion)
+        *before, last = self.transformer.layers
+        for layer in before:
+            x = layer(x, src_mask=mask, is_causal=True)
+        seen = last.norm1(x)
+        _, paid = last.self_attn(seen, seen, seen, attn_mask=mask, need_weights=True)
+        paid = paid[:, 1::2, 1::2]  # (B, C, C), of each chunk to the motion of each
+        paid = paid / paid.sum(dim=2, keepdim=True).clamp(min=1e-12)
+        if self.config.pooling == "last":
+            rows = n_chunks[:, None, None] - 1
+            shares: Tensor = paid.gather(1, rows.expand(-1, 1, paid.shape[2]))[:, 0]
+            return shares
+        inside = torch.arange(motion.shape[1]) < n_chunks[:, None]
+        mean: Tensor = (paid * inside[..., None]).sum(1) / n_chunks[:, None]
+        return mean
+
+    def score_chunks(self, audio: Tensor, motion: Tensor, n_chunks: Tensor) -> Tensor:
+        """Return what each chunk earned, (B, C), 0 past the end; all chunks add up to `forward`."""
+        if self.config.chunk_credit == ATTENTION:
+            shares = self.attention_shares(audio, motion, n_chunks)
+            score: Tensor = self(audio, motion, n_chunks)
+            return score[:, None] * shares
+        inside = torch.arange(motion.shape[1]) < n_chunks[:, None]
+        nothing = audio.new_zeros(len(audio), 1)  # what no chunk scores
+        return self.prefix_scores(audio, motion).diff(dim=1, prepend=nothing) * inside
+
     def score_members(self, batch: ChunkBatch) -> Tensor:
         """Return standardised scores as of an ensemble of one, shape (1, B, 1)."""
         scores: Tensor = self(batch.audio, batch.motion, batch.n_chunks)
         return scores[None, :, None]
+
+    def score_member_chunks(self, batch: ChunkBatch) -> Tensor:
+        """Return standardised scores by chunk as of an ensemble of one, shape (1, B, C, 1)."""
+        return self.score_chunks(batch.audio, batch.motion, batch.n_chunks)[None, ..., None]
+
+    def member_weights(self, scores: Tensor) -> Tensor:
+        """Return 1 for each score of an ensemble of one (1, B, 1)."""
+        return torch.ones_like(scores)
 
     def combine(self, scores: Tensor) -> Tensor:
         """Return the scores (B, 1) of an ensemble of one (1, B, 1)."""

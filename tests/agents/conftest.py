@@ -23,6 +23,7 @@ from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.protocols import FloatArray, IntArray, SequenceTask
 from agents.rollout.buffer import EpisodeBatch
+from esarm_env.core.types import Trajectories
 
 MakeTask = Callable[..., SequenceTask]
 MakeEnv = Callable[..., gymnasium.Env[Any, Any]]
@@ -84,6 +85,19 @@ class ToyTask:
         lengths = self.lengths[utterances]
         tokens = self.right_tokens(self._told[utterances], int(lengths.max()))
         return np.where(np.arange(tokens.shape[1]) < lengths[:, None], tokens, -1)
+
+    def sample_distances(self, trajectories: Trajectories) -> FloatArray:
+        """Return the mean share of other tokens than those of the utterance's other samples."""
+        tokens, utterances = trajectories.tokens, trajectories.utterance
+        same = (utterances[:, None] == utterances) & ~np.eye(len(tokens), dtype=bool)
+        others = same / np.maximum(same.sum(1, keepdims=True), 1)
+        differ = (tokens[:, None] != tokens) / trajectories.lengths[:, None, None]
+        mean = np.einsum("nm,nml->nl", others, differ)  # (N, L)
+        streams = np.array(self.token_streams)
+        by_slot = mean.reshape(len(mean), -1, len(streams))
+        parts = [by_slot[:, :, streams == name].sum(2) for name in dict.fromkeys(streams)]
+        apart: FloatArray = np.stack(parts, axis=2).astype(np.float32)
+        return apart
 
 
 class ToyEnv(gymnasium.Env[dict[str, np.ndarray], np.int64]):
@@ -151,6 +165,21 @@ class ToyEnv(gymnasium.Env[dict[str, np.ndarray], np.int64]):
             name: (right[:, of_column == name].sum(axis=1) / lengths).astype(np.float32)
             for name in dict.fromkeys(streams)
         }
+
+    @property
+    def reward_chunk_streams(self) -> tuple[str, ...]:
+        """Return the columns of `score_chunks`: the streams."""
+        return self.reward_streams
+
+    def score_chunks(
+        self, utterances: IntArray, tokens: IntArray, lengths: IntArray, condition: FloatArray
+    ) -> FloatArray:
+        """Return each chunk's part of the share of right tokens by stream, shape (N, C, S)."""
+        right = self._right(utterances, tokens, lengths) / lengths[:, None]
+        streams = np.array(self.sequence_task.token_streams)
+        by_slot = right.reshape(len(right), -1, len(streams))
+        parts = [by_slot[:, :, streams == name].sum(2) for name in dict.fromkeys(streams)]
+        return np.stack(parts, axis=2).astype(np.float32)
 
     def _right(self, utterances: IntArray, tokens: IntArray, lengths: IntArray) -> np.ndarray:
         task = self.sequence_task

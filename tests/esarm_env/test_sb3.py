@@ -476,3 +476,37 @@ def test_our_sequence_algorithm_learns_by_stream(tiny_task: AnimationTask) -> No
     env = make_sb3_vec_env(2, task=tiny_task, reward="jerk", metrics=False)
     with pytest.raises(ValueError, match="must have a reward that gives streams"):
         SequencePPO("MotionPolicy", env, **settings)
+
+
+def test_our_sequence_algorithm_learns_by_chunk(tiny_task: AnimationTask) -> None:
+    """What each chunk of a real task earned adds up to the score that its environment pays."""
+    network = {"network": {"n_layers": 1, "n_heads": 2, "width": 16, "dropout": 0.0}}
+    settings = {"policy_kwargs": network, "n_episodes": 4, "seed": 0, "kl_coef": 0.0}
+    env = make_sb3_vec_env(2, task=tiny_task, reward="accuracy", metrics=False)
+    model = SequencePPO("MotionPolicy", env, credit="chunk", stream_advantages=True, **settings)
+    model.learn(1)
+    batch = model.batch
+    assert batch.chunk_streams == ("mouth", "upper")
+    assert batch.chunk_scores.shape[1] == batch.tokens.shape[1] // tiny_task.tokens_per_chunk
+    written = (batch.utterances, batch.tokens, batch.lengths, batch.condition)
+    paid = env.get_attr("score_tokens")[0](*written)
+    np.testing.assert_allclose(batch.scores, paid, rtol=1e-4)
+    env = make_sb3_vec_env(2, task=tiny_task, reward="zero", metrics=False)
+    with pytest.raises(InputError, match="`credit` must be 'terminal' where the reward cannot"):
+        SequencePPO("MotionPolicy", env, credit="chunk", **settings)
+
+
+def test_our_sequence_algorithm_asks_for_spread_and_terms(tiny_task: AnimationTask) -> None:
+    """Of a real task, through the native vector environment."""
+    network = {"network": {"n_layers": 1, "n_heads": 2, "width": 16, "dropout": 0.0}}
+    settings = {"policy_kwargs": network, "n_episodes": 4, "seed": 0, "kl_coef": 0.0}
+    reward = {"accuracy": 1.0, "jerk": -0.1}
+    env = make_sb3_vec_env(2, task=tiny_task, reward=reward, metrics=False)
+    model = SequencePPO("MotionPolicy", env, normalise_terms=True, **settings)
+    model.learn(1)
+    terms = model.batch.term_scores
+    total = terms["accuracy"] - 0.1 * terms["jerk"]
+    np.testing.assert_allclose(model.batch.scores, total, rtol=1e-5)
+    model = SequencePPO("MotionPolicy", env, spread_coef=0.5, **settings)
+    model.learn(1)
+    assert model.batch.distances.sum(axis=(1, 2)).min() > 0

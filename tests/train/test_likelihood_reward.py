@@ -125,3 +125,22 @@ def test_a_policy_of_another_task_is_refused(tiny_task, size):
     message = "`model` must have the task's widths of audio and condition, tokens and tokens per"
     with pytest.raises(InputError, match=re.escape(message) + ".*; it was cloned from another"):
         LikelihoodReward(tiny_task, policy_of(tiny_task, **{size: right + 1}))
+
+
+def test_each_chunk_and_stream_is_paid_for_its_own_tokens(tiny_task, trajectories):
+    """All chunks add up to the score, and later tokens change nothing that was earned."""
+    reward = LikelihoodReward(tiny_task, policy_of(tiny_task), batch_size=5)
+    chunks = reward.score_chunks(trajectories)
+    assert reward.chunk_streams == ("mouth", "upper")
+    n_chunks = trajectories.lengths // tiny_task.tokens_per_chunk
+    assert chunks.shape == (12, n_chunks.max(), 2)
+    np.testing.assert_allclose(chunks.sum((1, 2)), reward.score(trajectories), rtol=1e-5)
+    assert (chunks[np.arange(n_chunks.max()) >= n_chunks[:, None]] == 0).all()
+    assert (chunks[:, 0] < 0).all()
+    tokens = trajectories.tokens.copy()
+    tokens[:, 14] = (tokens[:, 14] + 1) % tiny_task.n_tokens  # upper face of the fourth chunk
+    after = reward.score_chunks(replace(trajectories, tokens=tokens))
+    np.testing.assert_allclose(after[:, :3], chunks[:, :3], atol=1e-6)
+    np.testing.assert_allclose(after[:, 3, 0], chunks[:, 3, 0], atol=1e-6)
+    assert np.abs(after - chunks)[:, 3, 1].min() > 1e-4
+    assert reward.score_chunks(trajectories[:0]).shape == (0, 0, 2)

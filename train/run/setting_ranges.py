@@ -89,12 +89,13 @@ def _check_reward(config: Config) -> None:
 
 
 def _check_paper(config: Config) -> None:
-    from reward.ranking.network import POOLINGS
+    from reward.ranking.network import CHUNK_CREDITS, POOLINGS
 
     with _under("reward", config.reward):
         check_ranges(config.reward)
     _check_width("reward", config.reward, multiple_of=math.lcm(2, config.reward.n_heads))
     _check_choice("reward.pooling", config.reward.pooling, POOLINGS)
+    _check_choice("reward.chunk_credit", config.reward.chunk_credit, CHUNK_CREDITS)
     levels = config.demonstrate.epsilons
     if len(levels) < 2:
         raise InputError(

@@ -22,6 +22,7 @@ from agents.grpo import SequenceGRPO
 from agents.ppo import SequencePPO
 from agents.protocols import FloatArray, IntArray, SequenceTask
 from agents.reinforce import SequenceReinforce
+from esarm_env.core.errors import InputError
 
 Env = gymnasium.Env[Any, Any]
 MakeTask = Callable[..., SequenceTask]
@@ -112,6 +113,26 @@ def test_an_empty_split_is_rejected(env: Env, make: Make) -> None:
         ValueError, match=re.escape("must have at least one utterance, got an empt")
     ):
         make(env)
+
+
+@trainers
+def test_an_environment_that_pays_by_chunk_names_the_setting_that_does(
+    make_env: MakeEnv,
+    task: SequenceTask,
+    make_algorithm: MakeAlgorithm,
+    kind: type[SequenceAlgorithm],
+) -> None:
+    """Whole episodes are scored at once: its timing would be ignored, also that of the second."""
+    first, second = make_env(task), make_env(task)
+    second.unwrapped.reward_timing = "chunk"
+    rule = (
+        "`env` must have `reward_timing='terminal'`, got 'chunk': a sequence algorithm scores "
+        "whole episodes by itself; leave it out and pass `credit='chunk'` to the algorithm"
+    )
+    with pytest.raises(InputError, match=re.escape(rule)):
+        make_algorithm(kind, DummyVecEnv([lambda: first, lambda: second]), n_episodes=4)
+    second.unwrapped.reward_timing = "terminal"
+    make_algorithm(kind, DummyVecEnv([lambda: first, lambda: second]), n_episodes=4)
 
 
 @trainers

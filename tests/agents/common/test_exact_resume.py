@@ -38,6 +38,7 @@ variants = pytest.mark.parametrize(
         (SequencePPO, {"batch_tokens": 32, "temperature": 0.7}),
         (SequencePPO, {"value_warmup": 1, "stream_advantages": True}),
         (SequencePPO, {"value_warmup": 3}),
+        (SequencePPO, {"credit": "chunk", "stream_advantages": True}),
         (SequenceGRPO, {"batch_tokens": 32, "reference_kl_target": 0.01, "target_kl": 0.02}),
     ],
 )

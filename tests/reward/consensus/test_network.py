@@ -42,6 +42,77 @@ def test_streams_add_up_to_the_score(reward, demonstrations, tiny_task):
     np.testing.assert_allclose(total, reward.score(demonstrations.trajectories), atol=1e-5)
 
 
+@pytest.fixture
+def standardised(model, tiny_task, demonstrations):
+    """Return the model with offsets, scales and recognised ground truth, as training leaves it."""
+    torch.manual_seed(2)
+    model.spread.copy_(torch.tensor([0.7, 1.9]))
+    for member in model.members:  # near what is certain, where the margin has a slope
+        member.to_natural[-1].bias.data.fill_(0.9)
+    model.standardise(torch.randn(2, 30, 2) * 3 + 1)
+    return model
+
+
+@pytest.mark.parametrize(
+    "settings", [{"disagreement": 0.5}, {"disagreement": 0.0}, {"combination": "minimum"}]
+)
+def test_chunks_add_up_to_the_score_and_its_streams(
+    settings, standardised, tiny_task, demonstrations
+):
+    """Standardisation, margin, and how members are combined are all taken apart."""
+    standardised.config = dataclasses.replace(standardised.config, **settings)
+    reward = LearnedReward(tiny_task, standardised, batch_size=5)
+    trajectories = demonstrations.trajectories
+    chunks = reward.score_chunks(trajectories)
+    assert reward.chunk_streams == ("mouth", "upper")
+    n_chunks = trajectories.lengths // tiny_task.tokens_per_chunk
+    assert chunks.shape == (len(trajectories), n_chunks.max(), 2)
+    assert (chunks[np.arange(n_chunks.max()) >= n_chunks[:, None]] == 0).all()
+    np.testing.assert_allclose(chunks.sum((1, 2)), reward.score(trajectories), rtol=1e-4, atol=1e-4)
+    for name, scores in reward.score_streams(trajectories).items():
+        found = chunks[..., reward.chunk_streams.index(name)].sum(1)
+        np.testing.assert_allclose(found, scores, rtol=1e-4, atol=1e-4)
+    assert chunks[n_chunks == n_chunks.max()].std(axis=1).min() > 1e-3, "chunks differ"
+
+
+def test_a_chunk_is_paid_what_it_changes_in_the_score(standardised, tiny_task, demonstrations):
+    """To first order, also through the members' spread and what is surely ground truth."""
+    reward = LearnedReward(tiny_task, standardised)
+    scores = torch.from_numpy(reward.score_members(demonstrations.trajectories))[..., None]
+    scores = scores.double().repeat(1, 1, 2).requires_grad_()
+    standardised.combine(scores).sum().backward()
+    weights = standardised.member_weights(scores.detach())
+    torch.testing.assert_close(weights, scores.grad)
+    torch.testing.assert_close((weights * scores).sum(0), standardised.combine(scores))
+
+
+def test_members_that_agree_have_no_spread_to_take_apart(model):
+    """0 / 0 would stop the training."""
+    scores = torch.full((2, 3, 2), 0.7)
+    weights = model.member_weights(scores)
+    torch.testing.assert_close((weights * scores).sum(0), model.combine(scores))
+
+
+def test_the_margin_is_paid_where_the_recording_is_recognised(standardised):
+    """A chunk that looks more like a recording than the others earns more of the margin."""
+    torch.manual_seed(1)
+    audio, motion = torch.randn(1, 4, standardised.audio_dim), torch.rand(1, 1, 4, 208)
+    condition, n = torch.zeros(1, standardised.condition_dim), torch.tensor([3])
+    judged = standardised.judge(audio, condition, motion, n)[0]
+    told = torch.tensor([[[5.0, 3.0, 7.0, 99.0]]])
+    judged = judged._replace(
+        errors=torch.zeros_like(judged.errors), recorded=torch.full((1, 1), 5.0),
+        recorded_chunks=told,
+    )  # fmt: skip
+    chunks = standardised.raw_chunks(judged, n)[0, 0, :, 0]
+    certain = torch.tensor(1.0).sigmoid()
+    expected = standardised.config.margin / 2 * certain / 3
+    torch.testing.assert_close(chunks[0], expected)
+    torch.testing.assert_close(chunks[2] - chunks[1], expected * (1 - certain) * 4)
+    assert chunks[3] == 0
+    torch.testing.assert_close(chunks.sum(), standardised.raw(judged, n)[0, 0, 0])
+
+
 def test_each_stream_answers_for_its_own_region(reward, demonstrations, tiny_task):
     """Brows must not pay for lips: the errors of one region do not see the other's channels."""
     trajectories = demonstrations.trajectories[:4]

@@ -58,6 +58,10 @@ REFUSED = [
         "`reward.pooling` must be one of mean, last, got 'max'",
     ),
     (
+        ["recipe=paper", "reward.chunk_credit=blame"],
+        "`reward.chunk_credit` must be one of prefixes, attention, got 'blame'",
+    ),
+    (
         ["recipe=paper", "reward.shortest_crop=0"],
         "`reward.shortest_crop` must be above 0 and at most 1, got 0.0",
     ),
