@@ -124,7 +124,7 @@ class Region:
             pieces = []
             for part in pieces_of(moves):
                 own = np.flatnonzero(moves[part].any(axis=0))
-                columns = planes[np.ix_(own, range(3), part)].reshape(len(own), 3 * len(part)).T
+                columns = planes[np.ix_(own, np.arange(3), part)].reshape(len(own), 3 * len(part)).T
                 places = torch.from_numpy(own)
                 pieces.append((torch.from_numpy(np.ascontiguousarray(columns)), places))
             self._pieces[key] = pieces
@@ -138,7 +138,8 @@ def _squares(columns: Tensor, weights: Tensor) -> Tensor:
     for each other. Vertices by rows: the maximum over them needs no shuffling.
     """
     x, y, z = (columns @ weights).view(3, -1, weights.shape[1])
-    return x.square_().addcmul_(y, y).addcmul_(z, z)
+    squared: Tensor = x.square_().addcmul_(y, y).addcmul_(z, z)
+    return squared
 
 
 def blocks_of(n_frames: int, n_vertices: int) -> Iterator[slice]:

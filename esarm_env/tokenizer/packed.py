@@ -12,7 +12,7 @@ Shape letters: N sequences, C chunks of all with gaps, T frames of all with gaps
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -68,7 +68,7 @@ def gap_of(streams: Sequence[VQStream]) -> int:
     needed = 1
     for stream in streams:
         by_frame = [stream.decode_frames, stream.to_motion]
-        by_frame += [block.spread for block in stream.decode_blocks]
+        by_frame += [block.spread for block in _blocks_of(stream)]
         frames = max(max(layer.look_back, layer.look_ahead) for layer in by_frame)
         chunks = max(stream.from_code.look_back, stream.from_code.look_ahead)
         needed = max(needed, chunks, -(-frames // stream.frames_per_chunk))
@@ -92,14 +92,18 @@ def decode_packed(stream: VQStream, latent: Tensor, packing: Packing) -> Tensor:
     x = _gelu(_spread(stream.decode_chunks, x, step)).index_fill_(0, frame_gaps, 0)  # (T, H)
     added = _gelu(_convolved(stream.decode_frames, x))
     x = x.add_(added.index_fill_(0, frame_gaps, 0))
-    for block in stream.decode_blocks:
+    for block in _blocks_of(stream):
         seen = _gelu(_convolved(block.spread, functional.gelu(x)))
-        added = torch.addmm(block.mix.bias, seen, block.mix.weight[..., 0].T)
+        added = functional.linear(seen, block.mix.weight[..., 0], block.mix.bias)
         x = x.add_(added.index_fill_(0, frame_gaps, 0))
     motion = _convolved(stream.to_motion, x)  # (T, D)
     if stream.linear_path:
         motion += stream.decode_linear(latent).view(motion.shape)
     return motion
+
+
+def _blocks_of(stream: VQStream) -> list[Any]:
+    return list(stream.decode_blocks)  # `ResidualBlock`, of which a `ModuleList` knows no more
 
 
 def _gelu(x: Tensor) -> Tensor:
