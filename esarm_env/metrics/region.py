@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,8 @@ from esarm_env.face.names import index_of
 from esarm_env.metrics.inputs import Batch, mean_per_row
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from esarm_env.face.head import Head
 
 # Reduction over vertices ("max" or "mean") and power of the distance (1 or 2).
@@ -34,8 +36,10 @@ _BLINKS = ("eyeBlinkLeft", "eyeBlinkRight")
 # A vertex that a full blink moves further is a lid's: on the shipped head 206 of the upper face's
 # 959. Blinks follow from neither speech nor emotion, and at 9 mm they outweigh all else there.
 _LID_MOVES_MM = 0.5
-# 16 MB: smaller pieces fit the cache, but on a busy machine BLAS waits for its threads after each.
-_BLOCK_FLOATS = 4_000_000
+# 2 MB: larger blocks leave the cache, smaller ones cost a call each.
+_BLOCK_FLOATS = 500_000
+# Of a region, by the channels that move them; more cost a call each and save little.
+_MOST_PIECES, _LEAST_SAVING = 8, 0.05
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,9 @@ class Region:
 
     planes: FloatArray
     share: npt.NDArray[np.float64]
+    _pieces: dict[bytes, list[tuple[Tensor, Tensor]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def n_vertices(self) -> int:
@@ -75,21 +82,100 @@ class Region:
             channels: As from `used`.
 
         Yields:
-            The block's frames and its squares, shape (n, R), in mm²; the array is used again for
-            the next block.
+            The block's frames and its squares, shape (n, R), in mm², the vertices in an order of
+            their own.
         """
-        planes = self.planes[channels]  # (D, 3 * R)
-        n = self.n_vertices
-        step = max(1, _BLOCK_FLOATS // max(1, planes.shape[1]))
-        memory = np.empty((min(step, len(coefficients)), planes.shape[1]), dtype=np.float32)
-        for start in range(0, len(coefficients), step):
-            block = slice(start, min(start + step, len(coefficients)))
-            moved = np.matmul(coefficients[block], planes, out=memory[: block.stop - start])
-            np.square(moved, out=moved)
-            squared = moved[:, :n]
-            squared += moved[:, n : 2 * n]
-            squared += moved[:, 2 * n :]  # (n, R)
-            yield block, squared
+        import torch
+
+        weights = torch.from_numpy(np.ascontiguousarray(coefficients.T))  # (D, N)
+        for block in blocks_of(weights.shape[1], self.n_vertices):
+            squared = [
+                _squares(columns, weights[own, block]) for columns, own in self._pieces_of(channels)
+            ]
+            yield block, torch.cat(squared).numpy().T
+
+    def largest_squares(self, coefficients: FloatArray, channels: IntArray) -> FloatArray:
+        """Return the largest of what `squared_displacements` yields for each frame, (N,)."""
+        import torch
+
+        weights = torch.from_numpy(np.ascontiguousarray(coefficients.T))  # (D, N)
+        largest = torch.zeros(weights.shape[1])
+        for columns, own in self._pieces_of(channels):
+            moved = weights[own]
+            for block in blocks_of(weights.shape[1], len(columns) // 3):
+                found = _squares(columns, moved[:, block]).amax(dim=0)
+                torch.maximum(largest[block], found, out=largest[block])
+        values: FloatArray = largest.numpy()
+        return values
+
+    def _pieces_of(self, channels: IntArray) -> list[tuple[Tensor, Tensor]]:
+        """Return displacements by piece of the region, each moved by few of `channels` (D,).
+
+        Returns:
+            Of each piece of r vertices the displacements (3 * r, d) and the places (d,) in
+            `channels` of what moves it.
+        """
+        import torch
+
+        key = channels.tobytes()
+        if key not in self._pieces:
+            planes = self.planes[channels].reshape(len(channels), 3, -1)  # (D, 3, R)
+            moves = np.any(planes != 0, axis=1).T  # (R, D)
+            pieces = []
+            for part in pieces_of(moves):
+                own = np.flatnonzero(moves[part].any(axis=0))
+                columns = planes[np.ix_(own, np.arange(3), part)].reshape(len(own), 3 * len(part)).T
+                places = torch.from_numpy(own)
+                pieces.append((torch.from_numpy(np.ascontiguousarray(columns)), places))
+            self._pieces[key] = pieces
+        return self._pieces[key]
+
+
+def _squares(columns: Tensor, weights: Tensor) -> Tensor:
+    """Return squared lengths (r, n) of the displacements `columns` (3 * r, d) at weights (d, n).
+
+    In torch: the threads of numpy's BLAS and those of the networks that are asked before would wait
+    for each other. Vertices by rows: the maximum over them needs no shuffling.
+    """
+    x, y, z = (columns @ weights).view(3, -1, weights.shape[1])
+    squared: Tensor = x.square_().addcmul_(y, y).addcmul_(z, z)
+    return squared
+
+
+def blocks_of(n_frames: int, n_vertices: int) -> Iterator[slice]:
+    """Yield blocks of frames whose displacements stay in the cache, none for no frame."""
+    step = max(1, _BLOCK_FLOATS // max(1, 3 * n_vertices))
+    for start in range(0, n_frames, step):
+        yield slice(start, min(start + step, n_frames))
+
+
+def pieces_of(moves: BoolArray) -> list[IntArray]:
+    """Return the vertices in pieces each of which few channels move: a lid, a brow, the forehead.
+
+    A piece costs its vertices times the channels that move any of them, so each cut is the one by
+    a channel that saves most; what saves little is not worth a call of its own.
+
+    Args:
+        moves: Shape (R, D), whether a channel moves a vertex.
+    """
+    parts: list[IntArray] = [np.arange(len(moves), dtype=np.int64)]
+    while len(parts) < _MOST_PIECES:
+        cuts = [
+            (_cost(moves[part]) - _cost(moves[part[with_it]]) - _cost(moves[part[~with_it]]), i, c)
+            for i, part in enumerate(parts)
+            for c, with_it in enumerate(moves[part].T)
+        ]
+        saved, index, channel = max(cuts, default=(0, 0, 0))
+        if saved <= _LEAST_SAVING * moves.size:
+            break
+        part = parts.pop(index)
+        with_it = moves[part, channel]
+        parts += [part[with_it], part[~with_it]]
+    return parts
+
+
+def _cost(moves: BoolArray) -> int:
+    return len(moves) * int(moves.any(axis=0).sum())
 
 
 @functools.lru_cache(maxsize=16)
@@ -157,6 +243,9 @@ def displacements_per_frame(
     """Return a region's reduced displacement in each frame, (N,) per kind, rows concatenated."""
     channels = region.used(batch.captured)
     frames = batch.frames(channels)  # (N, D)
+    if all(reduce == "max" for reduce, _ in kinds):
+        worst = region.largest_squares(frames, channels)[:, None]
+        return reduce_squared(worst, kinds)
     per_frame = {kind: np.empty(len(frames)) for kind in kinds}
     for block, squared in region.squared_displacements(frames, channels):
         for kind, values in reduce_squared(squared, kinds).items():

@@ -21,6 +21,7 @@ from esarm_env.core.types import MOUTH, N_CHANNELS, UPPER, FloatArray, IntArray
 from esarm_env.core.weights import from_sizes, load_module, save_weights, weights_digest
 from esarm_env.face.names import MOUTH_CHANNELS, UPPER_CHANNELS
 from esarm_env.tokenizer.components import principal_components
+from esarm_env.tokenizer.packed import Packing, decode_packed, gap_of
 from esarm_env.tokenizer.pieces import decode_pieces
 from esarm_env.tokenizer.quantisers import code_vectors
 from esarm_env.tokenizer.shape import SHARED_CODEBOOKS, TokenizerShape
@@ -215,16 +216,33 @@ class VQMotionTokenizer(nn.Module):
                 f"`tokens` must be 0 to {self.n_tokens - 1} (-1 pads), "
                 f"got {tokens.min()} to {tokens.max()}"
             )
-        n_chunks = torch.from_numpy(lengths // per_chunk)
-        width = int(n_chunks.max())
-        clean = np.maximum(tokens[:, : width * per_chunk], 0)
-        codes = torch.from_numpy(clean.reshape(len(tokens), width, per_chunk))  # (N, C, S)
+        streams = [self._stream(name) for name in CHANNELS]
+        n_chunks = lengths // per_chunk
+        packing = Packing.of(n_chunks, gap=gap_of(streams))
+        written = np.arange(tokens.shape[1]) < lengths[:, None]
+        codes = torch.from_numpy(np.maximum(tokens, 0)[written].reshape(1, -1, per_chunk))
+        places = torch.from_numpy(packing.chunks())
+        frames = self.mean_pose.expand(packing.size * self.frames_per_chunk, -1).clone()
         by_stream = torch.split(codes, list(self.shape.codebooks.values()), dim=2)
-        vectors = [
-            self._stream(name).vectors(own[..., :n_codebooks])
-            for name, own in zip(CHANNELS, by_stream, strict=True)
-        ]
-        return self._motion(vectors, n_chunks).numpy()
+        for stream, channels, own in zip(streams, CHANNELS.values(), by_stream, strict=True):
+            vectors = stream.vectors(own[..., :n_codebooks])[0]  # of the chunks alone
+            latent = vectors.new_zeros(packing.size, vectors.shape[1]).index_copy_(
+                0, places, vectors
+            )
+            moved = decode_packed(stream, latent, packing)
+            frames[:, channels] += moved * self.channel_scale[channels]
+        return self._unpacked(frames.clamp_(0, 1).numpy(), packing)
+
+    def _unpacked(self, frames: FloatArray, packing: Packing) -> FloatArray:
+        """Return the sequences of a packed column of frames as rows, (N, T, 52), 0 past an end."""
+        step = self.frames_per_chunk
+        width = int(packing.n_chunks.max()) * step
+        motion = np.zeros((len(packing.starts), width, N_CHANNELS), dtype=np.float32)
+        for row, start, count in zip(
+            motion, packing.starts * step, packing.n_chunks * step, strict=True
+        ):
+            row[:count] = frames[start : start + count]
+        return motion
 
     def decode_choices(self, choices: Tensor, lengths: IntArray) -> Tensor:
         """Decode choices among tokens to motion (N, T, 52), with a gradient to the choices.

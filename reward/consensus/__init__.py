@@ -9,6 +9,7 @@ tell, the scale is millimetres, and the same figure can be worked out for any mo
 - `data`: what the model learns from: samples, noise levels, recordings, damage.
 - `member`, `network`: the model; it hears the speech, imagines a few faces, and measures how far
   off one is.
+- `hearing`: what a member heard, kept for the next animation of the same speech.
 - `losses`, `training`: its training, also of the ceiling: the same network on true errors.
 - `settings`: sizes and settings.
 """

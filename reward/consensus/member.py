@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from esarm_env.core.types import N_CHANNELS, STREAMS
+from reward.consensus.hearing import HeardSpeech
 from reward.scoring import positions
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ class ConsensusMember(nn.Module):
             nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Dropout(config.dropout),
             nn.Linear(hidden, 1),
         )  # fmt: skip
+        self._heard = HeardSpeech()
         self.register_buffer("motion_mean", torch.zeros(N_CHANNELS))
         self.register_buffer("motion_spread", torch.ones(N_CHANNELS))
 
@@ -168,7 +170,8 @@ class ConsensusMember(nn.Module):
             motion: Shape (B, K, C, F * 52).
             inside: Shape (B, C), bool, chunks that are not padding.
         """
-        heard = self._hear(audio, condition)  # (B, C, H)
+        n_chunks = inside.sum(dim=1)
+        heard = self._heard(self, self._hear, audio, condition, n_chunks)  # (B, C, H)
         frames = torch.unflatten(motion, -1, (self.frames, N_CHANNELS))
         parts = [stream(heard, frames) for stream in self.streams]
         errors = torch.stack([error for error, _ in parts], dim=-1)

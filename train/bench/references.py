@@ -33,6 +33,7 @@ class Reference:
 # Environments, stepped at random.
 SYNC_RATIO = Reference(40, "one step for all rows, instead of a loop over environments")
 NATIVE_STEPS_PER_S = Reference(1_000_000, "stepping must be free beside the policy")
+SCORED_STEPS_PER_S = Reference(100_000, "scoring with reward and metrics must not rule the step")
 SCALAR_STEPS_PER_S = Reference(60_000, "`gymnasium.make` is for debugging and for other libraries")
 NATIVE_MIB = Reference(1024, "4096 environments in the memory of a laptop", at_most=True)
 PICTURES_PER_S = Reference(15, "recording a corpus must not take longer than speaking it")

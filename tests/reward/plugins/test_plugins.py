@@ -21,6 +21,7 @@ from reward.plugins.synchrony import open_synchrony
 
 OURS = {
     "accuracy": ("accuracy", True),
+    "bond": ("bond:ARGUMENT", None),
     "closure": ("closure", False),
     "closure_f1": ("closure_f1", True),
     "emotion": ("emotion", False),

@@ -188,10 +188,12 @@ def test_the_ratio_is_held_against_its_reference(fast, slow, holds):
     rows = [row("native", 256, rate=fast), row("sync", 256, rate=slow)]
     rows += [row("native", 256, rate=1.0, scored=True), row("scalar", 1, rate=60_000)]
     rows += [row("native", 256, rate=1.0, autoreset="NextStep")]
-    ratio, rate, scalar = references_of(rows)
+    ratio, rate, scalar, scored = references_of(rows)
     assert ratio["measured"] == fast / slow and ratio["holds"] is holds
     assert rate["measured"] == fast and not rate["holds"]
     assert scalar["holds"] and not scalar["at_most"]
+    assert "as it comes" in scored["name"] and not scored["holds"]
+    assert (scored["measured"], scored["reference"]) == (1.0, 100_000)
 
 
 def test_each_autoreset_mode_has_its_ratio():
@@ -243,6 +245,19 @@ def test_the_whole_benchmark_in_miniature(template, monkeypatch, tmp_path, capsy
     printed = capsys.readouterr().out
     assert render(figures) in printed
     assert "3 environments: 4 cases" in printed
+
+
+def test_the_environment_as_it_comes_is_the_first_row():
+    """The fast rows score nothing, which nobody trains with."""
+    cases = [row("native", 16), row("native", 256), row("sync", 256, scored=True)]
+    cases += [row("deferred", 256, scored=True), row("native", 256, rate=7.0, scored=True)]
+    machine = {"cpus": 2, "system": "", "versions": {}, "load_before": [], "load_after": []}
+    task = {"corpus": "tiny", "utterances": 8, "steps": [20, 32, 48]}
+    figures = {"cases": cases, "not_run": [], "machine": machine, "task": task}
+    lines = render(figures | {"kib_per_env": {}, "references": []}).splitlines()
+    title = lines.index("As it comes: with the learned reward, LVE and EVE")
+    assert title < lines.index("Without terminal reward and metrics")
+    assert lines[title + 2].split()[:4] == ["SpeechAnimationVectorEnv", "SameStep", "256", "7"]
 
 
 def test_columns_stand_below_each_other():

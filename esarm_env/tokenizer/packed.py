@@ -1,0 +1,130 @@
+"""Decoding of many sequences laid end to end: no padding, and each convolution a few products.
+
+Sequences that end together are of unlike length, and a padded batch computes every row to the
+longest. Here all chunks stand in one column with gaps between them; a gap is as wide as the
+farthest any layer sees, and is zeroed after every layer, as are the frames past an end where
+sequences are padded (`VQStream.decode`, which this equals but for rounding). With one row per
+frame, a convolution is a product of matrices per tap of its kernel.
+
+Shape letters: N sequences, C chunks of all with gaps, T frames of all with gaps, H hidden width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import nn
+
+    from esarm_env.core.types import IntArray
+    from esarm_env.tokenizer.streams import SameConv, VQStream
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Places of sequences in one column of chunks.
+
+    Attributes:
+        starts: Shape (N,), where each begins.
+        n_chunks: Shape (N,), how long each is.
+        size: Chunks of the column, gaps among them.
+    """
+
+    starts: IntArray
+    n_chunks: IntArray
+    size: int
+
+    @staticmethod
+    def of(n_chunks: IntArray, *, gap: int) -> Packing:
+        """Lay sequences of `n_chunks` (N,) end to end, with `gap` chunks between them."""
+        starts = np.cumsum(n_chunks + gap) - n_chunks - gap
+        return Packing(starts, n_chunks, int(starts[-1] + n_chunks[-1]))
+
+    def chunks(self) -> IntArray:
+        """Return the places of all sequences' chunks, one after the other, ascending."""
+        offsets = np.arange(self.n_chunks.sum()) - np.repeat(
+            np.cumsum(self.n_chunks) - self.n_chunks, self.n_chunks
+        )
+        places: IntArray = np.repeat(self.starts, self.n_chunks) + offsets
+        return places
+
+    def gaps(self, step: int = 1) -> Tensor:
+        """Return the places in the gaps, in units of `step` to a chunk."""
+        inside = np.zeros(self.size, dtype=np.bool_)
+        inside[self.chunks()] = True
+        return torch.from_numpy(np.flatnonzero(np.repeat(~inside, step)))
+
+
+def gap_of(streams: Sequence[VQStream]) -> int:
+    """Return how many chunks must lie between two sequences so that neither sees the other."""
+    needed = 1
+    for stream in streams:
+        by_frame = [stream.decode_frames, stream.to_motion]
+        by_frame += [block.spread for block in _blocks_of(stream)]
+        frames = max(max(layer.look_back, layer.look_ahead) for layer in by_frame)
+        chunks = max(stream.from_code.look_back, stream.from_code.look_ahead)
+        needed = max(needed, chunks, -(-frames // stream.frames_per_chunk))
+    return needed
+
+
+def decode_packed(stream: VQStream, latent: Tensor, packing: Packing) -> Tensor:
+    """Decode chunk vectors as `VQStream.decode` does, without gradients.
+
+    Args:
+        stream: Whose decoder it is.
+        latent: Shape (C, code_dim), quantised chunk vectors, 0 in the gaps.
+        packing: What stands where; its gaps are at least `gap_of` wide.
+
+    Returns:
+        Shape (T, D); frames in gaps are undefined.
+    """
+    step = stream.frames_per_chunk
+    chunk_gaps, frame_gaps = packing.gaps(), packing.gaps(step)
+    x = _gelu(_convolved(stream.from_code, latent)).index_fill_(0, chunk_gaps, 0)  # (C, H)
+    x = _gelu(_spread(stream.decode_chunks, x, step)).index_fill_(0, frame_gaps, 0)  # (T, H)
+    added = _gelu(_convolved(stream.decode_frames, x))
+    x = x.add_(added.index_fill_(0, frame_gaps, 0))
+    for block in _blocks_of(stream):
+        seen = _gelu(_convolved(block.spread, functional.gelu(x)))
+        added = functional.linear(seen, block.mix.weight[..., 0], block.mix.bias)
+        x = x.add_(added.index_fill_(0, frame_gaps, 0))
+    motion = _convolved(stream.to_motion, x)  # (T, D)
+    if stream.linear_path:
+        motion += stream.decode_linear(latent).view(motion.shape)
+    return motion
+
+
+def _blocks_of(stream: VQStream) -> list[Any]:
+    return list(stream.decode_blocks)  # `ResidualBlock`, of which a `ModuleList` knows no more
+
+
+def _gelu(x: Tensor) -> Tensor:
+    return torch.ops.aten.gelu_(x)  # type: ignore[no-any-return]  # in place: there are no gradients
+
+
+def _convolved(layer: SameConv, x: Tensor) -> Tensor:
+    """Convolve the rows of x (T, n_in) as the layer does, (T, n_out)."""
+    padded = functional.pad(x, (0, 0, layer.look_back, layer.look_ahead))
+    taps = layer.weight.permute(2, 1, 0).contiguous()  # (kernel, n_in, n_out)
+    dilation, bias = layer.dilation[0], layer.bias
+    assert bias is not None, "every layer has one"
+    out = bias.expand(len(x), -1).clone()
+    for number, tap in enumerate(taps):
+        first = number * dilation
+        out.addmm_(padded[first : first + len(x)], tap)
+    return out
+
+
+def _spread(layer: nn.ConvTranspose1d, x: Tensor, step: int) -> Tensor:
+    """Turn every chunk of x (C, H) into its `step` frames, (C * step, H)."""
+    weight = layer.weight.permute(0, 2, 1).reshape(len(layer.weight), -1)  # (H, step * H)
+    assert layer.bias is not None, "every layer has one"
+    return (x @ weight).view(len(x) * step, -1).add_(layer.bias)

@@ -1,0 +1,88 @@
+"""Memory of what a member heard: the same speech under the same condition is heard once.
+
+A consensus member's transformer reads speech and condition alone, never the motion, and takes more
+than half of a score's time. A policy that trains is scored on the same utterances over and over, so
+what was heard is kept, by the content of what was given: no name of a task or of an utterance could
+say as surely that it is the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MOST_FLOATS = 8_000_000  # 32 MB: about 4000 utterances of 3 s at the default width
+
+Hear = Callable[[Tensor, Tensor], Tensor]
+
+
+class HeardSpeech:
+    """What a network made of speech, dropped when its weights change; copies and pickles are empty.
+
+    Only in inference mode and outside of training: gradients and dropout need a fresh pass.
+    """
+
+    def __init__(self, most_floats: int = MOST_FLOATS) -> None:
+        """Keep at most `most_floats` numbers; the oldest go first."""
+        self._most_floats, self._n_floats = most_floats, 0
+        self._weights: tuple[tuple[int, int], ...] = ()
+        self._heard: dict[bytes, Tensor] = {}
+
+    def __reduce__(self) -> tuple[type[HeardSpeech], tuple[int]]:
+        return HeardSpeech, (self._most_floats,)
+
+    def __call__(
+        self, network: nn.Module, hear: Hear, audio: Tensor, condition: Tensor, n_chunks: Tensor
+    ) -> Tensor:
+        """Return `hear(audio, condition)`, (B, C, H), 0 past the end of rows that were kept.
+
+        Args:
+            network: Whose weights `hear` uses.
+            hear: Pure function of audio and condition, causal over chunks.
+            audio: Shape (B, C, A), 0 past the end.
+            condition: Shape (B, D).
+            n_chunks: Shape (B,), chunks that are not padding.
+        """
+        if network.training or not torch.is_inference_mode_enabled():
+            return hear(audio, condition)
+        if any(weight.is_inference() for weight in network.parameters()):
+            return hear(audio, condition)  # these do not tell when they change
+        weights = tuple((w._version, w.data_ptr()) for w in network.parameters())
+        if weights != self._weights:
+            self._weights, self._n_floats, self._heard = weights, 0, {}
+        counts = n_chunks.tolist()
+        keys = [_key(a[:n], c) for a, c, n in zip(audio, condition, counts, strict=True)]
+        missing = [row for row, key in enumerate(keys) if key not in self._heard]
+        found = {key: self._heard[key] for key in keys if key in self._heard}
+        if missing:
+            width = max(counts[row] for row in missing)
+            fresh = hear(audio[missing, :width], condition[missing])
+            for row, values in zip(missing, fresh, strict=True):
+                found[keys[row]] = values[: counts[row]].clone()
+            self._keep({keys[row]: found[keys[row]] for row in missing}.items())
+        if missing and len(missing) == len(keys) and width == audio.shape[1]:
+            return fresh
+        heard = audio.new_zeros((*audio.shape[:2], next(iter(found.values())).shape[-1]))
+        for out, key, n in zip(heard, keys, counts, strict=True):
+            out[:n] = found[key]
+        return heard
+
+    def _keep(self, fresh: Iterable[tuple[bytes, Tensor]]) -> None:
+        for key, values in fresh:
+            self._heard[key] = values
+            self._n_floats += values.numel()
+        while self._n_floats > self._most_floats:
+            self._n_floats -= self._heard.pop(next(iter(self._heard))).numel()
+
+
+def _key(audio: Tensor, condition: Tensor) -> bytes:
+    digest = hashlib.sha256(audio.contiguous().numpy().data)
+    digest.update(condition.contiguous().numpy().data)
+    return digest.digest()
