@@ -11,7 +11,7 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.types import REGION_OF_STREAM, STREAMS, DifferentiableScores
 from esarm_env.metrics import closure_events, mouth_opening
 from esarm_env.metrics.inputs import difference_of
-from esarm_env.metrics.region import displacements_per_frame, region_of
+from esarm_env.metrics.region import blocks_of, displacements_per_frame, region_of
 from esarm_env.task.episode_metrics import EVE, LVE, STREAM_OF_ERROR
 from reward.plugins.frame_sums import chunk_count, sums_by_chunk
 from reward.plugins.recordings import need_opening
@@ -143,11 +143,12 @@ def largest_displacements(apart: Tensor, region: Region, captured: BoolArray) ->
 
     channels = region.used(captured)
     moved = apart[:, channels]
-    worst = np.empty(len(apart), dtype=np.int64)
-    for block, squared in region.squared_displacements(moved.detach().numpy(), channels):
-        worst[block] = squared.argmax(axis=1)
-    planes = region.planes[channels].reshape(len(channels), 3, region.n_vertices)
-    chosen = torch.from_numpy(planes[:, :, worst])  # (D, 3, F)
+    planes = torch.from_numpy(region.planes[channels])  # (D, 3 * R)
+    worst = torch.empty(len(apart), dtype=torch.long)
+    for block in blocks_of(len(apart), region.n_vertices):
+        places = (moved[block].detach() @ planes).view(-1, 3, region.n_vertices)
+        worst[block] = places.square().sum(1).argmax(1)
+    chosen = planes.view(len(channels), 3, -1)[:, :, worst]  # (D, 3, F)
     displaced = torch.einsum("fd,dxf->fx", moved, chosen)
     return (displaced.square().sum(-1) + _LEAST_SQUARE_MM).sqrt()
 

@@ -16,6 +16,7 @@ from esarm_env.liveliness.blinks import find_blinks
 from esarm_env.metrics import emotional_vertex_error, lip_vertex_error
 from esarm_env.metrics.closure import CLOSED_MM, closed_share
 from esarm_env.metrics.mouth import lip_speed, mouth_opening
+from esarm_env.task.episode_metrics import EVE, LVE
 from reward.plugins.synchrony import best_correlation
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ FIGURES: Mapping[str, Measured] = {
     "synchrony": Measured("loudness with lip opening (correlation)", 1),
     "lip_speed": Measured("lip speed (mm/s)", 0),
     "blinks": Measured("blinks a minute", 0),
-    "lve": Measured("LVE (mm)", -1),
-    "eve": Measured("EVE (mm)", -1),
+    LVE: Measured("LVE (mm)", -1),
+    EVE: Measured("EVE (mm)", -1),
 }
 
 
@@ -116,15 +117,15 @@ class SpeechMeasures:
             count = min(len(motion), len(held.truth.motion))
             known: dict[str, Any] = {"head": task.head, "captured": held.truth.captured}
             pair = motion[None, :count], held.truth.motion[None, :count]
-            row["lve"] = float(lip_vertex_error(*pair, **known)[0])
-            row["eve"] = float(emotional_vertex_error(*pair, **known)[0])
+            row[LVE] = float(lip_vertex_error(*pair, **known)[0])
+            row[EVE] = float(emotional_vertex_error(*pair, **known)[0])
         return row
 
 
 # Of the run's own recordings: `measure`'s keys, with what is better.
 OLD_FIGURES: Mapping[str, Measured] = {
-    "lve": Measured("LVE (mm)", -1),
-    "eve": Measured("EVE (mm)", -1),
+    LVE: Measured("LVE (mm)", -1),
+    EVE: Measured("EVE (mm)", -1),
     "fdd_absolute": Measured("FDD, absolute (mm²)", -1),
     "opening_correlation": Measured("lip opening with the truth (correlation)", 1),
     "closure_event_f1": Measured("closure-event F1", 1),

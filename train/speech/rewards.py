@@ -60,10 +60,10 @@ def speech_reward(
         InputError: If a name is unknown, a term needs recorded motion, or nothing is left.
         MissingExtraError: If `phone-closure` is asked for by name and the extra is missing.
     """
-    terms = []
+    terms: list[RewardTerm] = []
     for name, weight in (weights or DEFAULT_REWARD).items():
         try:
-            terms.append(_term(name, weight, task, run_path))
+            terms += _terms(name, weight, task, run_path)
         except (InputError, MissingExtraError) as error:
             if weights or name == WITH_MODEL:  # without a judge of faces, rules alone would rule
                 raise
@@ -76,31 +76,37 @@ def speech_reward(
     return CombinedReward(task.corpus, terms)
 
 
-def _term(name: str, weight: float, task: AnimationTask, run_path: Path) -> RewardTerm:
-    function: RewardFunction
+def _terms(name: str, weight: float, task: AnimationTask, run_path: Path) -> list[RewardTerm]:
+    """Return the terms that a reward consists of; most are one, `learned` has two heads."""
     if name == CLOSURE:
-        function = PhoneClosureReward(task)
-    else:
-        function = resolve_reward(name, task, run_path).functions[name]
+        return [RewardTerm(name, weight, _on_streams(name, PhoneClosureReward(task), task))]
+    found = resolve_reward(name, task, run_path)
+    return [
+        RewardTerm(part, weight * found.weights[part], _on_streams(part, function, task))
+        for part, function in found.functions.items()
+    ]
+
+
+def _on_streams(name: str, function: RewardFunction, task: AnimationTask) -> RewardFunction:
+    """Return a reward that tells streams apart, and is known to need no recorded motion."""
     if function.needs_ground_truth:
         raise InputError(
             f"`reward` must not need the recorded motion, which speech alone lacks, got {name!r}; "
             "`esarm plugins` lists rewards that need none"
         )
     streams = tuple(dict.fromkeys(task.token_streams))
-    if not streams_of(function):
-        mouth_alone = name in _OF_THE_MOUTH and MOUTH in streams
-        shares = {
-            stream: float(stream == MOUTH) if mouth_alone else 1 / len(streams)
-            for stream in streams
-        }
-        function = OnStreams(function, shares)
-    return RewardTerm(name, weight, function)
+    if streams_of(function):
+        return function
+    mouth_alone = name in _OF_THE_MOUTH and MOUTH in streams
+    shares = {
+        stream: float(stream == MOUTH) if mouth_alone else 1 / len(streams) for stream in streams
+    }
+    return OnStreams(function, shares)
 
 
 def _if_possible(name: str, weight: float, task: AnimationTask, run_path: Path) -> list[RewardTerm]:
     try:
-        return [_term(name, weight, task, run_path)]
+        return _terms(name, weight, task, run_path)
     except InputError as error:
         _tell(name, error, None)
         return []
