@@ -82,7 +82,7 @@ def make_algorithm(
     taken: dict[str, Any] = {
         setting: value for setting, value in own.items() if takes(kind, setting)
     }
-    return kind.from_clone(clone, env, **taken, **common)
+    return kind.from_clone(clone, env, **(taken | common))
 
 
 def _common(config: ImproveConfig, seed: int) -> dict[str, Any]:
