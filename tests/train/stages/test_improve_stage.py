@@ -266,7 +266,7 @@ def test_distillation_learns_fast_twice_and_slows_down_twice():
 
 
 def test_credit_is_given_by_chunk_to_those_that_are_named(run_with):
-    """And to none where the reward cannot tell chunks apart, as with `stream_advantages: auto`."""
+    """Given to the paper's plain recipe too, there would be nothing to compare with."""
     run = run_with(reward="accuracy", chunk_credit=("reinforce",), chunk_discount=0.5)
     found = {name: make_trainer(run, name).algorithm for name in ("ppo", "reinforce")}
     assert {name: each.credit for name, each in found.items()} == {
@@ -274,8 +274,12 @@ def test_credit_is_given_by_chunk_to_those_that_are_named(run_with):
         "reinforce": "chunk",
     }
     assert found["reinforce"].chunk_discount == 0.5
-    silent = run_with(reward="closure_f1", chunk_credit=("reinforce",))
-    assert make_trainer(silent, "reinforce").algorithm.credit == "terminal"
+
+
+def test_a_reward_that_cannot_tell_chunks_apart_is_credited_as_a_whole(run_with):
+    """As with `stream_advantages: auto`; a default must not forbid a reward."""
+    run = run_with(reward="closure_f1", chunk_credit=("reinforce",))
+    assert make_trainer(run, "reinforce").algorithm.credit == "terminal"
 
 
 @pytest.mark.parametrize(
