@@ -304,8 +304,8 @@ def test_a_reward_that_cannot_tell_chunks_apart_is_credited_as_a_whole(run_with)
             "`improve.distillation.samples_per_utterance` (7)",
         ),
         (
-            ["improve.distillation.answers_iterations=26"],
-            "`improve.distillation.answers_iterations` must be below `iterations` (26), got 26",
+            ["improve.distillation.answers_iterations=34"],
+            "`improve.distillation.answers_iterations` must be below `iterations` (34), got 34",
         ),
         (
             ["improve.chunk_credit=[distillation]"],
