@@ -49,7 +49,9 @@ def test_without_the_extra_a_detector_stands_in(learned, without_phones, tiny_ta
     message = "no `phone-closure` for this speech, `closure` stands in for it: "
     with pytest.warns(UserWarning, match=re.escape(message)):
         reward = speech_reward(tiny_task, tmp_path, {})
-    assert reward.name == "learned + 3 * closure + 3 * synchrony + liveliness + 0.5 * emotion"
+    assert reward.name == (
+        "0.5 * learned + 2.5 * closure + 20 * synchrony + liveliness + 0.5 * emotion"
+    )
     with pytest.raises(MissingExtraError, match=re.escape("run `pip install 'esarm[phones]'`")):
         speech_reward(tiny_task, tmp_path, {"phone-closure": 1.0})
 
