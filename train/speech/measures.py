@@ -210,7 +210,8 @@ def _away_from(phones: _Phones | None, n_frames: int) -> BoolArray | None:
     times = np.arange(n_frames)[:, None] / FRAME_RATE_HZ
     begin, end = np.concatenate([phones[name] for name in "bpm"]).T
     near = (times > begin - SHUTTING_S) & (times < end + SHUTTING_S)  # (n_frames, phones)
-    return ~near.any(axis=1)
+    away: BoolArray = ~near.any(axis=1)
+    return away
 
 
 def _at_phones(opening: DoubleArray, phones: _Phones | None) -> dict[str, float]:
