@@ -53,6 +53,8 @@ def test_each_block_runs_alone_and_prints(run_block, number):
     """A first example that fails is the last thing a new user tries; one that is silent, too."""
     if "phone_spans" in python_blocks()[number]:
         pytest.importorskip("hama", reason="the extra `phones` is not installed")
+    if "make_utterance" in python_blocks()[number]:
+        pytest.importorskip("espeakng_loader", reason="the extra `synthetic` is not installed")
     names, printed = run_block(python_blocks()[number])
     assert printed.strip(), "nobody sees that anything happened"
     if "AdvantageWeightedRegression" in names:

@@ -6,7 +6,6 @@
 - `recorded`: motion beside it, to measure with.
 - `closure`: lips that shut at the p, b and m that are heard.
 - `rewards`: the weighted sum of terms that need no recorded motion.
-- `credit`: what each token answers for.
 - `training`: reinforcement learning on speech beside cloning of the run's recordings.
 - `measures`: figures of held-out voices and of the run's own recordings.
 - `comparison`: before and after, with intervals.

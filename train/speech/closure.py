@@ -81,7 +81,6 @@ class PhoneClosureReward:
     """
 
     needs_ground_truth = False
-    streams: tuple[str, ...]
     chunk_streams = (MOUTH,)
 
     def __init__(self, task: AnimationTask) -> None:
@@ -97,7 +96,6 @@ class PhoneClosureReward:
         need_opening(task, reward="phone-closure")
         self._task = task
         self._times: dict[int, LipTimes] = {}
-        self.streams = tuple(dict.fromkeys(task.token_streams))
 
     def times_of(self, utterance: int) -> LipTimes:
         """Return when lips are to be shut and open in an utterance."""
@@ -112,13 +110,6 @@ class PhoneClosureReward:
         """Return scores, shape (N,), in [-1, 1]."""
         scores: FloatArray = self.score_chunks(trajectories).sum(axis=(1, 2))
         return scores
-
-    def score_streams(self, trajectories: Trajectories) -> dict[str, FloatArray]:
-        """Return the same for the mouth, and 0 for every other stream, (N,) each."""
-        nothing = np.zeros(len(trajectories), dtype=np.float32)
-        parts = {stream: nothing.copy() for stream in self.streams}
-        parts[MOUTH] = self.score(trajectories)
-        return parts
 
     def score_chunks(self, trajectories: Trajectories) -> FloatArray:
         """Return what the chunk in the middle of each phone earned, (N, C, 1)."""

@@ -21,12 +21,14 @@ from reward.plugins.synchrony import best_correlation
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
-    from esarm_env.core.types import DoubleArray, FloatArray, IntArray
+    from esarm_env.core.types import BoolArray, DoubleArray, FloatArray, IntArray
     from esarm_env.task.animation_task import AnimationTask
     from esarm_env.task.extended import HeardRecording
     from train.speech.recorded import RecordedMotion
 
 NEAR_S = 0.08  # about what viewers forgive, of lips that shut early or late
+# Around a p, b or m lips shut and open, however loud it is: synchrony is told without it, too.
+SHUTTING_S = 0.1
 DECODINGS = ("deterministic", "sampled")
 
 
@@ -50,6 +52,9 @@ FIGURES: Mapping[str, Measured] = {
     "bilabials": Measured("lips shut at p, b, m, within a frame (share)", 1),
     "vowels": Measured("lips shut in the middle of a vowel (share)", -1),
     "synchrony": Measured("loudness with lip opening (correlation)", 1),
+    "open_synchrony": Measured(
+        "loudness with lip opening, more than 0.1 s from p, b and m (correlation)", 1
+    ),
     "lip_speed": Measured("lip speed (mm/s)", 0),
     "blinks": Measured("blinks a minute", 0),
     LVE: Measured("LVE (mm)", -1),
@@ -112,7 +117,11 @@ class SpeechMeasures:
         row["blinks"] = len(find_blinks(motion)) * 60 * FRAME_RATE_HZ / len(motion)
         if np.isfinite(opening).all():
             loudness, speech = self._loudness[number]
-            row["synchrony"] = best_correlation(loudness, opening[: len(loudness)], speech)
+            seen = opening[: len(loudness)]
+            row["synchrony"] = best_correlation(loudness, seen, speech)
+            apart = _away_from(self._phones[number], len(loudness))
+            if apart is not None:
+                row["open_synchrony"] = best_correlation(loudness, seen, speech & apart)
         if held.truth is not None:
             count = min(len(motion), len(held.truth.motion))
             known: dict[str, Any] = {"head": task.head, "captured": held.truth.captured}
@@ -192,6 +201,17 @@ def _phones_of(audio: FloatArray) -> _Phones | None:
         ).reshape(-1, 2)
         for name, labels in wanted.items()
     }
+
+
+def _away_from(phones: _Phones | None, n_frames: int) -> BoolArray | None:
+    """Return which frames (n_frames,) are no p, b or m and not next to one; None if not known."""
+    if phones is None:
+        return None
+    times = np.arange(n_frames)[:, None] / FRAME_RATE_HZ
+    begin, end = np.concatenate([phones[name] for name in "bpm"]).T
+    near = (times > begin - SHUTTING_S) & (times < end + SHUTTING_S)  # (n_frames, phones)
+    away: BoolArray = ~near.any(axis=1)
+    return away
 
 
 def _at_phones(opening: DoubleArray, phones: _Phones | None) -> dict[str, float]:

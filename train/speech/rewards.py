@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from esarm_env.core.errors import InputError, MissingExtraError, one_line
-from esarm_env.core.types import MOUTH
+from esarm_env.rewards.chunks import chunk_streams_of
 from esarm_env.rewards.combined import CombinedReward, RewardTerm
 from esarm_env.rewards.registry import WITH_MODEL, resolve_reward
-from esarm_env.rewards.validation import streams_of
 from train.speech.closure import PhoneClosureReward
 from train.speech.settings import CLOSURE, DEFAULT_REWARD, DETECTED_CLOSURE
 
@@ -19,31 +20,33 @@ if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray, RewardFunction, Trajectories
     from esarm_env.task.animation_task import AnimationTask
 
-_OF_THE_MOUTH = frozenset({CLOSURE, DETECTED_CLOSURE, "synchrony"})
 
+class OverChunks:
+    """A reward of whole animations, handed out evenly to chunks and streams; a `ChunkedReward`.
 
-class OnStreams:
-    """A reward of the whole face whose score is handed out to streams by fixed shares.
-
-    So a sum of it and of a reward that tells streams apart still tells them apart, and the upper
-    face need not answer for what lips did.
+    Beside terms that tell chunks apart it would else be earned with the last chunk alone, and no
+    token but the last few would answer for it.
     """
 
     needs_ground_truth = False
 
-    def __init__(self, reward: RewardFunction, shares: Mapping[str, float]) -> None:
-        """Hand out the score of `reward` by `shares`, which add up to 1, by stream."""
-        self._reward, self._shares = reward, dict(shares)
-        self.streams = tuple(shares)
+    def __init__(self, reward: RewardFunction, task: AnimationTask) -> None:
+        """Hand out the score of `reward`, which scores animations of `task`."""
+        self._reward, self._tokens_per_chunk = reward, task.tokens_per_chunk
+        self.chunk_streams = tuple(dict.fromkeys(task.token_streams))
 
     def score(self, trajectories: Trajectories) -> FloatArray:
         """Return the score of the reward, shape (N,)."""
         return self._reward.score(trajectories)
 
-    def score_streams(self, trajectories: Trajectories) -> dict[str, FloatArray]:
-        """Return each stream's share of it, (N,) each."""
-        scores = self.score(trajectories)
-        return {name: (share * scores).astype(scores.dtype) for name, share in self._shares.items()}
+    def score_chunks(self, trajectories: Trajectories) -> FloatArray:
+        """Return each chunk's and stream's part of it, (N, C, S), alike, 0 behind the end."""
+        counts = trajectories.lengths // self._tokens_per_chunk  # (N,)
+        inside = np.arange(counts.max(initial=0)) < counts[:, None]  # (N, C)
+        n_streams = len(self.chunk_streams)
+        parts = self.score(trajectories) / (np.maximum(counts, 1) * n_streams)
+        chunks = np.where(inside, parts[:, None], 0)[:, :, None]
+        return np.repeat(chunks, n_streams, axis=2).astype(np.float32)
 
 
 def speech_reward(
@@ -79,29 +82,22 @@ def speech_reward(
 def _terms(name: str, weight: float, task: AnimationTask, run_path: Path) -> list[RewardTerm]:
     """Return the terms that a reward consists of; most are one, `learned` has two heads."""
     if name == CLOSURE:
-        return [RewardTerm(name, weight, _on_streams(name, PhoneClosureReward(task), task))]
+        return [RewardTerm(name, weight, PhoneClosureReward(task))]
     found = resolve_reward(name, task, run_path)
     return [
-        RewardTerm(part, weight * found.weights[part], _on_streams(part, function, task))
+        RewardTerm(part, weight * found.weights[part], _by_chunk(part, function, task))
         for part, function in found.functions.items()
     ]
 
 
-def _on_streams(name: str, function: RewardFunction, task: AnimationTask) -> RewardFunction:
-    """Return a reward that tells streams apart, and is known to need no recorded motion."""
+def _by_chunk(name: str, function: RewardFunction, task: AnimationTask) -> RewardFunction:
+    """Return a reward that tells chunks apart, and is known to need no recorded motion."""
     if function.needs_ground_truth:
         raise InputError(
             f"`reward` must not need the recorded motion, which speech alone lacks, got {name!r}; "
             "`esarm plugins` lists rewards that need none"
         )
-    streams = tuple(dict.fromkeys(task.token_streams))
-    if streams_of(function):
-        return function
-    mouth_alone = name in _OF_THE_MOUTH and MOUTH in streams
-    shares = {
-        stream: float(stream == MOUTH) if mouth_alone else 1 / len(streams) for stream in streams
-    }
-    return OnStreams(function, shares)
+    return function if chunk_streams_of(function) else OverChunks(function, task)
 
 
 def _if_possible(name: str, weight: float, task: AnimationTask, run_path: Path) -> list[RewardTerm]:

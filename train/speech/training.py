@@ -3,6 +3,8 @@
 Rewards say little of what they do not look at, so a policy that learns by them alone forgets. After
 each iteration it therefore clones some of its run's training recordings again (rehearsal; Robins
 1995), with steps of its own, while the divergence from where it began is held down by REINFORCE.
+A p takes a tenth of a second: paid to every token of an utterance, what it earned would be mostly
+noise, so credit is by chunk.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ import numpy as np
 import torch
 
 from agents.cloning.losses import cross_entropy
+from agents.common.credit import CHUNK
+from agents.reinforce.reinforce import SequenceReinforce
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from esarm_env.task.conditions import SPEAKER_START
 from esarm_env.task.extended import with_splits
 from train.run.warm_start import WarmStarted
-from train.speech.credit import ChunkedReinforce
 
 if TYPE_CHECKING:
     from agents.cloning import CloneConfig
@@ -58,14 +61,16 @@ class SpeechTrainer(WarmStarted):
         env = SpeechAnimationEnv(
             task=with_splits(task, {"train": speech}), reward=reward, metrics=False
         )
-        algorithm = ChunkedReinforce.from_clone(
+        told = set(env.reward_chunk_streams)
+        algorithm = SequenceReinforce.from_clone(
             policy,
             env,
             learning_rate=settings.learning_rate,
             n_episodes=settings.n_episodes,
             samples_per_utterance=settings.samples_per_utterance,
             kl_coef=settings.kl_coef,
-            stream_advantages=bool(env.reward_streams),
+            credit=CHUNK,
+            stream_advantages=not told.isdisjoint(task.token_streams),
             seed=seed,
         )
         super().__init__(algorithm, policy)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray
 
 Range = tuple[float, float]
+ACCENT = "en-us"  # of all corpora
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,15 @@ def generator_of(seed: int, *keys: str | int) -> np.random.Generator:
     return np.random.default_rng([seed, *words])
 
 
-def speaker_style(index: int, *, seed: int) -> SpeakerStyle:
-    """Draw speaker number `index` of the corpus seeded with `seed`."""
+def speaker_style(index: int, *, seed: int, accent: str = ACCENT) -> SpeakerStyle:
+    """Draw speaker number `index` of the corpus seeded with `seed`; the accent changes no draw."""
     rng = generator_of(seed, "speaker", index)
 
     def draw(limits: Range) -> float:
         return float(rng.uniform(*limits))
 
     return SpeakerStyle(
-        voice=f"en-us+{rules.VOICES[index % len(rules.VOICES)]}",
+        voice=f"{accent}+{rules.VOICES[index % len(rules.VOICES)]}",
         rate_wpm=draw(rules.SPEAKER_RATE_WPM),
         pitch=draw(rules.SPEAKER_PITCH),
         pitch_range=draw(rules.SPEAKER_RANGE),

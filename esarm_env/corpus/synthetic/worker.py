@@ -12,9 +12,11 @@ import os
 import sys
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import category
 
 import numpy as np
 
+from esarm_env.core.errors import InputError
 from esarm_env.core.types import N_CHANNELS, SAMPLE_RATE_HZ, FloatArray
 from esarm_env.corpus.synthetic import rules
 from esarm_env.corpus.synthetic.design import (
@@ -25,7 +27,12 @@ from esarm_env.corpus.synthetic.design import (
 )
 from esarm_env.corpus.synthetic.espeak import Phoneme, VoiceSettings, synthesise
 from esarm_env.corpus.synthetic.motion import face_motion
-from esarm_env.corpus.synthetic.speakers import SpeakerStyle, generator_of, speaker_style
+from esarm_env.corpus.synthetic.speakers import (
+    ACCENT,
+    SpeakerStyle,
+    generator_of,
+    speaker_style,
+)
 
 _PEAK = 0.95
 _QUIET = 0.02  # of the peak: below it a sample counts as silence when levels are measured
@@ -35,14 +42,24 @@ AUDIO_SCALE = 32_767
 
 
 def make_utterance(
-    design: SyntheticDesign, planned: PlannedUtterance
+    design: SyntheticDesign, planned: PlannedUtterance, *, accent: str = ACCENT
 ) -> tuple[FloatArray, FloatArray]:
     """Generate the audio (n_samples,) and the motion (T, 52) of one planned utterance.
 
-    They depend on the design's seed and the line alone, not on its place, the corpus's size or
-    what was made before.
+    They depend on the design's seed, the line and the accent alone, not on its place, the corpus's
+    size or what was made before.
+
+    Args:
+        design: The corpus.
+        planned: A line of its plan.
+        accent: English of espeak-ng, such as `en-029` (Caribbean) or `en-gb-x-rp`; the corpora
+            have the default alone.
+
+    Raises:
+        InputError: If the accent has sounds that the rules of the face do not know.
     """
-    spoken = speak(design, planned)
+    spoken = speak(design, planned, accent=accent)
+    _check_sounds(spoken.phonemes, accent)
     motion = face_motion(
         spoken.audio,
         spoken.phonemes,
@@ -52,6 +69,17 @@ def make_utterance(
         rng=spoken.rng,
     )
     return spoken.audio, motion
+
+
+def _check_sounds(phonemes: list[Phoneme], accent: str) -> None:
+    """Refuse letters that no rule moves the mouth by; it would rest at them, as in a pause."""
+    known = {sound for sounds in rules.SOUNDS.values() for sound in sounds}
+    letters = {each for phoneme in phonemes for each in phoneme.ipa if category(each) == "Ll"}
+    if unknown := sorted(letters - known):
+        raise InputError(
+            f"`accent` must have sounds that the rules of the face know, got {accent!r} with "
+            f"{', '.join(unknown)}; take another, such as 'en-gb-x-rp'"
+        )
 
 
 class Spoken(NamedTuple):
@@ -72,9 +100,9 @@ class Spoken(NamedTuple):
     rng: np.random.Generator
 
 
-def speak(design: SyntheticDesign, planned: PlannedUtterance) -> Spoken:
+def speak(design: SyntheticDesign, planned: PlannedUtterance, *, accent: str = ACCENT) -> Spoken:
     """Generate the audio of one planned utterance, and when which phoneme is spoken."""
-    style = speaker_style(planned.speaker, seed=design.seed)
+    style = speaker_style(planned.speaker, seed=design.seed, accent=accent)
     text = design.sentences[planned.sentence]
     labels = (planned.emotion, planned.intensity, planned.repetition)
     rng = generator_of(design.seed, design.name, planned.speaker, text, *labels)

@@ -20,7 +20,7 @@ from esarm_env.corpus.synthetic import SyntheticCorpus, open_synthetic, syntheti
 from esarm_env.corpus.synthetic import corpus as corpus_module
 from esarm_env.corpus.synthetic.corpus import INDEX_FILE
 from esarm_env.corpus.synthetic.design import plan
-from esarm_env.corpus.synthetic.worker import AUDIO_FILE, MOTION_FILE, make_utterance
+from esarm_env.corpus.synthetic.worker import AUDIO_FILE, MOTION_FILE, make_utterance, speak
 
 pytest.importorskip("espeakng_loader")
 
@@ -94,6 +94,31 @@ def test_seed_draws_another_corpus() -> None:
     designs = [synthetic_design("synthetic-mead", size=SIZE, seed=seed) for seed in (0, 1)]
     first, second = (make_utterance(design, plan(design)[0])[0] for design in designs)
     assert not np.array_equal(first, second), "seeds must differ"
+
+
+def test_an_accent_is_another_way_to_say_the_same() -> None:
+    """A trial on an accent that never was heard must not measure the old one."""
+    design = synthetic_design("synthetic-mead", size=SIZE)
+    line = plan(design)[0]
+    american, caribbean = (speak(design, line, accent=name) for name in ("en-us", "en-029"))
+    said = [[phoneme.ipa for phoneme in each.phonemes] for each in (american, caribbean)]
+    assert said[0] != said[1], "other sounds"
+    assert np.array_equal(american.style.neutral, caribbean.style.neutral), "the same face"
+    audio, motion = make_utterance(design, line, accent="en-029")
+    assert np.array_equal(audio, caribbean.audio) and motion.shape == (n_frames_of(len(audio)), 52)
+
+
+def test_an_accent_with_sounds_without_a_face_is_refused() -> None:
+    """The mouth would rest at each of them as in a pause, and be measured as the truth."""
+    design = synthetic_design("synthetic-ravdess", size=SIZE)
+    line = dataclasses.replace(plan(design)[0], sentence=0)
+    unknown = dataclasses.replace(design, sentences=("The moon is blue.", *design.sentences[1:]))
+    message = (
+        "`accent` must have sounds that the rules of the face know, got 'en-gb-scotland' with ʉ; "
+        "take another, such as 'en-gb-x-rp'"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        make_utterance(unknown, line, accent="en-gb-scotland")
 
 
 @pytest.mark.parametrize("name", ["mead", "ravdess"])

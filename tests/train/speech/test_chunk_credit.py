@@ -1,19 +1,25 @@
-"""Credit by chunk: the same on average where there is one chunk, and closer to who earned it."""
+"""Credit by chunk: who shut the lips is paid for it, and not who was there."""
 
 import numpy as np
 import pytest
+import torch
 
-from agents.reinforce.reinforce import SequenceReinforce
-from esarm_env.envs.scalar import SpeechAnimationEnv
+from agents.cloning import CloneConfig
+from agents.network.transformer import MotionTransformer, PolicyConfig
+from esarm_env.core.errors import InputError
 from esarm_env.rewards.combined import CombinedReward, RewardTerm
-from train.speech.credit import ChunkedReinforce, credit_of
+from reward.plugins.motion_alone import ZeroReward
+from train.speech.rewards import OverChunks, speech_reward
+from train.speech.settings import SpeechSettings
+from train.speech.training import SpeechTrainer
+
+SETTINGS = SpeechSettings(n_episodes=8, samples_per_utterance=4, kl_coef=0.0)
 
 
 class LowTokens:
     """Earns 1 in each chunk whose first token is below 8; tells chunks of the mouth apart."""
 
     needs_ground_truth = False
-    streams = ("mouth", "upper")
     chunk_streams = ("mouth",)
 
     def __init__(self, task, only_first=False):
@@ -29,73 +35,75 @@ class LowTokens:
     def score(self, trajectories):
         return self.score_chunks(trajectories).sum(axis=(1, 2))
 
-    def score_streams(self, trajectories):
-        scores = self.score(trajectories)
-        return {"mouth": scores, "upper": np.zeros_like(scores)}
 
-
-def filled(kind, task, *terms):
-    """Return the first roll-out of an algorithm with its advantages."""
+def filled(task, *terms):
+    """Return the trainer's algorithm and its first roll-out with its advantages."""
+    torch.manual_seed(0)
+    sizes = {
+        name: getattr(task, name)
+        for name in ("n_tokens", "tokens_per_chunk", "window_dim", "condition_dim")
+    }
+    policy = MotionTransformer(PolicyConfig(**sizes, n_layers=1, n_heads=2, width=16))
     reward = CombinedReward(task.corpus, [RewardTerm(*term) for term in terms])
-    env = SpeechAnimationEnv(task=task, reward=reward, metrics=False)
-    algorithm = kind(
-        "MotionPolicy",
-        env,
-        n_episodes=8,
-        samples_per_utterance=4,
-        stream_advantages=True,
-        kl_coef=0.0,
-        seed=0,
-        policy_kwargs={"network": {"n_layers": 1, "n_heads": 2, "width": 16}},
-    )
-    return algorithm._filled(algorithm._write_episodes())
-
-
-def test_credit_is_what_the_formula_says():
-    """A chunk off, and lips would answer for the sound before."""
-    chunks = np.array([[1, 0, 0, 2], [0, 1, 0, 0]], dtype=np.float32)
-    expected = [
-        [1 + 2 * 0.343, 2 * 0.49 + 1, 2 * 0.7, 2],
-        [0.7, 1, 1, 0],
-    ]
-    np.testing.assert_allclose(credit_of(chunks), expected, atol=1e-6)
-    one = chunks[:, :1]
-    np.testing.assert_array_equal(credit_of(one), one)
+    algorithm = SpeechTrainer(
+        policy, task, np.arange(4), reward, settings=SETTINGS, cloning=CloneConfig(), seed=0
+    ).algorithm
+    return algorithm, algorithm._filled(algorithm._write_episodes())
 
 
 def test_a_token_answers_for_its_own_chunk_and_the_next(tiny_task):
     """With one advantage for all, a token far behind the p would be paid for it."""
-    chunked = filled(ChunkedReinforce, tiny_task, ("first", 2.0, LowTokens(tiny_task, True)))
-    whole = filled(SequenceReinforce, tiny_task, ("first", 2.0, LowTokens(tiny_task, True)))
-    np.testing.assert_array_equal(chunked.tokens, whole.tokens)
+    algorithm, batch = filled(tiny_task, ("first", 2.0, LowTokens(tiny_task, only_first=True)))
+    assert (algorithm.credit, algorithm.stream_advantages) == ("chunk", True)
     mouth = np.array(tiny_task.token_streams) == "mouth"
     per_chunk = tiny_task.tokens_per_chunk
-    first = np.flatnonzero(mouth)
-    np.testing.assert_allclose(chunked.advantages[:, first], whole.advantages[:, first], atol=1e-5)
-    assert np.abs(whole.advantages[:, 3 * per_chunk + first]).max() > 0.1
-    assert not chunked.advantages[:, 2 * per_chunk :].any(), "what comes later earned nothing"
-    assert not chunked.advantages[:, np.flatnonzero(~mouth)].any(), "nor did the upper face"
-
-
-def test_terms_that_know_no_chunks_stay_as_they_are(tiny_task):
-    """Synchrony is of the whole utterance: no chunk may be robbed of it."""
-    from train.speech.rewards import speech_reward
-
-    synchrony = speech_reward(tiny_task, None, {"synchrony": 1.0}).functions["synchrony"]
-    terms = ("synchrony", 1.0, synchrony)
-    watched = ("low", 0.0, LowTokens(tiny_task))
-    chunked = filled(ChunkedReinforce, tiny_task, terms, watched)
-    whole = filled(SequenceReinforce, tiny_task, terms, watched)
-    np.testing.assert_array_equal(chunked.advantages, whole.advantages)
-    assert np.abs(whole.advantages).max() > 0
-
-
-def test_padding_has_no_advantage(tiny_task):
-    """The root mean square that scales advantages is taken over tokens alone."""
-    batch = filled(ChunkedReinforce, tiny_task, ("low", 1.0, LowTokens(tiny_task)))
-    assert not batch.advantages[~batch.inside].any()
-    assert np.abs(batch.advantages[batch.inside]).max() > 0
-    assert pytest.approx(0, abs=1e-3) == sum(
-        float(batch.advantages[batch.utterances == each, 0].sum())
-        for each in np.unique(batch.utterances)
+    earned = 2 * (batch.tokens[:, 0] < 8)
+    others = [
+        earned[(batch.utterances == each) & (np.arange(8) != row)].mean()
+        for row, each in enumerate(batch.utterances)
+    ]
+    first = batch.advantages[:, np.flatnonzero(mouth)]
+    np.testing.assert_allclose(first, np.repeat((earned - others)[:, None], mouth.sum(), 1), 1e-5)
+    assert np.abs(first).max() > 0.1
+    assert batch.advantages[:, per_chunk : 2 * per_chunk].any(), (
+        "its decoder joins the chunk before"
     )
+    assert not batch.advantages[:, 2 * per_chunk :].any(), "what comes later earned nothing"
+    assert not batch.advantages[:, np.flatnonzero(~mouth)].any(), "nor did the upper face"
+
+
+class LengthsAndTokens(ZeroReward):
+    """Scores whole animations, by their tokens; tells nothing apart."""
+
+    def score(self, trajectories):
+        return (trajectories.tokens.sum(axis=1) / 100).astype(np.float32)
+
+
+def test_what_tells_no_chunks_apart_is_earned_by_all_of_them(tiny_task):
+    """Paid with the last chunk, no token but the last few would show the emotion."""
+    spread = OverChunks(LengthsAndTokens(), tiny_task)
+    written = tiny_task.recorded(np.arange(4))
+    chunks = spread.score_chunks(written)
+    counts = written.lengths // tiny_task.tokens_per_chunk
+    assert chunks.shape == (4, counts.max(), 2) and spread.chunk_streams == ("mouth", "upper")
+    np.testing.assert_allclose(chunks.sum(axis=(1, 2)), spread.score(written), rtol=1e-5)
+    for row, count in enumerate(counts):
+        assert not chunks[row, count:].any()
+        np.testing.assert_allclose(chunks[row, :count], chunks[row, 0, 0])
+    _, batch = filled(tiny_task, ("all", 1.0, spread), ("low", 1.0, LowTokens(tiny_task)))
+    assert (np.abs(batch.advantages[batch.inside]) > 0).mean() > 0.99
+    assert not batch.advantages[~batch.inside].any()
+
+
+def test_every_term_of_the_default_tells_chunks_apart(tiny_task):
+    """A wrapper that hides what a term tells would give it back to everybody."""
+    reward = speech_reward(
+        tiny_task, None, {"synchrony": 1.0, "closure": 1.0, "liveliness": 1.0, "emotion": 1.0}
+    )
+    assert reward.chunk_streams == ("mouth", "upper")
+    kinds = {name: type(function).__name__ for name, function in reward.functions.items()}
+    assert kinds["emotion"] == "OverChunks" and list(kinds.values()).count("OverChunks") == 1
+    whole, alone = OverChunks(ZeroReward(), tiny_task), ("zero", 1.0, ZeroReward())
+    assert filled(tiny_task, ("zero", 1.0, whole))[0].stream_advantages
+    with pytest.raises(InputError, match="`credit` must be 'terminal' where the reward cannot"):
+        filled(tiny_task, alone)

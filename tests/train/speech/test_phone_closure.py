@@ -49,7 +49,7 @@ def test_score_is_what_the_formula_says(reward, tiny_task):
     assert reward.score(written).dtype == np.float32
 
 
-def test_chunks_and_streams_add_up_to_the_score(reward, tiny_task):
+def test_chunks_add_up_to_the_score(reward, tiny_task):
     """What a chunk earned stands at the chunk of its phone, and the mouth alone earns it."""
     written = animations(tiny_task, [0, 1, 4])
     chunks, score = reward.score_chunks(written), reward.score(written)
@@ -57,10 +57,6 @@ def test_chunks_and_streams_add_up_to_the_score(reward, tiny_task):
     np.testing.assert_allclose(chunks.sum(axis=(1, 2)), score, atol=1e-6)
     where = {int(chunk) for chunk in np.flatnonzero(chunks.any(axis=(0, 2)))}
     assert where <= {6 // 4, 17 // 4}
-    streams = reward.score_streams(written)
-    assert set(streams) == {"mouth", "upper"} == set(reward.streams)
-    np.testing.assert_array_equal(streams["mouth"], score)
-    assert not streams["upper"].any()
 
 
 def test_neither_shut_nor_open_lips_earn_anything_for_nothing(reward, tiny_task, monkeypatch):

@@ -9,7 +9,7 @@ from esarm_env.core.errors import InputError, MissingExtraError
 from esarm_env.rewards.registry import REWARDS, register_reward
 from reward.plugins.motion_alone import ZeroReward
 from train.speech import rewards
-from train.speech.rewards import OnStreams, speech_reward
+from train.speech.rewards import speech_reward
 
 
 @pytest.fixture
@@ -36,21 +36,12 @@ def test_the_upper_face_does_not_answer_for_the_lips(tiny_task):
     reward = speech_reward(tiny_task, None, {"synchrony": 3.0, "emotion": 0.5})
     assert reward.name == "3 * synchrony + 0.5 * emotion" and not reward.needs_ground_truth
     written = tiny_task.recorded(np.arange(4))
-    streams, terms = reward.score_streams(written), reward.score_terms(written).terms
-    np.testing.assert_allclose(streams["upper"], 0.25 * terms["emotion"], atol=1e-6)
+    assert reward.chunk_streams == ("mouth", "upper")
+    streams, terms = reward.score_chunks(written).sum(axis=1), reward.score_terms(written).terms
+    np.testing.assert_allclose(streams[:, 1], 0.25 * terms["emotion"], atol=1e-6)
     mouth = 3 * terms["synchrony"] + 0.25 * terms["emotion"]
-    np.testing.assert_allclose(streams["mouth"], mouth, atol=1e-5)
-    np.testing.assert_allclose(streams["mouth"] + streams["upper"], reward.score(written), 1e-5)
-
-
-def test_shares_leave_the_score_as_it_is(tiny_task):
-    """Terms are reported raw, whatever is made of them."""
-    inner = speech_reward(tiny_task, None, {"jerk": 1.0})
-    shared = OnStreams(inner, {"mouth": 0.25, "upper": 0.75})
-    written = tiny_task.recorded(np.arange(3))
-    np.testing.assert_array_equal(shared.score(written), inner.score(written))
-    parts = shared.score_streams(written)
-    np.testing.assert_allclose(parts["mouth"] * 3, parts["upper"], rtol=1e-6)
+    np.testing.assert_allclose(streams[:, 0], mouth, atol=1e-5)
+    np.testing.assert_allclose(streams.sum(axis=1), reward.score(written), 1e-5)
 
 
 def test_without_the_extra_a_detector_stands_in(learned, without_phones, tiny_task, tmp_path):
@@ -58,7 +49,9 @@ def test_without_the_extra_a_detector_stands_in(learned, without_phones, tiny_ta
     message = "no `phone-closure` for this speech, `closure` stands in for it: "
     with pytest.warns(UserWarning, match=re.escape(message)):
         reward = speech_reward(tiny_task, tmp_path, {})
-    assert reward.name == "learned + 3 * closure + 3 * synchrony + liveliness + 0.5 * emotion"
+    assert reward.name == (
+        "0.5 * learned + 2.5 * closure + 20 * synchrony + liveliness + 0.5 * emotion"
+    )
     with pytest.raises(MissingExtraError, match=re.escape("run `pip install 'esarm[phones]'`")):
         speech_reward(tiny_task, tmp_path, {"phone-closure": 1.0})
 
