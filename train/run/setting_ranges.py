@@ -62,9 +62,17 @@ def _check_prior(config: Config) -> None:
 
 
 def _check_encoder(config: Config) -> None:
+    from esarm_env.audio.features import is_wavlm
+
     with _under("encoder", config.encoder):
         config.encoder.check()
         config.encoder.shape(feature_dim=1, condition_dim=1)
+    layers, name = config.encoder.finetune_layers, config.corpus.encoder
+    if layers and not is_wavlm(name):
+        raise InputError(
+            "`encoder.finetune_layers` must be 0 unless `corpus.encoder` is a WavLM, got "
+            f"{layers} with {name!r}"
+        )
 
 
 def _check_clone(config: Config) -> None:
