@@ -30,7 +30,6 @@ __all__ = [
     "WavLM",
     "check_encoder",
     "has_prosody",
-    "is_wavlm",
     "make_encoder",
     "name_to_keep",
 ]
@@ -166,11 +165,6 @@ def check_encoder(name: str, *, fetch: bool = True) -> None:
 def has_prosody(name: str) -> bool:
     """Return whether the last columns of the encoder called `name` are those of `LogMel`."""
     return name.partition(":")[0] in ("logmel", "phones+logmel")
-
-
-def is_wavlm(name: str) -> bool:
-    """Return whether the encoder called `name` is a WavLM, which can learn beside others."""
-    return name.partition(":")[0].partition("@")[0] == "wavlm"
 
 
 def name_to_keep(name: str) -> str:

@@ -146,21 +146,15 @@ class LearningWavLM(nn.Module):
         model = wavlm.load().requires_grad_(False)
         self.origin = wavlm.key
         self._frozen = (model,)  # in a tuple, so that it is no part of the state
-        states = len(model.encoder.layers) + 1
-        shares = wavlm.shares(states)
-        n_heard = shares if isinstance(shares, int) else int(np.flatnonzero(shares).max())
-        if not 1 <= n_layers <= n_heard:
-            raise InputError(
-                f"`finetune_layers` must be at most {n_heard}, the transformer layers of WavLM "
-                f"that are heard, got {n_layers}"
-            )
-        self.layers = model.encoder.layers[n_heard - n_layers : n_heard].requires_grad_(True)
+        layers = model.encoder.layers
+        self.layers = layers[wavlm.learning(n_layers, len(layers))].requires_grad_(True)
+        shares = wavlm.shares(len(layers) + 1)
         self._layer = shares if isinstance(shares, int) else None
         if not isinstance(shares, int):
             # A state of weight 0 stays unheard: its logarithm is minus infinity.
             weights = torch.from_numpy(shares).float()
             self.register_buffer("start", weights.log(), persistent=False)
-            self.change = nn.Parameter(torch.zeros(states))
+            self.change = nn.Parameter(torch.zeros(len(weights)))
         self.eval()
 
     def forward(self, audio: Sequence[FloatArray], n_frames: Sequence[int]) -> Tensor:

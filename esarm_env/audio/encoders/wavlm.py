@@ -54,12 +54,16 @@ class WavLM:
                 f"`mixture` must be weights of at least 0, not all 0, got {self.mixture}"
             )
 
-    def check(self) -> None:
+    def check(self, *, finetune_layers: int = 0) -> None:
         """Check what can be told without loading the weights; nobody is asked for anything.
+
+        Args:
+            finetune_layers: How many transformer layers are to learn.
 
         Raises:
             InputError: If the name is no folder of WavLM weights and no name of a hub, or names
-                weights that are not on this machine and cannot be fetched.
+                weights that are not on this machine and cannot be fetched; or fewer layers are
+                heard than are to learn.
             MissingExtraError: If `transformers` is not installed.
         """
         if importlib.util.find_spec("transformers") is None:
@@ -81,6 +85,24 @@ class WavLM:
                 f"`encoder` must name a folder with a `config.json` of WavLM, or weights of a hub "
                 f"(`ORGANISATION/MODEL`), got {self.weights!r} ({reason})"
             ) from error
+        n_layers = settings.get("num_hidden_layers")
+        if finetune_layers and isinstance(n_layers, int):
+            self.learning(finetune_layers, n_layers)
+
+    def learning(self, finetune_layers: int, n_layers: int) -> slice:
+        """Return which of `n_layers` transformer layers learn: the topmost of those heard.
+
+        Raises:
+            InputError: If none is to learn, or more than are heard.
+        """
+        shares = self.shares(n_layers + 1)
+        n_heard = shares if isinstance(shares, int) else int(np.flatnonzero(shares).max())
+        if not 1 <= finetune_layers <= n_heard:
+            raise InputError(
+                f"`finetune_layers` must be at most {n_heard}, the transformer layers of WavLM "
+                f"that are heard, got {finetune_layers}"
+            )
+        return slice(n_heard - finetune_layers, n_heard)
 
     @property
     def key(self) -> str:

@@ -77,12 +77,9 @@ def test_wavlm_learns_after_the_warm_up(
     row = trainer.advance()
     assert row["train_loss"] != plain.advance()["train_loss"]
     after = wavlm_of(trainer)
-    assert all(
-        np.abs(after[name] - before[name]).max() > 0 for name in before if "layers" not in name
-    )
-    assert np.abs(after["change"]).max() > 0
-    assert np.abs(after["layers.0.feed_forward.output_dense.weight"]
-                  - before["layers.0.feed_forward.output_dense.weight"]).max() > 1e-3  # fmt: skip
+    assert np.abs(after["change"] - before["change"]).max() > 1e-3
+    name = "layers.0.feed_forward.output_dense.weight"
+    assert np.abs(after[name] - before[name]).max() > 1e-3
 
 
 def test_at_a_rate_of_0_the_epochs_are_those_of_frozen_features(
