@@ -55,7 +55,7 @@ class TunedWavLM(nn.Module):
         """
         super().__init__()
         model.adapter, model.config.add_adapter = None, False  # behind all hidden states
-        self.model = model
+        self.model = model.requires_grad_(False)
         self._heard = heard if isinstance(heard, int) else tuple(heard)
 
     @property
@@ -173,10 +173,10 @@ class LearningWavLM(nn.Module):
         return nn.utils.rnn.pad_sequence(filled, batch_first=True)
 
     def finished(self) -> TunedWavLM:
-        """Return the network with the weights as they are now."""
+        """Return the network with the weights as they are now; they learn no more."""
         model = self._frozen[0]
         heard = self._layer if self._layer is not None else self._shares().double().tolist()
-        return TunedWavLM(model, heard).requires_grad_(False).eval()
+        return TunedWavLM(model, heard).eval()
 
     def _shares(self) -> Tensor:
         shares: Tensor = (self.start + self.change).softmax(0)
