@@ -194,5 +194,6 @@ class LearningWavLM(nn.Module):
         # The resampling is linear: of the identity, it gives its own matrix.
         n_hops = len(mixed)
         rate_hz = n_hops / (len(audio) / SAMPLE_RATE_HZ)
-        means = to_frame_rate(np.eye(n_hops), rate_hz, n_frames_of(len(audio)))
-        return (torch.from_numpy(means).float() @ mixed).clamp(-FEATURE_BOUND, FEATURE_BOUND)
+        means = to_frame_rate(np.eye(n_hops, dtype=np.float32), rate_hz, n_frames_of(len(audio)))
+        features: Tensor = torch.from_numpy(means).float() @ mixed
+        return features.clamp(-FEATURE_BOUND, FEATURE_BOUND)

@@ -170,7 +170,8 @@ class WavLM:
             raise InputError(
                 f"`mixture` must hold {n_states} weights, one a hidden state, got {len(shares)}"
             )
-        return shares / shares.sum()
+        normed: DoubleArray = shares / shares.sum()
+        return normed
 
 
 def encode_by(
