@@ -256,3 +256,24 @@ def make_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ma
     yield make
     for package in made:
         sys.modules.pop(package, None)
+
+
+@pytest.fixture(scope="session")
+def tiny_wavlm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a WavLM of three layers of 16 hidden units, untrained."""
+    from transformers import WavLMConfig, WavLMModel
+
+    config = WavLMConfig(
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=32,
+        conv_dim=(16,) * 7,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=2,
+    )
+    folder = tmp_path_factory.mktemp("weights") / "tiny-wavlm"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        WavLMModel(config).save_pretrained(folder)
+    return folder

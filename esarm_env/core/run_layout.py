@@ -11,6 +11,7 @@
 | `corpus/takes.json` | what a folder of recordings could not give |
 | `prior/tokenizer.safetensors` | the motion tokenizer |
 | `encoder/encoder.safetensors` | the speech encoder; absent where `encoder.epochs` is 0 |
+| `encoder/wavlm.safetensors` | WavLM where it was fine-tuned with the encoder |
 | `clone/policy.safetensors` | the cloned policy |
 | `demonstrate/demonstrations.npz`, `hacked.npz` | noisy roll-outs; suspicious samples of a round |
 | `demonstrate/card.md`, `audit.md`, `audit.json` | what they are, and how often labels are right |
@@ -56,7 +57,7 @@ ORIGIN_FILE = "origin.json"  # likewise
 # Of one stage, in its folder.
 CORPUS_NOTE, TAKES_FILE = "corpus.json", "takes.json"
 TOKENIZER_WEIGHTS = "tokenizer.safetensors"
-ENCODER_WEIGHTS = "encoder.safetensors"
+ENCODER_WEIGHTS, WAVLM_WEIGHTS = "encoder.safetensors", "wavlm.safetensors"
 POLICY_FILE = "policy.safetensors"  # in `clone/`, and in a folder per algorithm of `improve/`
 DEMONSTRATIONS_FILE, HACKED_FILE = "demonstrations.npz", "hacked.npz"
 CARD_FILE, AUDIT_PAGE, AUDIT_FILE = "card.md", "audit.md", "audit.json"
@@ -71,7 +72,7 @@ NATURALNESS_WEIGHTS = "naturalness.safetensors"  # beside the reward model, as i
 # The same from the run folder on, for `need_file`.
 CORPUS_FILE = f"corpus/{CORPUS_NOTE}"
 TOKENIZER_FILE = f"prior/{TOKENIZER_WEIGHTS}"
-ENCODER_FILE = f"encoder/{ENCODER_WEIGHTS}"
+ENCODER_FILE, WAVLM_FILE = f"encoder/{ENCODER_WEIGHTS}", f"encoder/{WAVLM_WEIGHTS}"
 CLONE_FILE = f"clone/{POLICY_FILE}"
 REWARD_FILE = f"reward/{REWARD_WEIGHTS}"
 NATURALNESS_FILE = f"reward/{NATURALNESS_WEIGHTS}"

@@ -22,6 +22,8 @@ from esarm_env.encoder.shape import N_PROSODY, EncoderShape
     dropout=BELOW_1,
     look_ahead_frames=MAY_BE_0,
     epochs=MAY_BE_0,
+    finetune_layers=MAY_BE_0,
+    finetune_after=MAY_BE_0,
     batch_utterances=AT_LEAST_2,
     learning_rate=ABOVE_0,
     speaker_dropout=SHARE,
@@ -53,6 +55,12 @@ class EncoderConfig:
         batch_utterances: Utterances per update, even.
         learning_rate: Highest value of a one-cycle rate (Smith 2018).
         weight_decay: Of AdamW.
+        finetune_layers: How many of the transformer layers of WavLM that are heard learn, from the
+            topmost down, and with them the mixture of its hidden states; 0 keeps it frozen, and is
+            a must with other audio features.
+        finetune_after: Epochs before that, in which all of WavLM is frozen.
+        finetune_learning_rate: Highest rate of what learns in WavLM; it rises and falls with the
+            other.
         feature_noise: Spread of the noise added to audio features.
         voice_variety: With `cut_voice_bar`, share of the utterances that are heard, while training,
             as other voices may say them: loudness, voicing or pitch hidden, pitch shifted.
@@ -83,6 +91,9 @@ class EncoderConfig:
     batch_utterances: int = 8
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
+    finetune_layers: int = 0
+    finetune_after: int = 3
+    finetune_learning_rate: float = 1e-5
     feature_noise: float = 0.1
     voice_variety: float = 1.0
     voice_bars: float = 0.0
@@ -115,4 +126,9 @@ class EncoderConfig:
         if self.batch_utterances % 2:
             raise InputError(
                 f"`batch_utterances` must be even (pairs), got {self.batch_utterances}"
+            )
+        if self.finetune_layers and self.finetune_after >= self.epochs:
+            raise InputError(
+                f"`finetune_after` must be below `epochs` ({self.epochs}) for WavLM to learn, got "
+                f"{self.finetune_after}; `finetune_layers=0` keeps it frozen"
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -56,6 +56,7 @@ class SpeechData:
         groups: Parallel utterances.
         captured: Shape (52,), the curves that were measured.
         prosody: Whether the last features are those of `LogMel`.
+        audio: Samples at 16 kHz of an utterance, (n_samples,), where features are to be learnt.
     """
 
     features: ByUtterance
@@ -65,6 +66,7 @@ class SpeechData:
     groups: Sequence[IntArray]
     captured: BoolArray
     prosody: bool = False
+    audio: Callable[[int], FloatArray] | None = None
 
     def rows(self, utterances: Sequence[int]) -> Minibatch:
         """Return utterances as a minibatch, zero-padded."""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 KIND = "speech encoder"
 _VOICE = 64  # width of the layers that hear the emotion
+_LATER_SIZES = ("cut_voice_bar", "level_content", "prosody", "tuned_features")
 _WARM_UP_STEPS = 15
 _LEAST_VARIANCE = 0.05  # of content that is levelled: silence alone is not blown up to speech
 _FAR = -1e9  # a score that softmax makes zero, and that stays finite where a whole row has it
@@ -262,7 +263,7 @@ class SpeechEncoder(nn.Module):
         sizes = {
             name: value
             for name, value in asdict(self.shape).items()
-            if value or name not in ("cut_voice_bar", "level_content", "prosody")
+            if value or name not in _LATER_SIZES
         }
         return weights_digest(self.state_dict(), sizes)
 

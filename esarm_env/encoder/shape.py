@@ -34,6 +34,7 @@ class EncoderShape:
             statistics too. Likewise.
         cut_voice_bar: Whether content and policies hear `LogMel` features without the voice bar;
             earlier versions heard it.
+        tuned_features: Key of the fine-tuned WavLM whose features it hears; empty with others.
     """
 
     feature_dim: int
@@ -51,6 +52,7 @@ class EncoderShape:
     level_content: bool = False
     prosody: bool = False
     cut_voice_bar: bool = False
+    tuned_features: str = ""
 
     def __post_init__(self) -> None:
         """Check that all sizes are possible."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from esarm_env.audio.encoders.voice_bar import other_voices
@@ -32,6 +32,7 @@ from esarm_env.encoder.shape import STRIDE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from esarm_env.audio.encoders.tuned_wavlm import LearningWavLM, TunedWavLM
     from esarm_env.core.types import IntArray
     from esarm_env.encoder.config import EncoderConfig
     from esarm_env.encoder.data import Minibatch, SpeechData
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _LABELS = len(EMOTIONS) + N_INTENSITIES  # first columns of a condition
 _RAMP_EPOCHS = 4.0
 _SECOND = "adversary_optimizer"  # in a saved state
+_WAVLM = "wavlm_origin"  # likewise
 _WARM_UP = 0.15  # share of training in which the learning rate rises
 _SPREAD_FRAMES = 20_000  # that the spread of the streams is taken from
 
@@ -47,7 +49,8 @@ _SPREAD_FRAMES = 20_000  # that the spread of the streams is taken from
 class EncoderTrainer(EpochTrainer):
     """Trains a `SpeechEncoder`, one epoch a call of `advance`; resumes bit for bit.
 
-    Vertex losses are in mm, cross-entropies in nats.
+    Vertex losses are in mm, cross-entropies in nats. Where WavLM learns, too, features come from
+    the audio of the minibatch after the epochs of warm-up, and from the frozen ones until then.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class EncoderTrainer(EpochTrainer):
         validation: IntArray,
         config: EncoderConfig,
         seed: int,
+        wavlm: LearningWavLM | None = None,
     ) -> None:
         """Build an untrained encoder.
 
@@ -69,16 +73,23 @@ class EncoderTrainer(EpochTrainer):
             validation: Utterances that choose the epoch.
             config: Settings.
             seed: Fixes weights, order and noise.
+            wavlm: What learns of it, where `config.finetune_layers` says so; `data` then holds its
+                frozen features, and the audio.
 
         Raises:
             ValueError: If a split is empty, or a setting is out of range.
         """
         config.check()
+        if (config.finetune_layers > 0) != (wavlm is not None and data.audio is not None):
+            raise InputError(
+                "`finetune_layers` must be 0 without a WavLM and the audio that it hears, and "
+                f"above 0 with them, got {config.finetune_layers}"
+            )
         super().__init__(seed=seed, epochs=config.epochs, patience=config.patience)
         for name, part in (("train", train), ("validation", validation)):
             if len(part) == 0:
                 raise ValueError(f"`{name}` must hold at least one utterance, got none")
-        self._data, self._config = data, config
+        self._data, self._config, self._wavlm = data, config, wavlm
         self._train, self._validation = train, validation
         self._loss = VertexLoss(head, data.captured)
         self._warps = Warps(data.features)
@@ -94,24 +105,36 @@ class EncoderTrainer(EpochTrainer):
         self.encoder.mean_pose.copy_(torch.from_numpy(frames.mean(axis=0)))
         if data.prosody:
             fit_voice(self.encoder, data, train)
+        self._rates = [config.learning_rate]
+        groups: list[dict[str, Any]] = [{"params": list(self.encoder.parameters())}]
+        kept: nn.Module = self.encoder
+        if wavlm is not None:
+            self._rates.append(config.finetune_learning_rate)
+            # Decay would pull pretrained weights to 0, where nothing has been learnt.
+            groups.append({"params": list(wavlm.parameters()), "weight_decay": 0.0})
+            kept = nn.ModuleDict({"encoder": self.encoder, "wavlm": wavlm})
         optimizer = torch.optim.AdamW(
-            self.encoder.parameters(),
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            fused=True,
+            groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
-        self.begin(optimizer, encoder=self.encoder, adversary=self._adversary)
+        self.begin(optimizer, encoder=kept, adversary=self._adversary)
+
+    @property
+    def n_total(self) -> int:
+        """Epochs to the end; patience begins with the epochs in which WavLM learns, if any do."""
+        warm_up = self._config.finetune_after if self._wavlm is not None else 0
+        spent = self.n_done - max(self._best_epoch, warm_up) >= self._patience
+        return self.n_done if spent else self._epochs
 
     def finish(self) -> SpeechEncoder:
         """Return the encoder with its best weights; its streams have unit spread over training."""
         encoder = self.encoder
-        encoder.load_state_dict(self.best_weights)
+        self._kept.load_state_dict(self.best_weights)
         encoder.eval()
         heard: list[Tensor] = []
         n_frames = 0
         with torch.inference_mode():
             for index in self._rng.permutation(self._train).tolist():
-                batch = self._data.rows([index])
+                batch = self._rows([index], epoch=self._best_epoch)
                 heard.append(encoder.hear(batch.features, batch.inside)[0])
                 n_frames += len(heard[-1])
                 if n_frames > _SPREAD_FRAMES:
@@ -123,11 +146,32 @@ class EncoderTrainer(EpochTrainer):
             self._calibrate()
         return encoder
 
+    def tuned_wavlm(self) -> TunedWavLM | None:
+        """Return WavLM with the weights of the best epoch; None if it was frozen in that.
+
+        To be called after `finish`.
+        """
+        if self._wavlm is None or not self._tunes(self._best_epoch):
+            return None
+        return self._wavlm.finished()
+
+    def _tunes(self, epoch: int) -> bool:
+        """Return whether WavLM learns in an epoch, counted from 1."""
+        return self._wavlm is not None and epoch > self._config.finetune_after
+
+    def _rows(self, utterances: list[int], *, epoch: int) -> Minibatch:
+        """Return utterances as a minibatch, as they are heard in an epoch, counted from 1."""
+        batch = self._data.rows(utterances)
+        if self._wavlm is None or self._data.audio is None or not self._tunes(epoch):
+            return batch
+        audio = [self._data.audio(index) for index in utterances]
+        return batch._replace(features=self._wavlm(audio, batch.inside.sum(1).tolist()))
+
     @torch.inference_mode()
     def _calibrate(self) -> None:
         logits, labels = [], []
         for index in self._validation.tolist():
-            batch = self._data.rows([index])
+            batch = self._rows([index], epoch=self._best_epoch)
             streams = self.encoder.streams(batch.features, batch.inside)
             logits.append(self.encoder.emotion_logits(streams.emotion[:, -1])[0])
             labels.append(batch.condition[:, : len(EMOTIONS)].argmax(-1))
@@ -135,14 +179,20 @@ class EncoderTrainer(EpochTrainer):
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on after an interruption."""
-        return super().state_dict() | {_SECOND: self._adversary.optimizer.state_dict()}
+        state = super().state_dict() | {_SECOND: self._adversary.optimizer.state_dict()}
+        return state if self._wavlm is None else state | {_WAVLM: self._wavlm.origin}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned.
 
         Raises:
-            ValueError: As of `EpochTrainer`.
+            ValueError: As of `EpochTrainer`, or if WavLM's frozen layers were others.
         """
+        if self._wavlm is not None and state[_WAVLM] != self._wavlm.origin:
+            raise ValueError(
+                f"`{_WAVLM}` must be {self._wavlm.origin}, the weights that WavLM has now, got "
+                f"{state[_WAVLM]!r}"
+            )
         second, owner = {_SECOND: state[_SECOND]}, {_SECOND: self._adversary.optimizer}
         check_states(second, owner, label="state of a training")
         super().load_state_dict(state)
@@ -172,7 +222,8 @@ class EncoderTrainer(EpochTrainer):
                 )
             self._optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
-            torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), 1.0)
+            for group in self._optimizer.param_groups:
+                nn.utils.clip_grad_norm_(group["params"], 1.0)
             self._optimizer.step()
             rows.append({name: term.item() for name, term in terms.items()})
         names = {name for row in rows for name in row}
@@ -184,7 +235,8 @@ class EncoderTrainer(EpochTrainer):
     def _terms(self, pairs: list[Pair], *, read_share: float) -> dict[str, Tensor]:
         """Return the terms of the loss on one minibatch."""
         config, encoder = self._config, self.encoder
-        batch = self._data.rows([index for pair in pairs for index in (pair.first, pair.second)])
+        members = [index for pair in pairs for index in (pair.first, pair.second)]
+        batch = self._rows(members, epoch=self.n_done + 1)
         spoken = encoder.shown(batch.features)
         if encoder.shape.cut_voice_bar and config.voice_variety > 0:
             spoken = other_voices(
@@ -261,8 +313,8 @@ class EncoderTrainer(EpochTrainer):
             share = 0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * progress / up))
         else:
             share = 0.5 * (1 + math.cos(math.pi * (progress - up) / (1 - up)))
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._config.learning_rate * share
+        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * share
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
@@ -271,7 +323,8 @@ class EncoderTrainer(EpochTrainer):
         losses, hits, weights = [], [], []
         size = self._config.batch_utterances
         for begin in range(0, len(self._validation), size):
-            batch = self._data.rows(self._validation[begin : begin + size].tolist())
+            rows = self._validation[begin : begin + size].tolist()
+            batch = self._rows(rows, epoch=self.n_done)
             streams = self.encoder.streams(batch.features, batch.inside)
             curves = self.encoder.regress(
                 streams, batch.condition, n_frames=batch.features.shape[1]

@@ -22,6 +22,7 @@ from esarm_env.core.run_layout import (
     ENCODER_FILE,
     SUMMARY_FILE,
     TOKENIZER_FILE,
+    WAVLM_FILE,
     is_file,
     need_file,
 )
@@ -35,6 +36,7 @@ from esarm_env.task.conditions import ConditionEncoder
 from esarm_env.tokenizer import PriorConfig, VQMotionTokenizer, load_tokenizer, train_tokenizer
 
 if TYPE_CHECKING:
+    from esarm_env.audio.encoders.frames import AudioEncoder
     from esarm_env.core.types import Corpus
 
 CORPUS_KEYS = ("corpus", "layout", "size", "seed", "encoder", "content_hash", "speakers")
@@ -107,13 +109,9 @@ def open_task(run: str | Path | None = None, *, corpus: str | None = None) -> An
         raise InputError(f"`corpus` must be left out beside `run`, got {corpus!r}")
     corpus_of_run = open_run_corpus(Path(run))
     tokenizer = load_tokenizer(need_file(Path(run), TOKENIZER_FILE))
-    return assemble_task(
-        corpus_of_run,
-        tokenizer,
-        encoder=read_corpus_file(Path(run))["encoder"],
-        speech_encoder=find_speech_encoder(Path(run)),
-        fetch=False,
-    )
+    speech_encoder = find_speech_encoder(Path(run))
+    encoder = open_audio_encoder(Path(run), speech_encoder)
+    return assemble_task(corpus_of_run, tokenizer, encoder=encoder, speech_encoder=speech_encoder)
 
 
 def find_speech_encoder(run_path: Path) -> SpeechEncoder | None:
@@ -124,6 +122,36 @@ def find_speech_encoder(run_path: Path) -> SpeechEncoder | None:
     """
     path = run_path / ENCODER_FILE
     return load_speech_encoder(path) if is_file(path) else None
+
+
+def open_audio_encoder(run_path: Path, speech_encoder: SpeechEncoder | None) -> AudioEncoder:
+    """Return the audio encoder of a run: the one that it names, or its own fine-tuned WavLM.
+
+    Nothing is fetched.
+
+    Args:
+        run_path: The run folder.
+        speech_encoder: Of the run; it tells whether WavLM learned with it.
+
+    Raises:
+        InputError: If the run lacks its stage `corpus`, or its WavLM is missing, damaged, or
+            another than its speech encoder was trained with.
+        MissingExtraError: If a package that it needs is not installed.
+    """
+    name = str(read_corpus_file(run_path)["encoder"])
+    wanted = speech_encoder.shape.tuned_features if speech_encoder is not None else ""
+    if not wanted:
+        return make_encoder(name, fetch=False)
+    from esarm_env.audio.encoders.tuned_wavlm import load_tuned_wavlm
+
+    path = run_path / WAVLM_FILE
+    tuned = load_tuned_wavlm(path)
+    if tuned.key != wanted:
+        raise InputError(
+            f"{path}: must hold the WavLM that {ENCODER_FILE} was trained with, got another; copy "
+            "both from the same run, or delete the stage and run it again"
+        )
+    return tuned
 
 
 def open_run_corpus(run_path: Path) -> Corpus:
@@ -157,7 +185,7 @@ def assemble_task(
     corpus: Corpus,
     tokenizer: VQMotionTokenizer,
     *,
-    encoder: str,
+    encoder: str | AudioEncoder,
     speech_encoder: SpeechEncoder | None = None,
     fetch: bool = True,
 ) -> AnimationTask:
@@ -166,11 +194,11 @@ def assemble_task(
     Args:
         corpus: Speech and motion.
         tokenizer: Of the motion.
-        encoder: Name of the audio encoder, see `esarm_env.audio.features.make_encoder`.
+        encoder: The audio encoder, or its name, see `esarm_env.audio.features.make_encoder`.
         speech_encoder: What policies hear through; None lets them hear the audio features.
         fetch: Whether its weights may be fetched from a hub; not where a file names it.
     """
-    made = make_encoder(encoder, fetch=fetch)
+    made = make_encoder(encoder, fetch=fetch) if isinstance(encoder, str) else encoder
     features = _cached(lambda cache: open_features(corpus, made, cache=cache))
     if speech_encoder is not None:
         heard = speech_encoder

@@ -15,7 +15,6 @@ import numpy as np
 
 from esarm_env.audio import cut_at_pauses, read_audio
 from esarm_env.audio.encoders.frames import StreamingAudioEncoder, finite
-from esarm_env.audio.features import make_encoder
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import TOKENIZER_FILE, need_file
 from esarm_env.core.shipped import shipped_run
@@ -34,6 +33,7 @@ from esarm_env.task.opening import (
     context_of,
     emotions_of_run,
     find_speech_encoder,
+    open_audio_encoder,
     read_corpus_file,
 )
 from esarm_env.task.streaming import (
@@ -140,8 +140,8 @@ class SpeechReader:
         folder = shipped_run() if run is None else Path(run)
         source = read_corpus_file(folder)
         self._encoder_name = str(source["encoder"])
-        self._encoder = make_encoder(self._encoder_name, fetch=False)
         self._speech_encoder = find_speech_encoder(folder)
+        self._encoder = open_audio_encoder(folder, self._speech_encoder)
         self._tokenizer = load_tokenizer(need_file(folder, TOKENIZER_FILE))
         self._conditions = ConditionEncoder(tuple(source["speakers"]))
         self._emotions = emotions_of_run(folder)

@@ -25,6 +25,7 @@ from esarm_env.core.run_layout import (
     REWARD_FILE,
     TOKENIZER_FILE,
     VERSIONS_FILE,
+    WAVLM_FILE,
     is_file,
 )
 from esarm_env.core.shipped import MANIFEST_FILE, MANIFEST_FORMAT, MINI_CORPUS, describe_file
@@ -97,6 +98,11 @@ def make_assets(
     """
     if out.exists() and any(out.iterdir()) and not (out / MANIFEST_FILE).is_file():
         raise InputError(f"`out` must be a folder of assets or empty, got {out}")
+    if is_file(run.path / WAVLM_FILE):  # hundreds of MB, and other features in half precision
+        raise InputError(
+            f"`run` must hear audio features that need no weights of its own, got {WAVLM_FILE}; "
+            "train one with `encoder.finetune_layers=0`"
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:

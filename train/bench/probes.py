@@ -18,9 +18,15 @@ from torch.nn import functional
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS
 from esarm_env.corpus.opening import CORPUS_NAMES, GENERATED_CORPORA
-from esarm_env.task.opening import assemble_task, open_task, read_corpus_file
+from esarm_env.task.opening import (
+    assemble_task,
+    open_audio_encoder,
+    open_task,
+    read_corpus_file,
+)
 
 if TYPE_CHECKING:
+    from esarm_env.audio.encoders.frames import AudioEncoder
     from esarm_env.core.types import FloatArray, IntArray
     from esarm_env.encoder.network import SpeechEncoder
     from esarm_env.task.animation_task import AnimationTask
@@ -68,7 +74,7 @@ def bench_probes(
         "synthetic": note["corpus"] in CORPUS_NAMES,
         "split": split,
         "utterances": len(measured),
-        "voice": _voice(task, encoder, note["encoder"], measured),
+        "voice": _voice(task, encoder, open_audio_encoder(Path(run), encoder), measured),
         "rows": rows,
     }
 
@@ -207,13 +213,13 @@ def _phone_rows(
 
 
 def _voice(
-    task: AnimationTask, encoder: SpeechEncoder, audio_encoder: str, measured: IntArray
+    task: AnimationTask, encoder: SpeechEncoder, audio_encoder: AudioEncoder, measured: IntArray
 ) -> list[float]:
     """Return how often the encoder itself names the emotion, with its interval.
 
     It hears the voice as it is, which is not what policies hear beside the streams.
     """
-    plain = assemble_task(task.corpus, task.tokenizer, encoder=audio_encoder, fetch=False)
+    plain = assemble_task(task.corpus, task.tokenizer, encoder=audio_encoder)
     right = []
     for index in measured.tolist():
         named, _ = encoder.read_emotion(np.asarray(plain.features[index], dtype=np.float32))

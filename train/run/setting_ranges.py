@@ -62,9 +62,20 @@ def _check_prior(config: Config) -> None:
 
 
 def _check_encoder(config: Config) -> None:
+    from esarm_env.audio.features import WavLM, make_encoder
+
     with _under("encoder", config.encoder):
         config.encoder.check()
         config.encoder.shape(feature_dim=1, condition_dim=1)
+        layers, name = config.encoder.finetune_layers, config.corpus.encoder
+        if layers:
+            made = make_encoder(name)
+            if not isinstance(made, WavLM):
+                raise InputError(
+                    "`finetune_layers` must be 0 unless `corpus.encoder` is a WavLM, got "
+                    f"{layers} with {name!r}"
+                )
+            made.check(finetune_layers=layers)
 
 
 def _check_clone(config: Config) -> None:

@@ -31,6 +31,7 @@ from esarm_env.core.run_layout import (
     SPEECH_REPORT,
     SUMMARY_FILE,
     TOKENIZER_FILE,
+    WAVLM_FILE,
     improved_policies,
     need_stage,
     partial_folder,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from esarm_env.core.types import IntArray
     from train.speech.settings import SpeechSettings
 
-_INPUTS = (CORPUS_FILE, TOKENIZER_FILE, ENCODER_FILE, REWARD_FILE)
+_INPUTS = (CORPUS_FILE, TOKENIZER_FILE, ENCODER_FILE, WAVLM_FILE, REWARD_FILE)
 
 
 @dataclasses.dataclass(frozen=True)

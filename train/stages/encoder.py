@@ -5,21 +5,24 @@ One stage a file, called as its command: `esarm encoder`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from agents.baselines import Regressor
-from esarm_env.audio.features import has_prosody
-from esarm_env.core.run_layout import ENCODER_WEIGHTS
+from esarm_env.audio.features import WavLM, has_prosody, make_encoder
+from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import ENCODER_WEIGHTS, WAVLM_WEIGHTS
 from esarm_env.encoder.data import MotionFile, SpeechData
 from esarm_env.encoder.training import EncoderTrainer
 from esarm_env.task.animation_task import pad_stack
-from esarm_env.task.opening import open_task, read_corpus_file
+from esarm_env.task.opening import assemble_task, open_task, read_corpus_file
 from train.run.loop import drive
 
 if TYPE_CHECKING:
+    from esarm_env.audio.encoders.tuned_wavlm import LearningWavLM
     from esarm_env.encoder.network import SpeechEncoder
     from esarm_env.task.animation_task import AnimationTask
     from train.run.run_folder import RunFolder
@@ -39,18 +42,25 @@ def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
     if run.config.encoder.epochs == 0:
         return {"epochs": 0}
     task = open_task(run.path)
+    name, n_layers = str(read_corpus_file(run.path)["encoder"]), run.config.encoder.finetune_layers
+    wavlm = _learning_wavlm(name, n_layers=n_layers) if n_layers else None
     trainer = EncoderTrainer(
-        speech_data(task, folder, prosody=has_prosody(read_corpus_file(run.path)["encoder"])),
+        speech_data(task, folder, prosody=has_prosody(name)),
         task.head,
         train=task.corpus.split("train"),
         validation=task.corpus.split("validation"),
         config=run.config.encoder,
         seed=run.config.seed,
+        wavlm=wavlm,
     )
     rows = drive(
         trainer, folder, title="Speech encoder", shown="validation_loss", keep_checkpoint=True
     )
-    encoder = trainer.finish()
+    encoder, tuned = trainer.finish(), trainer.tuned_wavlm()
+    if tuned is not None:
+        tuned.save(folder / WAVLM_WEIGHTS)
+        encoder.shape = replace(encoder.shape, tuned_features=tuned.key)
+        task = assemble_task(task.corpus, task.tokenizer, encoder=tuned)
     encoder.save(folder / ENCODER_WEIGHTS)
     best = min(rows, key=lambda row: row["validation_loss"])
     return {
@@ -58,8 +68,22 @@ def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
         "epochs": len(rows),
         "best_epoch": int(best["step"]),
         "validation_emotion_accuracy": best["validation_emotion_accuracy"],
+        **({} if wavlm is None else {"wavlm_finetuned": tuned is not None}),
         **_regression_errors(task, encoder),
     }
+
+
+def _learning_wavlm(name: str, *, n_layers: int) -> LearningWavLM:
+    """Return the top layers of the WavLM called `name`, which was fetched for its features."""
+    from esarm_env.audio.encoders.tuned_wavlm import LearningWavLM
+
+    wavlm = make_encoder(name, fetch=False)
+    if not isinstance(wavlm, WavLM):
+        raise InputError(
+            f"`encoder.finetune_layers` must be 0 unless `corpus.encoder` is a WavLM, got "
+            f"{n_layers} with {name!r}"
+        )
+    return LearningWavLM(wavlm, n_layers=n_layers)
 
 
 def speech_data(task: AnimationTask, folder: Path, *, prosody: bool = False) -> SpeechData:
@@ -82,6 +106,7 @@ def speech_data(task: AnimationTask, folder: Path, *, prosody: bool = False) -> 
         groups=find() if find is not None else [],
         captured=task.corpus.captured,
         prosody=prosody,
+        audio=lambda index: task.corpus[index].audio,
     )
 
 

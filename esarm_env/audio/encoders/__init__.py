@@ -4,6 +4,7 @@
 - `running`: log-mel features whose normalisation is running, so that they stream.
 - `spectra`: mel spectra and pitch, librosa's numbers without its import.
 - `wavlm`: hidden states of WavLM, one layer or a mixture.
+- `tuned_wavlm`: the same network while its top layers learn, and after.
 - `phone_network`: frame posteriors of the phone recogniser in the package `hama`.
 - `phone_classes`: IPA symbols grouped by what lips, jaw and tongue do for them.
 - `phones`: posteriors of phone classes as features, alone or beside others.

@@ -9,13 +9,18 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from esarm_env.audio.encoders.frames import FEATURE_BOUND, to_frame_rate
 from esarm_env.core.errors import InputError, MissingExtraError, one_line
 from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray, n_frames_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from esarm_env.core.types import DoubleArray
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,16 @@ class WavLM:
                 f"`mixture` must be weights of at least 0, not all 0, got {self.mixture}"
             )
 
-    def check(self) -> None:
+    def check(self, *, finetune_layers: int = 0) -> None:
         """Check what can be told without loading the weights; nobody is asked for anything.
+
+        Args:
+            finetune_layers: How many transformer layers are to learn.
 
         Raises:
             InputError: If the name is no folder of WavLM weights and no name of a hub, or names
-                weights that are not on this machine and cannot be fetched.
+                weights that are not on this machine and cannot be fetched; or fewer layers are
+                heard than are to learn.
             MissingExtraError: If `transformers` is not installed.
         """
         if importlib.util.find_spec("transformers") is None:
@@ -76,6 +85,24 @@ class WavLM:
                 f"`encoder` must name a folder with a `config.json` of WavLM, or weights of a hub "
                 f"(`ORGANISATION/MODEL`), got {self.weights!r} ({reason})"
             ) from error
+        n_layers = settings.get("num_hidden_layers")
+        if finetune_layers and isinstance(n_layers, int):
+            self.learning(finetune_layers, n_layers)
+
+    def learning(self, finetune_layers: int, n_layers: int) -> slice:
+        """Return which of `n_layers` transformer layers learn: the topmost of those heard.
+
+        Raises:
+            InputError: If none is to learn, or more than are heard.
+        """
+        shares = self.shares(n_layers + 1)
+        n_heard = shares if isinstance(shares, int) else int(np.flatnonzero(shares).max())
+        if not 1 <= finetune_layers <= n_heard:
+            raise InputError(
+                f"`finetune_layers` must be at most {n_heard}, the transformer layers of WavLM "
+                f"that are heard, got {finetune_layers}"
+            )
+        return slice(n_heard - finetune_layers, n_heard)
 
     @property
     def key(self) -> str:
@@ -96,6 +123,15 @@ class WavLM:
 
     @cached_property
     def _model(self) -> Any:
+        return self.load()
+
+    def load(self) -> Any:
+        """Return a `WavLMModel` of the weights, in evaluation mode; a new one each call.
+
+        Raises:
+            InputError: If they are not there; the message says what to download.
+            MissingExtraError: If `transformers` is not installed.
+        """
         try:
             from transformers import WavLMModel
         except ImportError as error:
@@ -116,34 +152,59 @@ class WavLM:
 
     def encode(self, audio: FloatArray) -> FloatArray:
         """Turn (n_samples,) at 16 kHz into (T, hidden_size) float32."""
-        import torch
+        return encode_by(self._model, audio, self.shares)
 
-        n_frames = n_frames_of(len(audio))
-        scaled = (audio - audio.mean()) / (audio.std() + 1e-7)
-        with torch.inference_mode():
-            output = self._model(torch.from_numpy(scaled)[None], output_hidden_states=True)
-        states = self._chosen([state[0].numpy() for state in output.hidden_states])
-        # The true rate is taken from the lengths: counting on 50 per second drifts by 1 %.
-        frames = to_frame_rate(states, len(states) / (len(audio) / SAMPLE_RATE_HZ), n_frames)
-        return np.clip(frames, -FEATURE_BOUND, FEATURE_BOUND).astype(np.float32)
+    def shares(self, n_states: int) -> DoubleArray | int:
+        """Return what is heard of the hidden states: weights of all that sum to 1, or which one.
 
-    def _chosen(self, states: list[FloatArray]) -> FloatArray:
-        """Return one of the hidden states, or their mixture, (49.5 / s, hidden)."""
+        Raises:
+            InputError: If there are not as many states as the layer or the mixture asks for.
+        """
         if self.mixture is None:
-            if not -len(states) <= self.layer < len(states):
-                bounds = f"{-len(states)}..{len(states) - 1}"
+            if not -n_states <= self.layer < n_states:
+                bounds = f"{-n_states}..{n_states - 1}"
                 raise InputError(f"`layer` must be in {bounds}, got {self.layer}")
-            return states[self.layer]
-        shares = np.asarray(self.mixture or (1.0,) * len(states), dtype=np.float64)
-        if len(shares) != len(states):
+            return self.layer % n_states
+        shares = np.asarray(self.mixture or (1.0,) * n_states, dtype=np.float64)
+        if len(shares) != n_states:
             raise InputError(
-                f"`mixture` must hold {len(states)} weights, one a hidden state, got {len(shares)}"
+                f"`mixture` must hold {n_states} weights, one a hidden state, got {len(shares)}"
             )
-        mixed = sum(
-            share * _layer_normed(state)
-            for share, state in zip(shares / shares.sum(), states, strict=True)
-        )
-        return np.asarray(mixed)
+        normed: DoubleArray = shares / shares.sum()
+        return normed
+
+
+def encode_by(
+    model: Any, audio: FloatArray, shares: Callable[[int], DoubleArray | int]
+) -> FloatArray:
+    """Turn (n_samples,) at 16 kHz into (T, hidden_size) float32 by a `WavLMModel`.
+
+    Args:
+        model: In evaluation mode.
+        audio: Speech.
+        shares: What is heard of so many hidden states, as of `WavLM.shares`.
+    """
+    import torch
+
+    with torch.inference_mode():
+        output = model(torch.from_numpy(scaled(audio))[None], output_hidden_states=True)
+    states = [state[0].numpy() for state in output.hidden_states]
+    heard = shares(len(states))
+    if isinstance(heard, int):
+        mixed = states[heard]
+    else:
+        parts = zip(heard, states, strict=True)
+        mixed = np.asarray(sum(share * _layer_normed(state) for share, state in parts))
+    # The true rate is taken from the lengths: counting on 50 per second drifts by 1 %.
+    rate_hz = len(mixed) / (len(audio) / SAMPLE_RATE_HZ)
+    frames = to_frame_rate(mixed, rate_hz, n_frames_of(len(audio)))
+    return np.clip(frames, -FEATURE_BOUND, FEATURE_BOUND).astype(np.float32)
+
+
+def scaled(audio: FloatArray) -> FloatArray:
+    """Return samples (n_samples,) of mean 0 and spread 1, as WavLM was trained on."""
+    normed: FloatArray = (audio - audio.mean()) / (audio.std() + 1e-7)
+    return normed
 
 
 def _layer_normed(state: FloatArray) -> FloatArray:

@@ -200,6 +200,34 @@ def test_a_finished_stage_is_not_checked_again(tmp_path: Path) -> None:
     assert run.perform("corpus", lambda folder: {})["answer"] == 42
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ([], "`encoder.finetune_layers` must be 0 unless `corpus.encoder` is a WavLM, got 3 with"),
+        (
+            ["corpus.encoder=wavlm@2:{weights}"],
+            "`encoder.finetune_layers` must be at most 2, the transformer layers of WavLM that are",
+        ),
+        (
+            ["corpus.encoder=wavlm:{weights}", "encoder.finetune_after=12", "encoder.epochs=12"],
+            "`encoder.finetune_after` must be below `encoder.epochs` (12) for WavLM to learn",
+        ),
+        (["corpus.encoder=wavlm:{weights}"], ""),
+    ],
+)
+def test_what_cannot_be_fine_tuned_is_told_before_the_first_stage(
+    tiny_wavlm: Path, overrides: list[str], message: str
+) -> None:
+    """With features that do not learn the setting would do nothing, after hours."""
+    named = [setting.format(weights=tiny_wavlm) for setting in overrides]
+    config = make_config(preset="demo", overrides=["encoder.finetune_layers=3", *named])
+    if message:
+        with pytest.raises(InputError, match=re.escape(message)):
+            check_settings(config)
+    else:
+        check_settings(config)
+
+
 def test_weights_of_an_encoder_are_looked_for_before_the_first_stage(tmp_path: Path) -> None:
     """It was told after the minutes in which the corpus was made."""
     config = make_config(preset="demo", overrides=[f"corpus.encoder=wavlm:{tmp_path / 'none'}"])

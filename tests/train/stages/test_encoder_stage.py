@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,12 +17,16 @@ import soundfile
 from agents.baselines import Regressor
 from agents.weights import load_policy
 from esarm_env import open_speech
-from esarm_env.audio.features import LogMel
-from esarm_env.core.run_layout import CORPUS_FILE, ENCODER_FILE
+from esarm_env.audio.encoders.tuned_wavlm import load_tuned_wavlm
+from esarm_env.audio.features import LogMel, WavLM
+from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import CORPUS_FILE, ENCODER_FILE, WAVLM_FILE
 from esarm_env.core.types import EMOTIONS
 from esarm_env.encoder.network import SpeechEncoder, load_speech_encoder
 from esarm_env.task.emotion_choice import heard_mix
 from esarm_env.task.opening import EMOTIONS_KEY, open_task
+from esarm_env.task.recording import open_speech_stream
+from train.assets.builder import make_assets
 from train.cli import main
 from train.run.run_folder import RunFolder
 from train.stages.encoder import run_encoder
@@ -200,3 +205,80 @@ def test_a_run_without_an_encoder_says_that_it_hears_no_emotion(
     assert speech.emotion == (
         "neutral (intensity 2.0); this run has no speech encoder that hears emotion"
     )
+
+
+@pytest.fixture(scope="module")
+def tuned_run(
+    finished_run: Path, tiny_wavlm: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return a run up to `encoder` whose WavLM learned; the weights it began with are gone."""
+    folder = tmp_path_factory.mktemp("tuned")
+    weights = shutil.copytree(tiny_wavlm, folder / "weights")
+    config = RunFolder.open(finished_run).config
+    name = f"wavlm@mean:{weights}"
+    tuning = replace(
+        config.encoder, epochs=1, finetune_layers=2, finetune_after=0, finetune_learning_rate=1e-2
+    )
+    config = replace(config, corpus=replace(config.corpus, encoder=name), encoder=tuning)
+    run = RunFolder.create(folder / "first", config)
+    for stage in ("corpus", "prior"):
+        shutil.copytree(finished_run / stage, run.path / stage)
+    note = run.path / CORPUS_FILE
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"encoder": name}))
+    assert run_encoder(run)["wavlm_finetuned"] is True
+    shutil.rmtree(weights)
+    return shutil.move(run.path, folder / "elsewhere")
+
+
+def test_a_run_hears_through_its_own_wavlm_wherever_it_lies(
+    tuned_run: Path, tiny_wavlm: Path, make_speech: Any
+) -> None:
+    """The encoder was trained on these features; what it began from is not on that machine."""
+    tuned = load_tuned_wavlm(tuned_run / WAVLM_FILE)
+    task = open_task(tuned_run)
+    encoder = task.speech_encoder
+    assert encoder is not None
+    assert encoder.shape.tuned_features == tuned.key
+    assert encoder.dim == encoder.n_streams + 16
+    audio = task.corpus[0].audio
+    known = task.features[0]
+    features = tuned.encode(audio)[: len(known)]
+    frozen = WavLM(str(tiny_wavlm), mixture=()).encode(audio)[: len(known)]
+    assert np.abs(features - frozen).max() > 0.01
+    np.testing.assert_allclose(known[:, encoder.n_streams :], features, atol=5e-3)  # half precision
+    speech = make_speech(2.0)
+    heard = open_speech(speech, tuned_run).audio_windows(np.array([0]))[0]
+    expected = encoder.encode(tuned.encode(speech))
+    np.testing.assert_allclose(heard.reshape(-1, encoder.dim)[:60], expected[:60], atol=1e-5)
+
+
+def test_a_run_whose_wavlm_learned_does_not_stream(tuned_run: Path) -> None:
+    """Each frame is heard in all of the recording."""
+    message = "`corpus.encoder` of the run must be one whose features stream, got 'wavlm@mean:"
+    with pytest.raises(InputError, match=re.escape(message)):
+        open_speech_stream(tuned_run)
+
+
+def test_a_run_without_the_wavlm_it_was_trained_with_is_refused(
+    tuned_run: Path, tmp_path: Path
+) -> None:
+    """Frozen features, or those of another training, would be heard as noise without a word."""
+    run = tmp_path / "run"
+    shutil.copytree(tuned_run, run)
+    tuned = load_tuned_wavlm(run / WAVLM_FILE)
+    tuned.model.encoder.layers[2].final_layer_norm.bias[0] += 1
+    tuned.save(run / WAVLM_FILE)
+    message = f"{WAVLM_FILE}: must hold the WavLM that {ENCODER_FILE} was trained with, got another"
+    for opened in (open_task, open_speech_stream):
+        with pytest.raises(InputError, match=re.escape(message)):
+            opened(run)
+    (run / WAVLM_FILE).unlink()
+    with pytest.raises(InputError, match=re.escape("must be a whole fine-tuned WavLM file")):
+        open_task(run)
+
+
+def test_a_run_whose_wavlm_learned_is_no_assets(tuned_run: Path, tmp_path: Path) -> None:
+    """Half a gigabyte does not ship, and half precision would change its features."""
+    message = f"`run` must hear audio features that need no weights of its own, got {WAVLM_FILE}"
+    with pytest.raises(InputError, match=re.escape(message)):
+        make_assets(RunFolder.open(tuned_run), tmp_path / "assets")
