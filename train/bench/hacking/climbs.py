@@ -58,11 +58,11 @@ class HackingConfig:
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
-    iterations: int = 12
+    iterations: int = 16
     n_episodes: int = 32
     utterances: int = 32
     samples: int = 2
-    learning_rate: float = 2e-4
+    learning_rate: float = 3e-4
     kl_coef: float = 0.01
 
     def __post_init__(self) -> None:
