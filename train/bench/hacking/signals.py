@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 JAW = ARKIT_NAMES.index("jawOpen")
 LIDS = tuple(ARKIT_NAMES.index(f"eyeBlink{side}") for side in ("Left", "Right"))
+OF_CHANNEL = ":"  # in the names of signals of one channel alone
 SHUT = 0.5  # of the lids' coefficient: a blink passes it
 _LOWEST = 0.1  # share of the frames in which the mouth is most shut
 _LEAST_SPREAD = 1e-3  # of a channel over recordings; what varies less tells no likeness
@@ -84,7 +85,7 @@ class MotionSignals:
         both = {"pose": means, "speed": speeds}
         moving = np.split(self._spread > _LEAST_SPREAD, 2)
         return {
-            f"{kind}:{ARKIT_NAMES[channel]}": values[:, channel]
+            f"{kind}{OF_CHANNEL}{ARKIT_NAMES[channel]}": values[:, channel]
             for (kind, values), moves in zip(both.items(), moving, strict=True)
             for channel in np.flatnonzero(moves)
         }
