@@ -50,19 +50,21 @@ class HackingConfig:
         seeds: Of training; each reward is climbed once per seed.
         iterations: Roll-outs and updates, with a measurement after each.
         n_episodes: Episodes per iteration, in groups of 8 of an utterance.
-        utterances: Validation utterances measured on, evenly spaced; 0 means all.
+        utterances: Validation utterances measured on, evenly spaced; 0 means all. With few, small
+            drifts are not sure.
         samples: Animations of each utterance per measurement; figures are their means.
-        learning_rate: Of AdamW. Tokens answer for what their own and the next chunks earn: holes
-            are found at a rate at which honest rewards do no harm.
+        learning_rate: Of AdamW. Tokens answer for what their own and the next chunks earn, so that
+            holes are found at small steps; at 3e-4 the first one into `blinking` does harm before
+            anything can ring.
         kl_coef: Weight of the divergence from the clone; small, so that holes are found.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
-    iterations: int = 16
+    iterations: int = 24
     n_episodes: int = 32
-    utterances: int = 32
+    utterances: int = 64
     samples: int = 2
-    learning_rate: float = 3e-4
+    learning_rate: float = 1.5e-4
     kl_coef: float = 0.01
 
     def __post_init__(self) -> None:
