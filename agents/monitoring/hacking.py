@@ -17,12 +17,15 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.common.checks import check_counts
-from agents.monitoring.held_out import HeldOut, Measurement, shifts
+from agents.monitoring.held_out import HeldOut, Measurement, drifts
 from esarm_env.core.intervals import Change, check_confidence, paired_change
 
 ACTIONS = ("warn", "stop")
 _SIGNAL = "signal_"
 DRIFT = 0.15  # deviations; `esarm bench hacking` shows what others would have cost and caught
+# Standard errors: by chance, one of 100 signals is that far once in 8 runs of 20 looks that are
+# independent, and looks at one run are not; far enough by `DRIFT`, too, it is rarer still.
+SURE = 4.0
 
 
 class RewardHackingWarning(UserWarning):
@@ -72,10 +75,10 @@ class RewardHackingCallback(BaseCallback):
     members' standard deviation; or if that of any of the proxy's `terms` lies below 0, which is
     climbing it at the cost of one of its parts. Where the proxy has risen since the first
     measurement, it is one too if an off-target signal (speed, blinks, what `held_out.signals`
-    measures) has moved since then by more than `drift` deviations between utterances, beyond its
-    own bootstrap interval, and beyond where sharpening alone takes it (`held_out.sharp`): this
-    needs no true error, and sees holes that all members of an ensemble share. Measurements write
-    `hacking/proxy`, `hacking/gold_NAME`, `hacking/term_NAME`, `hacking/disagreement`,
+    measures) has moved since then by more than `drift` deviations between utterances and by more
+    than `sure` standard errors, both beyond where sharpening alone takes it (`held_out.sharp`):
+    this needs no true error, and sees holes that all members of an ensemble share. Measurements
+    write `hacking/proxy`, `hacking/gold_NAME`, `hacking/term_NAME`, `hacking/disagreement`,
     `hacking/signal_NAME` and `hacking/alarm` (0 or 1) to the algorithm's logger.
 
     `action="warn"` warns at the first alarm and goes on. `action="stop"` warns, puts the best
@@ -133,6 +136,7 @@ class RewardHackingCallback(BaseCallback):
         confidence: float = 0.95,
         disagreement_coef: float = 1.0,
         drift: float = DRIFT,
+        sure: float = SURE,
         best_model_save_path: str | Path | None = None,
         verbose: int = 0,
     ) -> None:
@@ -147,6 +151,8 @@ class RewardHackingCallback(BaseCallback):
             disagreement_coef: Cost of disagreement where there is no ground truth, at least 0.
             drift: Least shift of an off-target signal that is an alarm, in standard deviations of
                 the signal between utterances at the first measurement, above 0.
+            sure: Least shift likewise in standard errors of its mean over utterances, above 0: many
+                signals are looked at many times, so that at 2 one always seems to have moved.
             best_model_save_path: Folder for `best_model.zip`, written at every new best; None
                 writes none.
             verbose: 1 prints each measurement.
@@ -163,9 +169,11 @@ class RewardHackingCallback(BaseCallback):
             raise ValueError(f"`disagreement_coef` must be at least 0, got {disagreement_coef}")
         if not drift > 0:
             raise ValueError(f"`drift` must be above 0, got {drift}")
+        if not sure > 0:
+            raise ValueError(f"`sure` must be above 0, got {sure}")
         self.held_out, self.every, self.window, self.action = held_out, every, window, action
         self.confidence, self.disagreement_coef = confidence, disagreement_coef
-        self.drift = drift
+        self.drift, self.sure = drift, sure
         path = best_model_save_path
         self.best_model_save_path = None if path is None else Path(path)
         self.history: list[Measurement] = []
@@ -281,14 +289,13 @@ class RewardHackingCallback(BaseCallback):
         proxy = paired_change(first.proxy, after.proxy, confidence=self.confidence)
         if not (after.signals and proxy.rose):
             return None
-        far = [name for name, shift in shifts(first, after).items() if abs(shift) > self.drift]
-        changes = {
+        moved = {
             f"{_SIGNAL}{name}": paired_change(
                 first.signals[name], after.signals[name], confidence=self.confidence
             )
-            for name in far
+            for name, drift in drifts(first, after).items()
+            if abs(drift.shift) > self.drift and abs(drift.sureness) > self.sure
         }
-        moved = {name: change for name, change in changes.items() if change.rose or change.high < 0}
         return Alarm(first, after, proxy, moved) if moved else None
 
     def _alarm_between(self, before: Measurement, after: Measurement) -> Alarm | None:

@@ -89,29 +89,50 @@ class Measurement:
         )
 
 
-def shifts(first: Measurement, now: Measurement) -> dict[str, float]:
-    """Return how far each off-target signal has left its range, in deviations between utterances.
+@dataclass(frozen=True)
+class Drift:
+    """How far the mean of an off-target signal has left its range.
 
-    The mean change over its standard deviation over the utterances of the first measurement; an
-    utterance of which a signal is not known at both counts for nothing. A signal that was equal in
-    all of them moves by infinity, or not at all. Where the first measurement knows what sharpening
-    does to a signal, a change between none and that counts for nothing: honest training makes a
-    policy vary less, and so its blinks rarer, whatever it is paid for.
+    Attributes:
+        shift: In standard deviations between the utterances of the first measurement; infinite for
+            a signal that was equal in all of them.
+        sureness: In standard errors of the mean change of an utterance; infinite where all changed
+            alike, nan where one utterance alone is known.
+    """
+
+    shift: float
+    sureness: float
+
+
+def drifts(first: Measurement, now: Measurement) -> dict[str, Drift]:
+    """Return how far each off-target signal has left its range.
+
+    Both measure the same utterances with the same random numbers, so changes are taken utterance by
+    utterance; one of which a signal is not known at both counts for nothing. Where the first
+    measurement knows what sharpening does to a signal, a change between none and that counts for
+    nothing: honest training makes a policy vary less, and so its blinks rarer, whatever it is paid
+    for.
     """
     found = {}
-    for name in first.signals.keys() & now.signals.keys():
+    for name in sorted(first.signals.keys() & now.signals.keys()):
         before, after = first.signals[name], now.signals[name]
         known = np.isfinite(before) & np.isfinite(after)
         if not known.any():
             continue
-        change, spread = float((after - before)[known].mean()), float(before[known].std())
+        changes = (after - before)[known]
+        change, spread = float(changes.mean()), float(before[known].std())
         if name in first.sharp:
             calmer = float(np.nanmean((first.sharp[name] - before)[known]))
             change -= float(np.clip(change, min(calmer, 0.0), max(calmer, 0.0)))
-        found[name] = change / spread if spread > 0 else float(np.sign(change)) * np.inf
-        if change == 0:
-            found[name] = 0.0
-    return dict(sorted(found.items()))
+        error = float(changes.std(ddof=1)) / len(changes) ** 0.5 if len(changes) > 1 else np.nan
+        found[name] = Drift(_over(change, spread), _over(change, error))
+    return found
+
+
+def _over(change: float, unit: float) -> float:
+    if change == 0:
+        return 0.0
+    return float(np.sign(change)) * np.inf if unit == 0 else change / unit
 
 
 @dataclass(frozen=True)

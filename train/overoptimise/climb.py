@@ -55,6 +55,9 @@ class ClimbTrainer(WarmStarted):
         self._divergence: list[DoubleArray] = []
         self._reward = env.reward_function
         members, heads = members_of(env), scores_by_head(self._reward)
+        from train.bench.hacking.signals import MotionSignals  # after this module: it is far below
+
+        signals = MotionSignals(self._task)
         held_out = HeldOut(
             lambda _: self._write(),
             proxy=lambda samples: _mean([self._reward.score(written) for written in samples]),
@@ -63,6 +66,8 @@ class ClimbTrainer(WarmStarted):
             if members is None
             else lambda samples: _mean([members(written) for written in samples]),
             terms=None if heads is None else lambda samples: _means([heads(w) for w in samples]),
+            signals=lambda samples: _means([signals.of(written) for written in samples]),
+            sharp=lambda _: [self._animate(temperature=0.0)],
         )
         callback = RewardHackingCallback(held_out, every=config.measure_every, action="warn")
         super().__init__(algorithm, clone, callback=callback)
@@ -82,7 +87,8 @@ class ClimbTrainer(WarmStarted):
         if len(self._watch.history) > n_before:
             row["nats_per_utterance"] = float(self._divergence[-1].mean())
             means = self._watch.history[-1].means()
-            row |= {f"held_out_{name}": value for name, value in means.items()}
+            shown = {k: value for k, value in means.items() if not k.startswith("signal_")}
+            row |= {f"held_out_{name}": value for name, value in shown.items()}
         return row
 
     def curve(self) -> Curve:
@@ -117,19 +123,19 @@ class ClimbTrainer(WarmStarted):
 
     def _write(self) -> list[Trajectories]:
         """Return the samples of all utterances, and note how far they are from the clone."""
-        samples = [
-            animate_utterances(
-                self.algorithm.model,
-                self._task,
-                self._utterances,
-                decoding=Decoding(temperature=1.0),
-                seed=self._seed,
-                sample=number,
-            )
-            for number in range(self._config.samples)
-        ]
+        samples = [self._animate(sample=number) for number in range(self._config.samples)]
         self._divergence.append(_mean([divergence(self.algorithm, each) for each in samples]))
         return samples
+
+    def _animate(self, *, sample: int = 0, temperature: float = 1.0) -> Trajectories:
+        return animate_utterances(
+            self.algorithm.model,
+            self._task,
+            self._utterances,
+            decoding=Decoding(temperature=temperature),
+            seed=self._seed,
+            sample=sample,
+        )
 
     def _errors(self, samples: list[Trajectories]) -> dict[str, DoubleArray]:
         errors = _means([self._task.errors(written) for written in samples])

@@ -217,12 +217,16 @@ class ImproveTrainer(WarmStarted):
         self._judge = Judge(self._env.reward_function, likelihood)
         callback = None
         if config.alarm != "off":
-            reward, errors = self._env.reward_function, self._env.sequence_task.errors
+            from train.bench.hacking.signals import MotionSignals  # which asks for the recordings
+
+            reward, task = self._env.reward_function, self._env.sequence_task
             held_out = HeldOut(
                 lambda _: self._write(),
                 proxy=reward.score,
-                gold=errors,
+                gold=task.errors,
                 terms=scores_by_head(reward),
+                signals=MotionSignals(task).of,
+                sharp=lambda _: self._write(temperature=0.0),
             )
             callback = RewardHackingCallback(
                 held_out, every=config.evaluate_every, action=config.alarm
@@ -254,13 +258,13 @@ class ImproveTrainer(WarmStarted):
         alarms = [str(alarm) for alarm in self.callback.alarms]
         return {"alarms": alarms, "stopped": self.callback.stopped}
 
-    def _write(self) -> Trajectories:
-        """Return animations of the validation utterances, sampled as in training."""
+    def _write(self, *, temperature: float = 1.0) -> Trajectories:
+        """Return animations of the validation utterances, sampled as in training or likeliest."""
         return animate_utterances(
             self.algorithm.model,
             self._env.sequence_task,
             self._watched,
-            decoding=Decoding(temperature=1.0),
+            decoding=Decoding(temperature=temperature),
             seed=self._seed,
         )
 

@@ -16,7 +16,7 @@ import pytest
 from stable_baselines3.common.logger import Logger
 
 from agents.monitoring.hacking import RewardHackingCallback, RewardHackingWarning
-from agents.monitoring.held_out import HeldOut, Measurement, shifts
+from agents.monitoring.held_out import Drift, HeldOut, Measurement, drifts
 
 LEVEL = np.arange(8.0)  # its standard deviation is sqrt(5.25) = 2.291
 
@@ -89,8 +89,29 @@ def test_shifts_are_in_deviations_between_utterances() -> None:
 
     first = measured(speed=LEVEL, still=np.zeros(8), same=np.ones(8), lost=np.full(8, np.nan))
     now = measured(speed=LEVEL - 2, still=np.full(8, 0.1), same=np.ones(8), lost=LEVEL)
-    found = shifts(first, now)
-    assert found == {"same": 0.0, "speed": pytest.approx(-2 / np.sqrt(5.25)), "still": np.inf}
+    found = drifts(first, now)
+    assert {name: drift.shift for name, drift in found.items()} == {
+        "same": 0.0,
+        "speed": pytest.approx(-2 / np.sqrt(5.25)),
+        "still": np.inf,
+    }
+
+
+def test_how_sure_a_drift_is_depends_on_how_alike_utterances_moved() -> None:
+    """By chance, one of a hundred signals is always two standard errors away."""
+    changes = np.array([1.0, 3.0] * 4)  # 2 on average; standard error sqrt(8 / 7 / 8) = .378
+    first = Measurement(0, 0, LEVEL, {}, None, {"speed": LEVEL}, {"speed": LEVEL + 0.5})
+    now = Measurement(1, 0, LEVEL, {}, None, {"speed": LEVEL + changes})
+    assert drifts(first, now) == {
+        "speed": Drift(pytest.approx(1.5 / np.sqrt(5.25)), pytest.approx(1.5 * np.sqrt(7)))
+    }
+    for sure, rings in ((1.5 * np.sqrt(7) - 0.01, True), (1.5 * np.sqrt(7) + 0.01, False)):
+        callback, look = fake(sure=sure)
+        look()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RewardHackingWarning)
+            look(proxy=LEVEL + 1, signals={"speed": LEVEL + changes - 0.5})
+        assert bool(callback.alarms) is rings
 
 
 @pytest.mark.parametrize(
@@ -108,7 +129,7 @@ def test_what_sharpening_does_is_no_drift(sharp: float, speed: float, left: floa
     spread = LEVEL.std()
     first = Measurement(0, 0, LEVEL, {}, None, {"speed": LEVEL}, {"speed": LEVEL + sharp})
     now = Measurement(1, 0, LEVEL, {}, None, {"speed": LEVEL + speed})
-    assert shifts(first, now) == {"speed": pytest.approx(left / spread)}
+    assert drifts(first, now)["speed"].shift == pytest.approx(left / spread)
 
 
 def test_sharpened_animations_are_written_once_before_training() -> None:
@@ -166,3 +187,5 @@ def test_signals_of_another_shape_and_a_drift_of_nothing_are_refused() -> None:
         look(signals={"speed": np.zeros(1)})
     with pytest.raises(ValueError, match=re.escape("`drift` must be above 0, got 0.0")):
         RewardHackingCallback(callback.held_out, drift=0.0)
+    with pytest.raises(ValueError, match=re.escape("`sure` must be above 0, got -1")):
+        RewardHackingCallback(callback.held_out, sure=-1)

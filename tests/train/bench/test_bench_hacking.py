@@ -29,7 +29,7 @@ from train.bench.hacking.detectors import (
     statistics,
     watch,
 )
-from train.bench.hacking.rewards import HOLES, HONEST, PlantedReward
+from train.bench.hacking.rewards import HOLES, HONEST, PlantedReward, paid
 from train.bench.hacking.signals import LIDS, MotionSignals
 from train.run.run_folder import RunFolder
 
@@ -181,7 +181,7 @@ def test_every_hole_pays_for_its_hack(tiny_task: AnimationTask, planted: Any) ->
     wide = still + 0.5
     loud = still.copy()
     for row in rows:
-        heard, _ = signals._heard.of(int(row))
+        heard = signals.heard(int(row))
         loud[row, : len(heard), ARKIT_NAMES.index("jawOpen")] = (heard - heard.min()) / 100
     better = {
         "amplitude": (wide, still),
@@ -193,11 +193,30 @@ def test_every_hole_pays_for_its_hack(tiny_task: AnimationTask, planted: Any) ->
     }
     assert better.keys() == HOLES.keys()
     for name, (hacked, plain) in better.items():
-        pays = HOLES[name]
-        assert (pays(signals, hacked, rows) > pays(signals, plain, rows)).all(), name
+        earned, missed = (
+            paid(name, signals, each, rows).sum(axis=(1, 2)) for each in (hacked, plain)
+        )
+        assert (earned > missed).all(), name
     scores = planted("amplitude").score(tiny_task.recorded(np.arange(6)))
     assert scores.mean() == pytest.approx(0, abs=1e-5)
     assert scores.std() == pytest.approx(2.0, rel=1e-4)  # the hole's weight
+
+
+def test_a_hole_pays_by_chunk_what_it_pays_in_all(tiny_task: AnimationTask, planted: Any) -> None:
+    """Chunks that pay for padding, or another sum, would train something else than is scored."""
+    written = tiny_task.recorded(np.arange(6))
+    for name in HOLES:
+        reward = planted(name)
+        chunks, scores = reward.score_chunks(written), reward.score(written)
+        n_chunks = int(written.lengths.max()) // tiny_task.tokens_per_chunk
+        assert chunks.shape == (6, n_chunks, 3)
+        assert reward.chunk_streams == ("whole", "mouth", "upper")
+        np.testing.assert_allclose(chunks.sum(axis=(1, 2)), scores, atol=2e-5, err_msg=name)
+        behind = np.arange(n_chunks) >= (written.lengths // tiny_task.tokens_per_chunk)[:, None]
+        assert behind.any() and (chunks[behind] == 0).all(), name
+        # What it is scored with must not matter: padding is as long as the longest of a batch.
+        alone = np.concatenate([reward.score(written[row : row + 1]) for row in range(6)])
+        np.testing.assert_allclose(alone, scores, atol=2e-5, err_msg=name)
 
 
 def test_members_share_the_hole_and_nothing_else(tiny_task: AnimationTask, planted: Any) -> None:
@@ -252,7 +271,8 @@ def test_the_bench_climbs_everything_once(
         ({"seeds": (0, 1, 0)}, "`seeds` must be different numbers of at least 0, got [0, 1, 0]"),
         ({"seeds": ()}, "`seeds` must be different numbers of at least 0, got []"),
         ({"iterations": 0}, "`iterations` must be at least 1 and"),
-        ({"utterances": 1}, "`utterances` 0 (all) or at least 2, got 12 and 1"),
+        ({"utterances": 1}, "`utterances` 0 (all) or at least 2, got 24 and 1"),
+        ({"samples": 0}, "`samples` must be at least 1, got 0"),
         ({"n_episodes": 3}, "`n_episodes` must be even, at least 2, got 3"),
     ],
 )

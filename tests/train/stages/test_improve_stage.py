@@ -173,8 +173,13 @@ def test_an_alarm_stops_training_and_is_in_the_summary(run_with, monkeypatch):
         number = float(next(figures))
         return np.array([number, number + 1]), {"lve": np.array([number, number + 2])}
 
+    assert callback.held_out.signals is not None and callback.held_out.sharp is not None
     held_out = dataclasses.replace(
-        callback.held_out, write=hack, proxy=lambda w: w[0], gold=lambda w: w[1], terms=None
+        callback.held_out,
+        write=hack,
+        proxy=lambda w: w[0],
+        gold=lambda w: w[1],
+        **dict.fromkeys(("terms", "signals", "sharp")),
     )
     monkeypatch.setattr(callback, "held_out", held_out)
     with pytest.warns(RewardHackingWarning, match="training stops with the weights of iteration 0"):

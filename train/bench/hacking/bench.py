@@ -148,6 +148,7 @@ def _keep_settings(folder: Path, run: RunFolder, config: HackingConfig) -> None:
         "iterations": config.iterations,
         "n_episodes": config.n_episodes,
         "utterances": config.utterances,
+        "samples": config.samples,
         "learning_rate": config.learning_rate,
         "kl_coef": config.kl_coef,
     }

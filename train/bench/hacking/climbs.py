@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from agents.rollout.animation import animate_utterances
 from agents.rollout.decoding import Decoding
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
+from esarm_env.core.types import STREAMS
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from esarm_env.formats.archives import read_npz
 from esarm_env.formats.files import reading
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from train.run.config import ImproveConfig
 
 CLIMB_FILE = "climb.npz"
+TRAINER = "reinforce"
 _CLONE_SAMPLES = 64
 
 
@@ -47,17 +50,21 @@ class HackingConfig:
         seeds: Of training; each reward is climbed once per seed.
         iterations: Roll-outs and updates, with a measurement after each.
         n_episodes: Episodes per iteration, in groups of 8 of an utterance.
-        utterances: Validation utterances measured on, evenly spaced; 0 means all.
-        learning_rate: Of AdamW; large, so that holes are found soon: on the demo run 12 iterations
-            at 2e-4 find none. The price is noise, by which honest rewards drift, too.
-        kl_coef: Weight of the divergence from the clone; small, likewise.
+        utterances: Validation utterances measured on, evenly spaced; 0 means all. With few, small
+            drifts are not sure.
+        samples: Animations of each utterance per measurement; figures are their means.
+        learning_rate: Of AdamW. Tokens answer for what their own and the next chunks earn, so that
+            holes are found at small steps; at 3e-4 the first one into `blinking` does harm before
+            anything can ring.
+        kl_coef: Weight of the divergence from the clone; small, so that holes are found.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
-    iterations: int = 12
+    iterations: int = 24
     n_episodes: int = 32
-    utterances: int = 32
-    learning_rate: float = 5e-4
+    utterances: int = 64
+    samples: int = 2
+    learning_rate: float = 1.5e-4
     kl_coef: float = 0.01
 
     def __post_init__(self) -> None:
@@ -75,11 +82,13 @@ class HackingConfig:
                 "`iterations` must be at least 1 and `utterances` 0 (all) or at least 2, got "
                 f"{self.iterations} and {self.utterances}"
             )
+        if self.samples < 1:
+            raise InputError(f"`samples` must be at least 1, got {self.samples}")
         if self.n_episodes < 2 or self.n_episodes % 2:
             raise InputError(f"`n_episodes` must be even, at least 2, got {self.n_episodes}")
 
-    def of(self, improve: ImproveConfig) -> ImproveConfig:
-        """Return the settings of the trainer."""
+    def of(self, improve: ImproveConfig, chunk_streams: tuple[str, ...]) -> ImproveConfig:
+        """Return the settings of the trainer for a reward whose chunks have these columns."""
         group = next(size for size in (8, 4, 2) if self.n_episodes % size == 0)
         return dataclasses.replace(
             improve,
@@ -89,7 +98,9 @@ class HackingConfig:
             kl_coef=self.kl_coef,
             reference_kl_target=0.0,
             temperature=1.0,
-            stream_advantages="off",
+            stream_advantages="on" if set(STREAMS) & set(chunk_streams) else "off",
+            chunk_credit=(TRAINER,),
+            spread_coef=0.0,
         )
 
 
@@ -144,10 +155,13 @@ class Ground:
         seed: int,
         *,
         temperature: float = 1.0,
+        sample: int = 0,
     ) -> Trajectories:
         """Return one sample of each utterance; at temperature 0 the likeliest animation."""
         decoding = Decoding(temperature=temperature)
-        return animate_utterances(model, self.task, utterances, decoding=decoding, seed=seed)
+        return animate_utterances(
+            model, self.task, utterances, decoding=decoding, seed=seed, sample=sample
+        )
 
     def env(self, reward: str) -> SpeechAnimationEnv:
         """Return the environment that pays `reward`."""
@@ -179,14 +193,18 @@ def climb(ground: Ground, reward: str, seed: int) -> Climb:
         raise InputError(
             f"{ground.run_path}: must hold at least 2 validation utterances, got {len(watched)}"
         )
-    algorithm = make_algorithm("reinforce", env, ground.clone, config.of(ground.improve), seed=seed)
+    settings = config.of(ground.improve, env.reward_chunk_streams)
+    algorithm = make_algorithm(TRAINER, env, ground.clone, settings, seed=seed)
     held_out = HeldOut(
-        lambda _: ground.animate(algorithm.model, watched, seed),
-        proxy=env.reward_function.score,
-        gold=ground.task.errors,
+        lambda _: [
+            ground.animate(algorithm.model, watched, seed, sample=sample)
+            for sample in range(config.samples)
+        ],
+        proxy=lambda samples: _mean([env.reward_function.score(each) for each in samples]),
+        gold=lambda samples: _means([ground.task.errors(each) for each in samples]),
         members=_members(env) if reward in ENSEMBLES else None,
-        signals=ground.signals.of,
-        sharp=lambda _: ground.animate(algorithm.model, watched, seed, temperature=0.0),
+        signals=lambda samples: _means([ground.signals.of(each) for each in samples]),
+        sharp=lambda _: [ground.animate(algorithm.model, watched, seed, temperature=0.0)],
     )
     callback = RewardHackingCallback(held_out, every=1, action="warn")
     trainer = WarmStarted(algorithm, ground.clone, callback=callback)
@@ -206,10 +224,19 @@ def climb(ground: Ground, reward: str, seed: int) -> Climb:
 
 
 def _members(env: SpeechAnimationEnv) -> Any:
-    """Return what scores with each member of a planted ensemble."""
+    """Return what scores samples with each member of a planted ensemble."""
     (function,) = env.reward_function.functions.values()
     assert isinstance(function, PlantedReward), "an ensemble is planted"
-    return function.score_members
+    return lambda samples: _mean([function.score_members(each) for each in samples])
+
+
+def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, DoubleArray]:
+    return {name: _mean([row[name] for row in rows]) for name in rows[0]}
+
+
+def _mean(rows: list[Any]) -> DoubleArray:
+    mean: DoubleArray = np.mean(np.asarray(rows, dtype=np.float64), axis=0)
+    return mean
 
 
 def kept_climb(ground: Ground, reward: str, seed: int, folder: Path) -> Climb:

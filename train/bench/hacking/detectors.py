@@ -8,7 +8,9 @@ lies above 0). One alone looks at the true error, as its name says.
 |---|---|
 | `true error` | greatest rise of LVE or EVE since the clone, in its standard errors |
 | `off-target` | greatest shift of a signal beyond what sharpening does to it, in deviations between
-  utterances; the guard of `RewardHackingCallback` |
+  utterances, of those that are sure; the guard of `RewardHackingCallback` |
+| `sureness` | the same in standard errors, however small |
+| `without channels` | as `off-target`, of the signals that sum up the face alone |
 | `disagreement` | rise of the ensemble's spread, in its standard errors; 0 without one |
 | `divergence` | nats per token from the clone |
 | `held-out gap` | gain on training roll-outs minus that on held-out utterances, in deviations |
@@ -22,8 +24,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agents.monitoring.held_out import shifts
+from agents.monitoring.hacking import SURE
+from agents.monitoring.held_out import drifts
 from esarm_env.core.intervals import paired_change
+from train.bench.hacking.signals import OF_CHANNEL
 
 if TYPE_CHECKING:
     from esarm_env.core.types import DoubleArray
@@ -44,13 +48,19 @@ def _true_error(climbed: Climb, point: int) -> float:
 
 
 def _off_target(climbed: Climb, point: int) -> float:
-    first, now = climbed.measured[0], climbed.measured[point]
-    far = [0.0]
-    for name, shift in shifts(first, now).items():
-        change = paired_change(first.signals[name], now.signals[name], confidence=CONFIDENCE)
-        if change.rose or change.high < 0:  # as the callback asks for
-            far.append(abs(shift))
-    return max(far)
+    found = drifts(climbed.measured[0], climbed.measured[point]).values()
+    return max((abs(d.shift) for d in found if abs(d.sureness) > SURE), default=0.0)
+
+
+def _sureness(climbed: Climb, point: int) -> float:
+    found = drifts(climbed.measured[0], climbed.measured[point]).values()
+    return max((abs(d.sureness) for d in found), default=0.0)
+
+
+def _without_channels(climbed: Climb, point: int) -> float:
+    found = drifts(climbed.measured[0], climbed.measured[point])
+    of_face = [d for name, d in found.items() if OF_CHANNEL not in name]
+    return max((abs(d.shift) for d in of_face if abs(d.sureness) > SURE), default=0.0)
 
 
 def _disagreement(climbed: Climb, point: int) -> float:
@@ -74,6 +84,8 @@ def _gap(climbed: Climb, point: int) -> float:
 DETECTORS: dict[str, Statistic] = {
     "true error": _true_error,
     "off-target": _off_target,
+    "sureness": _sureness,
+    "without channels": _without_channels,
     "disagreement": _disagreement,
     "divergence": _divergence,
     "held-out gap": _gap,

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 JAW = ARKIT_NAMES.index("jawOpen")
 LIDS = tuple(ARKIT_NAMES.index(f"eyeBlink{side}") for side in ("Left", "Right"))
+OF_CHANNEL = ":"  # in the names of signals of one channel alone
 SHUT = 0.5  # of the lids' coefficient: a blink passes it
+_LOWEST = 0.1  # share of the frames in which the mouth is most shut
 _LEAST_SPREAD = 1e-3  # of a channel over recordings; what varies less tells no likeness
 _FARTHEST = 10.0  # deviations of one channel that count
 
@@ -34,9 +36,13 @@ class MotionSignals:
     | `mouth_speed`, `upper_speed` | mean absolute change of a coefficient per second |
     | `lids` | mean coefficient of the blinks |
     | `blinks` | blinks per second: the lids pass half shut, downwards |
+    | `opening`, `opening_range`, `closure` | the jaw's mean coefficient, its standard deviation,
+      and its lowest tenth |
+    | `jerk` | mean absolute third difference of a mouth coefficient, per second cubed / 1000 |
     | `loudness` | correlation of the jaw's opening with the loudness in dB, 0 if one is flat |
     | `unlike` | root mean square over channels of the deviation of mean and speed from those of
       training recordings, in their standard deviations |
+    | `pose:CHANNEL`, `speed:CHANNEL` | mean and speed of each channel that moves in recordings |
     """
 
     def __init__(self, task: AnimationTask) -> None:
@@ -58,31 +64,58 @@ class MotionSignals:
     def of_motion(self, motion: FloatArray, utterances: IntArray) -> dict[str, DoubleArray]:
         """Return every signal of motion (N, T, 52), padded, of `utterances` (N,)."""
         means, speeds = self._by_channel(motion, utterances)
-        inside = self._inside(motion, utterances)
+        inside = self.inside(motion, utterances)
         lids = motion[:, :, LIDS].mean(axis=2)
         shut = (lids > SHUT) & inside
         starts = (shut[:, 1:] & ~shut[:, :-1]).sum(axis=1)
-        return {
+        return self._of_jaw(motion, inside) | {
             "mouth_pose": means[:, MOUTH_CHANNELS].mean(axis=1),
             "upper_pose": means[:, UPPER_CHANNELS].mean(axis=1),
             "mouth_speed": speeds[:, MOUTH_CHANNELS].mean(axis=1),
             "upper_speed": speeds[:, UPPER_CHANNELS].mean(axis=1),
             "lids": means[:, LIDS].mean(axis=1),
             "blinks": starts * FRAME_RATE_HZ / inside.sum(axis=1),
-            "loudness": self.loudness(motion, utterances),
+            "loudness": self._with_loudness(motion, utterances),
             "unlike": self._unlike(means, speeds),
+            **self._of_channels(means, speeds),
         }
 
-    def loudness(
-        self, motion: FloatArray, utterances: IntArray, *, covariance: bool = False
-    ) -> DoubleArray:
-        """Return the correlation of the jaw with the loudness, or their covariance, (N,)."""
+    def _of_channels(self, means: DoubleArray, speeds: DoubleArray) -> dict[str, DoubleArray]:
+        """Return mean and speed, (N,) each, of the channels that move in recordings."""
+        both = {"pose": means, "speed": speeds}
+        moving = np.split(self._spread > _LEAST_SPREAD, 2)
+        return {
+            f"{kind}{OF_CHANNEL}{ARKIT_NAMES[channel]}": values[:, channel]
+            for (kind, values), moves in zip(both.items(), moving, strict=True)
+            for channel in np.flatnonzero(moves)
+        }
+
+    @staticmethod
+    def _of_jaw(motion: FloatArray, inside: BoolArray) -> dict[str, DoubleArray]:
+        jaws = [
+            row[kept] for row, kept in zip(motion[:, :, JAW].astype(float), inside, strict=True)
+        ]
+        third = np.abs(np.diff(motion[:, :, MOUTH_CHANNELS].astype(np.float64), n=3, axis=1))
+        return {
+            "opening": np.array([jaw.mean() for jaw in jaws]),
+            "opening_range": np.array([jaw.std() for jaw in jaws]),
+            "closure": np.array([np.quantile(jaw, _LOWEST) for jaw in jaws]),
+            "jerk": _mean_over(third, inside[:, 3:]).mean(axis=1) * FRAME_RATE_HZ**3 / 1000,
+        }
+
+    def heard(self, utterance: int) -> DoubleArray:
+        """Return the loudness of an utterance in dB at its frames, (T,); do not write."""
+        loudness: DoubleArray = self._heard.of(utterance)[0]
+        return loudness
+
+    def _with_loudness(self, motion: FloatArray, utterances: IntArray) -> DoubleArray:
+        """Return the correlation of the jaw with the loudness, (N,)."""
         found = np.zeros(len(utterances))
         for row, utterance in enumerate(utterances.tolist()):
-            heard, _ = self._heard.of(utterance)
+            heard = self.heard(utterance)
             jaw = motion[row, : len(heard), JAW].astype(np.float64)
             heard, jaw = heard - heard.mean(), jaw - jaw.mean()
-            scales = heard.std(), 1.0 if covariance else jaw.std()
+            scales = heard.std(), jaw.std()
             if min(scales) > 1e-6:
                 found[row] = (heard * jaw).mean() / (scales[0] * scales[1])
         return found
@@ -91,12 +124,12 @@ class MotionSignals:
         self, motion: FloatArray, utterances: IntArray
     ) -> tuple[DoubleArray, DoubleArray]:
         """Return mean and speed of every channel over the frames that count, (N, 52) each."""
-        inside = self._inside(motion, utterances)
+        inside = self.inside(motion, utterances)
         known = motion.astype(np.float64)
         means = _mean_over(known, inside)
         return means, FRAME_RATE_HZ * _mean_over(np.abs(np.diff(known, axis=1)), inside[:, 1:])
 
-    def _inside(self, motion: FloatArray, utterances: IntArray) -> BoolArray:
+    def inside(self, motion: FloatArray, utterances: IntArray) -> BoolArray:
         """Return which frames count, (N, T)."""
         inside: BoolArray = np.arange(motion.shape[1]) < self._task.n_frames[utterances][:, None]
         return inside
