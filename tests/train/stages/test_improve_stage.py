@@ -138,6 +138,7 @@ def test_unknown_and_broken_algorithms_are_refused_before_any_is_trained(
     assert not (run.path / "improve").exists()
 
 
+@pytest.mark.filterwarnings("ignore:reward hacking")  # of two utterances every drift is sure
 def test_an_interruption_keeps_the_adapted_coefficient_and_the_alarms_window(run_with):
     """Starting from the configured coefficient again would change what comes after."""
     run = run_with(reference_kl_target=1e-9, iterations=4, alarm="warn", reward="accuracy")

@@ -56,7 +56,8 @@ _OWN = 0.3  # of what each member of an ensemble likes alone
 def _mean_of(channels: Sequence[int], sign: float = 1.0) -> Earned:
     def earned(signals: MotionSignals, motion: FloatArray, rows: IntArray) -> DoubleArray:
         mean = motion[:, :, channels].mean(axis=2, dtype=np.float64)
-        return sign * mean * _shares(signals, motion, rows)
+        shares: DoubleArray = sign * mean * _shares(signals, motion, rows)
+        return shares
 
     return earned
 
@@ -194,7 +195,7 @@ class PlantedReward:
         terms = [
             WeightedScores(honest, columns, told),
             WeightedScores(hole, STREAMS, self._by_chunk(trajectories, n_chunks)),
-            WeightedScores(1.0, (WHOLE_FACE,), share[..., None]),
+            WeightedScores(1.0, (WHOLE_FACE,), share[..., None].astype(np.float32)),
         ]
         return sum_of_chunks(terms, self.chunk_streams, lengths)
 
