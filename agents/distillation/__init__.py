@@ -1,8 +1,9 @@
 """Distillation into the policy of what is better than its samples: expert iteration.
 
 `distillation` is the algorithm, `config` its settings, `teachers` says which sequences are written
-down as targets, `losses` how the policy is fitted to them. `bond` turns any reward into one whose
-optimum is the best of n samples of the clone, for the other algorithms.
+down as targets, `losses` how the policy is fitted to them, and `answering` how recordings make a
+better teacher of the clone first. `bond` turns any reward into one whose optimum is the best of n
+samples, for the other algorithms.
 """
 
 from agents.distillation.bond import BondReward

@@ -6,9 +6,9 @@ them. What keeps the spread of the samples meanwhile is said by settings of thei
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 from agents.common.advantages import per_token
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.common.update import ratio_figures, to_tensor_like
+from agents.distillation.answering import answers_loss, check_answers
 from agents.distillation.config import BEST_OF_N, CHUNK_BEST, CLONE, DistillationConfig
 from agents.distillation.losses import divergence, entropy, fit, soft_targets
 from agents.distillation.teachers import (
@@ -27,7 +28,7 @@ from agents.distillation.teachers import (
     joined,
     marked,
 )
-from agents.protocols import RecordedTask, find_in_env, utterance_shares
+from agents.protocols import find_in_env, utterance_shares
 from agents.rollout.buffer import EpisodeBuffer
 from agents.rollout.decoding import BY_DISTANCE, Decoding, distance_table
 from agents.rollout.episodes import draw_utterances
@@ -47,7 +48,7 @@ _OURS = (
     "distance_scale_mm",
     "fit_temperature",
     "recordings_coef",
-    "answers_coef",
+    "answers_iterations",
     "samples_coef",
     "entropy_floor",
 )
@@ -85,7 +86,7 @@ class SequenceDistillation(SequenceAlgorithm):
         distance_scale_mm: float = _DEFAULT.distance_scale_mm,
         fit_temperature: float = _DEFAULT.fit_temperature,
         recordings_coef: float = _DEFAULT.recordings_coef,
-        answers_coef: float = _DEFAULT.answers_coef,
+        answers_iterations: int = _DEFAULT.answers_iterations,
         samples_coef: float = _DEFAULT.samples_coef,
         entropy_floor: float = _DEFAULT.entropy_floor,
         samples_per_utterance: int = _DEFAULT.samples_per_utterance,
@@ -115,9 +116,11 @@ class SequenceDistillation(SequenceAlgorithm):
                 stands for 0.2 by expected distance, and for 1 where samples are the targets.
             recordings_coef: Weight of the cross-entropy on the recorded tokens of the same
                 utterances.
-            answers_coef: Weight of the cross-entropy, on sampled sequences, of what the recording
-                answers: the code that is best given what was written before it (DAgger, Ross et al.
-                2011). Coarse codes alone; the task must have recordings.
+            answers_iterations: First iterations, which learn from what the recordings answer to the
+                policy's own samples: the code that is best given what was written before it
+                (DAgger, Ross et al. 2011). Then a copy of the policy takes the place of the frozen
+                clone, as the teacher and as what divergences are measured from. The task must have
+                recordings.
             samples_coef: Weight of the divergence of the clone from the policy, in nats a token, on
                 sampled sequences: what cross-entropy on samples of the clone would come to, without
                 its noise. By expected distance as many samples as utterances are written for it.
@@ -145,7 +148,7 @@ class SequenceDistillation(SequenceAlgorithm):
         ).filled()
         self.distance_scale_mm, self.fit_temperature = distance_scale_mm, filled.fit_temperature
         self.recordings_coef, self.samples_coef = recordings_coef, samples_coef
-        self.answers_coef, self.entropy_floor = answers_coef, entropy_floor
+        self.answers_iterations, self.entropy_floor = answers_iterations, entropy_floor
         super().__init__(
             policy,
             env,
@@ -178,19 +181,15 @@ class SequenceDistillation(SequenceAlgorithm):
         super().check_settings()
 
     @property
-    def recordings(self) -> RecordedTask:
-        """The task, as what answers."""
-        return cast(RecordedTask, self.task)
-
-    @property
-    def uses_samples(self) -> bool:
-        """Whether sequences that are no targets are learned from, too."""
-        return self.samples_coef > 0 or self.answers_coef > 0
+    def is_answering(self) -> bool:
+        """Whether this iteration learns from what recordings answer."""
+        return self.n_iterations < self.answers_iterations
 
     @property
     def teaching_network(self) -> MotionTransformer:
         """The network that writes targets and samples."""
-        return self.reference if self.teacher_policy == CLONE else self.model
+        asked = self.is_answering or self.teacher_policy != CLONE
+        return self.model if asked else self.reference
 
     def compute_advantages(self, batch: EpisodeBatch) -> EpisodeBatch:
         """Return `batch`, whose targets are marked already, with scores as returns."""
@@ -200,15 +199,27 @@ class SequenceDistillation(SequenceAlgorithm):
         """Return the cross-entropy on written tokens that are targets, (N, L), at `temperature`."""
         return -to_tensor_like(batch.advantages, log_probs) * log_probs
 
+    def train(self) -> None:
+        """Update the policy on what was written; after the last answers it is the new teacher."""
+        super().train()
+        if self.n_iterations == self.answers_iterations:
+            self.reference.load_state_dict(self.model.state_dict())
+
+    def further_state(self) -> dict[str, Any]:
+        """Return the reference where it is no longer the clone."""
+        return {"reference": self.reference.state_dict()} if self.answers_iterations else {}
+
+    def load_further_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `further_state` returned."""
+        if self.answers_iterations:
+            self.reference.load_state_dict(state["reference"])
+
     def _check_env(self) -> None:
         super()._check_env()
         if self.env is not None and self.teacher == CHUNK_BEST:
             check_chunks(self.env)
-        if self.env is not None and self.answers_coef and not hasattr(self.task, "answers"):
-            raise InputError(
-                "`answers_coef` must be 0 where the task has no recordings that answer "
-                f"(`answers`), got {self.answers_coef}"
-            )
+        if self.env is not None and self.answers_iterations:
+            check_answers(self.task)
 
     def _wrapping(self) -> Wrapping:
         found = super()._wrapping()
@@ -226,9 +237,13 @@ class SequenceDistillation(SequenceAlgorithm):
         wanted = self.n_episodes // self.samples_per_utterance
         pool, shares = find_in_env(self.env, "utterances"), utterance_shares(self.env)
         utterances = draw_utterances(pool, size=wanted, rng=rng, shares=shares)
+        if self.is_answering:
+            sampled = Decoding(temperature=self.temperature)
+            samples = self._write(utterances, sampled, samples=self.samples_per_utterance)
+            return marked(samples, np.zeros(len(samples), dtype=np.bool_))
         if self.teacher == BY_DISTANCE:
             targets = self._write(utterances, Decoding(expected_distance=True), samples=1)
-            if not self.uses_samples:
+            if not self.samples_coef:
                 return marked(targets, np.ones(len(targets), dtype=np.bool_))
         sampled = Decoding(temperature=self.temperature)
         samples = self._write(utterances, sampled, samples=self.samples_per_utterance)
@@ -255,7 +270,7 @@ class SequenceDistillation(SequenceAlgorithm):
     def _minibatches(
         self, buffer: EpisodeBuffer, rng: np.random.Generator
     ) -> Iterator[EpisodeBatch]:
-        if not self.uses_samples:  # what is no target teaches nothing
+        if not self.samples_coef and not self.is_answering:  # what is no target teaches nothing
             whole = buffer.episodes()
             buffer = EpisodeBuffer.pack(buffer.episodes(np.flatnonzero(whole.advantages[:, 0] > 0)))
         yield from super()._minibatches(buffer, rng)
@@ -267,7 +282,7 @@ class SequenceDistillation(SequenceAlgorithm):
             "policy_loss": 1.0,
             "samples_loss": self.samples_coef,
             "recordings_loss": self.recordings_coef,
-            "answers_loss": self.answers_coef,
+            "answers_loss": 1.0,
             "missing_entropy": 1.0,
             "kl": self.kl_coef,
         }
@@ -301,15 +316,13 @@ class SequenceDistillation(SequenceAlgorithm):
                 source = other if self.teacher_policy == CLONE else logits.detach()
                 table = distance_table(self.teaching_network)
                 wanted = soft_targets(source, table, scale_mm=self.distance_scale_mm)
+        if self.is_answering:
+            parts["answers_loss"] = answers_loss(logits, batch, self.task)
+            return parts, now.gather(2, tokens.clamp(min=0)[..., None])[..., 0]
         fitted = fit(logits, wanted, temperature=self.fit_temperature)
         parts["policy_loss"] = _mean(fitted, to_tensor_like(batch.advantages > 0, logits))
         if self.recordings_coef:
             parts["recordings_loss"] = self._recordings_loss(batch)
-        if self.answers_coef:
-            asked = inside & self._is_sample(batch, inside) & self._is_coarse(inside)
-            answered = self.recordings.answers(batch.utterances, batch.tokens)
-            by_token = fit(logits, to_tensor_like(answered, logits), temperature=1.0)
-            parts["answers_loss"] = _mean(by_token, asked)
         return parts, now.gather(2, tokens.clamp(min=0)[..., None])[..., 0]
 
     def _logits(self, network: Any, batch: EpisodeBatch, tokens: IntArray) -> Tensor:
@@ -324,20 +337,6 @@ class SequenceDistillation(SequenceAlgorithm):
         if self.teacher == BEST_OF_N:
             return inside
         return to_tensor_like(batch.advantages == 0, inside)
-
-    def _is_coarse(self, inside: Tensor) -> Tensor:
-        """Return which tokens are not of the finest codebook of their stream, (N, L).
-
-        Such a code mends what coarser ones missed. Where these are far off, the best one lies at
-        the edge of its codebook, and a policy that learned to write such codes would write noise.
-        """
-        streams = self.recordings.token_streams
-        finest = [
-            streams.count(name) > 1 and name not in streams[slot + 1 :]
-            for slot, name in enumerate(streams)
-        ]
-        coarse = ~torch.tensor(finest, device=inside.device)
-        return coarse.repeat(inside.shape[1] // len(streams)).expand_as(inside)
 
     def _recordings_loss(self, batch: EpisodeBatch) -> Tensor:
         """Return the cross-entropy on the recordings of the utterances of `batch`, in nats."""

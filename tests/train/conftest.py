@@ -41,6 +41,7 @@ TINY = (
     "consensus.epochs=2",
     "naturalness.width=8",
     "naturalness.epochs=2",
+    "improve.algorithms=[ppo,reinforce]",
     "improve.iterations=2",
     "improve.n_episodes=4",
     "improve.samples_per_utterance=2",

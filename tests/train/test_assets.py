@@ -119,7 +119,7 @@ def test_a_run_becomes_a_checked_run_folder(made, shipped_here, finished_run):
     """What takes a run folder takes this one."""
     assert [path.name for path in shipped_here.parent.iterdir()] == ["assets"], "a draft stayed"
     manifest = read_manifest(made)
-    assert check_files(made) == 9
+    assert check_files(made) == 10
     assert manifest["corpus"]["utterances"] == FEW
     assert manifest["corpus"]["synthetic"] is False
     assert manifest["made_from"]["corpus"].endswith("recordings0")
@@ -141,7 +141,7 @@ def test_the_same_run_gives_the_same_bytes_in_the_same_place(made, shipped_here,
     (made / "stray.txt").touch()
     make_assets(RunFolder.open(finished_run), made, wanted=FEW)
     files = [path.relative_to(made) for path in made.rglob("*.*")]
-    assert len(files) == 10
+    assert len(files) == 11
     for file in files:
         assert (made / file).read_bytes() == (shipped_here / file).read_bytes(), file
 
@@ -175,7 +175,7 @@ def test_the_command_says_what_it_made(finished_run, shipped_here, tmp_path, mon
     assert asked == [tmp_path / "assets"]
     lines = capsys.readouterr().out.splitlines()
     total = sum(file["bytes"] for file in manifest["files"].values())
-    assert len(lines) == 10
+    assert len(lines) == 11
     assert lines[-1].strip() == f"{total:,} bytes in {tmp_path / 'assets'}"
     assert json.loads(figures.read_text()) == manifest
 

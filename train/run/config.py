@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from agents.cloning import CloneConfig
-from agents.distillation.config import DistillationConfig
+from agents.distillation.config import FROM_RECORDINGS, DistillationConfig
 from esarm_env.core.deprecation import NewName, old_names_of, renamed_fields, renamed_keys
 from esarm_env.core.errors import InputError
 from esarm_env.core.training.ranges import ABOVE_0, AT_LEAST_2, BETWEEN_0_AND_1, MAY_BE_0, ranges
@@ -101,9 +101,9 @@ class ImproveConfig:
         distillation: Settings of the algorithm `distillation` that are not those of all.
     """
 
-    algorithms: tuple[str, ...] = ("ppo", "reinforce")
+    algorithms: tuple[str, ...] = ("ppo", "reinforce", "distillation")
     reward: str = "learned"
-    iterations: int = 24
+    iterations: int = 12
     n_episodes: int = 64
     samples_per_utterance: int = 4
     batch_tokens: int = 4096
@@ -114,7 +114,7 @@ class ImproveConfig:
     temperature: float = 1.0
     value_warmup: int = 0
     stream_advantages: str = "auto"
-    chunk_credit: tuple[str, ...] = ()
+    chunk_credit: tuple[str, ...] = ("ppo",)
     chunk_discount: float = 0.7
     look_ahead_chunks: int = 1
     spread_coef: float = 0.0
@@ -122,7 +122,7 @@ class ImproveConfig:
     evaluate_every: int = 5
     evaluate_utterances: int = 48
     interpolation: str = "off"
-    distillation: DistillationConfig = field(default_factory=DistillationConfig)
+    distillation: DistillationConfig = FROM_RECORDINGS
 
 
 @ranges(

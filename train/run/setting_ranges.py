@@ -196,10 +196,17 @@ def _check_distillation(settings: ImproveConfig) -> None:
             "`improve.stream_advantages` must be `auto` or `off` with the algorithm "
             "`distillation`, which has no advantages, got on"
         )
-    with _under("improve", settings), _under("improve.distillation", settings.distillation):
+    distillation = settings.distillation
+    if distillation.answers_iterations >= distillation.iterations:
+        raise InputError(
+            "`improve.distillation.answers_iterations` must be below `iterations` "
+            f"({distillation.iterations}), got {distillation.answers_iterations}: what it teaches "
+            "comes after"
+        )
+    with _under("improve.distillation", distillation):
         check_episodes(
-            n_episodes=settings.n_episodes,
-            samples_per_utterance=settings.distillation.filled().samples_per_utterance,
+            n_episodes=distillation.n_episodes,
+            samples_per_utterance=distillation.filled().samples_per_utterance,
         )
 
 

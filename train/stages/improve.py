@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from train.stages.way_back import OFF, REPORT, Judge, stopping, way_back
 
 if TYPE_CHECKING:
     from agents.common.sequence_algorithm import SequenceAlgorithm
+    from agents.distillation.config import DistillationConfig
     from agents.network.transformer import MotionTransformer
     from esarm_env.core.types import IntArray, Trajectories
     from esarm_env.task.animation_task import AnimationTask
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from train.run.run_folder import RunFolder
 
 INTERPOLATION_FILE = "interpolation.json"
+_RISE = 3  # iterations in which distillation's learning rate rises
 
 
 def run_improve(run: RunFolder) -> dict[str, Any]:
@@ -79,7 +82,7 @@ def make_algorithm(
     taken: dict[str, Any] = {
         setting: value for setting, value in own.items() if takes(kind, setting)
     }
-    return kind.from_clone(clone, env, **taken, **common)
+    return kind.from_clone(clone, env, **(taken | common))
 
 
 def _common(config: ImproveConfig, seed: int) -> dict[str, Any]:
@@ -182,6 +185,18 @@ def _best_on_validation(run: RunFolder, folder: Path, task: AnimationTask) -> di
     return {"policy": best, "decoding": decoding.name, "errors_mm": errors}
 
 
+def rate_share(iteration: int, config: DistillationConfig) -> float:
+    """Return the share of distillation's learning rate in an iteration, counted from 0.
+
+    Up over three iterations, down along a cosine, in both phases: learning from answers, and from
+    the teacher that this has made.
+    """
+    first = config.answers_iterations
+    begin, end = (0, first) if iteration < first else (first, config.iterations)
+    done = iteration - begin
+    return min(1.0, (done + 1) / _RISE) * 0.5 * (1 + math.cos(math.pi * done / (end - begin)))
+
+
 class ImproveTrainer(WarmStarted):
     """One iteration of an algorithm a call of `advance`, with true errors now and then."""
 
@@ -190,8 +205,10 @@ class ImproveTrainer(WarmStarted):
     ) -> None:
         """Warm-start `algorithm` from `clone`."""
         config = self._config = run.config.improve
-        distils = isinstance(algorithm, SequenceDistillation)
-        self._iterations = config.distillation.iterations if distils else config.iterations
+        self._distillation = (
+            config.distillation if isinstance(algorithm, SequenceDistillation) else None
+        )
+        self._iterations = (self._distillation or config).iterations
         self._seed = run.config.seed
         self._env: SpeechAnimationEnv = algorithm.env.envs[0].unwrapped  # type: ignore[union-attr]
         validation = self._env.sequence_task.corpus.split("validation")
@@ -221,6 +238,9 @@ class ImproveTrainer(WarmStarted):
     def advance(self) -> dict[str, float]:
         """Run one iteration; return score and divergence, and every few the validation errors."""
         measured = self._measure() if self.n_done == 0 else {}
+        if self._distillation is not None:
+            rate = self._distillation.learning_rate * rate_share(self.n_done, self._distillation)
+            self.algorithm.lr_schedule = lambda _: rate
         row = self.learn_once()
         last = self.n_done == self.n_total
         if last or self.n_done % self._config.evaluate_every == 0:

@@ -12,6 +12,7 @@ from train.commands.bench import BENCHES
 OPTIONS = {
     "env": {"run", "json"},
     "agents": {"quick", "profile", "threads", "device", "bf16", "compile", "cuda-graphs", "json"},
+    "hacking": {"run", "seeds", "iterations", "out", "json"},
     "peers": {"run", "json"},
     "prior": {"run", "corpus", "sweep", "out", "json"},
     "probes": {"run", "split", "json"},

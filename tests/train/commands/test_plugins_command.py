@@ -21,7 +21,7 @@ def test_every_kind_is_listed_with_name_package_and_a_line(capsys):
     assert re.fullmatch(r"kind +name +package +ground truth", lines[0])
     text = "\n".join(lines)
     for pattern in (
-        r"^reward +learned\[:ARGUMENT\] +esarm \S+ +not needed +Learned from ranked demonstrations",
+        r"^reward +learned\[:ARGUMENT\] +esarm \S+ +not needed +Learned from animations",
         r"^reward +lve +esarm \S+ +needed +\S+",
         r"^algorithm +grpo +esarm \S+ +\S+",
         r"^layout +3d-etf +esarm \S+ +audio/NAME\.wav",
@@ -54,7 +54,7 @@ def test_ours_are_all_there_and_healthy():
     """An entry point that names a module which has moved would be found by users first."""
     found = installed_plugins()
     assert {name: len(plugins) for name, plugins in found.items()} == {
-        "reward": 14,
+        "reward": 16,
         "algorithm": 5,
         "layout": 6,
         "exporter": 1,

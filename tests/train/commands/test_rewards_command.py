@@ -42,7 +42,7 @@ def test_every_reward_is_one_line(capsys):
     text = "\n".join(lines)
     for pattern in (
         r"^accuracy +yes +esarm \S+ +Minus the mean of the true errors LVE and EVE, in mm\.$",
-        r"^learned\[:ARGUMENT\] +no +esarm \S+ +Learned from ranked demonstrations",
+        r"^learned\[:ARGUMENT\] +no +esarm \S+ +Learned from animations",
         r"^silent +\? +this process$",
         r"^theirs +\? +theirs 1\.2 +cannot be used: ImportError: no module 'theirs'$",
     ):

@@ -19,7 +19,7 @@ from esarm_env.envs.scalar import SpeechAnimationEnv
 from train.run.config import PRESETS, ImproveConfig, make_config
 from train.run.run_folder import RunFolder
 from train.run.setting_ranges import check_settings
-from train.stages.improve import ImproveTrainer, make_algorithm, run_improve
+from train.stages.improve import ImproveTrainer, make_algorithm, rate_share, run_improve
 
 
 @pytest.fixture
@@ -240,16 +240,46 @@ def test_an_interrupted_stage_reports_the_algorithms_before(run_with, monkeypatc
 def test_distillation_takes_its_own_settings_and_leaves_those_it_has_no_use_for(run_with):
     """Its learning rate is another one; and `stream_advantages: auto` must not stop it."""
     mine = DistillationConfig(
-        iterations=3, learning_rate=7e-4, samples_coef=0.5, fit_temperature=0.3, n_epochs=3
-    )
+        iterations=3, learning_rate=7e-4, samples_coef=0.5, fit_temperature=0.3, n_epochs=3,
+        batch_tokens=77, n_episodes=6,
+    )  # fmt: skip
     run = run_with(reward="accuracy", distillation=mine, learning_rate=1e-5, batch_tokens=99)
     trainer = make_trainer(run, "distillation")
     algorithm = trainer.algorithm
     assert trainer.n_total == 3
-    for name in ("learning_rate", "samples_coef", "fit_temperature", "n_epochs", "kl_coef"):
+    names = ("learning_rate", "samples_coef", "fit_temperature", "n_epochs", "kl_coef")
+    for name in (*names, "batch_tokens", "n_episodes"):
         assert getattr(algorithm, name) == getattr(mine, name), name
-    assert (algorithm.batch_tokens, algorithm.stream_advantages) == (99, False)
+    assert algorithm.stream_advantages is False
     assert make_trainer(run).n_total == run.config.improve.iterations
+
+
+def test_distillation_learns_fast_twice_and_slows_down_twice():
+    """A rate that had fallen with the answers would leave the teacher untaught."""
+    config = DistillationConfig(answers_iterations=6, iterations=16)
+    shares = [rate_share(iteration, config) for iteration in range(16)]
+    assert shares[0] == shares[6] == pytest.approx(1 / 3)
+    assert shares[3] == pytest.approx(0.5)
+    assert shares[11] == pytest.approx(0.5)
+    assert max(shares[5], shares[15]) < 0.1
+    assert rate_share(0, DistillationConfig(iterations=4)) == pytest.approx(1 / 3)
+
+
+def test_credit_is_given_by_chunk_to_those_that_are_named(run_with):
+    """Given to the paper's plain recipe too, there would be nothing to compare with."""
+    run = run_with(reward="accuracy", chunk_credit=("reinforce",), chunk_discount=0.5)
+    found = {name: make_trainer(run, name).algorithm for name in ("ppo", "reinforce")}
+    assert {name: each.credit for name, each in found.items()} == {
+        "ppo": "terminal",
+        "reinforce": "chunk",
+    }
+    assert found["reinforce"].chunk_discount == 0.5
+
+
+def test_a_reward_that_cannot_tell_chunks_apart_is_credited_as_a_whole(run_with):
+    """As with `stream_advantages: auto`; a default must not forbid a reward."""
+    run = run_with(reward="closure_f1", chunk_credit=("reinforce",))
+    assert make_trainer(run, "reinforce").algorithm.credit == "terminal"
 
 
 @pytest.mark.parametrize(
@@ -270,8 +300,20 @@ def test_distillation_takes_its_own_settings_and_leaves_those_it_has_no_use_for(
         ),
         (
             ["improve.distillation.samples_per_utterance=7"],
-            "`improve.n_episodes` must be a positive multiple of "
+            "`improve.distillation.n_episodes` must be a positive multiple of "
             "`improve.distillation.samples_per_utterance` (7)",
+        ),
+        (
+            ["improve.distillation.answers_iterations=34"],
+            "`improve.distillation.answers_iterations` must be below `iterations` (34), got 34",
+        ),
+        (
+            ["improve.chunk_credit=[distillation]"],
+            "`improve.chunk_credit` must be algorithms that take `credit`, got 'distillation'",
+        ),
+        (
+            ["improve.chunk_credit=[ppo]", "improve.chunk_discount=1.5"],
+            "`improve.chunk_discount` must be in [0, 1], got 1.5",
         ),
         (
             ["improve.interpolation=best"],
