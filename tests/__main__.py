@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 # Half of the seconds, about; the second session takes whatever does not stand here.
-FIRST = ("tests/train",)
+FIRST = ("tests/agents", "tests/train")
 NO_TESTS = 5  # pytest's exit code where nothing was chosen, as by `-k` in one of two sessions
 
 
