@@ -11,7 +11,7 @@ demo: $(STAMP)
 	$(BIN)/esarm run --preset demo --run $(RUN)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m tests
 
 # MediaPipe on a real photograph; it needs libegl1, libgles2, libgl1 and libglib2.0-0.
 test-capture: $(STAMP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,14 +39,23 @@ def texts(source: str) -> Iterator[str]:
             yield node.value
 
 
+@functools.cache
+def texts_by_module() -> dict[str, tuple[str, ...]]:
+    """Return `texts` of every module of ours, by its path below the root; each is parsed once."""
+    return {
+        path.relative_to(ROOT).as_posix(): tuple(texts(path.read_text()))
+        for package in ("esarm_env", "agents", "reward", "train")
+        for path in (ROOT / package).rglob("*.py")
+    }
+
+
 def homes_of(name: str) -> set[str]:
     """Return the modules of ours in whose strings `name` stands as a whole."""
     whole = re.compile(rf"(?<![\w.-]){re.escape(name)}(?!\w)")
     return {
-        path.relative_to(ROOT).as_posix()
-        for package in ("esarm_env", "agents", "reward", "train")
-        for path in (ROOT / package).rglob("*.py")
-        if any(whole.search(text) for text in texts(path.read_text()))
+        module
+        for module, strings in texts_by_module().items()
+        if any(whole.search(text) for text in strings)
     }
 
 
@@ -59,10 +69,9 @@ def test_partial_folders_and_rounds_are_named_in_one_module() -> None:
     """A second spelling of a partial folder would leave a stage that never finishes."""
     for name in (".partial", run_layout.REWARD_REPORT_FOLDER, run_layout.OVEROPTIMISE_FOLDER):
         found = {
-            path.relative_to(ROOT).as_posix()
-            for package in ("esarm_env", "agents", "reward", "train")
-            for path in (ROOT / package).rglob("*.py")
-            if any(text == name or text.endswith(".partial") for text in texts(path.read_text()))
+            module
+            for module, strings in texts_by_module().items()
+            if any(text == name or text.endswith(".partial") for text in strings)
         }
         # The command `overoptimise` is called as its folder.
         assert found - {"train/cli.py"} == {HOME}, name
