@@ -194,7 +194,9 @@ class PlantedReward:
         )
         terms = [
             WeightedScores(honest, columns, told),
-            WeightedScores(hole, STREAMS, self._by_chunk(trajectories, n_chunks)),
+            WeightedScores(
+                hole, STREAMS, self._by_chunk(trajectories, n_chunks).astype(np.float32)
+            ),
             WeightedScores(1.0, (WHOLE_FACE,), share[..., None].astype(np.float32)),
         ]
         return sum_of_chunks(terms, self.chunk_streams, lengths)
