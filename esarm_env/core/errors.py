@@ -13,6 +13,10 @@ class InputError(ValueError):
     """An input of the user breaks a rule; the message names it, the rule, the value, the remedy."""
 
 
+class NotInRunError(InputError):
+    """A run lacks an optional part that was asked for, and is sound without it."""
+
+
 class MissingExtraError(ImportError):
     """An optional dependency is absent; the message holds the exact pip line."""
 

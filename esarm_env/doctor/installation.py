@@ -97,6 +97,7 @@ def check_plug_ins(_: Subject) -> str:
 
 def check_rewards(_: Subject) -> str:
     """Check that every reward without arguments can be made and scores an animation."""
+    from esarm_env.core.errors import NotInRunError
     from esarm_env.core.types import Trajectories
     from esarm_env.rewards import find_rewards, resolve_reward
     from esarm_env.task.opening import open_problem
@@ -112,6 +113,8 @@ def check_rewards(_: Subject) -> str:
             continue
         try:
             score = resolve_reward(name, task, run).score(animation)
+        except NotInRunError:
+            scores.append(f"{name} not in this run")
         except Exception as error:  # whatever a plug-in raises, the others are tried, too
             broken.append(f"{name!r} of {reward.package} ({error})")
         else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from esarm_env.core.errors import InputError
+from esarm_env.core.errors import InputError, NotInRunError
 from esarm_env.core.run_layout import NATURALNESS_WEIGHTS, REWARD_FILE, REWARD_WEIGHTS, is_file
 from reward.plugins.learned import LearnedReward, open_model
 
@@ -54,7 +54,7 @@ def open_naturalness(task: AnimationTask, run: Path | None, argument: str = "") 
     place = _place(run, argument, "naturalness")
     model = naturalness_beside(place, task)
     if model is None:
-        raise InputError(
+        raise NotInRunError(
             f"{place}: must hold a naturalness model ({NATURALNESS_WEIGHTS}) for the reward "
             "`naturalness`, got a reward model of expected errors alone, as of older versions, the "
             "recipe `paper` and `naturalness.weight=0`; train it again with `esarm reward`, or "

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esarm_env.core.errors import InputError
+from esarm_env.core.errors import InputError, NotInRunError
 from esarm_env.core.types import Trajectories
 from esarm_env.doctor import INSTALLATION_CHECKS, Result, Subject, run_checks
 from esarm_env.rewards import register_reward, registry
@@ -207,3 +207,15 @@ def test_a_reward_without_its_model_is_told(own_rewards: None) -> None:
 
     register_reward("learned", refuse)
     assert "run `esarm reward` first" in look("rewards").text
+
+
+def test_a_part_that_a_run_does_without_is_no_fault(own_rewards: None) -> None:
+    """What ships has no naturalness head, and is sound."""
+
+    def without(task: AnimationTask, run: Path | None) -> Scores:
+        raise NotInRunError("the run must hold a naturalness model, got none")
+
+    register_reward("naturalness", without)
+    register_reward("half", lambda task, run: Scores(0.5))
+    result = look("rewards")
+    assert (result.status, result.text) == ("ok", "half 0.5, naturalness not in this run")
