@@ -29,7 +29,9 @@ KIND = "naturalness model"
 CHANNELS = {MOUTH: MOUTH_CHANNELS, UPPER: UPPER_CHANNELS}
 # Log-odds of a chunk beyond which more certainty is not paid: a face cannot be more than recorded.
 MOST_LOG_ODDS = 4.0
-_BEND = 0.1  # of the way from what policies write to recordings, over which the score turns up
+# Of the way from what policies write to recordings: where most of the score is earned, and how
+# steeply. It ends there: what looks more than recorded (a still face) is not paid for that.
+_TURN, _BEND = 0.75, 0.1
 _LEAST_WAY = 0.1  # log-odds between written and recorded, where training has found nothing
 _FRAMES_SEEN = 5  # by the first convolution
 _DILATIONS = (1, 2)  # of those over chunks: with four frames a chunk 32 frames are seen, 1.07 s
@@ -89,9 +91,11 @@ class NaturalnessModel(nn.Module):
 
     A stream's log-odds are the mean over chunks, bounded at +-`MOST_LOG_ODDS`; on their scale u,
     what policies write has mean 0 and recordings have mean 1 (on utterances it did not learn from).
-    The score is 0 and 1 there, too: a share `config.graded` of it is u itself, and the rest rises
-    where u comes near 1 (a softplus). Doubts about which of a policy's samples is the most natural
-    would drown what their expected errors say. Streams add up to the score.
+    The score is 0 and 1 there, too: a share `config.graded` of it is u itself up to 1, and the rest
+    rises where u comes near 1 (a sigmoid), and no further. Doubts about which of a policy's samples
+    is the most natural would drown what their expected errors say; and a face that is unlike all
+    that was learned from, such as a still one, must not be paid for looking more than recorded.
+    Streams add up to the score.
     """
 
     written_mean: Tensor
@@ -201,11 +205,11 @@ class NaturalnessModel(nn.Module):
 
 def _paid(along: Tensor, *, graded: float) -> tuple[Tensor, Tensor]:
     """Return the score of u, which is 0 at 0 and 1 at 1, and its slope there."""
-    ends = functional.softplus((torch.tensor([0.0, 1.0]) - 1) / _BEND)
-    height = ends[1] - ends[0]
-    bent = (functional.softplus((along - 1) / _BEND) - ends[0]) / height
-    slope = torch.sigmoid((along - 1) / _BEND) / _BEND / height
-    return graded * along + (1 - graded) * bent, graded + (1 - graded) * slope
+    ends = torch.sigmoid((torch.tensor([0.0, 1.0]) - _TURN) / _BEND)
+    risen, height = torch.sigmoid((along - _TURN) / _BEND), ends[1] - ends[0]
+    slope = risen * (1 - risen) / _BEND / height
+    paid = graded * along.clamp(max=1) + (1 - graded) * (risen - ends[0]) / height
+    return paid, graded * (along <= 1) + (1 - graded) * slope
 
 
 def load_naturalness(path: Path) -> NaturalnessModel:
