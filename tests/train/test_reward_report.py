@@ -81,7 +81,7 @@ def test_the_same_model_reaches_all_of_its_own_ceiling(reported):
     """A share of the ceiling that is not paired, or of the wrong head, would not be one."""
     figures = json.loads((reported / "figures.json").read_text())
     for part in ("band", "selection"):
-        shares = figures[part]["all"]["of_ceiling"]["reward"]["total score"]
+        shares = figures[part]["all"]["of_ceiling"]["paper's recipe"]["total score"]
         assert [x for triple in shares.values() for x in triple if x is not None] == pytest.approx(
             [1.0] * (3 * sum(triple[0] is not None for triple in shares.values()))
         )
