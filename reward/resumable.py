@@ -1,13 +1,17 @@
-"""Training state shared by the reward trainers: steps, learning rate, resumable state."""
+"""Training state shared by the reward trainers: epochs, steps, learning rate, resumable state."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from esarm_env.core.types import IntArray
 
 LARGEST_GRADIENT = 1.0
 
@@ -56,6 +60,37 @@ class ResumableTrainer:
         """Follow a cosine from the highest rate to 0 as `progress` goes from 0 to 1."""
         for group in self._optimizer.param_groups:
             group["lr"] = self._learning_rate * warm * 0.5 * (1 + math.cos(math.pi * progress))
+
+    def _epoch(
+        self,
+        update: Callable[[IntArray], float],
+        *,
+        n_rows: int,
+        batch_rows: int,
+        n_epochs: int,
+        warm_up_steps: int,
+    ) -> float:
+        """Learn from all rows once, in an order of chance; return the mean loss.
+
+        Args:
+            update: Takes a step on some rows, and returns its loss.
+            n_rows: How many there are.
+            batch_rows: Of a minibatch.
+            n_epochs: Over which the learning rate falls to 0.
+            warm_up_steps: Over which it rises first.
+        """
+        self.model.train()
+        order = self._rng.permutation(n_rows)
+        starts = range(0, n_rows, batch_rows)
+        losses = []
+        for number, begin in enumerate(starts):
+            step = self.n_done * len(starts) + number
+            warm = min(1.0, (step + 1) / warm_up_steps)
+            self._set_learning_rate(step / (len(starts) * n_epochs), warm=warm)
+            losses.append(update(order[begin : begin + batch_rows]))
+        self.n_done += 1
+        self.model.eval()
+        return float(np.mean(losses))
 
     def _step(self, loss: Tensor) -> float:
         """Take one step down `loss`, and return it."""

@@ -69,19 +69,14 @@ class ConsensusTrainer(ResumableTrainer):
 
     def advance(self) -> dict[str, float]:
         """Train one epoch; return its loss, and how far scores agree with expected errors."""
-        self.model.train()
-        order = self._rng.permutation(len(self._train))
-        size = self._config.batch_utterances
-        starts = range(0, len(order), size)
-        losses = []
-        for number, begin in enumerate(starts):
-            step = self.n_done * len(starts) + number
-            warm = min(1.0, (step + 1) / WARM_UP_STEPS)
-            self._set_learning_rate(step / (len(starts) * self.n_total), warm=warm)
-            losses.append(self._update(order[begin : begin + size]))
-        self.n_done += 1
-        self.model.eval()
-        row = {"loss": float(np.mean(losses))}
+        loss = self._epoch(
+            self._update,
+            n_rows=len(self._train),
+            batch_rows=self._config.batch_utterances,
+            n_epochs=self.n_total,
+            warm_up_steps=WARM_UP_STEPS,
+        )
+        row = {"loss": loss}
         if len(self._validation):
             agreement = self.agreement(self._validation)
             row |= {f"validation_{name}": value for name, value in agreement.items()}
