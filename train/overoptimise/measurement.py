@@ -13,10 +13,10 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agents.weights import load_policy
-from esarm_env.core.cache import read_json, write_text
+from esarm_env.core.cache import write_text
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import (
     ALARMS_FILE,
@@ -24,13 +24,12 @@ from esarm_env.core.run_layout import (
     CURVE_FILE,
     OVEROPTIMISE_FOLDER,
     POLICY_FILE,
-    SETTINGS_FILE,
-    is_file,
 )
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from train.overoptimise.best_of_n import BestOfNTrainer
 from train.overoptimise.climb import ClimbTrainer
 from train.overoptimise.curve import Curve, OveroptimiseConfig, load_curve
+from train.run.kept_settings import keep_settings
 from train.run.lock import locked
 from train.run.loop import drive
 from train.stages.demonstrate import evenly
@@ -76,7 +75,12 @@ def measure_all(run: RunFolder, config: OveroptimiseConfig, *, reward: str) -> M
     work = _Work(run, config, env, clone, utterances)
     folder = run.path / OVEROPTIMISE_FOLDER
     with locked(run.path):
-        _keep_settings(folder, {"reward": reward, **config.shared()})
+        keep_settings(
+            folder,
+            {"reward": reward, **config.shared()},
+            what="curves",
+            remedy="give the same options, or delete the folder to measure anew",
+        )
         measured = Measured({}, {}, work.best_of_n(folder / "best-of-n"))
         for kl_coef in config.kl_coefs:
             for seed in config.seeds:
@@ -85,22 +89,6 @@ def measure_all(run: RunFolder, config: OveroptimiseConfig, *, reward: str) -> M
                 measured.rl.setdefault(kl_coef, {})[seed] = curve
                 measured.alarms.setdefault(kl_coef, {})[seed] = alarms
     return measured
-
-
-def _keep_settings(folder: Path, settings: dict[str, Any]) -> None:
-    """Write what curves here have in common, or check that it is the same as before."""
-    file = folder / SETTINGS_FILE
-    if not is_file(file):
-        write_text(file, json.dumps(settings, indent=1) + "\n")
-        return
-    before = read_json(file, "settings", remedy=f"delete {folder} to measure anew")
-    changed = [name for name in settings if before.get(name) != settings[name]]
-    if changed:
-        said = ", ".join(f"{n} {settings[n]!r} after {before.get(n)!r}" for n in changed)
-        raise InputError(
-            f"{folder}: must hold curves of one kind, got {said}; give the same options, or "
-            "delete the folder to measure anew"
-        )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A run: its configuration, its folder, and the loop that drives its trainers.
 
 - `config`: configuration of a run: presets, a YAML file, and `--set KEY=VALUE`, checked strictly.
+- `kept_settings`: settings that the measurements of one folder share.
 - `lock`: lock of a run folder: one process at a time writes into it; who only reads takes none.
 - `loop`: training loop of a stage: progress bar, metrics on disk, checkpoints, resuming.
 - `plain_yaml`: YAML of settings: plain values by text keys, bounded, nothing taken for another.

@@ -12,9 +12,8 @@ import numpy as np
 
 from agents.monitoring.hacking import DRIFT
 from agents.weights import load_policy
-from esarm_env.core.cache import read_json, write_text
-from esarm_env.core.errors import InputError
-from esarm_env.core.run_layout import POLICY_FILE, SETTINGS_FILE
+from esarm_env.core.cache import write_text
+from esarm_env.core.run_layout import POLICY_FILE
 from esarm_env.task.opening import open_task
 from train.bench.hacking.climbs import Climb, Ground, HackingConfig, kept_climb
 from train.bench.hacking.detectors import (
@@ -37,6 +36,7 @@ from train.bench.hacking.detectors import (
 )
 from train.bench.hacking.rewards import HOLES, HONEST
 from train.bench.hacking.signals import MotionSignals
+from train.run.kept_settings import keep_settings
 from train.run.lock import locked
 from train.run.run_folder import without_nan
 
@@ -63,7 +63,12 @@ def bench_hacking(run: RunFolder, config: HackingConfig, *, folder: Path) -> dic
     """
     clone, task = load_policy(run.stage("clone") / POLICY_FILE), open_task(run.path)
     run.stage("reward")
-    _keep_settings(folder, run, config)
+    keep_settings(
+        folder,
+        _shared_settings(run, config),
+        what="climbs",
+        remedy="give the same options, another --out, or delete the folder",
+    )
     ground = Ground(run.path, task, clone, MotionSignals(task), run.config.improve, config)
     climbs: list[Climb] = []
     with locked(folder):
@@ -139,11 +144,10 @@ def _said(climbed: Climb) -> str:
     return f"true error {row['error_rise']:+.0%}, {onset}, {alarm}"
 
 
-def _keep_settings(folder: Path, run: RunFolder, config: HackingConfig) -> None:
-    """Write what climbs here have in common, or check that it is the same as before."""
-    file = folder / SETTINGS_FILE
+def _shared_settings(run: RunFolder, config: HackingConfig) -> dict[str, Any]:
+    """Return what climbs of one folder have in common."""
     clone = (run.stage("clone") / POLICY_FILE).read_bytes()
-    settings = {
+    return {
         "clone": hashlib.sha256(clone).hexdigest()[:16],
         "iterations": config.iterations,
         "n_episodes": config.n_episodes,
@@ -152,17 +156,6 @@ def _keep_settings(folder: Path, run: RunFolder, config: HackingConfig) -> None:
         "learning_rate": config.learning_rate,
         "kl_coef": config.kl_coef,
     }
-    if not file.is_file():
-        write_text(file, json.dumps(settings, indent=1) + "\n")
-        return
-    before = read_json(file, "settings", remedy=f"delete {folder} to measure anew")
-    changed = [name for name in settings if before.get(name) != settings[name]]
-    if changed:
-        said = ", ".join(f"{n} {settings[n]!r} after {before.get(n)!r}" for n in changed)
-        raise InputError(
-            f"{folder}: must hold climbs of one kind, got {said}; give the same options, another "
-            "--out, or delete the folder"
-        )
 
 
 def render(figures: dict[str, Any]) -> str:

@@ -1,0 +1,34 @@
+"""Settings that the measurements of one folder share, so that further ones stay comparable."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from esarm_env.core.cache import read_json, write_text
+from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import SETTINGS_FILE, is_file
+
+
+def keep_settings(folder: Path, settings: dict[str, Any], *, what: str, remedy: str) -> None:
+    """Write what measurements in `folder` have in common, or check that it is the same as before.
+
+    Args:
+        folder: Where they lie.
+        settings: Plain values by name.
+        what: What they are called in a message.
+        remedy: What to do about other settings, as the message ends.
+
+    Raises:
+        InputError: If those before had other settings.
+    """
+    file = folder / SETTINGS_FILE
+    if not is_file(file):
+        write_text(file, json.dumps(settings, indent=1) + "\n")
+        return
+    before = read_json(file, "settings", remedy=f"delete {folder} to measure anew")
+    changed = [name for name in settings if before.get(name) != settings[name]]
+    if changed:
+        said = ", ".join(f"{n} {settings[n]!r} after {before.get(n)!r}" for n in changed)
+        raise InputError(f"{folder}: must hold {what} of one kind, got {said}; {remedy}")
