@@ -18,6 +18,7 @@ from agents.rollout.decoding import Decoding
 from reward.plugins.heads import scores_by_head
 from train.overoptimise.curve import ERRORS, Curve, OveroptimiseConfig
 from train.run.warm_start import WarmStarted
+from train.stages.signals import MotionSignals
 
 if TYPE_CHECKING:
     from agents.common.sequence_algorithm import SequenceAlgorithm
@@ -55,8 +56,6 @@ class ClimbTrainer(WarmStarted):
         self._divergence: list[DoubleArray] = []
         self._reward = env.reward_function
         members, heads = members_of(env), scores_by_head(self._reward)
-        from train.bench.hacking.signals import MotionSignals  # after this module: it is far below
-
         signals = MotionSignals(self._task)
         held_out = HeldOut(
             lambda _: self._write(),

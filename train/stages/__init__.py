@@ -12,6 +12,7 @@
   intensity order.
 - `prior`: train the motion tokenizer, a VQ autoencoder.
 - `reward`: train the reward by one of two recipes, on the demonstrations of all rounds.
+- `signals`: off-target signals of animations, which alarms watch.
 - `way_back`: policies between an improved one and its clone, and which of them to take.
 """
 

@@ -29,6 +29,7 @@ from train.likelihood import LikelihoodReward
 from train.run.loop import drive
 from train.run.run_folder import without_nan
 from train.run.warm_start import WarmStarted
+from train.stages.signals import MotionSignals
 from train.stages.way_back import OFF, REPORT, Judge, stopping, way_back
 
 if TYPE_CHECKING:
@@ -217,8 +218,6 @@ class ImproveTrainer(WarmStarted):
         self._judge = Judge(self._env.reward_function, likelihood)
         callback = None
         if config.alarm != "off":
-            from train.bench.hacking.signals import MotionSignals  # which asks for the recordings
-
             reward, task = self._env.reward_function, self._env.sequence_task
             held_out = HeldOut(
                 lambda _: self._write(),

@@ -30,8 +30,8 @@ from train.bench.hacking.detectors import (
     watch,
 )
 from train.bench.hacking.rewards import HOLES, HONEST, PlantedReward, paid
-from train.bench.hacking.signals import LIDS, MotionSignals
 from train.run.run_folder import RunFolder
+from train.stages.signals import LIDS, MotionSignals
 
 LEVEL = np.linspace(1.0, 2.0, 8)
 

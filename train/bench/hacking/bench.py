@@ -35,10 +35,10 @@ from train.bench.hacking.detectors import (
     watch,
 )
 from train.bench.hacking.rewards import HOLES, HONEST
-from train.bench.hacking.signals import MotionSignals
 from train.run.kept_settings import keep_settings
 from train.run.lock import locked
 from train.run.run_folder import without_nan
+from train.stages.signals import MotionSignals
 
 if TYPE_CHECKING:
     from train.run.run_folder import RunFolder

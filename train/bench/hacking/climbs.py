@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
     from esarm_env.core.types import DoubleArray, IntArray, Trajectories
     from esarm_env.task.animation_task import AnimationTask
-    from train.bench.hacking.signals import MotionSignals
     from train.run.config import ImproveConfig
+    from train.stages.signals import MotionSignals
 
 CLIMB_FILE = "climb.npz"
 TRAINER = "reinforce"

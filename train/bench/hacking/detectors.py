@@ -27,7 +27,7 @@ import numpy as np
 from agents.monitoring.hacking import SURE
 from agents.monitoring.held_out import drifts
 from esarm_env.core.intervals import paired_change
-from train.bench.hacking.signals import OF_CHANNEL
+from train.stages.signals import OF_CHANNEL
 
 if TYPE_CHECKING:
     from esarm_env.core.types import DoubleArray

@@ -30,7 +30,7 @@ from esarm_env.rewards.chunks import (
     sum_of_chunks,
 )
 from reward.plugins.frame_sums import chunk_count
-from train.bench.hacking.signals import JAW, LIDS, MotionSignals
+from train.stages.signals import JAW, LIDS, MotionSignals
 
 if TYPE_CHECKING:
     from esarm_env.core.types import (
