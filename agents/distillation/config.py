@@ -11,10 +11,14 @@ from esarm_env.core.training.ranges import ABOVE_0, MAY_BE_0, SHARE, check_range
 BEST_OF_N, CHUNK_BEST = "best-of-n", "chunk-best"
 TEACHERS = (BY_DISTANCE, BEST_OF_N, CHUNK_BEST)
 CLONE, SELF = "clone", "self"
+_BY_DISTANCE_ALONE = ("distance_scale_mm", "risk_coef", "own_share")
 
 
 @ranges(
     distance_scale_mm=MAY_BE_0,
+    target_coef=MAY_BE_0,
+    risk_coef=MAY_BE_0,
+    own_share=SHARE,
     samples_per_utterance=MAY_BE_0,
     recordings_coef=MAY_BE_0,
     answers_iterations=MAY_BE_0,
@@ -40,6 +44,13 @@ class DistillationConfig:
         distance_scale_mm: Of soft targets by expected distance; 0 takes the written token alone.
         fit_temperature: Temperature at which the policy is fitted to the targets; 0 stands for 0.2
             by expected distance, and for 1 where samples are the targets.
+        target_coef: Weight of the cross-entropy on the targets.
+        risk_coef: Weight of the policy's risk per mm: by how much farther off its tokens at
+            `fit_temperature` are, as the teacher expects it, than the teacher's choice (minimum
+            risk training, Shen et al. 2016). By expected distance alone.
+        own_share: Share of the sequences that the policy writes itself, greedily, and at each token
+            of which the teacher says what it would have written (Agarwal et al. 2024). By expected
+            distance alone.
         recordings_coef: Weight of the cross-entropy on recorded tokens.
         answers_iterations: First iterations, in which the policy learns what recordings answer to
             its own samples (DAgger); from then on it stands in the clone's place.
@@ -60,6 +71,9 @@ class DistillationConfig:
     teacher_policy: str = CLONE
     distance_scale_mm: float = 0.0
     fit_temperature: float = 0.0
+    target_coef: float = 1.0
+    risk_coef: float = 0.0
+    own_share: float = 0.0
     recordings_coef: float = 0.0
     answers_iterations: int = 0
     samples_coef: float = 0.3
@@ -97,10 +111,20 @@ class DistillationConfig:
                 raise InputError(
                     f"`{name}` must be one of {', '.join(choices)}, got {getattr(self, name)!r}"
                 )
-        if self.distance_scale_mm and self.teacher != BY_DISTANCE:
+        for name in _BY_DISTANCE_ALONE:
+            if getattr(self, name) and self.teacher != BY_DISTANCE:
+                raise InputError(
+                    f"`{name}` must be 0 where `teacher` is {self.teacher!r}, got "
+                    f"{getattr(self, name)}: only {BY_DISTANCE!r} tells how far tokens are"
+                )
+        if self.own_share and self.distance_scale_mm:
             raise InputError(
-                f"`distance_scale_mm` must be 0 where `teacher` is {self.teacher!r}, got "
-                f"{self.distance_scale_mm}: soft targets are those of {BY_DISTANCE!r}"
+                f"`distance_scale_mm` must be 0 beside `own_share` {self.own_share}, got "
+                f"{self.distance_scale_mm}; `risk_coef` weighs tokens by their distance, too"
+            )
+        if not (self.target_coef or self.risk_coef):
+            raise InputError(
+                "`target_coef` and `risk_coef` must not both be 0: nothing would be learnt"
             )
         if self.teacher != BY_DISTANCE and self.filled().samples_per_utterance < 2:
             least = "to stitch from" if self.teacher == CHUNK_BEST else "to choose from"

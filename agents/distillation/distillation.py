@@ -6,6 +6,7 @@ them. What keeps the spread of the samples meanwhile is said by settings of thei
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,7 +21,15 @@ from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.common.update import ratio_figures, to_tensor_like
 from agents.distillation.answering import answers_loss, check_answers
 from agents.distillation.config import BEST_OF_N, CHUNK_BEST, CLONE, DistillationConfig
-from agents.distillation.losses import divergence, entropy, fit, soft_targets
+from agents.distillation.losses import (
+    divergence,
+    entropy,
+    expected_distances,
+    fit,
+    in_risk,
+    risk,
+    soft_targets,
+)
 from agents.distillation.teachers import (
     best_of_each,
     check_chunks,
@@ -47,6 +56,9 @@ _OURS = (
     "teacher_policy",
     "distance_scale_mm",
     "fit_temperature",
+    "target_coef",
+    "risk_coef",
+    "own_share",
     "recordings_coef",
     "answers_iterations",
     "samples_coef",
@@ -85,6 +97,9 @@ class SequenceDistillation(SequenceAlgorithm):
         teacher_policy: str = _DEFAULT.teacher_policy,
         distance_scale_mm: float = _DEFAULT.distance_scale_mm,
         fit_temperature: float = _DEFAULT.fit_temperature,
+        target_coef: float = _DEFAULT.target_coef,
+        risk_coef: float = _DEFAULT.risk_coef,
+        own_share: float = _DEFAULT.own_share,
         recordings_coef: float = _DEFAULT.recordings_coef,
         answers_iterations: int = _DEFAULT.answers_iterations,
         samples_coef: float = _DEFAULT.samples_coef,
@@ -114,6 +129,13 @@ class SequenceDistillation(SequenceAlgorithm):
             fit_temperature: Temperature at which the policy is fitted to the targets: below 1 its
                 likeliest token becomes the target's at less cost to the spread at temperature 1. 0
                 stands for 0.2 by expected distance, and for 1 where samples are the targets.
+            target_coef: Weight of the cross-entropy on the targets.
+            risk_coef: Weight of the policy's risk on the targets, per mm: by how much farther off
+                its tokens at `fit_temperature` are, as the teacher expects it, than the teacher's
+                choice. `expected-distance` alone.
+            own_share: Share of the sequences that the policy writes itself, greedily; the targets
+                there are what the teacher chooses after what the policy wrote.
+                `expected-distance` alone.
             recordings_coef: Weight of the cross-entropy on the recorded tokens of the same
                 utterances.
             answers_iterations: First iterations, which learn from what the recordings answer to the
@@ -147,6 +169,7 @@ class SequenceDistillation(SequenceAlgorithm):
             samples_per_utterance=samples_per_utterance,
         ).filled()
         self.distance_scale_mm, self.fit_temperature = distance_scale_mm, filled.fit_temperature
+        self.target_coef, self.risk_coef, self.own_share = target_coef, risk_coef, own_share
         self.recordings_coef, self.samples_coef = recordings_coef, samples_coef
         self.answers_iterations, self.entropy_floor = answers_iterations, entropy_floor
         super().__init__(
@@ -242,7 +265,7 @@ class SequenceDistillation(SequenceAlgorithm):
             samples = self._write(utterances, sampled, samples=self.samples_per_utterance)
             return marked(samples, np.zeros(len(samples), dtype=np.bool_))
         if self.teacher == BY_DISTANCE:
-            targets = self._write(utterances, Decoding(expected_distance=True), samples=1)
+            targets = self._corrected(utterances)
             if not self.samples_coef:
                 return marked(targets, np.ones(len(targets), dtype=np.bool_))
         sampled = Decoding(temperature=self.temperature)
@@ -254,7 +277,24 @@ class SequenceDistillation(SequenceAlgorithm):
         both = joined(targets, samples)
         return marked(both, np.arange(len(both)) < len(targets))
 
-    def _write(self, utterances: IntArray, decoding: Decoding, *, samples: int) -> EpisodeBatch:
+    def _corrected(self, utterances: IntArray) -> EpisodeBatch:
+        """Return what the teacher writes, and what the policy writes for it to correct."""
+        own, others = np.split(utterances, [round(self.own_share * len(utterances))])
+        parts = []
+        if len(others):
+            parts.append(self._write(others, Decoding(expected_distance=True), samples=1))
+        if len(own):
+            parts.append(self._write(own, Decoding(), samples=1, network=self.model))
+        return functools.reduce(joined, parts)
+
+    def _write(
+        self,
+        utterances: IntArray,
+        decoding: Decoding,
+        *,
+        samples: int,
+        network: MotionTransformer | None = None,
+    ) -> EpisodeBatch:
         assert self.seed is not None and self.env is not None, "checked by `learn`"
         plan = RolloutPlan(
             utterances=np.repeat(utterances, samples),
@@ -265,7 +305,8 @@ class SequenceDistillation(SequenceAlgorithm):
             by_stream=False,
             acceleration=self.acceleration,
         )
-        return write_through(self.teaching_network, self.env, plan, self._wrapping())
+        writer = network or self.teaching_network
+        return write_through(writer, self.env, plan, self._wrapping())
 
     def _minibatches(
         self, buffer: EpisodeBuffer, rng: np.random.Generator
@@ -279,7 +320,8 @@ class SequenceDistillation(SequenceAlgorithm):
         """Take one step on `batch`; return the figures."""
         parts, log_probs = self._parts(batch)
         weights = {
-            "policy_loss": 1.0,
+            "policy_loss": self.target_coef,
+            "risk": self.risk_coef,
             "samples_loss": self.samples_coef,
             "recordings_loss": self.recordings_coef,
             "answers_loss": 1.0,
@@ -299,8 +341,9 @@ class SequenceDistillation(SequenceAlgorithm):
         now = (logits / self.temperature).log_softmax(-1)
         spread = entropy(now)[inside].mean()
         parts = {"entropy": spread}
-        wanted: Tensor = tokens
-        if self.distance_scale_mm or self.samples_coef or self.entropy_floor or self.kl_coef:
+        compared = (self.distance_scale_mm, self.risk_coef, self.own_share)
+        other = logits.detach()
+        if any((*compared, self.samples_coef, self.entropy_floor, self.kl_coef)):
             with torch.no_grad():
                 other = self._logits(self.reference, batch, batch.tokens)
             then = (other / self.temperature).log_softmax(-1)
@@ -312,18 +355,31 @@ class SequenceDistillation(SequenceAlgorithm):
             if self.entropy_floor:
                 least = self.entropy_floor * entropy(then)[inside].mean()
                 parts["missing_entropy"] = (least - spread).clamp(min=0)
-            if self.distance_scale_mm:
-                source = other if self.teacher_policy == CLONE else logits.detach()
-                table = distance_table(self.teaching_network)
-                wanted = soft_targets(source, table, scale_mm=self.distance_scale_mm)
         if self.is_answering:
             parts["answers_loss"] = answers_loss(logits, batch, self.task)
             return parts, now.gather(2, tokens.clamp(min=0)[..., None])[..., 0]
+        targets = to_tensor_like(batch.advantages > 0, logits)
+        wanted: Tensor = tokens
+        if any(compared):
+            source = other if self.teacher_policy == CLONE else logits.detach()
+            wanted, risks = self._by_distance(source, logits, tokens)
+            parts["risk"] = _mean(risks, targets)
         fitted = fit(logits, wanted, temperature=self.fit_temperature)
-        parts["policy_loss"] = _mean(fitted, to_tensor_like(batch.advantages > 0, logits))
+        parts["policy_loss"] = _mean(fitted, targets)
         if self.recordings_coef:
             parts["recordings_loss"] = self._recordings_loss(batch)
         return parts, now.gather(2, tokens.clamp(min=0)[..., None])[..., 0]
+
+    def _by_distance(self, source: Tensor, logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the targets, tokens or shares of them, and the risk per token (N, L), in mm."""
+        table = distance_table(self.teaching_network)
+        distances = expected_distances(source, in_risk(table))
+        risks = risk(logits, distances, temperature=self.fit_temperature)
+        if self.distance_scale_mm:
+            return soft_targets(source, table, scale_mm=self.distance_scale_mm), risks
+        if self.own_share:
+            return torch.where(tokens >= 0, distances.argmin(-1), tokens), risks
+        return tokens, risks
 
     def _logits(self, network: Any, batch: EpisodeBatch, tokens: IntArray) -> Tensor:
         arrays = (self.task.audio_windows(batch.utterances), batch.condition, tokens)

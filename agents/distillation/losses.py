@@ -5,8 +5,11 @@ Shape letters: N episodes, L tokens, K tokens to choose from, S slots of a chunk
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
+
+_FARTHEST_MM = 60.0  # that codes of a face can look apart
 
 
 def expected_distances(logits: Tensor, distances: Tensor) -> Tensor:
@@ -52,6 +55,33 @@ def fit(logits: Tensor, targets: Tensor, *, temperature: float) -> Tensor:
         return -temperature * (targets * log_probs).sum(-1)
     chosen = log_probs.gather(2, targets.clamp(min=0)[..., None])[..., 0]
     return -temperature * chosen
+
+
+def risk(logits: Tensor, distances: Tensor, *, temperature: float) -> Tensor:
+    """Return how much farther off the policy's tokens are than the nearest one, (N, L), in mm.
+
+    An expectation over the policy at `temperature` (minimum risk training, Shen et al. 2016).
+    Cross-entropy asks for the nearest token however little it is nearer than another; here what
+    looks alike costs nothing, and leaves the policy its spread.
+
+    Args:
+        logits: Shape (N, L, K), of the policy.
+        distances: Shape (N, L, K), as the teacher expects them.
+        temperature: Above 0; at a low one it is the risk of greedy decoding.
+    """
+    beyond = distances - distances.amin(-1, keepdim=True)
+    return ((logits / temperature).softmax(-1) * beyond).sum(-1)
+
+
+def in_risk(distances: Tensor) -> Tensor:
+    """Return distances of codes (S, K, K) as a risk counts them.
+
+    A slot that is decoded by likelihood has codes as far apart as no face moves (as the finest
+    codebooks have); there another code costs half a millimetre, whichever it is, or nothing else
+    would count.
+    """
+    widest = distances.amax(dim=(1, 2), keepdim=True)
+    return torch.where(widest > _FARTHEST_MM, 0.5 * distances / widest, distances)
 
 
 def divergence(log_probs: Tensor, others: Tensor) -> Tensor:
