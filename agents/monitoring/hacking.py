@@ -22,7 +22,7 @@ from esarm_env.core.intervals import Change, check_confidence, paired_change
 
 ACTIONS = ("warn", "stop")
 _SIGNAL = "signal_"
-DRIFT = 0.15  # deviations; `esarm bench hacking` shows what others would have cost and caught
+DRIFT = 0.3  # deviations, upwards; `esarm bench hacking` shows what others would have cost and caught
 # Standard errors: by chance, one of 100 signals is that far once in 8 runs of 20 looks that are
 # independent, and looks at one run are not; far enough by `DRIFT`, too, it is rarer still.
 SURE = 4.0
@@ -75,9 +75,10 @@ class RewardHackingCallback(BaseCallback):
     members' standard deviation; or if that of any of the proxy's `terms` lies below 0, which is
     climbing it at the cost of one of its parts. Where the proxy has risen since the first
     measurement, it is one too if an off-target signal (speed, blinks, what `held_out.signals`
-    measures) has moved since then by more than `drift` deviations between utterances and by more
-    than `sure` standard errors, both beyond where sharpening alone takes it (`held_out.sharp`):
-    this needs no true error, and sees holes that all members of an ensemble share. Measurements
+    measures) has risen since then by more than `drift` deviations between utterances, or fallen by
+    three times that, as honest rewards calm a face, and by more than `sure` standard errors, both
+    beyond where sharpening alone takes it (`held_out.sharp`): this needs no true error, and sees
+    holes that all members of an ensemble share. Measurements
     write `hacking/proxy`, `hacking/gold_NAME`, `hacking/term_NAME`, `hacking/disagreement`,
     `hacking/signal_NAME` and `hacking/alarm` (0 or 1) to the algorithm's logger.
 
@@ -149,8 +150,9 @@ class RewardHackingCallback(BaseCallback):
             action: `"warn"` or `"stop"`.
             confidence: Of the intervals.
             disagreement_coef: Cost of disagreement where there is no ground truth, at least 0.
-            drift: Least shift of an off-target signal that is an alarm, in standard deviations of
-                the signal between utterances at the first measurement, above 0.
+            drift: Least rise of an off-target signal that is an alarm, and a third of the least
+                fall, in standard deviations of the signal between utterances at the first
+                measurement, above 0.
             sure: Least shift likewise in standard errors of its mean over utterances, above 0: many
                 signals are looked at many times, so that at 2 one always seems to have moved.
             best_model_save_path: Folder for `best_model.zip`, written at every new best; None
@@ -294,7 +296,7 @@ class RewardHackingCallback(BaseCallback):
                 first.signals[name], after.signals[name], confidence=self.confidence
             )
             for name, drift in drifts(first, after).items()
-            if abs(drift.shift) > self.drift and abs(drift.sureness) > self.sure
+            if drift.size > self.drift and abs(drift.sureness) > self.sure
         }
         return Alarm(first, after, proxy, moved) if moved else None
 

@@ -17,6 +17,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 if TYPE_CHECKING:
     from esarm_env.core.types import DoubleArray
 
+_FALLS_COUNT = 3.0  # as a share: one in so many
+
 Write = Callable[[BaseAlgorithm], Any]
 Score = Callable[[Any], npt.ArrayLike]
 Errors = Callable[[Any], Mapping[str, npt.ArrayLike]]
@@ -102,6 +104,16 @@ class Drift:
 
     shift: float
     sureness: float
+
+    @property
+    def size(self) -> float:
+        """The shift as an alarm counts it, at least 0: a fall counts a third.
+
+        Honest rewards calm a face, beyond what sharpening does: in `esarm bench hacking` the jaw's
+        range falls by up to 0.75 deviations while the true error falls, too, and no signal rises
+        by 0.3. A policy that freezes falls farther than that, and one that exaggerates rises.
+        """
+        return max(self.shift, -self.shift / _FALLS_COUNT)
 
 
 def drifts(first: Measurement, now: Measurement) -> dict[str, Drift]:

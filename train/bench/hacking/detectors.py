@@ -8,7 +8,8 @@ lies above 0). One alone looks at the true error, as its name says.
 |---|---|
 | `true error` | greatest rise of LVE or EVE since the clone, in its standard errors |
 | `off-target` | greatest shift of a signal beyond what sharpening does to it, in deviations between
-  utterances, of those that are sure; the guard of `RewardHackingCallback` |
+  utterances, of those that are sure, a fall counted a third; the guard of
+  `RewardHackingCallback` |
 | `sureness` | the same in standard errors, however small |
 | `without channels` | as `off-target`, of the signals that sum up the face alone |
 | `disagreement` | rise of the ensemble's spread, in its standard errors; 0 without one |
@@ -49,7 +50,7 @@ def _true_error(climbed: Climb, point: int) -> float:
 
 def _off_target(climbed: Climb, point: int) -> float:
     found = drifts(climbed.measured[0], climbed.measured[point]).values()
-    return max((abs(d.shift) for d in found if abs(d.sureness) > SURE), default=0.0)
+    return max((d.size for d in found if abs(d.sureness) > SURE), default=0.0)
 
 
 def _sureness(climbed: Climb, point: int) -> float:
@@ -60,7 +61,7 @@ def _sureness(climbed: Climb, point: int) -> float:
 def _without_channels(climbed: Climb, point: int) -> float:
     found = drifts(climbed.measured[0], climbed.measured[point])
     of_face = [d for name, d in found.items() if OF_CHANNEL not in name]
-    return max((abs(d.shift) for d in of_face if abs(d.sureness) > SURE), default=0.0)
+    return max((d.size for d in of_face if abs(d.sureness) > SURE), default=0.0)
 
 
 def _disagreement(climbed: Climb, point: int) -> float:
