@@ -24,9 +24,8 @@ from agents.distillation.config import BEST_OF_N, CHUNK_BEST, CLONE, Distillatio
 from agents.distillation.losses import (
     divergence,
     entropy,
-    expected_distances,
     fit,
-    in_risk,
+    nearest_tokens,
     risk,
     soft_targets,
 )
@@ -362,24 +361,18 @@ class SequenceDistillation(SequenceAlgorithm):
         wanted: Tensor = tokens
         if any(compared):
             source = other if self.teacher_policy == CLONE else logits.detach()
-            wanted, risks = self._by_distance(source, logits, tokens)
+            table = distance_table(self.teaching_network)
+            if self.distance_scale_mm:
+                wanted = soft_targets(source, table, scale_mm=self.distance_scale_mm)
+            elif self.own_share:
+                wanted = nearest_tokens(source, table, tokens)
+            risks = risk(logits, source, table, temperature=self.fit_temperature)
             parts["risk"] = _mean(risks, targets)
         fitted = fit(logits, wanted, temperature=self.fit_temperature)
         parts["policy_loss"] = _mean(fitted, targets)
         if self.recordings_coef:
             parts["recordings_loss"] = self._recordings_loss(batch)
         return parts, now.gather(2, tokens.clamp(min=0)[..., None])[..., 0]
-
-    def _by_distance(self, source: Tensor, logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the targets, tokens or shares of them, and the risk per token (N, L), in mm."""
-        table = distance_table(self.teaching_network)
-        distances = expected_distances(source, in_risk(table))
-        risks = risk(logits, distances, temperature=self.fit_temperature)
-        if self.distance_scale_mm:
-            return soft_targets(source, table, scale_mm=self.distance_scale_mm), risks
-        if self.own_share:
-            return torch.where(tokens >= 0, distances.argmin(-1), tokens), risks
-        return tokens, risks
 
     def _logits(self, network: Any, batch: EpisodeBatch, tokens: IntArray) -> Tensor:
         arrays = (self.task.audio_windows(batch.utterances), batch.condition, tokens)

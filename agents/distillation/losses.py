@@ -57,7 +57,19 @@ def fit(logits: Tensor, targets: Tensor, *, temperature: float) -> Tensor:
     return -temperature * chosen
 
 
-def risk(logits: Tensor, distances: Tensor, *, temperature: float) -> Tensor:
+def nearest_tokens(logits: Tensor, distances: Tensor, tokens: Tensor) -> Tensor:
+    """Return the tokens (N, L) that `logits` would write by expected distance; padding stays.
+
+    Args:
+        logits: Shape (N, L, K), of the teacher.
+        distances: As of `expected_distances`.
+        tokens: Shape (N, L), what was written, -1 in padding.
+    """
+    nearest = expected_distances(logits, distances).argmin(-1)
+    return torch.where(tokens >= 0, nearest, tokens)
+
+
+def risk(logits: Tensor, teacher: Tensor, distances: Tensor, *, temperature: float) -> Tensor:
     """Return how much farther off the policy's tokens are than the nearest one, (N, L), in mm.
 
     An expectation over the policy at `temperature` (minimum risk training, Shen et al. 2016).
@@ -66,22 +78,17 @@ def risk(logits: Tensor, distances: Tensor, *, temperature: float) -> Tensor:
 
     Args:
         logits: Shape (N, L, K), of the policy.
-        distances: Shape (N, L, K), as the teacher expects them.
+        teacher: Shape (N, L, K), logits from which distances are expected.
+        distances: As of `expected_distances`. A slot that is decoded by likelihood has codes as far
+            apart as no face moves (as finest codebooks have); there another code costs half a
+            millimetre, whichever it is, or nothing else would count.
         temperature: Above 0; at a low one it is the risk of greedy decoding.
     """
-    beyond = distances - distances.amin(-1, keepdim=True)
-    return ((logits / temperature).softmax(-1) * beyond).sum(-1)
-
-
-def in_risk(distances: Tensor) -> Tensor:
-    """Return distances of codes (S, K, K) as a risk counts them.
-
-    A slot that is decoded by likelihood has codes as far apart as no face moves (as the finest
-    codebooks have); there another code costs half a millimetre, whichever it is, or nothing else
-    would count.
-    """
     widest = distances.amax(dim=(1, 2), keepdim=True)
-    return torch.where(widest > _FARTHEST_MM, 0.5 * distances / widest, distances)
+    counted = torch.where(widest > _FARTHEST_MM, 0.5 * distances / widest, distances)
+    expected = expected_distances(teacher, counted)
+    beyond = expected - expected.amin(-1, keepdim=True)
+    return ((logits / temperature).softmax(-1) * beyond).sum(-1)
 
 
 def divergence(log_probs: Tensor, others: Tensor) -> Tensor:

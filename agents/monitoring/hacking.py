@@ -22,7 +22,7 @@ from esarm_env.core.intervals import Change, check_confidence, paired_change
 
 ACTIONS = ("warn", "stop")
 _SIGNAL = "signal_"
-DRIFT = 0.3  # deviations, upwards; `esarm bench hacking` shows what others would have cost and caught
+DRIFT = 0.3  # deviations upwards; `esarm bench hacking` shows what others would cost and catch
 # Standard errors: by chance, one of 100 signals is that far once in 8 runs of 20 looks that are
 # independent, and looks at one run are not; far enough by `DRIFT`, too, it is rarer still.
 SURE = 4.0

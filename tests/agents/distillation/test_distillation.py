@@ -89,6 +89,52 @@ def test_a_fit_at_low_temperature_keeps_the_spread_of_the_samples(
     assert entropies[0] < 0.5 < 0.8 < entropies[1]
 
 
+def test_risk_alone_teaches_the_decoding_by_expected_distance(
+    start: MakeAlgorithm, learn: Learn, task: SequenceTask, clone: MotionTransformer
+) -> None:
+    """No token is its target: it falls by whatever the teacher finds nearer."""
+    settings = {"fit_temperature": 0.2, "target_coef": 0.0, "risk_coef": 5.0}
+    as_it_was = learn(start(learning_rate=1e-9, **settings))["train/risk"]
+    by_risk = start(**settings)
+    now = learn(by_risk, n_iterations=6)["train/risk"]
+    assert now < 0.2 * as_it_was, (now, as_it_was)  # mm; neighbouring codes are 1 mm apart
+    before = agreement(clone, clone, task, BY_DISTANCE)
+    assert agreement(by_risk.model, clone, task, BY_DISTANCE) > before
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"own_share": 1.5}, "`own_share` must be"),
+        ({"risk_coef": 1.0, "teacher": "best-of-n"}, "`risk_coef` must be 0 where `teacher` is"),
+        ({"own_share": 0.5, "teacher": "best-of-n"}, "`own_share` must be 0 where `teacher` is"),
+        ({"own_share": 0.5, "distance_scale_mm": 0.1}, "must be 0 beside `own_share` 0.5, got 0.1"),
+        ({"target_coef": 0.0}, "`target_coef` and `risk_coef` must not both be 0"),
+    ],
+)
+def test_settings_that_teach_nothing_or_another_teacher_are_refused(
+    start: MakeAlgorithm, settings: dict[str, Any], message: str
+) -> None:
+    """Ignored, they would be a result under a wrong name."""
+    with pytest.raises(InputError, match=re.escape(message)):
+        start(**settings)
+
+
+def test_the_policy_is_corrected_on_what_it_writes_itself(
+    start: MakeAlgorithm, learn: Learn, task: SequenceTask, clone: MotionTransformer
+) -> None:
+    """Taught only what follows the teacher's tokens, it is lost after the first of its own."""
+    algorithm = start(own_share=1.0)
+    algorithm.model.eval()
+    written = algorithm._write_episodes()  # type: ignore[attr-defined]
+    rows = {int(u): row for u, row in zip(written.utterances, written.tokens, strict=True)}
+    greedy = tokens_of(clone, task, Decoding())
+    assert all((rows[u][: (greedy[u] >= 0).sum()] == greedy[u][greedy[u] >= 0]).all() for u in rows)
+    assert written.advantages[written.inside].all(), "all of it is corrected"
+    learn(algorithm, n_iterations=6)
+    assert agreement(algorithm.model, clone, task, BY_DISTANCE) > 0.95
+
+
 def test_an_entropy_floor_holds(start: MakeAlgorithm, learn: Learn) -> None:
     """A share of the clone's entropy, so that it means the same with every tokenizer."""
     free = learn(start(), n_iterations=2)

@@ -5,9 +5,18 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 import torch
 
-from agents.distillation.losses import divergence, entropy, expected_distances, fit, soft_targets
+from agents.distillation.losses import (
+    divergence,
+    entropy,
+    expected_distances,
+    fit,
+    nearest_tokens,
+    risk,
+    soft_targets,
+)
 from agents.rollout.decoding import least_expected_distance
 
 # Codes on a line at 0, 1 and 3 mm; chances 1/2, 1/4, 1/4.
@@ -59,6 +68,41 @@ def test_at_a_low_temperature_a_likeliest_target_has_nothing_to_gain() -> None:
     logits.grad = None
     fit(logits, torch.tensor([[2]]), temperature=0.1).sum().backward()
     np.testing.assert_allclose(float(logits.grad[0, 0, 2]), -1, atol=2e-3)
+
+
+def test_risk_is_what_the_policys_tokens_cost_beyond_the_nearest_one() -> None:
+    """Three codes at 0, 1 and 3 mm; the teacher is sure of the first, the policy of none."""
+    place = torch.tensor([0.0, 1.0, 3.0])
+    distances = (place[:, None] - place).abs()[None]
+    teacher = torch.tensor([[[50.0, 0.0, 0.0]]])
+    even = torch.zeros(1, 1, 3)
+    assert risk(even, teacher, distances, temperature=0.2).item() == pytest.approx(4 / 3)
+    assert risk(teacher, teacher, distances, temperature=0.2).item() == pytest.approx(0)
+    unsure = torch.tensor([[[1.0, 0.0, -50.0]]])  # .73 of the first: 0.27 mm off, the second .73
+    sure_of_second = torch.tensor([[[0.0, 50.0, 0.0]]])
+    lost = risk(sure_of_second, unsure, distances, temperature=1.0).item()
+    assert lost == pytest.approx(math.tanh(0.5), abs=1e-6)
+
+
+def test_a_slot_that_is_decoded_by_likelihood_costs_half_a_millimetre() -> None:
+    """Its codes are 100 mm apart so that the likeliest is written; taken so they drown all."""
+    apart = 100 * (1 - torch.eye(3))[None]
+    teacher = torch.tensor([[[50.0, 0.0, 0.0]]])
+    second = torch.tensor([[[0.0, 50.0, 0.0]]])
+    assert risk(second, teacher, apart, temperature=1.0).item() == pytest.approx(0.5)
+
+
+def test_nearest_tokens_are_what_the_teacher_would_have_written() -> None:
+    """The same choice as in decoding, also after what the policy wrote; padding teaches nothing."""
+    rng = torch.Generator().manual_seed(0)
+    logits, half = torch.randn(2, 4, 5, generator=rng), torch.rand(2, 5, 5, generator=rng)
+    distances = half + half.transpose(1, 2)
+    tokens = torch.tensor([[0, 1, 2, 3], [4, 0, -1, -1]])
+    found = nearest_tokens(logits, distances, tokens)
+    assert found[1, 2:].tolist() == [-1, -1]
+    for row, place in ((0, 0), (0, 3), (1, 1)):
+        slot = distances[place % 2]
+        assert found[row, place] == least_expected_distance(logits[row, place][None], slot)
 
 
 def test_divergence_and_entropy_of_a_coin() -> None:

@@ -42,12 +42,12 @@ def fake(**kwargs: Any) -> tuple[RewardHackingCallback, Callable[..., Any]]:
     return callback, look
 
 
-@pytest.mark.parametrize("way", [1.0, -1.0])
+@pytest.mark.parametrize("way", [1.0, -3.0])  # honest rewards calm a face: a fall counts a third
 def test_a_signal_that_leaves_its_range_rings_while_the_proxy_rises(way: float) -> None:
     """A face that freezes and one that flaps are both far from the clone's."""
     callback, look = fake(window=1)
     look()
-    look(proxy=LEVEL + 1, signals={"speed": LEVEL + way})  # .44 deviations
+    look(proxy=LEVEL + 1, signals={"speed": LEVEL + way})  # .44 deviations, or a fall of 1.3
     assert not callback.alarms
     with pytest.warns(RewardHackingWarning, match="while out of range: signal_speed"):
         look(proxy=LEVEL + 2, signals={"speed": LEVEL + 1.2 * way})  # .52 since the first look
