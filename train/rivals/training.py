@@ -20,6 +20,7 @@ from esarm_env.core.run_layout import CHECKPOINT_FILE, ORIGIN_FILE, SUMMARY_FILE
 from esarm_env.core.types import EMOTIONS, N_CHANNELS
 from esarm_env.core.weights import load_module, save_weights
 from esarm_env.encoder.losses import VertexLoss
+from esarm_env.face.names import ARKIT_NAMES, MOUTH_CHANNELS
 from esarm_env.task.animation_task import pad_stack
 from train.rivals.animator import RivalAnimator
 from train.rivals.data import PlainFeatures, condition_slices, rival_data
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agents.baselines.rivals.data import RivalData
+    from esarm_env.core.types import BoolArray
     from esarm_env.task.animation_task import AnimationTask
 
 Conditions = Literal["own", "all"]
@@ -83,9 +85,17 @@ def load_rival(task: AnimationTask, name: str, path: Path) -> Rival:
 
     def build(**sizes: int) -> Rival:
         # The mean pose is among the weights.
-        return cls(RivalSizes(mean_pose=np.zeros(N_CHANNELS, dtype=np.float32), **sizes), loss)
+        pose = np.zeros(N_CHANNELS, dtype=np.float32)
+        return cls(RivalSizes(mean_pose=pose, **curves_by_region(), **sizes), loss)
 
     return load_module(path, build, kind=f"{KIND} {name}")
+
+
+def curves_by_region() -> dict[str, BoolArray]:
+    """Return which curves move the mouth, and which close the eyes, (52,) each."""
+    curves = np.arange(N_CHANNELS)
+    lids = [ARKIT_NAMES.index(f"eyeBlink{side}") for side in ("Left", "Right")]
+    return {"mouth": np.isin(curves, MOUTH_CHANNELS), "eyelids": np.isin(curves, lids)}
 
 
 def _origin_of(
@@ -141,7 +151,7 @@ def _train(
     )
     rows = drive(trainer, folder, title=name, shown="validation_loss", keep_checkpoint=True)
     rival = trainer.finish()
-    plain = {key: value for key, value in asdict(sizes).items() if key != "mean_pose"}
+    plain = {key: value for key, value in asdict(sizes).items() if isinstance(value, int)}
     weights = rival.state_dict()
     save_weights(folder / WEIGHTS_FILE, weights, kind=f"{KIND} {name}", **plain)
     last = [row for row in rows if row["stage"] == rival.stages - 1]
@@ -168,6 +178,7 @@ def _sizes(task: AnimationTask, parts: tuple[str, ...], data: RivalData, width: 
         mean_pose=data.mean_pose(),
         n_emotions=len(EMOTIONS),
         width=width,
+        **curves_by_region(),
     )
 
 
