@@ -1,4 +1,5 @@
 """The paper's tables against its rivals, re-built: cells that are cached, figures with intervals.
 
 - `predictions`: motion of any system by utterance, written and read.
+- `table1`: the paper's Table I (a package).
 """

@@ -8,6 +8,6 @@
 - `cells`: one method, corpus and seed: animated, measured, kept.
 - `making`: all cells of a table, one after the other.
 - `statistics`: what the cells tell over seeds and utterances, and beside the paper.
-- `page`: `table1.md`, `.csv`, `.json` and the picture.
+- `page`, `picture`: `table1.md`, `.csv`, `.json` and `.png`.
 - `score`: predictions of other systems, measured as a cell is.
 """

@@ -1,18 +1,20 @@
 """Statistics of a corpus' cells: over seeds and utterances, beside our row, beside the paper.
 
-Intervals are those of a hierarchical bootstrap over seeds of training and utterances (`SeedResampler`);
-what has one seed has no interval, since nothing is known of how another training would have ended.
+Intervals are those of a hierarchical bootstrap over seeds of training and utterances
+(`SeedResampler`); what has one seed has no interval, since nothing is known of how another training
+would have ended.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from esarm_env.core.errors import InputError
 from esarm_env.core.intervals import Interval, SeedResampler, interquartile_mean
 from esarm_env.task.episode_metrics import EVE, LVE
 from train.tables.table1.cells import DONE, Cell
@@ -156,6 +158,17 @@ def corpus_table(
     )
 
 
+def _check_utterances(corpus: str, by_method: Mapping[str, Sequence[Cell]]) -> None:
+    """Refuse cells that were tested on different utterances."""
+    cells = [cell for each in by_method.values() for cell in each]
+    for cell in cells[1:]:
+        if cell.utterances != cells[0].utterances:
+            raise InputError(
+                f"{corpus}: all cells must be tested on the same utterances, got others for "
+                f"{cell.method}, seed {cell.seed}; delete its folder to measure it anew"
+            )
+
+
 def _row(cells: Sequence[Cell], ours: Sequence[Cell], draws: dict[str, Any]) -> MethodRow:
     one = cells[0]
     means = {key: interval_of(stacked(cells, key), draws) for key in ONE_EACH}
@@ -235,6 +248,14 @@ def paper_margin(paper: str, method: str, key: str) -> float:
     if method not in known or method == "ours":
         return NAN
     return 1 - known["ours"][key] / known[method][key]
+
+
+def best_paper_margin(paper: str, key: str) -> float:
+    """Return the share of the best rival's error that the paper's own row saves; nan if unknown."""
+    return min(
+        (paper_margin(paper, name, key) for name in PAPER.get(paper, {}) if name != "ours"),
+        default=NAN,
+    )
 
 
 def _without(rows: Sequence[MethodRow]) -> tuple[str, ...]:
