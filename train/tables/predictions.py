@@ -29,11 +29,13 @@ from esarm_env.corpus.motion import (
 )
 from esarm_env.corpus.motion.track import RATE_TOLERANCE, check_rate, track_of_table
 from esarm_env.face.names import ORDERS
+from train.tables.gltf_curves import SUFFIXES as GLTF_SUFFIXES
+from train.tables.gltf_curves import read_gltf_track
 
 if TYPE_CHECKING:
     from esarm_env.core.types import Corpus, FloatArray, IntArray
 
-SUFFIXES = MOTION_SUFFIXES
+SUFFIXES = (*MOTION_SUFFIXES, *GLTF_SUFFIXES)
 # Frames at 30 fps by which a prediction may be shorter or longer than the recording: encoders pad
 # and cut by a hop or two. Beyond that its frames are not those of the recording.
 MOST_FRAMES_OFF = 2
@@ -197,7 +199,8 @@ def read_prediction(
 def _track(path: Path, order: str | None) -> MotionTrack:
     """Return the track of a file, with the channels of a `.npy` array in a given order."""
     if order is None:
-        return read_track(path)
+        is_gltf = path.suffix.lower() in GLTF_SUFFIXES
+        return read_gltf_track(path) if is_gltf else read_track(path)
     if path.suffix.lower() != ".npy":
         raise InputError(
             f"{path}: must be a `.npy` array where `order` is given, got a file that names its "

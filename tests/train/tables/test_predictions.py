@@ -2,6 +2,7 @@
 
 import json
 import re
+import struct
 from types import SimpleNamespace
 
 import numpy as np
@@ -129,6 +130,52 @@ def test_json_of_beat_is_read_by_name(tmp_path):
     path.write_text(json.dumps({"names": names, "frames": frames}))
     values = read_prediction(path, n_frames=30)[0]
     assert np.abs(values[2:-2] - motion(n_frames=60)[::2][2:-2]).max() < 0.01
+
+
+def glb(path, values, names, *, rate_hz=60, **changes):
+    """Write a `.glb` file that animates one mesh with these targets."""
+    times = (np.arange(len(values)) / rate_hz).astype("<f4").tobytes()
+    weights = np.ascontiguousarray(values, "<f4").tobytes()
+    document = {
+        "asset": {"version": "2.0"},
+        "nodes": [{"mesh": 0}],
+        "meshes": [{"primitives": [{}], "extras": {"targetNames": names}}],
+        "animations": [
+            {
+                "channels": [{"sampler": 0, "target": {"node": 0, "path": "weights"}}],
+                "samplers": [{"input": 0, "output": 1, **changes}],
+            }
+        ],
+        "accessors": [
+            {"bufferView": 0, "componentType": 5126, "count": len(values), "type": "SCALAR"},
+            {"bufferView": 1, "componentType": 5126, "count": values.size, "type": "SCALAR"},
+        ],
+        "bufferViews": [
+            {"buffer": 0, "byteOffset": 0, "byteLength": len(times)},
+            {"buffer": 0, "byteOffset": len(times), "byteLength": len(weights)},
+        ],
+        "buffers": [{"byteLength": len(times) + len(weights)}],
+    }
+    text = json.dumps(document).encode()
+    text += b" " * (-len(text) % 4)
+    body = struct.pack("<II", len(text), 0x4E4F534A) + text
+    body += struct.pack("<II", len(times + weights), 0x004E4942) + times + weights
+    path.write_bytes(struct.pack("<4sII", b"glTF", 2, 12 + len(body)) + body)
+
+
+def test_an_animated_glb_is_read_by_the_names_of_its_targets(tmp_path):
+    """Blender's order of shape keys is the artist's, and its keys may be at 60 fps."""
+    fast = motion(n_frames=120)[:60]
+    path = tmp_path / "S1_a.glb"
+    glb(path, fast[:, ::-1], list(reversed(ARKIT_NAMES)))
+    values = read_prediction(path, n_frames=30)[0]
+    assert np.abs(values[2:-2] - fast[::2][2:-2]).max() < 0.01
+    glb(path, fast, list(ARKIT_NAMES), interpolation="CUBICSPLINE")
+    with pytest.raises(InputError, match="got CUBICSPLINE keys; sample the animation"):
+        read_prediction(path, n_frames=30)
+    glb(path, fast[:, :2], ["one", "two"])
+    with pytest.raises(InputError, match="got no animation of morph targets with ARKit names"):
+        read_prediction(path, n_frames=30)
 
 
 def test_the_order_of_channels_is_by_name_or_as_given(tmp_path, corpus):
