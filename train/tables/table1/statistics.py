@@ -144,6 +144,7 @@ def corpus_table(
     names = sorted(by_method, key=lambda name: (places.get(name, len(places)), name))
     draws = {"resamples": resamples, "confidence": confidence}
     ours = by_method.get(headline, [])
+    _check_utterances(corpus, by_method)
     rows = [_row(by_method[name], [] if name == headline else ours, draws) for name in names]
     first = next(iter(by_method.values()), [])
     lost = [cell for cell in cells if cell.status != DONE]
@@ -231,7 +232,8 @@ def against(
     a, b = stacked(own, key), stacked(other, key)
     difference = interval_of(a - b, draws)
     known = np.isfinite(a).all(axis=0) & np.isfinite(b).all(axis=0)
-    margin = 1 - float(a[:, known].mean() / b[:, known].mean()) if known.any() else NAN
+    error = float(b[:, known].mean()) if known.any() else 0.0
+    margin = 1 - float(a[:, known].mean()) / error if error else NAN  # of recordings, say
     if len(shared) > 1:
         improvement = SeedResampler(*a.shape, **draws).improvement(a, b)
     else:
