@@ -53,7 +53,7 @@ def test_the_emotion_stream_of_another_voice_changes_the_face(
 
     An emotion stream that is not listened to would leave the upper face as it was.
     """
-    settings = RivalSettings(epochs=60, patience=60, width=16, learning_rate=5e-3)
+    settings = RivalSettings(epochs=25, patience=25, width=16, learning_rate=1e-2)
     trainer = RivalTrainer(
         lambda: make_rival("emotalk", condition_dim=4),
         rival_data,
