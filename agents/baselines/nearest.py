@@ -65,6 +65,11 @@ class NearestNeighbour:
             for key in dict.fromkeys(keys)
         }
 
+    @property
+    def size(self) -> int:
+        """Numbers that are remembered."""
+        return int(self._heard.size + self._curves.size)
+
     def animate(self, features: FloatArray, condition: Hashable | None = None) -> FloatArray:
         """Return curves (T, 52) of audio features (T, D).
 

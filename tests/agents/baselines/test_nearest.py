@@ -23,6 +23,7 @@ def test_what_was_heard_in_training_gets_its_own_face_back() -> None:
     """Cross-fading copies of one recording gives that recording; a shift by a frame would not."""
     spoken = [_speech(seed) for seed in range(4)]
     baseline = NearestNeighbour(*map(list, zip(*spoken, strict=True)))
+    assert baseline.size == 4 * 15 * SEGMENT * (6 + 3), "a segment every 2 frames, one at the end"
     for features, curves in spoken:
         np.testing.assert_allclose(baseline.animate(features), curves, atol=1e-6)
 
