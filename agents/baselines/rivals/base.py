@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from agents.protocols import FloatArray
+    from esarm_env.core.types import BoolArray
 
 EMOTION, INTENSITY, SPEAKER = "emotion", "intensity", "speaker"
 PARTS = (EMOTION, INTENSITY, SPEAKER)  # of a condition, in this order
@@ -66,6 +67,9 @@ class RivalSizes:
         mean_pose: Shape (52,), mean of the training curves; where its output begins.
         n_emotions: Emotions of `RivalBatch.emotions`.
         width: Of the network's layers, a multiple of 16; what it means is told by each rival.
+        mouth: Shape (52,), curves that move the mouth; the others move the upper face. For rivals
+            whose losses tell the two apart.
+        eyelids: Shape (52,), curves that close the eyes; likewise.
     """
 
     feature_dim: int
@@ -73,6 +77,8 @@ class RivalSizes:
     mean_pose: FloatArray
     n_emotions: int
     width: int = 128
+    mouth: BoolArray | None = None
+    eyelids: BoolArray | None = None
 
 
 # Loss of curves (B, T, 52) against others where `inside` (B, T), a scalar: in mm on the head.
