@@ -1,4 +1,4 @@
-"""MeshTalk (Richard et al., ICCV 2021) on face curves: categorical latents, cross-modality, a prior.
+"""MeshTalk (Richard et al., ICCV 2021) on face curves: categorical latents of two modalities.
 
 First, audio and expression are fused into categorical latents, from which a decoder makes the
 curves. A cross-modality loss says which modality answers for what: with the audio of one clip and
@@ -105,7 +105,7 @@ class MeshTalk(Rival):
             takes the likeliest code each time, hence the same animation each time.
     """
 
-    paper = "Richard et al., MeshTalk, ICCV 2021"
+    paper: ClassVar[str] = "MeshTalk: Richard et al., ICCV 2021, arXiv:2104.08223"
     sees: ClassVar[tuple[str, ...]] = ()
     stages = 2
     samples = True
@@ -193,6 +193,7 @@ class MeshTalk(Rival):
         wanted, given = codes[batch.inside], logits[batch.inside]  # (F, H), (F, H, C)
         return {"prior": functional.cross_entropy(given.flatten(0, 1), wanted.flatten())}
 
+    @torch.no_grad()
     def generate(self, features: Tensor, condition: Tensor, inside: Tensor) -> Tensor:
         """Return curves (B, T, 52) in [0, 1] of codes that the prior writes; see `temperature`."""
         heard = self._prior_heard(features, condition, inside)
