@@ -119,7 +119,6 @@ class EmoTalk(Rival):
     @torch.no_grad()
     def generate(self, features: Tensor, condition: Tensor, inside: Tensor) -> Tensor:
         """Return curves (B, T, 52) in [0, 1], in one pass."""
-        content, emotion = (
-            hear(features, inside) for hear in (self.hear_content, self.hear_emotion)
-        )
+        content = self.hear_content(features, inside)
+        emotion = self.hear_emotion(features, inside)
         return self.decode(content, emotion, condition).clamp(0, 1)

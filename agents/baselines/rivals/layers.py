@@ -92,11 +92,8 @@ class SelfAttention(nn.Module):
         qkv = self.to_qkv(x).view(batch, length, 3, N_HEADS, -1).permute(2, 0, 3, 1, 4)
         q, k, v = qkv
         if past is not None:
-            k, v = (
-                (torch.cat(both, dim=2) for both in zip(past, (k, v), strict=True))
-                if past
-                else (k, v)
-            )
+            if past:
+                k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
             past[:] = [k, v]
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         out: Tensor = self.to_output(mixed.transpose(1, 2).reshape(batch, length, width))
@@ -149,7 +146,7 @@ def biased_causal_mask(n_frames: int) -> Tensor:
 
 
 def periodic_code(n_frames: int, width: int) -> Tensor:
-    """Return sines and cosines (T, H) of the place of each frame in its period (FaceFormer, Eq. 4)."""
+    """Return sines and cosines (T, H) of each frame's place in its period (FaceFormer, Eq. 4)."""
     place = (torch.arange(n_frames) % PERIOD)[:, None].float()
     rates = torch.exp(torch.arange(0, width, 2).float() * (-math.log(10_000.0) / width))
     return torch.stack([(place * rates).sin(), (place * rates).cos()], dim=-1).flatten(1)[:, :width]
