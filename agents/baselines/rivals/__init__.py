@@ -6,6 +6,10 @@
 - `training`: the loop that trains them all.
 - `layers`: layers that several rivals are made of: the audio stack, biased causal attention.
 - `faceformer`: FaceFormer, autoregressive regression with biased causal attention.
+- `meshtalk`: MeshTalk, categorical latents of both modalities and an autoregressive prior.
+- `code_prior`: that prior, over time and over the heads of a frame.
+- `codetalker`: CodeTalker, regression into a discrete motion prior.
+- `motion_codes`: that prior, a VQ-VAE of curves.
 - `emotalk`: EmoTalk, content and emotion from the voice, one pass.
 - `meshtalk`: MeshTalk, categorical latents and an autoregressive prior.
 - `codetalker`: CodeTalker, a discrete prior and regression into it.

@@ -44,7 +44,7 @@ class AudioStack(nn.Module):
         x = functional.gelu(self.hear_steps(x)) * steps[:, None]
         x = x + self.place(x) * steps[:, None]
         x = x.transpose(1, 2)
-        bias = torch.zeros(steps.shape).masked_fill(~steps, _FAR)[:, None, None]
+        bias = attention_bias(steps)
         for block in self.blocks:
             x = block(x, bias)
         x = self.norm(x) * steps[..., None]
@@ -126,6 +126,11 @@ class AlignedDecoderLayer(nn.Module):
         further = self.contract(self.dropout(functional.relu(self.expand(x))))
         out: Tensor = self.norms[2](x + self.dropout(further))
         return out
+
+
+def attention_bias(inside: Tensor) -> Tensor:
+    """Return what is added to scores, (B, 1, 1, S), so that none but `inside` (B, S) counts."""
+    return torch.zeros(inside.shape).masked_fill(~inside, _FAR)[:, None, None]
 
 
 def biased_causal_mask(n_frames: int) -> Tensor:
