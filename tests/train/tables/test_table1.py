@@ -8,13 +8,15 @@ import re
 import numpy as np
 import pytest
 
+from agents.baselines.rivals.training import RivalSettings
 from esarm_env.core.errors import InputError, MissingExtraError
 from train.cli import main
 from train.tables.table1 import picture
+from train.tables.table1.benchmark import open_shared_run
 from train.tables.table1.cells import FAILED, Cell, cell_folder, read_cell
 from train.tables.table1.making import make_table
 from train.tables.table1.methods import HEADLINE, METHODS, Method
-from train.tables.table1.settings import TableSettings, slug
+from train.tables.table1.settings import PRESETS, TableSettings, slug
 
 NAMES = ("faceformer", "faceformer (all conditions)", HEADLINE)
 MEAD = "synthetic-mead"
@@ -136,6 +138,14 @@ def test_cells_of_other_settings_are_refused_by_name(tmp_path, fake_table):
         make_table(settings(tmp_path, seeds=(1,), size=300))
     with pytest.raises(InputError, match=re.escape("got corpus.size 2000 instead of 400")):
         make_table(settings(tmp_path, seeds=(0,), preset="quick"))
+
+
+def test_the_presets_begin_runs_that_can_be(tmp_path):
+    """A setting that is none any more would be told at the first quick table of a user."""
+    for preset, size in (("quick", 400), ("full", 2000)):
+        run = open_shared_run(settings(tmp_path / preset, preset=preset), MEAD, 1)
+        assert (run.config.corpus.size, run.config.seed) == (size, 1)
+        RivalSettings(**PRESETS[preset].rivals).check()
 
 
 def test_a_run_that_is_put_there_must_fit(tmp_path, fake_table):

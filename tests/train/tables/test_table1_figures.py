@@ -16,7 +16,6 @@ from train.tables.table1.measures import (
     measure_samples,
     synchrony,
 )
-from train.tables.table1.nearest import NearestNeighbour
 from train.tables.table1.statistics import (
     PAPER,
     against,
@@ -126,18 +125,3 @@ def test_synchrony_of_clips_adds_up_to_slcc(rng):
     assert np.isnan(found[[3, 11]]).all()
     slcc = speech_lip_correlation(loudness, speed, speakers=speakers)
     assert np.nanmean(found) == pytest.approx(slcc, abs=1e-6)
-
-
-def test_the_nearest_neighbour_finds_a_sound_that_it_knows(rng):
-    """It must find within the condition, and bring the motion of that very frame."""
-    features = [rng.standard_normal((20, 6)).astype(np.float32) for _ in range(3)]
-    motions = [
-        np.cumsum(rng.uniform(0, 0.01, (20, 52)), axis=0).astype(np.float32) for _ in range(3)
-    ]
-    known = NearestNeighbour(features, motions, ["happy", "sad", "sad"])
-    found = known.animate(features[1], "sad")
-    inner = slice(4, -4)  # the ends repeat themselves
-    assert found.shape == (20, 52) and np.allclose(found[inner], motions[1][inner], atol=1e-5)
-    elsewhere = known.animate(features[1], "happy")
-    assert np.abs(elsewhere - motions[1])[inner].max() > 0.01
-    assert np.allclose(known.animate(features[1], "unseen")[inner], motions[1][inner], atol=1e-5)

@@ -3,7 +3,6 @@
 - `settings`: what a table is made of, and the presets.
 - `benchmark`: what all methods of one corpus and seed share: run, utterances, judge.
 - `methods`: the registry of methods, and how each animates.
-- `nearest`: the baseline that looks up the motion of the most similar sound.
 - `measures`: figures of animations, one for each utterance.
 - `cells`: one method, corpus and seed: animated, measured, kept.
 - `making`: all cells of a table, one after the other.

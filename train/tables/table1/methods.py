@@ -102,8 +102,8 @@ def _mean_face(benchmark: Benchmark, folder: Path) -> Prepared:
 
 
 def _nearest_neighbour(benchmark: Benchmark, folder: Path) -> Prepared:
+    from agents.baselines import NearestNeighbour
     from train.rivals.data import PlainFeatures
-    from train.tables.table1.nearest import NearestNeighbour
 
     task = benchmark.task
     corpus, features = task.corpus, PlainFeatures(task)
