@@ -113,7 +113,7 @@ def make_cell(benchmark: Benchmark, method: Method, place: Path) -> Cell:
 def _work(benchmark: Benchmark, method: Method, work: Path) -> Cell:
     """Prepare, animate and measure a method."""
     from train.run.stage_work import StageClock
-    from train.tables.predictions import load_predictions, save_predictions
+    from train.tables.predictions import read_predictions, save_predictions
     from train.tables.table1.measures import measure_motions
 
     benchmark.make(method.stage)
@@ -133,9 +133,11 @@ def _work(benchmark: Benchmark, method: Method, work: Path) -> Cell:
     shutil.rmtree(work / PREDICTIONS_FOLDER, ignore_errors=True)
     save_predictions(work / PREDICTIONS_FOLDER, ids, motions, dtype=np.float16)
     # What is measured is what is kept: others who score these files get the same figures.
-    kept = load_predictions(work / PREDICTIONS_FOLDER, benchmark.task.corpus, benchmark.test)
+    kept = read_predictions(work / PREDICTIONS_FOLDER, benchmark.task.corpus, benchmark.test)
+    if kept.faults:
+        raise InputError(f"it animates what cannot be: {kept.faults[0]}")
     rows = np.arange(len(benchmark.test))
-    figures = measure_motions(benchmark, [kept[i] for i in benchmark.test.tolist()], rows)
+    figures = measure_motions(benchmark, [kept.motions[i] for i in benchmark.test.tolist()], rows)
     return Cell(
         method.name,
         method.kind,
