@@ -87,10 +87,7 @@ def compare_with_peers(run: RunFolder) -> dict[str, Any]:
     """
     task = open_task(run.path)
     test = task.corpus.split("test")
-    train = task.corpus.split("train")
-    fitted_on = train[np.linspace(0, len(train) - 1, min(_FITTED_ON, len(train))).astype(int)]
-    means = [float(_peer_errors(task, fitted_on, gain).mean()) for gain in GAINS]
-    gain = GAINS[int(np.argmin(means))]
+    gain = fitted_gain(task)
     rows = {PEER: _peer_errors(task, test, 1.0), PEER_FITTED: _peer_errors(task, test, gain)}
     policies = _policy_errors(run, task, test)
     return {
@@ -103,6 +100,18 @@ def compare_with_peers(run: RunFolder) -> dict[str, Any]:
             for peer in rows
         },
     }
+
+
+def fitted_gain(task: AnimationTask) -> float:
+    """Return which of `GAINS` has the least LVE on some of the training utterances.
+
+    Raises:
+        MissingExtraError: If the peer is not installed.
+    """
+    train = task.corpus.split("train")
+    fitted_on = train[np.linspace(0, len(train) - 1, min(_FITTED_ON, len(train))).astype(int)]
+    means = [float(_peer_errors(task, fitted_on, gain).mean()) for gain in GAINS]
+    return GAINS[int(np.argmin(means))]
 
 
 def _peer_errors(task: AnimationTask, utterances: IntArray, gain: float) -> FloatArray:

@@ -10,4 +10,5 @@
   installed.
 - `reward`: `esarm reward-report` and `esarm overoptimise`: what a reward knows, and where it
   misleads.
+- `tables`: `esarm table1` and `esarm score`: methods by corpora, and other systems beside them.
 """

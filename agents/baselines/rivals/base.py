@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from agents.protocols import FloatArray
+    from esarm_env.core.types import BoolArray
 
 EMOTION, INTENSITY, SPEAKER = "emotion", "intensity", "speaker"
 PARTS = (EMOTION, INTENSITY, SPEAKER)  # of a condition, in this order
@@ -65,12 +66,19 @@ class RivalSizes:
         condition_dim: Width K of the parts of a condition that it sees.
         mean_pose: Shape (52,), mean of the training curves; where its output begins.
         n_emotions: Emotions of `RivalBatch.emotions`.
+        width: Of the network's layers, a multiple of 16; what it means is told by each rival.
+        mouth: Shape (52,), curves that move the mouth; the others move the upper face. For rivals
+            whose losses tell the two apart.
+        eyelids: Shape (52,), curves that close the eyes; likewise.
     """
 
     feature_dim: int
     condition_dim: int
     mean_pose: FloatArray
     n_emotions: int
+    width: int = 128
+    mouth: BoolArray | None = None
+    eyelids: BoolArray | None = None
 
 
 # Loss of curves (B, T, 52) against others where `inside` (B, T), a scalar: in mm on the head.
@@ -97,11 +105,15 @@ class Rival(nn.Module, abc.ABC):
         """Take the sizes, and the measure of curves that every rival is trained with."""
         super().__init__()
         self.sizes, self.curve_loss = sizes, loss
-        self.register_buffer("mean_pose", torch.as_tensor(sizes.mean_pose))
+        self.register_buffer("mean_pose", torch.tensor(sizes.mean_pose, dtype=torch.float32))
         self.mean_pose: Tensor
 
     def begin_stage(self, stage: int) -> list[nn.Parameter]:
-        """Return the weights that stage 0, 1, ... trains; the rest stays as it is."""
+        """Return the weights that stage 0, 1, ... trains; the rest stays as it is.
+
+        The loop switches gradients on for these alone. It is called again where a training goes on
+        after an interruption, just before the saved weights are loaded.
+        """
         del stage
         return list(self.parameters())
 

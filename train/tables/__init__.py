@@ -1,0 +1,6 @@
+"""The paper's tables against its rivals, re-built: cells that are cached, figures with intervals.
+
+- `predictions`: motion of any system by utterance, written and read.
+- `gltf_curves`: motion in `.glb` and `.gltf` files.
+- `table1`: the paper's Table I (a package).
+"""
