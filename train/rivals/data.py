@@ -81,6 +81,7 @@ def _frames_of(warps: Warps, length: Callable[[int], int]) -> Callable[[int, int
     def align(first: int, second: int) -> IntArray:
         steps = warps(first, second)
         frames = (steps[:, None] * STRIDE + np.arange(STRIDE)).ravel()
-        return np.minimum(frames, length(first) - 1)[: length(second)]
+        places: IntArray = np.minimum(frames, length(first) - 1)[: length(second)]
+        return places
 
     return align

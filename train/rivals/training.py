@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agents.baselines.rivals.data import RivalData
-    from esarm_env.core.types import BoolArray
     from esarm_env.task.animation_task import AnimationTask
 
 Conditions = Literal["own", "all"]
@@ -83,16 +82,15 @@ def load_rival(task: AnimationTask, name: str, path: Path) -> Rival:
     """
     cls, loss = rival_class(name), VertexLoss(task.head, task.corpus.captured)
 
-    def build(**sizes: int) -> Rival:
-        # The mean pose is among the weights.
-        pose = np.zeros(N_CHANNELS, dtype=np.float32)
-        return cls(RivalSizes(mean_pose=pose, **curves_by_region(), **sizes), loss)
+    def build(**sizes: Any) -> Rival:
+        pose = np.zeros(N_CHANNELS, dtype=np.float32)  # which is among the weights
+        return cls(RivalSizes(mean_pose=pose, **(curves_by_region() | sizes)), loss)
 
     return load_module(path, build, kind=f"{KIND} {name}")
 
 
-def curves_by_region() -> dict[str, BoolArray]:
-    """Return which curves move the mouth, and which close the eyes, (52,) each."""
+def curves_by_region() -> dict[str, Any]:
+    """Return which curves move the mouth, and which close the eyes, bool (52,) each."""
     curves = np.arange(N_CHANNELS)
     lids = [ARKIT_NAMES.index(f"eyeBlink{side}") for side in ("Left", "Right")]
     return {"mouth": np.isin(curves, MOUTH_CHANNELS), "eyelids": np.isin(curves, lids)}

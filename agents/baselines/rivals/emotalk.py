@@ -51,7 +51,7 @@ class EmoTalk(Rival):
         """Build an untrained network, whose output is the mean pose."""
         super().__init__(sizes, loss)
         width, n_curves = sizes.width, len(sizes.mean_pose)
-        part, style = width // 2, width // 8  # of 512, 256 and 2 x 32 in the paper
+        part, style = width // 2, width // 4  # of 512, 256 and 2 x 32 in the paper
         whole = width + part + style
         self.hear_content = AudioStack(sizes.feature_dim, width, n_layers=_CONTENT_LAYERS)
         self.hear_emotion = AudioStack(sizes.feature_dim, width, n_layers=_EMOTION_LAYERS)

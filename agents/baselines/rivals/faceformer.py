@@ -10,8 +10,9 @@ What differs from the paper:
 - The paper trains on the full roll-out with its gradient, without teacher forcing, which takes one
   pass of the decoder for each frame. Here, too, no recorded frame is ever an input: the roll-out is
   approached by `N_PASSES` parallel passes (Jacobi iteration), the first from the mean pose, each
-  next from the clipped output of the one before, with the gradient through all of them. After n
-  passes the first n frames are those of the roll-out; later ones lack the oldest of their history.
+  next from the clipped output of the one before; the last alone has a gradient. After n passes the
+  first n frames are those of the roll-out; of later ones the history is one that was written, too,
+  but not yet to the end.
 - The loss is the vertex loss that all systems here are trained with, not the mean square.
 """
 
@@ -72,8 +73,10 @@ class FaceFormer(Rival):
         del stage
         audio = self.hear(batch.features, batch.inside)
         curves = self.mean_pose.expand(*batch.inside.shape, -1)
-        for _ in range(N_PASSES):
-            curves = self.decode(audio, batch.condition, curves[:, :-1].clamp(0, 1))
+        with torch.no_grad():
+            for _ in range(N_PASSES - 1):
+                curves = self.decode(audio, batch.condition, curves[:, :-1].clamp(0, 1))
+        curves = self.decode(audio, batch.condition, curves[:, :-1].clamp(0, 1))
         return {"loss": self.curve_loss(curves, batch.curves, batch.inside)}
 
     @torch.no_grad()
