@@ -317,6 +317,11 @@ def make_config(*, preset: str, file: Path | None = None, overrides: Sequence[st
     for override in overrides:
         _override(values, override)
     config: Config = from_dict(values)
+    if file is None and not any(each.strip().startswith("corpus.size") for each in overrides):
+        from esarm_env.corpus.synthetic.design import at_most_all
+
+        size = at_most_all(config.corpus.size, config.corpus.name)
+        config = dataclasses.replace(config, corpus=dataclasses.replace(config.corpus, size=size))
     _check_recipe_in_use(config.recipe, overrides)
     return config
 

@@ -146,6 +146,16 @@ def synthetic_design(name: str, *, size: int | None = None, seed: int = 0) -> Sy
     return dataclasses.replace(design, size=design.size if size is None else size, seed=seed)
 
 
+def at_most_all(size: int, name: str) -> int:
+    """Return the size of a corpus of a preset: all there is, where a design has fewer utterances.
+
+    Args:
+        size: Utterances that are wanted.
+        name: Of a corpus, synthetic or not.
+    """
+    return min(size, _DESIGNS[name].capacity) if name in _DESIGNS else size
+
+
 def _cut(n: int, n_first: int, n_second: int) -> tuple[range, range, range]:
     second = n_first + n_second
     return range(n_first), range(n_first, second), range(second, n)

@@ -30,6 +30,14 @@ def test_overrides_change_one_value_and_keep_the_rest():
     assert config == expected
 
 
+def test_a_preset_takes_all_of_a_design_that_is_smaller():
+    """2000 utterances of 1440: the first command that swaps the corpus would end in an error."""
+    name = "corpus.name=synthetic-ravdess"
+    assert make_config(preset="demo", overrides=[name]).corpus.size == 1440
+    assert make_config(preset="demo", overrides=[name, "corpus.size=64"]).corpus.size == 64
+    assert make_config(preset="demo").corpus.size == 2000
+
+
 def test_an_integer_is_accepted_where_a_float_is_wanted():
     """`--set improve.kl_coef=1` must not need the dot."""
     assert make_config(preset="demo", overrides=["improve.kl_coef=1"]).improve.kl_coef == 1.0

@@ -13,7 +13,6 @@ from esarm_env.core.run_layout import CONFIG_FILE, is_file
 
 CORPORA = ("synthetic-mead", "synthetic-ravdess")
 RUNS_FOLDER = "runs"
-_DESIGN = {"synthetic-ravdess": ("corpus.size=1440",)}  # it has no more utterances
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ class TableSettings:
         """Return the settings of a shared run that is begun here, as `KEY=VALUE`."""
         size = () if self.size is None else (f"corpus.size={self.size}",)
         name = f'corpus.name="{corpus}"'
-        return (*_DESIGN.get(corpus, ()), *PRESETS[self.preset].run, name, *size, f"seed={seed}")
+        return (*PRESETS[self.preset].run, name, *size, f"seed={seed}")
 
 
 def run_folder(place: Path, seed: int) -> Path:
