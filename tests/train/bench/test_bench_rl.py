@@ -79,7 +79,7 @@ def test_the_mean_over_seeds_is_that_of_the_middle_half() -> None:
     """One seed that fails, or shines, must not move it."""
     mean, low, high = interval_of([0.1, 0.4, 0.5, 0.6, 9.0])
     assert mean == pytest.approx(0.5) and low < mean < high
-    assert list(interval_of([0.25]))[0] == 0.25 and np.isnan(interval_of([0.25])[1])
+    assert interval_of([0.25]).mean == 0.25 and np.isnan(interval_of([0.25]).low)
     assert np.isnan(interval_of([])).all()
 
 
@@ -154,8 +154,8 @@ def test_every_algorithm_trains_and_is_measured(
         points=1,
         task=short_task,
     )
-    assert found[0].steps == 0 and found[0].cpu_s == 0 and found[-1].steps >= 56
-    assert found[-1].cpu_s > 0
+    assert found[0].steps == 0 and found[-1].steps >= 56
+    assert 0 <= found[0].cpu_s < found[-1].cpu_s
     for each in found:
         assert each.normalised == pytest.approx((each.score + 6) / 5)
         assert each.score == pytest.approx(-(each.lve_mm + each.eve_mm) / 2, abs=1e-4)
@@ -218,7 +218,9 @@ def test_a_setting_that_is_none_is_refused(settings: dict[str, Any], message: st
 
 def test_an_environment_of_others_is_refused() -> None:
     """Its returns have no recordings to be measured by."""
-    with pytest.raises(InputError, match=re.escape("must be an environment of ours, got 'Acro")):
+    with pytest.raises(
+        InputError, match=re.escape("must be a registered environment of ours, got 'Acro")
+    ):
         benchmark.Ground(RLConfig(env="Acrobot-v1"))
 
 

@@ -105,10 +105,12 @@ class Ground:
                 split=config.split,
                 **{"reward_timing": TERMINAL, "metrics": False, **chosen, **env_kwargs},
             )
-        except gymnasium.error.Error as error:
-            raise InputError(f"`env` must be a registered environment: {error}") from error
+        except (gymnasium.error.Error, TypeError) as error:  # no such one, or with other arguments
+            raise InputError(
+                f"`env` must be a registered environment of ours, got {config.env!r}: {error}"
+            ) from error
         if not env.has_wrapper_attr("sequence_task"):
-            raise InputError(f"`env` must be an environment of ours, got {config.env!r}")
+            raise InputError(f"`env` must be a registered environment of ours, got {config.env!r}")
         task = env.get_wrapper_attr("sequence_task")
         run = env_kwargs.get("run") or (None if "task" in env_kwargs else shipped_run())
         self.env_kwargs = {**chosen, **env_kwargs, "task": task, "run": run}

@@ -6,6 +6,7 @@ The settings of stock algorithms were tuned on validation utterances of `ESARM-S
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -110,7 +111,15 @@ _STOCK = [
         {"n_steps": 126, "batch_size": 504, "gamma": 0.9, "gae_lambda": 0.9, **_WIDE},
         _ONCE,
     ),
-    Trainer("qr-dqn", CONTRIB, "QRDQN", NOTHING, 16, {**_DQN, **_WIDE}, {"gamma": 1.0}),
+    Trainer(
+        "qr-dqn",
+        CONTRIB,
+        "QRDQN",
+        NOTHING,
+        16,
+        {**_DQN, "policy_kwargs": {"net_arch": [256], "n_quantiles": 25}},
+        {"gamma": 1.0},
+    ),
     Trainer(
         "maskable-ppo",
         CONTRIB,
@@ -162,8 +171,11 @@ def find_trainer(name: str) -> Trainer:
 
 
 def settings_of(trainer: Trainer, timing: str) -> dict[str, Any]:
-    """Return the arguments of the constructor for a timing of the reward."""
-    return {**trainer.settings, **(trainer.terminal if timing == TERMINAL else {})}
+    """Return the arguments of the constructor for a timing of the reward, a fresh copy.
+
+    Stable-Baselines3 writes into the `policy_kwargs` that it is given.
+    """
+    return copy.deepcopy({**trainer.settings, **(trainer.terminal if timing == TERMINAL else {})})
 
 
 # Called with the tokens so far before each iteration, and after the last.
