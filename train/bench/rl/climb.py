@@ -17,7 +17,6 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from esarm_env.core.cache import write_text
 from esarm_env.core.errors import InputError
-from esarm_env.evaluation import evaluate
 from esarm_env.formats.files import reading
 from train.bench.rl.trainers import TERMINAL, find_trainer, make_learner
 
@@ -107,6 +106,8 @@ def climb(
     Raises:
         MissingExtraError: If the library is not installed.
     """
+    from esarm_env.evaluation import evaluate
+
     learner = make_learner(
         find_trainer(cell.algorithm), env_id, cell.timing, cell.seed, **env_kwargs
     )

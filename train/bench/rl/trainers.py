@@ -17,7 +17,6 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 from esarm_env.core.errors import InputError, MissingExtraError
-from esarm_env.sb3 import SB3VecEnv
 
 if TYPE_CHECKING:
     from esarm_env.evaluation import Act
@@ -257,6 +256,8 @@ def policy_of(trainer: Trainer) -> str:
 def _stock_learner(
     trainer: Trainer, envs: Any, settings: dict[str, Any], seed: int, given: dict[str, Any]
 ) -> Learner:
+    from esarm_env.sb3 import SB3VecEnv
+
     view = SB3VecEnv(envs)
     made = class_of(trainer)(policy_of(trainer), view, seed=seed, device="cpu", **settings)
 
