@@ -137,8 +137,17 @@ def smaller(name: str) -> trainers.Trainer:
     return replace(trainer, settings={**trainer.settings, **few}, n_envs=n_envs)
 
 
-@pytest.mark.parametrize("timing", ["chunk", "terminal"])
-@pytest.mark.parametrize("name", [each for each in TRAINERS if not each.endswith("-clone")])
+FROM_NOTHING = [name for name, each in TRAINERS.items() if each.start == trainers.NOTHING]
+
+
+@pytest.mark.parametrize(
+    ("name", "timing"),
+    [
+        *((name, "chunk") for name in FROM_NOTHING),
+        ("a2c", "terminal"),
+        ("sequence-grpo", "terminal"),
+    ],
+)
 def test_every_algorithm_trains_and_is_measured(
     name: str, timing: str, short_task: AnimationTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
