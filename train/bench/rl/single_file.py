@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Categorical
+from torch.distributions import Categorical, Distribution
 from torch.nn import Linear, Sequential, Tanh
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ class SingleFilePPO:
         torch.manual_seed(seed)
         n_in, width = envs.single_observation_space.shape[0], config.hidden  # type: ignore[index]
         n_tokens = int(envs.single_action_space.n)  # type: ignore[attr-defined]
-        self._actor = Sequential(Linear(n_in, width), Tanh(), Linear(width, n_tokens))
+        to_tokens = Linear(width, n_tokens)
+        torch.nn.init.orthogonal_(to_tokens.weight, gain=0.01)  # all tokens alike at first
+        self._actor = Sequential(Linear(n_in, width), Tanh(), to_tokens)
         self._critic = Sequential(Linear(n_in, width), Tanh(), Linear(width, 1))
-        with torch.no_grad():
-            self._actor[2].weight *= 0.01  # type: ignore[operator]  # all tokens alike at first
         parameters = [*self._actor.parameters(), *self._critic.parameters()]
         self._optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, eps=1e-5)
 
@@ -86,7 +86,7 @@ class SingleFilePPO:
         for _ in range(self._config.n_steps):
             now = torch.from_numpy(obs)
             with torch.no_grad():
-                choice = Categorical(logits=self._actor(now))
+                choice: Distribution = Categorical(logits=self._actor(now))
                 token = choice.sample()
                 known = (choice.log_prob(token), self._critic(now)[:, 0])
             obs, paid, terminated, truncated, _ = self._envs.step(token.numpy())
@@ -117,8 +117,10 @@ class SingleFilePPO:
         """Take the steps of one iteration on (N, ...) tokens."""
         config = self._config
         for _ in range(config.n_epochs):
-            for rows in torch.randperm(len(obs)).split(config.batch_size):
-                choice = Categorical(logits=self._actor(obs[rows]))
+            order = torch.randperm(len(obs))
+            for begin in range(0, len(obs), config.batch_size):
+                rows = order[begin : begin + config.batch_size]
+                choice: Distribution = Categorical(logits=self._actor(obs[rows]))
                 ratio = (choice.log_prob(tokens[rows]) - before[rows]).exp()
                 gain = advantages[rows]
                 gain = (gain - gain.mean()) / (gain.std() + 1e-8)
