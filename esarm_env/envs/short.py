@@ -1,4 +1,4 @@
-"""`ESARM-Short-v0`: the first second of each sentence, small enough for stock algorithms."""
+"""`ESARM-Short-v0`: the first second of each sentence, small enough for stock algorithms in minutes."""
 
 from __future__ import annotations
 

@@ -319,7 +319,9 @@ def _rl(settings: dict[str, Any], algorithms: tuple[str, ...], out: Path) -> dic
     from train.bench.rl.benchmark import bench_rl as measure
     from train.bench.rl.figures import render
 
-    config = RLConfig(**settings, **({"algorithms": algorithms} if algorithms else {}))
+    if algorithms:
+        settings = {**settings, "algorithms": algorithms}
+    config = RLConfig(**settings)
     figures = measure(config, folder=out)
     print(render(figures))
     return figures
