@@ -1,4 +1,4 @@
-"""`ESARM-Short-v0`: the first second of each sentence, small enough for stock algorithms in minutes."""
+"""`ESARM-Short-v0`: the first second of each sentence, a task that trains in minutes."""
 
 from __future__ import annotations
 

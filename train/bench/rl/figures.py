@@ -119,7 +119,7 @@ def render(figures: Mapping[str, Any]) -> str:
         f"{figures['reward']}. A face that never moves, and hears nothing, gets "
         f"{scale['still_normalised']:.2f}. Interquartile mean over seeds with 95 % bootstrap "
         f"intervals over seeds; times are processor seconds of training on one thread. Settings "
-        "were tuned on validation utterances.",
+        "were chosen without looking at test utterances.",
         "",
         *(["![Normalised return](rl.png)", ""] if any(r["seeds"] for r in figures["rows"]) else []),
         "| algorithm | library | from | reward | normalised return | worst seed | LVE, mm "

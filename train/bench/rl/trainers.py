@@ -1,6 +1,6 @@
 """Trainers of `esarm bench rl`: which algorithms, where they begin, and their settings.
 
-The settings of stock algorithms were tuned on validation utterances of `ESARM-Short-v0`;
+Their settings were chosen on `ESARM-Short-v0` without looking at its test utterances;
 `benchmarks/rl_zoo3/` holds the same for rl-zoo3.
 """
 
@@ -25,7 +25,7 @@ NOTHING, CLONE = "nothing", "clone"
 CHUNK, TERMINAL = "chunk", "terminal"
 TIMINGS = (CHUNK, TERMINAL)
 SB3, CONTRIB, SINGLE, OURS = "stable_baselines3", "sb3_contrib", "single file", "esarm"
-# A token is paid for within two chunks of six: a discount of .9 leaves out most of the others' noise.
+# A token is paid for within two chunks of six: .9 leaves out the noise of later ones.
 _PPO: Mapping[str, Any] = {
     "n_steps": 126,
     "batch_size": 504,
