@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from esarm_env.corpus.layouts.registry import register_layout
     from esarm_env.envs.sampling import Sampling
     from esarm_env.envs.scalar import SpeechAnimationEnv
+    from esarm_env.envs.short import open_short_task
     from esarm_env.envs.vector import SpeechAnimationVectorEnv
     from esarm_env.evaluation import Evaluation, evaluate, make_evaluation_env
     from esarm_env.face.exporters import register_exporter
@@ -50,6 +51,7 @@ _HOMES = {
     "make_evaluation_env": "evaluation",
     "make_sb3_vec_env": "sb3",
     "open_corpus": "corpus",
+    "open_short_task": "envs.short",
     "open_speech": "task.recording",
     "open_speech_stream": "task.recording",
     "open_task": "task.opening",
@@ -80,6 +82,7 @@ __all__ = [
     "make_evaluation_env",
     "make_sb3_vec_env",
     "open_corpus",
+    "open_short_task",
     "open_speech",
     "open_speech_stream",
     "open_task",
@@ -93,6 +96,11 @@ gymnasium.register(
     id="ESARM-v0",
     entry_point="esarm_env.envs.registration:make_env",
     vector_entry_point="esarm_env.envs.registration:make_vector_env",
+)
+gymnasium.register(
+    id="ESARM-Short-v0",
+    entry_point="esarm_env.envs.short:make_short_env",
+    vector_entry_point="esarm_env.envs.short:make_short_vector_env",
 )
 
 

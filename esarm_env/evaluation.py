@@ -16,7 +16,7 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from esarm_env.core.errors import InputError
-from esarm_env.envs.registration import make_vector_env
+from esarm_env.envs.registration import ESARM_ID, vector_entry_of
 from esarm_env.envs.vector import SpeechAnimationVectorEnv
 from esarm_env.task.episode_metrics import ERROR_UNITS
 
@@ -125,12 +125,13 @@ class _Turns:
 
 
 def make_evaluation_env(
-    num_envs: int = 16, *, split: str = "validation", **env_kwargs: Any
+    num_envs: int = 16, *, env_id: str = ESARM_ID, split: str = "validation", **env_kwargs: Any
 ) -> VectorEnv[Any, Any, Any]:
     """Make an environment for `evaluate`.
 
     Args:
         num_envs: Episodes at once.
+        env_id: A registered environment of ours, such as `ESARM-Short-v0`.
         split: Whose utterances: not those of training.
         env_kwargs: As of `gymnasium.make_vec("ESARM-v0", ...)`, for instance `observation`.
 
@@ -138,7 +139,7 @@ def make_evaluation_env(
         InputError: If an argument is not valid.
     """
     mode = AutoresetMode.DISABLED
-    return make_vector_env(num_envs, split=split, autoreset_mode=mode, **env_kwargs)
+    return vector_entry_of(env_id)(num_envs, split=split, autoreset_mode=mode, **env_kwargs)
 
 
 def evaluate(

@@ -19,14 +19,15 @@ from stable_baselines3.common.vec_env.base_vec_env import (
 from esarm_env.core.errors import InputError
 from esarm_env.envs.environment_access import answers, attribute_of, set_by_row
 from esarm_env.envs.options_and_infos import check_count
-from esarm_env.envs.registration import SLIM, make_vector_env
+from esarm_env.envs.registration import ESARM_ID, vector_entry_of
 
 
 def make_sb3_vec_env(
     n_envs: int = 1,
     *,
+    env_id: str = ESARM_ID,
     seed: int | None = None,
-    observation: str = SLIM,
+    observation: str | None = None,
     monitor: bool = True,
     **env_kwargs: Any,
 ) -> VecEnv:
@@ -34,8 +35,10 @@ def make_sb3_vec_env(
 
     Args:
         n_envs: Episodes at once.
+        env_id: A registered environment of ours, such as `ESARM-Short-v0`.
         seed: Environment `i` gets `seed + i` at the first reset.
-        observation: `slim`, `full_sequence` or `flat`.
+        observation: `slim`, `full_sequence` or `flat`; None is what the environment has by default,
+            `slim` of `ESARM-v0`.
         monitor: Whether to wrap in `VecMonitor`, which counts returns and lengths of episodes, and
             notes the metrics of `info` beside them.
         env_kwargs: Of `SpeechAnimationEnv`.
@@ -48,11 +51,10 @@ def make_sb3_vec_env(
             raise InputError(
                 f"`{name}` must be left out (Stable-Baselines3 fixes it), got {env_kwargs[name]!r}"
             )
-    made = make_vector_env(
-        check_count(n_envs, name="n_envs"),
-        observation=observation,
-        autoreset_mode=AutoresetMode.SAME_STEP,
-        **env_kwargs,
+    if observation is not None:
+        env_kwargs["observation"] = observation
+    made = vector_entry_of(env_id)(
+        check_count(n_envs, name="n_envs"), autoreset_mode=AutoresetMode.SAME_STEP, **env_kwargs
     )
     env: VecEnv = SB3VecEnv(made)
     if seed is not None:

@@ -10,4 +10,5 @@
 - `sampling`: distribution over utterances, and random generators per environment.
 - `options_and_infos`: `reset` options and `infos` of a vector environment, batched.
 - `registration`: the entry points that `gymnasium.make` and `make_vec` call.
+- `short`: those of `ESARM-Short-v0`, the first second of each sentence.
 """

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import gymnasium
+from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import VectorEnv
 
 from esarm_env import wrappers
@@ -14,6 +16,7 @@ from esarm_env.envs.vector import SpeechAnimationVectorEnv
 from esarm_env.wrappers import vector as vector_wrappers
 from esarm_env.wrappers.observation import bounds, check_slim
 
+ESARM_ID = "ESARM-v0"
 SLIM = "slim"
 _WRAPPERS = {"full_sequence": "FullSequenceObservation", "flat": "FlatObservation"}
 OBSERVATIONS = (SLIM, *_WRAPPERS)
@@ -64,6 +67,24 @@ def make_vector_env(
         return env
     wrapped: VectorEnv[Any, Any, Any] = getattr(vector_wrappers, _WRAPPERS[observation])(env)
     return wrapped
+
+
+def vector_entry_of(env_id: str) -> Callable[..., VectorEnv[Any, Any, Any]]:
+    """Return what makes the native vector environment that is registered as `env_id`.
+
+    Raises:
+        InputError: If nothing is registered so, or has no vector environment of its own.
+    """
+    try:
+        point = gymnasium.spec(env_id).vector_entry_point
+    except gymnasium.error.Error as error:
+        raise InputError(f"`env_id` must be registered: {error}") from error
+    if point is None:
+        raise InputError(
+            f"`env_id` must have a vector environment of its own, got {env_id!r} with none"
+        )
+    made: Any = load_env_creator(point) if isinstance(point, str) else point
+    return cast("Callable[..., VectorEnv[Any, Any, Any]]", made)
 
 
 def _check(observation: str) -> None:

@@ -148,6 +148,40 @@ def bench_hacking(
     write_json(_hacking(run, seeds, iterations, out), json)
 
 
+def bench_rl(
+    *,
+    env: str = "ESARM-Short-v0",
+    algorithms: tuple[str, ...] = (),
+    timings: tuple[Literal["chunk", "terminal"], ...] = ("chunk", "terminal"),
+    steps: int = 200_000,
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4),
+    reward: str | None = None,
+    split: Literal["validation", "test"] = "test",
+    out: Path = Path("runs/bench-rl"),
+    json: Path | None = None,
+) -> None:
+    """Normalised return of every algorithm that runs on an environment, over tokens and time.
+
+    Stock SB3, sb3-contrib (extra `contrib`), a single-file PPO and our sequence trainers; a minute
+    or two each. 0 is random tokens, 1 recordings through the tokenizer.
+
+    Args:
+        env: An environment of ours.
+        algorithms: Some of them, such as `--algorithms ppo sequence-ppo`; by default all.
+        timings: Reward by chunk, at the end, or both.
+        steps: Tokens of each training.
+        seeds: Of training, such as `--seeds 0 1 2`.
+        reward: Another one than the environment's own.
+        split: Where policies are measured; nothing should be chosen by `test`.
+        out: A folder that keeps a CSV file of each training, the table `rl.md`, and a plot (extra
+            `plots`): what is finished there is not trained again.
+        json: Also write the figures to this file.
+    """
+    check_json_target(json)
+    settings = {"env": env, "timings": timings, "steps": steps, "seeds": seeds, "split": split}
+    write_json(_rl({**settings, "reward": reward}, algorithms, out), json)
+
+
 def bench_metrics(*, json: Path | None = None) -> None:
     """Speed of all metrics on 1,000 utterances of 3 s.
 
@@ -185,6 +219,7 @@ BENCHES: dict[str, Callable[..., None]] = {
     "prior": bench_prior,
     "probes": bench_probes,
     "hacking": bench_hacking,
+    "rl": bench_rl,
     "metrics": bench_metrics,
     "pictures": bench_pictures,
     "synthetic": bench_synthetic,
@@ -275,6 +310,19 @@ def _hacking(
 
     config = HackingConfig(seeds=seeds, iterations=iterations)
     figures = measure(RunFolder.open(run), config, folder=out or run / "hacking")
+    print(render(figures))
+    return figures
+
+
+def _rl(settings: dict[str, Any], algorithms: tuple[str, ...], out: Path) -> dict[str, Any]:
+    from train.bench.rl.benchmark import RLConfig
+    from train.bench.rl.benchmark import bench_rl as measure
+    from train.bench.rl.figures import render
+
+    if algorithms:
+        settings = {**settings, "algorithms": algorithms}
+    config = RLConfig(**settings)
+    figures = measure(config, folder=out)
     print(render(figures))
     return figures
 

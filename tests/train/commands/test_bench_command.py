@@ -16,6 +16,7 @@ OPTIONS = {
     "peers": {"run", "json"},
     "prior": {"run", "corpus", "sweep", "out", "json"},
     "probes": {"run", "split", "json"},
+    "rl": {"env", "algorithms", "timings", "steps", "seeds", "reward", "split", "out", "json"},
     "metrics": {"json"},
     "pictures": {"json"},
     "synthetic": {"json"},
