@@ -61,8 +61,6 @@ def colour_bar(*, scale_mm: float, size: int) -> Picture:
     for share in (0.0, 0.5, 1.0):
         number = f"{share * scale_mm:g}" + (" mm" if share == 1 else "")
         x = 12 + round(share * (width - 1))
-        text.draw(
-            bar, number, x=x, y=height + 2, size=size, colour=(30, 36, 46), align="centre"
-        )
+        text.draw(bar, number, x=x, y=height + 2, size=size, colour=(30, 36, 46), align="centre")
     text.draw(bar, said, x=width + 36, y=0, size=size, colour=(98, 106, 118))
     return bar

@@ -37,6 +37,11 @@ _LABELS = {
     REGRESSOR: "regressor",
 }
 NEED_RECORDING = (RECORDING, TOKENIZER)
+# Dark and light by turns, so that neighbours differ in grey, too; the recordings are black.
+_COLOURS = (
+    "#d1495b", "#2e86ab", "#edae49", "#3a7d44", "#8e5ea2", "#e07be0", "#00798c", "#7f5539",
+)  # fmt: skip
+TRUTH_COLOUR = "#1d222b"
 
 
 @dataclass(frozen=True)
@@ -154,9 +159,7 @@ class RunMethods:
         policy, _, asked = name.partition(":")
         network = load_policy(self.policies[policy])
         decoding = NamedDecoding(asked or AUTO).of(network)
-        written = animate_utterances(
-            network, task, utterances, decoding=decoding, seed=self._seed
-        )
+        written = animate_utterances(network, task, utterances, decoding=decoding, seed=self._seed)
         return policy_label(policy, decoding.name), self._cut(task.decode(written), utterances)
 
     def _cut(self, motion: FloatArray, utterances: IntArray) -> list[FloatArray]:
@@ -173,6 +176,13 @@ def policy_label(policy: str, decoding: str) -> str:
 def method_label(name: str) -> str:
     """Return how a method that is no policy is called."""
     return _LABELS[name]
+
+
+def row_colours(labels: Sequence[str]) -> dict[str, str]:
+    """Return the colour of each row by its label, the same in every picture and on the page."""
+    others = [label for label in labels if label != _LABELS[RECORDING]]
+    colours = {label: _COLOURS[k % len(_COLOURS)] for k, label in enumerate(others)}
+    return colours | {_LABELS[RECORDING]: TRUTH_COLOUR}
 
 
 def errors_mm(task: AnimationTask, motion: FloatArray, index: int) -> dict[str, float]:

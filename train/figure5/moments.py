@@ -103,8 +103,6 @@ def _closures(opening_mm: DoubleArray) -> list[Moment]:
 
 def _openings(opening_mm: DoubleArray) -> list[Moment]:
     """Return the widest frame of each opening, the widest first."""
-    peaks = [
-        a + int(opening_mm[a:b].argmax()) for a, b in runs(opening_mm >= CLOSED_MM).tolist()
-    ]
+    peaks = [a + int(opening_mm[a:b].argmax()) for a, b in runs(opening_mm >= CLOSED_MM).tolist()]
     peaks.sort(key=lambda frame: (-opening_mm[frame], frame))
     return [Moment(frame, OPEN) for frame in peaks]

@@ -51,9 +51,7 @@ def need_pillow() -> None:
     try:
         import PIL.Image  # noqa: F401 - whether it is there
     except ImportError as error:
-        raise MissingExtraError(
-            "pillow", extra="render", purpose="`esarm figure5`"
-        ) from error
+        raise MissingExtraError("pillow", extra="render", purpose="`esarm figure5`") from error
 
 
 def face_renderer(head: Head) -> Renderer:
@@ -121,9 +119,7 @@ def _draw_head_lines(picture: Picture, subject: Subject, title: str) -> None:
         y += text.line_height(size)
 
 
-def _draw_columns(
-    picture: Picture, subject: Subject, moments: Sequence[Moment], *, y: int
-) -> None:
+def _draw_columns(picture: Picture, subject: Subject, moments: Sequence[Moment], *, y: int) -> None:
     for column, moment in enumerate(moments):
         x = cell_origin(0, column, top=0)[0] + CELL[1] // 2
         time = f"{moment.frame / FRAME_RATE_HZ:.2f} s"
@@ -159,9 +155,7 @@ def _draw_foot(picture: Picture, subject: Subject, legend: Picture | None, *, y:
         y += len(legend) + GAP
     said = "frames: the same for every row, evenly spaced, and where the lips shut and open widest"
     for line in (said, "; ".join(subject.notes)):
-        shown = text.shortened(
-            text.legible(line), size=SMALL, width=picture.shape[1] - 2 * MARGIN
-        )
+        shown = text.shortened(text.legible(line), size=SMALL, width=picture.shape[1] - 2 * MARGIN)
         text.draw(picture, shown, x=MARGIN, y=y, size=SMALL, colour=_FAINT)
         y += text.line_height(SMALL)
 
