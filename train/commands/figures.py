@@ -11,6 +11,8 @@ from esarm_env.core.errors import InputError
 from train.commands.options import check_folder_target, check_json_target, use_threads, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from train.figure5.collect import Asked
     from train.figure5.figure import Shown
 
@@ -68,7 +70,7 @@ def command_figure5(
     """
     from esarm_env.face import load_head
     from train.figure5.collect import Asked
-    from train.figure5.figure import draw_figure
+    from train.figure5.figure import CONTRAST, contrast_table, draw_figure
     from train.figure5.strip import need_pillow
 
     need_pillow()
@@ -89,10 +91,25 @@ def command_figure5(
     figures = draw_figure(shown, out, head=load_head(), columns=columns, error_map=error_map)
     for row, said in zip(figures["rows"], shown.beside, strict=True):
         print(f"{row['label']}: {said}" if said else row["label"])
+    if shown.contrast:
+        print(CONTRAST)
+        print(plain_table(contrast_table(shown.contrast)))
     for note in figures["notes"]:
         print(f"note: {note}")
     print("files: " + ", ".join(str(out / name) for name in figures["files"].values()))
     write_json(figures, json)
+
+
+def plain_table(lines: Sequence[Sequence[str]]) -> str:
+    """Return lines of cells as text in columns, the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
 
 
 def named_folders(predictions: tuple[str, ...]) -> tuple[tuple[str, Path], ...]:

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 STRIPS, ERRORS, EMOTIONS_PICTURE = "figure5.png", "figure5_errors.png", "figure5_emotions.png"
 PAGE, FIGURES = "figure5.html", "figure5.json"
 _PAGE_SCALE_MM = 10.0
+CONTRAST = (
+    "How far apart the emotions lie (standard deviation over emotions of the mean height), in "
+    "parts of the recordings': 1 as there, 0 where all look alike."
+)
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def draw_figure(
         subject.n_frames, opening_mm=opening, phones=subject.phones, columns=columns
     )
     files = {"strips": STRIPS}
-    title = f"Methods by time: {len(rows)} rows, {len(moments)} frames"
+    title = "What each method makes of one sentence"
     renderer = face_renderer(head)
     frames = _frames(rows, moments, lambda row, frame: renderer.frame(row.motion[frame]))
     picture = draw_strips(subject, rows, moments, frames=frames, beside=shown.beside, title=title)
@@ -171,7 +175,7 @@ def _error_strips(shown: Shown, truth: Row, moments: Sequence[Moment], *, head: 
     )
 
 
-def _emotions(shown: Shown, out: Path, notes: list[str]) -> dict[str, str] | None:
+def _emotions(shown: Shown, out: Path, notes: list[str]) -> dict[str, Any] | None:
     """Draw the curves by emotion; return picture and text for the page, None if there are none."""
     if shown.emotions is None:
         return None
@@ -188,19 +192,20 @@ def _emotions(shown: Shown, out: Path, notes: list[str]) -> dict[str, str] | Non
         labels=labels,
         title="Height over rest, mean and spread over test utterances; time from start to end",
     )
-    return {"picture": picture_uri(out / EMOTIONS_PICTURE), "text": contrast_line(shown.contrast)}
+    return {
+        "picture": picture_uri(out / EMOTIONS_PICTURE),
+        "text": CONTRAST,
+        "table": contrast_table(shown.contrast or {}),
+    }
 
 
-def contrast_line(contrast: Mapping[str, Mapping[str, float]] | None) -> str:
-    """Return how far apart emotions lie with each method, in words."""
-    parts = [
-        f"{name}: " + ", ".join(f"{label} {ratio:.2f}" for label, ratio in by_label.items())
-        for name, by_label in (contrast or {}).items()
+def contrast_table(contrast: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
+    """Return how far apart emotions lie: a header, and a line for each method."""
+    labels = dict.fromkeys(label for by_label in contrast.values() for label in by_label)
+    lines = [
+        [label, *(f"{by_label[label]:.2f}" for by_label in contrast.values())] for label in labels
     ]
-    return (
-        "How far apart the emotions lie, in parts of what they do in the recordings "
-        f"(1: as there; 0: all look alike). {'; '.join(parts)}."
-    )
+    return [["", *contrast], *lines]
 
 
 def _figures(

@@ -39,8 +39,15 @@ _LABELS = {
 NEED_RECORDING = (RECORDING, TOKENIZER)
 # Dark and light by turns, so that neighbours differ in grey, too; the recordings are black.
 _COLOURS = (
-    "#d1495b", "#2e86ab", "#edae49", "#3a7d44", "#8e5ea2", "#e07be0", "#00798c", "#7f5539",
-)  # fmt: skip
+    "#d1495b",
+    "#2b6cb0",
+    "#e0a100",
+    "#2f8f57",
+    "#7e3f98",
+    "#f06fae",
+    "#1cb5c9",
+    "#7f5539",
+)
 TRUTH_COLOUR = "#1d222b"
 
 

@@ -45,7 +45,8 @@ def choose_moments(
     """Return the columns of the strips, ascending.
 
     Half of them are spaced evenly, the others alternate between closures, from the longest on, and
-    widest openings, as far as there are some two frames away from what was chosen before.
+    widest openings, as far as there are some two frames away from what was chosen before; what is
+    then missing comes as far as can be from the others. An utterance of fewer frames has them all.
 
     Args:
         n_frames: Of the utterance.
@@ -67,7 +68,16 @@ def choose_moments(
             break
         if all(abs(event.frame - other.frame) >= _LEAST_APART for other in chosen):
             chosen.append(event)
+    while len(chosen) < min(columns, n_frames):
+        chosen.append(Moment(_middle_of_widest_gap(sorted(chosen), n_frames), EVEN))
     return sorted(chosen)
+
+
+def _middle_of_widest_gap(chosen: Sequence[Moment], n_frames: int) -> int:
+    """Return a frame as far as can be from all that are chosen; of several the first."""
+    frames = np.arange(n_frames)
+    taken = np.array([moment.frame for moment in chosen])
+    return int(np.abs(frames[:, None] - taken).min(axis=1).argmax())
 
 
 def _events(

@@ -34,7 +34,7 @@ LABEL_WIDTH = 196
 GAP, MARGIN = 4, 16
 TITLE, SMALL, LABEL = 20, 14, 15
 # The face fills the cell: hair and neck move with nothing.
-FACE = View(yaw_deg=12.0, zoom=1.62, shift=(0.0, 0.005))
+FACE = View(yaw_deg=12.0, zoom=1.72, shift=(0.01, -0.01))
 _PAPER: Colour = (255, 255, 255)
 _INK: Colour = (30, 36, 46)
 _FAINT: Colour = (98, 106, 118)
@@ -160,6 +160,10 @@ def _draw_foot(picture: Picture, subject: Subject, legend: Picture | None, *, y:
         y += text.line_height(SMALL)
 
 
+_DIPHTHONGS = {
+    "o\u028a": "oh", "e\u026a": "ay", "a\u026a": "eye", "a\u028a": "ow", "\u0254\u026a": "oy",
+    "t\u0361\u0283": "ch", "d\u0361\u0292": "j",
+}  # fmt: skip
 # IPA that Pillow's own font lacks, as Americans spell it.
 _SPELLED = {
     "\u0259": "uh", "\u025b": "eh", "\u026a": "ih", "\u028a": "oo", "\u028c": "uh", "\u0251": "ah",
@@ -172,6 +176,8 @@ _SPELLED = {
 
 def spelled(phone: str) -> str:
     """Return a phone in letters that every font has."""
+    for diphthong, letters in _DIPHTHONGS.items():
+        phone = phone.replace(diphthong, letters)
     return "".join(_SPELLED.get(letter, letter) for letter in phone)
 
 

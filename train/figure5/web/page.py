@@ -44,7 +44,7 @@ def page_data(
     beside: Sequence[str],
     title: str,
     scale_mm: float,
-    emotions: Mapping[str, str] | None = None,
+    emotions: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return what the page's script reads.
 
@@ -56,7 +56,8 @@ def page_data(
         beside: A line for each row, such as its error.
         title: Of the page.
         scale_mm: End of the error's colour bar.
-        emotions: `picture` (a data URI) and `text` of the curves by emotion, if there are any.
+        emotions: Of the curves by emotion `picture` (a data URI), `text`, and `table` (rows of
+            text, the header first); None if there are none.
     """
     colours = row_colours([row.label for row in rows])
     return {
