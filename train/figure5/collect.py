@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from esarm_env.core.types import FloatArray, IntArray
+    from esarm_env.core.types import BoolArray, FloatArray, IntArray
     from esarm_env.task.animation_task import AnimationTask
     from esarm_env.task.recording import AnimationCondition
     from train.figure5.emotion_curves import Curves
@@ -185,7 +185,7 @@ def _curves(
     task: AnimationTask,
     motions: Mapping[str, Sequence[FloatArray | None]],
     indices: IntArray,
-    used: FloatArray,
+    used: BoolArray,
     asked: Asked,
 ) -> tuple[Curves | None, list[str]]:
     """Return curves by emotion, None with a line that says why where there are none."""

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from esarm_env.core.types import DoubleArray
 
 EVEN, SHUT, OPEN = "even", "shut", "open"
+TO_SHUT = "to shut"  # by the phones: nobody saw the lips
 COLUMNS = 10
 _LEAST_APART = 2  # frames between two columns: neighbours look the same
 
 
 @dataclass(frozen=True, order=True)
 class Moment:
-    """One column: its frame, and why it was chosen (`even`, `shut` or `open`)."""
+    """One column: its frame, and why it was chosen (`even`, `shut`, `open` or `to shut`)."""
 
     frame: int
     why: str
@@ -44,9 +45,9 @@ def choose_moments(
 ) -> list[Moment]:
     """Return the columns of the strips, ascending.
 
-    Half of them are spaced evenly, the others alternate between closures, from the longest on, and
-    widest openings, as far as there are some two frames away from what was chosen before; what is
-    then missing comes as far as can be from the others. An utterance of fewer frames has them all.
+    Up to half of them are closures, from the longest on, and widest openings, by turns; the others
+    are spaced evenly. All are two frames apart at least; an even one that is nearer to what was
+    chosen moves to the middle of the widest gap. An utterance of fewer frames has them all.
 
     Args:
         n_frames: Of the utterance.
@@ -59,18 +60,21 @@ def choose_moments(
     """
     if columns < 2:
         raise InputError(f"`columns` must be at least 2, got {columns}")
-    events = _events(n_frames, opening_mm, phones)
-    n_even = columns - min(len(events), columns // 2)
-    even = np.unique(np.round((np.arange(n_even) + 0.5) * n_frames / n_even - 0.5).astype(int))
-    chosen = [Moment(int(frame), EVEN) for frame in even]
-    for event in events:
-        if len(chosen) >= columns:
-            break
-        if all(abs(event.frame - other.frame) >= _LEAST_APART for other in chosen):
+    chosen: list[Moment] = []
+    for event in _events(n_frames, opening_mm, phones):
+        if len(chosen) < columns // 2 and _is_apart(event.frame, chosen):
             chosen.append(event)
+    n_even = columns - len(chosen)
+    for frame in np.round((np.arange(n_even) + 0.5) * n_frames / n_even - 0.5).astype(int).tolist():
+        if _is_apart(frame, chosen):
+            chosen.append(Moment(frame, EVEN))
     while len(chosen) < min(columns, n_frames):
         chosen.append(Moment(_middle_of_widest_gap(sorted(chosen), n_frames), EVEN))
     return sorted(chosen)
+
+
+def _is_apart(frame: int, chosen: Sequence[Moment]) -> bool:
+    return all(abs(frame - other.frame) >= _LEAST_APART for other in chosen)
 
 
 def _middle_of_widest_gap(chosen: Sequence[Moment], n_frames: int) -> int:
@@ -90,7 +94,7 @@ def _events(
             for span in phones
             if span.label in BILABIALS
         ]
-        return [Moment(frame, SHUT) for frame in middles if frame < n_frames]
+        return [Moment(frame, TO_SHUT) for frame in middles if frame < n_frames]
     shut, wide = _closures(opening_mm), _openings(opening_mm)
     turns = [
         moment

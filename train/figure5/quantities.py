@@ -76,4 +76,5 @@ def _outermost(head: Head, vertices: IntArray, share: float) -> IntArray:
     """Return those of `vertices` within a share of their width of either end."""
     across = head.vertices[vertices, 0]
     margin = share * np.ptp(across)
-    return vertices[(across <= across.min() + margin) | (across >= across.max() - margin)]
+    ends = (across <= across.min() + margin) | (across >= across.max() - margin)
+    return np.asarray(vertices[ends])

@@ -153,7 +153,9 @@ def _draw_foot(picture: Picture, subject: Subject, legend: Picture | None, *, y:
     if legend is not None:
         picture[y : y + len(legend), MARGIN : MARGIN + legend.shape[1]] = legend
         y += len(legend) + GAP
-    said = "frames: the same for every row, evenly spaced, and where the lips shut and open widest"
+    seen = "where the recorded lips shut and open widest"
+    why = seen if subject.index is not None else "where lips are to shut by the phones"
+    said = f"frames: the same for every row, evenly spaced, and {why}"
     for line in (said, "; ".join(subject.notes)):
         shown = text.shortened(text.legible(line), size=SMALL, width=picture.shape[1] - 2 * MARGIN)
         text.draw(picture, shown, x=MARGIN, y=y, size=SMALL, colour=_FAINT)

@@ -154,10 +154,10 @@ def find_utterance(
     if utterance is not None:
         ids = [record.id for record in records]
         if utterance not in ids:
-            test = [ids[int(index)] for index in corpus.split("test")]
+            held_out = [ids[int(index)] for index in corpus.split("test")]
             raise InputError(
                 f"`utterance` must be one of the {len(ids)} of {corpus.name}, got {utterance!r}; "
-                f"{_near(utterance, ids) or 'test utterances are ' + _some(test)}"
+                f"{_near(utterance, ids) or 'test utterances are ' + _some(held_out)}"
             )
         return ids.index(utterance)
     _check_emotion(corpus, emotion)

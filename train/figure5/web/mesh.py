@@ -79,8 +79,9 @@ def _shaded_albedo(head: Head) -> npt.NDArray[np.float64]:
     mesh = Mesh(head.faces, head.n_vertices)
     normals = mesh.normals(head.vertices)
     curvature = mesh.mean_curvature(head.vertices, normals)
-    flat = light(normals, np.zeros_like(curvature))
-    hollow = (light(normals, curvature) / np.maximum(flat, 1e-9))[:, :1]
+    seen = normals.astype(np.float64)
+    flat = light(seen, np.zeros_like(curvature))
+    hollow = (light(seen, curvature) / np.maximum(flat, 1e-9))[:, :1]
     return np.asarray(corner_albedo(head, Palette()) * hollow[head.faces])
 
 
