@@ -73,13 +73,13 @@ def command_figure5(
     from train.figure5.figure import CONTRAST, contrast_table, draw_figure
     from train.figure5.strip import need_pillow
 
+    check_json_target(json)
+    check_folder_target(out, name="out")
     need_pillow()
     if threads < 0:
         raise InputError(f"`threads` must be at least 0, got {threads}")
     if columns < 2:
         raise InputError(f"`columns` must be at least 2, got {columns}")
-    check_json_target(json)
-    check_folder_target(out, name="out")
     use_threads(threads)
     asked = Asked(methods, named_folders(predictions), per_emotion, emotion_curves, seed)
     if audio is None:
