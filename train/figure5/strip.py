@@ -194,4 +194,4 @@ def save_picture(picture: npt.NDArray[np.uint8], target: Path) -> None:
     from PIL import Image
 
     with new_file(target, keep_suffix=True) as draft:
-        Image.fromarray(picture).save(draft, optimize=True)
+        Image.fromarray(picture).save(draft)
