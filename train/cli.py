@@ -18,7 +18,16 @@ import tyro
 
 from esarm_env.core.errors import InputError, MissingExtraError, one_line
 from esarm_env.core.run_layout import STAGES
-from train.commands import animate, bench, corpus, installation, pipeline, plugins, reward
+from train.commands import (
+    animate,
+    bench,
+    corpus,
+    figures,
+    installation,
+    pipeline,
+    plugins,
+    reward,
+)
 from train.commands.tables import command_score, command_table1
 from train.terminal import print_near_letters
 
@@ -44,6 +53,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "plugins": plugins.command_plugins,
     "rewards": installation.command_rewards,
     "reward-report": reward.command_reward_report,
+    "figure5": figures.command_figure5,
     "doctor": installation.command_doctor,
     "assets": installation.command_assets,
 }

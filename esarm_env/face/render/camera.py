@@ -74,20 +74,30 @@ PROFILE = View(yaw_deg=90.0, zoom=1.12)
 
 
 class Camera:
-    """Perspective camera fitted to the head at rest, so that motion never changes the framing."""
+    """Perspective camera fitted to the head at rest, so that motion never changes the framing.
+
+    Attributes:
+        rotation: Of the view, shape (3, 3).
+        middle: Of the head at rest, shape (3,), in mm.
+        size: Diameter of the sphere round it, in mm.
+        distance: From the middle, in mm.
+        focal: Focal length in pixels; the size of the picture is in it.
+    """
 
     def __init__(self, vertices: FloatArray, view: View, *, width: int, height: int) -> None:
         """Look at the middle of `vertices` (V, 3) so that they fit into `width` by `height`."""
         self.rotation = view.rotation
-        middle = (vertices.min(axis=0).astype(np.float64) + vertices.max(axis=0)) / 2.0
-        size = max(2.0 * float(np.linalg.norm(vertices - middle, axis=1).max()), 1e-6)
+        self.middle = (vertices.min(axis=0).astype(np.float64) + vertices.max(axis=0)) / 2.0
+        apart = np.linalg.norm(vertices - self.middle, axis=1)
+        self.size = max(2.0 * float(apart.max()), 1e-6)
         right, up, _ = self.rotation
-        self._target = middle + size * (view.shift[0] * right + view.shift[1] * up)
-        self._distance = _DISTANCE * size
-        self._middle = np.array([width / 2.0, height / 2.0])
+        sideways = view.shift[0] * right + view.shift[1] * up
+        self._target = self.middle + self.size * sideways
+        self.distance = _DISTANCE * self.size
+        self._centre = np.array([width / 2.0, height / 2.0])
         # The sphere's outline is a little wider than the sphere, as the camera is near.
         outline = np.sqrt(_DISTANCE**2 - 0.25)
-        self._focal = _MARGIN * view.zoom * min(width, height) * outline
+        self.focal = _MARGIN * view.zoom * min(width, height) * outline
 
     def project(self, vertices: FloatArray) -> Array:
         """Project vertices to the picture.
@@ -101,8 +111,8 @@ class Camera:
             straight lines of the picture, as a depth buffer needs it.
         """
         seen = (vertices - self._target) @ self.rotation.T
-        near = self._distance / np.maximum(self._distance - seen[:, 2], 1e-3 * self._distance)
-        scale = self._focal / self._distance * near
-        x = self._middle[0] + scale * seen[:, 0]
-        y = self._middle[1] - scale * seen[:, 1]
+        near = self.distance / np.maximum(self.distance - seen[:, 2], 1e-3 * self.distance)
+        scale = self.focal / self.distance * near
+        x = self._centre[0] + scale * seen[:, 0]
+        y = self._centre[1] - scale * seen[:, 1]
         return np.stack([x, y, near], axis=1)

@@ -66,17 +66,19 @@ class Renderer:
         self._is_wet: BoolArray = np.all(part_of(head, "eyeballs")[head.faces], axis=1)
         self._background = np.array(palette.background, dtype=np.float32)
 
-    def frame(self, motion: npt.ArrayLike) -> Image:
+    def frame(self, motion: npt.ArrayLike, *, paint: npt.ArrayLike | None = None) -> Image:
         """Return the picture of one frame.
 
         Args:
             motion: Shape (52,), alphabetical order.
+            paint: Colour of each vertex instead of the palette's, shape (V, 3), sRGB in 0..255,
+                for instance of an error in mm.
 
         Returns:
             Shape (height, width, 3), uint8, sRGB.
 
         Raises:
-            InputError: If the shape is another or a coefficient is not finite.
+            InputError: If a shape is another or a coefficient is not finite.
         """
         weights = np.asarray(motion, dtype=np.float32)
         if weights.shape != (N_CHANNELS,):
@@ -91,7 +93,8 @@ class Renderer:
         normals = self._mesh.normals(vertices)
         seen_normals = normals @ self._camera.rotation.T
         bright = light(seen_normals, self._mesh.mean_curvature(vertices, normals))
-        colours = to_srgb(self._albedo[front] * bright[faces])  # (F, 3, 3)
+        albedo = self._albedo[front] if paint is None else self._painted(paint)[faces]
+        colours = to_srgb(albedo * bright[faces])  # (F, 3, 3)
         is_wet = self._is_wet[front]
         wet_faces = faces[is_wet]
         shading = FaceShading(
@@ -100,6 +103,16 @@ class Renderer:
             planes(points, wet_faces, seen_normals[wet_faces]).astype(np.float32),
         )
         return resolve_samples(shown, shading, background=self._background, samples=self._samples)
+
+    def _painted(self, paint: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return the albedo (linear RGB) of each vertex, shape (V, 3), of colours given."""
+        colours = np.asarray(paint, dtype=np.float64)
+        shape = (self._head.n_vertices, 3)
+        if colours.shape != shape or not np.all((colours >= 0) & (colours <= 255)):
+            raise InputError(
+                f"`paint` must be colours in 0..255 of shape {shape}, got {colours.shape}"
+            )
+        return np.asarray((colours / 255.0) ** 2.2)
 
 
 def render(

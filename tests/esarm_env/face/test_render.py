@@ -316,3 +316,19 @@ def test_what_is_not_a_colour_is_refused(colour: Any) -> None:
 def test_the_smallest_picture_is_one_pixel() -> None:
     """The limits themselves are allowed."""
     assert render(_triangle(), np.zeros(52), size=(1, 1), samples=4).shape == (1, 1, 3)
+
+
+def test_a_head_is_painted_by_its_vertices(head: Head, renderer: Renderer) -> None:
+    """Errors in mm are shown as colours; where there is no head there is no paint."""
+    paint = np.zeros((head.n_vertices, 3))
+    paint[:, 2] = 255
+    motion = _motion(jawOpen=0.5)
+    plain, blue = renderer.frame(motion), renderer.frame(motion, paint=paint)
+    covered = (plain != _BACKGROUND).any(axis=-1)
+    np.testing.assert_array_equal(covered, (blue != _BACKGROUND).any(axis=-1))
+    middle = blue[40:56, 40:56].reshape(-1, 3)
+    assert middle[:, :2].max() == 0
+    assert middle[:, 2].min() > 60
+    message = f"`paint` must be colours in 0..255 of shape ({head.n_vertices}, 3), got (52, 3)"
+    with pytest.raises(InputError, match=re.escape(message)):
+        renderer.frame(motion, paint=np.zeros((52, 3)))

@@ -28,6 +28,7 @@ COMMANDS = [
     ["run", "--run", "none", "--corpus", "none"],
     ["evaluate", "--run", "none", "--threads", "-1"],
     ["reward-report", "none"],
+    ["figure5", "--run", "none"],
     ["overoptimise", "none"],
     ["bench", "peers", "--run", "none"],
     ["plugins"],

@@ -1,0 +1,172 @@
+"""`esarm figure5`: what methods make of one sentence, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from esarm_env.core.errors import InputError
+from train.commands.options import check_folder_target, check_json_target, use_threads, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from train.figure5.collect import Asked
+    from train.figure5.figure import Shown
+
+
+def command_figure5(
+    *,
+    run: Path = Path("runs/demo"),
+    utterance: str | None = None,
+    sentence: str | None = None,
+    emotion: str | None = None,
+    audio: Path | None = None,
+    intensity: int | None = None,
+    speaker: str | None = None,
+    methods: tuple[str, ...] = (),
+    predictions: tuple[str, ...] = (),
+    columns: int = 10,
+    error_map: bool = False,
+    emotion_curves: bool = True,
+    per_emotion: int = 12,
+    seed: int = 0,
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("figure5"),
+    json: Path | None = None,
+    threads: int = 0,
+) -> None:
+    """Show what methods make of one sentence: strips of frames, curves by emotion, a web page.
+
+    Writes to the folder: figure5.png (methods by time, ground truth on top), figure5_errors.png
+    (with --error-map), figure5_emotions.png (brows and lip corners by emotion), figure5.html (all
+    methods moving side by side with the sound; one file, no network), and figure5.json.
+
+    Args:
+        run: Folder of a run; one that is finished has the most rows.
+        utterance: Id of an utterance of its corpus; by default the first test utterance that shows
+            an emotion at the greatest intensity.
+        sentence: What is said, or a part of it, in a test utterance.
+        emotion: Which emotion it is said with; of a voice (--audio) as of `esarm animate`, by
+            default auto.
+        audio: A sound file without recorded motion instead; then there is no ground truth.
+        intensity: Of a voice, 1 (weak) to 3 (strong).
+        speaker: Of a voice: face style of a training speaker.
+        methods: Rows: recording, tokenizer, mean-face, regressor, clone, an algorithm of `improve`,
+            each policy also as POLICY:greedy, POLICY:expected-distance or POLICY:sampled; by
+            default all that the run has.
+        predictions: Further rows as NAME=FOLDER, a folder with one file of motion per utterance.
+        columns: Frames of the strips, at least 2: half of them evenly spaced, the others where the
+            recorded lips shut and open widest.
+        error_map: Also write strips in the colours of the error in mm.
+        emotion_curves: Draw the curves by emotion, for which each method animates other test
+            utterances, too.
+        per_emotion: Test utterances of each emotion behind these curves; 0 means all.
+        seed: Of what is sampled.
+        out: Folder to write.
+        json: Also write the figures to this file.
+        threads: CPU threads of torch; 0 leaves the choice to torch.
+    """
+    from esarm_env.face import load_head
+    from train.figure5.collect import Asked
+    from train.figure5.figure import CONTRAST, contrast_table, draw_figure
+    from train.figure5.strip import need_pillow
+
+    check_json_target(json)
+    check_folder_target(out, name="out")
+    need_pillow()
+    if threads < 0:
+        raise InputError(f"`threads` must be at least 0, got {threads}")
+    if columns < 2:
+        raise InputError(f"`columns` must be at least 2, got {columns}")
+    use_threads(threads)
+    asked = Asked(methods, named_folders(predictions), per_emotion, emotion_curves, seed)
+    if audio is None:
+        _refuse_given(intensity=intensity, speaker=speaker)
+        shown = _utterance(run, asked, utterance, sentence, emotion)
+    else:
+        _refuse_both(utterance=utterance, sentence=sentence)
+        shown = _voice(run, asked, audio, emotion, intensity, speaker)
+    figures = draw_figure(shown, out, head=load_head(), columns=columns, error_map=error_map)
+    for row, said in zip(figures["rows"], shown.beside, strict=True):
+        print(f"{row['label']}: {said}" if said else row["label"])
+    if shown.contrast:
+        print(CONTRAST)
+        print(plain_table(contrast_table(shown.contrast)))
+    for note in figures["notes"]:
+        print(f"note: {note}")
+    print("files: " + ", ".join(str(out / name) for name in figures["files"].values()))
+    write_json(figures, json)
+
+
+def plain_table(lines: Sequence[Sequence[str]]) -> str:
+    """Return lines of cells as text in columns, the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def named_folders(predictions: tuple[str, ...]) -> tuple[tuple[str, Path], ...]:
+    """Return label and folder of each NAME=FOLDER.
+
+    Raises:
+        InputError: If one is of another form, or there is no such folder.
+    """
+    found = []
+    for given in predictions:
+        name, _, folder = given.partition("=")
+        if not name.strip() or not folder:
+            raise InputError(f"`predictions` must be NAME=FOLDER, got {given!r}")
+        if not Path(folder).is_dir():
+            raise InputError(f"`predictions` must name a folder that is there, got {given!r}")
+        found.append((name.strip(), Path(folder)))
+    return tuple(found)
+
+
+def _refuse_given(**only_of_a_voice: object) -> None:
+    for name, value in only_of_a_voice.items():
+        if value is not None:
+            raise InputError(
+                f"`{name}` must be left out without --audio, got {value!r}: an utterance of the "
+                "corpus has its own"
+            )
+
+
+def _refuse_both(**only_of_a_corpus: object) -> None:
+    for name, value in only_of_a_corpus.items():
+        if value is not None:
+            raise InputError(f"`{name}` must be left out with --audio, got {value!r}")
+
+
+def _utterance(
+    run: Path, asked: Asked, utterance: str | None, sentence: str | None, emotion: str | None
+) -> Shown:
+    from train.figure5.collect import collect_utterance
+
+    if utterance is not None and (sentence is not None or emotion is not None):
+        raise InputError(
+            f"`utterance` must be given without --sentence and --emotion, got {utterance!r} and "
+            f"{sentence if sentence is not None else emotion!r}"
+        )
+    return collect_utterance(run, asked, utterance=utterance, sentence=sentence, emotion=emotion)
+
+
+def _voice(
+    run: Path,
+    asked: Asked,
+    audio: Path,
+    emotion: str | None,
+    intensity: int | None,
+    speaker: str | None,
+) -> Shown:
+    from esarm_env.task.recording import AnimationCondition
+    from train.figure5.collect import collect_voice
+
+    voice = AnimationCondition(emotion or "auto", intensity, speaker)
+    return collect_voice(run, asked, audio, voice)

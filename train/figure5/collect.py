@@ -1,0 +1,210 @@
+"""Collection of what the figure shows: motion of every method of a sentence or a voice."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from esarm_env.audio import read_audio
+from esarm_env.core.errors import InputError
+from esarm_env.face import load_head
+from esarm_env.task.opening import open_task
+from train.figure5.emotion_curves import (
+    PER_EMOTION,
+    curve_utterances,
+    emotion_contrast,
+    emotion_curves,
+)
+from train.figure5.figure import Shown
+from train.figure5.methods import RECORDING, Row, RunMethods, errors_mm, method_label
+from train.figure5.quantities import EMOTIONAL, quantities_of
+from train.figure5.subject import find_utterance, shown_part, utterance_subject, voice_subject
+from train.figure5.voices import VoiceMethods
+from train.run.loop import progress_track
+from train.tables.predictions import read_predictions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from esarm_env.core.types import BoolArray, FloatArray, IntArray
+    from esarm_env.task.animation_task import AnimationTask
+    from esarm_env.task.recording import AnimationCondition
+    from train.figure5.emotion_curves import Curves
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for beside the sentence.
+
+    Attributes:
+        methods: Names; all that the run has where none is named.
+        predictions: Folders of motion by the label of their row.
+        per_emotion: Test utterances of each emotion behind the curves; 0 means all.
+        emotions: Whether to collect curves by emotion.
+        seed: Of what is sampled.
+    """
+
+    methods: tuple[str, ...] = ()
+    predictions: tuple[tuple[str, Path], ...] = ()
+    per_emotion: int = PER_EMOTION
+    emotions: bool = True
+    seed: int = 0
+
+
+# By label, a motion of each utterance or None.
+_Motions = dict[str, list["FloatArray | None"]]
+
+
+def collect_utterance(
+    run_path: Path,
+    asked: Asked,
+    *,
+    utterance: str | None = None,
+    sentence: str | None = None,
+    emotion: str | None = None,
+) -> Shown:
+    """Return what the figure shows of an utterance of the run's corpus.
+
+    Args:
+        run_path: A run folder, finished at least up to `prior`.
+        asked: Methods and curves.
+        utterance: Id of the utterance.
+        sentence: What is said in it, or a part of that.
+        emotion: What it shows.
+
+    Raises:
+        InputError: If there is no such utterance or method, or a folder of predictions holds
+            nothing of the corpus.
+    """
+    task = open_task(run_path)
+    index = find_utterance(task.corpus, utterance=utterance, sentence=sentence, emotion=emotion)
+    methods = RunMethods(run_path, task, seed=asked.seed)
+    names = methods.check(asked.methods)
+    _check_labels(asked.predictions)
+    behind = (
+        curve_utterances(task.corpus, per_emotion=asked.per_emotion)
+        if asked.emotions
+        else np.zeros(0, dtype=np.int64)
+    )
+    indices = np.union1d(behind, [index]).astype(np.int64)
+    place = int(np.searchsorted(indices, index))
+    motions: _Motions = {}
+    rows: list[Row] = []
+    with progress_track("Figure 5", len(names) + len(asked.predictions)) as bar:
+        for name in names:
+            label, found = methods.animate(name, indices)
+            motions[label] = list(found)
+            rows.append(Row(name, label, found[place]))
+            bar.advance(bar.task_ids[0])
+        predicted, notes = _predicted(task, asked.predictions, indices)
+        bar.advance(bar.task_ids[0], len(asked.predictions))
+    motions |= predicted
+    rows += [
+        Row(label, label, motion)
+        for label, found in predicted.items()
+        if (motion := found[place]) is not None
+    ]
+    subject = utterance_subject(task.corpus, index)
+    curves, told = _curves(task, motions, indices, np.isin(indices, behind), asked)
+    subject = dataclasses.replace(subject, notes=(*subject.notes, *notes, *told))
+    errors = [None if row.name == RECORDING else errors_mm(task, row.motion, index) for row in rows]
+    truth = method_label(RECORDING)
+    contrast = None if curves is None else emotion_contrast(curves, truth=truth)
+    return Shown(subject, rows, errors, curves, contrast)
+
+
+def collect_voice(
+    run_path: Path, asked: Asked, audio_file: Path, voice: AnimationCondition
+) -> Shown:
+    """Return what the figure shows of a voice without recorded motion.
+
+    Args:
+        run_path: A run folder, finished at least up to `clone`.
+        asked: Methods; there are no curves by emotion, and no predictions.
+        audio_file: Any sound file of at least 0.2 s.
+        voice: How it is to be said.
+
+    Raises:
+        InputError: If the file, the condition or a method cannot be used.
+    """
+    if asked.predictions:
+        raise InputError(
+            "`predictions` must be left out for a voice, whose name is of no utterance: show an "
+            "utterance of the corpus with --utterance"
+        )
+    audio, cut = shown_part(read_audio(audio_file))
+    task = open_task(run_path)
+    methods = VoiceMethods(run_path, task, audio, voice, seed=asked.seed)
+    names = methods.check(asked.methods)
+    rows = []
+    with progress_track("Figure 5", len(names)) as bar:
+        for name in names:
+            rows.append(methods.animate(name))
+            bar.advance(bar.task_ids[0])
+    speaker = voice.speaker or "the average speaker"
+    subject = voice_subject(
+        audio_file.name,
+        audio,
+        condition=f"{methods.emotion}, face of {speaker}",
+        n_frames=methods.n_frames,
+        notes=(*cut, *methods.notes),
+    )
+    return Shown(subject, rows, [None] * len(rows))
+
+
+def _check_labels(predictions: Sequence[tuple[str, Path]]) -> None:
+    labels = [label for label, _ in predictions]
+    double = [label for label in dict.fromkeys(labels) if labels.count(label) > 1]
+    if double:
+        raise InputError(f"`predictions` must have one folder for each name, got two {double[0]!r}")
+
+
+def _predicted(
+    task: AnimationTask, predictions: Sequence[tuple[str, Path]], indices: IntArray
+) -> tuple[_Motions, list[str]]:
+    """Return the motion that folders hold, by label, and what is to be said of them."""
+    motions: _Motions = {}
+    notes = []
+    for label, folder in predictions:
+        found = read_predictions(folder, task.corpus, indices)
+        motions[label] = [found.motions.get(index) for index in indices.tolist()]
+        notes += [f"{label}: {fault}" for fault in found.faults]
+        if found.missing:
+            some = ", ".join(found.missing[:3]) + (", ..." if len(found.missing) > 3 else "")
+            notes.append(
+                f"{label}: no motion of {len(found.missing)} of {len(indices)} utterances ({some})"
+            )
+    return motions, notes
+
+
+def _curves(
+    task: AnimationTask,
+    motions: Mapping[str, Sequence[FloatArray | None]],
+    indices: IntArray,
+    used: BoolArray,
+    asked: Asked,
+) -> tuple[Curves | None, list[str]]:
+    """Return curves by emotion, None with a line that says why where there are none."""
+    if not asked.emotions:
+        return None, []
+    records = [task.corpus.records[int(index)] for index in indices[used]]
+    if not records:
+        return None, ["no curves by emotion: the test utterances show one emotion alone"]
+    known = quantities_of(load_head())
+    measured = [known[name] for name in EMOTIONAL if known[name].measured(task.corpus.captured)]
+    if not measured:
+        return None, ["no curves by emotion: brows and lip corners were not captured"]
+    hidden = [name for name in EMOTIONAL if known[name] not in measured]
+    notes = [f"no curves of {name}: not captured" for name in hidden]
+    rows = {
+        label: [motion for motion, kept in zip(own, used, strict=True) if kept]
+        for label, own in motions.items()
+    }
+    truth = method_label(RECORDING)
+    if truth not in rows:
+        rows[truth] = [task.corpus[int(index)].motion for index in indices[used]]
+    return emotion_curves(rows, [record.emotion for record in records], measured), notes
