@@ -18,7 +18,16 @@ import tyro
 
 from esarm_env.core.errors import InputError, MissingExtraError, one_line
 from esarm_env.core.run_layout import STAGES
-from train.commands import animate, bench, corpus, installation, pipeline, plugins, reward
+from train.commands import (
+    ablations,
+    animate,
+    bench,
+    corpus,
+    installation,
+    pipeline,
+    plugins,
+    reward,
+)
 from train.terminal import print_near_letters
 
 ABOUT = "Speech-driven emotional facial animation by reinforcement learning."
@@ -37,6 +46,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "animate": animate.command_animate,
     "capture": corpus.command_capture,
     "overoptimise": reward.command_overoptimise,
+    "table2": ablations.command_table2,
     "bench": bench.command_bench,
     "plugins": plugins.command_plugins,
     "rewards": installation.command_rewards,
@@ -47,7 +57,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 
 # What goes on where it was interrupted; the others begin again.
-RESUMABLE = ("run", "corpus", "capture", "overoptimise", "reward-report", *STAGES[1:])
+RESUMABLE = ("run", "corpus", "capture", "overoptimise", "reward-report", "table2", *STAGES[1:])
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,0 +1,52 @@
+"""`esarm table2` and `esarm ablate`: what noise does to a clone, and what each part is worth."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+
+from esarm_env.core.errors import InputError
+from train.commands.options import check_folder_target, check_json_target, use_threads, write_json
+
+
+def command_table2(
+    *,
+    runs: tuple[Path, ...],
+    out: Path = Path("table2"),
+    utterances: int = 100,
+    json: Path | None = None,
+    threads: int = 0,
+) -> None:
+    """Re-build the paper's Table II from finished runs, with intervals, and what it lacks.
+
+    True errors of the clone under rising noise and of the policies without, over seeds and
+    utterances, beside the paper's columns; other damage, family by family; and how often a label
+    made of noise or damage is true. Writes table2.md, .csv, .json and .png. A minute or two per
+    run; interrupt it at any time, the same command goes on where it stopped.
+
+    Args:
+        runs: Finished runs: several seeds of a corpus, several corpora.
+        out: Folder to write, with what was measured of each run below it.
+        utterances: Test utterances whose roll-outs are damaged, evenly spaced; 0 means all.
+        json: Also write the figures to this file.
+        threads: CPU threads of torch; 0 leaves the choice to torch.
+    """
+    from train.run.lock import locked
+    from train.tables.table2 import collect_noise
+    from train.tables.table2_page import NAME, write_table2
+
+    _prepare(out, json, threads)
+    with locked(out):
+        page = write_table2(collect_noise(runs, out, utterances=utterances), out)
+    print(page.read_text(encoding="utf-8"))
+    print(f"report: {page}")
+    write_json(json_module.loads((out / f"{NAME}.json").read_text()), json)
+
+
+def _prepare(out: Path, json: Path | None, threads: int) -> None:
+    """Check where results go, before hours are spent on them."""
+    if threads < 0:
+        raise InputError(f"`threads` must be at least 0, got {threads}")
+    check_json_target(json)
+    check_folder_target(out, name="out")
+    use_threads(threads)
