@@ -47,6 +47,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "capture": corpus.command_capture,
     "overoptimise": reward.command_overoptimise,
     "table2": ablations.command_table2,
+    "ablate": ablations.command_ablate,
     "bench": bench.command_bench,
     "plugins": plugins.command_plugins,
     "rewards": installation.command_rewards,
@@ -57,7 +58,16 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 
 # What goes on where it was interrupted; the others begin again.
-RESUMABLE = ("run", "corpus", "capture", "overoptimise", "reward-report", "table2", *STAGES[1:])
+RESUMABLE = (
+    "run",
+    "corpus",
+    "capture",
+    "overoptimise",
+    "reward-report",
+    "table2",
+    "ablate",
+    *STAGES[1:],
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
