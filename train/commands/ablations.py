@@ -36,7 +36,7 @@ def command_table2(
     from train.tables.table2 import collect_noise
     from train.tables.table2_page import NAME, write_table2
 
-    _prepare(out, json, threads)
+    _prepare(out, json, threads, runs)
     with locked(out):
         page = write_table2(collect_noise(runs, out, utterances=utterances), out)
     print(page.read_text(encoding="utf-8"))
@@ -77,7 +77,7 @@ def command_ablate(
     from train.tables.variants import chosen_variants
 
     variants = chosen_variants(only, preset)
-    _prepare(out, json, threads)
+    _prepare(out, json, threads, run)
     from train.tables.ablate import ablate
     from train.tables.ablation_page import NAME, write_ablation
 
@@ -88,10 +88,14 @@ def command_ablate(
     write_json(json_module.loads((out / f"{NAME}.json").read_text()), json)
 
 
-def _prepare(out: Path, json: Path | None, threads: int) -> None:
-    """Check where results go, before hours are spent on them."""
+def _prepare(out: Path, json: Path | None, threads: int, runs: tuple[Path, ...]) -> None:
+    """Check where results come from and go to, before a folder is made or hours are spent."""
+    from train.run.run_folder import RunFolder
+
     if threads < 0:
         raise InputError(f"`threads` must be at least 0, got {threads}")
     check_json_target(json)
     check_folder_target(out, name="out")
+    for path in runs:
+        RunFolder.open(path)
     use_threads(threads)

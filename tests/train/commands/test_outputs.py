@@ -29,6 +29,8 @@ COMMANDS = [
     ["evaluate", "--run", "none", "--threads", "-1"],
     ["reward-report", "none"],
     ["overoptimise", "none"],
+    ["table2", "--runs", "none"],
+    ["ablate", "--run", "none"],
     ["bench", "peers", "--run", "none"],
     ["plugins"],
     ["doctor", "--env", "none"],
