@@ -124,7 +124,8 @@ def plot_noise(
             axis.fill_between(one.levels, low, high, color=color, alpha=0.15, lw=0)
             if paper := papers[corpus].get(error):
                 axis.plot(list(paper), list(paper.values()), "--", color=color, label="paper")
-        axis.set(title=error.replace("_", " "), xlabel="ε", ylabel="mm", ylim=(0, None))
+        title = error.upper().replace("_WITHOUT_LIDS", " without eyelids")
+        axis.set(title=title, xlabel="ε", ylabel="mm", ylim=(0, None))
         axis.grid(alpha=0.3)
         axis.legend(frameon=False, fontsize="small")
     _save(figure, target)

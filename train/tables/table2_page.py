@@ -178,7 +178,7 @@ def _corpus_lines(each: CorpusNoise) -> Iterator[str]:
     yield (
         "Share of pairs of animations of one utterance in which the one with more noise, or more "
         "of the same damage, has the greater error; a tie counts one half, and a half is what a "
-        "coin says."
+        f"coin says. Pairs of two strengths above 0 stand in `{NAME}.csv`."
     )
     yield ""
     yield from _label_table(each)
@@ -227,7 +227,7 @@ def _line(label: str, errors: Mapping[str, Interval], paper: Mapping[str, float 
     for error in COLUMNS:
         cells.append(_shown(errors[error]))
         if error in paper:
-            cells.append("" if (value := paper[error]) is None else f"{value:.2f}")
+            cells.append("" if (value := paper[error]) is None else f"{value:g}")
     return f"| {' | '.join(cells)} |"
 
 
@@ -268,6 +268,8 @@ def _label_table(each: CorpusNoise) -> Iterator[str]:
     titles = [*(f"{error.upper()} agrees (%)" for error in ERRORS), "both agree (%)"]
     yield header("better, worse", titles)
     for label in each.labels:
+        if label.kind != EPSILON and label.better > 0:
+            continue
         kind = "ε =" if label.kind == EPSILON else label.kind
         shares = [[100 * number for number in label.shares[key]] for key in (*ERRORS, BOTH)]
         cells = [cell([None if math.isnan(n) else n for n in share], digits=1) for share in shares]
