@@ -112,6 +112,46 @@ def test_a_variant_that_fails_is_shown_and_the_rest_goes_on(
     assert "terminal-credit, seed 0: trained improve" in capsys.readouterr().out
 
 
+def test_seeds_below_the_run_are_taken_and_a_failing_one_is_shown(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A seed that cannot be trained costs its own column, and no other seed's."""
+    run, out = tmp_path / "run", tmp_path / "out"
+    shutil.copytree(finished_run, run)
+    shutil.copytree(finished_run, run / "seeds" / "1")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "seeds" / "1" / "config.yaml").write_text(yaml.safe_dump({**config, "seed": 1}))
+    monkeypatch.setitem(train.stages.STAGE_FUNCTIONS, "prior", fail)
+    command = ["ablate", "--run", str(run), "--out", str(out), "--only", "without-rl", "--seeds"]
+    main([*command, "0", "1", "2"])
+    figures = json.loads((out / "ablation.json").read_text())
+    assert figures["runs"] == {"0": str(run), "1": str(run / "seeds" / "1")}
+    assert figures["variants"]["without-rl"]["seeds"] == [0, 1]
+    failures = figures["variants"]["unchanged"]["failures"]
+    assert failures == {"2": "RuntimeError('loss is nan')"}
+    assert (out / "without-rl" / "seed-1" / "figures.csv").is_file()
+    assert "- unchanged: failed: seed 2: " in (out / "ablation.md").read_text()
+
+
+def test_an_interruption_ends_it_and_is_no_failure(
+    finished_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Ctrl-C on one variant must not begin the next."""
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("train.tables.ablate.measure_variant", interrupt)
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit, match=r"^130$"):
+        main(["ablate", "--run", str(finished_run), "--out", str(out), "--only", "without-rl"])
+    assert "interrupted; the same command goes on from here" in capsys.readouterr().err
+    assert not list(out.rglob("cell.json")) and not (out / "ablation.md").exists()
+
+
 def test_another_run_or_other_utterances_need_another_folder(
     made: tuple[Path, str], finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
