@@ -8,6 +8,7 @@ other one.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -174,7 +175,7 @@ def _seed(
             made,
             variant.name,
             seed,
-            lambda variant=variant: _cell(variant, base, folder, utterances=made.utterances),
+            functools.partial(_cell, variant, base, folder, utterances=made.utterances),
             tell=tell,
         )
         if found is not None:

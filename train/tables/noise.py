@@ -66,8 +66,8 @@ class Spread:
         if self._several is not None:
             return self._several.ratio(above, below)
         known = np.isfinite(above[0] + below[0])
-        parts = [np.where(known, values[0], 0) for values in (above, below)]
-        return self._one.ratio(*parts, self._groups)
+        over, under = (np.where(known, values[0], 0) for values in (above, below))
+        return self._one.ratio(over, under, self._groups)
 
 
 @dataclass(frozen=True)
