@@ -19,6 +19,7 @@ import tyro
 from esarm_env.core.errors import InputError, MissingExtraError, one_line
 from esarm_env.core.run_layout import STAGES
 from train.commands import (
+    ablations,
     animate,
     bench,
     corpus,
@@ -48,6 +49,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "capture": corpus.command_capture,
     "overoptimise": reward.command_overoptimise,
     "table1": command_table1,
+    "table2": ablations.command_table2,
+    "ablate": ablations.command_ablate,
     "score": command_score,
     "bench": bench.command_bench,
     "plugins": plugins.command_plugins,
@@ -61,8 +64,16 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 # What goes on where it was interrupted; the others begin again.
 RESUMABLE = (
-    "run", "corpus", "capture", "overoptimise", "reward-report", "table1", *STAGES[1:]
-)  # fmt: skip
+    "run",
+    "corpus",
+    "capture",
+    "overoptimise",
+    "reward-report",
+    "table1",
+    "table2",
+    "ablate",
+    *STAGES[1:],
+)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of curves: training, proxy beside gold, both over the divergence from the clone."""
+"""Pictures of curves: training, proxy beside gold over the divergence, errors over noise."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from train.overoptimise.findings import Point
+    from train.tables.noise import Ladder
 
 plt.switch_backend("Agg")  # into files, never on a screen
 
@@ -97,6 +98,36 @@ def plot_overoptimisation(
         axis.grid(alpha=0.3)
     axes[0].legend(frameon=False, fontsize="small")
     figure.suptitle(title)
+    _save(figure, target)
+
+
+def plot_noise(
+    ladders: Mapping[str, Mapping[str, Ladder]],
+    papers: Mapping[str, Mapping[str, Mapping[float, float]]],
+    target: Path,
+) -> None:
+    """Draw errors over noise levels with their intervals, the paper's columns dashed.
+
+    Args:
+        ladders: By corpus, by error.
+        papers: The paper's errors by level, likewise; none where it has no such column.
+        target: PNG to write.
+    """
+    errors = list(next(iter(ladders.values())))
+    figure, axes = plt.subplots(1, len(errors), figsize=(4.3 * len(errors), 3.8), squeeze=False,
+                                layout="constrained")  # fmt: skip
+    for axis, error in zip(axes[0], errors, strict=True):
+        for number, (corpus, found) in enumerate(ladders.items()):
+            one, color = found[error], f"C{number}"
+            mean, low, high = zip(*one.means, strict=True)
+            axis.plot(one.levels, mean, color=color, marker="o", markersize=4, label=corpus)
+            axis.fill_between(one.levels, low, high, color=color, alpha=0.15, lw=0)
+            if paper := papers[corpus].get(error):
+                axis.plot(list(paper), list(paper.values()), "--", color=color, label="paper")
+        title = error.upper().replace("_WITHOUT_LIDS", " without eyelids")
+        axis.set(title=title, xlabel="ε", ylabel="mm", ylim=(0, None))
+        axis.grid(alpha=0.3)
+        axis.legend(frameon=False, fontsize="small")
     _save(figure, target)
 
 

@@ -266,6 +266,22 @@ class SeedResampler:
         """Return the mean of `values` (S, N); utterances that are nan in a seed are left out."""
         return self._of(lambda drawn: drawn.mean(axis=1), values)
 
+    def ratio(self, above: FloatArray | DoubleArray, below: FloatArray | DoubleArray) -> Interval:
+        """Return the mean of `above` over that of `below`, (S, N) each, drawn alike.
+
+        Utterances of which one is not known in some seed are left out; a mean of 0 below leaves
+        nothing to tell.
+        """
+        both = _known_in_all(np.stack([self._checked(above), self._checked(below)]))
+        n_known = both.shape[-1]
+        if not n_known or both[1].mean() == 0:
+            return UNKNOWN
+        pairs = zip(self._seeds, self._columns(n_known), strict=True)
+        means = [both[:, rows[:, None], columns].mean(axis=(1, 2)) for rows, columns in pairs]
+        drawn = np.array([over / under for over, under in means if under])
+        whole = both.mean(axis=(1, 2))
+        return Interval(float(whole[0] / whole[1]), *_ends(drawn, self._confidence))
+
     def interquartile_mean(self, values: FloatArray | DoubleArray) -> Interval:
         """Return the mean of the middle half of all S N values, which outliers do not move."""
         return self._of(interquartile_mean, values)

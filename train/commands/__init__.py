@@ -1,5 +1,7 @@
 """The commands of `esarm`, a module for each group.
 
+- `ablations`: `esarm table2` and `esarm ablate`: what noise does to a clone, and what each part of
+  a run is worth.
 - `animate`: `esarm animate`: a recording becomes face curves.
 - `bench`: `esarm bench`: measurements of speed, and beside other people's work.
 - `corpus`: `esarm corpus` and `esarm capture`: open and audit a corpus; curves from video.

@@ -64,7 +64,7 @@ def begin_round(run: RunFolder, number: int, *, before: RunFolder) -> RunFolder:
     folder = RunFolder.create(round_folder(run.path, number), run.config)
     for stage in ("corpus", "prior", "encoder"):
         if run.is_finished(stage):  # runs of before there were encoders have none
-            _copy_stage(run, folder.path, stage)
+            copy_stage(run, folder.path, stage)
     _copy_policy(improved_policy(before), folder.path, number=number)
     return folder
 
@@ -74,8 +74,8 @@ def improved_policy(run: RunFolder) -> Path:
     return run.stage("improve") / run.config.improve.algorithms[0] / POLICY_FILE
 
 
-def _copy_stage(run: RunFolder, round_path: Path, stage: str) -> None:
-    """Copy a stage of `run` into a round's folder, completely or not at all."""
+def copy_stage(run: RunFolder, round_path: Path, stage: str) -> None:
+    """Copy a finished stage of `run` into another run folder, completely or not at all."""
     if is_finished(round_path, stage):
         return
     partial = partial_folder(round_path, stage)

@@ -75,7 +75,7 @@ class RunFolder:
         # Before its first finished stage a folder holds nothing that a new configuration harms.
         if is_file(file) and any(is_finished(path, stage) for stage in STAGES):
             # A run of before a setting existed had what is now its default.
-            changed = _differences(to_dict(from_dict(read_yaml(file))), to_dict(config))
+            changed = differences(to_dict(from_dict(read_yaml(file))), to_dict(config))
             if changed:
                 raise InputError(
                     f"{path}: must keep its configuration, got other values for "
@@ -185,13 +185,13 @@ def without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
     """Return the full keys under which two configurations differ."""
     keys = []
     for key in sorted(set(old) | set(new)):
         before, after = old.get(key), new.get(key)
         if isinstance(before, dict) and isinstance(after, dict):
-            keys += _differences(before, after, f"{prefix}{key}.")
+            keys += differences(before, after, f"{prefix}{key}.")
         elif before != after:
             keys.append(f"{prefix}{key}")
     return keys

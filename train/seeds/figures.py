@@ -64,7 +64,7 @@ def read_tables(runs: Sequence[RunFolder], name: str, keys: Sequence[str]) -> Ta
     files = [run.stage("evaluate") / name for run in runs]
     if not all(file.is_file() for file in files):  # evaluated by an older version
         return {}
-    read = [_read(file, keys) for file in files]
+    read = [read_figures(file, keys) for file in files]
     tested = [next(iter(rows.values()))[0] for rows in read]
     for run, utterances in zip(runs, tested, strict=True):
         if utterances != tested[0]:
@@ -84,8 +84,14 @@ def read_tables(runs: Sequence[RunFolder], name: str, keys: Sequence[str]) -> Ta
     }
 
 
-def _read(file: Path, keys: Sequence[str]) -> dict[str, tuple[list[str], dict[str, DoubleArray]]]:
-    """Return utterances and figures of every row of a table, by its label."""
+def read_figures(
+    file: Path, keys: Sequence[str]
+) -> dict[str, tuple[list[str], dict[str, DoubleArray]]]:
+    """Return utterances and figures of every row of a table, by its label.
+
+    Raises:
+        InputError: If the file is damaged.
+    """
     rows: dict[str, tuple[list[str], dict[str, list[float]]]] = {}
     try:
         with file.open(newline="", encoding="utf-8") as opened:

@@ -162,10 +162,10 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
         for row, figures in _measure(task, learned, demonstrations, policies, shared):
             rows[row] = figures
             bar.advance(bar.task_ids[0])
-    _write_per_utterance(rows, task, test, folder / PER_UTTERANCE_FILE)
+    write_per_utterance(rows, task, test, folder / PER_UTTERANCE_FILE)
     repeated = repeated_rows(run, task, policies, best=temperatures.best)
     energy, extra = repeated["energy"], extra_utterances(task, config)
-    _write_per_utterance(energy, task, extra, folder / ENERGY_FILE)
+    write_per_utterance(energy, task, extra, folder / ENERGY_FILE)
     measures = _measures(task, shared)
     best = sampled("clone", temperatures.best)
     return {
@@ -382,7 +382,7 @@ def pair_accuracy_with_interval(
     return accuracy
 
 
-def _write_per_utterance(
+def write_per_utterance(
     rows: dict[Row, Figures], task: AnimationTask, utterances: IntArray, path: Path
 ) -> None:
     """Write every figure of every utterance, so that others can test their own hypotheses."""

@@ -35,6 +35,8 @@ _COMMANDS = [
     "run --run NEW --set evaluate.head=BAD",
     "overoptimise BAD",
     "reward-report BAD",
+    "table2 --runs BAD --out NEW",
+    "ablate --run BAD --out NEW",
     "bench env --run BAD",
     "bench peers --run BAD",
 ]

@@ -30,6 +30,8 @@ COMMANDS = [
     ["reward-report", "none"],
     ["figure5", "--run", "none"],
     ["overoptimise", "none"],
+    ["table2", "--runs", "none"],
+    ["ablate", "--run", "none"],
     ["bench", "peers", "--run", "none"],
     ["plugins"],
     ["doctor", "--env", "none"],
