@@ -205,9 +205,9 @@ def _fit_lines(takes: Sequence[TakeAudit]) -> list[str]:
     )
     worst_mm, worst, _ = max(fits, key=lambda each: each[:2])
     return [
-        f"coefficients fitted to vertices, no emotion is known: residual {residual:.2f} mm (median "
-        f"of takes; the face moves by {motion:.2f}), worst {worst_mm:.2f} mm in {printable(worst)}; "
-        f"the farthest lip vertex {lips:.2f} mm"
+        "coefficients are fitted to vertices, and no emotion is known: residual "
+        f"{residual:.2f} mm (median of takes; the face moves by {motion:.2f} mm), worst "
+        f"{worst_mm:.2f} mm in {printable(worst)}; the farthest lip vertex {lips:.2f} mm"
     ]
 
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from esarm_env.corpus.vertices.meshes import VertexMeshes
     from esarm_env.corpus.vertices.recordings import VertexTake
-    from esarm_env.face.head import Head
 
 # Raise whenever the same vertices give other coefficients.
 FIT_VERSION = 1
@@ -67,7 +66,7 @@ class Fitter:
         self._meshes = meshes
         head = meshes.head
         fields = np.asarray(head.deltas, dtype=np.float64)  # (52, V, 3)
-        largest = np.linalg.norm(fields, axis=2)
+        largest = _lengths(fields)
         self.moving: BoolArray = np.asarray((largest > _MOVES_MM).any(axis=0))
         self.captured: BoolArray = np.asarray((largest > _MOVES_MM).any(axis=1))
         if not self.captured.any():
@@ -107,8 +106,7 @@ class Fitter:
     def _distances(self, moved: DoubleArray, weights: DoubleArray) -> DoubleArray:
         """Return of each frame: residual, farthest lip vertex, and motion, (T, 3), in mm."""
         left = (moved - weights @ self._shapes).reshape(len(moved), -1, 3)
-        apart = np.linalg.norm(left, axis=2)  # (T, V)
-        motion = np.linalg.norm(moved.reshape(left.shape), axis=2)
+        apart, motion = _lengths(left), _lengths(moved.reshape(left.shape))  # (T, V)
         return np.stack(
             [
                 apart[:, self.moving].mean(axis=1),
@@ -154,10 +152,9 @@ class Fitter:
         return digest.hexdigest()[:32]
 
 
-def unmoved(head: Head) -> list[str]:
-    """Return the channels that no vertex of a head follows."""
-    still = np.linalg.norm(head.deltas, axis=2).max(axis=1) <= _MOVES_MM
-    return [name for name, is_still in zip(ARKIT_NAMES, still, strict=True) if is_still]
+def _lengths(vectors: DoubleArray) -> DoubleArray:
+    """Return the lengths of vectors along the last axis."""
+    return np.asarray(np.sqrt(np.einsum("...k,...k->...", vectors, vectors)))
 
 
 def _read_fit(path: Path) -> Fit:

@@ -15,13 +15,12 @@ from esarm_env.corpus.layouts.layout import Layout
 from esarm_env.corpus.layouts.metadata import FILE
 from esarm_env.corpus.layouts.pairing import Found
 from esarm_env.corpus.takes import Fault, Take
-from esarm_env.corpus.vertices.fitting import Fit, Fitter
 from esarm_env.corpus.vertices.folders import describe_files, has_vertex_files, is_published
-from esarm_env.corpus.vertices.meshes import open_meshes
 from esarm_env.corpus.vertices.recordings import subject_of
 
 if TYPE_CHECKING:
     from esarm_env.corpus.layouts.tree import Tree
+    from esarm_env.corpus.vertices.fitting import Fit
 
 _BAR_FROM = 20  # takes to fit
 
@@ -43,12 +42,17 @@ class VertexLayout(Layout):
         Raises:
             InputError: If `head` is none, or not the recordings', or the folder cannot be used.
         """
+        # Here, as every folder that is opened asks each layout whether it is its.
+        from esarm_env.corpus.vertices.fitting import Fitter
+        from esarm_env.corpus.vertices.meshes import open_meshes
+
         meshes = open_meshes(tree, head)
         fitter = Fitter(meshes)
         faults = [*meshes.faults]
         if any(entry.lower() == FILE for entry in tree.entries):
             faults.append(Fault(FILE, f"is not read in the layout {self.name!r}"))
-        takes, fits = [], dict[str, Fit]()
+        takes: list[Take] = []
+        fits: dict[str, Fit] = {}
         for take in track(meshes.takes, "Fitting takes", show=len(meshes.takes) >= _BAR_FROM):
             try:
                 motion, fits[take.id] = fitter.fitted(take)
