@@ -58,7 +58,7 @@ def _solve_block(gram: DoubleArray, pulls: DoubleArray) -> DoubleArray:
     """Solve some frames; `sides` are -1 at 0, 1 at 1 and 0 between."""
     n_frames, n = pulls.shape
     solution = np.zeros((n_frames, n))
-    sides = np.zeros((n_frames, n), dtype=np.int8)
+    sides = np.zeros((n_frames, n), dtype=np.int64)
     fewest = np.full(n_frames, n + 1)
     patience = np.full(n_frames, _PATIENCE)
     open_rows: IntArray = np.arange(n_frames)

@@ -74,6 +74,40 @@ def has_vertex_files(tree: Tree) -> bool:
     return any(file.folders == (VERTEX_FOLDER,) and file.kind == ".npy" for file in tree.files)
 
 
+def vertex_places(tree: Tree) -> list[tuple[str, ...]]:
+    """Return the folders of a tree, at any depth, that hold recordings of vertices."""
+    places = {
+        file.folders[:-1] if file.folders[-1:] == (VERTEX_FOLDER,) else file.folders
+        for file in tree.files
+        if (file.folders[-1:] == (VERTEX_FOLDER,) and file.kind == ".npy")
+        or file.stem + file.suffix == VERTICES
+    }
+    return sorted(places)
+
+
+def innermost(tree: Tree) -> Tree:
+    """Return the part of a tree that holds the recordings, as archives often add a folder.
+
+    Raises:
+        InputError: If there is not one such part.
+    """
+    places = vertex_places(tree)
+    if len(places) != 1:
+        got = ", ".join("/".join(place) or "." for place in places) or "none"
+        raise InputError(f"{tree.folder}: must hold one corpus of vertices, got {got}; open one")
+    depth = len(places[0])
+    files = tuple(
+        dataclasses.replace(file, folders=file.folders[depth:])
+        for file in tree.files
+        if file.folders[:depth] == places[0]
+    )
+    # Of other files only those beside the recordings could be called as one.
+    others = tuple(file for file in tree.others if not depth and file.folders)
+    return dataclasses.replace(
+        tree, folder=tree.folder.joinpath(*places[0]), files=files, others=others
+    )
+
+
 def describe_files(tree: Tree) -> Describe:
     """Return the function that assigns files of `vertices_npy/` and `wav/` to takes."""
     del tree
@@ -94,6 +128,7 @@ def read_folder(tree: Tree) -> VertexFolder:
         InputError: If a file that all recordings need is missing or damaged, or a pickle names a
             class that arrays do not need.
     """
+    tree = innermost(tree)
     templates = _templates(tree.folder / TEMPLATES)
     # Others unpack the published files beside them: what they made of them counts.
     if has_vertex_files(tree):
@@ -133,8 +168,7 @@ def _templates(path: Path) -> dict[str, DoubleArray]:
 
 def _of_files(tree: Tree) -> tuple[list[VertexTake], list[Fault]]:
     """Return the recordings of `vertices_npy/`, and what was left out."""
-    published = {VERTICES}
-    files = tuple(file for file in tree.files if file.path not in published)
+    files = tuple(file for file in tree.files if file.path != VERTICES)
     found = pair_files(
         dataclasses.replace(tree, files=files), describe_files(tree), layout="vocaset"
     )

@@ -15,7 +15,7 @@ from esarm_env.corpus.layouts.layout import Layout
 from esarm_env.corpus.layouts.metadata import FILE
 from esarm_env.corpus.layouts.pairing import Found
 from esarm_env.corpus.takes import Fault, Take
-from esarm_env.corpus.vertices.folders import describe_files, has_vertex_files, is_published
+from esarm_env.corpus.vertices.folders import describe_files, vertex_places
 from esarm_env.corpus.vertices.recordings import subject_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _BAR_FROM = 20  # takes to fit
 
 def recognises_vertices(tree: Tree) -> bool:
     """Return whether a folder holds recordings of vertices."""
-    return is_published(tree) or has_vertex_files(tree)
+    return bool(vertex_places(tree))
 
 
 @dataclass(frozen=True)
