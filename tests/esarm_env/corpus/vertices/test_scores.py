@@ -76,7 +76,7 @@ def test_nothing_to_compare_is_an_error(root, tmp_path) -> None:
     with pytest.raises(InputError, match=re.escape("`lve` must be a folder of NAME.npy, got")):
         score_folder(root, made, head="esarm")
     made.mkdir()
-    with pytest.raises(InputError, match="must hold predictions NAME.npy, got none"):
+    with pytest.raises(InputError, match=r"must hold predictions NAME\.npy, got none"):
         score_folder(root, made, head="esarm")
     np.save(made / "other.npy", np.zeros((18, 52), np.float32))
     with pytest.raises(InputError, match="predictions must be of recordings in test, got none"):
