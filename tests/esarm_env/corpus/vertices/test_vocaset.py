@@ -16,6 +16,10 @@ from esarm_env.corpus import FolderCorpus, open_corpus
 from esarm_env.corpus.audit import audit
 from esarm_env.corpus.vertices.recordings import official_split, subject_of
 from esarm_env.face.head import load_head
+from esarm_env.task.opening import open_run_corpus, read_corpus_file
+from train.run.config import make_config
+from train.run.run_folder import RunFolder
+from train.stages.corpus import run_corpus
 
 Make = Callable[..., object]
 HEAD = "esarm"
@@ -217,3 +221,13 @@ def test_recordings_of_no_split_are_left_out_and_said(tmp_path, make_miniature) 
     assert [str(fault) for fault in corpus.faults] == [
         f"{tested}: 2 recordings are in no official split, and left out"
     ]
+
+
+def test_a_run_opens_the_corpus_on_its_head_again(tmp_path, miniature) -> None:
+    """Later stages open it by what the first one noted; without the head they could not."""
+    root = miniature.write_files(tmp_path / "corpus")
+    config = make_config(preset="demo", overrides=[f"corpus.name={root}", "corpus.head=esarm"])
+    run_corpus(RunFolder.create(tmp_path / "run", config))
+    noted = read_corpus_file(tmp_path / "run")
+    assert noted["head"] == HEAD
+    assert open_run_corpus(tmp_path / "run").content_hash == noted["content_hash"]
