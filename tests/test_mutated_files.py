@@ -40,6 +40,7 @@ from esarm_env.core.types import Trajectories
 from esarm_env.corpus import open_corpus
 from esarm_env.corpus.compact.corpus import CompactCorpus
 from esarm_env.corpus.motion.reader import measure_track, read_track
+from esarm_env.corpus.vertices.recordings import VertexTake, open_array
 from esarm_env.encoder.network import SpeechEncoder, load_speech_encoder
 from esarm_env.encoder.shape import EncoderShape
 from esarm_env.face import ARKIT_NAMES, write_livelink_csv
@@ -47,6 +48,7 @@ from esarm_env.face.loaders import open_head
 from esarm_env.face.loaders.array_files import read_arrays
 from esarm_env.face.loaders.flame import read_flame
 from esarm_env.face.loaders.ict import load_ict_arrays
+from esarm_env.face.loaders.plain_pickle import read_pickled_tree
 from esarm_env.face.loaders.targets import read_regions
 from esarm_env.task.emotion_curve import read_curve
 from esarm_env.tokenizer import VQMotionTokenizer, load_tokenizer
@@ -202,6 +204,27 @@ def _pickle(folder: Path) -> Path:
     path = folder / "regions.pkl"
     path.write_bytes(pickle.dumps({"lips": np.arange(3), "eyes": np.arange(2.0)}, protocol=2))
     return path
+
+
+def _sounds(folder: Path) -> Path:
+    """Sounds and frame numbers as VOCASET pickles them."""
+    import pickle
+
+    path = folder / "raw_audio_fixed.pkl"
+    sound = {"audio": np.arange(9, dtype=np.int16), "sample_rate": np.int64(22_000)}
+    content = {"FaceTalk": {"sentence01": sound, "sentence02": {0: 3, 1: 4}}}
+    path.write_bytes(pickle.dumps(content, protocol=2))
+    return path
+
+
+def _vertices(folder: Path) -> Path:
+    np.save(folder / "data_verts.npy", np.zeros((3, 4, 3), np.float32))
+    return folder / "data_verts.npy"
+
+
+def _read_vertices(path: Path) -> None:
+    array = open_array(path)
+    VertexTake("a", "a", None, path, None, path, len(array)).read(2)
 
 
 def _gltf(folder: Path) -> Path:
@@ -391,6 +414,8 @@ FORMATS = {
     "regions": Format(_regions, lambda path: read_regions(path, 4), _members, _archive),
     "flame": Format(_flame, read_flame, _members, _archive),
     "pickle": Format(_pickle, read_arrays),
+    "pickled sounds": Format(_sounds, read_pickled_tree),
+    "vertices": Format(_vertices, _read_vertices),
     "glb": Format(_gltf, _open_gltf, _glb_parts, _glb),
     "gltf": Format(_text_gltf, _open_gltf),
     "ict": Format(_ict, _open_ict, _members, _archive),

@@ -18,7 +18,10 @@ from esarm_env.face.names import ARKIT_NAMES
 from esarm_env.formats.spellings import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from esarm_env.corpus.alignment import AlignedTake
+    from esarm_env.corpus.vertices.fitting import Fit
 
 CLIPPED_AT, CLIPPED_SHARE = 0.999, 0.02  # a channel at its limit in more than this share of frames
 # Many shapes are still for a sentence; one that is still for a paragraph was not tracked.
@@ -41,6 +44,7 @@ class TakeAudit:
         dead: Channels that move elsewhere in the corpus and never in this take, if it is long;
             in a short one, if all of them rest.
         sync: Estimated offset; None where the take cannot tell.
+        fit: How near its motion comes to the vertices it was fitted to; None for other motion.
     """
 
     id: str
@@ -49,6 +53,7 @@ class TakeAudit:
     clipped: tuple[str, ...]
     dead: tuple[str, ...]
     sync: SyncEstimate | None
+    fit: Fit | None = None
 
     @property
     def out_of_sync(self) -> bool:
@@ -67,6 +72,10 @@ class TakeAudit:
             lines.append(f"clipped: {', '.join(self.clipped)}")
         if self.dead:
             lines.append(f"dead: {', '.join(self.dead)}")
+        if self.fit is not None and self.fit.is_bad:
+            lines.append(
+                f"coefficients fit its vertices badly: residual {self.fit.residual_mm:.2f} mm"
+            )
         if self.out_of_sync and self.sync is not None:
             late = "late" if self.sync.offset_s > 0 else "early"
             lines.append(
@@ -126,6 +135,7 @@ class Audit:
                 if facts["cannot_be_trained_on"]
                 else []
             ),
+            *_fit_lines(self.takes),
             *([f"frame rate of files that state none: {rate_hz:g} fps"] if rate_hz else []),
             f"left out: {len(facts['left_out'])}",
         ]
@@ -179,8 +189,26 @@ def _audit_take(corpus: FolderCorpus, number: int) -> TakeAudit:
         notes=take.notes,
         clipped=_names(_clipped(take)),
         dead=_names(_dead(take, corpus.captured)),
+        fit=corpus.fits.get(corpus.takes[number].id),
         sync=estimate_offset(take.audio, take.motion, take.captured & corpus.captured),
     )
+
+
+def _fit_lines(takes: Sequence[TakeAudit]) -> list[str]:
+    """Return how near fitted motion comes to its vertices, nothing for other motion."""
+    fits = [(take.fit.residual_mm, take.id, take.fit) for take in takes if take.fit is not None]
+    if not fits:
+        return []
+    residual, lips, motion = (
+        np.median([getattr(fit, name) for *_, fit in fits])
+        for name in ("residual_mm", "lips_mm", "motion_mm")
+    )
+    worst_mm, worst, _ = max(fits, key=lambda each: each[:2])
+    return [
+        "coefficients are fitted to vertices, and no emotion is known: residual "
+        f"{residual:.2f} mm (median of takes; the face moves by {motion:.2f} mm), worst "
+        f"{worst_mm:.2f} mm in {printable(worst)}; the farthest lip vertex {lips:.2f} mm"
+    ]
 
 
 def _clipped(take: AlignedTake) -> BoolArray:

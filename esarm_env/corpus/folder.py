@@ -67,6 +67,7 @@ class FolderCorpus:
         notes: What was mended, with the take.
         inferred_hz: Frame rate taken for motion files that state none; None if there are none.
         split_rule: How the splits were chosen, in words.
+        fits: How near motion that was fitted to vertices comes to them, by take; else empty.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class FolderCorpus:
         layout: str = "auto",
         verify: bool = False,
         rate_hz: float | None = None,
+        head: str | None = None,
     ) -> None:
         """Open `folder`.
 
@@ -87,19 +89,22 @@ class FolderCorpus:
                 opening has found it.
             rate_hz: Frame rate of all motion, whatever its files say, where they say something
                 wrong or nothing; a column `rate` in `metadata.csv` counts more.
+            head: Of the layout `vocaset`: the head with the corpus' vertices, by file.
 
         Raises:
-            InputError: If the layout is unknown, no take is usable, or `rate_hz` is no frame rate.
+            InputError: If the layout is unknown, no take is usable, `rate_hz` is no frame rate, or
+                `head` is missing, another one, or of no use.
         """
         self.name = str(folder)
         self.folder = Path(folder)
-        found = find_takes(self.folder, layout)
+        found = find_takes(self.folder, layout, head=head, rate_hz=rate_hz)
         self.layout = found.layout
         self._index = TakeIndex(self.folder, layout=found.layout)
         table = open_offsets(self.folder)
         takes, offsets, doubts = _with_offsets(self.folder, _with_rate(found.takes, rate_hz), table)
         surveyed = survey(takes, offsets, self._index, read_all=verify)
         self.takes: tuple[Take, ...] = surveyed.takes
+        self.fits = found.fits
         self.faults: tuple[Fault, ...] = (*found.faults, *doubts, *surveyed.faults)
         self.notes: tuple[Fault, ...] = (*found.notes, *table.notes, *surveyed.notes)
         self.inferred_hz = surveyed.inferred_hz

@@ -24,6 +24,7 @@ def open_corpus(
     layout: str = "auto",
     verify: bool = False,
     rate_hz: float | None = None,
+    head: str | None = None,
 ) -> Corpus:
     """Open a corpus.
 
@@ -33,21 +34,27 @@ def open_corpus(
             a folder in one of the layouts of `esarm_env.corpus.layouts`.
         size: Number of utterances of a generated corpus; None means all.
         seed: Of a generated corpus.
-        layout: Of a folder: `mead`, `ravdess`, `3d-etf`, `beat`, `livelink`, `generic`, one of
-            another package, or `auto`.
+        layout: Of a folder: `mead`, `vocaset`, `ravdess`, `3d-etf`, `beat`, `livelink`, `generic`,
+            one of another package, or `auto`.
         verify: Of a folder: read every take that was not read before, and leave out those whose
             content cannot be used.
         rate_hz: Of a folder: frame rate of all motion, whatever its files say.
+        head: Of a folder of vertices: the head that its coefficients are fitted on, by file.
 
     Raises:
-        InputError: If there is no such corpus, the folder holds no usable take, `rate_hz` is given
-            for one of ours, or `size` or `seed` for the corpus that ships.
+        InputError: If there is no such corpus, the folder holds no usable take, `rate_hz` or `head`
+            is given for one of ours, or `size` or `seed` for the corpus that ships.
         MissingExtraError: If an extra is missing: `synthetic` for a generated corpus, `video` for
             sound that only FFmpeg reads.
     """
     if rate_hz is not None and name in CORPUS_NAMES:
         raise InputError(
             f"`rate_hz` must be left out for the corpus {name!r}, got {rate_hz:g}; folders have one"
+        )
+    if head is not None and name in CORPUS_NAMES:
+        raise InputError(
+            f"`head` must be left out for the corpus {name!r}, got {head!r}; folders of vertices "
+            "have one"
         )
     if name == MINI_CORPUS:
         return _open_mini(size, seed)
@@ -61,7 +68,7 @@ def open_corpus(
         )
     from esarm_env.corpus.folder import FolderCorpus
 
-    return FolderCorpus(name, layout=layout, verify=verify, rate_hz=rate_hz)
+    return FolderCorpus(name, layout=layout, verify=verify, rate_hz=rate_hz, head=head)
 
 
 def _open_mini(size: int | None, seed: int) -> Corpus:

@@ -68,7 +68,8 @@ class TakeNames:
         self._ids, self._id_forms = dict(ids), _by_form(ids)
         for take in takes:
             for path in (take.audio, take.motion):
-                if path is not None:
+                # Fitted motion and unpacked sound lie in the cache, where no table names them.
+                if path is not None and path.is_relative_to(folder):
                     relative = path.relative_to(folder)
                     ids.setdefault(relative.as_posix(), take.id)
                     ids.setdefault(relative.with_suffix("").as_posix(), take.id)

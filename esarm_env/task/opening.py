@@ -172,6 +172,7 @@ def open_run_corpus(run_path: Path) -> Corpus:
         layout=source["layout"],
         verify=True,
         rate_hz=source.get("rate_hz"),  # runs of earlier versions have none
+        head=source.get("head"),
     )
     if corpus.content_hash != source["content_hash"]:
         raise InputError(

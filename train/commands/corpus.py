@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,10 +34,12 @@ def command_corpus(
     correct_offsets: bool = False,
     compare: str | None = None,
     rate: float | None = None,
+    head: str | None = None,
+    lve: Path | None = None,
 ) -> None:
     """Stage 1: open a corpus (generate a synthetic one) and compute its audio features.
 
-    With `--audit` or `--compare` it only looks into the corpus and leaves no run behind.
+    With `--audit`, `--compare` or `--lve` it only looks into the corpus and leaves no run behind.
 
     Args:
         corpus: `synthetic-mead`, `synthetic-ravdess`, or a folder of recordings.
@@ -47,18 +50,28 @@ def command_corpus(
         compare: A folder of recordings whose statistics are printed beside the corpus'.
         rate: Frames a second of a folder's motion, where its files state a wrong rate or none, such
             as 59.94; the same as the setting `corpus.rate`.
+        head: Of recordings of vertices (VOCASET): the head with their vertices, FLAME's file, on
+            which coefficients are fitted; the same as the setting `corpus.head`.
+        lve: A folder of predictions for such recordings, whose LVE on the corpus' own vertices is
+            printed (FaceFormer's protocol, official test subjects): NAME.npy, vertices (T, 3V) or
+            coefficients (T, 52).
     """
     from esarm_env.corpus.motion.track import FASTEST_HZ, SLOWEST_HZ
 
     if rate is not None and not SLOWEST_HZ <= rate <= FASTEST_HZ:
         raise InputError(f"`rate` must be {SLOWEST_HZ:g} to {FASTEST_HZ:g} fps, got {rate:g}")
     settings = (*corpus_setting(corpus), *(() if rate is None else (f"corpus.rate={rate}",)))
+    settings += () if head is None else (f"corpus.head={json.dumps(head)}",)
     if correct_offsets and not audit:
         raise InputError("`--correct-offsets` must stand beside `--audit`, got it alone")
     if audit and compare is not None:
         raise InputError(f"`--compare` must stand without `--audit`, got both ({compare})")
+    if lve is not None and (audit or compare is not None):
+        raise InputError(f"`--lve` must stand without `--audit` and `--compare`, got both ({lve})")
     check_json_target(options.json)
-    if audit:
+    if lve is not None:
+        _score(corpus, lve, options, *settings)
+    elif audit:
         _audit(corpus, options, *settings, correct=correct_offsets)
     elif compare is not None:
         _compare(compare, options, *settings)
@@ -78,13 +91,31 @@ def _audit(corpus: str | None, options: RunOptions, *overrides: str, correct: bo
         raise InputError(f"`corpus` must be a folder to audit, got the synthetic {corpus!r}")
     config = options.settings(*overrides).corpus
     result = audit(
-        FolderCorpus(corpus, layout=config.layout, verify=True, rate_hz=config.rate or None)
+        FolderCorpus(
+            corpus,
+            layout=config.layout,
+            verify=True,
+            rate_hz=config.rate or None,
+            head=config.head or None,
+        )
     )
     print("\n".join(result.lines()))
     write_json(result.to_dict(), options.json)
     if correct:
         path = correct_offsets(result)
         print(f"wrote {path}" if path else "no take is surely out of sync; nothing written")
+
+
+def _score(corpus: str | None, predictions: Path, options: RunOptions, *overrides: str) -> None:
+    """Print the LVE of predictions on a corpus' own vertices."""
+    from esarm_env.corpus.vertices.scores import score_folder
+
+    if not corpus or not Path(corpus).is_dir():
+        raise InputError(f"`corpus` must be a folder of recorded vertices, got {corpus!r}")
+    config = options.settings(*overrides).corpus
+    scores = score_folder(Path(corpus), predictions, head=config.head or None)
+    print("\n".join(scores.lines()))
+    write_json(scores.to_dict(), options.json)
 
 
 def _compare(real: str, options: RunOptions, *overrides: str) -> None:
@@ -102,6 +133,7 @@ def _compare(real: str, options: RunOptions, *overrides: str) -> None:
         layout=config.layout,
         verify=True,
         rate_hz=config.rate or None,
+        head=config.head or None,
     )
     _check_motion(ours, config.name)
     comparison = compare_corpora(ours, theirs)

@@ -29,13 +29,16 @@ class CorpusConfig:
 
     Attributes:
         name: `synthetic-mead`, `synthetic-ravdess`, or a folder of recordings.
-        layout: Of a folder: `mead`, `ravdess`, `3d-etf`, `beat`, `livelink`, `generic`, or `auto`.
+        layout: Of a folder: `mead`, `vocaset`, `ravdess`, `3d-etf`, `beat`, `livelink`, `generic`,
+            or `auto`.
         size: Utterances of a synthetic corpus; 0 means all.
         seed: Of a synthetic corpus.
         encoder: Audio features: `logmel`, `logmel-running` (which streams), `phones+logmel` (extra
             `phones`), `phones`, `wavlm` or `wavlm:FOLDER`; the how-to on audio features has the
             others.
         rate: Of a folder: frames a second of all motion, whatever its files say; 0 believes them.
+        head: Of a folder of vertices, as VOCASET's: the head with its vertices, to fit coefficients
+            on (FLAME's generic_model.pkl); `esarm` is ours.
     """
 
     name: str = "synthetic-mead"
@@ -44,6 +47,7 @@ class CorpusConfig:
     seed: int = 0
     encoder: str = "logmel"
     rate: float = 0.0
+    head: str = ""
 
 
 @ranges(train_utterances=MAY_BE_0)

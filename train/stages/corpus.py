@@ -14,6 +14,7 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import CORPUS_NOTE, TAKES_FILE
 from esarm_env.core.types import FRAME_RATE_HZ, Corpus
 from esarm_env.corpus import CORPUS_NAMES, SPLITS, FolderCorpus, open_corpus
+from esarm_env.face.loaders import OWN_HEAD
 from esarm_env.formats.spellings import printable
 from esarm_env.task.opening import EMOTIONS_KEY, training_emotions, training_speakers
 
@@ -38,7 +39,7 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
     check_encoder(config.encoder, fetch=fetch)  # before a corpus is generated or read
     synthetic = config.name in CORPUS_NAMES
     name = config.name if synthetic else os.path.realpath(config.name)
-    size = config.size or None
+    size, head = config.size or None, _head(config.head)
     corpus = open_corpus(
         name,
         size=size,
@@ -46,6 +47,7 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
         layout=config.layout,
         verify=True,
         rate_hz=config.rate or None,
+        head=head,
     )
     if not corpus.captured.any():
         raise InputError(
@@ -63,6 +65,7 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
         "corpus": name,
         "layout": config.layout,
         "rate_hz": config.rate or None,
+        "head": head,
         "size": size,
         "seed": config.seed,
         "encoder": name_to_keep(config.encoder),
@@ -73,6 +76,11 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
     }
     write_text(folder / CORPUS_NOTE, json.dumps(source, indent=1))
     return {"synthetic": synthetic, **source, **_describe(corpus), **_left_out(corpus, folder)}
+
+
+def _head(name: str) -> str | None:
+    """Return a head's name as any folder finds it again; None if none is named."""
+    return os.path.realpath(name) if name and name != OWN_HEAD else name or None
 
 
 def _describe(corpus: Corpus) -> dict[str, Any]:

@@ -27,6 +27,8 @@ class Layout:
         describe: Gives what tells of each file of a folder which take it belongs to.
         has_metadata: Whether `metadata.csv` in the folder changes the labels. Not so where labels
             are part of the corpus: a table there is somebody else's.
+        fits_vertices: Whether its motion is fitted to vertices on a head that the user names; its
+            `find` takes the head's name as `head` then.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Layout:
     recognises: Callable[[Tree], bool]
     describe: Callable[[Tree], Describe]
     has_metadata: bool = False
+    fits_vertices: bool = False
 
     @property
     def description(self) -> str:

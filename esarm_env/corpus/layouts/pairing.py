@@ -12,8 +12,8 @@ import dataclasses
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from esarm_env.core.errors import InputError
 from esarm_env.corpus.layouts.tree import File, Tree
@@ -26,6 +26,9 @@ from esarm_env.corpus.layouts.unread import (
 from esarm_env.corpus.takes import Fault, Take
 from esarm_env.formats.sound_suffixes import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from esarm_env.formats.spellings import MOTION_SUFFIXES, difference, name_form
+
+if TYPE_CHECKING:
+    from esarm_env.corpus.vertices.fitting import Fit
 
 _PREFERENCE = {
     suffix: place
@@ -67,12 +70,14 @@ class Found:
         takes: Sorted by id; all with sound, and all or none with motion.
         faults: What was left out, sorted.
         notes: What was put together though names differ in form.
+        fits: How near the motion of a take comes to its vertices, by id, where it was fitted.
     """
 
     layout: str
     takes: tuple[Take, ...]
     faults: tuple[Fault, ...]
     notes: tuple[Fault, ...] = ()
+    fits: dict[str, Fit] = field(default_factory=dict)
 
 
 def pair_files(tree: Tree, describe: Describe, *, layout: str) -> Found:

@@ -29,7 +29,7 @@ _SHOWN_ENTRIES, _SHOWN_HINTS = 8, 3
 # before BEAT and RAVDESS since its files may have their names. Layouts of others stand, by name,
 # before `generic` alone: no folder that ours tell by its names changes its meaning when a package
 # is installed, and `generic` would leave them nothing that has a folder `audio`.
-_FIRST, _LAST = ("mead", "3d-etf", "beat", "ravdess", "livelink"), ("generic",)
+_FIRST, _LAST = ("mead", "vocaset", "3d-etf", "beat", "ravdess", "livelink"), ("generic",)
 
 
 def _check_layout(value: object) -> Layout:
@@ -72,19 +72,23 @@ def find_layouts() -> dict[str, Plugin[Layout]]:
     return {name: found[name] for name in (*_FIRST, *others, *_LAST) if name in found}
 
 
-def find_takes(folder: Path, layout: str = AUTO) -> Found:
-    """Return the takes in `folder`, without reading any audio or motion.
+def find_takes(
+    folder: Path, layout: str = AUTO, *, head: str | None = None, rate_hz: float | None = None
+) -> Found:
+    """Return the takes in `folder`, without reading any audio or motion but vertices to be fitted.
 
     Args:
         folder: The corpus.
         layout: A name in `find_layouts()`, or `auto` for the first that recognises the folder.
+        head: Of recordings of vertices: the head that coefficients are fitted on.
+        rate_hz: What the user says of all motion; such recordings are refused with one.
 
     Returns:
         The layout, the takes sorted by id, and what was left out; there may be no take.
 
     Raises:
-        InputError: If the layout is unknown or broken, the folder is none or is not laid out so, or
-            its `metadata.csv` is wrong.
+        InputError: If the layout is unknown or broken, the folder is none or is not laid out so,
+            its `metadata.csv` is wrong, or `head` or `rate_hz` is of no use in it.
     """
     known = find_layouts()
     if layout not in known and not (layout == AUTO and known):
@@ -95,20 +99,38 @@ def find_takes(folder: Path, layout: str = AUTO) -> Found:
     if not os.path.isdir(folder):  # also False for a name that is too long or links to itself
         raise InputError(f"`folder` must be a folder of recordings, got {str(folder)!r}")
     if layout == AUTO:
-        return _find_automatically(scan_tree(folder), known)
+        tree = scan_tree(folder)
+        return _find(_recognised(tree, known), tree, head, rate_hz)
     named, tree = _load(known[layout]), scan_tree(folder)
-    found = named.find(tree)
+    found = _find(named, tree, head, rate_hz)
     if not found.takes and not named.recognises(tree):
         raise InputError(_not_recognised(tree, [named]))
     return found
 
 
-def _find_automatically(tree: Tree, known: dict[str, Plugin[Layout]]) -> Found:
-    """Return the takes as the first layout finds them that recognises `tree`."""
+def _find(layout: Layout, tree: Tree, head: str | None, rate_hz: float | None) -> Found:
+    """Return the takes as `layout` finds them; refuse what it has no use for."""
+    if layout.fits_vertices:
+        if rate_hz is not None:
+            raise InputError(
+                f"`rate_hz` must be left out for the layout {layout.name!r}, whose sounds tell the "
+                f"rate of its vertices, got {rate_hz:g}"
+            )
+        return layout.find(tree, head=head)  # type: ignore[call-arg]  # what the attribute says
+    if head:
+        raise InputError(
+            f"`head` must be left out for the layout {layout.name!r}, which is no corpus of "
+            f"vertices, got {head!r}"
+        )
+    return layout.find(tree)
+
+
+def _recognised(tree: Tree, known: dict[str, Plugin[Layout]]) -> Layout:
+    """Return the first layout that recognises `tree`."""
     usable = [plugin for plugin in known.values() if plugin.error is None]
     for plugin in usable:
         if _recognises(plugin, tree):
-            return _load(plugin).find(tree)
+            return _load(plugin)
     raise InputError(_not_recognised(tree, [_load(plugin) for plugin in usable]))
 
 

@@ -4,6 +4,7 @@ FLAME comes as a Python 2 pickle of chumpy objects and scipy matrices. Here each
 is a stand-in that only keeps what it is given, so neither package is needed and a file from
 somebody else can do no harm; any other class is refused (the Python manual's "Restricting
 Globals"). Steps, memo and arrays are bounded: a pickle of a kilobyte can ask for terabytes.
+Vertex corpora keep sounds and frame numbers in dictionaries of dictionaries, by the same means.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ AnyArray = npt.NDArray[Any]
 
 # Of a file: FLAME's own has 4,000 steps and 7 million numbers.
 _MOST_STEPS, _LARGEST_MEMO = 200_000, 1_000_000
+# Of a vertex corpus: VOCASET numbers 123,341 frames, each in up to ten steps.
+_MOST_STEPS_OF_TREE, _MOST_DEPTH = 4_000_000, 4
 MOST_NUMBERS = 24_000_000
 _LEAST_COST = 1024  # in numbers, of evaluating anything at all
 
@@ -55,9 +58,10 @@ class _TooMuchError(Exception):
 class _Budget:
     """How many numbers may still be made; shared arrays can be asked for again and again."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_NUMBERS, *, least_cost: int = _LEAST_COST) -> None:
         """Begin with all of them."""
-        self._left = MOST_NUMBERS
+        self._most = self._left = most
+        self._least_cost = least_cost
 
     def take(self, n: int) -> None:
         """Count `n` numbers.
@@ -65,9 +69,9 @@ class _Budget:
         Raises:
             _TooMuchError: If there are not as many left.
         """
-        self._left -= max(int(n), _LEAST_COST)
+        self._left -= max(int(n), self._least_cost)
         if self._left < 0:
-            raise _TooMuchError(f"arrays of more than {MOST_NUMBERS} numbers")
+            raise _TooMuchError(f"arrays of more than {self._most} numbers")
 
 
 class _Kept(metaclass=_Unchanging):
@@ -123,6 +127,17 @@ class _Array(_Kept):
         budget.take(len(raw) // self.dtype.real().itemsize)
         flat: AnyArray = np.frombuffer(raw, self.dtype.real())
         return flat.reshape(self.shape, order=order)
+
+
+class _Scalar(_Kept):
+    """Stands in for a number of numpy's, which is pickled as a call of its dtype and bytes."""
+
+    def array(self, budget: _Budget) -> AnyArray:
+        """Return it as an array without axes."""
+        dtype, raw = self.args
+        whole = _Array()
+        whole.__setstate__(((), dtype, False, raw))
+        return whole.array(budget)
 
 
 class _Chumpy(_Kept):
@@ -183,7 +198,7 @@ class _Rows(_Columns):
 
 def _plain(value: Any, budget: _Budget) -> AnyArray:
     """Return a stand-in's array."""
-    if isinstance(value, (_Array, _Chumpy, _Columns)):
+    if isinstance(value, (_Array, _Scalar, _Chumpy, _Columns)):
         return value.array(budget)
     raise TypeError(f"a {type(value).__name__}")
 
@@ -243,6 +258,7 @@ _NUMPY = {
     "dtype": _Dtype,
     "_reconstruct": _reconstruct,
     "_frombuffer": _from_buffer,
+    "scalar": _Scalar,
 }
 _SCIPY = {"csc_matrix": _Columns, "csc_array": _Columns, "csr_matrix": _Rows, "csr_array": _Rows}
 
@@ -276,17 +292,7 @@ def read_pickled_arrays(path: Path) -> dict[str, AnyArray]:
         InputError: If the file is no such pickle, or names a class that arrays do not need.
     """
     rule = f"{path}: must be a pickled dictionary of arrays"
-    try:
-        if not path.is_file():
-            raise ValueError("a folder" if path.is_dir() else "no such file")
-        content = _Unpickler(
-            io.BytesIO(_within_bounds(path.read_bytes())), encoding="latin1"
-        ).load()
-    # A damaged pickle may raise any exception, depending on its last readable opcode.
-    except Exception as error:
-        raise InputError(f"{rule}, got {one_line(error)}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{rule}, got a {type(content).__name__.lstrip('_').lower()}")
+    content = _load(path, rule, most_steps=_MOST_STEPS)
     arrays, budget = {}, _Budget()
     for key, value in content.items():
         try:
@@ -299,7 +305,68 @@ def read_pickled_arrays(path: Path) -> dict[str, AnyArray]:
     return arrays
 
 
-def _within_bounds(data: bytes) -> bytes:
+def read_pickled_tree(path: Path) -> dict[Any, Any]:
+    """Return a pickled dictionary of dictionaries, whose leaves are numbers, text and arrays.
+
+    Args:
+        path: The pickle, of Python 2 or 3. Arrays have no more numbers in all than the file has
+            bytes. Leaves of other kinds are left out.
+
+    Returns:
+        The dictionaries; numbers of numpy's are Python's, bytes of Python 2 are text in latin-1.
+
+    Raises:
+        InputError: If the file is no such pickle, names a class that arrays do not need, or goes
+            deeper than four dictionaries.
+    """
+    rule = f"{path}: must be a pickled dictionary of dictionaries, numbers and arrays"
+    content = _load(path, rule, most_steps=_MOST_STEPS_OF_TREE)
+    try:
+        return _branch(content, _Budget(path.stat().st_size, least_cost=1), _MOST_DEPTH)
+    except _TooMuchError as error:
+        raise InputError(f"{rule}, got {one_line(error)}") from error
+
+
+def _branch(content: Mapping[Any, Any], budget: _Budget, depth: int) -> dict[Any, Any]:
+    """Return a dictionary with plain leaves; one that is shared costs each time it is met."""
+    if not depth:
+        raise _TooMuchError(f"more than {_MOST_DEPTH} dictionaries in one another")
+    plain: dict[Any, Any] = {}
+    for key, value in content.items():
+        budget.take(1)
+        if isinstance(value, dict):
+            plain[key] = _branch(value, budget, depth - 1)
+        elif isinstance(value, (int, float, str)):
+            plain[key] = value
+        else:
+            try:
+                array = _plain(value, budget)
+            except _TooMuchError:
+                raise
+            # As below: whoever needs what cannot be rebuilt says so.
+            except Exception:
+                continue
+            plain[key] = array if array.ndim else array.item()
+    return plain
+
+
+def _load(path: Path, rule: str, *, most_steps: int) -> dict[Any, Any]:
+    """Return the dictionary that a file holds, with stand-ins for all arrays."""
+    try:
+        if not path.is_file():
+            raise ValueError("a folder" if path.is_dir() else "no such file")
+        content = _Unpickler(
+            io.BytesIO(_within_bounds(path.read_bytes(), most_steps)), encoding="latin1"
+        ).load()
+    # A damaged pickle may raise any exception, depending on its last readable opcode.
+    except Exception as error:
+        raise InputError(f"{rule}, got {one_line(error)}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{rule}, got a {type(content).__name__.lstrip('_').lower()}")
+    return content
+
+
+def _within_bounds(data: bytes, most_steps: int) -> bytes:
     """Return a pickle as far as its steps can be told, and raise an error if there are too many.
 
     Where they cannot, the unpickler finds the end of the file and says so.
@@ -308,8 +375,8 @@ def _within_bounds(data: bytes) -> bytes:
     try:
         for opcode, argument, position in pickletools.genops(data):
             place, steps = int(position or 0), steps + 1
-            if steps > _MOST_STEPS:
-                raise _TooMuchError(f"more than {_MOST_STEPS} steps")
+            if steps > most_steps:
+                raise _TooMuchError(f"more than {most_steps} steps")
             if "PUT" in opcode.name and int(argument or 0) > _LARGEST_MEMO:
                 raise _TooMuchError(f"a place {argument} in its memory")
     except _TooMuchError:

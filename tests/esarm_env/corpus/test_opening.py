@@ -74,9 +74,9 @@ def test_layout_and_verify_reach_the_reader_of_folders(
 
 def test_an_unknown_layout_is_rejected(tmp_path: Path) -> None:
     """The message lists those there are."""
-    message = "`layout` must be one of auto, mead, "
+    message = "`layout` must be one of auto, mead, vocaset, "
     with pytest.raises(InputError, match=re.escape(message)):
-        open_corpus(str(tmp_path), layout="vocaset")
+        open_corpus(str(tmp_path), layout="hdtf")
 
 
 @pytest.mark.parametrize("layout", ["auto", "mead"])

@@ -342,7 +342,7 @@ def test_a_folder_without_recordings_says_what_it_expects(tmp_path, capsys):
     first, *layouts = capsys.readouterr().err.strip().splitlines()
     assert first.startswith("esarm: ") and "found video.mp4" in first
     told = [line.split(":")[0].strip() for line in layouts]
-    assert told == ["mead", "3d-etf", "beat", "ravdess", "livelink", "generic"]
+    assert told == ["mead", "vocaset", "3d-etf", "beat", "ravdess", "livelink", "generic"]
 
 
 def test_a_missing_folder_says_which_corpora_there_are(tmp_path, capsys):

@@ -56,7 +56,7 @@ def test_ours_are_all_there_and_healthy():
     assert {name: len(plugins) for name, plugins in found.items()} == {
         "reward": 16,
         "algorithm": 5,
-        "layout": 6,
+        "layout": 7,
         "exporter": 1,
         "metric": 2,
     }

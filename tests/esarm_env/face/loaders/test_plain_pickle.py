@@ -15,7 +15,7 @@ import pytest
 from scipy import sparse
 
 from esarm_env.core.errors import InputError
-from esarm_env.face.loaders.plain_pickle import read_pickled_arrays
+from esarm_env.face.loaders.plain_pickle import read_pickled_arrays, read_pickled_tree
 
 
 def _write(path: Path, content: Any, protocol: int = 2) -> Path:
@@ -222,3 +222,26 @@ def test_pointers_of_a_sparse_matrix_must_fit_its_entries(tmp_path: Path) -> Non
     matrix = sparse.csc_matrix(np.eye(3))
     matrix.indptr = np.array([0, 10**12, 2 * 10**12, 3 * 10**12])
     assert read_pickled_arrays(_write(tmp_path / "a.pkl", {"a": matrix})) == {}
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_dictionaries_in_dictionaries_are_read(tmp_path: Path, protocol: int) -> None:
+    """Sounds and frame numbers of VOCASET lie so; numpy's numbers are numbers like others."""
+    sound = {"audio": np.arange(-5, 5, dtype=np.int16), "sample_rate": np.int64(22_000)}
+    content = {"anna": {"one": sound, "two": {0: 7, 1: 8}, "text": "hello", "none": None}}
+    found = read_pickled_tree(_write(tmp_path / "a.pkl", content, protocol))
+    assert found["anna"]["two"] == {0: 7, 1: 8}
+    assert found["anna"]["one"]["sample_rate"] == 22_000
+    assert "none" not in found["anna"]
+    np.testing.assert_array_equal(found["anna"]["one"]["audio"], sound["audio"])
+
+
+def test_a_tree_that_grows_out_of_a_small_file_is_refused(tmp_path: Path) -> None:
+    """One dictionary that is shared a thousand times a thousand times would fill the memory."""
+    shared = dict.fromkeys(range(300), dict.fromkeys(range(300), 1))
+    path = _write(tmp_path / "a.pkl", {0: shared, 1: shared})
+    with pytest.raises(InputError, match=re.escape(f"{path}: must be a pickled dictionary of dic")):
+        read_pickled_tree(path)
+    deep = {0: {0: {0: {0: {0: 1}}}}}
+    with pytest.raises(InputError, match="more than 4 dictionaries in one another"):
+        read_pickled_tree(_write(tmp_path / "b.pkl", deep))
