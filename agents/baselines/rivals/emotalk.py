@@ -51,10 +51,12 @@ class EmoTalk(Rival):
         """Build an untrained network, whose output is the mean pose."""
         super().__init__(sizes, loss)
         width, n_curves = sizes.width, len(sizes.mean_pose)
-        part, style = width // 2, width // 4  # of 512, 256 and 2 x 32 in the paper
-        whole = width + part + style
+        # In the paper 512 + 256 + 2 x 32 of encoders that are 1024 wide.
+        said, part, style = width // 2, width // 4, width // 4
+        whole = said + part + style
         self.hear_content = AudioStack(sizes.feature_dim, width, n_layers=_CONTENT_LAYERS)
         self.hear_emotion = AudioStack(sizes.feature_dim, width, n_layers=_EMOTION_LAYERS)
+        self.to_content = nn.Linear(width, said)
         self.name_emotion = nn.Linear(width, sizes.n_emotions)
         self.to_memory, self.to_emotion = nn.Linear(width, whole), nn.Linear(whole, part)
         self.style = nn.Linear(sizes.condition_dim, style)
@@ -67,15 +69,15 @@ class EmoTalk(Rival):
         """Return curves (B, T, 52), not clipped, in one pass.
 
         Args:
-            content: Shape (B, T, H), heard of one voice.
-            emotion: Shape (B, T, H), heard of the same one or another.
+            content: Shape (B, T, H), heard of one voice by `hear_content`.
+            emotion: Shape (B, T, H), heard of the same one or another by `hear_emotion`.
             condition: Shape (B, K).
         """
         n_frames = content.shape[1]
         memory = self.to_memory(emotion)
         style = functional.relu(self.style(condition))[:, None].expand(-1, n_frames, -1)
         guide = functional.relu(self.to_emotion(memory))
-        query = torch.cat([content, guide, style], dim=-1)
+        query = torch.cat([self.to_content(content), guide, style], dim=-1)
         hidden = self.layer(query, memory, biased_causal_mask(n_frames))
         curves: Tensor = self.to_curves(hidden) + self.mean_pose
         return curves

@@ -45,7 +45,7 @@ class RivalSettings:
         feature_noise: Spread of the noise added to audio features.
     """
 
-    epochs: int = 10
+    epochs: int = 8
     patience: int = 4
     learning_rate: float = 1e-3
     batch_utterances: int = 8
