@@ -206,7 +206,7 @@ class MeshTalk(Rival):
     def logits(self, heard: Tensor, shown: Tensor) -> Tensor:
         """Return logits (B, T, H, C) of audio and expression, (B, T, W) each."""
         fused: Tensor = self.fusion(torch.cat([heard, shown], dim=-1))
-        return fused.view(*fused.shape[:-1], N_HEADS, N_CLASSES)
+        return fused.reshape(*fused.shape[:-1], N_HEADS, N_CLASSES)
 
     def latents(self, logits: Tensor) -> Tensor:
         """Return one-hot latents (B, T, H, C): drawn in training, with gradients as if soft.

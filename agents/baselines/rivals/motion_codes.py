@@ -82,7 +82,7 @@ class MotionCodes(nn.Module):
 
     def snap(self, latents: Tensor, inside: Tensor) -> Snapped:
         """Return the nearest codes of latents (B, T, N * C), and the loss where `inside` (B, T)."""
-        tokens = latents.view(*latents.shape[:-1], N_TOKENS, TOKEN_DIM)
+        tokens = latents.reshape(*latents.shape[:-1], N_TOKENS, TOKEN_DIM)
         codes = self.nearest(latents)
         entries = self.entries(codes)
         apart = (entries - tokens.detach()).square() + COMMITMENT * (
@@ -93,7 +93,7 @@ class MotionCodes(nn.Module):
 
     def nearest(self, latents: Tensor) -> Tensor:
         """Return the numbers (B, T, N) of the codes nearest to latents (B, T, N * C)."""
-        tokens = latents.detach().view(*latents.shape[:-1], N_TOKENS, TOKEN_DIM)
+        tokens = latents.detach().reshape(*latents.shape[:-1], N_TOKENS, TOKEN_DIM)
         book = self.codebook.detach()
         codes: Tensor = (book.square().sum(-1) - 2 * tokens @ book.T).argmin(-1)
         return codes
