@@ -53,7 +53,8 @@ class AudioEncoder(nn.Module):
         for layer in self.layers:
             x = x * frames  # padding sounds like silence before the first frame: not at all
             x = x + functional.leaky_relu(layer(x), 0.2)
-        return (x * frames).transpose(1, 2)
+        heard: Tensor = (x * frames).transpose(1, 2)
+        return heard
 
 
 class ExpressionEncoder(nn.Module):
@@ -205,7 +206,7 @@ class MeshTalk(Rival):
     def logits(self, heard: Tensor, shown: Tensor) -> Tensor:
         """Return logits (B, T, H, C) of audio and expression, (B, T, W) each."""
         fused: Tensor = self.fusion(torch.cat([heard, shown], dim=-1))
-        return fused.unflatten(-1, (N_HEADS, N_CLASSES))
+        return fused.reshape(*fused.shape[:-1], N_HEADS, N_CLASSES)
 
     def latents(self, logits: Tensor) -> Tensor:
         """Return one-hot latents (B, T, H, C): drawn in training, with gradients as if soft.
