@@ -53,7 +53,8 @@ class AudioEncoder(nn.Module):
         for layer in self.layers:
             x = x * frames  # padding sounds like silence before the first frame: not at all
             x = x + functional.leaky_relu(layer(x), 0.2)
-        return (x * frames).transpose(1, 2)
+        heard: Tensor = (x * frames).transpose(1, 2)
+        return heard
 
 
 class ExpressionEncoder(nn.Module):
@@ -163,23 +164,20 @@ class MeshTalk(Rival):
         curves, inside = batch.curves, batch.inside
         heard, shown = self.audio(batch.features, batch.condition, inside), self._shown(curves)
         foreign = _others(len(curves)).to(curves.device)
-        made = self.decode(
-            self.latents(
-                self.logits(
-                    torch.cat([heard, heard, heard[foreign]]),
-                    torch.cat([shown, shown[foreign], shown]),
-                )
-            )
+        fused = self.logits(
+            torch.cat([heard, heard]),
+            torch.cat([shown, shown[foreign]]),
         )
-        own, of_audio, of_expression = made.chunk(3)
+        own, crossed = self.decode(self.latents(fused)).chunk(2)
+        # A clip with a foreign expression is, seen from there, one with foreign audio: one decoding
+        # serves both halves of the loss, and every clip of the minibatch is in either once.
         both = inside & inside[foreign]
-        mouth, upper = self.mouth, ~self.mouth
-        crossed = self._loss_of(mouth, of_audio, curves, both)
-        crossed = crossed + self._loss_of(upper, of_expression, curves, both)
+        to_audio = self._loss_of(self.mouth, crossed, curves, both)
+        to_expression = self._loss_of(~self.mouth, crossed, curves[foreign], both)
         return {
             "reconstruction": self.curve_loss(own, curves, inside),
             "eyelids": self._loss_of(self.eyelids, own, curves, inside),
-            "cross_modality": crossed,
+            "cross_modality": to_audio + to_expression,
         }
 
     def _loss_of(self, part: Tensor, made: Tensor, curves: Tensor, inside: Tensor) -> Tensor:
@@ -208,7 +206,7 @@ class MeshTalk(Rival):
     def logits(self, heard: Tensor, shown: Tensor) -> Tensor:
         """Return logits (B, T, H, C) of audio and expression, (B, T, W) each."""
         fused: Tensor = self.fusion(torch.cat([heard, shown], dim=-1))
-        return fused.unflatten(-1, (N_HEADS, N_CLASSES))
+        return fused.view(*fused.shape[:-1], N_HEADS, N_CLASSES)
 
     def latents(self, logits: Tensor) -> Tensor:
         """Return one-hot latents (B, T, H, C): drawn in training, with gradients as if soft.

@@ -82,7 +82,7 @@ class MotionCodes(nn.Module):
 
     def snap(self, latents: Tensor, inside: Tensor) -> Snapped:
         """Return the nearest codes of latents (B, T, N * C), and the loss where `inside` (B, T)."""
-        tokens = latents.unflatten(-1, (N_TOKENS, TOKEN_DIM))
+        tokens = latents.view(*latents.shape[:-1], N_TOKENS, TOKEN_DIM)
         codes = self.nearest(latents)
         entries = self.entries(codes)
         apart = (entries - tokens.detach()).square() + COMMITMENT * (
@@ -93,9 +93,10 @@ class MotionCodes(nn.Module):
 
     def nearest(self, latents: Tensor) -> Tensor:
         """Return the numbers (B, T, N) of the codes nearest to latents (B, T, N * C)."""
-        tokens = latents.detach().unflatten(-1, (N_TOKENS, TOKEN_DIM))
+        tokens = latents.detach().view(*latents.shape[:-1], N_TOKENS, TOKEN_DIM)
         book = self.codebook.detach()
-        return (book.square().sum(-1) - 2 * tokens @ book.T).argmin(-1)
+        codes: Tensor = (book.square().sum(-1) - 2 * tokens @ book.T).argmin(-1)
+        return codes
 
     def entries(self, codes: Tensor) -> Tensor:
         """Return the entries (B, T, N, C) of the codebook that are numbered `codes` (B, T, N)."""
