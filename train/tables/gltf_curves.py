@@ -6,6 +6,7 @@ most ARKit shapes counts, since the others (teeth, brows) follow it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ def read_gltf_track(path: Path) -> MotionTrack:
     return track_of_table(path, names, values, time_s=times, notes=notes)
 
 
-def _animated(document: GltfDocument) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def _animated(document: GltfDocument) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     """Return the mesh and the sampler of each channel of weights in the first animation."""
     animations = document.items("animations")
     if not animations:
@@ -67,7 +68,7 @@ def _animated(document: GltfDocument) -> list[tuple[dict[str, Any], dict[str, An
 
 
 def _curves(
-    document: GltfDocument, mesh: dict[str, Any], sampler: dict[str, Any]
+    document: GltfDocument, mesh: Mapping[str, Any], sampler: Mapping[str, Any]
 ) -> tuple[list[str], DoubleArray, DoubleArray]:
     """Return the ARKit names of a mesh, the times (T,) and the weights (T, n) of its animation."""
     names = _target_names(mesh)
@@ -82,7 +83,7 @@ def _curves(
     return [names[place] for place in places], time_s, weights.reshape(len(time_s), -1)[:, places]
 
 
-def _target_names(mesh: dict[str, Any]) -> list[str]:
+def _target_names(mesh: Mapping[str, Any]) -> list[str]:
     """Return the names of a mesh's targets, as exporters write them into its extras."""
     primitives = objects_in(mesh, "primitives")
     for owner in (mesh, *primitives):
