@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from esarm_env.tokenizer.vq import VQMotionTokenizer
 
 Value = TypeVar("Value")
-_LVE, _EVE = Variant("lips"), Variant("upper")
+_VARIANTS = {LVE: Variant("lips"), EVE: Variant("upper")}
 
 
 class BatchCache:
@@ -171,10 +171,7 @@ class AnimationTask:
     @cached_property
     def fingerprint(self) -> dict[str, str]:
         """Hashes of tokenizer, corpus and speech encoder, by which saved tokens find their task."""
-        hashes = {
-            "tokenizer": self.tokenizer.content_hash(),
-            "corpus": self.corpus.content_hash,
-        }
+        hashes = {"tokenizer": self.tokenizer.content_hash(), "corpus": self.corpus.content_hash}
         if self.speech_encoder is not None:
             hashes["speech_encoder"] = self.speech_encoder.content_hash()
         return hashes
@@ -305,9 +302,15 @@ class AnimationTask:
                 self._motion[utterance] = motion
         return motion
 
-    def errors_of_motion(self, motion: FloatArray, utterances: IntArray) -> dict[str, FloatArray]:
-        """Return the vertex errors `lve` and `eve` in mm, each (N,), of motion (N, T, 52)."""
-        return self._errors_of_rows(list(motion), utterances)
+    def errors_of_motion(
+        self, motion: FloatArray | Sequence[FloatArray], utterances: IntArray
+    ) -> dict[str, FloatArray]:
+        """Return the vertex errors `lve` and `eve` in mm, each (N,), of N motions (T_i, 52)."""
+        target = [self.recorded_motion(int(index)) for index in utterances]
+        rows = [row[: len(truth)] for row, truth in zip(motion, target, strict=True)]
+        known: dict[str, Any] = {"head": self.head, "captured": self.corpus.captured}
+        errors = vertex_errors_of_rows(rows, target, variants=_VARIANTS.values(), **known)
+        return {name: errors[what].astype(np.float32) for name, what in _VARIANTS.items()}
 
     def errors(self, trajectories: Trajectories) -> dict[str, FloatArray]:
         """Return the vertex errors `lve` and `eve` in mm of finished `trajectories`, each (N,)."""
@@ -316,20 +319,7 @@ class AnimationTask:
 
     def _errors(self, trajectories: Trajectories) -> dict[str, FloatArray]:
         rows = self._latest.get(trajectories, "chunks", self._decode_chunks)
-        return self._errors_of_rows(rows, trajectories.utterance)
-
-    def _errors_of_rows(
-        self, rows: list[FloatArray], utterances: IntArray
-    ) -> dict[str, FloatArray]:
-        target = [self.recorded_motion(int(index)) for index in utterances]
-        errors = vertex_errors_of_rows(
-            [row[: len(truth)] for row, truth in zip(rows, target, strict=True)],
-            target,
-            head=self.head,
-            variants=(_LVE, _EVE),
-            captured=self.corpus.captured,
-        )
-        return {name: errors[v].astype(np.float32) for name, v in ((LVE, _LVE), (EVE, _EVE))}
+        return self.errors_of_motion(rows, trajectories.utterance)
 
     def sample_distances(self, trajectories: Trajectories) -> FloatArray:
         """Return how far each animation is from the others of its utterance, (N, C, S), in mm.
