@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from esarm_env.core.types import N_CHANNELS, FloatArray, IntArray
-from esarm_env.task.animation_task import AnimationTask, pad_stack
+
+if TYPE_CHECKING:
+    from esarm_env.task.animation_task import AnimationTask
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,15 @@ def make_chunks(
     if cut:
         ends = task.n_frames[utterances]
         motions = [motion[:end] for motion, end in zip(motions, ends, strict=True)]
-    filled = [_fill(motion, step) for motion in motions]
-    n_chunks = np.array([len(motion) // step for motion in filled])
+    n_chunks = np.array([-(-len(motion) // step) for motion in motions])
     audio = task.audio_chunks(utterances)[:, : n_chunks.max()]
-    motion = pad_stack([m.reshape(-1, step * N_CHANNELS) for m in filled])
+    motion = np.zeros((len(motions), int(n_chunks.max()) * step, N_CHANNELS), motions[0].dtype)
+    for out, row, end in zip(motion, motions, n_chunks * step, strict=True):
+        out[: len(row)] = row
+        out[len(row) : end] = row[-1]
     return ChunkBatch(
         torch.from_numpy(audio),
-        torch.from_numpy(motion),
+        torch.from_numpy(motion.reshape(len(motion), -1, step * N_CHANNELS)),
         torch.from_numpy(n_chunks),
         None if condition is None else torch.from_numpy(condition),
     )
@@ -99,8 +104,3 @@ def chunks_of_choices(
         n_chunks,
         None if condition is None else torch.from_numpy(condition),
     )
-
-
-def _fill(motion: FloatArray, step: int) -> FloatArray:
-    missing = -len(motion) % step
-    return np.pad(motion, ((0, missing), (0, 0)), mode="edge") if missing else motion

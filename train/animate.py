@@ -11,7 +11,7 @@ import numpy as np
 
 from agents.rollout.animation import animate_utterances, check_speech, joined
 from agents.rollout.best_of_n import Score, best_of_n
-from agents.rollout.decoding import SAMPLED, Decoding
+from agents.rollout.decoding import GREEDY, SAMPLED, Decoding
 from agents.rollout.named_decoding import NamedDecoding
 from agents.rollout.streaming import StreamingAnimator
 from agents.weights import load_policy
@@ -232,10 +232,11 @@ def animate_file(
     with new_file(output, keep_suffix=True, make_folder=False) as draft:
         exporter.write(draft, motion, rate_hz=rate_hz)
     return {
+        "speech": str(speech),
         "output": str(output),
         "run": str(run_path),
         "policy": animator.policy_name,
-        "decoding": animator.decoding_of(writing).name,
+        **_settings_of(animator.decoding_of(writing)),
         "best_of": writing.best_of,
         "reward": writing.chosen_by,
         "seed": writing.seed,
@@ -245,6 +246,18 @@ def animate_file(
         "duration_s": round(len(audio) / SAMPLE_RATE_HZ, 2),
         "rate_hz": rate_hz,
         "frames": (len(motion) - 1) * rate_hz // FRAME_RATE_HZ + 1,  # none behind the last one
+    }
+
+
+def _settings_of(decoding: Decoding) -> dict[str, object]:
+    """Return a decoding's name and what it was set to, None of what it does not heed."""
+    sampled = decoding.temperature if decoding.temperature != GREEDY else None
+    return {
+        "decoding": decoding.name,
+        "temperature": sampled,
+        "top_k": decoding.top_k or None,
+        "top_p": decoding.top_p if decoding.top_p != 1 else None,
+        "beam": decoding.beam or None,
     }
 
 

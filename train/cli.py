@@ -14,23 +14,27 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 
-import tyro
+try:
+    import tyro
 
-from esarm_env.core.errors import InputError, MissingExtraError, one_line
-from esarm_env.core.run_layout import STAGES
-from train.commands import (
-    ablations,
-    animate,
-    bench,
-    corpus,
-    figures,
-    installation,
-    pipeline,
-    plugins,
-    reward,
-)
-from train.commands.tables import command_score, command_table1
-from train.terminal import print_near_letters
+    from esarm_env.core.errors import InputError, MissingExtraError, one_line
+    from esarm_env.core.run_layout import STAGES
+    from train.commands import (
+        ablations,
+        animate,
+        bench,
+        corpus,
+        figures,
+        installation,
+        pipeline,
+        plugins,
+        reward,
+    )
+    from train.commands.tables import command_score, command_table1
+    from train.terminal import print_near_letters
+except KeyboardInterrupt:  # half a second of imports, in which there is nothing to go on from
+    print("esarm: interrupted", file=sys.stderr)
+    sys.exit(130)
 
 ABOUT = "Speech-driven emotional facial animation by reinforcement learning."
 EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130

@@ -72,7 +72,7 @@ def add_infos(infos: Infos, values: Mapping[str, Any], rows: IntArray, *, mask: 
     Args:
         infos: Of all environments.
         values: By key, an array whose first axis is that of `rows`, or a dict of such arrays.
-        rows: Which environments, shape (n,).
+        rows: Which environments, shape (n,), ascending.
         mask: The same as bool, shape (num_envs,).
     """
     for key, value in values.items():
@@ -81,11 +81,15 @@ def add_infos(infos: Infos, values: Mapping[str, Any], rows: IntArray, *, mask: 
             add_infos(array, value, rows, mask=mask)
         else:
             array = infos.get(key)
-            if array is None:
+            if array is None and len(rows) == len(mask):
+                array = value.copy()  # all environments, in their order
+            elif array is None:
                 # For objects, `np.empty` fills with None.
                 make = np.empty if value.dtype == np.object_ else np.zeros
                 array = make((len(mask), *value.shape[1:]), value.dtype)
-            array[rows] = value
+                array[rows] = value
+            else:
+                array[rows] = value
         infos[key] = array
         known = infos.get(f"_{key}")
         infos[f"_{key}"] = mask.copy() if known is None else known | mask

@@ -47,7 +47,8 @@ class Batch:
     def frames(self, channels: IntArray) -> FloatArray:
         """Return the frames within each row's length, concatenated, shape (N, D)."""
         inside = np.arange(self.motion.shape[1]) < self.counts[:, None]  # (B, T)
-        counted = self.motion[inside][:, channels]
+        within = self.motion.reshape(-1, N_CHANNELS) if inside.all() else self.motion[inside]
+        counted = within[:, channels]
         if not np.all(np.isfinite(counted)):
             raise InputError(f"{self.name} must be finite, got nan or infinity")
         return counted

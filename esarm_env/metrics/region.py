@@ -36,8 +36,8 @@ _BLINKS = ("eyeBlinkLeft", "eyeBlinkRight")
 # A vertex that a full blink moves further is a lid's: on the shipped head 206 of the upper face's
 # 959. Blinks follow from neither speech nor emotion, and at 9 mm they outweigh all else there.
 _LID_MOVES_MM = 0.5
-# 2 MB: larger blocks leave the cache, smaller ones cost a call each.
-_BLOCK_FLOATS = 500_000
+# 4 MB: larger blocks leave the cache, smaller ones cost a call each.
+_BLOCK_FLOATS = 1_000_000
 # Of a region, by the channels that move them; more cost a call each and save little.
 _MOST_PIECES, _LEAST_SAVING = 8, 0.05
 
@@ -218,7 +218,7 @@ def shares(squares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def reduced_displacements(
-    batch: Batch, region: Region, kinds: Sequence[Kind]
+    batch: Batch, region: Region, kinds: Sequence[Kind], *, counts: IntArray | None = None
 ) -> dict[Kind, npt.NDArray[np.float64]]:
     """Return the vertex displacement of a region, reduced over vertices, mean over frames.
 
@@ -226,15 +226,18 @@ def reduced_displacements(
         batch: Differences of two motions, or of neighbouring frames.
         region: Whose vertices are displaced.
         kinds: Pairs of reduction ("max" or "mean" over vertices) and power (1 or 2).
+        counts: Shape (B,), where the batch's frames are those of B utterances laid end to end, how
+            many each has; by default the batch's rows are the utterances.
 
     Returns:
         Shape (B,) for each kind, in mm or mm²; nan where too little of the region is captured or
         no frame counts.
     """
+    counts = batch.counts if counts is None else counts
     if not region.measured(batch.captured):
-        return {kind: np.full(len(batch), np.nan) for kind in kinds}
+        return {kind: np.full(len(counts), np.nan) for kind in kinds}
     per_frame = displacements_per_frame(batch, region, kinds)
-    return {kind: mean_per_row(values, batch.counts) for kind, values in per_frame.items()}
+    return {kind: mean_per_row(values, counts) for kind, values in per_frame.items()}
 
 
 def displacements_per_frame(

@@ -7,19 +7,19 @@ a mesh does not tell what its numbers mean, so the unit is asked for and never a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from esarm_env.core.errors import InputError
-from esarm_env.metrics.inputs import check_one_shape, difference_of, frame_counts
+from esarm_env.metrics.inputs import Batch, check_one_shape, difference_of, frame_counts
 from esarm_env.metrics.region import reduce_squared, reduced_displacements, region_of
 from esarm_env.metrics.variant import UNITS, Variant
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import IntArray
+    from esarm_env.core.types import FloatArray, IntArray
     from esarm_env.face.head import Head
 
 _MM = {"mm": 1.0, "cm": 10.0, "m": 1e3}
@@ -188,12 +188,44 @@ def vertex_errors(
     for variant in wanted:
         _check_head_unit(variant.unit)
     difference = difference_of(predicted, target, lengths=lengths, captured=captured)
+    return _errors_of(difference, difference.counts, wanted, head)
+
+
+def vertex_errors_of_rows(
+    predicted: Sequence[FloatArray],
+    target: Sequence[FloatArray],
+    *,
+    head: Head,
+    variants: Iterable[Variant],
+    captured: npt.ArrayLike | None = None,
+) -> dict[Variant, npt.NDArray[np.float64]]:
+    """Return `vertex_errors` of B utterances that are not padded, (T_i, 52) each.
+
+    Raises:
+        InputError: As `vertex_errors` does, or if two rows differ in shape or there is none.
+    """
+    wanted = tuple(dict.fromkeys(variants))
+    for variant in wanted:
+        _check_head_unit(variant.unit)
+    if not len(target) or len(predicted) != len(target):
+        got = f"{len(predicted)} and {len(target)}"
+        raise InputError(f"`predicted` and `target` must have as many rows, at least 1, got {got}")
+    for ours, truth in zip(predicted, target, strict=True):
+        check_one_shape(ours, truth)
+    together = difference_of(np.concatenate(predicted), np.concatenate(target), captured=captured)
+    return _errors_of(together, np.array([len(row) for row in target]), wanted, head)
+
+
+def _errors_of(
+    difference: Batch, counts: IntArray, wanted: Sequence[Variant], head: Head
+) -> dict[Variant, npt.NDArray[np.float64]]:
+    """Return the errors of utterances whose counted frames, laid end to end, are (B,) `counts`."""
     errors: dict[Variant, npt.NDArray[np.float64]] = {}
     for name, centre in dict.fromkeys((v.region, v.centre) for v in wanted):
         group = [v for v in wanted if (v.region, v.centre) == (name, centre)]
         kinds = dict.fromkeys((v.reduce, v.power) for v in group)
         region = region_of(head, name, centred=centre == "lips")
-        found = reduced_displacements(difference, region, list(kinds))
+        found = reduced_displacements(difference, region, list(kinds), counts=counts)
         for variant in group:
             in_mm = found[variant.reduce, variant.power]
             errors[variant] = in_mm * _FROM_MM[variant.unit] ** variant.power

@@ -19,7 +19,8 @@ import numpy as np
 
 from esarm_env.core.deprecation import warn_renamed
 from esarm_env.core.types import Corpus, FloatArray, IntArray, Trajectories
-from esarm_env.metrics import emotional_vertex_error, lip_vertex_error
+from esarm_env.metrics.variant import Variant
+from esarm_env.metrics.vertex_error import vertex_errors_of_rows
 from esarm_env.task.episode_metrics import EVE, LVE
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from esarm_env.tokenizer.vq import VQMotionTokenizer
 
 Value = TypeVar("Value")
+_VARIANTS = {LVE: Variant("lips"), EVE: Variant("upper")}
 
 
 class BatchCache:
@@ -105,6 +107,7 @@ class AnimationTask:
     speech_encoder: SpeechEncoder | None = None
     _chunks: dict[int, FloatArray] = field(default_factory=dict, init=False, repr=False)
     _tokens: dict[int, IntArray] = field(default_factory=dict, init=False, repr=False)
+    _motion: dict[int, FloatArray] = field(default_factory=dict, init=False, repr=False)
     _latest: BatchCache = field(default_factory=BatchCache, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -168,10 +171,7 @@ class AnimationTask:
     @cached_property
     def fingerprint(self) -> dict[str, str]:
         """Hashes of tokenizer, corpus and speech encoder, by which saved tokens find their task."""
-        hashes = {
-            "tokenizer": self.tokenizer.content_hash(),
-            "corpus": self.corpus.content_hash,
-        }
+        hashes = {"tokenizer": self.tokenizer.content_hash(), "corpus": self.corpus.content_hash}
         if self.speech_encoder is not None:
             hashes["speech_encoder"] = self.speech_encoder.content_hash()
         return hashes
@@ -283,7 +283,7 @@ class AnimationTask:
         rows: list[FloatArray] = []
         frames = trajectories.lengths // self.tokens_per_chunk * self.tokenizer.frames_per_chunk
         for begin in range(0, len(trajectories), 256):  # bounds the memory of the convolutions
-            part = trajectories[begin : begin + 256]
+            part = trajectories[begin : begin + 256] if len(trajectories) > 256 else trajectories
             decoded = self.tokenizer.decode_batch(part.tokens, part.lengths)
             counts = frames[begin : begin + 256]
             rows += [motion[:count] for motion, count in zip(decoded, counts, strict=True)]
@@ -291,21 +291,26 @@ class AnimationTask:
 
     def target_motion(self, utterances: IntArray) -> FloatArray:
         """Return the recorded motion, shape (N, T, 52), the last frame repeated as padding."""
-        return pad_stack([self.corpus[int(index)].motion for index in utterances], edge=True)
+        return pad_stack([self.recorded_motion(int(index)) for index in utterances], edge=True)
 
-    def errors_of_motion(self, motion: FloatArray, utterances: IntArray) -> dict[str, FloatArray]:
-        """Return the vertex errors `lve` and `eve` in mm, each (N,), of motion (N, T, 52)."""
-        target = self.target_motion(utterances)
-        known: dict[str, Any] = {
-            "head": self.head,
-            "captured": self.corpus.captured,
-            "lengths": self.n_frames[utterances],
-        }
-        width = target.shape[1]
-        return {
-            LVE: lip_vertex_error(motion[:, :width], target, **known).astype(np.float32),
-            EVE: emotional_vertex_error(motion[:, :width], target, **known).astype(np.float32),
-        }
+    def recorded_motion(self, utterance: int) -> FloatArray:
+        """Return the recorded motion, shape (T, 52). Do not write."""
+        motion = self._motion.get(utterance)
+        if motion is None:
+            motion = self.corpus[utterance].motion
+            if len(self._motion) < N_KEPT:
+                self._motion[utterance] = motion
+        return motion
+
+    def errors_of_motion(
+        self, motion: FloatArray | Sequence[FloatArray], utterances: IntArray
+    ) -> dict[str, FloatArray]:
+        """Return the vertex errors `lve` and `eve` in mm, each (N,), of N motions (T_i, 52)."""
+        target = [self.recorded_motion(int(index)) for index in utterances]
+        rows = [row[: len(truth)] for row, truth in zip(motion, target, strict=True)]
+        known: dict[str, Any] = {"head": self.head, "captured": self.corpus.captured}
+        errors = vertex_errors_of_rows(rows, target, variants=_VARIANTS.values(), **known)
+        return {name: errors[what].astype(np.float32) for name, what in _VARIANTS.items()}
 
     def errors(self, trajectories: Trajectories) -> dict[str, FloatArray]:
         """Return the vertex errors `lve` and `eve` in mm of finished `trajectories`, each (N,)."""
@@ -313,7 +318,8 @@ class AnimationTask:
         return {name: values.copy() for name, values in errors.items()}
 
     def _errors(self, trajectories: Trajectories) -> dict[str, FloatArray]:
-        return self.errors_of_motion(self.decode(trajectories), trajectories.utterance)
+        rows = self._latest.get(trajectories, "chunks", self._decode_chunks)
+        return self.errors_of_motion(rows, trajectories.utterance)
 
     def sample_distances(self, trajectories: Trajectories) -> FloatArray:
         """Return how far each animation is from the others of its utterance, (N, C, S), in mm.

@@ -12,20 +12,24 @@ Shape letters: N sequences, C chunks of all with gaps, T frames of all with gaps
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from torch import nn
+    from collections.abc import Callable, Sequence
 
     from esarm_env.core.types import IntArray
     from esarm_env.tokenizer.streams import SameConv, VQStream
+
+
+# Columns up to which one product for all taps of a convolution is faster than one for each.
+_NARROW = 64
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,10 @@ class Packing:
 
     def chunks(self) -> IntArray:
         """Return the places of all sequences' chunks, one after the other, ascending."""
+        return self._chunks
+
+    @cached_property
+    def _chunks(self) -> IntArray:
         offsets = np.arange(self.n_chunks.sum()) - np.repeat(
             np.cumsum(self.n_chunks) - self.n_chunks, self.n_chunks
         )
@@ -112,19 +120,82 @@ def _gelu(x: Tensor) -> Tensor:
 
 def _convolved(layer: SameConv, x: Tensor) -> Tensor:
     """Convolve the rows of x (T, n_in) as the layer does, (T, n_out)."""
+    if layer.out_channels <= _NARROW:
+        return _convolved_at_once(layer, x)
     padded = functional.pad(x, (0, 0, layer.look_back, layer.look_ahead))
-    taps = layer.weight.permute(2, 1, 0).contiguous()  # (kernel, n_in, n_out)
+    taps = _prepared(layer, _taps)
     dilation, bias = layer.dilation[0], layer.bias
     assert bias is not None, "every layer has one"
-    out = bias.expand(len(x), -1).clone()
-    for number, tap in enumerate(taps):
+    out = torch.addmm(bias, padded[: len(x)], taps[0])
+    for number in range(1, len(taps)):
         first = number * dilation
-        out.addmm_(padded[first : first + len(x)], tap)
+        out.addmm_(padded[first : first + len(x)], taps[number])
     return out
+
+
+def _convolved_at_once(layer: SameConv, x: Tensor) -> Tensor:
+    """Convolve as `_convolved` does: one product for all taps, whose columns are then moved."""
+    told = x @ _prepared(layer, _side_by_side)  # (T, kernel * n_out)
+    assert layer.bias is not None, "every layer has one"
+    out = layer.bias.repeat(len(x), 1)
+    for number, columns in enumerate(told.split(_padded_width(layer.out_channels), dim=1)):
+        part = columns[:, : layer.out_channels]
+        ahead = number * layer.dilation[0] - layer.look_back  # row t is for row t - ahead
+        n = max(0, len(x) - abs(ahead))
+        if ahead < 0:
+            out[-ahead:].add_(part[:n])
+        else:
+            out[:n].add_(part[ahead:])
+    return out
+
+
+def _padded_width(n: int) -> int:
+    return -(-n // 16) * 16  # products of matrices as wide as a cache line are a quarter faster
+
+
+def _side_by_side(weight: Tensor) -> Tensor:
+    """Return the weight (n_out, n_in, kernel) with its taps side by side, 0 between them."""
+    n_out, n_in, kernel = weight.shape
+    wide = weight.new_zeros(n_in, kernel, _padded_width(n_out))
+    wide[:, :, :n_out] = weight.permute(1, 2, 0)
+    return wide.view(n_in, -1)
+
+
+def _taps(weight: Tensor) -> Tensor:
+    """Return the weight (n_out, n_in, kernel) of a convolution as (kernel, n_in, n_out)."""
+    return weight.permute(2, 1, 0).contiguous()
+
+
+def _by_frame(weight: Tensor) -> Tensor:
+    """Return the weight (H, n_out, step) that turns a chunk into frames as (H, step * n_out)."""
+    return weight.permute(0, 2, 1).reshape(len(weight), -1)
+
+
+_Ready = tuple[Tensor, int, Tensor]  # a weight, its version, what was made of it
+_READY: WeakKeyDictionary[nn.Module, _Ready] = WeakKeyDictionary()
+
+
+def _prepared(layer: nn.Conv1d | nn.ConvTranspose1d, make: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return `make` of the layer's weight, which is always the same, made once until it changes.
+
+    Turning weights round takes a tenth of what decoding a handful of episodes does. The weight is
+    held on to, so that no other one can come to lie at its address.
+    """
+    weight = layer.weight
+    if weight.is_inference():
+        return make(weight)  # it does not tell when it changes
+    ready = _READY.get(layer)
+    if ready is not None:
+        seen, version, made = ready
+        if version == weight._version and seen.data_ptr() == weight.data_ptr():
+            return made
+    made = make(weight.detach())
+    _READY[layer] = (weight.detach(), weight._version, made)
+    return made
 
 
 def _spread(layer: nn.ConvTranspose1d, x: Tensor, step: int) -> Tensor:
     """Turn every chunk of x (C, H) into its `step` frames, (C * step, H)."""
-    weight = layer.weight.permute(0, 2, 1).reshape(len(layer.weight), -1)  # (H, step * H)
+    weight = _prepared(layer, _by_frame)  # (H, step * H)
     assert layer.bias is not None, "every layer has one"
     return (x @ weight).view(len(x) * step, -1).add_(layer.bias)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHANNELS = {MOUTH: MOUTH_CHANNELS, UPPER: UPPER_CHANNELS}
+_PLACES = np.argsort([*MOUTH_CHANNELS, *UPPER_CHANNELS]).tolist()  # of channels beside each other
 # Of a channel that hardly moves: its noise is not blown up to the size of speech.
 _LEAST_SPREAD = 0.01
 
@@ -222,15 +223,16 @@ class VQMotionTokenizer(nn.Module):
         written = np.arange(tokens.shape[1]) < lengths[:, None]
         codes = torch.from_numpy(np.maximum(tokens, 0)[written].reshape(1, -1, per_chunk))
         places = torch.from_numpy(packing.chunks())
-        frames = self.mean_pose.expand(packing.size * self.frames_per_chunk, -1).clone()
         by_stream = torch.split(codes, list(self.shape.codebooks.values()), dim=2)
-        for stream, channels, own in zip(streams, CHANNELS.values(), by_stream, strict=True):
+        moved = []
+        for stream, own in zip(streams, by_stream, strict=True):
             vectors = stream.vectors(own[..., :n_codebooks])[0]  # of the chunks alone
             latent = vectors.new_zeros(packing.size, vectors.shape[1]).index_copy_(
                 0, places, vectors
             )
-            moved = decode_packed(stream, latent, packing)
-            frames[:, channels] += moved * self.channel_scale[channels]
+            moved.append(decode_packed(stream, latent, packing))
+        frames = torch.cat(moved, dim=1).index_select(1, torch.tensor(_PLACES))  # (T, 52)
+        frames = frames.mul_(self.channel_scale).add_(self.mean_pose)
         return self._unpacked(frames.clamp_(0, 1).numpy(), packing)
 
     def _unpacked(self, frames: FloatArray, packing: Packing) -> FloatArray:

@@ -9,14 +9,17 @@ say as surely that it is the same.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from esarm_env.core.types import FloatArray
 
 MOST_FLOATS = 8_000_000  # 32 MB: about 4000 utterances of 3 s at the default width
 
@@ -33,7 +36,7 @@ class HeardSpeech:
         """Keep at most `most_floats` numbers; the oldest go first."""
         self._most_floats, self._n_floats = most_floats, 0
         self._weights: tuple[tuple[int, int], ...] = ()
-        self._heard: dict[bytes, Tensor] = {}
+        self._heard: dict[bytes, FloatArray] = {}
 
     def __reduce__(self) -> tuple[type[HeardSpeech], tuple[int]]:
         return HeardSpeech, (self._most_floats,)
@@ -52,37 +55,52 @@ class HeardSpeech:
         """
         if network.training or not torch.is_inference_mode_enabled():
             return hear(audio, condition)
-        if any(weight.is_inference() for weight in network.parameters()):
+        parameters = list(_weights_of(network))
+        if any(weight.is_inference() for weight in parameters):
             return hear(audio, condition)  # these do not tell when they change
-        weights = tuple((w._version, w.data_ptr()) for w in network.parameters())
+        weights = tuple((w._version, w.data_ptr()) for w in parameters)
         if weights != self._weights:
             self._weights, self._n_floats, self._heard = weights, 0, {}
         counts = n_chunks.tolist()
-        keys = [_key(a[:n], c) for a, c, n in zip(audio, condition, counts, strict=True)]
+        given = zip(audio.numpy(), condition.numpy(), counts, strict=True)
+        keys = [_key(a[:n], c) for a, c, n in given]
         missing = [row for row, key in enumerate(keys) if key not in self._heard]
         found = {key: self._heard[key] for key in keys if key in self._heard}
         if missing:
             width = max(counts[row] for row in missing)
             fresh = hear(audio[missing, :width], condition[missing])
-            for row, values in zip(missing, fresh, strict=True):
-                found[keys[row]] = values[: counts[row]].clone()
+            for row, values in zip(missing, fresh.numpy(), strict=True):
+                found[keys[row]] = values[: counts[row]].copy()
             self._keep({keys[row]: found[keys[row]] for row in missing}.items())
         if missing and len(missing) == len(keys) and width == audio.shape[1]:
             return fresh
-        heard = audio.new_zeros((*audio.shape[:2], next(iter(found.values())).shape[-1]))
+        some = found[keys[0]]
+        heard = np.zeros((*audio.shape[:2], some.shape[-1]), dtype=some.dtype)
         for out, key, n in zip(heard, keys, counts, strict=True):
             out[:n] = found[key]
-        return heard
+        return torch.from_numpy(heard)
 
-    def _keep(self, fresh: Iterable[tuple[bytes, Tensor]]) -> None:
+    def _keep(self, fresh: Iterable[tuple[bytes, FloatArray]]) -> None:
         for key, values in fresh:
             self._heard[key] = values
-            self._n_floats += values.numel()
+            self._n_floats += values.size
         while self._n_floats > self._most_floats:
-            self._n_floats -= self._heard.pop(next(iter(self._heard))).numel()
+            self._n_floats -= self._heard.pop(next(iter(self._heard))).size
 
 
-def _key(audio: Tensor, condition: Tensor) -> bytes:
-    digest = hashlib.sha256(audio.contiguous().numpy().data)
-    digest.update(condition.contiguous().numpy().data)
+def _weights_of(network: nn.Module) -> Iterator[Tensor]:
+    """Yield the parameters of a network, in an order of its own.
+
+    `parameters()` makes every one's name, which took longer than hashing what is heard.
+    """
+    waiting = [network]
+    while waiting:
+        module = waiting.pop()
+        waiting += cast("list[nn.Module]", [m for m in module._modules.values() if m is not None])
+        yield from (weight for weight in module._parameters.values() if weight is not None)
+
+
+def _key(audio: FloatArray, condition: FloatArray) -> bytes:
+    digest = hashlib.sha256(np.ascontiguousarray(audio))
+    digest.update(np.ascontiguousarray(condition))
     return digest.digest()

@@ -30,3 +30,16 @@ def test_cut_motion_ends_as_recordings_do(tiny_task, rng):
     assert torch.equal(cut.motion, recorded.motion)
     assert not torch.equal(make_chunks(tiny_task, utterance, [whole]).motion, recorded.motion)
     np.testing.assert_array_equal(cut.condition, condition)
+
+
+def test_animations_of_unlike_length_are_what_each_is_alone(tiny_task, rng):
+    """Rows are padded with zeros past their own last chunk, however long the others are."""
+    utterances = np.array([4, 6, 5])
+    motions = [rng.random((n, 52), dtype=np.float32) for n in tiny_task.n_frames[utterances]]
+    together = make_chunks(tiny_task, utterances, motions)
+    for row, (utterance, motion) in enumerate(zip(utterances, motions, strict=True)):
+        alone = make_chunks(tiny_task, np.array([utterance]), [motion])
+        n = int(alone.n_chunks[0])
+        assert int(together.n_chunks[row]) == n
+        assert torch.equal(together.motion[row, :n], alone.motion[0])
+        assert not together.motion[row, n:].any()

@@ -324,3 +324,14 @@ def test_a_reward_that_fails_stops_the_scalar_one_cleanly(
         _, paid, terminated, _, info = env.step(step % 16)
     assert (paid, terminated) == (0.75, True)
     assert info["tokens"][:20].tolist() == [step % 16 for step in range(20)]
+
+
+def test_infos_of_all_environments_are_copies() -> None:
+    """Scores that are not known yet share one array of zeros: who writes into one finds all."""
+    unknown, every = np.zeros(3), np.ones(3, dtype=np.bool_)
+    infos: Infos = {}
+    add_infos(infos, {"a": unknown, "b": unknown}, np.arange(3), mask=every)
+    infos["a"][1] = 7
+    assert infos["b"].tolist() == unknown.tolist() == [0, 0, 0]
+    assert infos["a"].tolist() == [0, 7, 0]
+    assert infos["_a"].tolist() == [True] * 3

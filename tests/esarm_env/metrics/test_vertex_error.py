@@ -20,6 +20,7 @@ from esarm_env.metrics import (
     vertex_error,
     vertex_errors,
 )
+from esarm_env.metrics.vertex_error import vertex_errors_of_rows
 
 _VARIANTS = [
     {"reduce": reduce, "power": power, "centre": centre}
@@ -346,3 +347,20 @@ def test_the_error_without_lids_says_so() -> None:
         "EVE without eyelids (mean over frames of max over non-lid eye and forehead vertices, L2, "
         "mm)"
     )
+
+
+def test_rows_that_are_not_padded_err_as_in_a_padded_batch(rng: np.random.Generator) -> None:
+    """An environment's errors are taken without padding, and are to the bit those of tables."""
+    counts = np.array([5, 1, 9])
+    ours, truth = rng.random((2, 3, 9, 52)).astype(np.float32)
+    variants = [Variant("lips"), Variant("upper"), Variant("lips", "mean", 2, "lips", "m")]
+    expected = vertex_errors(ours, truth, head=load_head(), variants=variants, lengths=counts)
+    rows = [[row[:n] for row, n in zip(each, counts, strict=True)] for each in (ours, truth)]
+    found = vertex_errors_of_rows(*rows, head=load_head(), variants=variants)
+    assert found.keys() == expected.keys()
+    for variant in variants:
+        np.testing.assert_array_equal(found[variant], expected[variant])
+    with pytest.raises(InputError, match=re.escape("must have one shape, got (4, 52) and (5, 52)")):
+        vertex_errors_of_rows([ours[0, :4]], rows[1][:1], head=load_head(), variants=variants)
+    with pytest.raises(InputError, match=re.escape("at least 1, got 0 and 0")):
+        vertex_errors_of_rows([], [], head=load_head(), variants=variants)

@@ -373,3 +373,16 @@ def test_a_task_knows_its_tokenizer_and_its_corpus(
 def test_utterances_have_ids(tiny_task: AnimationTask) -> None:
     """Messages of trainers name recordings by what their files are called."""
     assert tiny_task.ids_of(np.array([10, 4])) == ["dora-10", "ben-04"]
+
+
+def test_recorded_motion_is_kept_up_to_a_limit(
+    tiny_task: AnimationTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recordings are read and decoded once, and a corpus of any size fits into memory."""
+    task = dataclasses.replace(tiny_task)
+    monkeypatch.setattr("esarm_env.task.animation_task.N_KEPT", 2)
+    for index in (3, 4, 5):
+        np.testing.assert_array_equal(task.recorded_motion(index), task.corpus[index].motion)
+    assert task.recorded_motion(3) is task.recorded_motion(3)
+    assert task._motion.keys() == {3, 4}
+    assert dataclasses.replace(task)._motion == {}, "another corpus has other motion"

@@ -69,3 +69,27 @@ def test_a_gap_is_as_wide_as_a_layer_sees(sizes: dict[str, Any], gap: int) -> No
     """Wider gaps are computed for nothing, narrower ones mix animations."""
     tokenizer = make(sizes)
     assert gap_of([tokenizer._stream(name) for name in CHANNELS]) == gap
+
+
+@pytest.mark.parametrize("change", ["in place", "loaded", "replaced"])
+def test_weights_turned_round_are_those_of_now(change: str) -> None:
+    """A tokenizer that is trained on, or loaded into, would decode with what it was before."""
+    tokenizer = make({})
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(0, tokenizer.n_tokens, (1, 4 * tokenizer.tokens_per_chunk))
+    lengths = np.array([tokens.shape[1]])
+    tokenizer.decode_batch(tokens, lengths)
+    torch.manual_seed(1)
+    for name in CHANNELS:
+        stream = tokenizer._stream(name)
+        for layer in (stream.from_code, stream.decode_chunks, stream.to_motion):
+            new = torch.randn_like(layer.weight) * 0.2
+            if change == "replaced":
+                layer.weight = torch.nn.Parameter(new)
+            elif change == "loaded":
+                layer.load_state_dict({"weight": new, "bias": layer.bias})
+            else:
+                with torch.no_grad():
+                    layer.weight.copy_(new)
+    motion = tokenizer.decode_batch(tokens, lengths)[0]
+    assert np.abs(motion - _plain(tokenizer, tokens[0])).max() < 1e-6

@@ -146,3 +146,17 @@ def test_the_oldest_speech_goes_first_and_copies_are_empty() -> None:
         for twin in (copy.deepcopy(heard), pickle.loads(pickle.dumps(heard))):
             ask(twin, 1.0)
         assert calls == [1.0, 2.0, 3.0, 1.0, 1.0, 1.0]
+
+
+def test_a_weight_that_was_replaced_is_noticed(
+    member: ConsensusMember, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`member.to(...)` and surgery on a network put another tensor in a weight's place."""
+    given = inputs([0, 1], [4, 6])
+    with torch.inference_mode():
+        member(*given)
+    layer = member.transformer.layers[0].linear1
+    layer.weight = torch.nn.Parameter(layer.weight.detach() + 0.5)
+    expected = plain(member, given)
+    with torch.inference_mode():
+        torch.testing.assert_close(member(*given).recorded, expected[1])

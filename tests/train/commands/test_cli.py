@@ -321,6 +321,14 @@ def test_an_interruption_says_whether_the_command_goes_on(command, resumes, monk
     assert ("goes on from here" in capsys.readouterr().err) is resumes
 
 
+def test_an_interruption_of_the_imports_is_one_line(tmp_path):
+    """A command that was mistyped is stopped at once, and thirty lines of traceback hide why."""
+    (tmp_path / "tyro.py").write_text("raise KeyboardInterrupt\n")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import train.cli"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr, done.stdout) == (130, "esarm: interrupted\n", "")
+
+
 def test_a_corrupt_policy_is_one_line(finished_run, speech_file, tmp_path, capsys):
     """A copy that broke off must not look like a bug of ours."""
     run = tmp_path / "copy"
