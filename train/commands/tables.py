@@ -94,6 +94,7 @@ def command_score(
 def _print_score(score: Score) -> dict[str, object]:
     """Print what was left out, then the figures; return these."""
     from esarm_env.metrics import table
+    from esarm_env.metrics.table import Figure
     from train.run.run_folder import without_nan
     from train.tables.table1.measures import definitions
 
@@ -106,13 +107,10 @@ def _print_score(score: Score) -> dict[str, object]:
     if found.others:
         print(f"{found.others} files are of no test utterance")
     known = {key: each for key, each in definitions(n_samples=2).items() if key in intervals}
-    print(
-        table(
-            {score.cell.method: {k: tuple(v) for k, v in intervals.items()}}, known, style="plain"
-        )
-    )
+    row: dict[str, Figure] = {key: (v.mean, v.low, v.high) for key, v in intervals.items()}
+    print(table({score.cell.method: row}, known, style="plain"))
     print(f"{len(found.motions)} test utterances; brackets are 95 % intervals over them")
-    return without_nan(
+    figures: dict[str, object] = without_nan(
         {
             "name": score.cell.method,
             "utterances": len(found.motions),
@@ -121,3 +119,4 @@ def _print_score(score: Score) -> dict[str, object]:
             "figures": {key: list(interval) for key, interval in intervals.items()},
         }
     )
+    return figures

@@ -320,12 +320,11 @@ def make_config(*, preset: str, file: Path | None = None, overrides: Sequence[st
     values = to_dict(PRESETS[preset]) if file is None else _values_of(file)
     for override in overrides:
         _override(values, override)
-    config: Config = from_dict(values)
     if file is None and not any(each.strip().startswith("corpus.size") for each in overrides):
         from esarm_env.corpus.synthetic.design import at_most_all
 
-        size = at_most_all(config.corpus.size, config.corpus.name)
-        config = dataclasses.replace(config, corpus=dataclasses.replace(config.corpus, size=size))
+        values["corpus"]["size"] = at_most_all(**{k: values["corpus"][k] for k in ("size", "name")})
+    config: Config = from_dict(values)
     _check_recipe_in_use(config.recipe, overrides)
     return config
 
