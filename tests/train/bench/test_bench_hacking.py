@@ -271,7 +271,7 @@ def test_the_bench_climbs_everything_once(
         ({"seeds": (0, 1, 0)}, "`seeds` must be different numbers of at least 0, got [0, 1, 0]"),
         ({"seeds": ()}, "`seeds` must be different numbers of at least 0, got []"),
         ({"iterations": 0}, "`iterations` must be at least 1 and"),
-        ({"utterances": 1}, "`utterances` 0 (all) or at least 2, got 40 and 1"),
+        ({"utterances": 1}, "`utterances` 0 (all) or at least 2, got 24 and 1"),
         ({"samples": 0}, "`samples` must be at least 1, got 0"),
         ({"n_episodes": 3}, "`n_episodes` must be even, at least 2, got 3"),
     ],

@@ -54,17 +54,17 @@ class HackingConfig:
             drifts are not sure.
         samples: Animations of each utterance per measurement; figures are their means.
         learning_rate: Of AdamW. Tokens answer for what their own and the next chunks earn, so that
-            holes are found at small steps; at 1.5e-4 `blinking` does harm in two of them, before
+            holes are found at small steps; at 3e-4 the first one into `blinking` does harm before
             anything can ring.
         kl_coef: Weight of the divergence from the clone; small, so that holes are found.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
-    iterations: int = 40
+    iterations: int = 24
     n_episodes: int = 32
     utterances: int = 64
     samples: int = 2
-    learning_rate: float = 8e-5
+    learning_rate: float = 1.5e-4
     kl_coef: float = 0.01
 
     def __post_init__(self) -> None:
