@@ -68,7 +68,8 @@ class MotionCodes(nn.Module):
         super().__init__()
         self.encoder = Temporal(n_curves, N_TOKENS * TOKEN_DIM, width)
         self.decoder = Temporal(N_TOKENS * TOKEN_DIM, n_curves, width)
-        self.codebook = nn.Parameter(torch.empty(N_CODES, TOKEN_DIM).uniform_(-1, 1) / N_CODES)
+        # As wide as untrained latents: around 0 alone, most entries are never the nearest.
+        self.codebook = nn.Parameter(0.5 * torch.randn(N_CODES, TOKEN_DIM))
 
     def encode(self, motion: Tensor, inside: Tensor) -> Tensor:
         """Return latents (B, T, N * C), not snapped, of curves (B, T, 52) without mean pose."""
