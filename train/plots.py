@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from train.overoptimise.findings import Point
-    from train.tables.noise import Ladder
+    from train.tables.table2.noise import Ladder
 
 plt.switch_backend("Agg")  # into files, never on a screen
 

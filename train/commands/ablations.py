@@ -33,8 +33,8 @@ def command_table2(
         threads: CPU threads of torch; 0 leaves the choice to torch.
     """
     from train.run.lock import locked
-    from train.tables.table2 import collect_noise
-    from train.tables.table2_page import NAME, write_table2
+    from train.tables.table2.page import NAME, write_table2
+    from train.tables.table2.report import collect_noise
 
     _prepare(out, json, threads, runs)
     with locked(out):
@@ -74,12 +74,12 @@ def command_ablate(
         threads: CPU threads of torch; 0 leaves the choice to torch.
     """
     from train.run.lock import locked
-    from train.tables.variants import chosen_variants
+    from train.tables.ablation.variants import chosen_variants
 
     variants = chosen_variants(only, preset)
     _prepare(out, json, threads, run)
-    from train.tables.ablate import ablate
-    from train.tables.ablation_page import NAME, write_ablation
+    from train.tables.ablation.ablate import ablate
+    from train.tables.ablation.page import NAME, write_ablation
 
     with locked(out):
         page = write_ablation(ablate(run, variants, out, seeds=seeds, utterances=utterances), out)

@@ -19,7 +19,7 @@ from train.cli import main
 from train.rows import EXPECTED, GREEDY, SAMPLED
 from train.run.config import PRESETS as CONFIGS
 from train.run.run_folder import RunFolder
-from train.tables.variants import (
+from train.tables.ablation.variants import (
     VARIANTS,
     changes,
     chosen_variants,
@@ -144,7 +144,7 @@ def test_an_interruption_ends_it_and_is_no_failure(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("train.tables.ablate.measure_variant", interrupt)
+    monkeypatch.setattr("train.tables.ablation.ablate.measure_variant", interrupt)
     out = tmp_path / "out"
     with pytest.raises(SystemExit, match=r"^130$"):
         main(["ablate", "--run", str(finished_run), "--out", str(out), "--only", "without-rl"])

@@ -11,7 +11,7 @@ from esarm_env.core.intervals import UNKNOWN, SeedResampler
 from esarm_env.task.animation_task import AnimationTask
 from reward.demonstrations import RankedDemonstrations, collect
 from reward.demonstrations.audit import audit_labels, errors_of
-from train.tables.noise import (
+from train.tables.table2.noise import (
     LEAST_RATIO,
     PAPER,
     Spread,

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import train.plots
-import train.tables.noise_measures as noise_measures
+import train.tables.table2.measures as noise_measures
 from train.cli import main
 
 FAMILIES = ("time-shift", "mixed-chunks", "policy-emotion", "wrong-emotion")
@@ -33,7 +33,7 @@ def few_families(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four of the sixteen: one of each kind."""
     chosen = {name: noise_measures.FAMILIES[name] for name in FAMILIES}
     monkeypatch.setattr(noise_measures, "FAMILIES", chosen)
-    monkeypatch.setattr("train.tables.table2.FAMILIES", chosen)
+    monkeypatch.setattr("train.tables.table2.report.FAMILIES", chosen)
     monkeypatch.setattr(train.plots, "_save", lambda figure, target: target.write_bytes(b"png"))
 
 

@@ -1,7 +1,7 @@
 """`esarm table2`: the paper's Table II over runs, and what it lacks: other damage, label validity.
 
 Runs of one corpus are its seeds. Noise and policies are read from their stage `evaluate`; damage
-and single roll-outs are measured here (`train.tables.noise_measures`).
+and single roll-outs are measured here (`train.tables.table2.measures`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from train.run.config import to_dict
 from train.run.run_folder import RunFolder, differences
 from train.seeds.figures import AT_BEST, Tables, read_tables
 from train.stages.measures import EVE_WITHOUT_LIDS
-from train.tables.noise import (
+from train.tables.table2.measures import Levels, NoiseMeasures, measure_noise
+from train.tables.table2.noise import (
     ERRORS,
     LabelCell,
     Ladder,
@@ -32,7 +33,6 @@ from train.tables.noise import (
     ladder,
     paper_column,
 )
-from train.tables.noise_measures import Levels, NoiseMeasures, measure_noise
 
 if TYPE_CHECKING:
     from esarm_env.core.intervals import Interval

@@ -20,13 +20,13 @@ from train.run.loop import write_rows
 from train.run.run_folder import without_nan
 from train.run_report.cells import cell, header
 from train.stages.measures import EVE_ENERGY, EVE_WITHOUT_LIDS, LVE_ENERGY
-from train.tables.ablation_measures import CLOSURE, ENERGIES, FDD, FIGURES
-from train.tables.noise import Spread
-from train.tables.variants import THE_RUN, UNCHANGED, Variant
+from train.tables.ablation.measures import CLOSURE, ENERGIES, FDD, FIGURES
+from train.tables.ablation.variants import THE_RUN, UNCHANGED, Variant
+from train.tables.table2.noise import Spread
 
 if TYPE_CHECKING:
     from esarm_env.core.types import DoubleArray
-    from train.tables.ablate import Ablation
+    from train.tables.ablation.ablate import Ablation
 
 NAME = "ablation"
 _TITLES = {

@@ -31,7 +31,7 @@ from reward.demonstrations.damage import damage_rows
 from train.run.kept_settings import keep_settings
 from train.run.loop import progress_track, write_rows
 from train.stages.demonstrate import evenly
-from train.tables.noise import ERRORS
+from train.tables.table2.noise import ERRORS
 
 if TYPE_CHECKING:
     from esarm_env.core.types import DoubleArray

@@ -33,8 +33,8 @@ from train.run.run_folder import RunFolder, differences
 from train.run.setting_ranges import check_settings
 from train.run.stage_work import n_threads
 from train.seeds.folders import seeds_of
-from train.tables.ablation_measures import Cell, measure_variant, read_cell, write_cell
-from train.tables.variants import (
+from train.tables.ablation.measures import Cell, measure_variant, read_cell, write_cell
+from train.tables.ablation.variants import (
     CLONE,
     THE_RUN,
     UNCHANGED,

@@ -38,14 +38,14 @@ from train.stages.measures import (
     energy_rows,
     extra_utterances,
 )
-from train.tables.variants import CLONE
+from train.tables.ablation.variants import CLONE
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
     from esarm_env.core.types import DoubleArray, FloatArray, IntArray
     from esarm_env.task.animation_task import AnimationTask
     from train.run.run_folder import RunFolder
-    from train.tables.variants import Variant
+    from train.tables.ablation.variants import Variant
 
 FIGURES_CSV, ENERGY_CSV, CELL_FILE = "figures.csv", "energy.csv", "cell.json"
 FDD, CLOSURE = "fdd", "closure_f1"

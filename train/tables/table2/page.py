@@ -15,12 +15,12 @@ from train.pictures import draw_or_explain
 from train.run.loop import write_rows
 from train.run.run_folder import without_nan
 from train.run_report.cells import ARROWS, cell, header
-from train.tables.noise import BOTH, ERRORS, LEAST_RATIO, PAPER, PAPER_IMPROVED, Ladder
-from train.tables.table2 import COLUMNS, EPSILON
+from train.tables.table2.noise import BOTH, ERRORS, LEAST_RATIO, PAPER, PAPER_IMPROVED, Ladder
+from train.tables.table2.report import COLUMNS, EPSILON
 
 if TYPE_CHECKING:
     from esarm_env.core.intervals import Interval
-    from train.tables.table2 import CorpusNoise
+    from train.tables.table2.report import CorpusNoise
 
 NAME = "table2"
 
