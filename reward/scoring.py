@@ -100,15 +100,8 @@ def member_streams(
     batch_size: int,
 ) -> FloatArray:
     """Return each member's score of each stream, shape (members, N, max(1, streams))."""
-    parts, order = _in_batches(
-        model.score_members,
-        task,
-        utterances,
-        motions=motions,
-        condition=condition,
-        batch_size=batch_size,
-        cut=model.needs_condition,
-    )
+    given = (task, utterances, motions, condition)
+    parts, order = _in_batches(model, model.score_members, *given, batch_size=batch_size)
     if not parts:
         return np.zeros((1, 0, max(1, len(model.stream_names))), dtype=np.float32)
     return _in_order(np.concatenate(parts, axis=1), order)
@@ -124,15 +117,8 @@ def member_chunks(
     batch_size: int,
 ) -> FloatArray:
     """Return each member's score of each chunk and column, shape (members, N, C, columns)."""
-    parts, order = _in_batches(
-        model.score_member_chunks,
-        task,
-        utterances,
-        motions=motions,
-        condition=condition,
-        batch_size=batch_size,
-        cut=model.needs_condition,
-    )
+    given = (task, utterances, motions, condition)
+    parts, order = _in_batches(model, model.score_member_chunks, *given, batch_size=batch_size)
     if not parts:
         return np.zeros((1, 0, 0, len(model.chunk_streams)), dtype=np.float32)
     width = max(part.shape[2] for part in parts)
@@ -153,14 +139,14 @@ def combined_chunks(model: RewardModel, members: FloatArray) -> FloatArray:
 
 
 def _in_batches(
+    model: RewardModel,
     score: Callable[[ChunkBatch], Tensor],
     task: AnimationTask,
     utterances: IntArray,
-    *,
     motions: list[FloatArray],
     condition: FloatArray | None,
+    *,
     batch_size: int,
-    cut: bool,
 ) -> tuple[list[FloatArray], IntArray]:
     """Return what `score` makes of batches of similar length, and whose scores they are, (N,)."""
     import torch
@@ -179,7 +165,7 @@ def _in_batches(
                 utterances[rows],
                 [motions[row] for row in rows],
                 condition=condition[rows],
-                cut=cut,
+                cut=model.needs_condition,
             )
             parts.append(score(batch).numpy())
     return parts, order

@@ -318,8 +318,7 @@ class AnimationTask:
         return {name: values.copy() for name, values in errors.items()}
 
     def _errors(self, trajectories: Trajectories) -> dict[str, FloatArray]:
-        rows = self._latest.get(trajectories, "chunks", self._decode_chunks)
-        return self.errors_of_motion(rows, trajectories.utterance)
+        return self.errors_of_motion(self.decode(trajectories), trajectories.utterance)
 
     def sample_distances(self, trajectories: Trajectories) -> FloatArray:
         """Return how far each animation is from the others of its utterance, (N, C, S), in mm.

@@ -6,9 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from esarm_env.core.types import STREAMS
+
 if TYPE_CHECKING:
-    from esarm_env.core.types import DoubleArray, IntArray, Trajectories
+    from esarm_env.core.types import DoubleArray, FloatArray, IntArray, Trajectories
     from esarm_env.task.animation_task import AnimationTask
+
+
+def no_chunks(task: AnimationTask, trajectories: Trajectories) -> FloatArray:
+    """Return zeros for the chunks of both streams of tokens, shape (N, C, 2), to be written to."""
+    shape = (len(trajectories), chunk_count(task, trajectories), len(STREAMS))
+    return np.zeros(shape, dtype=np.float32)
 
 
 def chunk_count(task: AnimationTask, trajectories: Trajectories) -> int:

@@ -24,7 +24,7 @@ from esarm_env.metrics.region import (
     reduced_displacements,
     region_of,
 )
-from reward.plugins.frame_sums import chunk_count, sums_by_chunk
+from reward.plugins.frame_sums import no_chunks, sums_by_chunk
 from reward.plugins.recordings import training_sample
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ class JerkReward:
 
     def score_chunks(self, trajectories: Trajectories) -> FloatArray:
         """Return what each chunk adds to the jerk, (N, C, 2); that of 4 frames with the last."""
-        task, n_chunks = self._task, chunk_count(self._task, trajectories)
-        chunks = np.zeros((len(trajectories), n_chunks, len(STREAMS)), dtype=np.float32)
+        task, chunks = self._task, no_chunks(self._task, trajectories)
+        n_chunks = chunks.shape[1]
         if not len(trajectories):
             return chunks
         batch = _differences(task, task.decode(trajectories), trajectories.utterance, _JERK_ORDER)
@@ -215,8 +215,8 @@ class LivelinessReward:
 
         Once a region moves as much as is paid, more earns nothing: there all frames earn alike.
         """
-        task, n_chunks = self._task, chunk_count(self._task, trajectories)
-        chunks = np.zeros((len(trajectories), n_chunks, len(STREAMS)), dtype=np.float32)
+        task, chunks = self._task, no_chunks(self._task, trajectories)
+        n_chunks = chunks.shape[1]
         if not len(trajectories):
             return chunks
         batch = _differences(task, task.decode(trajectories), trajectories.utterance, 1)

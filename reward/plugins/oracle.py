@@ -13,7 +13,7 @@ from esarm_env.metrics import closure_events, mouth_opening
 from esarm_env.metrics.inputs import difference_of
 from esarm_env.metrics.region import blocks_of, displacements_per_frame, region_of
 from esarm_env.task.episode_metrics import EVE, LVE, STREAM_OF_ERROR
-from reward.plugins.frame_sums import chunk_count, sums_by_chunk
+from reward.plugins.frame_sums import no_chunks, sums_by_chunk
 from reward.plugins.recordings import need_opening
 
 if TYPE_CHECKING:
@@ -87,8 +87,7 @@ class ErrorReward:
 
     def score_chunks(self, trajectories: Trajectories) -> FloatArray:
         """Return minus what the frames of each chunk add to the errors, shape (N, C, 2), mm."""
-        task, n_chunks = self._task, chunk_count(self._task, trajectories)
-        chunks = np.zeros((len(trajectories), n_chunks, len(STREAMS)), dtype=np.float32)
+        task, chunks = self._task, no_chunks(self._task, trajectories)
         if not len(trajectories):
             return chunks
         target = task.target_motion(trajectories.utterance)  # (N, T, 52)
@@ -102,7 +101,7 @@ class ErrorReward:
                 displacements_per_frame(apart, region, [_LARGEST])[_LARGEST],
                 counts,
                 frames_per_chunk=task.tokenizer.frames_per_chunk,
-                n_chunks=n_chunks,
+                n_chunks=chunks.shape[1],
             )
             chunks[..., STREAMS.index(stream)] = -sums / (len(self._names) * counts[:, None])
         return chunks

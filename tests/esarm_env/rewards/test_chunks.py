@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 
 from esarm_env.core.types import Trajectories
-from esarm_env.rewards import CombinedReward, RewardError, RewardTerm
+from esarm_env.rewards import CombinedReward, RewardError
 from esarm_env.task.animation_task import AnimationTask
 
 
@@ -45,17 +44,6 @@ class Silent:
 def three(tiny_task: AnimationTask) -> Trajectories:
     """Return three recordings of different lengths."""
     return tiny_task.recorded(np.array([4, 6, 10]))
-
-
-@pytest.fixture
-def combine(tiny_task: AnimationTask) -> Callable[..., CombinedReward]:
-    """Return a function: `combine(name=(weight, function), ...)`."""
-
-    def make(**terms: tuple[float, Any]) -> CombinedReward:
-        parts = [RewardTerm(name, weight, function) for name, (weight, function) in terms.items()]
-        return CombinedReward(tiny_task.corpus, parts)
-
-    return make
 
 
 def test_chunks_of_a_sum_add_up_to_its_score(

@@ -42,17 +42,6 @@ def three(tiny_task: AnimationTask) -> Trajectories:
     return tiny_task.recorded(np.array([4, 6, 10]))
 
 
-@pytest.fixture
-def combine(tiny_task: AnimationTask) -> Callable[..., CombinedReward]:
-    """Return a function: `combine(name=(weight, function), ...)`."""
-
-    def make(**terms: tuple[float, RewardFunction]) -> CombinedReward:
-        parts = [RewardTerm(name, weight, function) for name, (weight, function) in terms.items()]
-        return CombinedReward(tiny_task.corpus, parts)
-
-    return make
-
-
 def test_the_sum_is_weighted_and_its_terms_are_raw(
     combine: Callable[..., CombinedReward], three: Trajectories
 ) -> None:

@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from esarm_env.core.types import Trajectories
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from esarm_env.envs.vector import SpeechAnimationVectorEnv
-from esarm_env.rewards import CombinedReward, RewardError, RewardTerm
+from esarm_env.rewards import CombinedReward, RewardError
 from esarm_env.sb3 import make_sb3_vec_env
 from esarm_env.task.animation_task import AnimationTask
 from esarm_env.tokenizer.vq import CHANNELS
@@ -56,17 +56,6 @@ def quarter(scores: np.ndarray) -> StreamScores:
 def three(tiny_task: AnimationTask) -> Trajectories:
     """Return three recordings: `ben-04`, `cleo-06`, `dora-10`."""
     return tiny_task.recorded(np.array([4, 6, 10]))
-
-
-@pytest.fixture
-def combine(tiny_task: AnimationTask) -> Callable[..., CombinedReward]:
-    """Return a function: `combine(name=(weight, function), ...)`."""
-
-    def make(**terms: tuple[float, Any]) -> CombinedReward:
-        parts = [RewardTerm(name, weight, function) for name, (weight, function) in terms.items()]
-        return CombinedReward(tiny_task.corpus, parts)
-
-    return make
 
 
 def test_the_tokenizer_says_whose_slot_it_is(tiny_task: AnimationTask) -> None:
