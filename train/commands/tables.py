@@ -31,7 +31,8 @@ def command_table1(
         corpora: `synthetic-mead`, `synthetic-ravdess`, or folders of recordings.
         seeds: Of training. [default: 0 1 2; with `--preset quick` 0]
         methods: Rows of the table, as they are called in it. [default: all]
-        preset: `full` takes about 90 minutes a corpus on two cores, `quick` about 10 for both.
+        preset: `full` takes about half an hour a corpus and seed on two cores; `quick` is smaller,
+            and trains nothing to its end.
         size: Utterances of a synthetic corpus. [default: 2000; with `--preset quick` 400]
         threads: CPU threads of torch; 0 leaves the choice to torch.
     """

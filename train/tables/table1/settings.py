@@ -31,7 +31,7 @@ class Preset:
 
 
 PRESETS = {
-    # A corpus and a seed take about five minutes on two cores; nothing is trained to its end.
+    # Nothing is trained to its end: to see the table, not to believe it.
     "quick": Preset(
         seeds=(0,),
         run=(
