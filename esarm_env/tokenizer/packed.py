@@ -135,10 +135,11 @@ def _convolved(layer: SameConv, x: Tensor) -> Tensor:
 
 def _convolved_at_once(layer: SameConv, x: Tensor) -> Tensor:
     """Convolve as `_convolved` does: one product for all taps, whose columns are then moved."""
-    told = x @ _prepared(layer, _side_by_side)  # (T, kernel * n_out)
+    width = _padded_width(layer.out_channels)
+    told = x @ _prepared(layer, _side_by_side)  # (T, kernel * width)
     assert layer.bias is not None, "every layer has one"
     out = layer.bias.repeat(len(x), 1)
-    for number, columns in enumerate(told.split(_padded_width(layer.out_channels), dim=1)):
+    for number, columns in enumerate(torch.split(told, width, dim=1)):
         part = columns[:, : layer.out_channels]
         ahead = number * layer.dilation[0] - layer.look_back  # row t is for row t - ahead
         n = max(0, len(x) - abs(ahead))

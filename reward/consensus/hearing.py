@@ -101,6 +101,6 @@ def _weights_of(network: nn.Module) -> Iterator[Tensor]:
 
 
 def _key(audio: FloatArray, condition: FloatArray) -> bytes:
-    digest = hashlib.sha256(np.ascontiguousarray(audio))
-    digest.update(np.ascontiguousarray(condition))
+    digest = hashlib.sha256(np.ascontiguousarray(audio).data)
+    digest.update(np.ascontiguousarray(condition).data)
     return digest.digest()
