@@ -30,7 +30,8 @@ def command_table1(
         out: Folder of the table. A finished run put at OUT/CORPUS/runs/seed-K is used as it is.
         corpora: `synthetic-mead`, `synthetic-ravdess`, or folders of recordings.
         seeds: Of training. [default: 0 1 2; with `--preset quick` 0]
-        methods: Rows of the table, as they are called in it. [default: all]
+        methods: Rows of the table, as they are called in it, such as
+            `faceformer "clone (expected distance)"`; an unknown one lists all. [default: all]
         preset: `full` takes about half an hour a corpus and seed on two cores; `quick` is smaller,
             and trains nothing to its end.
         size: Utterances of a synthetic corpus. [default: 2000; with `--preset quick` 400]

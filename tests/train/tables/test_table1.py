@@ -174,7 +174,7 @@ def test_a_cell_of_another_run_is_refused(tmp_path, fake_table, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"methods": ("faceforma",)}, "`methods` must be among recordings through the tokenizer"),
+        ({"methods": ("faceforma",)}, '`methods` must be among "recordings through the tokenizer"'),
         ({"seeds": (1, 1)}, "`seeds` must be different numbers of at least 0, got [1, 1]"),
         ({"corpora": ("a/x", "b/x")}, "`corpora` must have different names, got a/x and b/x"),
         ({"corpora": ("a/runs",)}, "`corpora` must not be called 'runs'"),
@@ -186,6 +186,24 @@ def test_what_no_table_can_be_made_of_is_refused(tmp_path, fake_table, change, m
     """Before the first hour of work, not after it."""
     with pytest.raises(InputError, match=re.escape(message)):
         make_table(settings(tmp_path, **change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"corpora": ("synthetic-med",)}, "got 'synthetic-med'; did you mean synthetic-mead?"),
+        ({"corpora": ("/nowhere",)}, "or folders of recordings, got '/nowhere'"),
+        ({"corpora": ("synthetic-mead",), "size": 3}, "`size` must be in 8.."),
+    ],
+)
+def test_a_corpus_that_is_not_there_leaves_nothing_behind(tmp_path, change, message):
+    """Cells of it, all failed, would stand in every later page of the table."""
+    settings = TableSettings(
+        **{"out": tmp_path / "out", "seeds": (0,), "methods": ("mean face",), **change}
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        make_table(settings)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_damaged_cell_is_told_by_its_folder(tmp_path, fake_table):

@@ -117,6 +117,32 @@ class Benchmark:
         return {name: file_digest(path / name) for name in known}
 
 
+def check_corpora(settings: TableSettings) -> None:
+    """Check that every corpus is there, and large enough, before anything is written.
+
+    Raises:
+        InputError: If one is neither a name of ours nor a folder, or `size` does not suit it.
+    """
+    import difflib
+
+    from esarm_env.corpus.opening import CORPUS_NAMES, GENERATED_CORPORA
+    from esarm_env.corpus.synthetic.design import synthetic_design
+    from train.run.config import make_config
+
+    for corpus in settings.corpora:
+        if corpus in CORPUS_NAMES:
+            config = make_config(preset="demo", overrides=settings.overrides(corpus, 0))
+            if corpus in GENERATED_CORPORA:
+                synthetic_design(corpus, size=config.corpus.size)
+        elif not os.path.isdir(corpus):
+            near = difflib.get_close_matches(corpus, CORPUS_NAMES, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            names = ", ".join(CORPUS_NAMES)
+            raise InputError(
+                f"`corpora` must be of {names}, or folders of recordings, got {corpus!r}{meant}"
+            )
+
+
 def open_shared_run(settings: TableSettings, corpus: str, seed: int) -> RunFolder:
     """Return the run that all methods of a corpus and seed share, begun if there is none.
 

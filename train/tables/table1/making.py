@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from train.tables.table1.benchmark import Benchmark, keep_common_settings, open_shared_run
+from esarm_env.core.errors import InputError
+from train.tables.table1.benchmark import (
+    Benchmark,
+    check_corpora,
+    keep_common_settings,
+    open_shared_run,
+)
 from train.tables.table1.cells import DONE, make_cell
 from train.tables.table1.measures import ONE_EACH
 from train.tables.table1.methods import method_named
@@ -22,10 +28,12 @@ def make_table(settings: TableSettings) -> Path:
     Interrupt it at any time: the next call goes on with the cell that was at work.
 
     Raises:
-        InputError: If a method is unknown, or a folder holds a run or cells of other settings.
+        InputError: If a method or a corpus is unknown, a folder holds a run or cells of other
+            settings, or no cell at all could be made.
     """
     from train.run.lock import locked
 
+    check_corpora(settings)
     methods = [method_named(name) for name in settings.methods]
     rivals = PRESETS[settings.preset].rivals
     with locked(settings.out):
@@ -38,14 +46,18 @@ def make_table(settings: TableSettings) -> Path:
         for (corpus, _), run in runs.items():
             keep_common_settings(settings.place(corpus), run, rivals)
         total = len(runs) * len(methods)
-        number = 0
+        number = n_done = 0
         for (corpus, seed), run in runs.items():
             benchmark = Benchmark(run, rivals=rivals)
             for method in methods:
                 number += 1
                 cell = make_cell(benchmark, method, settings.place(corpus))
+                n_done += cell.status == DONE
                 print(f"{number}/{total} {corpus}, seed {seed}: {_told(cell)}", flush=True)
-        return write_page(settings.out)
+        page = write_page(settings.out)
+    if not n_done:
+        raise InputError(f"no cell could be made; {page} tells why of each")
+    return page
 
 
 def _told(cell: Cell) -> str:

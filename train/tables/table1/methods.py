@@ -6,6 +6,7 @@ animates. Packages and weights are loaded when a method is asked for.
 
 from __future__ import annotations
 
+import difflib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,7 +80,10 @@ def method_named(name: str) -> Method:
         InputError: If there is none of that name.
     """
     if name not in METHODS:
-        raise InputError(f"`methods` must be among {', '.join(METHODS)}, got {name!r}")
+        known = ", ".join(f'"{each}"' if " " in each else each for each in METHODS)
+        near = difflib.get_close_matches(name, METHODS, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise InputError(f"`methods` must be among {known}, got {name!r}{meant}")
     return METHODS[name]
 
 
