@@ -174,7 +174,7 @@ def test_a_cell_of_another_run_is_refused(tmp_path, fake_table, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"methods": ("faceforma",)}, '`methods` must be among "recordings through the tokenizer"'),
+        ({"methods": ("faceforma",)}, "got 'faceforma'; did you mean faceformer?"),
         ({"seeds": (1, 1)}, "`seeds` must be different numbers of at least 0, got [1, 1]"),
         ({"corpora": ("a/x", "b/x")}, "`corpora` must have different names, got a/x and b/x"),
         ({"corpora": ("a/runs",)}, "`corpora` must not be called 'runs'"),
