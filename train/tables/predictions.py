@@ -164,7 +164,7 @@ def read_predictions(
     notes: list[str] = []
     for index in utterances.tolist():
         record = corpus.records[index]
-        candidates = files.pop(record.id, [])
+        candidates = files.get(record.id, [])
         try:
             if len(candidates) > 1:
                 names = " and ".join(_within(folder, candidates))
@@ -178,7 +178,8 @@ def read_predictions(
             faults.append((_within(folder, candidates)[0], record.id, str(error)))
         if index not in motions:
             missing.append(record.id)
-    others += [path for candidates in files.values() for path in candidates]
+    asked = {corpus.records[index].id for index in utterances.tolist()}
+    others += [path for name, paths in files.items() if name not in asked for path in paths]
     faults.sort()
     return Predictions(
         motions,
@@ -275,9 +276,7 @@ def _check_length(
         return
     hint = "export it at the recording's length"
     if assumed:
-        hint = (
-            f"it states no frame rate and was taken at {FRAME_RATE_HZ} fps; `--fps` gives another"
-        )
+        hint = f"it states no rate and was taken at {FRAME_RATE_HZ} fps; `--fps` gives another"
     own = "" if rate_hz == FRAME_RATE_HZ else f" ({len(track.values)} at {rate_hz:g} fps)"
     raise InputError(
         f"{path}: must have {n_frames} frames at {FRAME_RATE_HZ} fps like the recording, got "
