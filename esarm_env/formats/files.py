@@ -118,4 +118,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = one_line(error)
+    if text.startswith(("EOF: reading", "No data left in file")):  # NumPy's
+        return "a file that is cut short"
     return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."

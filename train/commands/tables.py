@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from train.commands.options import check_folder_target, check_json_target, use_threads, write_json
 
 if TYPE_CHECKING:
+    from esarm_env.core.intervals import Interval
+    from train.tables.predictions import Predictions
     from train.tables.table1.score import Score
 
 
@@ -69,56 +71,89 @@ def command_score(
 ) -> None:
     """Score the predictions of any system by the code of Table I, and add them to it.
 
+    Give exactly one of --corpus or --run; --table goes with --corpus. Beside the score stand the
+    mean face of the condition, which no system should fall behind, and, where the run is evaluated,
+    its regressor and clone.
+
     Args:
         folder: One file of motion for each test utterance, named by its id: `.npy`, `.npz`, `.csv`,
-            `.json` or `.glb`.
+            `.json`, `.glb` or `.gltf`. Arrays have 52 columns, or 51 without tongueOut.
         corpus: `synthetic-mead`, `synthetic-ravdess`, or a folder of recordings.
         run: A run folder instead, whose corpus, splits and tokenizer count.
-        table: Folder of `esarm table1`; its run of `corpus` counts, and the scores are added to it.
-        name: Of the system. [default: that of the folder]
+        table: Folder of `esarm table1`; its run of --corpus counts, and the scores are added to it.
+        name: Of the system; without it, that of the folder.
         seed: Number of the system's training, where there are several of one name.
-        fps: Frame rate of files that do not state one. [default: 30]
-        order: Channels of `.npy` arrays, such as `unreal`. [default: alphabetical]
+        fps: Frame rate of files that do not state one; without it, 30.
+        order: Channels of `.npy` arrays, such as `unreal`; without it, alphabetical.
         json: Also write the printed figures to this file.
     """
-    from train.tables.table1.score import add_to_table, benchmark_of, score_folder
+    from train.tables.table1.score import add_to_table, benchmark_of, references, score_folder
 
     check_json_target(json)
     benchmark = benchmark_of(run=run, corpus=corpus, table=table, seed=seed)
+    n_test = len(benchmark.test)
+    print(f"{benchmark.source}: test split, {n_test} utterances")
     called = name or folder.resolve().name
     score = score_folder(folder, benchmark, name=called, seed=seed, fps=fps, order=order)
-    figures = _print_score(score)
+    beside, notes = references(score, benchmark)
+    _print_left_out(score.found, notes)
+    figures = _print_score(score, beside, n_test=n_test)
     if table is not None and corpus is not None:
         print(f"table: {add_to_table(score, benchmark, table, corpus)}")
-    write_json(figures, json)
+    write_json({"source": benchmark.source, **figures}, json)
 
 
-def _print_score(score: Score) -> dict[str, object]:
-    """Print what was left out, then the figures; return these."""
+def _print_left_out(found: Predictions, notes: tuple[str, ...]) -> None:
+    """Print what was mended, left out or is not there."""
+    from train.tables.predictions import SUFFIXES, shortened
+
+    for line in (*found.faults, *found.notes, *notes):
+        print(line)
+    known = ", ".join(SUFFIXES)
+    for names, what in (
+        (found.absent, "test utterances without a file"),
+        (found.faulty, "test utterances whose file has a fault"),
+        (found.others, "files of no test utterance"),
+        (found.not_read, f"files not read, whose suffix is none of {known}"),
+    ):
+        if names:
+            print(f"{what}: {len(names)} ({shortened(names)})")
+
+
+def _print_score(
+    score: Score, beside: dict[str, dict[str, Interval]], *, n_test: int
+) -> dict[str, object]:
+    """Print the figures, and those beside them; return what is to be kept of the score."""
     from esarm_env.metrics import table
     from esarm_env.metrics.table import Figure
     from train.run.run_folder import without_nan
     from train.tables.table1.measures import definitions
 
     found, intervals = score.found, score.intervals()
-    for line in (*found.faults, *found.notes):
-        print(line)
-    if found.missing:
-        shown = ", ".join(found.missing[:8]) + (", ..." if len(found.missing) > 8 else "")
-        print(f"without a prediction that can be used: {len(found.missing)} ({shown})")
-    if found.others:
-        print(f"{found.others} files are of no test utterance")
     known = {key: each for key, each in definitions(n_samples=2).items() if key in intervals}
-    row: dict[str, Figure] = {key: (v.mean, v.low, v.high) for key, v in intervals.items()}
-    print(table({score.cell.method: row}, known, style="plain"))
-    print(f"{len(found.motions)} test utterances; brackets are 95 % intervals over them")
-    figures: dict[str, object] = without_nan(
+    rows: dict[str, dict[str, Figure]] = {
+        label: {key: (v.mean, v.low, v.high) for key, v in figures.items()}
+        for label, figures in {**beside, score.cell.method: intervals}.items()
+    }
+    print(table(rows, known, style="plain"))
+    count = len(found.motions)
+    of = "" if count == n_test else f" of {n_test}"
+    print(f"{count}{of} test utterances; brackets are 95 % intervals over them")
+    kept: dict[str, object] = without_nan(
         {
             "name": score.cell.method,
-            "utterances": len(found.motions),
+            "utterances": count,
             "faults": list(found.faults),
             "missing": list(found.missing),
+            "faulty": list(found.faulty),
+            "others": list(found.others),
+            "not_read": list(found.not_read),
+            "notes": list(found.notes),
             "figures": {key: list(interval) for key, interval in intervals.items()},
+            "references": {
+                label: {key: list(interval) for key, interval in figures.items()}
+                for label, figures in beside.items()
+            },
         }
     )
-    return figures
+    return kept

@@ -28,7 +28,8 @@ from esarm_env.corpus.motion import (
     read_track,
 )
 from esarm_env.corpus.motion.track import RATE_TOLERANCE, check_rate, track_of_table
-from esarm_env.face.names import ORDERS
+from esarm_env.face.names import ARKIT_NAMES, ORDERS
+from esarm_env.formats.files import reading
 from train.tables.gltf_curves import SUFFIXES as GLTF_SUFFIXES
 from train.tables.gltf_curves import read_gltf_track
 
@@ -39,6 +40,9 @@ SUFFIXES = (*MOTION_SUFFIXES, *GLTF_SUFFIXES)
 # Frames at 30 fps by which a prediction may be shorter or longer than the recording: encoders pad
 # and cut by a hop or two. Beyond that its frames are not those of the recording.
 MOST_FRAMES_OFF = 2
+MOST_NAMED = 8  # files or utterances in one message
+# What `.npy` and `.npz` files of one column less are taken as; told once for all files.
+NO_TONGUE = "51 channels: taken as all but tongueOut"
 _SAFE = " +,=@()[]"  # in file names on every system; letters, digits and `_.-~` are safe anyway
 
 
@@ -49,17 +53,26 @@ class Predictions:
     Attributes:
         motions: By index of the utterance, shape (T, 52) each, float32 in [0, 1], 30 fps,
             alphabetical ARKit order, as long as the recording.
-        faults: A line for each file that cannot be used, with the reason.
+        faults: A line for each file that cannot be used, with the reason, by file name.
         missing: Ids of the utterances that no usable file is there for.
-        others: How many files are of no utterance that was asked for.
+        faulty: Those of them that there is a file for, with a fault.
+        others: Files of no utterance that was asked for, as paths within the folder.
+        not_read: Files whose suffix is none of `SUFFIXES`, as paths within the folder.
         notes: A line for each thing that was mended or left out.
     """
 
     motions: dict[int, FloatArray]
     faults: tuple[str, ...]
     missing: tuple[str, ...]
-    others: int
+    faulty: tuple[str, ...]
+    others: tuple[str, ...]
+    not_read: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Ids of the utterances that there is no file for."""
+        return tuple(name for name in self.missing if name not in set(self.faulty))
 
 
 def file_name(utterance_id: str) -> str:
@@ -141,22 +154,20 @@ def read_predictions(
     if not folder.is_dir():
         raise InputError(f"{folder}: must be a folder of predictions, got none there")
     if order is not None and order not in ORDERS:
-        raise InputError(f"`order` must be one of {', '.join(ORDERS)}, got {order!r}")
+        raise InputError(f"`--order` must be one of {', '.join(ORDERS)}, got {order!r}")
     if fps is not None:
-        check_rate("`fps`", fps)
-    files, others = _files_by_id(folder, {record.id for record in corpus.records})
+        check_rate("`--fps`", fps)
+    files, others, not_read = _files_by_id(folder, {record.id for record in corpus.records})
     motions: dict[int, FloatArray] = {}
-    faults: list[str] = []
+    faults: list[tuple[str, str, str]] = []
     missing: list[str] = []
     notes: list[str] = []
-    used = 0
     for index in utterances.tolist():
         record = corpus.records[index]
         candidates = files.get(record.id, [])
-        used += len(candidates)
         try:
             if len(candidates) > 1:
-                names = " and ".join(str(each.relative_to(folder)) for each in candidates)
+                names = " and ".join(_within(folder, candidates))
                 raise InputError(f"{record.id}: must have one file of motion, got {names}")
             if candidates:
                 motions[index], told = read_prediction(
@@ -164,11 +175,35 @@ def read_predictions(
                 )
                 notes += told
         except InputError as error:
-            faults.append(str(error))
+            faults.append((_within(folder, candidates)[0], record.id, str(error)))
         if index not in motions:
             missing.append(record.id)
-    others += sum(map(len, files.values())) - used
-    return Predictions(motions, tuple(faults), tuple(missing), others, tuple(notes))
+    asked = {corpus.records[index].id for index in utterances.tolist()}
+    others += [path for name, paths in files.items() if name not in asked for path in paths]
+    faults.sort()
+    return Predictions(
+        motions,
+        faults=tuple(line for _, _, line in faults),
+        missing=tuple(missing),
+        faulty=tuple(name for _, name, _ in faults),
+        others=tuple(sorted(_within(folder, others))),
+        not_read=tuple(sorted(_within(folder, not_read))),
+        notes=_told_once(notes),
+    )
+
+
+def _within(folder: Path, paths: Iterable[Path]) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in paths]
+
+
+def _told_once(notes: list[str]) -> tuple[str, ...]:
+    """Return the notes, those on the missing tongue as one in front that counts the files."""
+    others = tuple(note for note in notes if not note.endswith(NO_TONGUE))
+    count = len(notes) - len(others)
+    if not count:
+        return others
+    files = "1 file" if count == 1 else f"{count} files"
+    return (NO_TONGUE.replace("channels:", f"channels in {files}:"), *others)
 
 
 def read_prediction(
@@ -185,7 +220,7 @@ def read_prediction(
     if stated is not None and fps is not None and abs(stated / fps - 1) > RATE_TOLERANCE:
         raise InputError(
             f"{path}: must have the frame rate that is given, {fps:g} fps, got {stated:g} by its "
-            "own times; leave `fps` out, it is for files that state none"
+            "own times; leave `--fps` out, it is for files that state none"
         )
     rate = stated or fps or float(FRAME_RATE_HZ)
     _check_length(path, track, rate_hz=rate, n_frames=n_frames, assumed=not (stated or fps))
@@ -193,7 +228,14 @@ def read_prediction(
     notes, values = check_values(whole, path)
     checked = MotionTrack(values, whole.captured, whole.time_s)
     told = [f"{path}: {note}" for note in track.notes] + notes
+    if order is None and path.suffix.lower() in (".npy", ".npz") and _lacks_tongue(track):
+        told.append(f"{path}: {NO_TONGUE}")
     return at_frame_rate(checked, rate_hz=rate, n_frames=n_frames), told
+
+
+def _lacks_tongue(track: MotionTrack) -> bool:
+    """Return whether `tongueOut`, and no other channel, is not in the file."""
+    return [ARKIT_NAMES[i] for i in np.flatnonzero(~track.captured)] == ["tongueOut"]
 
 
 def _track(path: Path, order: str | None) -> MotionTrack:
@@ -203,13 +245,11 @@ def _track(path: Path, order: str | None) -> MotionTrack:
         return read_gltf_track(path) if is_gltf else read_track(path)
     if path.suffix.lower() != ".npy":
         raise InputError(
-            f"{path}: must be a `.npy` array where `order` is given, got a file that names its "
-            "channels itself; leave `order` out"
+            f"{path}: must be a `.npy` array where `--order` is given, got a file that names "
+            "its channels itself; leave `--order` out"
         )
-    try:
+    with reading(path, "a whole .npy array"):
         table = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: must be a whole .npy array, got {error}") from error
     names = ORDERS[order]
     if table.dtype.kind not in "fiu" or table.ndim != 2 or table.shape[1] != len(names):
         raise InputError(
@@ -236,34 +276,50 @@ def _check_length(
         return
     hint = "export it at the recording's length"
     if assumed:
-        hint = f"it states no frame rate and was taken at {FRAME_RATE_HZ} fps; `fps` gives another"
+        hint = f"it states no rate and was taken at {FRAME_RATE_HZ} fps; `--fps` gives another"
+    own = "" if rate_hz == FRAME_RATE_HZ else f" ({len(track.values)} at {rate_hz:g} fps)"
     raise InputError(
         f"{path}: must have {n_frames} frames at {FRAME_RATE_HZ} fps like the recording, got "
-        f"{found:.0f} ({len(track.values)} at {rate_hz:g} fps); {hint}"
+        f"{found:.0f}{own}; {hint}"
     )
 
 
-def _files_by_id(folder: Path, ids: set[str]) -> tuple[dict[str, list[Path]], int]:
-    """Return the files of each utterance of the corpus, and how many files are of none."""
+def _files_by_id(
+    folder: Path, ids: set[str]
+) -> tuple[dict[str, list[Path]], list[Path], list[Path]]:
+    """Return the files of each utterance of the corpus, those of none, and those not read."""
     found: dict[str, list[Path]] = {}
-    n_files = others = 0
+    others: list[Path] = []
+    not_read: list[Path] = []
     for place, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
+        for name in sorted(name for name in names if not name.startswith(".")):
             path = Path(place) / name
-            if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
-                continue
-            n_files += 1
             within = path.relative_to(folder).with_suffix("").as_posix()
             whose = next((each for each in (unquote(path.stem), within) if each in ids), None)
-            if whose is None:
-                others += 1
+            if path.suffix.lower() not in SUFFIXES:
+                not_read.append(path)
+            elif whose is None:
+                others.append(path)
             else:
                 found.setdefault(whose, []).append(path)
     if not found:
-        what = f"{n_files} files of other names" if n_files else "no file of motion"
         raise InputError(
             f"{folder}: must hold files named by the ids of utterances (as "
-            f"{file_name(min(ids))}{SUFFIXES[0]}), got {what}"
+            f"{file_name(min(ids))}{SUFFIXES[0]}), got {_what_else(folder, others, not_read)}"
         )
-    return found, others
+    return found, others, not_read
+
+
+def _what_else(folder: Path, others: list[Path], not_read: list[Path]) -> str:
+    """Return what a folder without one file of an utterance holds."""
+    for paths, what in ((others, "of other names"), (not_read, "of suffixes that are not read")):
+        if paths:
+            return f"{len(paths)} files {what} ({shortened(_within(folder, paths))})"
+    return "no file of motion"
+
+
+def shortened(names: Sequence[str], *, most: int = MOST_NAMED) -> str:
+    """Return the first few names, for a message, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

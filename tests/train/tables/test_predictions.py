@@ -66,7 +66,9 @@ def test_a_bad_file_costs_its_own_utterance_and_is_told(tmp_path, corpus):
     found = read_predictions(tmp_path, corpus, EVERY)
     assert list(found.motions) == [0]
     assert len(found.faults) == 1 and "S4_d.npy" in found.faults[0]
-    assert found.missing == IDS[1:] and found.others == 1
+    assert found.missing == IDS[1:] and found.others == ("of another corpus.npy",)
+    assert found.faulty == ("S4_d",) and found.absent == IDS[1:3]
+    assert found.not_read == ("notes.txt",)
     with pytest.warns(UserWarning, match=re.escape("S4_d.npy")):
         assert list(load_predictions(tmp_path, corpus, EVERY)) == [0]
 
@@ -86,7 +88,9 @@ def test_a_folder_of_other_names_is_refused_with_an_example(tmp_path, corpus):
     with pytest.raises(InputError, match="got no file of motion"):
         read_predictions(tmp_path, corpus, EVERY)
     save_predictions(tmp_path, ["x"], [motion()])
-    with pytest.raises(InputError, match=re.escape("(as %2Ehidden.npy), got 1 files of other")):
+    with pytest.raises(
+        InputError, match=re.escape("(as %2Ehidden.npy), got 1 files of other names (x.npy)")
+    ):
         read_predictions(tmp_path, corpus, EVERY)
 
 
@@ -94,9 +98,11 @@ def test_another_length_is_refused_with_both_numbers(tmp_path):
     """Frames beside the recording's would be scored as errors of the system."""
     path = tmp_path / "S1_a.npy"
     np.save(path, motion(n_frames=60))
-    said = f"{path}: must have 30 frames at 30 fps like the recording, got 60 (60 at 30 fps)"
-    with pytest.raises(InputError, match=re.escape(said) + ".*`fps` gives another"):
+    said = f"{path}: must have 30 frames at 30 fps like the recording, got 60; it states no rate"
+    with pytest.raises(InputError, match=re.escape(said) + ".*`--fps` gives another"):
         read_prediction(path, n_frames=N_FRAMES)
+    with pytest.raises(InputError, match=re.escape("got 36 (60 at 50 fps); export it")):
+        read_prediction(path, n_frames=N_FRAMES, fps=50.0)
     np.save(path, motion(n_frames=32))
     assert np.array_equal(read_prediction(path, n_frames=30)[0], motion(n_frames=32)[:30])
     np.save(path, motion(n_frames=28))
@@ -189,12 +195,38 @@ def test_the_order_of_channels_is_by_name_or_as_given(tmp_path, corpus):
         read_prediction(path, n_frames=30)
     with pytest.raises(InputError, match=re.escape("'unreal', got float32 of shape (30, 40)")):
         read_prediction(path, n_frames=30, order="unreal")
-    with pytest.raises(InputError, match="`order` must be one of alphabetical"):
+    with pytest.raises(InputError, match="`--order` must be one of alphabetical"):
         read_predictions(tmp_path, corpus, EVERY, order="mine")
-    with pytest.raises(InputError, match="names its channels itself; leave `order` out"):
+    with pytest.raises(InputError, match="names its channels itself; leave `--order` out"):
         read_prediction(tmp_path / "S1_a.csv", n_frames=30, order="unreal")
 
 
 def _arkit(name):
     """Return our spelling of Unreal's."""
     return next(each for each in ARKIT_NAMES if each.lower() == name.lower())
+
+
+def test_arrays_without_the_tongue_are_taken_and_told_once(tmp_path, corpus):
+    """A system that drops another channel would be scored as another face."""
+    for name in (IDS[0], IDS[3]):
+        np.save(tmp_path / f"{name}.npy", motion()[:, :51])
+    found = read_predictions(tmp_path, corpus, EVERY)
+    assert found.notes == ("51 channels in 2 files: taken as all but tongueOut",)
+    assert np.array_equal(found.motions[0][:, :51], motion()[:, :51])
+    assert not found.motions[0][:, 51].any()
+    assert read_predictions(tmp_path, corpus, EVERY, order="beat").notes == ()
+
+
+def test_faults_are_listed_by_file_name_and_say_what_is_cut_short(tmp_path, corpus):
+    """A list in the order of a split is searched for each file; NumPy's words help nobody."""
+    save_predictions(tmp_path, IDS[:1], [motion()])
+    whole = (tmp_path / "S1_a.npy").read_bytes()
+    for name, size in (("S4_d", 60), ("deep%2Fer b.1", 0), ("%2Ehidden", len(whole) - 9)):
+        (tmp_path / f"{name}.npy").write_bytes(whole[:size])
+    found = read_predictions(tmp_path, corpus, EVERY)
+    files = ["%2Ehidden.npy", "S4_d.npy", "deep%2Fer b.1.npy"]
+    assert [fault.partition(": ")[0] for fault in found.faults] == [
+        str(tmp_path / name) for name in files
+    ]
+    assert "got a file that is cut short" in found.faults[1]
+    assert "EOF" not in " ".join(found.faults)
