@@ -96,8 +96,7 @@ def test_an_interruption_is_one_line_that_says_the_command_begins_again(
     with pytest.raises(SystemExit) as left:
         main(["figure5", "--run", str(finished_run), "--out", str(tmp_path / "out")])
     assert left.value.code == 130
-    line = "esarm: interrupted; the same command begins again, files that it wrote stay
-"
+    line = "esarm: interrupted; the same command begins again, files that it wrote stay\n"
     assert capsys.readouterr().err == line
 
 
