@@ -95,6 +95,8 @@ def draw_strips(
     """
     top = strips_top(subject)
     width = MARGIN + LABEL_WIDTH + len(moments) * (CELL[1] + GAP) + MARGIN - GAP
+    if legend is not None:  # wider than two columns
+        width = max(width, legend.shape[1] + 2 * MARGIN)
     foot = _FOOT_LINES * text.line_height(SMALL) + (0 if legend is None else len(legend) + GAP)
     height = top + len(rows) * (CELL[0] + GAP) + foot + MARGIN
     picture = np.full((height, width, 3), _PAPER, dtype=np.uint8)
