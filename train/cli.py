@@ -130,6 +130,8 @@ def _run(given: list[str]) -> None:
     except KeyboardInterrupt:
         resumes = given[:1] and given[0] in RESUMABLE
         remedy = "; the same command goes on from here" if resumes else ""
+        if given[:1] == ["figure5"]:
+            remedy = "; the same command begins again, files that it wrote stay"
         print(f"esarm: interrupted{remedy}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:

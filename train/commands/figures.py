@@ -41,7 +41,8 @@ def command_figure5(
 
     Writes to the folder: figure5.png (methods by time, ground truth on top), figure5_errors.png
     (with --error-map), figure5_emotions.png (brows and lip corners by emotion), figure5.html (all
-    methods moving side by side with the sound; one file, no network), and figure5.json.
+    methods moving side by side with the sound; one file, no network), and figure5.json; each as
+    soon as it is ready, in this order. Interrupted, it keeps these; the same command begins again.
 
     Args:
         run: Folder of a run; one that is finished has the most rows.
@@ -61,7 +62,8 @@ def command_figure5(
             recorded lips shut and open widest.
         error_map: Also write strips in the colours of the error in mm.
         emotion_curves: Draw the curves by emotion, for which each method animates other test
-            utterances, too.
+            utterances, too. They take most of the time, roughly a minute or two with all methods;
+            --no-emotion-curves leaves them out.
         per_emotion: Test utterances of each emotion behind these curves; 0 means all.
         seed: Of what is sampled.
         out: Folder to write.
@@ -88,16 +90,30 @@ def command_figure5(
     else:
         _refuse_both(utterance=utterance, sentence=sentence)
         shown = _voice(run, asked, audio, emotion, intensity, speaker)
-    figures = draw_figure(shown, out, head=load_head(), columns=columns, error_map=error_map)
-    for row, said in zip(figures["rows"], shown.beside, strict=True):
-        print(f"{row['label']}: {said}" if said else row["label"])
-    if shown.contrast:
+    print_shown(shown)
+    figures = draw_figure(
+        shown,
+        out,
+        head=load_head(),
+        columns=columns,
+        error_map=error_map,
+        written=lambda path: print(f"written: {path}", flush=True),
+    )
+    if figures["emotion_contrast"]:
         print(CONTRAST)
-        print(plain_table(contrast_table(shown.contrast)))
+        print(plain_table(contrast_table(figures["emotion_contrast"])))
     for note in figures["notes"]:
         print(f"note: {note}")
     print("files: " + ", ".join(str(out / name) for name in figures["files"].values()))
     write_json(figures, json)
+
+
+def print_shown(shown: Shown) -> None:
+    """Print what is shown: the sentence with its emotion, and each row with its errors."""
+    subject = shown.subject
+    print(f"{subject.name}: {subject.condition}" + (f': "{subject.text}"' if subject.text else ""))
+    for row, said in zip(shown.rows, shown.beside, strict=True):
+        print(f"row: {row.label}" + (f": {said}" if said else ""), flush=True)
 
 
 def plain_table(lines: Sequence[Sequence[str]]) -> str:

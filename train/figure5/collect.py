@@ -15,7 +15,6 @@ from esarm_env.task.opening import open_task
 from train.figure5.emotion_curves import (
     PER_EMOTION,
     curve_utterances,
-    emotion_contrast,
     emotion_curves,
 )
 from train.figure5.figure import Shown
@@ -27,13 +26,14 @@ from train.run.loop import progress_track
 from train.tables.predictions import read_predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from esarm_env.core.types import BoolArray, FloatArray, IntArray
     from esarm_env.task.animation_task import AnimationTask
     from esarm_env.task.recording import AnimationCondition
     from train.figure5.emotion_curves import Curves
+    from train.figure5.quantities import Quantity
 
 
 @dataclass(frozen=True)
@@ -92,29 +92,28 @@ def collect_utterance(
     )
     indices = np.union1d(behind, [index]).astype(np.int64)
     place = int(np.searchsorted(indices, index))
-    motions: _Motions = {}
     rows: list[Row] = []
     with progress_track("Figure 5", len(names) + len(asked.predictions)) as bar:
         for name in names:
-            label, found = methods.animate(name, indices)
-            motions[label] = list(found)
-            rows.append(Row(name, label, found[place]))
+            label, found = methods.animate(name, np.array([index]))
+            rows.append(Row(name, label, found[0]))
             bar.advance(bar.task_ids[0])
         predicted, notes = _predicted(task, asked.predictions, indices)
         bar.advance(bar.task_ids[0], len(asked.predictions))
-    motions |= predicted
     rows += [
         Row(label, label, motion)
-        for label, found in predicted.items()
-        if (motion := found[place]) is not None
+        for label, motions in predicted.items()
+        if (motion := motions[place]) is not None
     ]
     subject = utterance_subject(task.corpus, index)
-    curves, told = _curves(task, motions, indices, np.isin(indices, behind), asked)
+    quantities, told = _curve_quantities(task, behind) if asked.emotions else ([], [])
     subject = dataclasses.replace(subject, notes=(*subject.notes, *notes, *told))
     errors = [None if row.name == RECORDING else errors_mm(task, row.motion, index) for row in rows]
-    truth = method_label(RECORDING)
-    contrast = None if curves is None else emotion_contrast(curves, truth=truth)
-    return Shown(subject, rows, errors, curves, contrast)
+    if not quantities:
+        return Shown(subject, rows, errors)
+    used = np.isin(indices, behind)
+    others = {label: _kept(motions, used) for label, motions in predicted.items()}
+    return Shown(subject, rows, errors, lambda: _curves(methods, names, others, behind, quantities))
 
 
 def collect_voice(
@@ -145,11 +144,17 @@ def collect_voice(
         for name in names:
             rows.append(methods.animate(name))
             bar.advance(bar.task_ids[0])
-    speaker = voice.speaker or "the average speaker"
+    hears = "assumed" if task.speech_encoder is None else "heard"
+    told = hears if voice.emotion == "auto" else "given"
+    style = (
+        f"the face moves as speaker {voice.speaker}'s does"
+        if voice.speaker
+        else "the face moves as all training speakers' do on average"
+    )
     subject = voice_subject(
         audio_file.name,
         audio,
-        condition=f"{methods.emotion}, face of {speaker}",
+        condition=f"emotion {told}: {methods.emotion}; {style}",
         n_frames=methods.n_frames,
         notes=(*cut, *methods.notes),
     )
@@ -181,30 +186,38 @@ def _predicted(
     return motions, notes
 
 
-def _curves(
-    task: AnimationTask,
-    motions: Mapping[str, Sequence[FloatArray | None]],
-    indices: IntArray,
-    used: BoolArray,
-    asked: Asked,
-) -> tuple[Curves | None, list[str]]:
-    """Return curves by emotion, None with a line that says why where there are none."""
-    if not asked.emotions:
-        return None, []
-    records = [task.corpus.records[int(index)] for index in indices[used]]
-    if not records:
-        return None, ["no curves by emotion: the test utterances show one emotion alone"]
+def _curve_quantities(task: AnimationTask, behind: IntArray) -> tuple[list[Quantity], list[str]]:
+    """Return what curves by emotion are of, and lines that say why something has none."""
+    if not len(behind):
+        return [], ["no curves by emotion: the test utterances show one emotion alone"]
     known = quantities_of(load_head())
     measured = [known[name] for name in EMOTIONAL if known[name].measured(task.corpus.captured)]
     if not measured:
-        return None, ["no curves by emotion: brows and lip corners were not captured"]
+        return [], ["no curves by emotion: brows and lip corners were not captured"]
     hidden = [name for name in EMOTIONAL if known[name] not in measured]
-    notes = [f"no curves of {name}: not captured" for name in hidden]
-    rows = {
-        label: [motion for motion, kept in zip(own, used, strict=True) if kept]
-        for label, own in motions.items()
-    }
-    truth = method_label(RECORDING)
+    return measured, [f"no curves of {name}: not captured" for name in hidden]
+
+
+def _kept(motions: Sequence[FloatArray | None], used: BoolArray) -> list[FloatArray | None]:
+    return [motion for motion, kept in zip(motions, used, strict=True) if kept]
+
+
+def _curves(
+    methods: RunMethods,
+    names: Sequence[str],
+    predicted: _Motions,
+    behind: IntArray,
+    quantities: Sequence[Quantity],
+) -> Curves:
+    """Animate the utterances behind the curves with every method, and return the curves."""
+    rows: _Motions = {}
+    with progress_track("Curves by emotion", len(names)) as bar:
+        for name in names:
+            label, found = methods.animate(name, behind)
+            rows[label] = list(found)
+            bar.advance(bar.task_ids[0])
+    truth, corpus = method_label(RECORDING), methods.task.corpus
     if truth not in rows:
-        rows[truth] = [task.corpus[int(index)].motion for index in indices[used]]
-    return emotion_curves(rows, [record.emotion for record in records], measured), notes
+        rows[truth] = [corpus[int(index)].motion for index in behind]
+    emotions = [corpus.records[int(index)].emotion for index in behind]
+    return emotion_curves(rows | predicted, emotions, quantities)

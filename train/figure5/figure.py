@@ -12,6 +12,7 @@ import numpy as np
 from esarm_env.core.cache import write_text
 from esarm_env.core.errors import InputError, MissingExtraError
 from esarm_env.metrics.mouth import mouth_opening
+from train.figure5.emotion_curves import emotion_contrast
 from train.figure5.error_colours import (
     colour_bar,
     error_colours,
@@ -52,15 +53,14 @@ class Shown:
         subject: The sentence.
         rows: Methods, the recording on top where there is one.
         errors: `lve` and `eve` in mm of each row; None where there is nothing to compare with.
-        emotions: Curves by emotion; None where there are none.
-        contrast: Of the emotions, by quantity and label, see `emotion_contrast`.
+        emotions: Collects the curves by emotion, which takes most of the time; None where there
+            are none.
     """
 
     subject: Subject
     rows: Sequence[Row]
     errors: Sequence[dict[str, float] | None]
-    emotions: Curves | None = None
-    contrast: Mapping[str, Mapping[str, float]] | None = None
+    emotions: Callable[[], Curves] | None = None
 
     @property
     def beside(self) -> list[str]:
@@ -75,9 +75,18 @@ def error_line(errors: Mapping[str, float]) -> str:
 
 
 def draw_figure(
-    shown: Shown, out: Path, *, head: Head, columns: int = COLUMNS, error_map: bool = False
+    shown: Shown,
+    out: Path,
+    *,
+    head: Head,
+    columns: int = COLUMNS,
+    error_map: bool = False,
+    written: Callable[[Path], object] = lambda path: None,
 ) -> dict[str, Any]:
     """Write all files of the figure; return what was written, as `figure5.json` has it.
+
+    Each is written as soon as it is ready, so that whoever interrupts keeps what was finished:
+    strips, error map, curves by emotion (collected only now), page, and `figure5.json`.
 
     Args:
         shown: What the figure shows.
@@ -85,6 +94,7 @@ def draw_figure(
         head: Drawn.
         columns: Frames of the strips.
         error_map: Whether to write strips of the error in mm, too.
+        written: Told of each file when it is there.
 
     Raises:
         InputError: If a file cannot be written, `columns` is below 2, or an error map is asked for
@@ -109,13 +119,18 @@ def draw_figure(
     frames = _frames(rows, moments, lambda row, frame: renderer.frame(row.motion[frame]))
     picture = draw_strips(subject, rows, moments, frames=frames, beside=shown.beside, title=title)
     save_picture(picture, out / STRIPS)
+    written(out / STRIPS)
     if error_map and truth is not None:
         save_picture(_error_strips(shown, truth, moments, head=head), out / ERRORS)
         files["errors"] = ERRORS
+        written(out / ERRORS)
     notes: list[str] = []
-    emotions = _emotions(shown, out, notes)
+    curves = None if shown.emotions is None else shown.emotions()
+    contrast = {} if curves is None else emotion_contrast(curves, truth=method_label(RECORDING))
+    emotions = None if curves is None else _emotions(curves, contrast, out, notes)
     if emotions is not None:
         files["emotions"] = EMOTIONS_PICTURE
+        written(out / EMOTIONS_PICTURE)
     quantities = [q for q in quantities_of(head).values() if q.measured(subject.captured)]
     data = page_data(
         subject,
@@ -128,9 +143,11 @@ def draw_figure(
         emotions=emotions,
     )
     write_page(data, out / PAGE)
-    files["page"] = PAGE
-    figures = _figures(shown, moments, files, notes)
+    written(out / PAGE)
+    files |= {"page": PAGE, "figures": FIGURES}
+    figures = _figures(shown, moments, contrast, files, notes)
     write_text(out / FIGURES, json.dumps(figures, indent=1, allow_nan=False) + "\n")
+    written(out / FIGURES)
     return figures
 
 
@@ -175,18 +192,18 @@ def _error_strips(shown: Shown, truth: Row, moments: Sequence[Moment], *, head: 
     )
 
 
-def _emotions(shown: Shown, out: Path, notes: list[str]) -> dict[str, Any] | None:
-    """Draw the curves by emotion; return picture and text for the page, None if there are none."""
-    if shown.emotions is None:
-        return None
+def _emotions(
+    curves: Curves, contrast: Mapping[str, Mapping[str, float]], out: Path, notes: list[str]
+) -> dict[str, Any] | None:
+    """Draw the curves by emotion; return picture and text for the page, None if undrawn."""
     try:
         from train.figure5.emotion_picture import draw_emotion_curves
     except MissingExtraError as error:
         notes.append(f"no picture of the curves by emotion: {error}")
         return None
-    labels = list(dict.fromkeys(label for rows in shown.emotions.values() for label in rows))
+    labels = list(dict.fromkeys(label for rows in curves.values() for label in rows))
     draw_emotion_curves(
-        shown.emotions,
+        curves,
         out / EMOTIONS_PICTURE,
         truth=method_label(RECORDING),
         labels=labels,
@@ -195,27 +212,36 @@ def _emotions(shown: Shown, out: Path, notes: list[str]) -> dict[str, Any] | Non
     return {
         "picture": picture_uri(out / EMOTIONS_PICTURE),
         "text": CONTRAST,
-        "table": contrast_table(shown.contrast or {}),
+        "table": contrast_table(contrast),
     }
 
 
-def contrast_table(contrast: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
-    """Return how far apart emotions lie: a header, and a line for each method."""
+def contrast_table(contrast: Mapping[str, Mapping[str, float | None]]) -> list[list[str]]:
+    """Return how far apart emotions lie: a header, and a line for each method; None is unknown."""
     labels = dict.fromkeys(label for by_label in contrast.values() for label in by_label)
     lines = [
-        [label, *(f"{by_label[label]:.2f}" for by_label in contrast.values())] for label in labels
+        [label, *(_ratio_text(by_label[label]) for by_label in contrast.values())]
+        for label in labels
     ]
     return [["", *contrast], *lines]
 
 
+def _ratio_text(ratio: float | None) -> str:
+    return "nan" if ratio is None else f"{ratio:.2f}"
+
+
 def _figures(
-    shown: Shown, moments: Sequence[Moment], files: Mapping[str, str], notes: Sequence[str]
+    shown: Shown,
+    moments: Sequence[Moment],
+    contrast: Mapping[str, Mapping[str, float]],
+    files: Mapping[str, str],
+    notes: Sequence[str],
 ) -> dict[str, Any]:
     """Return what `figure5.json` holds."""
     subject = shown.subject
-    contrast = {
+    finite = {
         name: {label: None if ratio != ratio else ratio for label, ratio in by_label.items()}
-        for name, by_label in (shown.contrast or {}).items()
+        for name, by_label in contrast.items()
     }
     return {
         "subject": subject.name,
@@ -233,7 +259,7 @@ def _figures(
             }
             for row, errors in zip(shown.rows, shown.errors, strict=True)
         ],
-        "emotion_contrast": contrast,
+        "emotion_contrast": finite,
         "files": dict(files),
         "notes": [*subject.notes, *notes],
     }

@@ -1,7 +1,8 @@
 """Moments of the strips: evenly spaced frames, and those at which the lips shut and open widest.
 
 They are chosen from one curve, the opening of the recorded mouth, and hold for every row: a method
-cannot look good by frames of its own. Without recorded motion, phones tell when lips are to shut.
+cannot look good by frames of its own. Without recorded motion, phones tell when lips
+should be shut.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
     from esarm_env.core.types import DoubleArray
 
 EVEN, SHUT, OPEN = "even", "shut", "open"
-TO_SHUT = "to shut"  # by the phones: nobody saw the lips
+TO_SHUT = "should be shut"  # by the phones: nobody saw the lips
 COLUMNS = 10
 _LEAST_APART = 2  # frames between two columns: neighbours look the same
 
 
 @dataclass(frozen=True, order=True)
 class Moment:
-    """One column: its frame, and why it was chosen (`even`, `shut`, `open` or `to shut`)."""
+    """One column: its frame, and why it was chosen: one of the four names above."""
 
     frame: int
     why: str

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from esarm_env.audio.encoders.phone_classes import BILABIALS
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import MissingExtraError
 from esarm_env.core.types import FRAME_RATE_HZ
 from esarm_env.face.render import Palette, Renderer, View
 from esarm_env.rendering import text
-from train.figure5.moments import EVEN
+from train.figure5.moments import EVEN, OPEN, SHUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +34,7 @@ CELL = (176, 150)  # height and width of a frame in pixels
 LABEL_WIDTH = 196
 GAP, MARGIN = 4, 16
 TITLE, SMALL, LABEL = 20, 14, 15
+_FOOT_LINES = 3  # which frames, phones, notes
 # The face fills the cell: hair and neck move with nothing.
 FACE = View(yaw_deg=12.0, zoom=1.72, shift=(0.01, -0.01))
 _PAPER: Colour = (255, 255, 255)
@@ -93,7 +95,9 @@ def draw_strips(
     """
     top = strips_top(subject)
     width = MARGIN + LABEL_WIDTH + len(moments) * (CELL[1] + GAP) + MARGIN - GAP
-    foot = 2 * text.line_height(SMALL) + (0 if legend is None else len(legend) + GAP)
+    if legend is not None:  # wider than two columns
+        width = max(width, legend.shape[1] + 2 * MARGIN)
+    foot = _FOOT_LINES * text.line_height(SMALL) + (0 if legend is None else len(legend) + GAP)
     height = top + len(rows) * (CELL[0] + GAP) + foot + MARGIN
     picture = np.full((height, width, 3), _PAPER, dtype=np.uint8)
     _draw_head_lines(picture, subject, title)
@@ -124,18 +128,29 @@ def _draw_columns(picture: Picture, subject: Subject, moments: Sequence[Moment],
         x = cell_origin(0, column, top=0)[0] + CELL[1] // 2
         time = f"{moment.frame / FRAME_RATE_HZ:.2f} s"
         text.draw(picture, time, x=x, y=y, size=SMALL, colour=_INK, align="centre")
-        phone = text.legible(spelled(subject.phone_at(moment.frame)))
-        parts = [f"/{phone}/" if phone else "", "" if moment.why == EVEN else f"lips {moment.why}"]
-        below = ", ".join(part for part in parts if part)
         text.draw(
             picture,
-            below,
+            column_label(subject, moment),
             x=x,
             y=y + text.line_height(SMALL),
             size=SMALL,
             colour=_FAINT if moment.why == EVEN else _ACCENT,
             align="centre",
         )
+
+
+def column_label(subject: Subject, moment: Moment) -> str:
+    """Return phone and lips at a column; what was recorded of the lips outweighs what was heard.
+
+    A phone that a recogniser heard there although the recorded lips contradict it (p, b or m with
+    lips wide open, another with lips shut) is a slip of the recogniser, or of its times.
+    """
+    heard = subject.phone_at(moment.frame)
+    if moment.why in (SHUT, OPEN) and (heard in BILABIALS) != (moment.why == SHUT):
+        heard = ""
+    phone = text.legible(spelled(heard))
+    parts = [f"/{phone}/" if phone else "", "" if moment.why == EVEN else f"lips {moment.why}"]
+    return ", ".join(part for part in parts if part)
 
 
 def _draw_label(picture: Picture, label: str, said: str, *, y: int) -> None:
@@ -154,9 +169,9 @@ def _draw_foot(picture: Picture, subject: Subject, legend: Picture | None, *, y:
         picture[y : y + len(legend), MARGIN : MARGIN + legend.shape[1]] = legend
         y += len(legend) + GAP
     seen = "where the recorded lips shut and open widest"
-    why = seen if subject.index is not None else "where lips are to shut by the phones"
+    why = seen if subject.index is not None else "where lips should be shut by the phones"
     said = f"frames: the same for every row, evenly spaced, and {why}"
-    for line in (said, "; ".join(subject.notes)):
+    for line in (said, subject.phones_note, "; ".join(subject.notes)):
         shown = text.shortened(text.legible(line), size=SMALL, width=picture.shape[1] - 2 * MARGIN)
         text.draw(picture, shown, x=MARGIN, y=y, size=SMALL, colour=_FAINT)
         y += text.line_height(SMALL)

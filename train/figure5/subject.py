@@ -37,7 +37,7 @@ class Subject:
         text: What is said, or None where nobody tells.
         audio: Shape (n_samples,) at 16 kHz.
         n_frames: At 30 fps.
-        phones: In order of time; none where they are not known.
+        phones: In order of time, as a recogniser hears them; none where they are not known.
         index: Of the utterance in the corpus; None for a voice without recorded motion.
         captured: Shape (52,), what the corpus measured; all True for a voice.
         notes: What the reader of the figure must know, a line each.
@@ -52,6 +52,14 @@ class Subject:
     index: int | None
     captured: BoolArray
     notes: tuple[str, ...] = ()
+
+    @property
+    def phones_note(self) -> str:
+        """What the reader must know of the phones; empty where none is known."""
+        if not self.phones:
+            return ""
+        heard = "phones as a recogniser hears them, which may be wrong"
+        return heard if self.index is None else f"{heard}; lips as recorded"
 
     @property
     def duration_s(self) -> float:

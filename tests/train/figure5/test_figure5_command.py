@@ -49,11 +49,20 @@ def test_a_run_s_rows_are_shown_with_predictions_beside_them(
         "figure5.json",
         "figure5.png",
     ]
-    assert "note: no curves by emotion" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "note: no curves by emotion" in printed
+    assert "row: theirs: LVE 0.00" in printed
+    names = ["figure5.png", "figure5.html", "figure5.json"]
+    paths = [str(tmp_path / "out" / name) for name in names]
+    assert [line for line in printed.splitlines() if line.startswith("written: ")] == [
+        f"written: {path}" for path in paths
+    ]
+    assert f"files: {', '.join(paths)}" in printed
+    assert list(told["files"].values()) == names
 
 
 def test_a_voice_is_shown_without_ground_truth(
-    finished_run: Path, speech_file: Path, tmp_path: Path
+    finished_run: Path, speech_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Any recording will do; what has no truth has no row of it and no error."""
     told = shown(
@@ -65,6 +74,31 @@ def test_a_voice_is_shown_without_ground_truth(
     assert [row["method"] for row in told["rows"]] == ["mean-face", "regressor", "clone"]
     assert all(row["errors_mm"] == {} for row in told["rows"])
     assert told["notes"][0] == "no recorded motion: no row of it, and no error"
+    assert told["condition"].startswith("emotion given: neutral")
+    assert told["condition"].endswith("; the face moves as all training speakers' do on average")
+    printed = capsys.readouterr().out.splitlines()
+    start = printed.index(f"{speech_file.name}: {told['condition']}")
+    rows = [f"row: {row['label']}" for row in told["rows"]]
+    assert printed[start + 1 : start + 4] == rows
+
+
+def test_an_interruption_is_one_line_that_says_the_command_begins_again(
+    finished_run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever waits for it to go on from where it was would wait as long once more."""
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("train.figure5.collect.collect_utterance", stopped)
+    with pytest.raises(SystemExit) as left:
+        main(["figure5", "--run", str(finished_run), "--out", str(tmp_path / "out")])
+    assert left.value.code == 130
+    line = "esarm: interrupted; the same command begins again, files that it wrote stay\n"
+    assert capsys.readouterr().err == line
 
 
 @pytest.mark.parametrize(

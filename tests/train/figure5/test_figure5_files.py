@@ -21,15 +21,17 @@ from esarm_env.audio.encoders.phone_spans import PhoneSpan
 from esarm_env.core.errors import InputError, MissingExtraError
 from esarm_env.face import load_head
 from train.figure5 import strip
+from train.figure5.emotion_curves import emotion_curves
 from train.figure5.figure import Shown, draw_figure
 from train.figure5.methods import Row
-from train.figure5.quantities import quantities_of
+from train.figure5.quantities import LIP_CORNERS, quantities_of
 from train.figure5.subject import Subject
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from esarm_env.core.types import Corpus
+    from train.figure5.emotion_curves import Curves
 
 pytest.importorskip("PIL")
 from PIL import Image
@@ -117,12 +119,62 @@ def test_the_error_s_strips_have_no_row_of_the_recording(
         "strips": "figure5.png",
         "errors": "figure5_errors.png",
         "page": "figure5.html",
+        "figures": "figure5.json",
     }
     heights = [len(pixels_of(out / name)) for name in ("figure5.png", "figure5_errors.png")]
     assert 0 < heights[0] - heights[1] < strip.CELL[0]  # one row less, a bar more
     voice = Shown(shown.subject, shown.rows[1:], [None])
     with pytest.raises(InputError, match=re.escape("`error_map` must be left out")):
         draw_figure(voice, out, head=load_head(), error_map=True)
+
+
+def test_an_interruption_leaves_the_files_that_were_finished(shown: Shown, tmp_path: Path) -> None:
+    """Curves by emotion take minutes; whoever is tired of them must not lose the strips."""
+
+    def stopped() -> Curves:
+        raise KeyboardInterrupt
+
+    head, named = load_head(), list[str]()
+    with pytest.raises(KeyboardInterrupt):
+        draw_figure(
+            replace(shown, emotions=stopped),
+            tmp_path,
+            head=head,
+            columns=2,
+            error_map=True,
+            written=lambda path: named.append(path.name),
+        )
+    assert named == ["figure5.png", "figure5_errors.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == named
+
+
+def test_curves_by_emotion_are_drawn_before_the_page_that_shows_them(
+    shown: Shown, tmp_path: Path
+) -> None:
+    """Each file is told of once, when it is there; the page has the curves' picture and table."""
+    pytest.importorskip("matplotlib")
+    head = load_head()
+    quantities = [quantities_of(head)[LIP_CORNERS]]
+    motion, half = (row.motion for row in shown.rows)
+    rows = {"recording": [motion, half], "half of it": [half, 0.5 * half]}
+    named: list[str] = []
+
+    def written(path: Path) -> None:
+        assert path.is_file()
+        named.append(path.name)
+
+    told = draw_figure(
+        replace(shown, emotions=lambda: emotion_curves(rows, ["happy", "sad"], quantities)),
+        tmp_path,
+        head=head,
+        columns=2,
+        written=written,
+    )
+    assert named == ["figure5.png", "figure5_emotions.png", "figure5.html", "figure5.json"]
+    assert list(told["files"].values()) == named
+    assert told["emotion_contrast"] == {LIP_CORNERS: {"half of it": pytest.approx(0.5, abs=1e-3)}}
+    page = data_of((tmp_path / "figure5.html").read_text(encoding="utf-8"))
+    assert page["emotions"]["table"] == [["", LIP_CORNERS], ["half of it", "0.50"]]
 
 
 class Sources(HTMLParser):

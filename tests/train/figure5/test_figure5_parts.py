@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +22,8 @@ from train.figure5.error_colours import STOPS, error_colours, errors_mm, scale_o
 from train.figure5.methods import RunMethods, check_methods, default_methods
 from train.figure5.moments import EVEN, OPEN, SHUT, TO_SHUT, Moment, choose_moments
 from train.figure5.quantities import INNER_BROWS, LIP_CORNERS, OPENING, quantities_of
-from train.figure5.subject import find_utterance
+from train.figure5.strip import column_label
+from train.figure5.subject import find_utterance, utterance_subject
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +68,36 @@ def test_phones_tell_closures_where_nothing_was_recorded() -> None:
     assert choose_moments(60, opening_mm=unseen, phones=spans, columns=6) == moments
     with pytest.raises(InputError, match=re.escape("`columns` must be at least 2, got 1")):
         choose_moments(60, columns=1)
+
+
+def test_a_heard_phone_that_contradicts_the_recorded_lips_is_left_out(tiny_corpus: Corpus) -> None:
+    """A recogniser mishears: "/m/, lips open" would look like a fault of the recording."""
+    seen = replace(
+        utterance_subject(tiny_corpus, 11),
+        phones=(PhoneSpan("m", 0.0, 0.5), PhoneSpan("k", 0.5, 1.0)),
+    )
+    labels = {
+        (frame, why): column_label(seen, Moment(frame, why))
+        for frame in (6, 21, 30)
+        for why in (SHUT, OPEN, EVEN)
+    }
+    assert labels == {
+        (6, SHUT): "/m/, lips shut",
+        (6, OPEN): "lips open",
+        (6, EVEN): "/m/",
+        (21, SHUT): "lips shut",
+        (21, OPEN): "/k/, lips open",
+        (21, EVEN): "/k/",
+        (30, SHUT): "lips shut",
+        (30, OPEN): "lips open",
+        (30, EVEN): "",
+    }
+    heard = "phones as a recogniser hears them, which may be wrong"
+    assert seen.phones_note == f"{heard}; lips as recorded"
+    voice = replace(seen, index=None)
+    assert voice.phones_note == heard
+    assert column_label(voice, Moment(6, TO_SHUT)) == "/m/, lips should be shut"
+    assert replace(seen, phones=()).phones_note == ""
 
 
 def test_an_utterance_is_found_by_its_id_its_words_or_its_emotion(tiny_corpus: Corpus) -> None:

@@ -65,7 +65,7 @@ def page_data(
         "name": subject.name,
         "condition": subject.condition,
         "text": subject.text,
-        "notes": list(subject.notes),
+        "notes": [note for note in (subject.phones_note, *subject.notes) if note],
         "fps": FRAME_RATE_HZ,
         "n_frames": subject.n_frames,
         "truth": RECORDING if any(row.name == RECORDING for row in rows) else None,
