@@ -131,9 +131,11 @@ def _print_score(
 
     found, intervals = score.found, score.intervals()
     known = {key: each for key, each in definitions(n_samples=2).items() if key in intervals}
+    name = score.cell.method
+    own = f"{name} (scored)" if name in beside else name  # else one would hide the other
     rows: dict[str, dict[str, Figure]] = {
         label: {key: (v.mean, v.low, v.high) for key, v in figures.items()}
-        for label, figures in {**beside, score.cell.method: intervals}.items()
+        for label, figures in {own: intervals, **beside}.items()
     }
     print(table(rows, known, style="plain"))
     count = len(found.motions)
@@ -141,7 +143,7 @@ def _print_score(
     print(f"{count}{of} test utterances; brackets are 95 % intervals over them")
     kept: dict[str, object] = without_nan(
         {
-            "name": score.cell.method,
+            "name": name,
             "utterances": count,
             "faults": list(found.faults),
             "missing": list(found.missing),

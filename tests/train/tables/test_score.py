@@ -122,12 +122,13 @@ def test_a_score_stands_beside_the_mean_face_and_what_the_run_has_measured(
     test = tiny_task.corpus.split("test")
     save_predictions(folder, ids[1:], mean_face_motions(tiny_task, test[1:]))
     options = ["score", str(folder), "--run", str(run), "--json", str(file)]
+    options += ["--name", "regressor"]
     main(options)
     first = capsys.readouterr().out.splitlines()[0]
     assert first == f"run {run} (corpus {MEAD}, seed 0): test split, 2 utterances"
     known = json.loads(file.read_text())
-    assert list(known["references"]) == ["mean face of the condition"]
-    assert known["references"]["mean face of the condition"] == known["figures"]
+    assert list(known["references"]) == ["mean face"]
+    assert known["references"]["mean face"] == known["figures"]
     (run / "evaluate").mkdir()
     lines = ["row,utterance,lve,eve", f"regressor,{ids[0]},9,9", f"regressor,{ids[1]},2,3"]
     lines += [f'"clone, {how}",{ids[i]},{i + 4},1' for how in DECODINGS for i in range(2)]
@@ -137,7 +138,8 @@ def test_a_score_stands_beside_the_mean_face_and_what_the_run_has_measured(
     assert list(beside)[1:] == ["regressor", "clone, expected distance"]
     assert beside["regressor"]["lve"][0] == 2 and beside["regressor"]["eve"][0] == 3
     assert beside["clone, expected distance"]["lve"][0] == 5
-    assert "regressor" in capsys.readouterr().out
+    heading = capsys.readouterr().out.splitlines()[2]
+    assert re.split("  +", heading.strip())[:3] == ["regressor (scored)", "mean face", "regressor"]
     (run / "evaluate" / "per_utterance.csv").write_text("row,utterance,lve\nregressor,x,1\n")
     main(options)
     assert "no figures of the run's own rows: " in capsys.readouterr().out

@@ -170,7 +170,7 @@ def references(
     task, test = benchmark.task, benchmark.test
     rows = np.flatnonzero(np.isin(test, list(score.found.motions)))
     still = measure_motions(benchmark, mean_face_motions(task, test[rows]), rows)
-    found = {Row(MEAN_FACE).label: intervals_of(still)}
+    found = {Row(MEAN_FACE).short_label: intervals_of(still)}
     ids = task.ids_of(test[rows])
     try:
         measured = benchmark.measured()
