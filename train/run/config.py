@@ -308,8 +308,7 @@ def _checked(value: Any, hint: Any, *, name: str) -> Any:
 def make_config(*, preset: str, file: Path | None = None, overrides: Sequence[str] = ()) -> Config:
     """Return a preset, or a file's configuration, with `overrides` such as `clone.epochs=10`.
 
-    A preset and the file of a saved run hold the settings of every recipe, whichever is in use.
-    What is set one by one is meant to change something.
+    Presets and files hold the settings of every recipe; what is set one by one must change some.
 
     Raises:
         InputError: If the preset, the file, a key or a value is not valid, or a setting of a recipe
@@ -320,11 +319,12 @@ def make_config(*, preset: str, file: Path | None = None, overrides: Sequence[st
     values = to_dict(PRESETS[preset]) if file is None else _values_of(file)
     for override in overrides:
         _override(values, override)
+    config: Config = from_dict(values)
     if file is None and not any(each.strip().startswith("corpus.size") for each in overrides):
         from esarm_env.corpus.synthetic.design import at_most_all
 
-        values["corpus"]["size"] = at_most_all(**{k: values["corpus"][k] for k in ("size", "name")})
-    config: Config = from_dict(values)
+        size = at_most_all(config.corpus.size, config.corpus.name)
+        config = dataclasses.replace(config, corpus=dataclasses.replace(config.corpus, size=size))
     _check_recipe_in_use(config.recipe, overrides)
     return config
 

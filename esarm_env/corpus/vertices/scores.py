@@ -23,6 +23,7 @@ from esarm_env.corpus.vertices.fitting import Fitter
 from esarm_env.corpus.vertices.meshes import VertexMeshes, open_meshes
 from esarm_env.formats.files import check_regular, reading
 from esarm_env.metrics.vertex_error import pooled_mean, vertex_error_of_meshes
+from esarm_env.task.episode_metrics import LVE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +87,7 @@ class VertexScores:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""
-        return {"lve": self.lve, **asdict(self)}
+        return {LVE: self.lve, **asdict(self)}
 
 
 def score_folder(

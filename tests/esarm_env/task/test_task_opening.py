@@ -124,8 +124,10 @@ def run(
         layout: str,
         rate_hz: float | None,
         verify: bool,
+        head: str | None,
     ) -> Corpus:
         assert rate_hz is None, "the run states no rate"
+        assert head is None, "nor a head: it is of an earlier version"
         asked = (name, size, seed, layout)
         assert asked == ("synthetic-mead", 12, 5, "auto"), "the run's own corpus was asked for"
         assert verify, "a bad take that training left out would come back"

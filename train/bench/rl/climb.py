@@ -18,6 +18,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from esarm_env.core.cache import write_text
 from esarm_env.core.errors import InputError
 from esarm_env.formats.files import reading
+from esarm_env.task.episode_metrics import EVE, LVE
 from train.bench.rl.trainers import TERMINAL, find_trainer, make_learner
 
 if TYPE_CHECKING:
@@ -121,9 +122,7 @@ def climb(
         clock.stop()
         means = evaluate(act, held_out, seed=cell.seed).means()
         score = means["return"]
-        found.append(
-            Point(n_done, *clock.spent, score, scale.share(score), means["lve"], means["eve"])
-        )
+        found.append(Point(n_done, *clock.spent, score, scale.share(score), means[LVE], means[EVE]))
         say(found[-1])
         clock.start()
 

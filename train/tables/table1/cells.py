@@ -26,6 +26,7 @@ import numpy as np
 
 from esarm_env.core.cache import drop_folder, read_json, write_text
 from esarm_env.core.errors import InputError, MissingExtraError, one_line
+from esarm_env.core.run_layout import partial_folder
 from train.tables.table1.settings import slug
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def make_cell(benchmark: Benchmark, method: Method, place: Path) -> Cell:
     if kept is not None and kept.status == DONE:
         _check_origin(folder, kept, benchmark.origin(method.files))
         return kept
-    work = folder.with_name(f".{folder.name}.partial")
+    work = partial_folder(folder.parent, folder.name)
     try:
         cell = _work(benchmark, method, work)
     except MissingExtraError as error:
