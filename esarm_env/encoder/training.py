@@ -20,6 +20,12 @@ from torch.nn import functional
 from esarm_env.audio.encoders.voice_bar import other_voices
 from esarm_env.core.errors import InputError
 from esarm_env.core.training.epochs import EpochTrainer
+from esarm_env.core.training.minibatches import (
+    batches_of_like_length,
+    means_of_terms,
+    one_cycle,
+    step_down,
+)
 from esarm_env.core.training.states import check_states
 from esarm_env.core.types import EMOTIONS, N_INTENSITIES
 from esarm_env.encoder.adversary import Adversary
@@ -42,7 +48,6 @@ _LABELS = len(EMOTIONS) + N_INTENSITIES  # first columns of a condition
 _RAMP_EPOCHS = 4.0
 _SECOND = "adversary_optimizer"  # in a saved state
 _WAVLM = "wavlm_origin"  # likewise
-_WARM_UP = 0.15  # share of training in which the learning rate rises
 _SPREAD_FRAMES = 20_000  # that the spread of the streams is taken from
 
 
@@ -220,17 +225,9 @@ class EncoderTrainer(EpochTrainer):
                     f"loss must be finite, got {loss.item()} in epoch {self.n_done + 1}: audio "
                     "features or motion hold NaN, or `encoder.learning_rate` is too high"
                 )
-            self._optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            for group in self._optimizer.param_groups:
-                nn.utils.clip_grad_norm_(group["params"], 1.0)
-            self._optimizer.step()
+            step_down(self._optimizer, loss)
             rows.append({name: term.item() for name, term in terms.items()})
-        names = {name for row in rows for name in row}
-        return {
-            f"train_{name}": float(np.mean([row[name] for row in rows if name in row]))
-            for name in sorted(names)
-        }
+        return means_of_terms(rows)
 
     def _terms(self, pairs: list[Pair], *, read_share: float) -> dict[str, Tensor]:
         """Return the terms of the loss on one minibatch."""
@@ -300,19 +297,11 @@ class EncoderTrainer(EpochTrainer):
         data = self._data
         pairs = draw_pairs(self._train, data.groups, data.emotions, rng=self._rng)
         longest = [max(data.length(pair.first), data.length(pair.second)) for pair in pairs]
-        order = np.argsort(longest + self._rng.random(len(pairs)) * 12, kind="stable")
-        size = self._config.batch_utterances // 2
-        batches = [order[begin : begin + size] for begin in range(0, len(order), size)]
-        shuffled = self._rng.permutation(len(batches))
-        return [[pairs[row] for row in batches[number]] for number in shuffled]
+        batches = batches_of_like_length(longest, self._config.batch_utterances // 2, self._rng)
+        return [[pairs[row] for row in rows] for rows in batches]
 
     def _set_rate(self, progress: float) -> None:
-        """Set the learning rate: up along a cosine for the first epochs of training, then down."""
-        up = _WARM_UP
-        if progress < up:
-            share = 0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * progress / up))
-        else:
-            share = 0.5 * (1 + math.cos(math.pi * (progress - up) / (1 - up)))
+        share = one_cycle(progress)
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * share
 

@@ -14,17 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.training.epochs import EpochTrainer
+from esarm_env.core.training.minibatches import (
+    batches_of_like_length,
+    means_of_terms,
+    one_cycle,
+    step_down,
+)
 from esarm_env.core.training.ranges import ABOVE_0, AT_LEAST_2, SHARE, check_ranges, ranges
 
 if TYPE_CHECKING:
     from agents.baselines.rivals.base import Rival, RivalBatch
     from agents.baselines.rivals.data import Couple, RivalData
 
-_WARM_UP = 0.15  # share of a stage in which the learning rate rises, as of our speech encoder
 _VALIDATION_ROWS = 50  # utterances that are animated together
 
 
@@ -180,16 +185,9 @@ class RivalTrainer(EpochTrainer):
                     f"loss must be finite, got {loss.item()} in epoch {self.n_done + 1}: audio "
                     "features or motion hold NaN, or `learning_rate` is too high"
                 )
-            self._optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(self._optimizer.param_groups[0]["params"], 1.0)
-            self._optimizer.step()
+            step_down(self._optimizer, loss)
             rows.append({name: term.item() for name, term in terms.items()})
-        names = {name for row in rows for name in row}
-        return {
-            f"train_{name}": float(np.mean([row[name] for row in rows if name in row]))
-            for name in sorted(names)
-        }
+        return means_of_terms(rows)
 
     def _heard(self, couples: Sequence[Couple]) -> RivalBatch:
         """Return pairs as a minibatch, with noise on what is heard and some speakers hidden."""
@@ -206,20 +204,12 @@ class RivalTrainer(EpochTrainer):
         """Return the pairs of an epoch, those of like length together, batches in random order."""
         couples = self._data.couples(self._rng)
         longest = [max(len(self._data.curves[i]) for i in couple[:2]) for couple in couples]
-        order = np.argsort(longest + self._rng.random(len(couples)) * 12, kind="stable")
-        size = self._settings.batch_utterances // 2
-        batches = [order[begin : begin + size] for begin in range(0, len(order), size)]
-        shuffled = self._rng.permutation(len(batches))
-        return [[couples[row] for row in batches[number]] for number in shuffled]
+        batches = batches_of_like_length(longest, self._settings.batch_utterances // 2, self._rng)
+        return [[couples[row] for row in rows] for rows in batches]
 
     def _set_rate(self, progress: float) -> None:
-        """Set the learning rate: up along a cosine for the first part of a stage, then down."""
-        if progress < _WARM_UP:
-            share = 0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * progress / _WARM_UP))
-        else:
-            share = 0.5 * (1 + math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP)))
         for group in self._optimizer.param_groups:
-            group["lr"] = self._settings.learning_rate * share
+            group["lr"] = self._settings.learning_rate * one_cycle(progress)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
