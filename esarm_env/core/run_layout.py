@@ -20,6 +20,7 @@
 | `improve/ALGORITHM/policy.safetensors` | the improved policy, one folder per algorithm |
 | `speech/NAME/policy.safetensors` | a policy that learned from speech alone, with its `speech.md` |
 | `evaluate/per_utterance.csv`, `energy_per_utterance.csv` | every figure of a test utterance |
+| `export.json`, `README.md` | of an export alone (`esarm export`): its manifest and its card |
 | `report.md`, `improvement.png`, `training.png` | the report |
 | `rounds/2/`, `rounds/3/`, ... | later rounds of improvement |
 | `seeds/1/`, `seeds/2/`, ...; `seeds.md`, `.json` | runs of other seeds; the report over all |
@@ -48,6 +49,7 @@ ROUNDS_FOLDER = "rounds"
 SPEECH_FOLDER, SPEECH_REPORT = "speech", "speech.md"
 SEEDS_FOLDER, SEEDS_PAGE, SEEDS_FILE = "seeds", "seeds.md", "seeds.json"
 LOCK_FILE = ".lock"
+EXPORT_FILE, EXPORT_CARD = "export.json", "README.md"  # of `esarm export` alone
 
 # Of every stage.
 SUMMARY_FILE, METRICS_FILE = "summary.json", "metrics.csv"
@@ -132,6 +134,11 @@ def need_file(run_path: Path, name: str) -> Path:
     return path
 
 
+def is_export(run_path: Path) -> bool:
+    """Return whether a folder was made by `esarm export`: one policy, and no recordings."""
+    return is_file(run_path / EXPORT_FILE)
+
+
 def improved_policies(run_path: Path) -> dict[str, Path]:
     """Return the weights that the stage `improve` left, by algorithm; none before it."""
     return _policies(run_path / "improve")
@@ -167,6 +174,11 @@ def _missing(run_path: Path, stage: str) -> str:
         return (
             f"{run_path}: must be a run folder, got none of that name; "
             f"`esarm run --run {run_path}` makes one"
+        )
+    if is_export(run_path):
+        return (
+            f"{run_path}: must be the run for this, got an export, which has no stage `{stage}`; "
+            "it animates, and gives environments their task and algorithms their start"
         )
     return (
         f"{run_path}: must hold the stage `{stage}`, got none; "
