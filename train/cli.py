@@ -50,6 +50,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "improve": pipeline.command_improve,
     "evaluate": pipeline.command_evaluate,
     "animate": animate.command_animate,
+    "export": animate.command_export,
     "capture": corpus.command_capture,
     "overoptimise": reward.command_overoptimise,
     "table1": command_table1,

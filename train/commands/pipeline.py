@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from esarm_env.core.errors import InputError
-from train.commands.options import Options, RunOptions, write_json
+from train.commands.options import (
+    Options,
+    OptionsOfStage,
+    RunOptions,
+    place_setting,
+    write_json,
+)
 from train.speech.settings import SpeechSettings
 
 if TYPE_CHECKING:
@@ -32,7 +37,8 @@ def command_run(
     Args:
         options: Which run, and with which settings.
         corpus: `synthetic-mead`, `synthetic-ravdess`, or a folder of recordings (MEAD, RAVDESS,
-            3D-ETF, BEAT, Live Link Face, or `audio/` and `blendshape/` with equal names).
+            3D-ETF, BEAT, Live Link Face, or `audio/` and `blendshape/` with equal names); of a run
+            whose recordings have moved, where they are now.
         recipe: Of the reward model: `consensus` of the clone's own samples, or the `paper`'s plain
             ranking of noise levels. [default: consensus]
         rounds: Rounds of improvement. In each after the first, the improved policy demonstrates,
@@ -51,7 +57,7 @@ def command_run(
     from train.stages import STAGE_FUNCTIONS
 
     seeds_of(seeds, first=seeds[0] if seeds else 0)  # before a folder is made for them
-    run = options.open(*corpus_setting(corpus), *recipe_setting(recipe))
+    run = options.open(*place_setting(options, corpus), *recipe_setting(recipe))
     # Here and not stage by stage: the last one's settings count before the first one's minutes.
     check_settings(run.config, [stage for stage in STAGES if not run.is_finished(stage)])
     check_rounds(run, rounds)
@@ -89,7 +95,7 @@ def _run_seeds(run: RunFolder, seeds: tuple[int, ...]) -> dict[str, Any]:
     return {"seeds": list(seeds), "report": str(page)}
 
 
-def command_prior(*, options: Options) -> None:
+def command_prior(*, options: OptionsOfStage) -> None:
     """Stage 2: learn the motion tokens (a VQ autoencoder for mouth and upper face).
 
     Args:
@@ -98,7 +104,7 @@ def command_prior(*, options: Options) -> None:
     run_stage("prior", options)
 
 
-def command_encoder(*, options: Options) -> None:
+def command_encoder(*, options: OptionsOfStage) -> None:
     """Stage 3: train the speech encoder that the policy hears through, and its regressor.
 
     Args:
@@ -107,7 +113,7 @@ def command_encoder(*, options: Options) -> None:
     run_stage("encoder", options)
 
 
-def command_clone(*, options: Options) -> None:
+def command_clone(*, options: OptionsOfStage) -> None:
     """Stage 4: clone the recordings with the transformer policy.
 
     Args:
@@ -116,7 +122,7 @@ def command_clone(*, options: Options) -> None:
     run_stage("clone", options)
 
 
-def command_demonstrate(*, options: Options) -> None:
+def command_demonstrate(*, options: OptionsOfStage) -> None:
     """Stage 5: roll out the clone with rising shares of random actions.
 
     Args:
@@ -125,7 +131,7 @@ def command_demonstrate(*, options: Options) -> None:
     run_stage("demonstrate", options)
 
 
-def command_reward(*, options: Options, recipe: Recipe | None = None) -> None:
+def command_reward(*, options: OptionsOfStage, recipe: Recipe | None = None) -> None:
     """Stage 6: train the reward model.
 
     Args:
@@ -138,7 +144,7 @@ def command_reward(*, options: Options, recipe: Recipe | None = None) -> None:
 
 def command_improve(
     *,
-    options: Options,
+    options: OptionsOfStage,
     speech: Path | None = None,
     speech_test: Path | None = None,
     speech_name: str | None = None,
@@ -189,7 +195,7 @@ def run_speech(
     write_json(summary, options.json)
 
 
-def command_evaluate(*, options: Options) -> None:
+def command_evaluate(*, options: OptionsOfStage) -> None:
     """Stage 8: measure true errors (LVE, EVE) and the learned score on held-out utterances.
 
     Args:
@@ -220,11 +226,6 @@ def run_stage(name: str, options: RunOptions, *overrides: str) -> None:
     for key, value in summary.items():
         print(f"{key}: {value}")
     write_json(summary, options.json)
-
-
-def corpus_setting(corpus: str | None) -> tuple[str, ...]:
-    """Return a corpus given on the command line as `--set` settings."""
-    return () if corpus is None else (f"corpus.name={json.dumps(corpus)}",)
 
 
 def recipe_setting(recipe: Recipe | None) -> tuple[str, ...]:
