@@ -139,6 +139,19 @@ def is_export(run_path: Path) -> bool:
     return is_file(run_path / EXPORT_FILE)
 
 
+def check_no_export(run_path: Path) -> None:
+    """Check that a folder may be worked in: an export is passed on as it is.
+
+    Raises:
+        InputError: If it is one.
+    """
+    if is_export(run_path):
+        raise InputError(
+            f"{run_path}: must be a run to work on, got an export; begin one of your own (another "
+            "--run)"
+        )
+
+
 def improved_policies(run_path: Path) -> dict[str, Path]:
     """Return the weights that the stage `improve` left, by algorithm; none before it."""
     return _policies(run_path / "improve")

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 import esarm_env.core.processors  # noqa: F401  # lets forked workers compute
 from esarm_env.audio.features import make_encoder
 from esarm_env.audio.store import FeatureStore, open_features, open_rows
@@ -21,6 +23,7 @@ from esarm_env.core.run_layout import (
     ENCODER_FILE,
     TOKENIZER_FILE,
     WAVLM_FILE,
+    is_export,
     is_file,
     need_file,
 )
@@ -33,6 +36,7 @@ from esarm_env.task.conditions import ConditionEncoder
 from esarm_env.task.run_corpus import (
     CORPUS_KEYS,
     EMOTIONS_KEY,
+    NoRecordings,
     emotions_of_run,
     open_run_corpus,
     read_corpus_file,
@@ -56,6 +60,7 @@ __all__ = [
     "open_heard",
     "open_problem",
     "open_run_corpus",
+    "open_speech_task",
     "open_task",
     "read_corpus_file",
     "training_emotions",
@@ -126,6 +131,31 @@ def open_task(run: str | Path | None = None, *, corpus: str | None = None) -> An
         encoder=open_audio_encoder(folder, speech_encoder),
         speech_encoder=speech_encoder,
         speakers=tuple(read_corpus_file(folder)["speakers"]),
+    )
+
+
+def open_speech_task(run: str | Path) -> AnimationTask:
+    """Open what recordings of speech are added to (`esarm_env.task.extended`): a run's task.
+
+    Of an export whose recordings are not there, it is one without utterances.
+
+    Raises:
+        InputError: As `open_task`.
+    """
+    folder = Path(run)
+    source = read_corpus_file(folder)
+    if not is_export(folder) or source["corpus"] in CORPUS_NAMES:
+        return open_task(folder)
+    speech_encoder = find_speech_encoder(folder)
+    heard = speech_encoder or open_audio_encoder(folder, None)
+    return AnimationTask(
+        NoRecordings(),
+        FeatureStore(np.zeros((0, heard.dim), dtype=np.float16), []),
+        load_tokenizer(need_file(folder, TOKENIZER_FILE)),
+        load_head(),
+        ConditionEncoder(tuple(source["speakers"])),
+        context=context_of(speech_encoder),
+        speech_encoder=speech_encoder,
     )
 
 

@@ -13,6 +13,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+import numpy as np
+
 from esarm_env.core.cache import cache_dir, read_json, write_text
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import (
@@ -23,11 +25,11 @@ from esarm_env.core.run_layout import (
     need_file,
 )
 from esarm_env.core.shipped import MANIFEST_FILE, read_manifest
-from esarm_env.core.types import EMOTIONS
-from esarm_env.corpus import CORPUS_NAMES, open_corpus
+from esarm_env.core.types import EMOTIONS, N_CHANNELS
+from esarm_env.corpus import CORPUS_NAMES, check_split, open_corpus
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import Corpus
+    from esarm_env.core.types import BoolArray, Corpus, IntArray, Record, Utterance
 
 CORPUS_KEYS = ("corpus", "layout", "size", "seed", "encoder", "content_hash", "speakers")
 EMOTIONS_KEY = "training_emotions"  # which runs of earlier versions lack
@@ -42,6 +44,31 @@ _CORPUS_TYPES: dict[str, tuple[type, ...]] = {
 }
 _HASH = re.compile(r"[0-9a-f]{64}")
 _SHOWN = 12  # digits of a hash in a message
+
+
+class NoRecordings:
+    """A corpus without utterances, that of an export; implements `Corpus`."""
+
+    name = "no recordings"
+    records: tuple[Record, ...] = ()
+    content_hash = "0" * 64
+
+    def __init__(self) -> None:
+        """Leave nothing to be told of what was captured."""
+        self.captured: BoolArray = np.ones(N_CHANNELS, dtype=np.bool_)
+
+    def __len__(self) -> int:
+        """Return 0."""
+        return 0
+
+    def __getitem__(self, index: int) -> Utterance:
+        """Refuse: there is none."""
+        raise IndexError(f"`index` must be of an utterance, got {index} where there is none")
+
+    def split(self, name: str) -> IntArray:
+        """Return no indices."""
+        check_split(name)
+        return np.zeros(0, dtype=np.int64)
 
 
 def open_run_corpus(run_path: Path, corpus: str | None = None) -> Corpus:

@@ -26,7 +26,7 @@ from esarm_env.core.run_layout import (
     STAGES,
     SUMMARY_FILE,
     VERSIONS_FILE,
-    is_export,
+    check_no_export,
     is_file,
     is_finished,
     need_stage,
@@ -133,11 +133,7 @@ class RunFolder:
             InputError: If a setting of the stage is out of its range, a stage before it has not
                 been run, another process is at work in the run, or the disk is full.
         """
-        if is_export(self.path):
-            raise InputError(
-                f"{self.path}: must be a run to work on, got an export; begin one of your own "
-                "(another --run)"
-            )
+        check_no_export(self.path)
         if self.is_finished(name):
             return self.summary(name)
         check_settings(self.config, [name])

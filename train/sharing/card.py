@@ -31,7 +31,7 @@ TAGS = (
     "gymnasium",
     "esarm",
 )
-_PLACE = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?[/\\][^\s:,;\"'}]*")
+_PLACE = re.compile(r"(?<![\w.-])(?:~|\.{1,2}|[A-Za-z]:)?[/\\][^\s:,;\"'}]*")
 USES = """\
 ## What it is for
 
