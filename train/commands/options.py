@@ -47,12 +47,11 @@ class RunOptions:
         Raises:
             InputError: If a setting cannot be, or the folder holds a run of other settings.
         """
-        from esarm_env.core.run_layout import CONFIG_FILE, check_no_export, is_file
+        from esarm_env.core.run_layout import CONFIG_FILE, is_file
         from train.run.run_folder import RunFolder
         from train.run.setting_ranges import check_settings
 
         check_json_target(self.json)
-        check_no_export(self.run)
         if self.threads < 0:
             raise InputError(f"`threads` must be at least 0, got {self.threads}")
         use_threads(self.threads)

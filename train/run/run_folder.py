@@ -26,7 +26,6 @@ from esarm_env.core.run_layout import (
     STAGES,
     SUMMARY_FILE,
     VERSIONS_FILE,
-    check_no_export,
     is_file,
     is_finished,
     need_stage,
@@ -133,7 +132,6 @@ class RunFolder:
             InputError: If a setting of the stage is out of its range, a stage before it has not
                 been run, another process is at work in the run, or the disk is full.
         """
-        check_no_export(self.path)
         if self.is_finished(name):
             return self.summary(name)
         check_settings(self.config, [name])
