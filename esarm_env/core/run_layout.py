@@ -49,7 +49,7 @@ ROUNDS_FOLDER = "rounds"
 SPEECH_FOLDER, SPEECH_REPORT = "speech", "speech.md"
 SEEDS_FOLDER, SEEDS_PAGE, SEEDS_FILE = "seeds", "seeds.md", "seeds.json"
 LOCK_FILE = ".lock"
-EXPORT_FILE, EXPORT_CARD = "export.json", "README.md"  # of `esarm export` alone
+EXPORT_FILE, EXPORT_CARD = "export.json", "README.md"  # not of a run
 
 # Of every stage.
 SUMMARY_FILE, METRICS_FILE = "summary.json", "metrics.csv"

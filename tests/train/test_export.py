@@ -20,7 +20,7 @@ from esarm_env.core.shipped import shipped_run
 from train.cli import main
 from train.sharing.card import without_places
 from train.sharing.export import export_run, policy_name
-from train.sharing.licences import licence_text
+from train.sharing.licences import SHIPPED_CARD, licence_text
 
 FILES = {
     "README.md",
@@ -194,3 +194,11 @@ def test_names_and_terms() -> None:
     assert "speech without recorded motion" in ravdess and "wavlm.safetensors" in ravdess
     unknown = licence_text(layout="generic", speech=False, encoder="logmel", has_wavlm=False)
     assert "we do not know" in unknown.replace("\n", " ")
+
+
+def test_what_ships_states_its_licence() -> None:
+    """Speech by a program under the GPL, in a package under MIT, is asked about first."""
+    text = (shipped_run() / "README.md").read_text(encoding="utf-8")
+    assert text == SHIPPED_CARD
+    for part in ("MIT", "espeak-ng", "section 2", "Not known", "speech.opus"):
+        assert part in text
