@@ -37,7 +37,7 @@ class Smile:
 
 
 def main(
-    timesteps: int = 12_000,
+    timesteps: int = 20_000,
     *,
     weight: float = 100.0,
     reward: str = "learned",  # beside it
@@ -50,7 +50,8 @@ def main(
     env_kwargs |= {"reward": {reward: 1.0, "smile": weight}}
     held_out = make_evaluation_env(**env_kwargs)
     env = SpeechAnimationEnv(**env_kwargs)
-    model = SequencePPO.from_clone(clone, env, n_episodes=32, samples_per_utterance=4, seed=seed)
+    settings: dict[str, Any] = {"n_episodes": 32, "samples_per_utterance": 4, "seed": seed}
+    model = SequencePPO.from_clone(clone, env, learning_rate=1e-3, **settings)
     before = evaluate(model.predict, held_out)
     model.learn(timesteps)
     print(before.compare(after := evaluate(model.predict, held_out)))

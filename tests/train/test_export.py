@@ -186,7 +186,8 @@ def test_no_text_names_a_place(tmp_path: Path) -> None:
 def test_names_and_terms() -> None:
     """A policy by its file gets its name; known corpora get their terms."""
     assert policy_name("ppo") == "ppo"
-    assert policy_name("/home/jane/best one.safetensors") == "best-one"
+    assert policy_name("/home/jane/best one.safetensors") == "best-one-file"
+    assert policy_name("warm/ppo") == "warm-ppo", "an experiment's is not the run's own"
     ours = licence_text(layout=None, speech=False, encoder="logmel", has_wavlm=False)
     assert "espeak-ng" in ours and "section 2" in ours and "MIT" in ours
     ravdess = licence_text(layout="ravdess", speech=True, encoder="wavlm", has_wavlm=True)

@@ -63,7 +63,7 @@ def command_corpus(
 
     if rate is not None and not SLOWEST_HZ <= rate <= FASTEST_HZ:
         raise InputError(f"`rate` must be {SLOWEST_HZ:g} to {FASTEST_HZ:g} fps, got {rate:g}")
-    settings = () if rate is None else (f"corpus.rate={rate}",)
+    settings: tuple[str, ...] = () if rate is None else (f"corpus.rate={rate}",)
     settings += () if head is None else (f"corpus.head={json.dumps(head)}",)
     looks = audit or compare is not None or lve is not None
     named = corpus_setting(corpus) if looks else place_setting(options, corpus, *settings)

@@ -15,6 +15,7 @@ No recordings, no audio, no absolute paths: whatever reads a run folder to anima
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -96,9 +97,10 @@ def export_run(run_path: Path, out: Path, *, policy: str = "auto") -> dict[str, 
 
 
 def policy_name(name: str) -> str:
-    """Return a policy's name as a folder may have it: of a path, the file's."""
-    plain = Path(name).stem if re.search(r"[/\\]", name) else name
-    return re.sub(r"[^\w.-]", "-", plain).lstrip(".") or "policy"
+    """Return a policy's name as a folder may have it, and as no other policy of the run has it."""
+    if name.endswith(".safetensors") or os.path.isfile(name):
+        name = f"{Path(name).stem}-file"  # a run's own `ppo` is another one
+    return re.sub(r"[^\w.-]", "-", name).lstrip(".") or "policy"
 
 
 def _finished(run_path: Path) -> RunFolder:
