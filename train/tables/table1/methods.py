@@ -145,6 +145,14 @@ def _openfacefx(benchmark: Benchmark, folder: Path) -> Prepared:
     return Prepared(animate, 0, notes=(f"by loudness, gain {gain:g} fitted on training",))
 
 
+def _headaudio(benchmark: Benchmark, folder: Path) -> Prepared:
+    from train.bench.headaudio import fitted_peer
+
+    animate, gain = fitted_peer(benchmark.task)
+    note = f"visemes by its own model, gain {gain:g} fitted on training"
+    return Prepared(lambda utterances, _: animate(utterances), 0, notes=(note,))
+
+
 def _regressor(benchmark: Benchmark, folder: Path) -> Prepared:
     from agents.baselines import Regressor
 
@@ -239,6 +247,7 @@ def _all_methods() -> dict[str, Method]:
         Method("mean face", PLAIN, _mean_face),
         Method("nearest neighbour", PLAIN, _nearest_neighbour),
         Method("openfacefx", PLAIN, _openfacefx),
+        Method("headaudio", PLAIN, _headaudio),
         Method("regressor", PLAIN, _regressor),
     ]
     for name in RIVALS:
