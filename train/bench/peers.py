@@ -116,7 +116,10 @@ def fitted_gain(task: AnimationTask) -> float:
 def training_sample(task: AnimationTask) -> IntArray:
     """Return the training utterances that a peer's gain is fitted on, spread over all."""
     train = task.corpus.split("train")
-    return train[np.linspace(0, len(train) - 1, min(_FITTED_ON, len(train))).astype(int)]
+    spread: IntArray = train[
+        np.linspace(0, len(train) - 1, min(_FITTED_ON, len(train))).astype(int)
+    ]
+    return spread
 
 
 def _peer_errors(task: AnimationTask, utterances: IntArray, gain: float) -> FloatArray:

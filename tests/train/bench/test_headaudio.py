@@ -23,7 +23,8 @@ class Processor {
   _onmessage(message) { this.model = message.data.model; }
   process(samples) {
     if (samples.length === 1) throw new Error("too short");
-    this.port.postMessage({ event: "viseme", t: samples.length / this.rate, viseme: this.model[0] });
+    const t = samples.length / this.rate;
+    this.port.postMessage({ event: "viseme", t, viseme: this.model[0] });
     this.port.postMessage({ event: "ended", t: samples[0] });
   }
 }

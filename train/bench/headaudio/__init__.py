@@ -41,6 +41,7 @@ _HIGHEST = {"PP": 0.75, "FF": 0.75}  # others
 _OTHERS_HIGHEST = 0.65
 _RISE_S = 0.1
 _STEEPNESS = 5.0
+_NEAR = 0.01  # of either end counts as the end
 _SCRIPT = Path(__file__).with_name("visemes.mjs")
 
 
@@ -68,7 +69,8 @@ def fitted_peer(task: AnimationTask) -> tuple[Callable[[IntArray], list[FloatArr
     Raises:
         MissingProgramError: If HeadAudio is missing.
     """
-    from train.bench.peers import GAINS, LVE, training_sample
+    from esarm_env.task.episode_metrics import LVE
+    from train.bench.peers import GAINS, training_sample
 
     def values(utterances: IntArray) -> list[FloatArray]:
         audios = [task.corpus[int(index)].audio for index in utterances]
@@ -104,7 +106,7 @@ def viseme_values(audios: Sequence[FloatArray], n_frames: Sequence[int]) -> list
             path.write_bytes(np.ascontiguousarray(audio, dtype="<f4").tobytes())
             asked.append(json.dumps({"path": str(path), "rate": SAMPLE_RATE_HZ}))
         done = subprocess.run(
-            ["node", str(_SCRIPT), str(folder)],  # noqa: S607 - the user's own Node
+            ["node", str(_SCRIPT), str(folder)],
             input="\n".join(asked) + "\n",
             capture_output=True,
             text=True,
@@ -128,12 +130,12 @@ def shown(events: Sequence[tuple[float, int]], n_frames: int) -> FloatArray:
     for time_s, viseme in events:
         active[max(0, int(np.ceil(time_s * FRAME_RATE_HZ))) :] = viseme
     active[active == VISEMES.index("sil")] = -1
-    step, alpha = 1 / (FRAME_RATE_HZ * _RISE_S), np.zeros(len(VISEMES))
+    step, alpha = 1 / (FRAME_RATE_HZ * _RISE_S), np.zeros(len(VISEMES), dtype=np.float32)
     rows = np.zeros((n_frames, len(VISEMES)), dtype=np.float32)
     highest = np.array([_HIGHEST.get(name, _OTHERS_HIGHEST) for name in VISEMES])
     for t in range(n_frames):
         alpha = alpha + np.where(np.arange(len(VISEMES)) == active[t], step, -step)
-        alpha = alpha.clip(0, 1)
+        alpha = np.where(alpha < _NEAR, 0, np.where(alpha > 1 - _NEAR, 1, alpha))
         rows[t] = highest * _eased(alpha)
     return rows
 
@@ -157,8 +159,7 @@ def viseme_curves(values: FloatArray, *, gain: float = 1.0) -> FloatArray:
 
 
 def _eased(alpha: FloatArray) -> FloatArray:
-    """Return a sigmoid through (0, 0) and (1, 1)."""
-    shifted = 1 / (1 + np.exp(-_STEEPNESS * (2 * alpha - 1))) - 0.5
-    top = 1 / (1 + np.exp(-_STEEPNESS)) - 0.5
-    eased: FloatArray = 0.5 + 0.5 * shifted / top
-    return np.where(alpha > 0, eased, 0.0)
+    """Return a sigmoid of `alpha` in [0, 1] that goes through (0, 0) and (1, 1)."""
+    steep = np.tanh(_STEEPNESS * (alpha - 0.5)) / np.tanh(_STEEPNESS / 2)
+    eased: FloatArray = (0.5 + 0.5 * steep).astype(np.float32)
+    return eased
