@@ -174,7 +174,7 @@ class RewardNet(nn.Module):
         if len(scores) > 1:
             self.scale *= scores.std() + 1e-6
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write weights, sizes and the name of the class to one `.safetensors` file.
 
         Raises:

@@ -51,7 +51,7 @@ def name_of(net: type[RewardNet]) -> str:
     return f"{module}:{net.__qualname__}"
 
 
-def save_net(net: RewardNet, path: Path) -> None:
+def save_net(net: RewardNet, path: Path | str) -> None:
     """Write weights, sizes and the name of the class to one `.safetensors` file.
 
     Raises:

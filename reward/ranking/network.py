@@ -187,14 +187,14 @@ class RewardTransformer(RewardNet):
         scores: Tensor = self(batch.audio, batch.motion, batch.n_chunks)
         return scores
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write weights and sizes to one `.safetensors` file; a subclass as a `RewardNet`."""
         if type(self) is not RewardTransformer:
             super().save(path)
             return
         sizes = {"audio_dim": self.audio_dim, "motion_dim": self.motion_dim}
         config = asdict(self.config)
-        save_weights(path, self.state_dict(), kind="reward model", config=config, **sizes)
+        save_weights(Path(path), self.state_dict(), kind="reward model", config=config, **sizes)
 
 
 def load_reward(path: Path) -> RewardTransformer:
