@@ -19,7 +19,7 @@ def test_it_trains_saves_and_scores(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert spec is not None and spec.loader is not None, "it is a Python file"
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    accuracy = example.main(utterances=6, epochs=20, to=tmp_path / "net.safetensors")
+    accuracy = example.main(utterances=10, epochs=20, to=tmp_path / "net.safetensors")
     assert accuracy > 0.7
     printed = capsys.readouterr().out
     assert "pairs of validation ranked as their noise says: 0." in printed
