@@ -11,7 +11,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
@@ -28,6 +28,9 @@ from esarm_env.core.errors import InputError
 from esarm_env.envs.environment_access import answers, attribute_of, set_by_row
 from esarm_env.envs.options_and_infos import check_count
 from esarm_env.envs.registration import ESARM_ID, vector_entry_of
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 _LONGEST_NAME = 16  # of a metric or reward in a tag
 
@@ -239,13 +242,13 @@ class SB3VecEnv(VecEnv):
 
 def _collecting_from(env: SB3VecEnv) -> BaseAlgorithm | None:
     """Return the algorithm that steps `env` to learn from it; None for others, as evaluations."""
-    frame = sys._getframe(1)
-    while frame is not None:  # type: ignore[redundant-expr]
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
         if frame.f_code.co_name == "collect_rollouts":
             found, stepped = (frame.f_locals.get(name) for name in ("self", "env"))
             ours = isinstance(stepped, VecEnv) and stepped.unwrapped is env
             return found if ours and isinstance(found, BaseAlgorithm) else None
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None
 
 

@@ -80,11 +80,11 @@ def _waits(callback: BaseCallback, plan: Plan) -> Iterator[_Wait]:
         yield _Wait(owner, "n_steps", value, max(0, at - plan.before), plan.steps, "steps")
         fired = (plan.before + plan.steps - callback.last_time_trigger) // max(1, value)
     for name in _FREQUENCIES:
-        value = getattr(callback, name, None)
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        every: object = getattr(callback, name, None)
+        if isinstance(every, int) and not isinstance(every, bool) and every > 0:
             unit = f"calls (one per {plan.call})"
-            yield _Wait(owner, name, value, value - callback.n_calls % value, plan.calls, unit)
-            fired = plan.calls // value
+            yield _Wait(owner, name, every, every - callback.n_calls % every, plan.calls, unit)
+            fired = plan.calls // every
     if isinstance(callback, EventCallback) and callback.callback is not None and fired:
         called = replace(plan, calls=fired, call=f"event of {owner}")
         yield from _waits(callback.callback, called)

@@ -361,7 +361,9 @@ class CheckedAlgorithm(BaseAlgorithm):
             check_fingerprint(found, trained=self.task_fingerprint)
             self.task_fingerprint = self.task_fingerprint or found
 
-    def _setup_learn(self, total_timesteps: int, *args: Any, **kwargs: Any) -> Any:
+    def _setup_learn(
+        self, total_timesteps: int, *args: Any, **kwargs: Any
+    ) -> tuple[int, BaseCallback]:
         total, ready = super()._setup_learn(total_timesteps, *args, **kwargs)
         warn_of_frequencies(ready, self._plan(total - self.num_timesteps))
         return total, ready
