@@ -337,6 +337,24 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path) -> None:
     assert "RewardNet.save" in str(told.value)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"sizes": {"width": value}} for value in (10**9, 10**30, 0, -8, 8.5, "8", None, True, [8])]
+    + [{"sizes": {"depth": 2}}, {"sizes": [8]}, {"audio_dim": 10**9}, {"more": 1}],
+    ids=str,
+)
+def test_sizes_that_the_weights_do_not_have_are_refused(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """A class is trusted, the numbers in a file are not: they would fill the memory first."""
+    path = tmp_path / "net.safetensors"
+    net = Plain(audio_dim=3, motion_dim=4)
+    note = {"audio_dim": 3, "motion_dim": 4, "sizes": net.sizes, "net_class": "any:Plain"} | change
+    save_weights(path, net.state_dict(), kind="reward net", **note)
+    with pytest.raises(InputError, match=re.escape("must be a whole reward net file, got")):
+        reward.load_net(path, net=Plain)
+
+
 def test_the_built_in_model_is_one(tiny_task: Any, ranked: reward.PairSource) -> None:
     """Handed over as a model, it trains as it does by default."""
     config = reward.RewardConfig(epochs=2)
