@@ -4,6 +4,7 @@
 |---|---|
 | `config.yaml`, `versions.txt` | all settings; versions of the packages it was begun with |
 | `.lock` | which process writes into the run, see `train.run.lock` |
+| `wandb.json` | id of its run at Weights & Biases, of `--logger wandb` |
 | `STAGE/` | a finished stage: `summary.json`, what it learned, its curve `metrics.csv` |
 | `.STAGE.partial/` | a stage at work, with its `checkpoint.pt`; renamed to `STAGE/` when finished |
 | `STAGE/origin.json` | settings, files of earlier stages and threads that it began with |
@@ -48,6 +49,7 @@ ROUNDS_FOLDER = "rounds"
 SPEECH_FOLDER, SPEECH_REPORT = "speech", "speech.md"
 SEEDS_FOLDER, SEEDS_PAGE, SEEDS_FILE = "seeds", "seeds.md", "seeds.json"
 LOCK_FILE = ".lock"
+WANDB_FILE = "wandb.json"
 
 # Of every stage.
 SUMMARY_FILE, METRICS_FILE = "summary.json", "metrics.csv"

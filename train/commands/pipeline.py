@@ -24,6 +24,7 @@ def command_run(
     recipe: Recipe | None = None,
     rounds: int = 1,
     seeds: tuple[int, ...] = (),
+    logger: Literal["tensorboard", "wandb", "none"] | None = None,
 ) -> None:
     """Run the whole pipeline: corpus to report. Finished stages are skipped.
 
@@ -39,6 +40,9 @@ def command_run(
             the reward model learns on from that too, and the policy is improved again.
         seeds: How many seeds of training, counted from the run's own (`--seeds 3`), or which
             (`--seeds 0 1 5`). Further ones are runs in RUN/seeds; one report is over all.
+        logger: Where training figures go beside each stage's metrics.csv: `tensorboard` (event
+            files in the stages' folders), `wandb` (Weights & Biases, as they come; project
+            WANDB_PROJECT or esarm), or `none`. [default: tensorboard where it is installed]
     """
     from esarm_env.core.errors import InputError
     from esarm_env.core.run_layout import STAGES
@@ -46,11 +50,13 @@ def command_run(
     from train.rounds.folders import check_rounds
     from train.rounds.rounds import run_rounds
     from train.run.lock import locked
+    from train.run.loggers import check_logger, logging_to
     from train.run.setting_ranges import check_settings
     from train.seeds.folders import seeds_of
     from train.stages import STAGE_FUNCTIONS
 
     seeds_of(seeds, first=seeds[0] if seeds else 0)  # before a folder is made for them
+    check_logger(logger)  # likewise
     run = options.open(*corpus_setting(corpus), *recipe_setting(recipe))
     # Here and not stage by stage: the last one's settings count before the first one's minutes.
     check_settings(run.config, [stage for stage in STAGES if not run.is_finished(stage)])
@@ -58,7 +64,7 @@ def command_run(
     wanted = seeds_of(seeds, first=run.config.seed)
     if rounds > 1 and len(wanted) > 1:
         raise InputError(f"`rounds` must be 1 beside several `seeds`, got {rounds}")
-    with locked(run.path):
+    with locked(run.path), logging_to(logger, run):
         summaries: dict[str, Any] = {stage: STAGE_FUNCTIONS[stage](run) for stage in STAGES}
         if rounds > 1:
             summaries["rounds"] = run_rounds(run, rounds)
