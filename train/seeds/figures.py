@@ -14,7 +14,7 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.intervals import Interval, SeedResampler
 from esarm_env.core.run_layout import ENERGY_FILE, PER_UTTERANCE_FILE
 from esarm_env.task.episode_metrics import EVE, LVE
-from train.rows import NOISY, POLICY, Row, expected, sampled
+from train.rows import NOISY, OLD_LABELS, POLICY, Row, expected, sampled
 from train.stages.measures import EVE_ENERGY, EVE_WITHOUT_LIDS, LVE_ENERGY
 
 if TYPE_CHECKING:
@@ -96,7 +96,8 @@ def read_figures(
     try:
         with file.open(newline="", encoding="utf-8") as opened:
             for line in csv.DictReader(opened):
-                names, figures = rows.setdefault(line["row"], ([], {key: [] for key in keys}))
+                label = OLD_LABELS.get(line["row"], line["row"])
+                names, figures = rows.setdefault(label, ([], {key: [] for key in keys}))
                 names.append(line["utterance"])
                 for key in keys:
                     figures[key].append(float(line[key]))

@@ -269,7 +269,7 @@ def test_a_score_above_that_of_recordings_is_laid_to_whom_it_belongs(finished_ru
     shutil.copytree(finished_run, copy)
     path = copy / "evaluate" / "summary.json"
     content = json.loads(path.read_text())
-    scores = {"ground truth through the tokenizer": -0.25, "regressor": 2.0, "clone, greedy": 0.5}
+    scores = {"recordings through the tokenizer": -0.25, "regressor": 2.0, "clone, greedy": 0.5}
     for entry in content["rows"]:
         entry["figures"]["score"] = [scores.get(entry["label"], 0.0)] * 3
     path.write_text(json.dumps(content))
