@@ -49,7 +49,7 @@ def reported(finished_run, tmp_path_factory):
     weights = str(finished_run / "reward" / "reward.safetensors")
     options = ["--utterances", "2", "--samples", "4", "--ceiling", weights, "--paper", weights]
     files = ["--output", str(folder), "--json", str(folder / "copy.json")]
-    main(["reward-report", str(finished_run), *options, *files])
+    main(["reward-report", str(finished_run), "--bars", *options, *files])
     return folder
 
 
@@ -62,9 +62,10 @@ def oracle_findings(finished_run):
 
 
 def test_the_command_leaves_report_pictures_and_figures(reported):
-    """The verdicts come first; everything that the text points to is there."""
+    """Answers come first; everything that the text points to is there."""
     text = (reported / "report.md").read_text()
-    assert text.splitlines()[2] == "| criterion | measured | met |"
+    assert text.splitlines()[2] == "## In short"
+    assert text.index("## 7. Ens") < text.index("| criterion | measured | met |")
     for heading in ("1. Pairs", "2. Order", "3. Best", "4. Cal", "5. Ext", "6. Hack", "7. Ens"):
         assert f"## {heading}" in text, heading
     pictures = re.findall(r"!\[[^]]*\]\((.*)\.png\)", text)
@@ -74,7 +75,8 @@ def test_the_command_leaves_report_pictures_and_figures(reported):
     figures = json.loads((reported / "figures.json").read_text())
     assert figures == json.loads((reported / "copy.json").read_text())
     assert figures["facts"]["scorers"][:3] == ["reward", "ceiling", "paper's recipe"]
-    assert len(figures["verdicts"]) == len(re.findall(r"^\|.*\*\*.*\|$", text, re.MULTILINE))
+    criteria = text.split("## Criteria")[1]
+    assert len(figures["verdicts"]) == len(re.findall(r"^\|.*\*\*.*\|$", criteria, re.MULTILINE))
 
 
 def test_the_same_model_reaches_all_of_its_own_ceiling(reported):

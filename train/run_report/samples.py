@@ -119,8 +119,8 @@ def intensity_section(results: Mapping[str, Any]) -> list[str]:
         "## Intensity of emotions",
         "",
         f"I{INTENSITY_ORDER.heading[1:]}. A policy animates each utterance at all three "
-        "intensities; recordings that differ in nothing else are rare, so theirs may differ in the sentence. "
-        f"Guessing is right in 1 of 6, {1 / 6:.2f}.",
+        "intensities; recordings that differ in nothing else are rare, so theirs may differ in "
+        f"the sentence. Guessing is right in 1 of 6, {1 / 6:.2f}.",
         "",
         header("animation", [f"{INTENSITY_ORDER.name} ↑"]),
     ]

@@ -66,7 +66,7 @@ def test_the_report_says_what_the_decoding_is(finished_run: Path) -> None:
     """A row that nobody can explain is not read."""
     report = (finished_run / "report.md").read_text()
     assert "| clone, expected distance | " in report
-    assert "- ppo, expected distance: score " in report
+    assert "| ppo, expected distance | " in report.split("## In short")[1].split("\n## ")[0]
     assert "by expected distance the one that looks least far, in mm," in report
 
 
