@@ -80,7 +80,7 @@ def write_report(run: RunFolder) -> Path:
             noise_section(run, results),
             reward_section(run, results),
             speaker_section(results),
-            *emotion_section(run, results),
+            emotion_section(run, results),
             *intensity_section(results),
             *energy_section(run, results),
             metrics_sections(results),

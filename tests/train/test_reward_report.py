@@ -1,5 +1,6 @@
 """The report on a reward model: the command in miniature, and models whose figures are known."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -13,9 +14,11 @@ from reward.demonstrations.corruptions import FAMILIES
 from train.cli import main
 from train.reward_report import scorers
 from train.reward_report.animations import ReportSettings
+from train.reward_report.answers import answers
 from train.reward_report.figures import collect_findings, held_out_families
 from train.reward_report.scorers import train_ceiling
 from train.reward_report.verdicts import CRITERIA, verdicts
+from train.reward_report.writer import write_reward_report
 from train.run.run_folder import RunFolder
 
 PICTURES = ("pairs", "top_band", "best_of_n", "reliability", "extrapolation", "probes")
@@ -137,6 +140,41 @@ def test_every_criterion_has_a_reason(oracle_findings, reported):
     text = (reported / "report.md").read_text()
     for criterion in CRITERIA.values():
         assert text.count(f": {criterion.reason}\n") == 1, criterion.reason
+
+
+def test_the_answers_are_those_of_the_figures(oracle_findings):
+    """Sentences are what is read: turned round anywhere, they would say the opposite."""
+    order, choice, truth, *others = answers(oracle_findings)
+    assert "LVE 1.00 [1.00, 1.00], better than chance" in order
+    assert "EVE 1.00 [1.00, 1.00], better than chance" in order
+    assert choice.startswith("**Does choosing by it help?** Taking the best scored of 4 samples")
+    assert "LVE by -" in choice
+    assert "the recording in 100.0 % [100.0, 100.0]" in truth
+    assert any(
+        line.startswith("**Does it fall for spoilt animations?** None of") for line in others
+    )
+    assert not any("Warning" in line for line in others)
+
+
+def test_a_reward_that_prefers_samples_to_recordings_is_warned_of(oracle_findings):
+    """Such a reward pays for leaving the recordings; best first, and no more names than help."""
+    points = oracle_findings.outlook.points
+    turned = tuple(
+        dataclasses.replace(point, score=tuple(-score for score in point.score)) for point in points
+    )
+    outlook = dataclasses.replace(oracle_findings.outlook, points=turned)
+    warnings = answers(dataclasses.replace(oracle_findings, outlook=outlook))[-2:]
+    assert warnings[0].startswith("**Warning: in the mean it prefers ε = 1 (")
+    assert " more to the recording (" in warnings[0]
+    assert " to the recording through the tokenizer (" in warnings[1]
+
+
+def test_only_developers_see_our_criteria(oracle_findings, tmp_path):
+    """`(not met)` of a bar that nobody told the reader of looks like a broken installation."""
+    text = write_reward_report(oracle_findings, tmp_path).read_text()
+    assert "riteri" not in text and "at least" not in text.split("## 1. Pairs")[0]
+    tables = re.findall(r"^\| .* \|$", text, re.MULTILINE)
+    assert max(line.count("|") for line in tables) <= 5
 
 
 def test_a_report_can_be_made_again(finished_run, oracle_findings, monkeypatch):

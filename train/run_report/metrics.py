@@ -103,15 +103,18 @@ def _power(figures: Sequence[Sequence[float | None]]) -> int:
     return math.floor(math.log10(largest))
 
 
-def emotion_section(run: RunFolder, results: Mapping[str, Any]) -> list[str]:
-    """Return how often a judge sees the wanted emotion; nothing where there is only one."""
+def emotion_section(run: RunFolder, results: Mapping[str, Any]) -> str:
+    """Return how often a judge sees the wanted emotion."""
     rows = {
         row: figures
         for row, figures in rows_from_json(results["measures"]).items()
         if None not in figures.get(EMOTION, UNKNOWN)
     }
     if not rows:
-        return []
+        return (
+            "## Is the emotion seen?\n\nThe recordings show one emotion alone: there is nothing "
+            "to tell apart, and no emotion accuracy."
+        )
     emotions = len(run.summary("corpus").get("emotions", []))
     chance = f" Guessing is right in 1 of {emotions}, {1 / emotions:.2f}." if emotions > 1 else ""
     truth = rows.get(Row(RECORDINGS))
@@ -131,4 +134,4 @@ def emotion_section(run: RunFolder, results: Mapping[str, Any]) -> list[str]:
         "",
         header("animation", ["emotion accuracy ↑"]),
     ]
-    return ["\n".join([*lines, *(line(row.label, f, [EMOTION]) for row, f in rows.items())])]
+    return "\n".join([*lines, *(line(row.label, f, [EMOTION]) for row, f in rows.items())])

@@ -112,6 +112,7 @@ def test_the_report_names_variant_and_unit_of_each(finished_run):
     """A number without its definition is the field's oldest complaint."""
     report = (finished_run / "report.md").read_text()
     section = report.split("## All metrics")[1].split("\n## ")[0]
+    section += report.split("## Is the emotion seen?")[1].split("\n## ")[0]
     for quantity in measured_quantities().values():
         assert quantity.name in section
     assert "mm/s³" in section and "squared L2" in section and "n/a" in section
