@@ -150,9 +150,7 @@ def test_the_answers_are_those_of_the_figures(oracle_findings):
     assert choice.startswith("**Does choosing by it help?** Taking the best scored of 4 samples")
     assert "LVE by -" in choice
     assert "the recording in 100.0 % [100.0, 100.0]" in truth
-    assert any(
-        line.startswith("**Does it fall for spoilt animations?** None of") for line in others
-    )
+    assert "**Does it fall for spoilt animations?** None of " in others[0]
     assert not any("Warning" in line for line in others)
 
 
