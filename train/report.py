@@ -84,13 +84,14 @@ def write_report(run: RunFolder) -> Path:
             *intensity_section(results),
             *energy_section(run, results),
             metrics_sections(results),
-            _curves_section(run),
         ]
+    with _told(run, f"*/{METRICS_FILE}"):
+        # Apart from the strip of faces, which needs no matplotlib.
+        sections.append(draw_or_explain(_curves_section(run), lambda: _draw(run)))
     with _told(run, f"*/{SUMMARY_FILE}"):
         sections.append(_times(run))
     path = run.path / REPORT_FILE
-    with _told(run, f"*/{METRICS_FILE}"):
-        text = draw_or_explain("\n\n".join(sections) + "\n", lambda: _draw(run))
+    text = "\n\n".join(sections) + "\n"
     with new_file(path) as draft:
         draft.write_text(text, encoding="utf-8")
     return path

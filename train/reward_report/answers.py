@@ -48,8 +48,9 @@ def _order(found: Findings) -> str:
         parts.append(f"{error.upper()} {shown(ours)}, {told}")
         theirs = rho.get(LIKELIHOOD, {}).get(TOTAL, {}).get(error, UNKNOWN)
         if not np.isnan(theirs[0]):
-            apart = "above" if ours[1] > theirs[2] else "below" if ours[2] < theirs[1] else "beside"
-            beyond.append(f"{apart} {shown(theirs)} for {error.upper()}")
+            less, more = theirs[2] < ours[1], theirs[1] > ours[2]
+            word = "less" if less else "more" if more else _NO_DIFFERENCE
+            beyond.append(f"{error.upper()} {shown(theirs)} ({word})")
     if not parts:
         return ""
     said = (
@@ -59,8 +60,7 @@ def _order(found: Findings) -> str:
     )
     if beyond:
         said += (
-            " The clone's own likelihood, which costs no training: it stands "
-            f"{', '.join(beyond)} (beside: {_NO_DIFFERENCE})."
+            f" The clone's own likelihood, which costs no training, agrees by {', '.join(beyond)}."
         )
     return said
 

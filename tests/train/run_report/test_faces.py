@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from esarm_env.core.errors import MissingExtraError
+from train.report import write_report
 from train.run.run_folder import RunFolder
 from train.run_report import faces
 from train.run_report.faces import faces_section
@@ -69,3 +70,16 @@ def test_what_cannot_be_drawn_is_said_and_no_old_picture_stays(
     assert "(No picture of the faces: " in section and "faces.png" not in section
     assert ("corpus" in section.split("No picture")[1]) is (missing == "corpus")
     assert not picture.exists()
+
+
+def test_without_matplotlib_the_faces_stay(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The strip needs Pillow alone; a line in its place would blame the wrong package."""
+    error = MissingExtraError("matplotlib", extra="plots", purpose="A picture")
+
+    def refuse(_: RunFolder) -> None:
+        raise error
+
+    monkeypatch.setattr("train.report._draw", refuse)
+    text = write_report(run).read_text()
+    assert "](faces.png)" in text
+    assert "improvement.png" not in text and text.count("(No picture: A picture needs `mat") == 2
