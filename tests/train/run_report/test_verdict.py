@@ -24,8 +24,16 @@ OURS = re.compile(r"\basked\b|MISSED|on 2 cores|at least \d|our bar|criterion", 
 WIDEST = 115  # characters of a row, labels and headings broken between words
 
 
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures take seconds, and are tested where they belong."""
+    monkeypatch.setattr("train.report.faces_section", lambda run: "## Faces")
+
+
 @pytest.fixture
-def changed(finished_run: Path, tmp_path: Path) -> Callable[..., str]:
+def changed(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
     """Write the report of a copy whose summaries were changed; return its first section."""
 
     def write(
@@ -47,6 +55,7 @@ def changed(finished_run: Path, tmp_path: Path) -> Callable[..., str]:
         content = json.loads(path.read_text())
         content["best_on_validation"] |= {"policy": best[0], "decoding": best[1]}
         path.write_text(json.dumps(content))
+        monkeypatch.setattr("train.report._draw", lambda run: None)
         text = write_report(RunFolder.open(copy)).read_text()
         return text.split("## In short")[1].split("\n## ")[0]
 
@@ -154,6 +163,7 @@ def test_what_was_climbed_is_named_measured_and_drawn_under_its_name(
         drawn.update(rewards)
 
     monkeypatch.setattr("train.plots.plot_improvement", note)
+    monkeypatch.setattr("train.plots.plot_training", lambda curves, path: None)
     report = write_report(RunFolder.open(copy)).read_text()
     assert drawn == {name: "reward accuracy (climbed)" for name in ("ppo", "reinforce")}
     section = report.split("## Reward model")[1].split("\n## ")[0]
@@ -168,9 +178,12 @@ def test_what_was_climbed_is_named_measured_and_drawn_under_its_name(
     assert "which is not the climbed `accuracy`" in report.split("## In short")[1].split("\n## ")[0]
 
 
-def test_an_older_run_that_notes_no_best_policy_says_so(finished_run: Path, tmp_path: Path) -> None:
+def test_an_older_run_that_notes_no_best_policy_says_so(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is hours of work, and its report is written anew by every `esarm run`."""
     copy = tmp_path / "run"
+    monkeypatch.setattr("train.report._draw", lambda run: None)
     shutil.copytree(finished_run, copy)
     path = copy / "improve" / "summary.json"
     content = json.loads(path.read_text())
