@@ -21,7 +21,7 @@
 | `improve/ALGORITHM/policy.safetensors` | the improved policy, one folder per algorithm |
 | `speech/NAME/policy.safetensors` | a policy that learned from speech alone, with its `speech.md` |
 | `evaluate/per_utterance.csv`, `energy_per_utterance.csv` | every figure of a test utterance |
-| `report.md`, `improvement.png`, `training.png` | the report |
+| `report.md`, `faces.png`, `improvement.png`, `training.png` | the report |
 | `rounds/2/`, `rounds/3/`, ... | later rounds of improvement |
 | `seeds/1/`, `seeds/2/`, ...; `seeds.md`, `.json` | runs of other seeds; the report over all |
 | `reward_report/`, `overoptimise/` | what the commands of these names found |
@@ -44,7 +44,8 @@ STAGES = ("corpus", "prior", "encoder", "clone", "demonstrate", "reward", "impro
 
 # Of the run.
 CONFIG_FILE, VERSIONS_FILE = "config.yaml", "versions.txt"
-REPORT_FILE, IMPROVEMENT_PICTURE, TRAINING_PICTURE = "report.md", "improvement.png", "training.png"
+REPORT_FILE, FACES_PICTURE = "report.md", "faces.png"
+IMPROVEMENT_PICTURE, TRAINING_PICTURE = "improvement.png", "training.png"
 ROUNDS_FOLDER = "rounds"
 SPEECH_FOLDER, SPEECH_REPORT = "speech", "speech.md"
 SEEDS_FOLDER, SEEDS_PAGE, SEEDS_FILE = "seeds", "seeds.md", "seeds.json"

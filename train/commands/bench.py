@@ -23,16 +23,17 @@ def command_bench() -> None:
     """
 
 
-def bench_env(*, run: Path | None = None, json: Path | None = None) -> None:
+def bench_env(*, run: Path | None = None, bars: bool = False, json: Path | None = None) -> None:
     """Steps per second and memory of the environment, beside Gymnasium's and SB3's; minutes.
 
     Args:
         run: A run folder, of which task and reward are taken; by default those that ship with the
             package.
+        bars: For developers: beside our own reference figures.
         json: Also write the figures to this file.
     """
     check_json_target(json)
-    write_json(_environment(run), json)
+    write_json(_environment(run, bars=bars), json)
 
 
 def bench_agents(
@@ -44,6 +45,7 @@ def bench_agents(
     bf16: bool = False,
     compile: bool = False,
     cuda_graphs: bool = False,
+    bars: bool = False,
     json: Path | None = None,
 ) -> None:
     """Tokens per second and memory of our trainers, beside stock SB3, sb3-contrib and GPT-2.
@@ -58,11 +60,15 @@ def bench_agents(
         bf16: Measure ours once more in bfloat16; likewise the next two, all together.
         compile: With the update's forward pass compiled.
         cuda_graphs: With the roll-out's step recorded and replayed; needs `--device cuda`.
+        bars: For developers: beside our own reference figures.
         json: Also write the figures to this file.
     """
     check_json_target(json)
     options = {"bf16": bf16, "compile": compile, "cuda_graphs": cuda_graphs}
-    figures = _profile(threads) if profile else _agents(quick, threads, device, options)
+    if profile:
+        figures = _profile(threads)
+    else:
+        figures = _agents(quick, threads, device, options, bars=bars)
     write_json(figures, json)
 
 
@@ -192,14 +198,15 @@ def bench_metrics(*, json: Path | None = None) -> None:
     write_json(_speed("metrics"), json)
 
 
-def bench_pictures(*, json: Path | None = None) -> None:
+def bench_pictures(*, bars: bool = False, json: Path | None = None) -> None:
     """Speed of drawing the head for a video, one core.
 
     Args:
+        bars: For developers: beside our own reference figures.
         json: Also write the figures to this file.
     """
     check_json_target(json)
-    write_json(_speed("pictures"), json)
+    write_json(_speed("pictures", bars=bars), json)
 
 
 def bench_synthetic(*, json: Path | None = None) -> None:
@@ -226,15 +233,17 @@ BENCHES: dict[str, Callable[..., None]] = {
 }
 
 
-def _environment(run: Path | None) -> dict[str, Any]:
+def _environment(run: Path | None, *, bars: bool) -> dict[str, Any]:
     from train.bench.environment import bench_environment, render
 
     figures = bench_environment(run)
-    print(render(figures))
+    print(render(figures, bars=bars))
     return figures
 
 
-def _agents(quick: bool, threads: int, device: str, options: dict[str, bool]) -> dict[str, Any]:
+def _agents(
+    quick: bool, threads: int, device: str, options: dict[str, bool], *, bars: bool
+) -> dict[str, Any]:
     from agents.network.acceleration import Acceleration
     from train.bench.agents import benchmark
     from train.bench.agents.table import render
@@ -251,7 +260,7 @@ def _agents(quick: bool, threads: int, device: str, options: dict[str, bool]) ->
     figures = benchmark.bench_agents(
         threads=threads, device=device, acceleration=acceleration, **sizes
     )
-    print(render(figures))
+    print(render(figures, bars=bars))
     return figures
 
 
@@ -343,12 +352,12 @@ def _peers(run: Path) -> dict[str, Any]:
     return figures
 
 
-def _speed(what: str) -> dict[str, Any]:
+def _speed(what: str, **options: bool) -> dict[str, Any]:
     from train.bench.speed import time_metrics, time_pictures, time_synthetic
 
     timed: dict[str, Callable[[], dict[str, Any]]]
     timed = {"metrics": time_metrics, "pictures": time_pictures, "synthetic": time_synthetic}
-    figures: dict[str, Any] = timed[what]()
+    figures: dict[str, Any] = timed[what](**options)
     for name, value in figures.items():
         print(f"{name}: {value}")
     return figures

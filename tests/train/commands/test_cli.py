@@ -65,7 +65,7 @@ def test_a_second_run_skips_what_is_finished_and_writes_json(finished_run, tmp_p
     assert set(figures) == set(STAGES)
     rows = {entry["label"]: entry["figures"] for entry in figures["evaluate"]["rows"]}
     assert {
-        "ground truth through the tokenizer",
+        "recordings through the tokenizer",
         "mean face of the condition",
         "clone, greedy",
         "clone, sampled",
