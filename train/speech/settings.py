@@ -58,7 +58,7 @@ class SpeechSettings:
         rehearsal_rate: Learning rate of cloning them.
         test_share: Share of the recordings that is kept to measure on, if no other folder is given.
         old_utterances: Validation utterances of the run's corpus that are measured as well.
-        confidence: Of the intervals.
+        confidence: Confidence level of the intervals.
     """
 
     policy: str = "auto"
