@@ -27,6 +27,7 @@ def command_animate(
     top_k: int = 0,
     top_p: float = 1.0,
     beam: int = 0,
+    median_of: int = 0,
     best_of: int = 1,
     reward: str | None = None,
     seed: int = 0,
@@ -59,13 +60,16 @@ def command_animate(
         rate: Frames per second, 30 or 60.
         decoding: How tokens are chosen. greedy takes the most likely token; expected-distance the
             one that looks most like all that the policy would draw, on average; sampled draws at
-            random; beam searches for the most likely sequence. auto samples if a temperature is
-            given, else uses expected-distance if the policy supports it, else greedy.
+            random; median takes the median of several samples, which comes nearest to recordings
+            and takes longer; beam searches for the most likely sequence. auto samples if a
+            temperature is given, else uses expected-distance if the policy supports it, else
+            greedy.
         temperature: Sampling temperature, 1 by default; lower values stay closer to the most
             likely motion, and 0 is greedy.
         top_k: Sample from the K most likely tokens only; 0 samples from all.
         top_p: Sample from the smallest set of most likely tokens whose probabilities sum to this.
         beam: Number of sequences that beam search keeps, 4 by default.
+        median_of: Number of samples that the median is taken of, 32 by default.
         best_of: Draw N animations, and keep the one that the reward prefers. Long recordings are
             cut at pauses, and each piece is chosen by itself.
         reward: Name of the reward that chooses with `--best-of`, one that needs no ground truth
@@ -82,7 +86,7 @@ def command_animate(
     from train.animate import Writing, animate_file
 
     check_json_target(json, output)
-    way = NamedDecoding(decoding, temperature, top_k, top_p, beam)
+    way = NamedDecoding(decoding, temperature, top_k, top_p, beam, median_of)
     done = animate_file(
         speech,
         output,

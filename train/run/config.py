@@ -29,8 +29,7 @@ class CorpusConfig:
 
     Attributes:
         name: `synthetic-mead`, `synthetic-ravdess`, or a folder of recordings.
-        layout: Layout of a folder: `mead`, `vocaset`, `ravdess`, `3d-etf`, `beat`, `livelink`,
-            `generic`, or `auto`, which recognises it.
+        layout: Layout of a folder, such as `mead`, or `auto`; `esarm plugins` lists them.
         size: Utterances of a synthetic corpus; 0 means all.
         seed: Random seed of a synthetic corpus.
         encoder: Audio features: `logmel`, `logmel-running` (which streams), `phones+logmel` (extra
@@ -73,9 +72,8 @@ class ImproveConfig:
     """Reinforcement learning on the terminal reward.
 
     Attributes:
-        algorithms: Algorithms to train with, each from the clone: `ppo`, `reinforce`, `grpo`, or
-            what else `esarm plugins` lists.
-        reward: A registered reward (`learned`, `accuracy`, `lve`, `eve`, ...).
+        algorithms: Algorithms to train with, each from the clone; `esarm plugins` lists them.
+        reward: Reward to maximise, such as `learned` or `lve`; `esarm plugins` lists them.
         iterations: Number of iterations, each a roll-out and its updates.
         n_episodes: Episodes per iteration.
         samples_per_utterance: Episodes of an iteration that share an utterance.
@@ -93,14 +91,13 @@ class ImproveConfig:
         chunk_credit: Algorithms in which a token is credited with what its own and later chunks
             earn, if the reward scores chunks; in other algorithms, with the whole return.
         chunk_discount: Factor, per chunk, by which later chunks count less.
-        look_ahead_chunks: Number of chunks before its own that a token changes as well, and is
-            credited for.
-        spread_coef: Weight of a bonus for variety, the mean distance in mm between an utterance's
-            samples; for the algorithms of `chunk_credit`.
+        look_ahead_chunks: Chunks before its own that a token changes, too, and is credited for.
+        spread_coef: Weight of the mean distance in mm between an utterance's samples, a bonus in
+            the algorithms of `chunk_credit`.
         alarm: What to do when the score rises while a true error rises, too, on validation
             utterances: `off` (no check), `warn`, or `stop` with the best weights.
         evaluate_every: Iterations between two measurements of the true errors.
-        evaluate_utterances: Number of validation utterances for these measurements.
+        evaluate_utterances: Validation utterances that these are measured on.
         interpolation: Whether to measure policies between the clone and each improved one on
             validation utterances: `off`, `report`, or also to take one in place of the improved
             policy, that of lowest `true-error` or by a rule that needs `no-recordings`.
