@@ -100,5 +100,7 @@ def command_animate(
     # Beside the CSV itself the line would be a broken row of it.
     said_on = sys.stderr if is_standard_output(output) else sys.stdout
     told = {name: value for name, value in done.items() if value is not None}
+    if isinstance(shown := told.get("emotion"), dict):
+        told["emotion"] = shown["words"]
     print(", ".join(f"{name}: {value}" for name, value in told.items()), file=said_on)
     write_json(done, json)

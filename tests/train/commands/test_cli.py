@@ -284,7 +284,9 @@ def test_a_run_that_lacks_a_stage_names_the_command(speech_file, tmp_path, capsy
         command, capsys
     )
     run.mkdir()
-    assert "run `esarm corpus" in refused(command, capsys)
+    said = refused(command, capsys)
+    assert "run `esarm corpus" in said
+    assert said.endswith("or leave out `--run`: the policy that ships with the package animates")
     run.rmdir()
     said = refused(["clone", "--run", run, "--preset", "demo"], capsys)
     assert f"make one with `esarm run --run {run}`" in said
