@@ -32,6 +32,7 @@ try:
     )
     from train.commands.tables import command_score, command_table1
     from train.manual import pages
+    from train.manual.checks import check_given
     from train.manual.completion import command_completion
     from train.manual.settings import command_settings
     from train.terminal import print_near_letters
@@ -172,6 +173,8 @@ def _dispatch(given: list[str]) -> None:
     if pages.wants_help(given) and given[0] in commands:
         print(pages.page(commands[given[0]], prog=f"{prog} {given[0]}"))
         return
+    if given[0] in commands:
+        check_given(given[1:], commands[given[0]], prog=f"{prog} {given[0]}")
     tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=ABOUT, args=given)
 
 
@@ -214,7 +217,7 @@ def _as_rule(error: OSError) -> str:
 
 def _check_command(arguments: Sequence[str], commands: Mapping[str, object]) -> None:
     """Refuse a command that there is not, with the nearest name."""
-    if not arguments or arguments[0].startswith("-") or arguments[0] in commands:
+    if not arguments or arguments[0].startswith("--tyro-") or arguments[0] in commands:
         return
     near = difflib.get_close_matches(arguments[0], commands, n=1)
     hint = f"; did you mean `{near[0]}`?" if near else ""

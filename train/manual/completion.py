@@ -76,9 +76,7 @@ def completion_script(
         spelled = ["--help"]
         for group in options_of(command):
             for option in group.options:
-                if option.positional:
-                    continue
-                words = [word.strip() for shown in option.names for word in shown.split(",")]
+                words = option.spellings
                 spelled += words
                 if option.choices:
                     line = f'words="{" ".join(option.choices)}" ;;'

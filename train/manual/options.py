@@ -19,7 +19,8 @@ import tyro
 
 from train.manual.docstrings import documented
 
-_VALUES = {Path: "PATH", str: "TEXT", int: "N", float: "NUMBER"}
+WHOLE, NUMBER, MANY, PAIRS = "N", "NUMBER", " ...", "NAME VALUE ..."
+_VALUES = {Path: "PATH", str: "TEXT", int: WHOLE, float: NUMBER}
 _SAYS_DEFAULT = re.compile(r"\b(by default|default[: ]|\(default\b)")
 
 
@@ -48,6 +49,23 @@ class Option:
         """The option as it is written, such as `-o, --output PATH`."""
         names = ", ".join(self.names)
         return f"{names} {self.value}" if self.value and not self.positional else names
+
+    @property
+    def needed(self) -> str:
+        """The option as a command line needs it: by one name, with its value."""
+        return self.names[-1] if self.positional else f"{self.names[-1]} {self.value}".strip()
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """All names that it is given by; none of a positional argument."""
+        names = () if self.positional else self.names
+        return tuple(name.strip() for shown in names for name in shown.split(","))
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """All names that are understood; a switch that is off may also be switched off."""
+        off = tuple(name.replace("--", "--no-", 1) for name in self.spellings)
+        return self.spellings if self.value else tuple(dict.fromkeys((*self.spellings, *off)))
 
 
 @dataclass(frozen=True)
@@ -138,9 +156,9 @@ def _value_of(kind: Any, *, repeated: bool = False) -> tuple[str, tuple[str, ...
         return "{" + ",".join(choices) + "}", choices
     if get_origin(kind) is tuple:
         one, choices = _value_of(get_args(kind)[0])
-        return one if repeated else f"{one} ...", choices
+        return one if repeated else one + MANY, choices
     if get_origin(kind) in (dict, Mapping) or kind is Mapping:
-        return "NAME VALUE ...", ()
+        return PAIRS, ()
     return _VALUES.get(kind, "TEXT"), ()
 
 

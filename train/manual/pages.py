@@ -109,9 +109,9 @@ def _usage(prog: str, options: Sequence[Option]) -> list[str]:
     parts = [prog]
     for option in options:
         if option.positional:
-            parts.append(option.names[0] if option.required else f"[{option.names[0]}]")
+            parts.append(option.needed if option.required else f"[{option.needed}]")
         elif option.required:
-            parts.append(f"{option.names[-1]} {option.value}".strip())
+            parts.append(option.needed)
     text = "usage: " + " ".join([*parts, "[options]"])
     return textwrap.wrap(text, _width(), subsequent_indent="       ", break_on_hyphens=False)
 
