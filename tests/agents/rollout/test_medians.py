@@ -118,4 +118,4 @@ def test_its_name_stands_for_32_samples_or_as_many_as_are_asked_for(
         ({"name": "median", "median_of": -2}, "`median_of` must be a whole number of at least 0"),
     ):
         with pytest.raises(InputError, match=re.escape(message)):
-            NamedDecoding(**settings)  # type: ignore[arg-type]  # by name, of several kinds
+            NamedDecoding(**settings)
