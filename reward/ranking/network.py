@@ -38,17 +38,17 @@ class RewardConfig:
         n_layers: Transformer blocks.
         n_heads: Attention heads.
         width: Width of the residual stream, even.
-        dropout: In training.
+        dropout: Dropout while training.
         epochs: Passes over the training utterances.
         batch_utterances: Utterances per update; each brings one animation of every noise level.
-        learning_rate: Of AdamW, falling to zero along a cosine.
-        weight_decay: Of AdamW.
+        learning_rate: Learning rate (AdamW), falling to zero along a cosine.
+        weight_decay: Weight decay (AdamW).
         shortest_crop: Least share of an utterance that a training crop keeps.
-        pooling: What is the score of an animation: the `mean` over its chunks, or that of the
-            `last` one, which has seen all.
-        chunk_credit: What each chunk earned of it: the difference of the scores up to and before it
-            (`prefixes`; RED, Li et al. 2025), or a share by the last layer's `attention` to it
-            (ABC, Chan et al. 2024, arXiv:2402.00782).
+        pooling: How the scores of an animation's chunks become one: their `mean`, or the score of
+            the `last` chunk, which has seen all.
+        chunk_credit: How the score is shared among chunks: by the difference of the scores up to
+            and before each (`prefixes`; RED, Li et al. 2025), or by the last layer's `attention` to
+            it (ABC, Chan et al. 2024, arXiv:2402.00782).
     """
 
     n_layers: int = 2

@@ -26,21 +26,25 @@ def command_run(
     seeds: tuple[int, ...] = (),
     logger: Literal["tensorboard", "wandb", "none"] | None = None,
 ) -> None:
-    """Run the whole pipeline: corpus to report. Finished stages are skipped.
+    """Run the whole pipeline, from corpus to report.
 
-    Interrupt it at any time; the same command goes on where it stopped.
+    Finished stages are skipped. Interrupt it at any time; the same command goes on where it
+    stopped.
 
     Args:
         options: Which run, and with which settings.
         corpus: `synthetic-mead`, `synthetic-ravdess`, or a folder of recordings (MEAD, RAVDESS,
             3D-ETF, BEAT, Live Link Face, or `audio/` and `blendshape/` with equal names).
-        recipe: Of the reward model: `consensus` of the clone's own samples, or the `paper`'s plain
-            ranking of noise levels. [default: consensus]
-        rounds: Rounds of improvement. In each after the first, the improved policy demonstrates,
-            the reward model learns on from that too, and the policy is improved again.
-        seeds: How many seeds of training, counted from the run's own (`--seeds 3`), or which
-            (`--seeds 0 1 5`). Further ones are runs in RUN/seeds; one report is over all.
-        logger: Where training figures go beside each stage's metrics.csv: `tensorboard` (event
+        recipe: How the reward model is trained: `consensus` (an animation is scored by its expected
+            distance from the clone's other samples) or `paper` (animations are ranked by their
+            noise level). [default: consensus]
+        rounds: Number of rounds. In each round after the first, the improved policy makes new
+            demonstrations, the reward model is trained on with them, and the policy is improved
+            again.
+        seeds: Number of training seeds, counted from the run's own (`--seeds 3`), or which ones
+            (`--seeds 0 1 5`). Each further seed is a run in RUN/seeds; one report covers all.
+            [default: the run's own]
+        logger: Where training figures go, beside each stage's metrics.csv: `tensorboard` (event
             files in the stages' folders), `wandb` (Weights & Biases, as they come; project
             WANDB_PROJECT or esarm), or `none`. [default: tensorboard where it is installed]
     """
@@ -96,7 +100,7 @@ def _run_seeds(run: RunFolder, seeds: tuple[int, ...]) -> dict[str, Any]:
 
 
 def command_prior(*, options: Options) -> None:
-    """Stage 2: learn the motion tokens (a VQ autoencoder for mouth and upper face).
+    """Stage 2: train the motion tokenizer (a VQ autoencoder).
 
     Args:
         options: Which run, and with which settings.
@@ -105,7 +109,7 @@ def command_prior(*, options: Options) -> None:
 
 
 def command_encoder(*, options: Options) -> None:
-    """Stage 3: train the speech encoder that the policy hears through, and its regressor.
+    """Stage 3: train the speech encoder of the policy, and a regressor.
 
     Args:
         options: Which run, and with which settings.
@@ -114,7 +118,7 @@ def command_encoder(*, options: Options) -> None:
 
 
 def command_clone(*, options: Options) -> None:
-    """Stage 4: clone the recordings with the transformer policy.
+    """Stage 4: behaviour cloning of the recordings.
 
     Args:
         options: Which run, and with which settings.
@@ -123,7 +127,7 @@ def command_clone(*, options: Options) -> None:
 
 
 def command_demonstrate(*, options: Options) -> None:
-    """Stage 5: roll out the clone with rising shares of random actions.
+    """Stage 5: roll out the clone with more and more random actions.
 
     Args:
         options: Which run, and with which settings.
@@ -136,8 +140,9 @@ def command_reward(*, options: Options, recipe: Recipe | None = None) -> None:
 
     Args:
         options: Which run, and with which settings.
-        recipe: `consensus` of the clone's own samples, or the `paper`'s plain ranking of noise
-            levels; a run keeps the one it was begun with. [default: consensus]
+        recipe: How the reward model is trained: `consensus` (an animation is scored by its expected
+            distance from the clone's other samples) or `paper` (animations are ranked by their
+            noise level). A run keeps the recipe that it was begun with. [default: consensus]
     """
     run_stage("reward", options, *recipe_setting(recipe))
 
@@ -150,18 +155,21 @@ def command_improve(
     speech_name: str | None = None,
     speech_settings: SpeechSettings = _USUAL_SPEECH,
 ) -> None:
-    """Stage 7: improve the clone by PPO and REINFORCE on the learned reward; or learn new voices.
+    """Stage 7: improve the clone by RL on the reward, or learn new voices.
 
-    With `--speech`, a policy of the finished run learns from speech without recorded motion, beside
-    the run's own recordings, into `RUN/speech/NAME`; the stage itself stays as it is.
+    The setting `improve.algorithms` says which algorithms, `improve.reward` which reward.
+
+    With `--speech`, a policy of a finished run learns from speech that has no recorded motion, and
+    is written to `RUN/speech/NAME`; the stage itself stays as it is.
 
     Args:
         options: Which run, and with which settings.
-        speech: Folder of sound files to learn from; files of motion in it are measured with alone.
-        speech_test: Folder of sound files to measure, instead of a share of `speech`.
+        speech: Folder of sound files to learn from. Motion files in it are used to measure, never
+            to learn.
+        speech_test: Folder of sound files to measure on, instead of a share of `--speech`.
         speech_name: Name of the new policy, for `esarm animate --policy`; by default that of the
             folder.
-        speech_settings: How it learns.
+        speech_settings: How a policy learns from speech (with `--speech`).
     """
     if speech is not None:
         run_speech(options, speech, test=speech_test, name=speech_name, settings=speech_settings)
@@ -196,7 +204,7 @@ def run_speech(
 
 
 def command_evaluate(*, options: Options) -> None:
-    """Stage 8: measure true errors (LVE, EVE) and the learned score on held-out utterances.
+    """Stage 8: measure true errors (LVE, EVE) and scores on test utterances.
 
     Args:
         options: Which run, and with which settings.
