@@ -275,7 +275,7 @@ class AnimationTask:
         return pad_stack([m[:n] for m, n in zip(whole, n_frames, strict=True)], edge=True)
 
     def decode_chunks(self, trajectories: Trajectories) -> list[FloatArray]:
-        """Decode trajectories to motion, not cut at the last frame, each (T_i, 52), fresh arrays."""
+        """Decode trajectories to motion, not cut at the last frame: fresh arrays (T_i, 52) each."""
         rows = self._latest.get(trajectories, "chunks", self._decode_chunks)
         return [motion.copy() for motion in rows]
 
