@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
 
 from esarm_env.core.errors import InputError
+from train.commands.experiments import run_experiment
 from train.commands.options import Options, RunOptions, write_json
 from train.speech.settings import SpeechSettings
 
@@ -139,6 +142,10 @@ def command_reward(*, options: Options, recipe: Recipe | None = None) -> None:
 def command_improve(
     *,
     options: Options,
+    base: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
+    name: Annotated[str | None, tyro.conf.arg(name="as")] = None,
+    reward: str | None = None,
+    algorithm: tuple[str, ...] = (),
     speech: Path | None = None,
     speech_test: Path | None = None,
     speech_name: str | None = None,
@@ -146,17 +153,33 @@ def command_improve(
 ) -> None:
     """Stage 7: improve the clone by PPO and REINFORCE on the learned reward; or learn new voices.
 
+    With `--from RUN --as NAME`, another reward, algorithm or setting is tried on the clone of a
+    finished run, into `RUN/experiments/NAME`, and compared with the run's own policies; the same
+    command goes on where it stopped.
+
     With `--speech`, a policy of the finished run learns from speech without recorded motion, beside
     the run's own recordings, into `RUN/speech/NAME`; the stage itself stays as it is.
 
     Args:
         options: Which run, and with which settings.
+        base: Run whose corpus, tokenizer, clone and reward model an experiment shares.
+        name: Of the experiment, for `esarm compare` and `esarm animate --policy`.
+        reward: What the experiment climbs, as the environment takes it: `accuracy`, `learned:RUN`,
+            or weights such as '{learned: 1, jerk: -0.1}'; by default what the run climbed.
+        algorithm: By which, as `esarm plugins` lists them; by default the run's first.
         speech: Folder of sound files to learn from; files of motion in it are measured with alone.
         speech_test: Folder of sound files to measure, instead of a share of `speech`.
         speech_name: Name of the new policy, for `esarm animate --policy`; by default that of the
             folder.
         speech_settings: How it learns.
     """
+    if base is not None:
+        _without("from", speech=speech, speech_test=speech_test, speech_name=speech_name)
+        run_experiment(options, base, name, reward=reward, algorithms=algorithm)
+        return
+    for option, value in {"as": name, "reward": reward, "algorithm": algorithm or None}.items():
+        if value is not None:
+            raise InputError(f"`{option}` must be left out without `from`, got {value!s:.80}")
     if speech is not None:
         run_speech(options, speech, test=speech_test, name=speech_name, settings=speech_settings)
         return
@@ -167,6 +190,12 @@ def command_improve(
         if value is not None:
             raise InputError(f"`{given}` must be left out without `speech`, got {value!s:.80}")
     run_stage("improve", options)
+
+
+def _without(option: str, **others: object) -> None:
+    for given, value in others.items():
+        if value is not None:
+            raise InputError(f"`{given}` must be left out beside `{option}`, got {value!s:.80}")
 
 
 def run_speech(

@@ -20,6 +20,7 @@ from reward.consensus.settings import ConsensusConfig
 from reward.naturalness.settings import NaturalnessConfig
 from reward.ranking.network import RewardConfig
 from train.run.plain_yaml import parse, read_yaml, shown
+from train.run.reward_setting import REWARD_KEY, RewardSetting, checked_reward
 
 
 @ranges(size=MAY_BE_0, seed=MAY_BE_0)
@@ -74,7 +75,7 @@ class ImproveConfig:
 
     Attributes:
         algorithms: Registered ones (`ppo`, `reinforce`, `grpo`, ...), each from the clone.
-        reward: A registered reward (`learned`, `accuracy`, `lve`, `eve`, ...).
+        reward: A registered one (`learned`, `lve`, ...), or weights `{learned: 1, jerk: -0.1}`.
         iterations: Roll-outs and updates.
         n_episodes: Episodes per iteration.
         samples_per_utterance: Episodes of an iteration that share an utterance.
@@ -106,7 +107,7 @@ class ImproveConfig:
     """
 
     algorithms: tuple[str, ...] = ("ppo", "reinforce", "distillation")
-    reward: str = "learned"
+    reward: str | dict[str, float] = "learned"
     iterations: int = 12
     n_episodes: int = 64
     samples_per_utterance: int = 4
@@ -197,6 +198,7 @@ class Config:
 SECTION_OF_RECIPE = {"consensus": "consensus", "paper": "reward"}
 # Sections that a recipe reads besides.
 _BESIDES = {"naturalness": "consensus"}
+_LARGEST_INT = 10**18  # what lies beyond fits into no float and no array
 
 PRESETS = {
     # Minutes on two cores.
@@ -225,9 +227,6 @@ PRESETS = {
         improve=ImproveConfig(iterations=1000, n_episodes=256),
     ),
 }
-
-
-_LARGEST_INT = 10**18  # what lies beyond fits into no float and no array
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -287,18 +286,19 @@ def _meant(key: str) -> str:
 
 def _checked(value: Any, hint: Any, *, name: str) -> Any:
     """Return `value` as the type `hint`: a scalar, or a tuple of one kind of scalar."""
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        if abs(value) > _LARGEST_INT:
-            raise InputError(f"`{name}` must be within 1e18 of 0, got {shown(value)}")
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if number and hint in (int, float) and abs(value) > _LARGEST_INT:
+        raise InputError(f"`{name}` must be within 1e18 of 0, got {shown(value)}")
+    if number and hint is float:
         return float(value)
     if hint is str and isinstance(value, bool):
         return "on" if value else "off"  # YAML 1.1 reads these words as true and false
+    if hint == RewardSetting:
+        return checked_reward(value, name=name)
     if getattr(hint, "__origin__", None) is tuple:
         if isinstance(value, (list, tuple)):
             return tuple(_checked(entry, hint.__args__[0], name=name) for entry in value)
-    elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
-        if hint is int and abs(value) > _LARGEST_INT:
-            raise InputError(f"`{name}` must be within 1e18 of 0, got {shown(value)}")
+    elif isinstance(value, hint) and (number or hint is not int):
         return value
     wanted = getattr(hint, "__name__", str(hint))
     remedy = "; write a list as [a, b]" if wanted == "tuple" else ""
@@ -354,7 +354,7 @@ def _override(values: dict[str, Any], override: str) -> None:
     names = _old_names(".".join(sections))
     for name, new in renamed_keys({last: value}, names, prefix=key.removesuffix(last)).items():
         old = place.get(name)
-        both = isinstance(old, dict) and isinstance(new, dict)
+        both = isinstance(old, dict) and isinstance(new, dict) and key != REWARD_KEY
         place[name] = {**old, **_renamed(name, new)} if both else new  # type: ignore[dict-item]
 
 
