@@ -65,6 +65,17 @@ def run_experiment(
     write_json(compared.to_dict(), options.json)
 
 
+def compare_policies(options: RunOptions, policy: Path) -> None:
+    """Measure a policy file on the test utterances of a run, and print it beside the run's own."""
+    from train.experiments.comparison import compare_run
+    from train.experiments.page import plain_page
+
+    run = options.open_existing()
+    compared = compare_run(run, (), files=[policy])
+    print(plain_page(compared))
+    write_json(compared.to_dict(), options.json)
+
+
 def settings_of(
     given: Sequence[str], reward: str | None, algorithms: Sequence[str]
 ) -> tuple[str, ...]:

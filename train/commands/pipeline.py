@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from esarm_env.core.errors import InputError
-from train.commands.experiments import run_experiment
+from train.commands.experiments import compare_policies, run_experiment
 from train.commands.options import Options, RunOptions, write_json
 from train.speech.settings import SpeechSettings
 
@@ -218,12 +218,17 @@ def run_speech(
     write_json(summary, options.json)
 
 
-def command_evaluate(*, options: Options) -> None:
+def command_evaluate(*, options: Options, policy: Path | None = None) -> None:
     """Stage 8: measure true errors (LVE, EVE) and the learned score on held-out utterances.
 
     Args:
         options: Which run, and with which settings.
+        policy: Instead of the run's own policies, one of any origin: a policy file that fits the
+            run's tokenizer, conditions and features. It is compared with the clone.
     """
+    if policy is not None:
+        compare_policies(options, policy)
+        return
     from train.report import write_report
     from train.run.lock import locked
     from train.stages import STAGE_FUNCTIONS

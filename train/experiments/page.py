@@ -82,7 +82,11 @@ def _tables(found: Comparison, decoding: str) -> list[tuple[str, Table]]:
     share = round(100 * found.confidence)
     keys = [key for key in _TITLES if key != CLIMBED or _climbs_others(found)]
     means = [["animation", *(_TITLES[key] for key in keys)]]
-    means += [[line.row.label, *(_cell(line.means.get(key)) for key in keys)] for line in lines]
+    trained = {policy.name for policy in found.policies}
+    for line in lines:
+        # The climbed reward of what was not trained would be that of one of the others.
+        shown = {k: v for k, v in line.means.items() if k != CLIMBED or line.row.policy in trained}
+        means.append([line.row.label, *(_cell(shown.get(key)) for key in keys)])
     changes = [[f"minus {found.against}", *(_TITLES[key] for key in keys)]]
     changes += [
         [line.row.label, *(_change(line.differences.get(key)) for key in keys)]
