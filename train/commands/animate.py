@@ -52,7 +52,8 @@ def command_animate(
         intensity: 1 (weak) to 3 (strong); by default 2, or with auto what the voice tells.
         speaker: Face style of a training speaker; the average by default.
         policy: clone, or in a finished run also ppo, reinforce and what else `improve` trained, an
-            experiment, or the path of a policy file that fits; auto takes the run's own one with the smallest true error on the validation utterances.
+            experiment, or the path of a policy file that fits the run; auto takes the run's own one
+            with the smallest true error on the validation utterances.
         rate: Frames per second, 30 or 60.
         decoding: greedy takes the most likely token, expected-distance the one that looks least
             far from what the policy would draw, sampled draws, beam searches for the most likely

@@ -19,7 +19,8 @@ from esarm_env.tokenizer import PriorConfig
 from reward.consensus.settings import ConsensusConfig
 from reward.naturalness.settings import NaturalnessConfig
 from reward.ranking.network import RewardConfig
-from train.run.plain_yaml import parse, read_yaml, shown
+from train.run.own_code import with_own_code
+from train.run.plain_yaml import checked_value, parse, read_yaml, shown
 from train.run.reward_setting import REWARD_KEY, RewardSetting, checked_reward
 
 
@@ -74,7 +75,8 @@ class ImproveConfig:
     """Reinforcement learning on the terminal reward.
 
     Attributes:
-        algorithms: Registered ones (`ppo`, `reinforce`, `grpo`, ...), each from the clone.
+        algorithms: Registered ones (`ppo`, `reinforce`, `grpo`, ...), each from the clone, or one's
+            own as `package.module:Class` or `file.py:Class`.
         reward: A registered one (`learned`, `lve`, ...), or weights `{learned: 1, jerk: -0.1}`.
         iterations: Roll-outs and updates.
         n_episodes: Episodes per iteration.
@@ -104,6 +106,8 @@ class ImproveConfig:
             utterances: `off`, `report`, or also taken in place of the improved one: that of least
             `true-error`, or by a rule that wants `no-recordings`.
         distillation: Settings of the algorithm `distillation` that are not those of all.
+        code: Where algorithms and rewards of one's own are, which are called by their classes;
+            filled in from `algorithms` and `reward`.
     """
 
     algorithms: tuple[str, ...] = ("ppo", "reinforce", "distillation")
@@ -128,6 +132,7 @@ class ImproveConfig:
     evaluate_utterances: int = 48
     interpolation: str = "off"
     distillation: DistillationConfig = FROM_RECORDINGS
+    code: tuple[str, ...] = ()
 
 
 @ranges(
@@ -198,7 +203,6 @@ class Config:
 SECTION_OF_RECIPE = {"consensus": "consensus", "paper": "reward"}
 # Sections that a recipe reads besides.
 _BESIDES = {"naturalness": "consensus"}
-_LARGEST_INT = 10**18  # what lies beyond fits into no float and no array
 
 PRESETS = {
     # Minutes on two cores.
@@ -257,15 +261,17 @@ def from_dict(values: dict[str, Any], *, kind: type[Any] = Config, prefix: str =
         raise InputError(
             f"configuration keys must be among {known}; got {keys}{_meant(unknown[0])}"
         )
-    made = {}
+    made: dict[str, Any] = {}
     for key, value in values.items():
         hint = hints[key]
         if dataclasses.is_dataclass(hint):
             if not isinstance(value, dict):
                 raise InputError(f"`{prefix}{key}` must be a section, got {shown(value)}")
             made[key] = from_dict(value, kind=hint, prefix=f"{prefix}{key}.")  # type: ignore[arg-type]
+        elif hint == RewardSetting:
+            made[key] = checked_reward(value, name=prefix + key)
         else:
-            made[key] = _checked(value, hint, name=prefix + key)
+            made[key] = checked_value(value, hint, name=prefix + key)
     return kind(**made)
 
 
@@ -282,27 +288,6 @@ def _meant(key: str) -> str:
     known = [each for each in settings if each.partition(".")[2] == key]
     near = known or difflib.get_close_matches(key, [*sections, *settings], n=1, cutoff=0.7)
     return f"; did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else ""
-
-
-def _checked(value: Any, hint: Any, *, name: str) -> Any:
-    """Return `value` as the type `hint`: a scalar, or a tuple of one kind of scalar."""
-    number = isinstance(value, int) and not isinstance(value, bool)
-    if number and hint in (int, float) and abs(value) > _LARGEST_INT:
-        raise InputError(f"`{name}` must be within 1e18 of 0, got {shown(value)}")
-    if number and hint is float:
-        return float(value)
-    if hint is str and isinstance(value, bool):
-        return "on" if value else "off"  # YAML 1.1 reads these words as true and false
-    if hint == RewardSetting:
-        return checked_reward(value, name=name)
-    if getattr(hint, "__origin__", None) is tuple:
-        if isinstance(value, (list, tuple)):
-            return tuple(_checked(entry, hint.__args__[0], name=name) for entry in value)
-    elif isinstance(value, hint) and (number or hint is not int):
-        return value
-    wanted = getattr(hint, "__name__", str(hint))
-    remedy = "; write a list as [a, b]" if wanted == "tuple" else ""
-    raise InputError(f"`{name}` must be of type {wanted}, got {shown(repr(value))}{remedy}")
 
 
 def make_config(*, preset: str, file: Path | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -326,7 +311,7 @@ def make_config(*, preset: str, file: Path | None = None, overrides: Sequence[st
         size = at_most_all(config.corpus.size, config.corpus.name)
         config = dataclasses.replace(config, corpus=dataclasses.replace(config.corpus, size=size))
     _check_recipe_in_use(config.recipe, overrides)
-    return config
+    return dataclasses.replace(config, improve=with_own_code(config.improve, overrides))
 
 
 def _values_of(file: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import STAGES
 from esarm_env.core.training.ranges import check_ranges
 from train.run.config import SECTION_OF_RECIPE
+from train.run.own_code import register_own_code
 from train.run.reward_setting import check_reward
 
 if TYPE_CHECKING:
@@ -151,6 +152,7 @@ def _check_improve(config: Config) -> None:
     settings = config.improve
     with _under("improve", settings):
         check_ranges(settings)
+    register_own_code(settings.code)
     if not settings.algorithms:
         known = ", ".join(ALGORITHMS.find())
         raise InputError(f"`improve.algorithms` must be at least one of {known}, got none")
