@@ -56,7 +56,7 @@ def test_a_policy_of_other_sizes_is_refused_with_both(finished_run, policy_file)
 
 def test_a_policy_of_another_tokenizer_of_the_same_sizes_is_refused(finished_run, policy_file):
     """Its tokens stand for other faces: it would animate without a word, and wrongly."""
-    with pytest.raises(InputError, match=r"codes lie \d\.\d+ mm apart on average instead of \d\."):
+    with pytest.raises(InputError, match=r"codes lie \d+\.\d+ mm apart on average instead of "):
         load_fitting_policy(policy_file(scale=1.5), finished_run)
     load_fitting_policy(policy_file(scale=1.0 + 1e-5), finished_run)
 

@@ -1,6 +1,7 @@
 """Algorithms and rewards of one's own in the settings of a run, and which of them are run."""
 
 import re
+import sys
 
 import pytest
 
@@ -42,6 +43,9 @@ def fresh(monkeypatch):
         monkeypatch.setattr(registry, "_registered", {})
     for memory in ("_named", "_registered"):
         monkeypatch.setattr(own_code, memory, set())
+    yield
+    for name in ("mine", "esarm_own_mine"):
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture
