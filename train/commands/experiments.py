@@ -110,8 +110,8 @@ def command_compare(
     Args:
         run: Folder of an evaluated run.
         names: Experiments of `esarm improve --from`; all by default.
-        against: What differences are taken from: `clone` or another policy, decoded the same way,
-            or one row for all, such as `regressor` or `clone, expected distance`.
+        against: What differences are taken from: `clone` or another policy, decoded the same
+            way, or one row for all, such as `regressor` or `clone, expected distance`.
         decoding: Rows to print; `usual` are those of `esarm animate` (by expected distance where a
             policy knows distances, else greedy) and sampled ones.
         policy: Policy files of other runs or programs, measured as well.

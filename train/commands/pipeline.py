@@ -163,10 +163,12 @@ def command_improve(
     Args:
         options: Which run, and with which settings.
         base: Run whose corpus, tokenizer, clone and reward model an experiment shares.
-        name: Of the experiment, for `esarm compare` and `esarm animate --policy`.
-        reward: What the experiment climbs, as the environment takes it: `accuracy`, `learned:RUN`,
-            or weights such as '{learned: 1, jerk: -0.1}'; by default what the run climbed.
-        algorithm: By which, as `esarm plugins` lists them; by default the run's first.
+        name: Name of the experiment, for `esarm compare` and `esarm animate --policy`.
+        reward: Reward that the experiment climbs, as the environment takes it: `accuracy`,
+            `learned:RUN`, weights such as '{learned: 1, jerk: -0.1}', or one's own as
+            `file.py:Class`; by default what the run climbed.
+        algorithm: Algorithms to train with, as `esarm plugins` lists them, or one's own as
+            `file.py:Class`; by default the run's first.
         speech: Folder of sound files to learn from; files of motion in it are measured with alone.
         speech_test: Folder of sound files to measure, instead of a share of `speech`.
         speech_name: Name of the new policy, for `esarm animate --policy`; by default that of the

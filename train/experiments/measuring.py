@@ -30,30 +30,30 @@ from esarm_env.core.run_layout import (
     partial_folder,
 )
 from esarm_env.rewards.registry import WITH_MODEL, resolve_reward
+from esarm_env.task.animation_task import pad_stack
 from esarm_env.task.opening import open_task
 from reward.plugins.learned import LearnedReward, open_learned
 from train.rows import TOKENIZER, Row, rows_to_json, sampled
 from train.run.loop import progress_track
-from train.run.reward_setting import reward_text
+from train.run.reward_setting import CLIMBED, reward_text
 from train.run.run_folder import without_nan
 from train.stages.baselines import baseline_motions
 from train.stages.evaluate import (
     animate_test,
-    figures_of,
     on_head,
-    score_motions,
     summarise_rows,
     without_chance,
     write_per_utterance,
 )
-from train.stages.measures import CLIMBED
+from train.stages.measures import error_without_lids
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
-    from esarm_env.core.types import RewardFunction, Trajectories
+    from esarm_env.core.types import FloatArray, RewardFunction, Trajectories
     from esarm_env.task.animation_task import AnimationTask
     from train.run.run_folder import RunFolder
-    from train.stages.evaluate import Figures
+
+    Figures = dict[str, FloatArray]
 
 
 def measure_experiment(run: RunFolder) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _measure_all(
     with progress_track("Measuring", len(models)) as bar:
         rows[Row(TOKENIZER)] = _figures(task, learned, other, [task.recorded(test)])
         for row, motions in baselines.items():
-            figures = score_motions(task, learned, motions)
+            figures = _figures_of_motion(task, learned, motions)
             # A reward scores tokens, and these animations have none.
             unknown = np.full(len(test), np.nan, dtype=np.float32)
             rows[row] = figures | {CLIMBED: figures["score"] if other is None else unknown}
@@ -145,8 +145,20 @@ def _figures(
     samples: list[Trajectories],
 ) -> Figures:
     """Return figures per utterance; the climbed reward is the learned score without `other`."""
-    figures = figures_of(task, learned, samples)
-    if other is None:
-        return figures | {CLIMBED: figures["score"]}
-    scores = [np.asarray(other.score(written), dtype=np.float32) for written in samples]
-    return figures | {CLIMBED: np.mean(scores, axis=0)}
+    rows = []
+    for written in samples:
+        score = learned.score(written)
+        climbed = score if other is None else np.asarray(other.score(written), dtype=np.float32)
+        lids = error_without_lids(task, task.decode(written), written.utterance)
+        rows.append(task.errors(written) | lids | {"score": score, CLIMBED: climbed})
+    return {name: np.mean([row[name] for row in rows], axis=0) for name in rows[0]}
+
+
+def _figures_of_motion(
+    task: AnimationTask, learned: LearnedReward, motions: list[FloatArray]
+) -> Figures:
+    """Return figures per test utterance of motion that no tokens stand for, (T, 52) each."""
+    test = task.corpus.split("test")
+    padded = pad_stack(motions, edge=True)
+    errors = task.errors_of_motion(padded, test) | error_without_lids(task, padded, test)
+    return errors | {"score": learned.score_motion(test, motions)}

@@ -14,7 +14,7 @@ from esarm_env.task.episode_metrics import EVE, LVE
 from train.pictures import draw_or_explain
 from train.rows import EXPECTED, GREEDY, POLICY, SAMPLED
 from train.run.loop import write_rows
-from train.stages.measures import CLIMBED
+from train.run.reward_setting import CLIMBED
 
 if TYPE_CHECKING:
     from esarm_env.core.intervals import Interval

@@ -27,8 +27,8 @@ from esarm_env.task.episode_metrics import EVE, LVE
 from train.experiments.folders import check_shared, open_experiments
 from train.experiments.policy_files import IN_FILE, measured_file
 from train.rows import Row
+from train.run.reward_setting import CLIMBED
 from train.seeds.figures import read_figures
-from train.stages.measures import CLIMBED
 
 if TYPE_CHECKING:
     from esarm_env.core.types import DoubleArray

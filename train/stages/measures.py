@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from train.run.run_folder import RunFolder
 
 EVE_WITHOUT_LIDS = "eve_without_lids"
-CLIMBED = "climbed"  # the reward that a policy was trained on
 LVE_ENERGY, EVE_ENERGY, INTENSITY = "lve_energy", "eve_energy", "intensity_order"
 _ENERGIES = {LVE_ENERGY: Variant("lips"), EVE_ENERGY: Variant("upper")}
 # Mean error and spread of the same samples, of which each energy score is made.

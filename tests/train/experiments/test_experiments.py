@@ -12,6 +12,7 @@ from esarm_env.core.errors import InputError
 from train.cli import main
 from train.experiments.comparison import compare_run
 from train.experiments.folders import begin_experiment
+from train.rows import TOKENIZER, Row
 from train.run.run_folder import RunFolder
 from train.seeds.figures import read_figures
 
@@ -96,7 +97,7 @@ def test_differences_are_from_what_was_asked(tried):
     run = RunFolder.open(tried)
     against = {line.row.label: line for line in compare_run(run, against="regressor").lines}
     means = {label: line.means["lve"].mean for label, line in against.items()}
-    for label in ("clone, greedy", "calm, sampled", "ground truth through the tokenizer"):
+    for label in ("clone, greedy", "calm, sampled", Row(TOKENIZER).label):
         change = against[label].differences["lve"].mean
         assert change == pytest.approx(means[label] - means["regressor"], abs=1e-6)
     assert against["regressor"].differences == {}
