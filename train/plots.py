@@ -82,10 +82,13 @@ def plot_experiments(curves: Mapping[str, tuple[str, Rows]], target: Path) -> No
     panels = [("LVE (mm), lower is better", "validation_lve_mm", None)]
     panels += [("EVE (mm), lower is better", "validation_eve_mm", None)]
     panels += [(f"climbed: {reward}", "validation_score", reward) for reward in rewards]
+    n_rows = -(-len(panels) // 3)
     figure, axes = plt.subplots(
-        1, len(panels), figsize=(3.9 * len(panels), 3.5), squeeze=False, layout="constrained"
+        n_rows, 3, figsize=(12, 3.5 * n_rows), squeeze=False, layout="constrained"
     )
-    for axis, (title, column, only) in zip(axes[0], panels, strict=True):
+    for axis in axes.flat[len(panels) :]:
+        axis.axis("off")
+    for axis, (title, column, only) in zip(axes.flat, panels, strict=False):
         for number, (name, (reward, rows)) in enumerate(curves.items()):
             if only is None or reward == only:
                 _line(axis, rows, column, color=f"C{number}", label=name, marker="o")
