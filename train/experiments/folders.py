@@ -94,10 +94,10 @@ def experiment_config(run: RunFolder, settings: Sequence[str]) -> Config:
     return config
 
 
-def open_experiments(run: RunFolder) -> dict[str, RunFolder]:
-    """Return the experiments of a run that were begun, finished or not, by name."""
-    folders = sorted((run.path / EXPERIMENTS_FOLDER).glob(f"[!.]*/{CONFIG_FILE}"))
-    return {file.parent.name: RunFolder.open(file.parent) for file in folders}
+def experiments_of(run: RunFolder) -> dict[str, Path]:
+    """Return the folders of the experiments of a run that were begun, finished or not, by name."""
+    files = sorted((run.path / EXPERIMENTS_FOLDER).glob(f"[!.]*/{CONFIG_FILE}"))
+    return {file.parent.name: file.parent for file in files}
 
 
 def check_shared(run: RunFolder, experiment: RunFolder) -> None:

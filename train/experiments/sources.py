@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import difflib
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,15 +25,15 @@ from esarm_env.core.run_layout import (
 )
 from esarm_env.rewards.registry import WITH_MODEL
 from esarm_env.task.episode_metrics import EVE, LVE
-from train.experiments.folders import check_shared, open_experiments
+from train.experiments.folders import check_shared, experiments_of
 from train.experiments.policy_files import IN_FILE, measured_file
 from train.rows import Row
 from train.run.reward_setting import CLIMBED
+from train.run.run_folder import RunFolder
 from train.seeds.figures import read_figures
 
 if TYPE_CHECKING:
     from esarm_env.core.types import DoubleArray
-    from train.run.run_folder import RunFolder
 
 SCORE = "score"
 COLUMNS = (LVE, EVE, SCORE, CLIMBED)
@@ -76,18 +77,34 @@ class Source:
 
 def of_run(run: RunFolder) -> list[Source]:
     """Return the run's own table; the climbed reward is the learned score where that is climbed."""
-    reward = str(run.summary("improve").get("reward", WITH_MODEL))
-    source = _read(run.stage("evaluate") / PER_UTTERANCE_FILE, reward)
-    names = run.config.improve.algorithms
-    source.policies = [
-        _policy(run, name, name, source="run", reward=reward, shared=len(names)) for name in names
-    ]
+    with _told(run.path):
+        reward = str(run.summary("improve").get("reward", WITH_MODEL))
+        source = _read(run.stage("evaluate") / PER_UTTERANCE_FILE, reward)
+        names = run.config.improve.algorithms
+        source.policies = [
+            _policy(run, name, name, source="run", reward=reward, shared=len(names))
+            for name in names
+        ]
     return [source]
+
+
+@contextlib.contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Turn what damaged files of a stage do to their reader into one line that names the folder."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{folder}: its summaries and tables must be as they were written, got {error!r:.120}; "
+            "delete the stage's folder and run it again"
+        ) from error
 
 
 def of_experiments(run: RunFolder, names: Sequence[str] | None) -> list[Source]:
     """Return a table for each experiment; one that cannot be read costs no other one."""
-    known = open_experiments(run)
+    known = experiments_of(run)
     for name in names or ():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -100,7 +117,8 @@ def of_experiments(run: RunFolder, names: Sequence[str] | None) -> list[Source]:
     sources = []
     for name in dict.fromkeys(known if names is None else names):
         try:
-            sources.append(_of_experiment(run, known[name], name))
+            with _told(known[name]):
+                sources.append(_of_experiment(run, RunFolder.open(known[name]), name))
         except InputError as error:
             if names:
                 raise

@@ -189,3 +189,17 @@ def test_unknown_experiments_are_told_with_the_command_that_makes_them(tried):
     """A mistyped name must not look like an experiment without figures."""
     with pytest.raises(InputError, match=re.escape("(calm), got 'clam'; did you mean 'calm'?")):
         compare_run(RunFolder.open(tried), ["clam"])
+
+
+@pytest.mark.filterwarnings("ignore:experiment 'x'")
+def test_a_damaged_experiment_costs_no_other(copied):
+    """One summary that was cut would take the whole table with it."""
+    run = copied()
+    for name, text in (("config.yaml", "improve: ["), ("improve/summary.json", "[]")):
+        broken = run / "experiments" / "x"
+        shutil.copytree(run / "experiments" / "calm", broken)
+        (broken / name).write_text(text)
+        assert "calm" in {policy.name for policy in compare_run(RunFolder.open(run)).policies}
+        with pytest.raises(InputError, match=re.escape(str(broken))):
+            compare_run(RunFolder.open(run), ["x"])
+        shutil.rmtree(broken)
