@@ -23,6 +23,7 @@ from esarm_env.core.run_layout import (
     TOKENIZER_FILE,
     need_file,
 )
+from esarm_env.core.weights import weights_digest
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
@@ -94,8 +95,8 @@ def measured_file(run: RunFolder, source: Path) -> tuple[Path, str]:
     from train.experiments.measuring import measure_policies  # not for `esarm animate`
 
     policy = load_fitting_policy(source, run.path)
-    file = source / POLICY_FILE if source.is_dir() else source
-    digest = hashlib.sha256(file_digest(file).encode()) if file.is_file() else hashlib.sha256()
+    # Of the weights and not of a file: a folder may be given, and a file be written again.
+    digest = hashlib.sha256(weights_digest(policy.state_dict(), policy.config).encode())
     for name in (TOKENIZER_FILE, CLONE_FILE, REWARD_FILE):
         digest.update(file_digest(need_file(run.path, name)).encode())
     place = run.path / EXPERIMENTS_FOLDER / ".files" / digest.hexdigest()[:16]

@@ -49,10 +49,16 @@ def check_settings(config: Config, stages: Iterable[str] = STAGES) -> None:
 
 def _check_corpus(config: Config) -> None:
     from esarm_env.audio.features import check_encoder
+    from esarm_env.core.plugins import unknown_name
+    from esarm_env.corpus.layouts.registry import AUTO, find_layouts
 
     with _under("corpus", config.corpus):
         check_ranges(config.corpus)
         check_encoder(config.corpus.encoder)
+    known = (AUTO, *find_layouts())
+    if config.corpus.layout not in known:
+        name = config.corpus.layout
+        raise InputError(unknown_name(name, dict.fromkeys(known), setting="corpus.layout", kind=""))
 
 
 def _check_prior(config: Config) -> None:

@@ -11,7 +11,9 @@ from agents.weights import load_policy, save_policy
 from esarm_env.core.errors import InputError
 from train.animate import find_policy
 from train.cli import main
-from train.experiments.policy_files import load_fitting_policy
+from train.experiments import measuring
+from train.experiments.policy_files import load_fitting_policy, measured_file
+from train.run.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -59,6 +61,27 @@ def test_a_policy_of_another_tokenizer_of_the_same_sizes_is_refused(finished_run
     with pytest.raises(InputError, match=r"codes lie \d+\.\d+ mm apart on average instead of "):
         load_fitting_policy(policy_file(scale=1.5), finished_run)
     load_fitting_policy(policy_file(scale=1.0 + 1e-5), finished_run)
+
+
+def test_figures_are_kept_by_weights_and_not_by_name(
+    finished_run, policy_file, tmp_path, monkeypatch
+):
+    """A file that was trained on would be shown with the figures of before."""
+    placed = []
+    monkeypatch.setattr(measuring, "measure_policies", lambda *given: placed.append(given[2]))
+    run = RunFolder.open(finished_run)
+    file = policy_file()
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    (folder / "policy.safetensors").write_bytes(file.read_bytes())
+    names = [measured_file(run, source)[1] for source in (file, folder)]
+    assert names == [str(file), str(folder)]
+    policy = load_policy(file)
+    with torch.no_grad():
+        policy.to_logits.add_(0.1)
+    save_policy(policy, file)
+    measured_file(run, file)
+    assert placed[0] == placed[1] != placed[2]
 
 
 def test_no_file_is_told_as_such(finished_run):

@@ -5,8 +5,10 @@ import re
 import pytest
 
 from esarm_env.core.errors import InputError
+from esarm_env.corpus import open_corpus
 from train.run.config import from_dict, make_config, to_dict
 from train.run.reward_setting import check_reward, reward_text
+from train.run.setting_ranges import check_settings
 
 
 def with_reward(*overrides):
@@ -51,3 +53,23 @@ def test_every_term_is_looked_up():
         check_reward({"learned": 1.0, "lvee": 1.0})
     with pytest.raises(InputError, match=re.escape("must name runs or weights that are there")):
         check_reward({"learned:nowhere": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("corpus.encoder=logmle", "got 'logmle'; did you mean 'logmel'?"),
+        ("corpus.layout=medd", "`corpus.layout` must be one of auto, "),
+        ("corpus.layout=medd", "got 'medd'; did you mean 'mead'?"),
+    ],
+)
+def test_names_of_the_corpus_are_told_with_the_nearest(override, message):
+    """Features and layout are read first, and a layout of a generated corpus was not read at all."""
+    with pytest.raises(InputError, match=re.escape(message)):
+        check_settings(make_config(preset="demo", overrides=[override]))
+
+
+def test_a_mistyped_corpus_is_told_with_the_nearest():
+    """A folder of that name is not what was meant."""
+    with pytest.raises(InputError, match=re.escape("did you mean 'synthetic-mead'?")):
+        open_corpus("synthetic-maed")
