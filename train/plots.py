@@ -79,8 +79,10 @@ def plot_experiments(curves: Mapping[str, tuple[str, Rows]], target: Path) -> No
         target: PNG to write.
     """
     rewards = list(dict.fromkeys(reward for reward, _ in curves.values()))
-    panels = [("LVE (mm), lower is better", "validation_lve_mm", None)]
-    panels += [("EVE (mm), lower is better", "validation_eve_mm", None)]
+    panels: list[tuple[str, str, str | None]] = [
+        ("LVE (mm), lower is better", "validation_lve_mm", None),
+        ("EVE (mm), lower is better", "validation_eve_mm", None),
+    ]
     panels += [(f"climbed: {reward}", "validation_score", reward) for reward in rewards]
     n_rows = -(-len(panels) // 3)
     figure, axes = plt.subplots(

@@ -179,9 +179,10 @@ def command_improve(
         _without("from", speech=speech, speech_test=speech_test, speech_name=speech_name)
         run_experiment(options, base, name, reward=reward, algorithms=algorithm)
         return
-    for option, value in {"as": name, "reward": reward, "algorithm": algorithm or None}.items():
-        if value is not None:
-            raise InputError(f"`{option}` must be left out without `from`, got {value!s:.80}")
+    alone: dict[str, object] = {"as": name, "reward": reward, "algorithm": algorithm or None}
+    for option, given_alone in alone.items():
+        if given_alone is not None:
+            raise InputError(f"`{option}` must be left out without `from`, got {given_alone!s:.80}")
     if speech is not None:
         run_speech(options, speech, test=speech_test, name=speech_name, settings=speech_settings)
         return

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from esarm_env.core.errors import InputError, one_line
+from esarm_env.core.errors import InputError
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -101,7 +101,7 @@ def _load(text: str) -> type[Any]:
     except BaseException as error:  # an import runs anything, also `sys.exit()`
         raise InputError(
             f"own code must be `file.py:Class` or `package.module:Class` that can be imported, got "
-            f"{text!r}: {type(error).__name__}: {one_line(error)}"
+            f"{text!r}: {type(error).__name__}: {' '.join(str(error).split())}"
         ) from error
     if not inspect.isclass(found) or found.__name__ != name:
         raise InputError(

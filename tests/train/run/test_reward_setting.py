@@ -64,7 +64,7 @@ def test_every_term_is_looked_up():
     ],
 )
 def test_names_of_the_corpus_are_told_with_the_nearest(override, message):
-    """Features and layout are read first, and a layout of a generated corpus was not read at all."""
+    """Both are read before all else, and the layout of a generated corpus was not read at all."""
     with pytest.raises(InputError, match=re.escape(message)):
         check_settings(make_config(preset="demo", overrides=[override]))
 
