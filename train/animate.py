@@ -20,6 +20,8 @@ from esarm_env.core.cache import check_target, goes_through, new_file
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import (
     CLONE_FILE,
+    CORPUS_FILE,
+    TOKENIZER_FILE,
     experiment_policies,
     improved_policies,
     is_file,
@@ -41,6 +43,7 @@ from train.run.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
+    from esarm_env.task.emotion_choice import ShownEmotion
 
 
 _BY_DEFAULT = NamedDecoding()
@@ -107,7 +110,7 @@ class SpeechAnimator:
         self._run_path = run_path
         self._reader = SpeechReader(run_path)
         self._policy, self.policy_name = find_policy(run_path, policy)
-        self.emotion = ""  # of the latest animation, in words
+        self.emotion: ShownEmotion | None = None  # of the latest animation
 
     def animate(
         self,
@@ -125,7 +128,7 @@ class SpeechAnimator:
         if self._streams(voice, writing):
             return self._animate_stream(audio, voice, writing, context=context)
         speech = self._reader.read(audio, voice, context=context)
-        self.emotion = speech.emotion
+        self.emotion = speech.shown
         check_speech(self._policy, speech)
         pieces, decoding = np.arange(len(speech.lengths)), self.decoding_of(writing)
         if writing.best_of == 1:
@@ -160,7 +163,7 @@ class SpeechAnimator:
         self, audio: FloatArray, voice: AnimationCondition, writing: Writing, *, context: int
     ) -> FloatArray:
         speech = self._reader.stream(voice, audio=audio, context=context)
-        self.emotion = speech.emotion
+        self.emotion = speech.shown
         decoding = self.decoding_of(writing)
         animator = StreamingAnimator(self._policy, speech, decoding=decoding, seed=writing.seed)
         return np.concatenate([animator.push(audio), animator.finish()])
@@ -226,7 +229,7 @@ def animate_file(
     exporter = exporter_for(_format_of(output))
     check_target(output, make_folder=False)
     audio = read_audio(speech)
-    animator = SpeechAnimator(run_path, policy=policy)
+    animator = _open_animator(run_path, policy)
     motion = animator.animate(audio, voice, writing)
     if alive:
         # Sampled ones, too: one clip in six half shuts its eyes, and with ours they are too many.
@@ -243,13 +246,29 @@ def animate_file(
         "best_of": writing.best_of,
         "reward": writing.chosen_by,
         "seed": writing.seed,
-        "emotion": animator.emotion,
+        "emotion": None if animator.emotion is None else animator.emotion.to_dict(),
         "speaker": voice.speaker,
         "alive": alive,
         "duration_s": round(len(audio) / SAMPLE_RATE_HZ, 2),
         "rate_hz": rate_hz,
         "frames": (len(motion) - 1) * rate_hz // FRAME_RATE_HZ + 1,  # none behind the last one
     }
+
+
+def _open_animator(run_path: Path, policy: str) -> SpeechAnimator:
+    """Return the animator of a run.
+
+    Raises:
+        InputError: As `SpeechAnimator`. Where a stage of the run is missing, training it is one
+            remedy; what ships with the package is the other.
+    """
+    try:
+        return SpeechAnimator(run_path, policy=policy)
+    except InputError as error:
+        if all(is_file(run_path / name) for name in (CORPUS_FILE, TOKENIZER_FILE, CLONE_FILE)):
+            raise
+        remedy = "or leave out `--run`: the policy that ships with the package animates"
+        raise InputError(f"{error}; {remedy}") from error
 
 
 def _settings_of(decoding: Decoding) -> dict[str, object]:

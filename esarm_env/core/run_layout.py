@@ -4,6 +4,7 @@
 |---|---|
 | `config.yaml`, `versions.txt` | all settings; versions of the packages it was begun with |
 | `.lock` | which process writes into the run, see `train.run.lock` |
+| `wandb.json` | id of its run at Weights & Biases, of `--logger wandb` |
 | `STAGE/` | a finished stage: `summary.json`, what it learned, its curve `metrics.csv` |
 | `.STAGE.partial/` | a stage at work, with its `checkpoint.pt`; renamed to `STAGE/` when finished |
 | `STAGE/origin.json` | settings, files of earlier stages and threads that it began with |
@@ -23,7 +24,7 @@
 | `experiments/NAME/` | another reward or algorithm on the same clone: a run folder that shares it |
 | `experiments/NAME/measured/` | true errors and scores of its policies, as of `evaluate/` |
 | `experiments/compare.md`, `.csv`, `.png` | what `esarm compare` printed last |
-| `report.md`, `improvement.png`, `training.png` | the report |
+| `report.md`, `faces.png`, `improvement.png`, `training.png` | the report |
 | `rounds/2/`, `rounds/3/`, ... | later rounds of improvement |
 | `seeds/1/`, `seeds/2/`, ...; `seeds.md`, `.json` | runs of other seeds; the report over all |
 | `reward_report/`, `overoptimise/` | what the commands of these names found |
@@ -46,12 +47,14 @@ STAGES = ("corpus", "prior", "encoder", "clone", "demonstrate", "reward", "impro
 
 # Of the run.
 CONFIG_FILE, VERSIONS_FILE = "config.yaml", "versions.txt"
-REPORT_FILE, IMPROVEMENT_PICTURE, TRAINING_PICTURE = "report.md", "improvement.png", "training.png"
+REPORT_FILE, FACES_PICTURE = "report.md", "faces.png"
+IMPROVEMENT_PICTURE, TRAINING_PICTURE = "improvement.png", "training.png"
 ROUNDS_FOLDER = "rounds"
 SPEECH_FOLDER, SPEECH_REPORT = "speech", "speech.md"
 EXPERIMENTS_FOLDER, MEASURED_FOLDER = "experiments", "measured"
 SEEDS_FOLDER, SEEDS_PAGE, SEEDS_FILE = "seeds", "seeds.md", "seeds.json"
 LOCK_FILE = ".lock"
+WANDB_FILE = "wandb.json"
 
 # Of every stage.
 SUMMARY_FILE, METRICS_FILE = "summary.json", "metrics.csv"

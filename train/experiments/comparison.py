@@ -19,8 +19,8 @@ from esarm_env.core.run_layout import (
 )
 from train.experiments.sources import COLUMNS, Policy, Source, of_experiments, of_file, of_run
 from train.rows import DECODINGS, MEAN_FACE, POLICY, RECORDINGS, REGRESSOR, TOKENIZER, Row
-from train.run.reward_setting import CLIMBED
 from train.run.run_folder import without_nan
+from train.stages.measures import CLIMBED
 
 if TYPE_CHECKING:
     from esarm_env.core.types import DoubleArray

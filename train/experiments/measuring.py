@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from agents.rollout.decoding import Decoding
 from agents.weights import load_policy
 from esarm_env.core.cache import read_json, write_text
@@ -29,13 +27,12 @@ from esarm_env.core.run_layout import (
     need_file,
     partial_folder,
 )
-from esarm_env.rewards.registry import WITH_MODEL, resolve_reward
-from esarm_env.task.animation_task import pad_stack
 from esarm_env.task.opening import open_task
-from reward.plugins.learned import LearnedReward, open_learned
+from reward.plugins.learned import open_learned
 from train.rows import TOKENIZER, Row, rows_to_json, sampled
 from train.run.loop import progress_track
-from train.run.reward_setting import CLIMBED, reward_text
+from train.run.own_code import own_rewards, register_own_code
+from train.run.reward_setting import reward_text
 from train.run.run_folder import without_nan
 from train.stages.baselines import baseline_motions
 from train.stages.evaluate import (
@@ -45,15 +42,14 @@ from train.stages.evaluate import (
     without_chance,
     write_per_utterance,
 )
-from train.stages.measures import error_without_lids
+from train.stages.measures import CLIMBED, Scorers
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
-    from esarm_env.core.types import FloatArray, RewardFunction, Trajectories
+    from esarm_env.core.types import Trajectories
     from esarm_env.task.animation_task import AnimationTask
     from train.run.run_folder import RunFolder
-
-    Figures = dict[str, FloatArray]
+    from train.stages.measures import Figures
 
 
 def measure_experiment(run: RunFolder) -> dict[str, Any]:
@@ -99,24 +95,21 @@ def _measure_all(
 ) -> dict[str, Any]:
     """Write every figure of every test utterance; return the summary."""
     since = time.monotonic()
+    register_own_code(own_rewards(run.config.improve))
     task = on_head(open_task(run.path), run.config.evaluate.head)
-    test, learned = task.corpus.split("test"), open_learned(task, run.path)
-    reward = resolve_reward(run.config.improve.reward, task, run.path)
-    other = None if run.config.improve.reward == WITH_MODEL else reward
+    test, scorers = task.corpus.split("test"), Scorers.of(run, task, open_learned(task, run.path))
     models = {"clone": load_policy(need_file(run.path, CLONE_FILE)), **policies}
     rows: dict[Row, Figures] = {}
-    baselines = baseline_motions(task, test)
     with progress_track("Measuring", len(models)) as bar:
-        rows[Row(TOKENIZER)] = _figures(task, learned, other, [task.recorded(test)])
-        for row, motions in baselines.items():
-            figures = _figures_of_motion(task, learned, motions)
-            # A reward scores tokens, and these animations have none.
-            unknown = np.full(len(test), np.nan, dtype=np.float32)
-            rows[row] = figures | {CLIMBED: figures["score"] if other is None else unknown}
+        rows[Row(TOKENIZER)] = scorers.written([task.recorded(test)])
+        for row, motions in baseline_motions(task, test).items():
+            rows[row] = scorers.shown(motions)
         for name, model in models.items():
             for row, written in _written(run, task, name, model).items():
-                rows[row] = _figures(task, learned, other, written)
+                rows[row] = scorers.written(written)
             bar.advance(bar.task_ids[0])
+    for figures in rows.values():
+        figures.setdefault(CLIMBED, figures["score"])  # where that is what was climbed
     write_per_utterance(rows, task, test, folder / PER_UTTERANCE_FILE)
     return {
         "utterances": len(test),
@@ -136,29 +129,3 @@ def _written(
         for number in range(run.config.evaluate.samples)
     ]
     return found
-
-
-def _figures(
-    task: AnimationTask,
-    learned: LearnedReward,
-    other: RewardFunction | None,
-    samples: list[Trajectories],
-) -> Figures:
-    """Return figures per utterance; the climbed reward is the learned score without `other`."""
-    rows = []
-    for written in samples:
-        score = learned.score(written)
-        climbed = score if other is None else np.asarray(other.score(written), dtype=np.float32)
-        lids = error_without_lids(task, task.decode(written), written.utterance)
-        rows.append(task.errors(written) | lids | {"score": score, CLIMBED: climbed})
-    return {name: np.mean([row[name] for row in rows], axis=0) for name in rows[0]}
-
-
-def _figures_of_motion(
-    task: AnimationTask, learned: LearnedReward, motions: list[FloatArray]
-) -> Figures:
-    """Return figures per test utterance of motion that no tokens stand for, (T, 52) each."""
-    test = task.corpus.split("test")
-    padded = pad_stack(motions, edge=True)
-    errors = task.errors_of_motion(padded, test) | error_without_lids(task, padded, test)
-    return errors | {"score": learned.score_motion(test, motions)}

@@ -14,7 +14,7 @@ from esarm_env.task.episode_metrics import EVE, LVE
 from train.pictures import draw_or_explain
 from train.rows import EXPECTED, GREEDY, POLICY, SAMPLED
 from train.run.loop import write_rows
-from train.run.reward_setting import CLIMBED
+from train.stages.measures import CLIMBED
 
 if TYPE_CHECKING:
     from esarm_env.core.intervals import Interval
@@ -114,7 +114,7 @@ def _policies(policies: Sequence[Policy]) -> Table:
         kl = "n/a" if math.isnan(policy.kl) else f"{policy.kl:.3f} nats/token"
         time = "n/a" if math.isnan(policy.wall_s) else f"{policy.wall_s:.0f} s"
         iterations = "n/a" if policy.iterations is None else f"{policy.iterations}"
-        trained = policy.algorithm or "n/a", policy.reward or "n/a"
+        trained = policy.algorithm or "n/a", (policy.reward or "n/a") if policy.climbs else "none"
         table.append([policy.name, *trained, iterations, kl, time])
     return table
 
@@ -165,7 +165,7 @@ def _csv_rows(found: Comparison) -> list[dict[str, Any]]:
                     "policy": line.row.policy or line.row.source,
                     "decoding": line.row.decoding,
                     "algorithm": policy.algorithm if policy else "",
-                    "climbed_reward": policy.reward if policy else "",
+                    "climbed_reward": policy.reward if policy and policy.climbs else "",
                     "kl_nats_per_token": _number(policy.kl if policy else math.nan),
                     "wall_s": _number(policy.wall_s if policy else math.nan),
                     "figure": key,

@@ -28,9 +28,10 @@ from esarm_env.task.episode_metrics import EVE, LVE
 from train.experiments.folders import check_shared, experiments_of
 from train.experiments.policy_files import IN_FILE, measured_file
 from train.rows import Row
-from train.run.reward_setting import CLIMBED
 from train.run.run_folder import RunFolder
+from train.run_report.verdict import climbs
 from train.seeds.figures import read_figures
+from train.stages.measures import CLIMBED
 
 if TYPE_CHECKING:
     from esarm_env.core.types import DoubleArray
@@ -48,7 +49,8 @@ class Policy:
         name: In all tables: an algorithm, an experiment, EXPERIMENT/ALGORITHM, or a file's.
         source: `run`, `experiment` or `file`.
         algorithm: That trained it; empty where that is not known.
-        reward: That it climbed; empty where that is not known.
+        reward: By which it was watched while it was trained; empty where that is not known.
+        climbs: Whether it learned from that reward; distillation may not.
         iterations: Of training; None where that is not known.
         kl: Divergence from the clone in nats per token, at the last iteration.
         wall_s: Of its training; of all of a run's algorithms where it was not noted for each.
@@ -59,6 +61,7 @@ class Policy:
     source: str
     algorithm: str = ""
     reward: str = ""
+    climbs: bool = True
     iterations: int | None = None
     kl: float = math.nan
     wall_s: float = math.nan
@@ -182,6 +185,7 @@ def _policy(
         source,
         algorithm,
         reward,
+        climbs(run, algorithm),
         last.get("step"),
         float(last.get("kl", math.nan)),
         float(wall_s),

@@ -3,6 +3,7 @@
 - `config`: configuration of a run: presets, a YAML file, and `--set KEY=VALUE`, checked strictly.
 - `kept_settings`: settings that the measurements of one folder share.
 - `lock`: lock of a run folder: one process at a time writes into it; who only reads takes none.
+- `loggers`: loggers of trainings beside `metrics.csv`: TensorBoard, Weights & Biases, or none.
 - `loop`: training loop of a stage: progress bar, metrics on disk, checkpoints, resuming.
 - `own_code`: algorithms and rewards of one's own, as `file.py:Class`, run only where named.
 - `plain_yaml`: YAML of settings: plain values by text keys, bounded, nothing taken for another.

@@ -76,6 +76,13 @@ def register_own_code(code: Sequence[str]) -> None:
         _registered.add(text)
 
 
+def own_rewards(settings: ImproveConfig) -> tuple[str, ...]:
+    """Return the code of those rewards that are one's own, which measuring needs as well."""
+    reward = settings.reward
+    names = [reward] if isinstance(reward, str) else list(reward)
+    return tuple(text for text in settings.code if _class_of(text) in names)
+
+
 def _register(kind: type[Any]) -> None:
     from agents import SequenceAlgorithm, register_algorithm
     from esarm_env.rewards import register_reward

@@ -16,7 +16,6 @@ from train.run.plain_yaml import shown
 
 RewardSetting = str | dict[str, float]
 REWARD_KEY = "improve.reward"
-CLIMBED = "climbed"  # the column of scores by the reward that a policy was trained on
 # Their argument is one path or more; looked at before the hours of the stages before.
 _REWARDS_OF_PATHS = ("learned", "expected-error", "naturalness", "ensemble", "likelihood")
 

@@ -19,7 +19,7 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import STAGES
 from esarm_env.core.training.ranges import check_ranges
 from train.run.config import SECTION_OF_RECIPE
-from train.run.own_code import register_own_code
+from train.run.own_code import own_rewards, register_own_code
 from train.run.reward_setting import check_reward
 
 if TYPE_CHECKING:
@@ -231,6 +231,7 @@ def _check_distillation(settings: ImproveConfig) -> None:
 def _check_evaluate(config: Config) -> None:
     from esarm_env.face.loaders import OWN_HEAD, open_head
 
+    register_own_code(own_rewards(config.improve))
     with _under("evaluate", config.evaluate):
         check_ranges(config.evaluate)
     _check_temperatures(config.evaluate.temperatures)

@@ -24,8 +24,7 @@ OPTIONS = {
 
 
 def _help(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    with pytest.raises(SystemExit, match=r"^0$"):
-        main(["bench", *arguments, "--help"])
+    main(["bench", *arguments, "--help"])
     return capsys.readouterr().out
 
 
@@ -36,7 +35,7 @@ def test_help_shows_the_options_of_one_measurement(
     """`--cuda-graphs` in the help of `prior` was taken for one of its settings."""
     text = _help(capsys, name)
     found = set(re.findall(r"^\W*--([a-z0-9][a-z0-9-]+)", text, re.MULTILINE))
-    assert found == OPTIONS[name]
+    assert found - {"help"} == OPTIONS[name]
 
 
 def test_help_of_all_names_each_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
