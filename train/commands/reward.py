@@ -134,6 +134,7 @@ def command_overoptimise(
     from train.overoptimise.measurement import measure_all
     from train.overoptimise.report import write_results
     from train.run.lock import locked
+    from train.run.reward_setting import reward_text
     from train.run.run_folder import RunFolder
 
     check_json_target(json)
@@ -155,7 +156,7 @@ def command_overoptimise(
     proxy = reward or folder.config.improve.reward
     measured = measure_all(folder, config, reward=proxy)
     with locked(folder.path):
-        page, figures = write_results(folder, measured, config, reward=proxy)
+        page, figures = write_results(folder, measured, config, reward=reward_text(proxy))
     for kl_coef, found in figures["ppo"].items():
         print(f"KL {kl_coef}: {found['verdict']}")
     print(f"best of n: {figures['best_of_n']['verdict']}")

@@ -145,7 +145,7 @@ def test_a_score_above_that_of_recordings_is_a_warning(
 def test_rewards_are_named_as_settings_name_them() -> None:
     """A report that does not say what was climbed is of no use beside another."""
     assert reward_name("smile") == "`smile`"
-    assert reward_name({"learned": 1.0, "smile": 0.5}) == "`1 learned + 0.5 smile`"
+    assert reward_name({"learned": 1.0, "smile": 0.5}) == "`learned + 0.5 * smile`"
 
 
 def test_what_was_climbed_is_named_measured_and_drawn_under_its_name(
