@@ -1,6 +1,7 @@
 """Roll-outs: decoding, batched generation with a KV cache, and the buffer of whole episodes.
 
-- `animation`: animation of recordings and utterances with a policy network.
+- `animation`: animation of recordings and utterances with a policy network, by one sequence of
+  tokens or the median of several.
 - `beam`: beam search for the likeliest whole sequences.
 - `best_of_n`: of several animations of an utterance the one that a reward prefers.
 - `buffer`: episode buffer: whole episodes of tokens, about 18 bytes a token, without

@@ -19,6 +19,7 @@ from train.figure5.methods import (
     Row,
     check_methods,
     default_methods,
+    meant,
     method_label,
     policies_of,
     policy_label,
@@ -79,11 +80,11 @@ class VoiceMethods:
         single = self._voice.emotion in EMOTIONS
         faces = len(self._task.corpus.split("train")) > 0
         if asked:
-            if MEAN_FACE in asked and not faces:
+            if MEAN_FACE in meant(asked, self._policies) and not faces:
                 raise InputError(
                     f"`methods` must leave out {MEAN_FACE!r} of an export, which has no recordings"
                 )
-            if MEAN_FACE in asked and not single:
+            if MEAN_FACE in meant(asked, self._policies) and not single:
                 raise InputError(
                     f"`methods` must leave out {MEAN_FACE!r} where `emotion` is not one by name, "
                     f"got {self._voice.emotion}"
