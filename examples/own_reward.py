@@ -37,7 +37,7 @@ class Smile:
 
 
 def main(
-    timesteps: int = 20_000,
+    timesteps: int = 12_000,
     *,
     weight: float = 100.0,
     reward: str = "learned",  # beside it

@@ -115,7 +115,7 @@ def command_export(
     policy: str = "auto",
     json: Path | None = None,
 ) -> None:
-    """Write what somebody else needs of a finished run, and nothing more, into a folder.
+    """Write what others need of a run, and nothing more.
 
     One policy, tokenizer, speech encoder, reward model, settings, and a card in Markdown (figures,
     how it was made, licence). No recordings, no audio, no paths of this machine. The folder serves

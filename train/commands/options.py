@@ -108,7 +108,8 @@ class StageOptions(RunOptions):
     """Which run, where its recordings are, and with which settings.
 
     Attributes:
-        corpus: Where the run's recordings are now, if they have moved; noted for all runs on them.
+        corpus: Where the run's recordings are now, if they have moved; it is noted for all runs on
+            them. [default: where they were]
     """
 
     corpus: str | None = None
