@@ -119,7 +119,7 @@ def command_prior(*, options: OptionsOfStage) -> None:
 
 
 def command_encoder(*, options: OptionsOfStage) -> None:
-    """Stage 3: train the speech encoder of the policy, and a regressor.
+    """Stage 3: train the policy's speech encoder, and a regressor.
 
     Args:
         options: Which run, and with which settings.
@@ -169,7 +169,7 @@ def command_improve(
     speech_name: str | None = None,
     speech_settings: SpeechSettings = _USUAL_SPEECH,
 ) -> None:
-    """Stage 7: improve the clone by RL on the reward, or learn new voices.
+    """Stage 7: improve the clone by RL, or learn new voices.
 
     The setting `improve.algorithms` says which algorithms, `improve.reward` which reward.
 
@@ -244,7 +244,7 @@ def run_speech(
 
 
 def command_evaluate(*, options: OptionsOfStage, policy: Path | None = None) -> None:
-    """Stage 8: measure true errors (LVE, EVE) and scores on test utterances.
+    """Stage 8: measure errors and scores on test utterances.
 
     Args:
         options: Which run, and with which settings.
