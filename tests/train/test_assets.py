@@ -161,7 +161,7 @@ def test_a_folder_of_something_else_is_left_alone(finished_run, tmp_path):
 def test_figures_that_half_precision_changes_stop_it(finished_run, tmp_path, monkeypatch):
     """The report and the shipped weights would tell two stories."""
     monkeypatch.setattr(builder, "LARGEST_CHANGE", 0.0)
-    with pytest.raises(RuntimeError, match="half precision must leave lve of 'ground truth"):
+    with pytest.raises(RuntimeError, match="half precision must leave lve of 'recordings through"):
         make_assets(RunFolder.open(finished_run), tmp_path / "assets", wanted=FEW)
     assert not list(tmp_path.iterdir()), "a failure must leave nothing"
 
