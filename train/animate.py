@@ -22,6 +22,7 @@ from esarm_env.core.run_layout import (
     CLONE_FILE,
     CORPUS_FILE,
     TOKENIZER_FILE,
+    experiment_policies,
     improved_policies,
     is_file,
     is_finished,
@@ -37,6 +38,7 @@ from esarm_env.task.emotion_curve import EmotionCurve, chosen_emotion
 from esarm_env.task.extended import with_recording
 from esarm_env.task.opening import open_task
 from esarm_env.task.recording import AnimationCondition, SpeechReader, SpeechRecording
+from train.experiments.policy_files import load_fitting_policy
 from train.run.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -99,11 +101,11 @@ class SpeechAnimator:
 
         Args:
             run_path: A run folder, finished at least up to `clone`.
-            policy: `clone`, an algorithm of `improve`, or `auto`: the one whose true error on the
-                validation utterances was least.
+            policy: `clone`, an algorithm of `improve`, an experiment, the path of a policy file,
+                or `auto`: the run's own whose true error on validation utterances was least.
 
         Raises:
-            InputError: If a stage or the policy is missing.
+            InputError: If a stage or the policy is missing, or a file does not fit the run.
         """
         self._run_path = run_path
         self._reader = SpeechReader(run_path)
@@ -308,13 +310,20 @@ def _best_policy(run_path: Path) -> str:
 def find_policy(run_path: Path, policy: str) -> tuple[MotionTransformer, str]:
     """Return a policy of a run by name, and its name; `auto` is the best on validation.
 
+    Args:
+        run_path: A run folder, finished at least up to `clone`.
+        policy: Of the run, of its experiments or its speech; or the path of a policy file.
+
     Raises:
-        InputError: If there is none of that name.
+        InputError: If there is none of that name, or a file does not fit the run.
     """
-    found = improved_policies(run_path) | speech_policies(run_path)
+    found = experiment_policies(run_path) | improved_policies(run_path) | speech_policies(run_path)
     if is_file(run_path / CLONE_FILE) or not found:
         found["clone"] = need_file(run_path, CLONE_FILE)
     name = _best_policy(run_path) if policy == "auto" else policy
+    path = Path(name)
+    if name not in found and (path.exists() or path.name != name or path.suffix):
+        return load_fitting_policy(path, run_path), name
     if name not in found:
         near = difflib.get_close_matches(name, found, n=1)
         remedy = f"did you mean {near[0]}?" if near else _more_policies(run_path)

@@ -23,10 +23,12 @@ DECODINGS = (GREEDY, EXPECTED, SAMPLED)
 # Of sources without a policy: in the main table, and in that of all metrics.
 _LABELS = {
     RECORDINGS: ("recordings", "recordings"),
-    TOKENIZER: ("ground truth through the tokenizer", "through the tokenizer"),
+    TOKENIZER: ("recordings through the tokenizer", "through the tokenizer"),
     MEAN_FACE: ("mean face of the condition", "mean face"),
     REGRESSOR: ("regressor", "regressor"),
 }
+# What earlier versions called recordings through the tokenizer.
+OLD_LABELS = {"ground truth through the tokenizer": "recordings through the tokenizer"}
 _HOW = rf"{'|'.join(DECODINGS)}|epsilon (?P<level>\S+)|sampled at temperature (?P<temperature>\S+)"
 _OF_POLICY = re.compile(rf"(?P<policy>.+), (?P<decoding>{_HOW})")
 
@@ -103,7 +105,7 @@ class Row:
             InputError: If it called none so.
         """
         for source, labels in _LABELS.items():
-            if label in labels:
+            if OLD_LABELS.get(label, label) in labels:
                 return Row(source)
         found = _OF_POLICY.fullmatch(label)
         try:

@@ -50,9 +50,9 @@ class EncoderConfig:
             an emotion would be told.
         cut_voice_bar: Whether `logmel` features are heard without the voice bar, which recorded
             voices have and synthetic ones lack; other features stay as they are.
-        hide_emotion: Whether regressor and policy do without the emotion stream: the condition tells
-            the emotion, which is read from the stream where nobody does. Training voices are told
-            apart in the stream, and faces of new speakers are then those of the likest of them.
+        hide_emotion: Whether regressor and policy do without the emotion stream. The condition
+            tells the emotion; where nobody names one, it is read from the stream. Training voices
+            are told apart in it, and a new speaker gets the face of whom he sounds like.
         epochs: At most this many passes over the training utterances; 0 does without an encoder,
             and the policy hears the audio features themselves.
         patience: Stop after this many epochs without a better validation loss.

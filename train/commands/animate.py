@@ -55,8 +55,9 @@ def command_animate(
         intensity: 1 (weak) to 3 (strong); by default 2, or with auto what the voice tells.
         speaker: A training speaker whose face style is used; by default the average of all.
         policy: The policy that animates: clone or, in a finished run, also ppo, reinforce and what
-            else the stage `improve` trained. auto takes the one with the lowest error (LVE and
-            EVE) on the validation utterances.
+            else the stage `improve` trained, an experiment, or the path of a policy file that fits
+            the run. auto takes the run's own one with the lowest error (LVE and EVE) on the
+            validation utterances.
         rate: Frames per second, 30 or 60.
         decoding: How tokens are chosen. greedy takes the most likely token; expected-distance the
             one that looks most like all that the policy would draw, on average; sampled draws at

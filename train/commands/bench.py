@@ -23,16 +23,17 @@ def command_bench() -> None:
     """
 
 
-def bench_env(*, run: Path | None = None, json: Path | None = None) -> None:
+def bench_env(*, run: Path | None = None, bars: bool = False, json: Path | None = None) -> None:
     """Measure steps per second and memory of the environment, beside Gymnasium's and SB3's.
 
     Args:
         run: A run folder whose task and reward are measured; by default those that ship with the
             package.
+        bars: Also print our own reference figures, for developers.
         json: Also write the figures to this file.
     """
     check_json_target(json)
-    write_json(_environment(run), json)
+    write_json(_environment(run, bars=bars), json)
 
 
 def bench_agents(
@@ -44,6 +45,7 @@ def bench_agents(
     bf16: bool = False,
     compile: bool = False,
     cuda_graphs: bool = False,
+    bars: bool = False,
     json: Path | None = None,
 ) -> None:
     """Measure tokens per second and memory of our trainers, beside SB3, sb3-contrib and GPT-2.
@@ -60,11 +62,15 @@ def bench_agents(
         compile: Compile the update's forward pass in that second measurement.
         cuda_graphs: Record the roll-out's step and replay it in that second measurement; needs
             `--device cuda`.
+        bars: Also print our own reference figures, for developers.
         json: Also write the figures to this file.
     """
     check_json_target(json)
     options = {"bf16": bf16, "compile": compile, "cuda_graphs": cuda_graphs}
-    figures = _profile(threads) if profile else _agents(quick, threads, device, options)
+    if profile:
+        figures = _profile(threads)
+    else:
+        figures = _agents(quick, threads, device, options, bars=bars)
     write_json(figures, json)
 
 
@@ -197,14 +203,15 @@ def bench_metrics(*, json: Path | None = None) -> None:
     write_json(_speed("metrics"), json)
 
 
-def bench_pictures(*, json: Path | None = None) -> None:
+def bench_pictures(*, bars: bool = False, json: Path | None = None) -> None:
     """Measure the speed of drawing the head for a video, on one core.
 
     Args:
+        bars: Also print our own reference figures, for developers.
         json: Also write the figures to this file.
     """
     check_json_target(json)
-    write_json(_speed("pictures"), json)
+    write_json(_speed("pictures", bars=bars), json)
 
 
 def bench_synthetic(*, json: Path | None = None) -> None:
@@ -231,15 +238,17 @@ BENCHES: dict[str, Callable[..., None]] = {
 }
 
 
-def _environment(run: Path | None) -> dict[str, Any]:
+def _environment(run: Path | None, *, bars: bool) -> dict[str, Any]:
     from train.bench.environment import bench_environment, render
 
     figures = bench_environment(run)
-    print(render(figures))
+    print(render(figures, bars=bars))
     return figures
 
 
-def _agents(quick: bool, threads: int, device: str, options: dict[str, bool]) -> dict[str, Any]:
+def _agents(
+    quick: bool, threads: int, device: str, options: dict[str, bool], *, bars: bool
+) -> dict[str, Any]:
     from agents.network.acceleration import Acceleration
     from train.bench.agents import benchmark
     from train.bench.agents.table import render
@@ -256,7 +265,7 @@ def _agents(quick: bool, threads: int, device: str, options: dict[str, bool]) ->
     figures = benchmark.bench_agents(
         threads=threads, device=device, acceleration=acceleration, **sizes
     )
-    print(render(figures))
+    print(render(figures, bars=bars))
     return figures
 
 
@@ -348,12 +357,12 @@ def _peers(run: Path) -> dict[str, Any]:
     return figures
 
 
-def _speed(what: str) -> dict[str, Any]:
+def _speed(what: str, **options: bool) -> dict[str, Any]:
     from train.bench.speed import time_metrics, time_pictures, time_synthetic
 
     timed: dict[str, Callable[[], dict[str, Any]]]
     timed = {"metrics": time_metrics, "pictures": time_pictures, "synthetic": time_synthetic}
-    figures: dict[str, Any] = timed[what]()
+    figures: dict[str, Any] = timed[what](**options)
     for name, value in figures.items():
         print(f"{name}: {value}")
     return figures

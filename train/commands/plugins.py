@@ -56,6 +56,7 @@ def installed_plugins() -> dict[str, dict[str, dict[str, Any]]]:
     from esarm_env.face.exporters import EXPORTERS
     from esarm_env.rewards import find_rewards
     from esarm_env.task.episode_metrics import find_metrics
+    from reward.nets.files import NETS
 
     kinds: dict[str, Mapping[str, Any]] = {
         "reward": find_rewards(),
@@ -63,6 +64,7 @@ def installed_plugins() -> dict[str, dict[str, dict[str, Any]]]:
         "layout": find_layouts(),
         "exporter": EXPORTERS.find(),
         "metric": find_metrics(),
+        "reward net": NETS.find(),
     }
     return {
         kind: {

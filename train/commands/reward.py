@@ -28,6 +28,7 @@ def command_reward_report(
     paper: Path | None = None,
     output: Path | None = None,
     threads: int = 0,
+    bars: bool = False,
     json: Path | None = None,
 ) -> None:
     """Compare a run's reward model with true errors.
@@ -50,10 +51,12 @@ def command_reward_report(
             reward/paper.safetensors, if there is one.
         output: Folder to write; by default reward_report in the run.
         threads: CPU threads of torch; 0 leaves the choice to torch.
+        bars: For developers: end with our own criteria of a reward model, and which it meets.
         json: Also write the figures to this file.
     """
     from esarm_env.core.run_layout import REWARD_REPORT_FOLDER
     from train.reward_report.animations import ReportSettings
+    from train.reward_report.answers import answers
     from train.reward_report.figures import collect_findings
     from train.reward_report.verdicts import verdicts
     from train.reward_report.writer import figures_of, write_reward_report
@@ -77,8 +80,11 @@ def command_reward_report(
         found = collect_findings(
             opened, settings.quick() if quick else settings, ceiling=ceiling, paper=paper
         )
-        report = write_reward_report(found, output or opened.path / REWARD_REPORT_FOLDER)
-    for line in verdicts(found):
+        folder = output or opened.path / REWARD_REPORT_FOLDER
+        report = write_reward_report(found, folder, bars=bars)
+    for said in answers(found):
+        print(said.replace("**", ""))
+    for line in verdicts(found) if bars else ():
         print(f"{line.criterion}: {line.measured} (met: {line.met})")
     print(f"report: {report}")
     write_json(figures_of(found), json)
@@ -128,6 +134,7 @@ def command_overoptimise(
     from train.overoptimise.measurement import measure_all
     from train.overoptimise.report import write_results
     from train.run.lock import locked
+    from train.run.reward_setting import reward_text
     from train.run.run_folder import RunFolder
 
     check_json_target(json)
@@ -149,7 +156,7 @@ def command_overoptimise(
     proxy = reward or folder.config.improve.reward
     measured = measure_all(folder, config, reward=proxy)
     with locked(folder.path):
-        page, figures = write_results(folder, measured, config, reward=proxy)
+        page, figures = write_results(folder, measured, config, reward=reward_text(proxy))
     for kl_coef, found in figures["ppo"].items():
         print(f"KL {kl_coef}: {found['verdict']}")
     print(f"best of n: {figures['best_of_n']['verdict']}")

@@ -122,7 +122,9 @@ def _option(
     if positional:
         names = (name.upper().replace("_", "-"),)
     else:
-        spelled = name.replace("_", "-")
+        # `from` and `as` are words of Python's, so these options have another name in the code.
+        named = [mark.name for mark in marks if getattr(mark, "name", None)]
+        spelled = (named or [name])[0].replace("_", "-")
         aliases = [alias for mark in marks for alias in getattr(mark, "aliases", None) or ()]
         long = f"--{spelled}, --no-{spelled}" if default is True else f"--{spelled}"
         names = (*aliases, long)

@@ -144,6 +144,8 @@ def _kind(hint: Any) -> str:
     """Return a type in words."""
     if get_origin(hint) is tuple:
         return f"list of {_PLURALS.get(get_args(hint)[0], 'texts')}"
+    if get_origin(hint) is dict:
+        return "weights by name"
     if isinstance(hint, types.UnionType):
         return " or ".join(_kind(each) for each in get_args(hint))
     return "null" if hint is type(None) else _KINDS.get(hint, "text")

@@ -19,7 +19,9 @@ from esarm_env.tokenizer import PriorConfig
 from reward.consensus.settings import ConsensusConfig
 from reward.naturalness.settings import NaturalnessConfig
 from reward.ranking.network import RewardConfig
-from train.run.plain_yaml import parse, read_yaml, shown
+from train.run.own_code import with_own_code
+from train.run.plain_yaml import checked_value, parse, read_yaml, shown
+from train.run.reward_setting import REWARD_KEY, RewardSetting, checked_reward
 
 
 @ranges(size=MAY_BE_0, seed=MAY_BE_0)
@@ -72,8 +74,10 @@ class ImproveConfig:
     """Reinforcement learning on the terminal reward.
 
     Attributes:
-        algorithms: Algorithms to train with, each from the clone; `esarm plugins` lists them.
-        reward: Reward to maximise, such as `learned` or `lve`; `esarm plugins` lists them.
+        algorithms: Algorithms to train with, each from the clone: what `esarm plugins` lists, or
+            one's own as `file.py:Class` or `package.module:Class`.
+        reward: Reward to maximise: what `esarm plugins` lists, or weights by name, such as
+            `{learned: 1, jerk: -0.1}`.
         iterations: Number of iterations, each a roll-out and its updates.
         n_episodes: Episodes per iteration.
         samples_per_utterance: Episodes of an iteration that share an utterance.
@@ -102,10 +106,12 @@ class ImproveConfig:
             validation utterances: `off`, `report`, or also to take one in place of the improved
             policy, that of lowest `true-error` or by a rule that needs `no-recordings`.
         distillation: Settings of the algorithm `distillation`, beside those above.
+        code: Files or modules of the algorithms and rewards that are one's own, which are called by
+            their classes; filled in from `algorithms` and `reward`.
     """
 
     algorithms: tuple[str, ...] = ("ppo", "reinforce", "distillation")
-    reward: str = "learned"
+    reward: str | dict[str, float] = "learned"
     iterations: int = 12
     n_episodes: int = 64
     samples_per_utterance: int = 4
@@ -126,6 +132,7 @@ class ImproveConfig:
     evaluate_utterances: int = 48
     interpolation: str = "off"
     distillation: DistillationConfig = FROM_RECORDINGS
+    code: tuple[str, ...] = ()
 
 
 @ranges(
@@ -227,9 +234,6 @@ PRESETS = {
 }
 
 
-_LARGEST_INT = 10**18  # what lies beyond fits into no float and no array
-
-
 def to_dict(config: Any) -> dict[str, Any]:
     """Return a configuration as plain dicts, lists and scalars."""
 
@@ -258,15 +262,17 @@ def from_dict(values: dict[str, Any], *, kind: type[Any] = Config, prefix: str =
         raise InputError(
             f"configuration keys must be among {known}; got {keys}{_meant(unknown[0])}"
         )
-    made = {}
+    made: dict[str, Any] = {}
     for key, value in values.items():
         hint = hints[key]
         if dataclasses.is_dataclass(hint):
             if not isinstance(value, dict):
                 raise InputError(f"`{prefix}{key}` must be a section, got {shown(value)}")
             made[key] = from_dict(value, kind=hint, prefix=f"{prefix}{key}.")  # type: ignore[arg-type]
+        elif hint == RewardSetting:
+            made[key] = checked_reward(value, name=prefix + key)
         else:
-            made[key] = _checked(value, hint, name=prefix + key)
+            made[key] = checked_value(value, hint, name=prefix + key)
     return kind(**made)
 
 
@@ -283,26 +289,6 @@ def _meant(key: str) -> str:
     known = [each for each in settings if each.partition(".")[2] == key]
     near = known or difflib.get_close_matches(key, [*sections, *settings], n=1, cutoff=0.7)
     return f"; did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else ""
-
-
-def _checked(value: Any, hint: Any, *, name: str) -> Any:
-    """Return `value` as the type `hint`: a scalar, or a tuple of one kind of scalar."""
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        if abs(value) > _LARGEST_INT:
-            raise InputError(f"`{name}` must be within 1e18 of 0, got {shown(value)}")
-        return float(value)
-    if hint is str and isinstance(value, bool):
-        return "on" if value else "off"  # YAML 1.1 reads these words as true and false
-    if getattr(hint, "__origin__", None) is tuple:
-        if isinstance(value, (list, tuple)):
-            return tuple(_checked(entry, hint.__args__[0], name=name) for entry in value)
-    elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
-        if hint is int and abs(value) > _LARGEST_INT:
-            raise InputError(f"`{name}` must be within 1e18 of 0, got {shown(value)}")
-        return value
-    wanted = getattr(hint, "__name__", str(hint))
-    remedy = "; write a list as [a, b]" if wanted == "tuple" else ""
-    raise InputError(f"`{name}` must be of type {wanted}, got {shown(repr(value))}{remedy}")
 
 
 def make_config(*, preset: str, file: Path | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -326,7 +312,7 @@ def make_config(*, preset: str, file: Path | None = None, overrides: Sequence[st
         size = at_most_all(config.corpus.size, config.corpus.name)
         config = dataclasses.replace(config, corpus=dataclasses.replace(config.corpus, size=size))
     _check_recipe_in_use(config.recipe, overrides)
-    return config
+    return dataclasses.replace(config, improve=with_own_code(config.improve, overrides))
 
 
 def _values_of(file: Path) -> dict[str, Any]:
@@ -354,7 +340,7 @@ def _override(values: dict[str, Any], override: str) -> None:
     names = _old_names(".".join(sections))
     for name, new in renamed_keys({last: value}, names, prefix=key.removesuffix(last)).items():
         old = place.get(name)
-        both = isinstance(old, dict) and isinstance(new, dict)
+        both = isinstance(old, dict) and isinstance(new, dict) and key != REWARD_KEY
         place[name] = {**old, **_renamed(name, new)} if both else new  # type: ignore[dict-item]
 
 

@@ -63,7 +63,7 @@ def test_a_second_run_skips_what_is_finished_and_writes_json(finished_run, tmp_p
     assert set(figures) == set(STAGES)
     rows = {entry["label"]: entry["figures"] for entry in figures["evaluate"]["rows"]}
     assert {
-        "ground truth through the tokenizer",
+        "recordings through the tokenizer",
         "mean face of the condition",
         "clone, greedy",
         "clone, sampled",
@@ -308,7 +308,7 @@ def test_the_version_can_be_asked(capsys):
 
 @pytest.mark.parametrize(
     ("command", "resumes"),
-    [("clone", True), ("run", True), ("animate a -o b", False), ("doctor", False)],
+    [("clone", True), ("run", True), ("animate a.wav -o a.csv", False), ("doctor", False)],
 )
 def test_an_interruption_says_whether_the_command_goes_on(command, resumes, monkeypatch, capsys):
     """`Goes on from here` is untrue of a command that begins again."""

@@ -43,7 +43,7 @@ def test_a_setting_is_explained(setting: Setting) -> None:
     assert not DURATION.search(setting.meaning)
     assert setting.kind in {
         "text", "whole number", "number", "true or false",
-        "list of texts", "list of numbers", "list of whole numbers",
+        "list of texts", "list of numbers", "list of whole numbers", "text or weights by name",
     }  # fmt: skip
 
 
