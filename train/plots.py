@@ -72,6 +72,36 @@ def plot_training(curves: dict[str, tuple[Rows, tuple[str, ...]]], target: Path)
     _save(figure, target)
 
 
+def plot_experiments(curves: Mapping[str, tuple[str, Rows]], target: Path) -> None:
+    """Draw validation LVE, EVE and every reward while policies were trained.
+
+    Args:
+        curves: By policy, the reward that it was watched by and the rows of its `metrics.csv`.
+        target: PNG to write.
+    """
+    rewards = list(dict.fromkeys(reward for reward, _ in curves.values()))
+    panels: list[tuple[str, str, str | None]] = [
+        ("LVE (mm), lower is better", "validation_lve_mm", None),
+        ("EVE (mm), lower is better", "validation_eve_mm", None),
+    ]
+    panels += [(f"reward: {reward}", "validation_score", reward) for reward in rewards]
+    n_rows = -(-len(panels) // 3)
+    figure, axes = plt.subplots(
+        n_rows, 3, figsize=(12, 3.5 * n_rows), squeeze=False, layout="constrained"
+    )
+    for axis in axes.flat[len(panels) :]:
+        axis.axis("off")
+    for axis, (title, column, only) in zip(axes.flat, panels, strict=False):
+        for number, (name, (reward, rows)) in enumerate(curves.items()):
+            if only is None or reward == only:
+                _line(axis, rows, column, color=f"C{number}", label=name, marker="o")
+        axis.set(title=title, xlabel="iteration")
+        axis.grid(alpha=0.3)
+        if axis.lines:
+            axis.legend(frameon=False, fontsize="small")
+    _save(figure, target)
+
+
 def plot_overoptimisation(
     rl: Mapping[float, list[Point]], best_of_n: list[Point], target: Path, *, title: str
 ) -> None:

@@ -7,7 +7,7 @@ version 0.2 they were keyed by their labels, which is still read.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -121,6 +121,37 @@ class Row:
                 f"`label` must be that of a row of results such as 'clone, greedy', got {label!r}; "
                 "delete the stage's folder and run it again"
             ) from error
+
+
+# Other names of what has no policy, by what `method_key` makes of them.
+_SAME = {
+    "recordings": "recording",
+    "ground-truth": "recording",
+    "through-the-tokenizer": "tokenizer",
+    "recording-through-the-tokenizer": "tokenizer",
+    "recordings-through-the-tokenizer": "tokenizer",
+    "ground-truth-through-the-tokenizer": "tokenizer",
+    "mean-face-of-the-condition": "mean-face",
+}
+
+
+def method_key(name: str) -> str:
+    """Return what all spellings of a method's name share: in tables, in figures, and in a shell.
+
+    >>> method_key("clone (expected distance)") == method_key("clone:expected-distance")
+    True
+    >>> method_key("mean face")
+    'mean-face'
+    """
+    key = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return _SAME.get(key, key)
+
+
+def method_meant(asked: str, known: Iterable[str]) -> str:
+    """Return the one of `known` names of methods that `asked` spells in any way; else `asked`."""
+    if asked in (names := list(known)):
+        return asked
+    return next((name for name in names if method_key(name) == method_key(asked)), asked)
 
 
 def greedy(policy: str) -> Row:

@@ -24,6 +24,7 @@ from train.rows import (
     expected,
     rows_from_json,
 )
+from train.run.reward_setting import RewardSetting, reward_text
 from train.run_report.cells import ARROWS, NO_DIFFERENCE, UNKNOWN, cell, change, header, told
 from train.stages.measures import EVE_ENERGY, LVE_ENERGY
 
@@ -48,11 +49,9 @@ def best_row(run: RunFolder) -> Row | None:
     return Row(POLICY, str(best["policy"]), str(best["decoding"]).replace("-", " "))
 
 
-def reward_name(reward: object) -> str:
+def reward_name(reward: RewardSetting) -> str:
     """Return a reward as settings name it, in code: a name, or a weighted sum of names."""
-    if isinstance(reward, Mapping):
-        return "`" + " + ".join(f"{weight:g} {name}" for name, weight in reward.items()) + "`"
-    return f"`{reward}`"
+    return f"`{reward_text(reward)}`"
 
 
 def climbs(run: RunFolder, algorithm: str) -> bool:

@@ -36,11 +36,9 @@ def refused(arguments, capsys):
 @pytest.mark.parametrize("command", [None, *COMMANDS])
 def test_every_command_explains_itself(command, capsys):
     """`--help` is the first thing a user reads."""
-    with pytest.raises(SystemExit, match=r"^0$") as stop:
-        main([command, "--help"] if command else ["--help"])
-    assert stop.value.code == 0
+    main([command, "--help"] if command else ["--help"])
     text = capsys.readouterr().out
-    assert len(text.splitlines()) > 10 and "Attributes:" not in text
+    assert len(text.splitlines()) > 7 and "Attributes:" not in text
 
 
 def test_a_run_leaves_every_stage_and_a_report(finished_run):
@@ -286,7 +284,9 @@ def test_a_run_that_lacks_a_stage_names_the_command(speech_file, tmp_path, capsy
         command, capsys
     )
     run.mkdir()
-    assert "run `esarm corpus" in refused(command, capsys)
+    said = refused(command, capsys)
+    assert "run `esarm corpus" in said
+    assert said.endswith("or leave out `--run`: the policy that ships with the package animates")
     run.rmdir()
     said = refused(["clone", "--run", run, "--preset", "demo"], capsys)
     assert f"make one with `esarm run --run {run}`" in said
@@ -307,7 +307,8 @@ def test_the_version_can_be_asked(capsys):
 
 
 @pytest.mark.parametrize(
-    ("command", "resumes"), [("clone", True), ("run", True), ("animate", False), ("doctor", False)]
+    ("command", "resumes"),
+    [("clone", True), ("run", True), ("animate a.wav -o a.csv", False), ("doctor", False)],
 )
 def test_an_interruption_says_whether_the_command_goes_on(command, resumes, monkeypatch, capsys):
     """`Goes on from here` is untrue of a command that begins again."""
@@ -317,7 +318,7 @@ def test_an_interruption_says_whether_the_command_goes_on(command, resumes, monk
 
     monkeypatch.setattr("tyro.extras.subcommand_cli_from_dict", interrupt)
     with pytest.raises(SystemExit, match=r"^130$"):
-        main([command])
+        main(command.split())
     assert ("goes on from here" in capsys.readouterr().err) is resumes
 
 

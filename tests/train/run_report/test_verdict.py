@@ -150,7 +150,7 @@ def test_a_score_above_that_of_recordings_is_a_warning(
 def test_rewards_are_named_as_settings_name_them() -> None:
     """A report that does not say what was climbed is of no use beside another."""
     assert reward_name("smile") == "`smile`"
-    assert reward_name({"learned": 1.0, "smile": 0.5}) == "`1 learned + 0.5 smile`"
+    assert reward_name({"learned": 1.0, "smile": 0.5}) == "`learned + 0.5 * smile`"
 
 
 @pytest.mark.parametrize("reward", ["accuracy", {"accuracy": 2.0}, "learned"])
