@@ -173,9 +173,7 @@ class SpeechEncoder(nn.Module):
         """Return face curves (B, n_frames, 52) of streams under a condition (B, K)."""
         n_steps = streams.content.shape[1]
         style = self.style(condition)[:, None].expand(-1, n_steps, -1)
-        emotion = streams.emotion
-        if self.shape.hide_emotion:
-            emotion = torch.zeros_like(emotion)
+        emotion = streams.emotion * (not self.shape.hide_emotion)
         x = self.mix(torch.cat([streams.content, emotion, style], dim=-1))
         bias = self._bias(streams.inside)
         for block in self.head:
@@ -204,8 +202,7 @@ class SpeechEncoder(nn.Module):
         """Return streams (..., n_streams) as policies hear them: of a hidden emotion zeros."""
         if not self.shape.hide_emotion:
             return heard
-        content = heard[..., : self.shape.content_dim]
-        return functional.pad(content, (0, self.shape.emotion_dim))
+        return functional.pad(heard[..., : self.shape.content_dim], (0, self.shape.emotion_dim))
 
     @torch.inference_mode()
     def encode(self, features: FloatArray) -> FloatArray:

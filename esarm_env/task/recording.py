@@ -117,12 +117,10 @@ class SpeechRecording:
         return [self.condition[begin : begin + count] for begin, count in pieces]
 
     def median_tokens(self, utterances: IntArray, tokens: IntArray) -> IntArray:
-        """Return the tokens (N, L) that write the medians of animations (N, n, L) of pieces."""
-        found = np.full((len(tokens), tokens.shape[2]), -1, dtype=np.int64)
-        for row, length in enumerate(self.lengths[utterances].tolist()):
-            drawn = [self.tokenizer.decode(sample[:length]) for sample in tokens[row]]
-            found[row, :length] = self.tokenizer.encode(np.median(drawn, axis=0))
-        return found
+        """Return tokens (N, L) of the medians of animations (N, n, L) of pieces."""
+        from esarm_env.tokenizer.medians import median_tokens
+
+        return median_tokens(self.tokenizer, tokens, self.lengths[utterances])
 
     def join(self, tokens: Sequence[IntArray]) -> FloatArray:
         """Return the motion of the recording, shape (n_frames, 52).

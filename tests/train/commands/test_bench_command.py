@@ -10,15 +10,25 @@ from train.cli import main
 from train.commands.bench import BENCHES
 
 OPTIONS = {
-    "env": {"run", "json"},
-    "agents": {"quick", "profile", "threads", "device", "bf16", "compile", "cuda-graphs", "json"},
+    "env": {"run", "bars", "json"},
+    "agents": {
+        "quick",
+        "profile",
+        "threads",
+        "device",
+        "bf16",
+        "compile",
+        "cuda-graphs",
+        "bars",
+        "json",
+    },
     "hacking": {"run", "seeds", "iterations", "out", "json"},
     "peers": {"run", "json"},
     "prior": {"run", "corpus", "sweep", "out", "json"},
     "probes": {"run", "split", "json"},
     "rl": {"env", "algorithms", "timings", "steps", "seeds", "reward", "split", "out", "json"},
     "metrics": {"json"},
-    "pictures": {"json"},
+    "pictures": {"bars", "json"},
     "synthetic": {"json"},
 }
 
