@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agents.network.transformer import DISTANCES, MotionTransformer, PolicyConfig
 from esarm_env.core.errors import InputError
-from esarm_env.core.run_layout import CLONE_FILE, POLICY_FILE
+from esarm_env.core.run_layout import CLONE_FILE, POLICY_FILE, improved_policies, is_export
 from esarm_env.core.shipped import shipped_run
 from esarm_env.core.weights import from_sizes, load_module, save_weights
 
@@ -38,8 +38,8 @@ def load_policy(source: str | Path | None = None) -> MotionTransformer:
 
     Args:
         source: A file of `save_policy`; a run folder, of which it is the clone, or one of its
-            folders that hold a policy (`RUN/improve/ppo`); `"shipped"` or None for the clone that
-            ships with the package.
+            folders that hold a policy (`RUN/improve/ppo`); an export, which has one policy;
+            `"shipped"` or None for the clone that ships with the package.
 
     Raises:
         InputError: If there is no policy, or it is damaged.
@@ -94,6 +94,7 @@ def _policy_file(source: str | Path | None) -> Path:
     if not path.is_dir():
         return path
     places = [path / POLICY_FILE, path / CLONE_FILE]
+    places += improved_policies(path).values() if is_export(path) else []
     found = [place for place in places if place.is_file()]
     if not found:
         raise InputError(

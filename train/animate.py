@@ -36,7 +36,7 @@ from esarm_env.liveliness import add_liveliness
 from esarm_env.rewards.registry import WITH_MODEL, resolve_reward
 from esarm_env.task.emotion_curve import EmotionCurve, chosen_emotion
 from esarm_env.task.extended import with_recording
-from esarm_env.task.opening import open_task
+from esarm_env.task.opening import open_speech_task
 from esarm_env.task.recording import AnimationCondition, SpeechReader, SpeechRecording
 from train.experiments.policy_files import load_fitting_policy
 from train.run.run_folder import RunFolder
@@ -184,7 +184,7 @@ class SpeechAnimator:
         reward: str | None,
     ) -> Score:
         """Return what scores animations of the pieces of `speech` by `reward`."""
-        task, indices = with_recording(open_task(self._run_path), speech, audio, voice)
+        task, indices = with_recording(open_speech_task(self._run_path), speech, audio, voice)
         chosen = resolve_reward(reward or WITH_MODEL, task, self._run_path)
         if chosen.needs_ground_truth:
             raise InputError(

@@ -21,6 +21,7 @@
 | `improve/ALGORITHM/policy.safetensors` | the improved policy, one folder per algorithm |
 | `speech/NAME/policy.safetensors` | a policy that learned from speech alone, with its `speech.md` |
 | `evaluate/per_utterance.csv`, `energy_per_utterance.csv` | every figure of a test utterance |
+| `export.json`, `README.md` | of an export alone (`esarm export`): its manifest and its card |
 | `experiments/NAME/` | another reward or algorithm on the same clone: a run folder that shares it |
 | `experiments/NAME/measured/` | true errors and scores of its policies, as of `evaluate/` |
 | `experiments/compare.md`, `.csv`, `.png` | what `esarm compare` printed last |
@@ -54,6 +55,7 @@ SPEECH_FOLDER, SPEECH_REPORT = "speech", "speech.md"
 EXPERIMENTS_FOLDER, MEASURED_FOLDER = "experiments", "measured"
 SEEDS_FOLDER, SEEDS_PAGE, SEEDS_FILE = "seeds", "seeds.md", "seeds.json"
 LOCK_FILE = ".lock"
+EXPORT_FILE, EXPORT_CARD = "export.json", "README.md"  # not of a run
 WANDB_FILE = "wandb.json"
 
 # Of every stage.
@@ -139,6 +141,24 @@ def need_file(run_path: Path, name: str) -> Path:
     return path
 
 
+def is_export(run_path: Path) -> bool:
+    """Return whether a folder was made by `esarm export`: one policy, and no recordings."""
+    return is_file(run_path / EXPORT_FILE)
+
+
+def check_no_export(run_path: Path) -> None:
+    """Check that a folder may be worked in: an export is passed on as it is.
+
+    Raises:
+        InputError: If it is one.
+    """
+    if is_export(run_path):
+        raise InputError(
+            f"{run_path}: must be a run to work on, got an export; begin one of your own (another "
+            "--run)"
+        )
+
+
 def improved_policies(run_path: Path) -> dict[str, Path]:
     """Return the weights that the stage `improve` left, by algorithm; none before it."""
     return _policies(run_path / "improve")
@@ -189,6 +209,11 @@ def _missing(run_path: Path, stage: str) -> str:
         return (
             f"{run_path}: must be a run folder, got none of that name; "
             f"`esarm run --run {run_path}` makes one"
+        )
+    if is_export(run_path):
+        return (
+            f"{run_path}: must be the run for this, got an export, which has no stage `{stage}`; "
+            "it animates, and gives environments their task and algorithms their start"
         )
     return (
         f"{run_path}: must hold the stage `{stage}`, got none; "

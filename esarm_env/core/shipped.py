@@ -5,6 +5,7 @@
 | file | holds |
 |---|---|
 | `assets.json` | the manifest: SHA-256 and size of the other files, corpora, figures, versions |
+| `README.md` | what it is, and its licence |
 | `config.yaml` | settings of the run that everything comes from |
 | `synthetic-mini/` | the corpus, see `esarm_env.corpus.compact` |
 | `corpus/corpus.json` | as the stage `corpus` notes it, for `synthetic-mini` |

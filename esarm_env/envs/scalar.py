@@ -98,7 +98,7 @@ class SpeechAnimationEnv(EpisodeScores, gymnasium.Env[Observation, np.int64]):
     |---|---|---|
     | `run` | None | run folder of `esarm run`; None is the task that ships with the package |
     | `task` | None | an `AnimationTask` made by hand |
-    | `corpus` | None | name or folder of a corpus |
+    | `corpus` | None | name or folder of a corpus; of a `run` whose recordings moved, the place |
     | `reward` | None | name, `RewardFunction`, or weights by name |
     | `split` | `train` | `train`, `validation`, `test` |
     | `sampling` | uniform | weights and buckets, see `Sampling` |
@@ -142,7 +142,8 @@ class SpeechAnimationEnv(EpisodeScores, gymnasium.Env[Observation, np.int64]):
                 Without `run`, `task` and `corpus`, what ships with the package.
             task: A task made by hand, instead of that of `run` (whose learned reward still serves).
             corpus: Name or folder of a corpus instead. For a folder, a small tokenizer is trained
-                at the first use and cached.
+                at the first use and cached. Beside `run`: where its recordings are now, if they
+                have moved; beside an export, any corpus or folder of speech.
             reward: A registered name (`esarm plugins` lists them), any `RewardFunction`, or weights
                 by name, such as `{"learned": 1.0, "jerk": -0.1}`. By default `learned` where the
                 task comes with a trained reward model, else `accuracy` (minus LVE and EVE, which

@@ -16,6 +16,8 @@
   package.
 - `recording`: speech of any length as a task of short pieces, which a policy animates and `join`
   puts together.
+- `run_corpus`: the corpus that a run was trained on: what the run notes of it, and where it is
+  now.
 - `sample_distances`: distances between animations of one utterance, by chunk and stream: how far
   samples spread.
 - `streaming`: speech that is still being spoken, as a task of short pieces.

@@ -10,45 +10,62 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 import esarm_env.core.processors  # noqa: F401  # lets forked workers compute
 from esarm_env.audio.features import make_encoder
 from esarm_env.audio.store import FeatureStore, open_features, open_rows
-from esarm_env.core.cache import cache_dir, file_digest, read_json, write_text
+from esarm_env.core.cache import cache_dir, file_digest, write_text
 from esarm_env.core.errors import InputError, one_line
 from esarm_env.core.run_layout import (
-    CORPUS_FILE,
     ENCODER_FILE,
-    SUMMARY_FILE,
     TOKENIZER_FILE,
     WAVLM_FILE,
+    is_export,
     is_file,
     need_file,
 )
-from esarm_env.core.shipped import MANIFEST_FILE, MINI_CORPUS, read_manifest, shipped_run
-from esarm_env.core.types import EMOTIONS
+from esarm_env.core.shipped import MINI_CORPUS, shipped_run
 from esarm_env.corpus import CORPUS_NAMES, open_corpus
 from esarm_env.encoder.network import SpeechEncoder, load_speech_encoder
 from esarm_env.face.head import load_head
 from esarm_env.task.animation_task import CONTEXT_CHUNKS, HEARD_CONTEXT_CHUNKS, AnimationTask
 from esarm_env.task.conditions import ConditionEncoder
+from esarm_env.task.run_corpus import (
+    CORPUS_KEYS,
+    EMOTIONS_KEY,
+    NoRecordings,
+    emotions_of_run,
+    open_run_corpus,
+    read_corpus_file,
+    training_emotions,
+    training_speakers,
+)
 from esarm_env.tokenizer import PriorConfig, VQMotionTokenizer, load_tokenizer, train_tokenizer
 
 if TYPE_CHECKING:
     from esarm_env.audio.encoders.frames import AudioEncoder
     from esarm_env.core.types import Corpus
 
-CORPUS_KEYS = ("corpus", "layout", "size", "seed", "encoder", "content_hash", "speakers")
-EMOTIONS_KEY = "training_emotions"  # which runs of earlier versions lack
-_CORPUS_TYPES: dict[str, tuple[type, ...]] = {
-    "corpus": (str,),
-    "layout": (str, type(None)),
-    "size": (int, type(None)),
-    "seed": (int,),
-    "encoder": (str,),
-    "content_hash": (str,),
-}
+__all__ = [
+    "CORPUS_KEYS",
+    "EMOTIONS_KEY",
+    "assemble_task",
+    "context_of",
+    "emotions_of_run",
+    "find_speech_encoder",
+    "open_audio_encoder",
+    "open_heard",
+    "open_problem",
+    "open_run_corpus",
+    "open_speech_task",
+    "open_task",
+    "read_corpus_file",
+    "training_emotions",
+    "training_speakers",
+]
 
 
 def open_problem(
@@ -66,6 +83,8 @@ def open_problem(
     | `task`, with or without `run` | `task` | `run` or None |
     | `corpus` by a name of ours | the corpus with the shipped tokenizer | the shipped one |
     | `corpus` as a folder | the recordings with a tokenizer of their own | None |
+    | `corpus` beside `run` | the run's, its recordings being there now | `run` |
+    | `corpus` beside an export | that corpus with the export's tokenizer | `run` |
 
     The shipped tokenizer and reward model come from the rule model that all synthetic corpora are
     made by; recordings of people are something else, and have no learned reward before a run.
@@ -73,20 +92,19 @@ def open_problem(
     Args:
         run: A run folder.
         task: A task made by hand.
-        corpus: A corpus by name or folder.
+        corpus: A corpus by name or folder; beside `run` see `open_task`.
 
     Raises:
-        InputError: If `corpus` is given beside one of the others, or something cannot be opened.
+        InputError: If `corpus` is given beside `task`, or something cannot be opened.
     """
-    for name, other in (("run", run), ("task", task)):
-        if corpus is not None and other is not None:
-            raise InputError(f"`corpus` must be left out beside `{name}`, got {corpus!r}")
-    if run is None and task is None and (corpus is None or corpus in CORPUS_NAMES):
-        run = shipped_run()
-    folder = None if run is None else Path(run)
+    if corpus is not None and task is not None:
+        raise InputError(f"`corpus` must be left out beside `task`, got {corpus!r}")
     if task is not None:
-        return task, folder
-    return open_task(run if corpus is None else None, corpus=corpus), folder
+        return task, None if run is None else Path(run)
+    if run is None and corpus is not None:
+        return open_task(corpus=corpus), shipped_run() if corpus in CORPUS_NAMES else None
+    folder = shipped_run() if run is None else Path(run)
+    return open_task(folder, corpus=corpus), folder
 
 
 def open_task(run: str | Path | None = None, *, corpus: str | None = None) -> AnimationTask:
@@ -96,22 +114,49 @@ def open_task(run: str | Path | None = None, *, corpus: str | None = None) -> An
         run: A folder that the stages `corpus` and `prior` have filled; without `corpus`, None
             stands for the shipped one.
         corpus: Without `run`: a corpus by name, which gets the shipped tokenizer, or a folder of
-            recordings, for which a small tokenizer is trained at the first use and cached.
+            recordings, for which a small tokenizer is trained at the first use and cached. Beside
+            a run: where its recordings are now, if they have moved. Beside an export: any corpus.
 
     Raises:
-        InputError: If `run` lacks a stage, or both are given.
+        InputError: If `run` lacks a stage, its corpus cannot be found, or `corpus` has other
+            content than it was trained on.
     """
     if run is None and corpus not in (None, MINI_CORPUS):
         return _task_of_corpus(str(corpus))
-    if run is None:
-        run = shipped_run()
-    elif corpus is not None:
-        raise InputError(f"`corpus` must be left out beside `run`, got {corpus!r}")
-    corpus_of_run = open_run_corpus(Path(run))
-    tokenizer = load_tokenizer(need_file(Path(run), TOKENIZER_FILE))
-    speech_encoder = find_speech_encoder(Path(run))
-    encoder = open_audio_encoder(Path(run), speech_encoder)
-    return assemble_task(corpus_of_run, tokenizer, encoder=encoder, speech_encoder=speech_encoder)
+    folder = shipped_run() if run is None else Path(run)
+    speech_encoder = find_speech_encoder(folder)
+    return assemble_task(
+        open_run_corpus(folder, corpus),
+        load_tokenizer(need_file(folder, TOKENIZER_FILE)),
+        encoder=open_audio_encoder(folder, speech_encoder),
+        speech_encoder=speech_encoder,
+        speakers=tuple(read_corpus_file(folder)["speakers"]),
+    )
+
+
+def open_speech_task(run: str | Path) -> AnimationTask:
+    """Open what recordings of speech are added to (`esarm_env.task.extended`): a run's task.
+
+    Of an export whose recordings are not there, it is one without utterances.
+
+    Raises:
+        InputError: As `open_task`.
+    """
+    folder = Path(run)
+    source = read_corpus_file(folder)
+    if not is_export(folder) or source["corpus"] in CORPUS_NAMES:
+        return open_task(folder)
+    speech_encoder = find_speech_encoder(folder)
+    heard = speech_encoder or open_audio_encoder(folder, None)
+    return AnimationTask(
+        NoRecordings(),
+        FeatureStore(np.zeros((0, heard.dim), dtype=np.float16), []),
+        load_tokenizer(need_file(folder, TOKENIZER_FILE)),
+        load_head(),
+        ConditionEncoder(tuple(source["speakers"])),
+        context=context_of(speech_encoder),
+        speech_encoder=speech_encoder,
+    )
 
 
 def find_speech_encoder(run_path: Path) -> SpeechEncoder | None:
@@ -154,34 +199,6 @@ def open_audio_encoder(run_path: Path, speech_encoder: SpeechEncoder | None) -> 
     return tuned
 
 
-def open_run_corpus(run_path: Path) -> Corpus:
-    """Open the corpus that a run learns from: the one that its stage `corpus` noted, unchanged.
-
-    Every stage opens it here, with the layout and the verification of the first, so that an
-    utterance's index means the same recording in all of them.
-
-    Raises:
-        InputError: If the run lacks its stage `corpus`, the corpus cannot be opened, or its content
-            is other than that stage found.
-    """
-    source = read_corpus_file(run_path)
-    corpus = open_corpus(
-        source["corpus"],
-        size=source["size"],
-        seed=source["seed"],
-        layout=source["layout"],
-        verify=True,
-        rate_hz=source.get("rate_hz"),  # runs of earlier versions have none
-        head=source.get("head"),
-    )
-    if corpus.content_hash != source["content_hash"]:
-        raise InputError(
-            f"{run_path}: its corpus {source['corpus']} must be as it was in training, "
-            "got other content; run the stages again in a new folder"
-        )
-    return corpus
-
-
 def assemble_task(
     corpus: Corpus,
     tokenizer: VQMotionTokenizer,
@@ -189,6 +206,7 @@ def assemble_task(
     encoder: str | AudioEncoder,
     speech_encoder: SpeechEncoder | None = None,
     fetch: bool = True,
+    speakers: tuple[str, ...] | None = None,
 ) -> AnimationTask:
     """Return the task of `corpus` with the features of `encoder`, computed at the first use.
 
@@ -198,6 +216,7 @@ def assemble_task(
         encoder: The audio encoder, or its name, see `esarm_env.audio.features.make_encoder`.
         speech_encoder: What policies hear through; None lets them hear the audio features.
         fetch: Whether its weights may be fetched from a hub; not where a file names it.
+        speakers: Whom the condition has columns for; None stands for the training speakers.
     """
     made = make_encoder(encoder, fetch=fetch) if isinstance(encoder, str) else encoder
     features = _cached(lambda cache: open_features(corpus, made, cache=cache))
@@ -212,7 +231,7 @@ def assemble_task(
         features,
         tokenizer,
         load_head(),
-        ConditionEncoder(training_speakers(corpus)),
+        ConditionEncoder(training_speakers(corpus) if speakers is None else speakers),
         context=context_of(speech_encoder),
         speech_encoder=speech_encoder,
     )
@@ -249,72 +268,6 @@ def open_heard(
 def context_of(speech_encoder: SpeechEncoder | None) -> int:
     """Return the chunks of audio that a policy hears around the current one."""
     return CONTEXT_CHUNKS if speech_encoder is None else HEARD_CONTEXT_CHUNKS
-
-
-def training_speakers(corpus: Corpus) -> tuple[str, ...]:
-    """Return the speakers of the training split, sorted."""
-    return tuple(sorted({corpus.records[int(i)].speaker for i in corpus.split("train")}))
-
-
-def training_emotions(corpus: Corpus) -> tuple[str, ...]:
-    """Return the emotions of the training split, in the order of `EMOTIONS`."""
-    return _in_order({corpus.records[int(i)].emotion for i in corpus.split("train")})
-
-
-def emotions_of_run(run_path: Path) -> tuple[str, ...]:
-    """Return the emotions that a run was trained on; all of them where that is not known.
-
-    Earlier versions noted those of all splits, in the summary of the stage `corpus` or in the
-    manifest of what ships.
-
-    Raises:
-        InputError: If the run lacks the file, or it is damaged.
-    """
-    found = read_corpus_file(run_path).get(EMOTIONS_KEY)
-    summary = run_path / Path(CORPUS_FILE).parent / SUMMARY_FILE
-    if found is None and is_file(summary):
-        found = read_json(summary, "a stage's summary").get("emotions")
-    elif found is None and is_file(run_path / MANIFEST_FILE):
-        found = read_manifest(run_path)["corpus"].get("emotions")
-    return (_in_order(set(found)) if _is_list_of_names(found) else ()) or EMOTIONS
-
-
-def _in_order(emotions: set[str]) -> tuple[str, ...]:
-    return tuple(emotion for emotion in EMOTIONS if emotion in emotions)
-
-
-def _is_list_of_names(value: Any) -> TypeGuard[list[str]]:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
-
-
-def read_corpus_file(run_path: Path) -> dict[str, Any]:
-    """Return what the stage `corpus` noted; it has at least the keys `CORPUS_KEYS`.
-
-    Raises:
-        InputError: If the run lacks the file, or it is damaged.
-    """
-    path = need_file(run_path, CORPUS_FILE)
-    source = read_json(path, "JSON", remedy="delete the stage's folder")
-    missing = [key for key in CORPUS_KEYS if key not in source]
-    if missing:
-        raise InputError(
-            f"{path}: must have {', '.join(CORPUS_KEYS)}, got none for {', '.join(missing)}; "
-            "delete the stage's folder"
-        )
-    wrong = [key for key, kinds in _CORPUS_TYPES.items() if not _is_of(source[key], kinds)]
-    names = [key for key in ("speakers", EMOTIONS_KEY) if key in source]
-    wrong += [key for key in names if not _is_list_of_names(source[key])]
-    if wrong:
-        said = ", ".join(f"{key} {source[key]!r:.60}" for key in wrong)
-        raise InputError(
-            f"{path}: must be as the stage `corpus` wrote it, got {said}; delete the stage's folder"
-        )
-    return source
-
-
-def _is_of(value: object, kinds: tuple[type, ...]) -> bool:
-    """Return whether `value` is of one of the types; True is no number here."""
-    return isinstance(value, kinds) and not isinstance(value, bool)
 
 
 def _task_of_corpus(name: str) -> AnimationTask:

@@ -21,6 +21,7 @@ from esarm_env.core.run_layout import (
     CORPUS_FILE,
     DEMONSTRATIONS_FILE,
     ENCODER_FILE,
+    EXPORT_CARD,
     NATURALNESS_FILE,
     REWARD_FILE,
     TOKENIZER_FILE,
@@ -48,6 +49,7 @@ from reward.plugins.learned import open_learned
 from train.assets.figures import measure, roll_out
 from train.assets.selection import choose_utterances
 from train.rows import Row, rows_from_json
+from train.sharing.licences import SHIPPED_CARD
 
 if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
@@ -134,6 +136,9 @@ def _fill(run: RunFolder, folder: Path, wanted: Mapping[str, int]) -> dict[str, 
         EMOTIONS_KEY: list(training_emotions(parent.corpus)),
     }
     _write_json(note, folder / CORPUS_FILE)
+    if source["corpus"] in GENERATED_CORPORA:
+        card = folder / EXPORT_CARD
+        card.write_text(SHIPPED_CARD, encoding="utf-8", newline="\n")
     manifest = {
         "format": MANIFEST_FORMAT,
         "made_from": corpus.provenance,

@@ -1,4 +1,4 @@
-"""`esarm animate`: a recording becomes face curves."""
+"""`esarm animate` and `esarm export`: a recording becomes face curves; a run, what others need."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from train.commands.options import check_json_target, write_json
+from train.commands.options import check_folder_target, check_json_target, write_json
 
 
 def command_animate(
@@ -105,3 +105,35 @@ def command_animate(
         told["emotion"] = shown["words"]
     print(", ".join(f"{name}: {value}" for name, value in told.items()), file=said_on)
     write_json(done, json)
+
+
+def command_export(
+    run: Annotated[Path, tyro.conf.Positional],
+    /,
+    *,
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+    policy: str = "auto",
+    json: Path | None = None,
+) -> None:
+    """Write what others need of a run, and nothing more.
+
+    One policy, tokenizer, speech encoder, reward model, settings, and a card in Markdown (figures,
+    how it was made, licence). No recordings, no audio, no paths of this machine. The folder serves
+    wherever a run folder does to animate, to make environments and to warm-start algorithms.
+
+    Args:
+        run: Folder of a finished run.
+        output: Folder to write; an earlier export is replaced.
+        policy: clone, or what else the run has (ppo, ...); auto takes the one with the smallest
+            true error on the validation utterances.
+        json: Also write the manifest to this file.
+    """
+    from train.sharing.export import export_run
+
+    check_json_target(json)
+    check_folder_target(output)
+    manifest = export_run(run, output, policy=policy)
+    for name, file in manifest["files"].items():
+        print(f"{file['bytes']:>12,} {name}")
+    print(f"policy: {manifest['policy']}; read {output}/README.md before you pass it on")
+    write_json(manifest, json)

@@ -15,9 +15,11 @@ from train.commands.options import (
     RunOptions,
     check_folder_target,
     check_json_target,
+    corpus_setting,
+    place_setting,
     write_json,
 )
-from train.commands.pipeline import corpus_setting, run_stage
+from train.commands.pipeline import run_stage
 
 if TYPE_CHECKING:
     from esarm_env.core.types import Corpus
@@ -43,7 +45,7 @@ def command_corpus(
 
     Args:
         corpus: `synthetic-mead`, `synthetic-ravdess`, or a folder of recordings; by default that of
-            the preset, `synthetic-mead`.
+            the preset, `synthetic-mead`. For a run whose recordings have moved: where they are now.
         options: Which run, and with which settings.
         audit: List what is wrong with a folder of recordings, take by take.
         correct_offsets: With `--audit`, also write `offsets.csv` into the folder. It shifts motion
@@ -62,8 +64,11 @@ def command_corpus(
 
     if rate is not None and not SLOWEST_HZ <= rate <= FASTEST_HZ:
         raise InputError(f"`rate` must be {SLOWEST_HZ:g} to {FASTEST_HZ:g} fps, got {rate:g}")
-    settings = (*corpus_setting(corpus), *(() if rate is None else (f"corpus.rate={rate}",)))
+    settings: tuple[str, ...] = () if rate is None else (f"corpus.rate={rate}",)
     settings += () if head is None else (f"corpus.head={json.dumps(head)}",)
+    looks = audit or compare is not None or lve is not None
+    named = corpus_setting(corpus) if looks else place_setting(options, corpus, *settings)
+    settings = (*named, *settings)
     if correct_offsets and not audit:
         raise InputError("`--correct-offsets` must stand beside `--audit`, got it alone")
     if audit and compare is not None:

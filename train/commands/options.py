@@ -84,6 +84,17 @@ class RunOptions:
             return RunFolder.open(self.run)  # which says what is missing
         return self.open(*extra)
 
+    @property
+    def sets_anything(self) -> bool:
+        """Whether settings are given."""
+        return self.preset is not None or self.config is not None or bool(self.set)
+
+    def own_corpus(self) -> tuple[str, ...]:
+        """Return the corpus that an existing run was begun with as settings."""
+        from train.run.run_folder import RunFolder
+
+        return corpus_setting(RunFolder.open(self.run).config.corpus.name)
+
     def settings(self, *extra: str) -> Config:
         """Return the settings these options stand for; `extra` are further `KEY=VALUE` ones."""
         from train.run.config import make_config
@@ -92,7 +103,58 @@ class RunOptions:
         return make_config(preset=self.preset or "demo", file=self.config, overrides=overrides)
 
 
+@dataclass
+class StageOptions(RunOptions):
+    """Which run, where its recordings are, and with which settings.
+
+    Attributes:
+        corpus: Where the run's recordings are now, if they have moved; it is noted for all runs on
+            them. [default: where they were]
+    """
+
+    corpus: str | None = None
+
+    def open_existing(self, *extra: str) -> RunFolder:
+        """As `RunOptions.open_existing`; notes first where the recordings are."""
+        settled = place_setting(self, self.corpus, *extra)
+        return super().open_existing(*settled, *extra)
+
+
 Options = Annotated[RunOptions, tyro.conf.OmitArgPrefixes]
+OptionsOfStage = Annotated[StageOptions, tyro.conf.OmitArgPrefixes]
+
+
+def corpus_setting(corpus: str | None) -> tuple[str, ...]:
+    """Return a corpus given on the command line as `--set` settings."""
+    return () if corpus is None else (f"corpus.name={json.dumps(corpus)}",)
+
+
+def place_setting(options: RunOptions, corpus: str | None, *others: str) -> tuple[str, ...]:
+    """Return a corpus given on the command line as `--set` settings.
+
+    Of a run that has its recordings already, it is the place where they are now, which is noted.
+
+    Args:
+        options: Which run.
+        corpus: As given.
+        *others: Other settings that are given.
+
+    Raises:
+        InputError: If the run has others.
+    """
+    from esarm_env.core.run_layout import CORPUS_FILE, is_file
+    from esarm_env.corpus.opening import CORPUS_NAMES
+    from esarm_env.task.run_corpus import note_place, read_corpus_file
+
+    if corpus is None or corpus in CORPUS_NAMES or not is_file(options.run / CORPUS_FILE):
+        return corpus_setting(corpus)
+    noted = str(read_corpus_file(options.run)["corpus"])
+    if noted in CORPUS_NAMES:
+        return corpus_setting(corpus)  # which says that a run keeps its corpus
+    if os.path.realpath(corpus) != noted:
+        note_place(options.run, corpus)
+        print(f"recordings of {options.run}: found in {corpus}")
+    return options.own_corpus() if others or options.sets_anything else ()
 
 
 def use_threads(threads: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,7 +10,13 @@ import tyro
 
 from esarm_env.core.errors import InputError
 from train.commands.experiments import compare_policies, run_experiment
-from train.commands.options import Options, RunOptions, write_json
+from train.commands.options import (
+    Options,
+    OptionsOfStage,
+    RunOptions,
+    place_setting,
+    write_json,
+)
 from train.speech.settings import SpeechSettings
 
 if TYPE_CHECKING:
@@ -37,7 +43,8 @@ def command_run(
     Args:
         options: Which run, and with which settings.
         corpus: `synthetic-mead`, `synthetic-ravdess`, or a folder of recordings (MEAD, RAVDESS,
-            3D-ETF, BEAT, Live Link Face, or `audio/` and `blendshape/` with equal names).
+            3D-ETF, BEAT, Live Link Face, or `audio/` and `blendshape/` with equal names). For a
+            run whose recordings have moved: where they are now.
         recipe: How the reward model is trained: `consensus` (an animation is scored by its expected
             distance from the clone's other samples) or `paper` (animations are ranked by their
             noise level). [default: consensus]
@@ -64,7 +71,7 @@ def command_run(
 
     seeds_of(seeds, first=seeds[0] if seeds else 0)  # before a folder is made for them
     check_logger(logger)  # likewise
-    run = options.open(*corpus_setting(corpus), *recipe_setting(recipe))
+    run = options.open(*place_setting(options, corpus), *recipe_setting(recipe))
     # Here and not stage by stage: the last one's settings count before the first one's minutes.
     check_settings(run.config, [stage for stage in STAGES if not run.is_finished(stage)])
     check_rounds(run, rounds)
@@ -102,7 +109,7 @@ def _run_seeds(run: RunFolder, seeds: tuple[int, ...]) -> dict[str, Any]:
     return {"seeds": list(seeds), "report": str(page)}
 
 
-def command_prior(*, options: Options) -> None:
+def command_prior(*, options: OptionsOfStage) -> None:
     """Stage 2: train the motion tokenizer (a VQ autoencoder).
 
     Args:
@@ -111,7 +118,7 @@ def command_prior(*, options: Options) -> None:
     run_stage("prior", options)
 
 
-def command_encoder(*, options: Options) -> None:
+def command_encoder(*, options: OptionsOfStage) -> None:
     """Stage 3: train the policy's speech encoder, and a regressor.
 
     Args:
@@ -120,7 +127,7 @@ def command_encoder(*, options: Options) -> None:
     run_stage("encoder", options)
 
 
-def command_clone(*, options: Options) -> None:
+def command_clone(*, options: OptionsOfStage) -> None:
     """Stage 4: behaviour cloning of the recordings.
 
     Args:
@@ -129,7 +136,7 @@ def command_clone(*, options: Options) -> None:
     run_stage("clone", options)
 
 
-def command_demonstrate(*, options: Options) -> None:
+def command_demonstrate(*, options: OptionsOfStage) -> None:
     """Stage 5: roll out the clone with more and more random actions.
 
     Args:
@@ -138,7 +145,7 @@ def command_demonstrate(*, options: Options) -> None:
     run_stage("demonstrate", options)
 
 
-def command_reward(*, options: Options, recipe: Recipe | None = None) -> None:
+def command_reward(*, options: OptionsOfStage, recipe: Recipe | None = None) -> None:
     """Stage 6: train the reward model.
 
     Args:
@@ -152,7 +159,7 @@ def command_reward(*, options: Options, recipe: Recipe | None = None) -> None:
 
 def command_improve(
     *,
-    options: Options,
+    options: OptionsOfStage,
     base: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
     name: Annotated[str | None, tyro.conf.arg(name="as")] = None,
     reward: str | None = None,
@@ -191,6 +198,7 @@ def command_improve(
     """
     if base is not None:
         _without("from", speech=speech, speech_test=speech_test, speech_name=speech_name)
+        place_setting(dataclasses.replace(options, run=base), options.corpus)
         run_experiment(options, base, name, reward=reward, algorithms=algorithm)
         return
     alone: dict[str, object] = {"as": name, "reward": reward, "algorithm": algorithm or None}
@@ -235,7 +243,7 @@ def run_speech(
     write_json(summary, options.json)
 
 
-def command_evaluate(*, options: Options, policy: Path | None = None) -> None:
+def command_evaluate(*, options: OptionsOfStage, policy: Path | None = None) -> None:
     """Stage 8: measure errors and scores on test utterances.
 
     Args:
@@ -271,11 +279,6 @@ def run_stage(name: str, options: RunOptions, *overrides: str) -> None:
     for key, value in summary.items():
         print(f"{key}: {value}")
     write_json(summary, options.json)
-
-
-def corpus_setting(corpus: str | None) -> tuple[str, ...]:
-    """Return a corpus given on the command line as `--set` settings."""
-    return () if corpus is None else (f"corpus.name={json.dumps(corpus)}",)
 
 
 def recipe_setting(recipe: Recipe | None) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from esarm_env.audio import read_audio
 from esarm_env.core.errors import InputError
 from esarm_env.face import load_head
-from esarm_env.task.opening import open_task
+from esarm_env.task.opening import open_speech_task, open_task
 from train.figure5.emotion_curves import (
     PER_EMOTION,
     curve_utterances,
@@ -136,7 +136,7 @@ def collect_voice(
             "utterance of the corpus with --utterance"
         )
     audio, cut = shown_part(read_audio(audio_file))
-    task = open_task(run_path)
+    task = open_speech_task(run_path)
     methods = VoiceMethods(run_path, task, audio, voice, seed=asked.seed)
     names = methods.check(asked.methods)
     rows = []

@@ -78,7 +78,12 @@ class VoiceMethods:
         """
         regressor = self._task.speech_encoder is not None
         single = self._voice.emotion in EMOTIONS
+        faces = len(self._task.corpus.split("train")) > 0
         if asked:
+            if MEAN_FACE in meant(asked, self._policies) and not faces:
+                raise InputError(
+                    f"`methods` must leave out {MEAN_FACE!r} of an export, which has no recordings"
+                )
             if MEAN_FACE in meant(asked, self._policies) and not single:
                 raise InputError(
                     f"`methods` must leave out {MEAN_FACE!r} where `emotion` is not one by name, "
@@ -86,7 +91,10 @@ class VoiceMethods:
                 )
             return check_methods(asked, self._policies, regressor=regressor, recorded=False)
         names = default_methods(self._policies, regressor=regressor, recorded=False)
-        if not single:
+        if not faces:
+            self.notes.append("no row of the mean face: an export has no recordings")
+            names.remove(MEAN_FACE)
+        elif not single:
             self.notes.append(f"no row of the mean face: {self.emotion} is not one emotion by name")
             names.remove(MEAN_FACE)
         return names

@@ -105,7 +105,10 @@ def options_of(command: Callable[..., None]) -> tuple[Group, ...]:
 
 def _fields(kind: type[Any], prefix: str) -> Iterator[Option]:
     """Yield the options that the fields of a class of settings are."""
-    hints, meanings = get_type_hints(kind, include_extras=True), documented(kind).meanings
+    hints = get_type_hints(kind, include_extras=True)
+    meanings: dict[str, str] = {}
+    for base in reversed(kind.__mro__):  # a class says what it adds to those that it is made of
+        meanings |= documented(base).meanings if dataclasses.is_dataclass(base) else {}
     for field in dataclasses.fields(kind):
         default = field.default
         if field.default_factory is not dataclasses.MISSING:

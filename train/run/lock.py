@@ -20,7 +20,7 @@ from pathlib import Path
 
 from esarm_env.core.cache import DRAFT
 from esarm_env.core.errors import InputError
-from esarm_env.core.run_layout import EXPERIMENTS_FOLDER, LOCK_FILE
+from esarm_env.core.run_layout import EXPERIMENTS_FOLDER, LOCK_FILE, check_no_export
 
 try:
     import fcntl
@@ -59,8 +59,9 @@ def locked(run_path: Path) -> Iterator[None]:
 
     Raises:
         InputError: If another process or thread holds it; the message names the process. Or if the
-            folder cannot be written.
+            folder cannot be written, or is an export, which stays as it was made.
     """
+    check_no_export(run_path)
     path = Path(os.path.realpath(run_path)) / LOCK_FILE
     held = _held.get(path)
     if held is None:

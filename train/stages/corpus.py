@@ -16,7 +16,13 @@ from esarm_env.core.types import FRAME_RATE_HZ, Corpus
 from esarm_env.corpus import CORPUS_NAMES, SPLITS, FolderCorpus, open_corpus
 from esarm_env.face.loaders import OWN_HEAD
 from esarm_env.formats.spellings import printable
-from esarm_env.task.opening import EMOTIONS_KEY, training_emotions, training_speakers
+from esarm_env.task.run_corpus import (
+    EMOTIONS_KEY,
+    FROM_RUN_KEY,
+    relative_place,
+    training_emotions,
+    training_speakers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +69,7 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
     open_features(corpus, make_encoder(config.encoder, fetch=fetch), cache=cache_dir())
     source = {
         "corpus": name,
+        FROM_RUN_KEY: relative_place(name, run.path),  # where both are moved together
         "layout": config.layout,
         "rate_hz": config.rate or None,
         "head": head,

@@ -48,7 +48,7 @@ def test_the_manifest_names_every_file() -> None:
     """A file it forgets is never checked; a stray one is shipped to everyone."""
     listed = read_manifest(ASSETS)["files"]
     assert set(stored()) == {*listed, "assets.json"}
-    assert check_files(ASSETS) == len(listed) == 9
+    assert check_files(ASSETS) == len(listed) == 10
     assert shipped_run() == ASSETS
     assert shipped_corpus() == ASSETS / "synthetic-mini"
 
@@ -57,7 +57,7 @@ def test_the_files_are_small_and_hold_no_pickle() -> None:
     """A pickle runs code when it is opened."""
     assert sum(path.stat().st_size for path in stored().values()) < LARGEST
     kinds = {path.suffix for path in stored().values()}
-    assert kinds == {".json", ".yaml", ".safetensors", ".opus", ".npz"}
+    assert kinds == {".json", ".yaml", ".safetensors", ".opus", ".npz", ".md"}
     with np.load(ASSETS / "synthetic-mini" / "motion.npz", allow_pickle=False) as file:
         assert set(file.files) == {"steps", "captured"}
         assert all(file[name].dtype != object for name in file.files)

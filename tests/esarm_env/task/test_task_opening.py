@@ -19,7 +19,7 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.shipped import shipped_run
 from esarm_env.core.types import EMOTIONS, Corpus
 from esarm_env.envs.scalar import SpeechAnimationEnv
-from esarm_env.task import opening
+from esarm_env.task import opening, run_corpus
 from esarm_env.task.animation_task import AnimationTask
 from esarm_env.task.emotion_curve import EmotionCurve
 from esarm_env.task.opening import (
@@ -133,7 +133,7 @@ def run(
         assert verify, "a bad take that training left out would come back"
         return tiny_corpus
 
-    monkeypatch.setattr(opening, "open_corpus", open_corpus)
+    monkeypatch.setattr(run_corpus, "open_corpus", open_corpus)
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "corpus.json").write_text(json.dumps(source_of(tiny_corpus)))
     tiny_tokenizer.save(tmp_path / "prior" / "tokenizer.safetensors")
@@ -177,9 +177,11 @@ def test_another_corpus_than_in_training_is_rejected(run: Path, tiny_corpus: Cor
     """Utterance indices would mean other sentences, and every score would be wrong."""
     path = run / "corpus" / "corpus.json"
     path.write_text(json.dumps(source_of(tiny_corpus) | {"content_hash": "0" * 64}))
+    found = tiny_corpus.content_hash[:12]
     message = (
-        f"{run}: its corpus synthetic-mead must be as it was in training, got other content; "
-        "run the stages again in a new folder"
+        f"{run}: its corpus synthetic-mead must be as it was in training (content 000000000000), "
+        f"got other content ({found}); it may be of another version, or run the stages again in a "
+        "new folder"
     )
     with pytest.raises(InputError, match=re.escape(message)):
         open_task(run)
@@ -225,11 +227,16 @@ def test_a_note_with_further_keys_is_allowed(run: Path, tiny_corpus: Corpus) -> 
     assert read_corpus_file(run)["size"] is None
 
 
-def test_run_and_corpus_exclude_each_other(run: Path) -> None:
-    """Which of the two won would be a guess."""
-    message = "`corpus` must be left out beside `run`, got 'synthetic-mead'"
-    with pytest.raises(InputError, match=re.escape(message)):
-        open_task(run, corpus="synthetic-mead")
+def test_a_run_on_a_corpus_by_name_takes_no_other(run: Path, tmp_path: Path) -> None:
+    """Which of the two won would be a guess; its own name says nothing new."""
+    assert len(open_task(run, corpus="synthetic-mead").corpus) == 12
+    for other in ("synthetic-mini", str(tmp_path)):
+        message = (
+            "`corpus` must be left out beside `run`, which was trained on synthetic-mead, got "
+            f"{other!r}"
+        )
+        with pytest.raises(InputError, match=re.escape(message)):
+            open_task(run, corpus=other)
 
 
 def test_an_empty_name_is_no_corpus() -> None:
@@ -314,11 +321,8 @@ def test_recordings_have_no_learned_reward(
     assert open_problem(corpus="recordings")[1] is None
 
 
-def test_a_corpus_excludes_run_and_task(tiny_task: AnimationTask, run: Path) -> None:
+def test_a_corpus_excludes_a_task(tiny_task: AnimationTask) -> None:
     """Which of the two won would be a guess."""
-    message = "`corpus` must be left out beside `run`, got 'synthetic-mini'"
-    with pytest.raises(InputError, match=re.escape(message)):
-        open_problem(run, corpus="synthetic-mini")
     message = "`corpus` must be left out beside `task`, got 'synthetic-mini'"
     with pytest.raises(InputError, match=re.escape(message)):
         open_problem(task=tiny_task, corpus="synthetic-mini")
