@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN ?= runs/demo
 
-.PHONY: demo test test-capture assets check format lint types docs install clean
+.PHONY: demo test test-capture assets picture check format lint types docs install clean
 
 demo: $(STAMP)
 	$(BIN)/esarm run --preset demo --run $(RUN)
@@ -23,6 +23,10 @@ test-capture: $(STAMP)
 # What ships with the package: trained anew on a synthetic corpus, in minutes.
 assets: $(STAMP)
 	$(BIN)/esarm assets --run runs/assets --out esarm_env/assets
+
+# The README's picture of the head.
+picture: $(STAMP)
+	$(BIN)/python docs/_ext/talking_head.py
 
 check: lint types test
 
