@@ -27,14 +27,20 @@ _VIEW = View(yaw_deg=10.0, zoom=1.6, shift=(0.0, 0.0))
 _BACKGROUND, _INK = (244, 245, 247), (30, 36, 46)
 
 
-def heads_of(audio: np.ndarray, emotion: str) -> list[np.ndarray]:
-    """Return the pictures of one sentence with one emotion, (SIDE, SIDE, 3) each, 30 a second."""
+def heads_of(audio: np.ndarray, emotion: str, *, most: int | None = None) -> list[np.ndarray]:
+    """Return the pictures of one sentence with one emotion, (SIDE, SIDE, 3) each, 30 a second.
+
+    Args:
+        audio: Shape (n_samples,) at 16 kHz.
+        emotion: Its name; the intensity is the highest.
+        most: Pictures to draw at most; None draws all.
+    """
     spoken = open_speech(audio, emotion=emotion, intensity=3)
     motion = add_liveliness(animate(load_policy(), spoken), seed=0)
     drawn = Renderer(
         load_head(), size=(SIDE, SIDE), view=_VIEW, palette=Palette(background=_BACKGROUND)
     )
-    return [drawn.frame(frame) for frame in motion]
+    return [drawn.frame(frame) for frame in motion[:most]]
 
 
 def make_picture(
@@ -44,10 +50,17 @@ def make_picture(
     emotions: tuple[str, ...] = EMOTIONS,
     most_frames: int | None = None,
 ) -> int:
-    """Write the animated WebP to `output` and return its size in bytes."""
+    """Write an animated WebP and return its size in bytes.
+
+    Args:
+        output: The file.
+        utterance: Id of an utterance that ships, whose speech is heard.
+        emotions: What the heads show, from left to right.
+        most_frames: Frames at most; None takes all.
+    """
     task = open_task()
     said = task.corpus[task.index_of[utterance]]
-    columns = [heads_of(said.audio, emotion)[:most_frames] for emotion in emotions]
+    columns = [heads_of(said.audio, emotion, most=most_frames) for emotion in emotions]
     width = SIDE * len(emotions)
     frames = []
     for heads in zip(*columns, strict=True):
