@@ -62,6 +62,14 @@ class MeasuredTask(SequenceTask, Protocol):
         """Distances of codes by slot, (tokens_per_chunk, n_tokens, n_tokens), in mm."""
 
 
+@runtime_checkable
+class MedianTask(Protocol):
+    """Speech that can say which tokens write the median of several animations."""
+
+    def median_tokens(self, utterances: IntArray, tokens: IntArray) -> IntArray:
+        """Return tokens (N, L), padded with -1, of the medians of animations (N, n, L)."""
+
+
 class RecordedSpeech(SpeechTask, Protocol):
     """A recording cut into pieces, its utterances, as `esarm_env.open_speech` gives it."""
 

@@ -148,7 +148,8 @@ class SpeechAnimator:
         Wherever the run can, so that a file gives what a microphone would; a curve is drawn over
         the whole of it.
         """
-        token_by_token = writing.best_of == 1 and not self.decoding_of(writing).beam
+        decoding = self.decoding_of(writing)
+        token_by_token = writing.best_of == 1 and not (decoding.beam or decoding.median_of)
         if not (token_by_token and self._reader.can_stream()):
             return False  # before a curve is read: whoever animates reads it anyway
         return not isinstance(chosen_emotion(voice.emotion, voice.intensity), EmotionCurve)
@@ -258,6 +259,7 @@ def _settings_of(decoding: Decoding) -> dict[str, object]:
         "top_k": decoding.top_k or None,
         "top_p": decoding.top_p if decoding.top_p != 1 else None,
         "beam": decoding.beam or None,
+        "median_of": decoding.median_of or None,
     }
 
 

@@ -16,6 +16,7 @@ from esarm_env.core.errors import InputError
 RECORDINGS, TOKENIZER, MEAN_FACE, POLICY = "recordings", "tokenizer", "mean face", "policy"
 REGRESSOR = "regressor"
 GREEDY, EXPECTED, SAMPLED, NOISY = "greedy", "expected distance", "sampled", "noisy"
+MEDIAN = "median"  # of several samples; of Table I alone, since it takes as many roll-outs
 # That each policy is measured with; by expected distance where it knows the distances of codes.
 DECODINGS = (GREEDY, EXPECTED, SAMPLED)
 

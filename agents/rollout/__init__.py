@@ -8,6 +8,7 @@
 - `decoding`: the choice of a token from logits (greedy, expected distance, sampling, epsilon).
 - `episodes`: roll-out of whole episodes of an environment's task, scored in one batch.
 - `generation`: batched generation of token sequences with a KV cache.
+- `medians`: medians of several animations of an utterance, frame by frame and curve by curve.
 - `named_decoding`: decodings by name, and which one a network gets where nobody asks.
 - `playing`: episodes played through wrappers: what their `step` and `reset` make of a sequence.
 - `streaming`: animation of speech while it is spoken.

@@ -1,5 +1,7 @@
 """Decoding: the choice of a token from logits (greedy, expected distance, sampling, beam, epsilon).
 
+The median of several samples is taken of whole animations (`agents.rollout.medians`).
+
 Expected-distance decoding is minimum Bayes risk per token (Kumar and Byrne 2004): it writes the
 code that looks least wrong on average, `argmin_a sum_b pi(b | history) D[a, b]`, D the distances of
 decoded codes in mm that a cloned network carries (`MotionTransformer.code_distances`). It costs a
@@ -10,7 +12,7 @@ Shape letters: B rows, K tokens to choose from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 GREEDY = 0.0
 COLDEST = 1e-3
 GREEDILY, BY_DISTANCE, SAMPLED, BY_BEAM = "greedy", "expected-distance", "sampled", "beam"
+BY_MEDIAN = "median"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Decoding:
         expected_distance: Whether to take the token of least expected distance to what the policy
             would write, in place of the most likely one.
         beam: Hypotheses of a beam search for the most likely sequence; 0 searches none.
+        median_of: Samples at `temperature` whose median, frame by frame and curve by curve, is
+            written; 0 takes none.
     """
 
     temperature: float = GREEDY
@@ -47,6 +52,7 @@ class Decoding:
     top_p: float = 1.0
     expected_distance: bool = False
     beam: int = 0
+    median_of: int = 0
 
     def __post_init__(self) -> None:
         """Check all ranges, and that the settings do not contradict each other."""
@@ -57,7 +63,7 @@ class Decoding:
             )
         if not 0 <= self.epsilon <= 1:
             raise ValueError(f"`epsilon` must be in [0, 1], got {self.epsilon}")
-        for name in ("top_k", "beam"):
+        for name in ("top_k", "beam", "median_of"):
             count = getattr(self, name)
             if isinstance(count, bool) or not isinstance(count, int) or count < 0:
                 raise ValueError(f"`{name}` must be a whole number of at least 0, got {count!r}")
@@ -81,11 +87,25 @@ class Decoding:
             raise ValueError(
                 f"`temperature` must be 0 where `{without_chance}` chooses, got {self.temperature}"
             )
+        if self.median_of and self.temperature == GREEDY:
+            raise ValueError(
+                f"`temperature` must be above 0 for a median of {self.median_of} samples, got 0: "
+                "all would be the same"
+            )
+        if self.epsilon and self.median_of:
+            raise ValueError(
+                f"`epsilon` must be 0 with `median_of`, got {self.epsilon}: it would leave the "
+                "median as it is"
+            )
         if self.epsilon and self.beam:
             raise ValueError(
                 f"`epsilon` must be 0 where `beam` chooses, got {self.epsilon}: what is drawn at "
                 "random is not searched for"
             )
+
+    def one_sample(self) -> Decoding:
+        """Return how each of the samples is drawn that a median is taken of."""
+        return replace(self, median_of=0)
 
     @property
     def truncates(self) -> bool:
@@ -94,7 +114,9 @@ class Decoding:
 
     @property
     def name(self) -> str:
-        """The name it is asked for by: `greedy`, `expected-distance`, `sampled` or `beam`."""
+        """The name it is asked for by: `greedy`, `expected-distance`, `sampled`, ..."""
+        if self.median_of:
+            return BY_MEDIAN
         if self.beam:
             return BY_BEAM
         if self.expected_distance:

@@ -60,6 +60,11 @@ def write(
         InputError: If a setting of `decoding` is not possible with this network or `acceleration`.
     """
     acceleration.check_for(inputs.windows.device)
+    if decoding.median_of:
+        raise InputError(
+            f"`decoding` must choose tokens here, got a median of {decoding.median_of} samples; "
+            "`animate` and `animate_utterances` write medians of whole animations"
+        )
     if decoding.beam:
         if acceleration.cuda_graphs:
             raise InputError(

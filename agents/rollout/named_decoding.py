@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from agents.rollout.decoding import (
     BY_BEAM,
     BY_DISTANCE,
+    BY_MEDIAN,
     COLDEST,
     GREEDILY,
     GREEDY,
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 DETERMINISTIC = (AUTO, GREEDILY, BY_DISTANCE)
-NAMES = (*DETERMINISTIC, SAMPLED, BY_BEAM)
+NAMES = (*DETERMINISTIC, BY_MEDIAN, SAMPLED, BY_BEAM)
 BEAM = 4  # hypotheses, where beam search is asked for by name alone
+MEDIAN_OF = 32  # samples, where their median is asked for by name alone
 
 
 def check_deterministic(choice: str) -> None:
@@ -87,12 +89,14 @@ class NamedDecoding:
     """A decoding as the command line asks for it: by name, before there is a network.
 
     Attributes:
-        name: `greedy`, `expected-distance`, `sampled`, `beam`, or `auto`: sampled where a setting
-            of sampling is given, greedy at a temperature of 0, else `deterministic_decoding`.
+        name: `greedy`, `expected-distance`, `median`, `sampled`, `beam`, or `auto`: sampled where a
+            setting of sampling is given, greedy at a temperature of 0, else
+            `deterministic_decoding`.
         temperature: Of sampling; None is 1 there. 0 takes the most likely token, as everywhere.
         top_k: Of sampling, see `Decoding`.
         top_p: Of sampling.
         beam: Hypotheses of `beam`; 0 stands for 4.
+        median_of: Samples of `median`; 0 stands for 32.
     """
 
     name: str = AUTO
@@ -100,6 +104,7 @@ class NamedDecoding:
     top_k: int = 0
     top_p: float = 1.0
     beam: int = 0
+    median_of: int = 0
 
     def __post_init__(self) -> None:
         """Check the name, and that each setting belongs to it."""
@@ -107,12 +112,16 @@ class NamedDecoding:
             raise InputError(f"`decoding` must be one of {', '.join(NAMES)}, got {self.name!r}")
         if self.beam and self.name != BY_BEAM:
             raise InputError(f"`beam` must be left out of {self.name} decoding, got {self.beam}")
-        if self._samples and self.name not in (AUTO, SAMPLED):
+        if self.median_of and self.name != BY_MEDIAN:
+            raise InputError(
+                f"`median_of` must be left out of {self.name} decoding, got {self.median_of}"
+            )
+        if self._samples and self.name not in (AUTO, SAMPLED, BY_MEDIAN):
             raise InputError(
                 f"`temperature`, `top_k` and `top_p` must be left out of {self.name} decoding, got "
                 f"{self.temperature}, {self.top_k} and {self.top_p}; they are of sampled decoding"
             )
-        if self.name == SAMPLED and self.temperature == GREEDY:
+        if self.name in (SAMPLED, BY_MEDIAN) and self.temperature == GREEDY:
             raise InputError(
                 f"`temperature` must be at least {COLDEST} to sample, got {self.temperature}; "
                 f"`decoding` {GREEDILY} takes the most likely token"
@@ -126,9 +135,10 @@ class NamedDecoding:
     def _stated(self) -> Decoding | None:
         """Return the decoding, None where it takes a network to tell."""
         try:
-            if self.name == SAMPLED or (self.name == AUTO and self._samples):
+            if self.name in (SAMPLED, BY_MEDIAN) or (self.name == AUTO and self._samples):
                 warmth = 1.0 if self.temperature is None else self.temperature
-                return Decoding(temperature=warmth, top_k=self.top_k, top_p=self.top_p)
+                several = (self.median_of or MEDIAN_OF) if self.name == BY_MEDIAN else 0
+                return Decoding(warmth, 0.0, self.top_k, self.top_p, median_of=several)
             if self.name == AUTO and self.temperature == GREEDY:
                 return Decoding()
             return Decoding(beam=self.beam or BEAM) if self.name == BY_BEAM else None

@@ -54,7 +54,7 @@ class StreamingAnimator:
             model: The policy, for instance `load_policy("runs/streaming")`.
             speech: Of `esarm_env.open_speech_stream`, with the run that the policy comes from.
             temperature: 0 leaves nothing to chance, 1 samples.
-            decoding: As of `animate`, without a beam.
+            decoding: As of `animate`, without a beam or a median.
             seed: Of sampling, at least 0.
 
         Raises:
@@ -63,6 +63,11 @@ class StreamingAnimator:
         """
         if isinstance(decoding, str):
             decoding = NamedDecoding(decoding, temperature or None).of(model)
+        if decoding.median_of:
+            raise InputError(
+                f"`decoding` must choose token by token to stream, got the median of "
+                f"{decoding.median_of} whole animations; take greedy, expected-distance or sampled"
+            )
         if decoding.beam:
             raise InputError(
                 f"`decoding` must choose token by token to stream, got beam ({decoding.beam}), "

@@ -30,6 +30,10 @@ class MissingExtraError(ImportError):
         return _remake, self._parts
 
 
+class MissingProgramError(ImportError):
+    """What an optional part runs outside Python is absent; the message says how to get it."""
+
+
 def _remake(package: str, extra: str, purpose: str) -> MissingExtraError:
     return MissingExtraError(package, extra=extra, purpose=purpose)
 

@@ -259,6 +259,24 @@ class AnimationTask:
             found[row, : len(own)] = answers(self.tokenizer, self.corpus[index].motion, own)
         return found
 
+    def median_tokens(self, utterances: IntArray, tokens: IntArray) -> IntArray:
+        """Return the tokens that write the median of several animations of each utterance.
+
+        Args:
+            utterances: Shape (N,).
+            tokens: Shape (N, n, L), n animations each, padded with -1.
+
+        Returns:
+            Shape (N, L), padded with -1.
+        """
+        n, lengths = tokens.shape[1], self.lengths[utterances]
+        found = np.full((len(tokens), tokens.shape[2]), -1, dtype=np.int64)
+        for row, length in enumerate(lengths.tolist()):
+            drawn = self.tokenizer.decode_batch(tokens[row], np.full(n, length))
+            frames = length // self.tokens_per_chunk * self.tokenizer.frames_per_chunk
+            found[row, :length] = self.tokenizer.encode(np.median(drawn[:, :frames], axis=0))
+        return found
+
     def recorded(self, utterances: IntArray) -> Trajectories:
         """Return the recordings as trajectories: ground truth, encoded by the tokenizer."""
         lengths = self.lengths[utterances]

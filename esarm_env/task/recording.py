@@ -114,6 +114,14 @@ class SpeechRecording:
         pieces = [(int(self.begins[i]), len(self.windows[i])) for i in utterances.tolist()]
         return [self.condition[begin : begin + count] for begin, count in pieces]
 
+    def median_tokens(self, utterances: IntArray, tokens: IntArray) -> IntArray:
+        """Return the tokens (N, L) that write the medians of animations (N, n, L) of pieces."""
+        found = np.full((len(tokens), tokens.shape[2]), -1, dtype=np.int64)
+        for row, length in enumerate(self.lengths[utterances].tolist()):
+            drawn = [self.tokenizer.decode(sample[:length]) for sample in tokens[row]]
+            found[row, :length] = self.tokenizer.encode(np.median(drawn, axis=0))
+        return found
+
     def join(self, tokens: Sequence[IntArray]) -> FloatArray:
         """Return the motion of the recording, shape (n_frames, 52).
 

@@ -206,6 +206,8 @@ def test_what_cannot_stream_is_refused_by_name(streaming_run):
         open_speech_stream(streaming_run, speaker="nobody")
     with pytest.raises(InputError, match=r"`decoding` must choose token by token .* beam \(4\)"):
         stream_of(streaming_run, decoding="beam")
+    with pytest.raises(InputError, match=r"`decoding` must choose token by token .* median of 32"):
+        stream_of(streaming_run, decoding="median")
     speech = open_speech_stream(streaming_run)
     other = load_policy(streaming_run).config
     from dataclasses import replace

@@ -108,10 +108,18 @@ def fitted_gain(task: AnimationTask) -> float:
     Raises:
         MissingExtraError: If the peer is not installed.
     """
-    train = task.corpus.split("train")
-    fitted_on = train[np.linspace(0, len(train) - 1, min(_FITTED_ON, len(train))).astype(int)]
+    fitted_on = training_sample(task)
     means = [float(_peer_errors(task, fitted_on, gain).mean()) for gain in GAINS]
     return GAINS[int(np.argmin(means))]
+
+
+def training_sample(task: AnimationTask) -> IntArray:
+    """Return the training utterances that a peer's gain is fitted on, spread over all."""
+    train = task.corpus.split("train")
+    spread: IntArray = train[
+        np.linspace(0, len(train) - 1, min(_FITTED_ON, len(train))).astype(int)
+    ]
+    return spread
 
 
 def _peer_errors(task: AnimationTask, utterances: IntArray, gain: float) -> FloatArray:

@@ -27,6 +27,7 @@ def command_animate(
     top_k: int = 0,
     top_p: float = 1.0,
     beam: int = 0,
+    median_of: int = 0,
     best_of: int = 1,
     reward: str | None = None,
     seed: int = 0,
@@ -55,14 +56,16 @@ def command_animate(
             auto takes the one with the smallest true error on the validation utterances.
         rate: Frames per second, 30 or 60.
         decoding: greedy takes the most likely token, expected-distance the one that looks least
-            far from what the policy would draw, sampled draws, beam searches for the most likely
-            sequence; auto samples where a temperature is given, else decodes by expected distance
-            where the policy knows distances, or greedily.
+            far from what the policy would draw, median takes the median of several samples, which
+            comes nearest to recordings and takes longer, sampled draws, beam searches for the most
+            likely sequence; auto samples where a temperature is given, else decodes by expected
+            distance where the policy knows distances, or greedily.
         temperature: Of sampling, 1 by default; less is closer to the most likely motion, and 0 is
             greedy.
         top_k: Sample from so many of the likeliest tokens alone; 0 from all.
         top_p: Sample from the fewest likeliest tokens that hold this share of probability.
         beam: Sequences that beam search keeps, 4 by default.
+        median_of: Samples that the median is taken of, 32 by default.
         best_of: Draw so many animations, and take the one that the reward prefers, piece by piece.
         reward: By which, one that needs no ground truth (see `esarm plugins`); by default the run's
             reward model.
@@ -78,7 +81,7 @@ def command_animate(
     from train.animate import Writing, animate_file
 
     check_json_target(json, output)
-    way = NamedDecoding(decoding, temperature, top_k, top_p, beam)
+    way = NamedDecoding(decoding, temperature, top_k, top_p, beam, median_of)
     done = animate_file(
         speech,
         output,

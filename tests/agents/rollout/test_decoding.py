@@ -312,7 +312,7 @@ def test_a_name_stands_for_its_decoding(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"name": "mbr"}, "`decoding` must be one of auto, greedy, expected-distance, sampled, "),
+        ({"name": "mbr"}, "`decoding` must be one of auto, greedy, expected-distance, median, "),
         ({"name": "greedy", "temperature": 0.5}, "must be left out of greedy decoding, got 0.5"),
         ({"name": "beam", "top_k": 3}, "`temperature`, `top_k` and `top_p` must be left out of"),
         ({"name": "expected-distance", "top_p": 0.5}, "must be left out of expected-distance"),

@@ -204,6 +204,25 @@ def test_recordings_become_trajectories(tiny_task: AnimationTask) -> None:
     np.testing.assert_array_equal(recorded.condition, tiny_task.condition_of(utterances))
 
 
+def test_the_median_is_taken_of_curves_and_written_through_the_tokenizer(
+    tiny_task: AnimationTask,
+) -> None:
+    """Of tokens there is none: their numbers are names."""
+    utterances = np.array([3, 0])
+    lengths, rng = tiny_task.lengths[utterances], np.random.default_rng(0)
+    tokens = rng.integers(0, tiny_task.n_tokens, size=(2, 3, int(lengths.max())))
+    tokens[np.arange(tokens.shape[2]) >= lengths[:, None, None] + np.zeros((1, 3, 1), int)] = -1
+    found = tiny_task.median_tokens(utterances, tokens)
+    for row, length in enumerate(lengths.tolist()):
+        drawn = [tiny_task.tokenizer.decode(sample[:length]) for sample in tokens[row]]
+        expected = tiny_task.tokenizer.encode(np.median(drawn, axis=0))
+        np.testing.assert_array_equal(found[row, :length], expected)
+        assert (found[row, length:] == -1).all()
+    same = np.repeat(tokens[:, :1], 3, axis=1)
+    again = tiny_task.tokenizer.encode(tiny_task.tokenizer.decode(tokens[0, 0, : lengths[0]]))
+    np.testing.assert_array_equal(tiny_task.median_tokens(utterances, same)[0, : lengths[0]], again)
+
+
 def test_decoded_motion_is_cut_and_held(tiny_task: AnimationTask) -> None:
     """The undefined frames after an end must not reach a metric or a film."""
     utterances = np.array([6, 4, 0])

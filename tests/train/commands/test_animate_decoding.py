@@ -52,6 +52,7 @@ def _animate(run: Path, speech: Path, folder: Path, *options: object) -> tuple[A
         (["--temperature", "0"], "greedy"),
         (["--top-p", "0.5"], "sampled"),
         (["--decoding", "beam", "--beam", "3"], "beam"),
+        (["--decoding", "median", "--median-of", "3"], "median"),
     ],
 )
 def test_it_says_how_it_decoded(
@@ -74,6 +75,7 @@ def test_it_says_how_it_decoded(
         (["--decoding", "greedy", "--temperature", "0.7"], "must be left out of greedy decoding"),
         (["--decoding", "sampled", "--temperature", "0"], "`temperature` must be at least 0.001"),
         (["--beam", "3"], "`beam` must be left out of auto decoding, got 3"),
+        (["--median-of", "3"], "`median_of` must be left out of auto decoding, got 3"),
         (["--top-p", "1.5"], "`top_p` must be above 0 and at most 1, got 1.5"),
         (["--best-of", "0"], "`best_of` must be at least 1, got 0"),
         (["--reward", "jerk"], "`reward` must be left out where nothing is chosen, got 'jerk'"),

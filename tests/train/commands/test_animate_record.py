@@ -54,6 +54,7 @@ def test_the_record_holds_what_makes_it_again(voice: Path, rate_hz: int, frames:
         "top_k": None,
         "top_p": None,
         "beam": None,
+        "median_of": None,
         "best_of": 1,
         "reward": None,
         "seed": 7,
@@ -87,7 +88,13 @@ def test_a_run_s_record_names_run_and_reward(
     _, done = _animate(voice, *options)
     assert (done["run"], done["best_of"], done["reward"]) == (str(finished_run), 2, "jerk")
     assert (done["speaker"], done["seed"], done["rate_hz"]) == ("ann", 0, 30)
-    settings = {"decoding": "sampled", "temperature": 1.0, "top_k": None, "beam": None}
+    settings = {
+        "decoding": "sampled",
+        "temperature": 1.0,
+        "top_k": None,
+        "beam": None,
+        "median_of": None,
+    }
     assert done.items() >= (settings | {"speech": str(voice)}).items()
     line = capsys.readouterr().out
     assert "best_of: 2, reward: jerk, seed: 0" in line and "None" not in line

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from esarm_env.core.cache import drop_folder, read_json, write_text
-from esarm_env.core.errors import InputError, MissingExtraError, one_line
+from esarm_env.core.errors import InputError, MissingExtraError, MissingProgramError, one_line
 from esarm_env.core.run_layout import partial_folder
 from train.tables.table1.settings import slug
 
@@ -95,7 +95,7 @@ def make_cell(benchmark: Benchmark, method: Method, place: Path) -> Cell:
     work = partial_folder(folder.parent, folder.name)
     try:
         cell = _work(benchmark, method, work)
-    except MissingExtraError as error:
+    except (MissingExtraError, MissingProgramError) as error:
         cell = Cell(method.name, method.kind, benchmark.seed, SKIPPED, one_line(error))
     except Exception as error:  # whatever ends one cell, the others go on
         reason = one_line(error)
