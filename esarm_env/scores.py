@@ -77,7 +77,7 @@ class ReferenceScores:
             f"{name:<{width}}" + "".join(f"{cell:>16}" for cell in _cells(row))
             for name, row in self.rows.items()
         ]
-        return "\n".join(lines)
+        return "\n".join([*lines, f"{self.warning}."])
 
 
 def _cells(row: Mapping[str, tuple[float, float]]) -> list[str]:

@@ -130,7 +130,8 @@ class SpeechAnimationEnv(EpisodeScores, gymnasium.Env[Observation, np.int64]):
 
     The return is a learned score, and it can prefer a policy to the truth: `learned` pays the
     recording through the tokenizer more than the greedy clone in 10 of 32 utterances. Read the
-    errors beside it. `spec.reward_threshold` is the return of the clone by expected distance.
+    errors beside it. `spec.reward_threshold` is the return of the clone by expected distance;
+    with another `reward`, `run` or `split` it means nothing.
 
     ## Version history
     * v0: first version.

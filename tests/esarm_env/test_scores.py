@@ -80,7 +80,8 @@ def test_an_unknown_environment_is_refused() -> None:
 
 def test_the_table_for_a_terminal_has_a_line_for_each_row() -> None:
     """A column that is too narrow runs into its neighbour."""
-    lines = reference_scores().text().splitlines()
+    *lines, last = reference_scores().text().splitlines()
     assert len(lines) == 2 + 9
     assert len({len(line) for line in lines[1:]}) == 1
+    assert last == f"{reference_scores().warning}."
     assert lines[0].startswith("ESARM-v0, reward `learned`, 32 validation utterances")
