@@ -6,7 +6,7 @@ the truth: `esarm_env.scores` reads what is written here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,17 +44,22 @@ Columns = dict[str, "FloatArray"]  # by name of the column, (N,), one number an 
 
 
 def measure_scores(
-    *, ppo_tokens: int = PPO_TOKENS, seed: int = 0, note: Callable[[str], None] = print
+    *,
+    env_ids: Sequence[str] = (ESARM_ID, SHORT_ID),
+    ppo_tokens: int = PPO_TOKENS,
+    seed: int = 0,
+    note: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Return the tables of both registered environments, for JSON.
+    """Return the tables of registered environments, for JSON.
 
     Args:
+        env_ids: Of both, or of one.
         ppo_tokens: That stock PPO trains on; it takes nearly all of the time.
         seed: Of training, sampling and random tokens.
         note: Told what is measured next.
     """
     tables = {}
-    for env_id in (ESARM_ID, SHORT_ID):
+    for env_id in env_ids:
         note(f"{env_id}: stock PPO, {ppo_tokens:,} tokens")
         tables[env_id] = _table(env_id, ppo_tokens, seed)
     settings = {"ppo_tokens": ppo_tokens, "samples": SAMPLES, "seed": seed}

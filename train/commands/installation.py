@@ -187,19 +187,20 @@ def command_scores(
     from esarm_env.scores import SCORES_FILE, scores_from
 
     check_json_target(json)
+    content = json_format.loads(SCORES_FILE.read_text(encoding="utf-8"))
+    ids = list(content["tables"])
+    if env not in (None, *ids):
+        raise InputError(f"`env` must be one of {', '.join(ids)}, got {env!r}")
+    wanted = ids if env is None else [env]
     if measure:
         if ppo_tokens < 1:
             raise InputError(f"`ppo_tokens` must be at least 1, got {ppo_tokens}")
         use_threads(threads)
         from train.assets.scores import measure_scores
 
-        content = measure_scores(ppo_tokens=ppo_tokens, seed=seed, note=_note)
-    else:
-        content = json_format.loads(SCORES_FILE.read_text(encoding="utf-8"))
+        content = measure_scores(env_ids=wanted, ppo_tokens=ppo_tokens, seed=seed, note=_note)
     tables = scores_from(content)
-    if env is not None and env not in tables:
-        raise InputError(f"`env` must be one of {', '.join(tables)}, got {env!r}")
-    print("\n\n".join(t.text() for name, t in tables.items() if env in (None, name)))
+    print("\n\n".join(tables[name].text() for name in wanted))
     write_json(content, json)
 
 

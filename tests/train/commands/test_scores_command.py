@@ -65,7 +65,7 @@ def test_measuring_anew_leaves_what_ships(
     monkeypatch.setattr(scores, "measure_scores", measured)
     main(["scores", "--measure", "--ppo-tokens", "7", "--seed", "3"])
     printed = capsys.readouterr()
-    assert asked == [{"ppo_tokens": 7, "seed": 3}]
+    assert asked == [{"env_ids": list(IDS), "ppo_tokens": 7, "seed": 3}]
     assert "123.00 (0.50)" in printed.out and "stock PPO" in printed.err
     assert SCORES_FILE.read_bytes() == before
 
