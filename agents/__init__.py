@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agents.cloning import BehaviourCloning, CloneConfig, CloneTrainer, Demonstrations
+    from agents.common.callback_frequencies import CallbackFrequencyWarning
     from agents.common.sequence_algorithm import SequenceAlgorithm
     from agents.differentiable import SequenceDiffReward
     from agents.distillation import SequenceDistillation
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BehaviourCloning": "agents.cloning",
+    "CallbackFrequencyWarning": "agents.common.callback_frequencies",
     "CloneConfig": "agents.cloning",
     "CloneTrainer": "agents.cloning",
     "Decoding": "agents.rollout.decoding",
@@ -76,6 +78,7 @@ _PARTS = (
 __all__ = [
     "POLICY_FILE",
     "BehaviourCloning",
+    "CallbackFrequencyWarning",
     "CloneConfig",
     "CloneTrainer",
     "Decoding",

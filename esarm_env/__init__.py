@@ -24,6 +24,7 @@ from esarm_env.core.types import (
 if TYPE_CHECKING:
     from esarm_env.corpus import open_corpus
     from esarm_env.corpus.layouts.registry import register_layout
+    from esarm_env.envs.registration import EnvOptions
     from esarm_env.envs.sampling import Sampling
     from esarm_env.envs.scalar import SpeechAnimationEnv
     from esarm_env.envs.short import open_short_task
@@ -43,6 +44,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "EmotionCurve": "task.emotion_curve",
+    "EnvOptions": "envs.registration",
     "Evaluation": "evaluation",
     "Sampling": "envs.sampling",
     "SpeechAnimationEnv": "envs.scalar",
@@ -74,6 +76,7 @@ __all__ = [
     "Animator",
     "Corpus",
     "EmotionCurve",
+    "EnvOptions",
     "Evaluation",
     "InputError",
     "MissingExtraError",

@@ -1,14 +1,22 @@
-"""The native vector environment as a Stable-Baselines3 `VecEnv`: `make_sb3_vec_env`."""
+"""The native vector environment as a Stable-Baselines3 `VecEnv`: `make_sb3_vec_env`.
+
+Stable-Baselines3 logs return and length of episodes, nothing else of their infos, and gives an
+environment no way to its logger. So the `VecEnv` looks up, when an episode ends, which algorithm is
+collecting from it, and writes metrics and reward terms beside these.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from stable_baselines3.common.vec_env.base_vec_env import (
     VecEnvIndices,
@@ -20,6 +28,11 @@ from esarm_env.core.errors import InputError
 from esarm_env.envs.environment_access import answers, attribute_of, set_by_row
 from esarm_env.envs.options_and_infos import check_count
 from esarm_env.envs.registration import ESARM_ID, vector_entry_of
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_LONGEST_NAME = 16  # of a metric or reward in a tag
 
 
 def make_sb3_vec_env(
@@ -40,7 +53,10 @@ def make_sb3_vec_env(
         observation: `slim`, `full_sequence` or `flat`; None is what the environment has by default,
             `slim` of `ESARM-v0`.
         monitor: Whether to wrap in `VecMonitor`, which counts returns and lengths of episodes, and
-            notes the metrics of `info` beside them.
+            notes the metrics of `info` beside them. The algorithm that trains on it then logs, to
+            TensorBoard and wherever else it does, `rollout/ep_lve_mean`, `ep_eve_mean` and the like
+            of every metric, and `rollout/term_NAME` of every reward term before its weight: means
+            over the last `stats_window_size` episodes, as of `rollout/ep_rew_mean`.
         env_kwargs: Of `SpeechAnimationEnv`.
 
     Raises:
@@ -56,7 +72,7 @@ def make_sb3_vec_env(
     made = vector_entry_of(env_id)(
         check_count(n_envs, name="n_envs"), autoreset_mode=AutoresetMode.SAME_STEP, **env_kwargs
     )
-    env: VecEnv = SB3VecEnv(made)
+    env: VecEnv = SB3VecEnv(made, log_episodes=monitor)
     if seed is not None:
         env.seed(seed)
     if not monitor:
@@ -71,8 +87,12 @@ class SB3VecEnv(VecEnv):
     environment that is one object, what all share cannot be set or called for some, and is refused.
     """
 
-    def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
+    def __init__(self, env: VectorEnv[Any, Any, Any], *, log_episodes: bool = False) -> None:
         """Wrap `env`.
+
+        Args:
+            env: Resets in the same step.
+            log_episodes: Whether whoever trains on it logs metrics and reward terms of episodes.
 
         Raises:
             InputError: If `env` does not reset in the same step.
@@ -83,6 +103,7 @@ class SB3VecEnv(VecEnv):
                 "make it with `autoreset_mode='SameStep'`"
             )
         self._env = env
+        self._figures: dict[str, deque[float]] | None = {} if log_episodes else None
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
     @property
@@ -116,6 +137,8 @@ class SB3VecEnv(VecEnv):
             self.reset_infos[index] = _row(infos, index, without=("final_info", "final_obs"))
         for index, row in enumerate(rows):
             row["TimeLimit.truncated"] = bool(cut[index])
+        if self._figures is not None and dones.any():
+            self._log([rows[index] for index in np.flatnonzero(dones)])
         return obs, rewards.astype(np.float32), dones, rows
 
     def close(self) -> None:
@@ -182,6 +205,21 @@ class SB3VecEnv(VecEnv):
         """Return False for every index: there are no scalar environments to wrap."""
         return [False for _ in self._get_indices(indices)]
 
+    def _log(self, ended: list[dict[str, Any]]) -> None:
+        """Log the figures of episodes that have ended, if an algorithm collects them."""
+        algorithm = _collecting_from(self)
+        if algorithm is None:
+            return
+        assert self._figures is not None and algorithm.ep_info_buffer is not None, "by `learn`"
+        metrics = self.get_attr("metric_units", indices=[0])[0]
+        for info in ended:
+            for tag, value in _figures_of(info, metrics):
+                fresh: deque[float] = deque(maxlen=algorithm.ep_info_buffer.maxlen)
+                window = self._figures.setdefault(tag, fresh)
+                if np.isfinite(value):  # an error without a recording is nan
+                    window.append(value)
+                    algorithm.logger.record(tag, float(np.mean(window)))
+
     def _reset_some(
         self, rows: list[int], *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> list[tuple[Any, dict[str, Any]]]:
@@ -200,6 +238,36 @@ class SB3VecEnv(VecEnv):
                 return env
             env = env.env  # type: ignore[attr-defined]
         return env
+
+
+def _collecting_from(env: SB3VecEnv) -> BaseAlgorithm | None:
+    """Return the algorithm that steps `env` to learn from it; None for others, as evaluations."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "collect_rollouts":
+            found, stepped = (frame.f_locals.get(name) for name in ("self", "env"))
+            ours = isinstance(stepped, VecEnv) and stepped.unwrapped is env
+            return found if ours and isinstance(found, BaseAlgorithm) else None
+        frame = frame.f_back
+    return None
+
+
+def _figures_of(info: Mapping[str, Any], metrics: Iterable[str]) -> Iterator[tuple[str, float]]:
+    """Yield tag and value of each metric and reward term in the last `info` of an episode.
+
+    Tags are short, and differ early: tables of Stable-Baselines3 cut them, and refuse equal ones.
+    """
+    told = [("ep_{}_mean", name, info[name]) for name in metrics if name in info]
+    told += [("term_{}", name, value) for name, value in info.get("rewards", {}).items()]
+    taken: set[str] = set()
+    for form, name, value in told:
+        short, number = name.partition(":")[0][:_LONGEST_NAME], 1
+        tag = form.format(short)
+        while tag in taken:
+            number += 1
+            tag = form.format(f"{short}{number}")
+        taken.add(tag)
+        yield f"rollout/{tag}", value
 
 
 def _by_key(options: list[dict[str, Any]]) -> dict[str, list[Any]]:

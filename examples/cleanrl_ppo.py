@@ -1,24 +1,23 @@
 """PPO in one file (Schulman et al. 2017, arXiv:1707.06347): torch and the native vector env."""
 
-from typing import Any
-
 import gymnasium
 import numpy as np
 import torch
 import tyro
 from torch.distributions import Categorical
 from torch.nn import Linear, Sequential, Tanh
+from typing_extensions import Any, Unpack
 
-from esarm_env import Evaluation, evaluate, make_evaluation_env
+from esarm_env import EnvOptions, Evaluation, evaluate, make_evaluation_env
 
 
 def main(
-    timesteps: int = 200_000, *, reward: str = "learned", seed: int = 0, **env_kwargs: Any
+    timesteps: int = 200_000, *, seed: int = 0, **env_kwargs: Unpack[EnvOptions]
 ) -> tuple[Evaluation, Evaluation]:
     """Train for `timesteps` tokens; evaluate on validation utterances before and after."""
-    env_kwargs |= {"observation": "flat", "reward": reward}
-    held_out = make_evaluation_env(**env_kwargs)
-    envs: Any = gymnasium.make_vec("ESARM-v0", 64, metrics=False, **env_kwargs)
+    settings: Any = {**env_kwargs, "observation": "flat"}
+    held_out = make_evaluation_env(**settings)
+    envs: Any = gymnasium.make_vec("ESARM-v0", 64, metrics=False, **settings)
     n_in, n_tokens = envs.single_observation_space.shape[0], envs.single_action_space.n
     torch.manual_seed(seed)
     actor, critic = (Sequential(Linear(n_in, 512), Tanh(), Linear(512, n)) for n in (n_tokens, 1))
@@ -57,4 +56,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    tyro.cli(main, config=(tyro.conf.OmitArgPrefixes,))

@@ -4,8 +4,9 @@ from importlib import import_module
 from typing import Any, Literal
 
 import tyro
+from typing_extensions import Unpack
 
-from esarm_env import Evaluation, evaluate, make_evaluation_env, make_sb3_vec_env
+from esarm_env import EnvOptions, Evaluation, evaluate, make_evaluation_env, make_sb3_vec_env
 
 # The reward comes once, at the end: undiscounted, so that every token sees all of it.
 ONCE = {"gamma": 1.0, "gae_lambda": 1.0, "device": "cpu"}
@@ -32,18 +33,17 @@ def main(
     *,
     algo: Algorithm = "ppo",
     timesteps: int = 100_000,  # an episode takes about 90
-    reward: str = "learned",
     n_envs: int | None = None,  # by default what suits the algorithm
     seed: int = 0,
-    **env_kwargs: Any,
+    **env_kwargs: Unpack[EnvOptions],
 ) -> tuple[Evaluation, Evaluation]:
     """Train for `timesteps` tokens; evaluate on validation utterances before and after."""
     library, name, some, settings = SETTINGS[algo]
     lstm, mask = algo == "recurrent_ppo", "demonstrated" if algo == "maskable_ppo" else None
     policy, observation = ("MultiInputLstmPolicy", "slim") if lstm else ("MlpPolicy", "flat")
-    env_kwargs |= {"reward": reward, "observation": observation, "action_mask": mask}
-    env = make_sb3_vec_env(n_envs or some, metrics=False, **env_kwargs)
-    held_out: Any = make_evaluation_env(**env_kwargs)
+    kwargs: Any = {**env_kwargs, "observation": observation, "action_mask": mask}
+    env = make_sb3_vec_env(n_envs or some, metrics=False, **kwargs)
+    held_out: Any = make_evaluation_env(**kwargs)
     model = getattr(import_module(library), name)(policy, env, seed=seed, **settings)
 
     def act(obs: Any, state: Any, start: Any) -> tuple[Any, Any]:
@@ -57,4 +57,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    tyro.cli(main, config=(tyro.conf.OmitArgPrefixes,))

@@ -1,7 +1,5 @@
 """PPO of TorchRL over its `GymEnv`, on the flat observation."""
 
-from typing import Any
-
 import torch
 import tyro
 from tensordict.nn import TensorDictModule
@@ -12,18 +10,19 @@ from torchrl.envs import GymEnv
 from torchrl.modules import ProbabilisticActor, ValueOperator
 from torchrl.objectives import ClipPPOLoss
 from torchrl.objectives.value import GAE
+from typing_extensions import Any, Unpack
 
-from esarm_env import Evaluation, evaluate, make_evaluation_env
+from esarm_env import EnvOptions, Evaluation, evaluate, make_evaluation_env
 
 
 def main(
-    timesteps: int = 51_200, *, reward: str = "learned", seed: int = 0, **env_kwargs: Any
+    timesteps: int = 51_200, *, seed: int = 0, **env_kwargs: Unpack[EnvOptions]
 ) -> tuple[Evaluation, Evaluation]:
     """Train for `timesteps` tokens; evaluate on validation utterances before and after."""
     torch.manual_seed(seed)
-    env_kwargs |= {"observation": "flat", "reward": reward}
-    held_out = make_evaluation_env(**env_kwargs)
-    env = GymEnv("ESARM-v0", categorical_action_encoding=True, metrics=False, **env_kwargs)
+    settings: Any = {**env_kwargs, "observation": "flat"}
+    held_out = make_evaluation_env(**settings)
+    env = GymEnv("ESARM-v0", categorical_action_encoding=True, metrics=False, **settings)
     env.set_seed(seed)
     n_inputs, n_tokens = env.observation_spec["observation"].shape[-1], env.action_spec.n
     logits = Sequential(Linear(n_inputs, 512), Tanh(), Linear(512, n_tokens))
@@ -57,4 +56,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    tyro.cli(main, config=(tyro.conf.OmitArgPrefixes,))

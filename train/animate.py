@@ -20,6 +20,9 @@ from esarm_env.core.cache import check_target, goes_through, new_file
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import (
     CLONE_FILE,
+    CORPUS_FILE,
+    TOKENIZER_FILE,
+    experiment_policies,
     improved_policies,
     is_file,
     is_finished,
@@ -35,10 +38,12 @@ from esarm_env.task.emotion_curve import EmotionCurve, chosen_emotion
 from esarm_env.task.extended import with_recording
 from esarm_env.task.opening import open_task
 from esarm_env.task.recording import AnimationCondition, SpeechReader, SpeechRecording
+from train.experiments.policy_files import load_fitting_policy
 from train.run.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
+    from esarm_env.task.emotion_choice import ShownEmotion
 
 
 _BY_DEFAULT = NamedDecoding()
@@ -96,16 +101,16 @@ class SpeechAnimator:
 
         Args:
             run_path: A run folder, finished at least up to `clone`.
-            policy: `clone`, an algorithm of `improve`, or `auto`: the one whose true error on the
-                validation utterances was least.
+            policy: `clone`, an algorithm of `improve`, an experiment, the path of a policy file,
+                or `auto`: the run's own whose true error on validation utterances was least.
 
         Raises:
-            InputError: If a stage or the policy is missing.
+            InputError: If a stage or the policy is missing, or a file does not fit the run.
         """
         self._run_path = run_path
         self._reader = SpeechReader(run_path)
         self._policy, self.policy_name = find_policy(run_path, policy)
-        self.emotion = ""  # of the latest animation, in words
+        self.emotion: ShownEmotion | None = None  # of the latest animation
 
     def animate(
         self,
@@ -123,7 +128,7 @@ class SpeechAnimator:
         if self._streams(voice, writing):
             return self._animate_stream(audio, voice, writing, context=context)
         speech = self._reader.read(audio, voice, context=context)
-        self.emotion = speech.emotion
+        self.emotion = speech.shown
         check_speech(self._policy, speech)
         pieces, decoding = np.arange(len(speech.lengths)), self.decoding_of(writing)
         if writing.best_of == 1:
@@ -158,7 +163,7 @@ class SpeechAnimator:
         self, audio: FloatArray, voice: AnimationCondition, writing: Writing, *, context: int
     ) -> FloatArray:
         speech = self._reader.stream(voice, audio=audio, context=context)
-        self.emotion = speech.emotion
+        self.emotion = speech.shown
         decoding = self.decoding_of(writing)
         animator = StreamingAnimator(self._policy, speech, decoding=decoding, seed=writing.seed)
         return np.concatenate([animator.push(audio), animator.finish()])
@@ -224,7 +229,7 @@ def animate_file(
     exporter = exporter_for(_format_of(output))
     check_target(output, make_folder=False)
     audio = read_audio(speech)
-    animator = SpeechAnimator(run_path, policy=policy)
+    animator = _open_animator(run_path, policy)
     motion = animator.animate(audio, voice, writing)
     if alive:
         # Sampled ones, too: one clip in six half shuts its eyes, and with ours they are too many.
@@ -241,13 +246,29 @@ def animate_file(
         "best_of": writing.best_of,
         "reward": writing.chosen_by,
         "seed": writing.seed,
-        "emotion": animator.emotion,
+        "emotion": None if animator.emotion is None else animator.emotion.to_dict(),
         "speaker": voice.speaker,
         "alive": alive,
         "duration_s": round(len(audio) / SAMPLE_RATE_HZ, 2),
         "rate_hz": rate_hz,
         "frames": (len(motion) - 1) * rate_hz // FRAME_RATE_HZ + 1,  # none behind the last one
     }
+
+
+def _open_animator(run_path: Path, policy: str) -> SpeechAnimator:
+    """Return the animator of a run.
+
+    Raises:
+        InputError: As `SpeechAnimator`. Where a stage of the run is missing, training it is one
+            remedy; what ships with the package is the other.
+    """
+    try:
+        return SpeechAnimator(run_path, policy=policy)
+    except InputError as error:
+        if all(is_file(run_path / name) for name in (CORPUS_FILE, TOKENIZER_FILE, CLONE_FILE)):
+            raise
+        remedy = "or leave out `--run`: the policy that ships with the package animates"
+        raise InputError(f"{error}; {remedy}") from error
 
 
 def _settings_of(decoding: Decoding) -> dict[str, object]:
@@ -289,13 +310,20 @@ def _best_policy(run_path: Path) -> str:
 def find_policy(run_path: Path, policy: str) -> tuple[MotionTransformer, str]:
     """Return a policy of a run by name, and its name; `auto` is the best on validation.
 
+    Args:
+        run_path: A run folder, finished at least up to `clone`.
+        policy: Of the run, of its experiments or its speech; or the path of a policy file.
+
     Raises:
-        InputError: If there is none of that name.
+        InputError: If there is none of that name, or a file does not fit the run.
     """
-    found = improved_policies(run_path) | speech_policies(run_path)
+    found = experiment_policies(run_path) | improved_policies(run_path) | speech_policies(run_path)
     if is_file(run_path / CLONE_FILE) or not found:
         found["clone"] = need_file(run_path, CLONE_FILE)
     name = _best_policy(run_path) if policy == "auto" else policy
+    path = Path(name)
+    if name not in found and (path.exists() or path.name != name or path.suffix):
+        return load_fitting_policy(path, run_path), name
     if name not in found:
         near = difflib.get_close_matches(name, found, n=1)
         remedy = f"did you mean {near[0]}?" if near else _more_policies(run_path)

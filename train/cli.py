@@ -24,6 +24,7 @@ try:
         animate,
         bench,
         corpus,
+        experiments,
         figures,
         installation,
         pipeline,
@@ -31,12 +32,22 @@ try:
         reward,
     )
     from train.commands.tables import command_score, command_table1
+    from train.manual import pages
+    from train.manual.checks import check_given
+    from train.manual.completion import command_completion
+    from train.manual.settings import command_settings
     from train.terminal import print_near_letters
 except KeyboardInterrupt:  # half a second of imports, in which there is nothing to go on from
     print("esarm: interrupted", file=sys.stderr)
     sys.exit(130)
 
 ABOUT = "Speech-driven emotional facial animation by reinforcement learning."
+ABOUT_BENCHES = "Measure a finished run beside its peers, or how fast things are here."
+LAST_OF_BENCHES = "`esarm bench COMMAND --help` explains a measurement."
+LAST_WORDS = (
+    "`esarm COMMAND --help` explains a command, `esarm settings` every setting of a run "
+    "(`--set KEY=VALUE`), and `esarm --version` tells the version."
+)
 EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -49,6 +60,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "reward": pipeline.command_reward,
     "improve": pipeline.command_improve,
     "evaluate": pipeline.command_evaluate,
+    "compare": experiments.command_compare,
     "animate": animate.command_animate,
     "capture": corpus.command_capture,
     "overoptimise": reward.command_overoptimise,
@@ -62,10 +74,13 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "rewards": installation.command_rewards,
     "reward-report": reward.command_reward_report,
     "figure5": figures.command_figure5,
+    "settings": command_settings,
+    "completion": command_completion,
     "doctor": installation.command_doctor,
     "assets": installation.command_assets,
 }
 
+BENCHES = bench.BENCHES
 
 # What goes on where it was interrupted; the others begin again.
 RESUMABLE = (
@@ -149,12 +164,30 @@ def _run(given: list[str]) -> None:
 
 def _dispatch(given: list[str]) -> None:
     """Run the command that the arguments name; of `bench` each measurement is one of its own."""
-    commands, prog, about = COMMANDS, "esarm", ABOUT
+    commands, prog = COMMANDS, "esarm"
+    if given[:1] == ["help"]:
+        given = [*given[1:], pages.HELP[-1]]
     if given[:1] == ["bench"]:
-        commands, given, prog = bench.BENCHES, given[1:], "esarm bench"
-        about = "Measure a finished run beside its peers, or how fast things are here."
+        commands, given, prog = BENCHES, given[1:], "esarm bench"
+    if not given or given[0] in pages.HELP:
+        print(_overview(commands, prog))
+        return
     _check_command(given, commands)
-    tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=about, args=given)
+    if pages.wants_help(given) and given[0] in commands:
+        print(pages.page(commands[given[0]], prog=f"{prog} {given[0]}"))
+        return
+    if given[0] in commands:
+        check_given(given[1:], commands[given[0]], prog=f"{prog} {given[0]}")
+    tyro.extras.subcommand_cli_from_dict(commands, prog=prog, description=ABOUT, args=given)
+
+
+def _overview(commands: Mapping[str, Callable[..., None]], prog: str) -> str:
+    """Return the page of all commands, or of all measurements of `bench`."""
+    if commands is BENCHES:
+        groups, about, last = pages.BENCH_GROUPS, ABOUT_BENCHES, LAST_OF_BENCHES
+    else:
+        groups, about, last = pages.GROUPS, ABOUT, LAST_WORDS
+    return pages.overview(commands, prog=prog, about=about, groups=groups, last=last)
 
 
 def _check_working_folder() -> None:
@@ -187,7 +220,7 @@ def _as_rule(error: OSError) -> str:
 
 def _check_command(arguments: Sequence[str], commands: Mapping[str, object]) -> None:
     """Refuse a command that there is not, with the nearest name."""
-    if not arguments or arguments[0].startswith("-") or arguments[0] in commands:
+    if not arguments or arguments[0].startswith("--tyro-") or arguments[0] in commands:
         return
     near = difflib.get_close_matches(arguments[0], commands, n=1)
     hint = f"; did you mean `{near[0]}`?" if near else ""

@@ -34,12 +34,13 @@ PANELS = {
 }
 
 
-def plot_improvement(curves: dict[str, Rows], target: Path) -> None:
-    """Draw, per algorithm, the proxy (learned score) beside the true LVE and EVE.
+def plot_improvement(curves: dict[str, Rows], target: Path, *, rewards: Mapping[str, str]) -> None:
+    """Draw, per algorithm, the proxy (its reward) beside the true LVE and EVE.
 
     Args:
         curves: Rows of each algorithm's `metrics.csv`.
         target: PNG to write.
+        rewards: What each algorithm's `score` is called.
     """
     figure, axes = plt.subplots(
         len(curves), 2, figsize=(9.5, 3.1 * len(curves)), squeeze=False, layout="constrained"
@@ -47,7 +48,7 @@ def plot_improvement(curves: dict[str, Rows], target: Path) -> None:
     for (name, rows), (left, right) in zip(curves.items(), axes, strict=True):
         _line(left, rows, "score", color=BLUE, label="training roll-outs", width=1.0)
         _line(left, rows, "validation_score", color=BLUE, label="validation", marker="o")
-        left.set(title=f"{name}: learned score (proxy)", xlabel="iteration")
+        left.set(title=f"{name}: {rewards[name]}", xlabel="iteration")
         _line(right, rows, "validation_lve_mm", color=ORANGE, label="LVE", marker="o")
         _line(right, rows, "validation_eve_mm", color=GREEN, label="EVE", marker="o")
         right.set(title=f"{name}: true error in mm (gold)", xlabel="iteration")
@@ -68,6 +69,36 @@ def plot_training(curves: dict[str, tuple[Rows, tuple[str, ...]]], target: Path)
         axis.set(title=title, xlabel="epoch")
         axis.grid(alpha=0.3)
         axis.legend(frameon=False, fontsize="small")
+    _save(figure, target)
+
+
+def plot_experiments(curves: Mapping[str, tuple[str, Rows]], target: Path) -> None:
+    """Draw validation LVE, EVE and every reward while policies were trained.
+
+    Args:
+        curves: By policy, the reward that it was watched by and the rows of its `metrics.csv`.
+        target: PNG to write.
+    """
+    rewards = list(dict.fromkeys(reward for reward, _ in curves.values()))
+    panels: list[tuple[str, str, str | None]] = [
+        ("LVE (mm), lower is better", "validation_lve_mm", None),
+        ("EVE (mm), lower is better", "validation_eve_mm", None),
+    ]
+    panels += [(f"reward: {reward}", "validation_score", reward) for reward in rewards]
+    n_rows = -(-len(panels) // 3)
+    figure, axes = plt.subplots(
+        n_rows, 3, figsize=(12, 3.5 * n_rows), squeeze=False, layout="constrained"
+    )
+    for axis in axes.flat[len(panels) :]:
+        axis.axis("off")
+    for axis, (title, column, only) in zip(axes.flat, panels, strict=False):
+        for number, (name, (reward, rows)) in enumerate(curves.items()):
+            if only is None or reward == only:
+                _line(axis, rows, column, color=f"C{number}", label=name, marker="o")
+        axis.set(title=title, xlabel="iteration")
+        axis.grid(alpha=0.3)
+        if axis.lines:
+            axis.legend(frameon=False, fontsize="small")
     _save(figure, target)
 
 

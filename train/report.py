@@ -6,7 +6,7 @@ import contextlib
 import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
@@ -19,20 +19,22 @@ from esarm_env.core.run_layout import (
     SUMMARY_FILE,
     TRAINING_PICTURE,
 )
-from esarm_env.metrics import table, variant_label
-from esarm_env.task.episode_metrics import EVE, LVE
 from train.pictures import draw_or_explain
 from train.rounds.folders import open_rounds, round_figures
-from train.rows import DECODINGS, EXPECTED, TOKENIZER, Row, greedy, noisy, rows_from_json
-from train.run_report.cells import cell, header, line
+from train.rows import DECODINGS
+from train.run_report.cells import header, line
 from train.run_report.comparisons import (
     against_clone,
     against_expected,
     against_regressor,
     off_target,
 )
+from train.run_report.faces import faces_section
+from train.run_report.metrics import emotion_section, metrics_sections
+from train.run_report.results import main_section, noise_section, setting_section, speaker_section
+from train.run_report.rewards import reward_section
 from train.run_report.samples import energy_section, intensity_section
-from train.stages.evaluate import measured_quantities
+from train.run_report.verdict import climbs, reward_name, verdict_section
 
 if TYPE_CHECKING:
     from train.run.run_folder import RunFolder
@@ -41,10 +43,6 @@ if TYPE_CHECKING:
 _WATCHED = {
     "consensus": ("validation_agreement_mouth", "validation_agreement_upper"),
     "paper": ("validation_pair_accuracy",),
-}
-_REFERENCES = {
-    "consensus": "the clone's own samples",
-    "paper": "the least noisy demonstrations",
 }
 
 
@@ -68,28 +66,32 @@ def write_report(run: RunFolder) -> Path:
     Raises:
         InputError: If a stage is missing, or what it wrote is damaged.
     """
-    with _told(run, f"evaluate/{SUMMARY_FILE}", f"corpus/{SUMMARY_FILE}"):
+    read = [f"{stage}/{SUMMARY_FILE}" for stage in ("evaluate", "improve", "corpus")]
+    with _told(run, *read):
         results = run.summary("evaluate")
-        sections = [_head(run, results), _main_table(results)]
+        sections = [f"# ESARM run `{run.path.name}`", verdict_section(run, results)]
+        sections += [faces_section(run), setting_section(run, results), main_section(results)]
         sections += [*against_regressor(results), against_clone(results)]
         sections += [*against_expected(results), *off_target(results)]
     with _told(run, f"{ROUNDS_FOLDER}/*/*/{SUMMARY_FILE}"):
         sections += _rounds_section(run)
     with _told(run, f"evaluate/{SUMMARY_FILE}"):
         sections += [
-            _noise_table(run, results),
-            _reward_section(results),
-            _speaker_section(results),
-            _measures_section(results),
-            *energy_section(run, results),
+            noise_section(run, results),
+            reward_section(run, results),
+            speaker_section(results),
+            emotion_section(run, results),
             *intensity_section(results),
-            _curves_section(),
+            *energy_section(run, results),
+            metrics_sections(results),
         ]
+    with _told(run, f"*/{METRICS_FILE}"):
+        # Apart from the strip of faces, which needs no matplotlib.
+        sections.append(draw_or_explain(_curves_section(run), lambda: _draw(run)))
     with _told(run, f"*/{SUMMARY_FILE}"):
         sections.append(_times(run))
     path = run.path / REPORT_FILE
-    with _told(run, f"*/{METRICS_FILE}"):
-        text = draw_or_explain("\n\n".join(sections) + "\n", lambda: _draw(run))
+    text = "\n\n".join(sections) + "\n"
     with new_file(path) as draft:
         draft.write_text(text, encoding="utf-8")
     return path
@@ -103,7 +105,12 @@ def _draw(run: RunFolder) -> None:
         name: _read_rows(run.stage("improve") / name / METRICS_FILE)
         for name in run.config.improve.algorithms
     }
-    plot_improvement(curves, run.path / IMPROVEMENT_PICTURE)
+    reward = reward_name(run.config.improve.reward).strip("`")
+    rewards = {
+        name: f"reward {reward} ({'climbed' if climbs(run, name) else 'watched'})"
+        for name in curves
+    }
+    plot_improvement(curves, run.path / IMPROVEMENT_PICTURE, rewards=rewards)
     plot_training(
         {
             "motion prior": (_read_rows(run.stage("prior") / METRICS_FILE), ("loss",)),
@@ -138,42 +145,6 @@ def _read_rows(path: Path) -> list[dict[str, float]]:
         ]
 
 
-def _head(run: RunFolder, results: dict[str, Any]) -> str:
-    corpus = run.summary("corpus")
-    kind = "**synthetic** corpus" if corpus["synthetic"] else "recorded corpus"
-    label = corpus["corpus"] if corpus["synthetic"] else Path(corpus["corpus"]).name
-    share = round(100 * run.config.evaluate.confidence)
-    head = Path(run.config.evaluate.head).name
-    splits = f" (splits: {corpus['split_rule']})" if "split_rule" in corpus else ""
-    return (
-        f"# ESARM run `{run.path.name}`\n\n"
-        f"Trained and tested on the {kind} `{label}`: {corpus['utterances']} utterances, "
-        f"{corpus['speech_s']:.0f} s, {corpus['n_speakers']} speakers; figures on "
-        f"{results['utterances']} held-out test utterances{splits}, on the head `{head}`, "
-        f"one seed ({run.config.seed}). "
-        f"Brackets are {share} % bootstrap intervals over utterances; they do not cover other "
-        "training seeds.\n\n"
-        f"- {variant_label('lips')}\n- {variant_label('upper')}\n"
-        f"- {variant_label('upper_without_lids')}: blinks, which nobody can foresee, dominate EVE\n"
-        f"- learned score (recipe `{run.config.recipe}`): 0 is the mean of "
-        f"{_REFERENCES[run.config.recipe]} in training, 1 their spread. It is a proxy: read it "
-        "only beside the true errors."
-    )
-
-
-def _main_table(results: dict[str, Any]) -> str:
-    lines = ["## Results", "", header("animation")]
-    rows = rows_from_json(results["rows"])
-    lines += [line(row.label, figures) for row, figures in rows.items()]
-    if any(row.decoding == EXPECTED for row in rows):
-        lines += [
-            "",
-            "Greedy decoding writes the likeliest token; by expected distance the one that looks "
-            "least far, in mm, from what the policy would draw.",
-        ]
-    return "\n".join(lines)
-
-
 def _rounds_section(run: RunFolder) -> list[str]:
     """Return proxy and gold per round of improvement; nothing where there was one alone."""
     rounds = open_rounds(run)
@@ -199,90 +170,39 @@ def _rounds_section(run: RunFolder) -> list[str]:
     return ["\n".join(lines)]
 
 
-def _noise_table(run: RunFolder, results: dict[str, Any]) -> str:
-    lines = ["## Impact of the noise level (form of the paper's Table II)", ""]
-    lines += ["| ε | LVE (mm) | EVE (mm) |", "|---|---|---|"]
-    rows = rows_from_json(results["rows"])
-    for level in run.config.demonstrate.epsilons:
-        figures = rows[noisy("clone", level)]
-        lines.append(f"| {level:.2f} | {cell(figures[LVE])} | {cell(figures[EVE])} |")
-    return "\n".join(lines)
-
-
-def _reward_section(results: dict[str, Any]) -> str:
-    lines = [
-        "## Reward model",
-        "",
-        "Share of pairs of one held-out utterance that the learned score ranks by less noise. "
-        "High figures here do not show that it knows better from good; the differences above do.",
-        "",
-        "| least difference in ε | pair accuracy |",
-        "|---|---|",
-    ]
-    for gap, figures in results["pair_accuracy"].items():
-        share, low, high = (100 * value for value in figures)
-        lines.append(f"| {gap} | {share:.1f} % [{low:.1f}, {high:.1f}] |")
-    return "\n".join([*lines, "", _ground_truth_verdict(rows_from_json(results["rows"]))])
-
-
-def _ground_truth_verdict(rows: dict[Row, Any]) -> str:
-    """Say whether the score knows recordings to be better than the policy that it was made from."""
-    truth = rows[Row(TOKENIZER)]["score"][0]
-    clone = rows[greedy("clone")]["score"][0]
-    if truth > clone:
-        return (
-            f"Recordings score {truth:.2f}, above the greedy clone's {clone:.2f}, as they should."
-        )
-    best = max(rows, key=lambda row: rows[row]["score"][0])
+def _curves_section(run: RunFolder) -> str:
+    """Return the pictures of what was trained, with the reward under its name."""
     return (
-        f"Recordings score {truth:.2f}, **below** the greedy clone's {clone:.2f}, so a high score "
-        "does not mean being like a human face. The highest one here is "
-        f"{rows[best]['score'][0]:.2f}: {best.label}."
-    )
-
-
-def _speaker_section(results: dict[str, Any]) -> str:
-    lines = ["## Greedy clone by speaker", "", header("test speakers")]
-    for name, figures in results["speakers"].items():
-        lines.append(line(f"{name} ({figures['utterances']} utterances)", figures))
-    return "\n".join(lines)
-
-
-def _measures_section(results: dict[str, Any]) -> str:
-    rows = {
-        row.short_label: {
-            key: None if None in triple else tuple(triple) for key, triple in figures.items()
-        }
-        for row, figures in rows_from_json(results["measures"]).items()
-    }
-    return "\n".join(
-        [
-            "## All metrics",
-            "",
-            "Each over the utterances for which it is defined.",
-            "",
-            "```text",
-            table(rows, measured_quantities(), style="plain"),
-            "```",
-        ]
-    )
-
-
-def _curves_section() -> str:
-    return (
-        f"## Curves\n\n![Learned score beside true errors]({IMPROVEMENT_PICTURE})\n\n"
+        "## Curves\n\n"
+        f"Left the reward {reward_name(run.config.improve.reward)}, the proxy, as training goes "
+        "on; right the true errors of the same validation utterances, the gold. Where the left "
+        "one rises while the right ones do not fall, the reward is climbed for nothing.\n\n"
+        f"![Reward beside true errors]({IMPROVEMENT_PICTURE})\n\n"
+        "Losses of the other stages by epoch.\n\n"
         f"![Training of the stages]({TRAINING_PICTURE})"
     )
 
 
 def _times(run: RunFolder) -> str:
-    lines = ["## Wall time", "", "| stage | s |", "|---|---|"]
+    """Return how long each stage worked."""
     # Runs that were cloned before there were encoders have no such stage.
     stages = [stage for stage in STAGES if stage != "encoder" or run.is_finished(stage)]
     summaries = {stage: run.summary(stage) for stage in stages}
     times = {stage: summary["wall_s"] for stage, summary in summaries.items()}
     # Runs of before it was noted say nothing of it.
     threads = sorted({s["threads"] for s in summaries.values() if "threads" in s})
-    noted = f"\n\nCPU threads of torch: {', '.join(map(str, threads))}." if threads else ""
-    lines += [f"| {stage} | {seconds:.0f} |" for stage, seconds in times.items()]
-    return "\n".join([*lines, f"| **all** | {sum(times.values()):.0f} |"]) + noted
+    noted = f" CPU threads of torch: {', '.join(map(str, threads))}." if threads else ""
+    all_s = sum(times.values())
+    lines = [
+        "## Wall time",
+        "",
+        "Seconds that each stage worked, on this machine as busy as it was; interruptions do not "
+        "count. Corpus and features that were in the cache cost nothing; installing, and writing "
+        f"this report, come on top.{noted}",
+        "",
+        "| stage | s |",
+        "|---|---|",
+        *(f"| {stage} | {seconds:.0f} |" for stage, seconds in times.items()),
+        f"| **all** | {all_s:.0f} ({all_s / 60:.1f} min) |",
+    ]
+    return "\n".join(lines)

@@ -7,7 +7,7 @@ version 0.2 they were keyed by their labels, which is still read.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,10 +23,12 @@ DECODINGS = (GREEDY, EXPECTED, SAMPLED)
 # Of sources without a policy: in the main table, and in that of all metrics.
 _LABELS = {
     RECORDINGS: ("recordings", "recordings"),
-    TOKENIZER: ("ground truth through the tokenizer", "through the tokenizer"),
+    TOKENIZER: ("recordings through the tokenizer", "through the tokenizer"),
     MEAN_FACE: ("mean face of the condition", "mean face"),
     REGRESSOR: ("regressor", "regressor"),
 }
+# What earlier versions called recordings through the tokenizer.
+OLD_LABELS = {"ground truth through the tokenizer": "recordings through the tokenizer"}
 _HOW = rf"{'|'.join(DECODINGS)}|epsilon (?P<level>\S+)|sampled at temperature (?P<temperature>\S+)"
 _OF_POLICY = re.compile(rf"(?P<policy>.+), (?P<decoding>{_HOW})")
 
@@ -103,7 +105,7 @@ class Row:
             InputError: If it called none so.
         """
         for source, labels in _LABELS.items():
-            if label in labels:
+            if OLD_LABELS.get(label, label) in labels:
                 return Row(source)
         found = _OF_POLICY.fullmatch(label)
         try:
@@ -119,6 +121,37 @@ class Row:
                 f"`label` must be that of a row of results such as 'clone, greedy', got {label!r}; "
                 "delete the stage's folder and run it again"
             ) from error
+
+
+# Other names of what has no policy, by what `method_key` makes of them.
+_SAME = {
+    "recordings": "recording",
+    "ground-truth": "recording",
+    "through-the-tokenizer": "tokenizer",
+    "recording-through-the-tokenizer": "tokenizer",
+    "recordings-through-the-tokenizer": "tokenizer",
+    "ground-truth-through-the-tokenizer": "tokenizer",
+    "mean-face-of-the-condition": "mean-face",
+}
+
+
+def method_key(name: str) -> str:
+    """Return what all spellings of a method's name share: in tables, in figures, and in a shell.
+
+    >>> method_key("clone (expected distance)") == method_key("clone:expected-distance")
+    True
+    >>> method_key("mean face")
+    'mean-face'
+    """
+    key = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return _SAME.get(key, key)
+
+
+def method_meant(asked: str, known: Iterable[str]) -> str:
+    """Return the one of `known` names of methods that `asked` spells in any way; else `asked`."""
+    if asked in (names := list(known)):
+        return asked
+    return next((name for name in names if method_key(name) == method_key(asked)), asked)
 
 
 def greedy(policy: str) -> Row:

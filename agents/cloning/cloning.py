@@ -22,6 +22,7 @@ from torch import Tensor
 from agents.cloning.config import CloneConfig
 from agents.cloning.demonstrations import Demonstrations
 from agents.cloning.trainer import CloneTrainer
+from agents.common.callback_frequencies import Plan
 from agents.common.checked_algorithm import CheckedAlgorithm
 from agents.common.checks import check_env
 from agents.faults import TrainingFault, where_to_go_on
@@ -269,6 +270,12 @@ class BehaviourCloning(CheckedAlgorithm):
                 f"{self.last_checkpoint or 'the checkpoint'}: `_progress` must be that of a "
                 f"cloning of these sizes, got one that does not fit ({reason})"
             ) from error
+
+    def _plan(self, n_steps: int) -> Plan:
+        trainer = self._trainer()
+        epochs = min(-(-n_steps // trainer.tokens_per_epoch), trainer.n_total - trainer.n_done)
+        steps = epochs * trainer.tokens_per_epoch
+        return Plan(epochs, "epoch", self.num_timesteps, steps)
 
     def _epoch(self, trainer: CloneTrainer, callback: BaseCallback, log_interval: int) -> bool:
         callback.on_rollout_start()

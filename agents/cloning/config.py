@@ -27,16 +27,16 @@ class CloneConfig:
         n_layers: Transformer blocks of the policy.
         n_heads: Attention heads.
         width: Width of the residual stream.
-        dropout: Only while cloning.
+        dropout: Dropout while cloning; RL uses none.
         epochs: At most this many passes over the training utterances.
         patience: Stop after this many epochs without a better validation loss.
         batch_sequences: Demonstrated sequences per update.
-        learning_rate: Highest value; warmed up over the first epoch, then falling to 2 % of it.
-        weight_decay: Of AdamW.
+        learning_rate: Highest learning rate; it rises over the first epoch, then falls to 2 %.
+        weight_decay: Weight decay (AdamW).
         label_smoothing: Share of probability spread over all tokens.
         distance_smoothing: Share of the target that is spread over codes by how much they look like
             the recorded one.
-        distance_scale_mm: Distance at which that falls to 1/e.
+        distance_scale_mm: Distance in mm at which that likeness falls to 1/e.
         start_from_looks: Whether untrained weights of tokens begin alike for codes that look alike,
             where the task knows how far apart codes look (`agents.network.geometry`).
         scheduled_sampling: Share of past tokens that are the model's own in the last update; it

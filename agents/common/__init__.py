@@ -2,6 +2,8 @@
 
 - `advantages`: advantages of episodes with a terminal reward: baselines, scaling, and credit by
   stream.
+- `callback_frequencies`: frequencies of callbacks that can never fire: warned of before training,
+  with both numbers.
 - `checked_algorithm`: base of all algorithms here: fingerprint of the task, checked loading,
   progress bar.
 - `checkpoint_file`: checkpoint file: a zip of JSON and safetensors, which runs no code when read.

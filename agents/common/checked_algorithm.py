@@ -21,6 +21,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TensorD
 from stable_baselines3.common.utils import check_for_correct_spaces
 from stable_baselines3.common.vec_env import VecEnv
 
+from agents.common.callback_frequencies import Plan, warn_of_frequencies
 from agents.common.checkpoint_file import (
     checkpoint_path,
     read_checkpoint,
@@ -359,6 +360,17 @@ class CheckedAlgorithm(BaseAlgorithm):
             found = fingerprint_of(find_in_env(self.env, "sequence_task"))
             check_fingerprint(found, trained=self.task_fingerprint)
             self.task_fingerprint = self.task_fingerprint or found
+
+    def _setup_learn(
+        self, total_timesteps: int, *args: Any, **kwargs: Any
+    ) -> tuple[int, BaseCallback]:
+        total, ready = super()._setup_learn(total_timesteps, *args, **kwargs)
+        warn_of_frequencies(ready, self._plan(total - self.num_timesteps))
+        return total, ready
+
+    def _plan(self, n_steps: int) -> Plan:
+        """Return what training for `n_steps` more comes to; one call a step unless overridden."""
+        return Plan(n_steps, "step", self.num_timesteps, n_steps)
 
     def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
         ready = super()._init_callback(callback)

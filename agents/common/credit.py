@@ -96,6 +96,30 @@ _ASKS_FOR = {
 }
 
 
+def check_parts(
+    env: Any, names: str, credit: str, stream_advantages: bool, normalise_terms: bool
+) -> None:
+    """Check that wrappers leave each part of a score that the settings ask for; see below.
+
+    Args:
+        env: An SB3 `VecEnv`.
+        names: Of wrappers that must be played, which may change the score.
+        credit: Of the algorithm, as are the other two.
+        stream_advantages: Likewise.
+        normalise_terms: Likewise.
+
+    Raises:
+        InputError: As of `check_wrappers`.
+    """
+    asked = {
+        "credit": credit == CHUNK,
+        "stream_advantages": stream_advantages and credit != CHUNK,
+        "normalise_terms": normalise_terms,
+    }
+    for setting in (name for name, is_asked in asked.items() if is_asked):
+        check_wrappers(env, names, setting=setting)
+
+
 def check_wrappers(env: Any, names: str, *, setting: str) -> None:
     """Check that the parts of a score that a setting asks for are those of the score that is paid.
 

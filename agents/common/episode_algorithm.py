@@ -35,13 +35,14 @@ from agents.common.advantages import (
     filled_by_stream,
     normalised_sum,
 )
+from agents.common.callback_frequencies import Plan
 from agents.common.checks import check_env, check_n_episodes, check_reward_timing
 from agents.common.credit import (
     CHUNK,
     TERMINAL,
     ChunkCredit,
     check_chunks,
-    check_wrappers,
+    check_parts,
     filled_by_chunk,
 )
 from agents.common.spread import check_spread, measured, with_spread
@@ -51,11 +52,7 @@ from agents.policy import MotionPolicy
 from agents.protocols import SequenceTask, StreamedTask, find_in_env, utterance_shares
 from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
 from agents.rollout.decoding import Decoding
-from agents.rollout.episodes import (
-    draw_utterances,
-    episode_info,
-    vec_env_steps,
-)
+from agents.rollout.episodes import draw_utterances, episode_info, vec_env_steps
 from agents.rollout.wrapped_episodes import RolloutPlan, write_through
 from agents.rollout.wrappers import Wrapping, survey
 from agents.weights import check_fits
@@ -293,6 +290,13 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         self._untrained_timesteps = 0
         return total, ready
 
+    def _plan(self, n_steps: int) -> Plan:
+        lengths = self.task.lengths[find_in_env(self.env, "utterances")]
+        per_iteration = self.n_episodes * float(lengths.mean())
+        steps = round(-(-n_steps // per_iteration) * per_iteration)  # iterations are never cut
+        call = "token" if self.n_envs == 1 else f"token in each of {self.n_envs} environments"
+        return Plan(steps // self.n_envs, call, self.num_timesteps, steps)
+
     def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
         super()._update_current_progress_remaining(num_timesteps, total_timesteps)
         # Whole episodes overshoot the total, and a schedule must not see less than nothing left.
@@ -363,13 +367,8 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         assert self.env is not None, "checked by `learn`"
         lengths = self.task.lengths[find_in_env(self.env, "utterances")]
         found = survey(self.env, longest=int(lengths.max()))
-        asked = {
-            "credit": self.credit == CHUNK,
-            "stream_advantages": self.stream_advantages and self.credit != CHUNK,
-            "normalise_terms": self.normalise_terms,
-        }
-        for setting in (name for name, is_asked in asked.items() if is_asked):
-            check_wrappers(self.env, found.names, setting=setting)
+        parts = (self.credit, self.stream_advantages, self.normalise_terms)
+        check_parts(self.env, found.names, *parts)
         if self.spread_coef:
             check_spread(self.env, found.names)
         return found

@@ -41,7 +41,8 @@ class DistillationConfig:
     Attributes:
         teacher: What is written down as targets: `expected-distance`, `best-of-n` or `chunk-best`.
         teacher_policy: Who writes: the frozen `clone`, or the policy as it is (`self`).
-        distance_scale_mm: Of soft targets by expected distance; 0 takes the written token alone.
+        distance_scale_mm: Width in mm of soft targets by expected distance; 0 takes only the token
+            that the teacher wrote.
         fit_temperature: Temperature at which the policy is fitted to the targets; 0 stands for 0.2
             by expected distance, and for 1 where samples are the targets.
         target_coef: Weight of the cross-entropy on the targets.
@@ -52,18 +53,19 @@ class DistillationConfig:
             of which the teacher says what it would have written (Agarwal et al. 2024). By expected
             distance alone.
         recordings_coef: Weight of the cross-entropy on recorded tokens.
-        answers_iterations: First iterations, in which the policy learns what recordings answer to
-            its own samples (DAgger); from then on it stands in the clone's place.
+        answers_iterations: Number of first iterations in which the policy learns how recordings
+            answer its own samples (DAgger); after them it takes the clone's place.
         samples_coef: Weight of the divergence of the clone from the policy on sampled sequences.
         entropy_floor: Share of the clone's entropy below which the policy's is made to rise.
-        iterations: Roll-outs and updates, those of `answers_iterations` among them.
+        iterations: Number of iterations, each a roll-out and its updates; `answers_iterations` are
+            the first of them.
         n_episodes: Episodes per iteration.
         batch_tokens: Tokens per minibatch, padding counted.
         samples_per_utterance: Samples to choose the best of (`best-of-n`, `chunk-best`); 0 stands
             for 8 there, and for 1 by expected distance.
         n_epochs: Passes over an iteration's targets.
-        learning_rate: Of AdamW; in a run it rises over three iterations and falls along a cosine,
-            anew when the answers are over.
+        learning_rate: Learning rate (AdamW). In a run it rises over three iterations and falls
+            along a cosine, and once more after `answers_iterations`.
         kl_coef: Weight of the divergence of the policy from the clone on the targets.
     """
 

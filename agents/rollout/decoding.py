@@ -1,6 +1,6 @@
 """Decoding: the choice of a token from logits (greedy, expected distance, sampling, beam, epsilon).
 
-The median of several samples is taken of whole animations (`agents.rollout.medians`).
+The median of several samples is taken of whole animations (`agents.rollout.animation`).
 
 Expected-distance decoding is minimum Bayes risk per token (Kumar and Byrne 2004): it writes the
 code that looks least wrong on average, `argmin_a sum_b pi(b | history) D[a, b]`, D the distances of

@@ -19,6 +19,7 @@ from esarm_env.audio.encoders.running import RunningLogMel
 from esarm_env.audio.encoders.spectra import mel_power, yin
 from esarm_env.audio.encoders.wavlm import WavLM
 from esarm_env.core.errors import InputError
+from esarm_env.core.plugins import did_you_mean
 from esarm_env.core.types import SAMPLE_RATE_HZ, FloatArray, IntArray, n_frames_of
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
 
 # A stranger's file may hold it, and a message puts it into a command line to copy.
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.]{0,31}")
+_NAMES = ("logmel", "logmel-running", "phones", "phones+logmel", "wavlm")
 _TOGETHER = 6000  # hops
 VOICED_CORRELATION = 0.6  # noise reaches 0.5 by chance at the best of all lags, vowels pass 0.8
 
@@ -142,7 +144,7 @@ def make_encoder(name: str, *, fetch: bool = True) -> AudioEncoder:
         return WavLM(**choice, fetch=fetch)
     raise InputError(
         "`encoder` must be logmel, logmel-running, wavlm, wavlm:FOLDER, wavlm@LAYERS, phones or "
-        f"phones+logmel, got {name!r}"
+        f"phones+logmel, got {name!r}{did_you_mean(name, _NAMES)}"
     )
 
 

@@ -10,7 +10,7 @@ import contextlib
 import difflib
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -270,9 +270,14 @@ def unknown_name(
             "none; the package's metadata are out of date, so install it again: "
             "`pip install --upgrade --force-reinstall esarm`, or `pip install -e .` in a checkout"
         )
-    near = difflib.get_close_matches(str(name), known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(str(name), known)
     return f"`{setting}` must be one of {', '.join(known)}, got {given!r}{hint}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the end of a message: the known name that is nearest to `name`, if one is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def need_class(kind: type[T], described: str) -> Check[T]:

@@ -4,6 +4,7 @@
 |---|---|
 | `config.yaml`, `versions.txt` | all settings; versions of the packages it was begun with |
 | `.lock` | which process writes into the run, see `train.run.lock` |
+| `wandb.json` | id of its run at Weights & Biases, of `--logger wandb` |
 | `STAGE/` | a finished stage: `summary.json`, what it learned, its curve `metrics.csv` |
 | `.STAGE.partial/` | a stage at work, with its `checkpoint.pt`; renamed to `STAGE/` when finished |
 | `STAGE/origin.json` | settings, files of earlier stages and threads that it began with |
@@ -20,7 +21,10 @@
 | `improve/ALGORITHM/policy.safetensors` | the improved policy, one folder per algorithm |
 | `speech/NAME/policy.safetensors` | a policy that learned from speech alone, with its `speech.md` |
 | `evaluate/per_utterance.csv`, `energy_per_utterance.csv` | every figure of a test utterance |
-| `report.md`, `improvement.png`, `training.png` | the report |
+| `experiments/NAME/` | another reward or algorithm on the same clone: a run folder that shares it |
+| `experiments/NAME/measured/` | true errors and scores of its policies, as of `evaluate/` |
+| `experiments/compare.md`, `.csv`, `.png` | what `esarm compare` printed last |
+| `report.md`, `faces.png`, `improvement.png`, `training.png` | the report |
 | `rounds/2/`, `rounds/3/`, ... | later rounds of improvement |
 | `seeds/1/`, `seeds/2/`, ...; `seeds.md`, `.json` | runs of other seeds; the report over all |
 | `reward_report/`, `overoptimise/` | what the commands of these names found |
@@ -43,11 +47,14 @@ STAGES = ("corpus", "prior", "encoder", "clone", "demonstrate", "reward", "impro
 
 # Of the run.
 CONFIG_FILE, VERSIONS_FILE = "config.yaml", "versions.txt"
-REPORT_FILE, IMPROVEMENT_PICTURE, TRAINING_PICTURE = "report.md", "improvement.png", "training.png"
+REPORT_FILE, FACES_PICTURE = "report.md", "faces.png"
+IMPROVEMENT_PICTURE, TRAINING_PICTURE = "improvement.png", "training.png"
 ROUNDS_FOLDER = "rounds"
 SPEECH_FOLDER, SPEECH_REPORT = "speech", "speech.md"
+EXPERIMENTS_FOLDER, MEASURED_FOLDER = "experiments", "measured"
 SEEDS_FOLDER, SEEDS_PAGE, SEEDS_FILE = "seeds", "seeds.md", "seeds.json"
 LOCK_FILE = ".lock"
+WANDB_FILE = "wandb.json"
 
 # Of every stage.
 SUMMARY_FILE, METRICS_FILE = "summary.json", "metrics.csv"
@@ -140,6 +147,21 @@ def improved_policies(run_path: Path) -> dict[str, Path]:
 def speech_policies(run_path: Path) -> dict[str, Path]:
     """Return the weights that learned from speech alone, by name."""
     return _policies(run_path / SPEECH_FOLDER)
+
+
+def experiment_policies(run_path: Path) -> dict[str, Path]:
+    """Return the weights of all experiments: by their name, or NAME/ALGORITHM of several."""
+    found: dict[str, Path] = {}
+    for folder in sorted((run_path / EXPERIMENTS_FOLDER).glob("[!.]*")):
+        policies = improved_policies(folder)
+        alone = len(policies) == 1
+        found |= {folder.name if alone else f"{folder.name}/{k}": p for k, p in policies.items()}
+    return found
+
+
+def experiment_folder(run_path: Path, name: str) -> Path:
+    """Return the folder of an experiment, there or not."""
+    return run_path / EXPERIMENTS_FOLDER / name
 
 
 def speech_folder(run_path: Path, name: str) -> Path:

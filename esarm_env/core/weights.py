@@ -55,14 +55,25 @@ def weights_digest(weights: Mapping[str, Tensor], sizes: object) -> str:
 
 def kind_of(path: Path) -> str | None:
     """Return the `kind` that `save_weights` wrote to a file; None if it cannot be told."""
-    try:
-        kind = _sizes(path).get("kind")
-    except Exception:  # whatever is wrong with it is told by who reads the whole file
-        return None
+    kind = note_of(path).get("kind")
     return kind if isinstance(kind, str) else None
 
 
-def load_module(path: Path, build: Callable[..., Module], *, kind: str) -> Module:
+def note_of(path: Path) -> dict[str, Any]:
+    """Return sizes and `kind` that `save_weights` wrote to a file; {} if they cannot be told."""
+    try:
+        return _sizes(path)
+    except Exception:  # whatever is wrong with it is told by who reads the whole file
+        return {}
+
+
+def load_module(
+    path: Path,
+    build: Callable[..., Module],
+    *,
+    kind: str,
+    remedy: str = "delete the stage and run it again",
+) -> Module:
     """Read what `save_weights` wrote: `build(**sizes)` with its weights, in evaluation mode.
 
     The sizes come from strangers: the module is first built without memory, and not beyond the
@@ -87,9 +98,7 @@ def load_module(path: Path, build: Callable[..., Module], *, kind: str) -> Modul
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         if isinstance(error, (ArithmeticError, AssertionError, LookupError)):
             reason = f"sizes that no network has ({reason})"
-        raise InputError(
-            f"{path}: must be a whole {kind} file, got {reason}; delete the stage and run it again"
-        ) from error
+        raise InputError(f"{path}: must be a whole {kind} file, got {reason}; {remedy}") from error
     return module.eval()
 
 

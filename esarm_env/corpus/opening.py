@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from esarm_env.core.cache import cache_dir
 from esarm_env.core.errors import InputError
+from esarm_env.core.plugins import did_you_mean
 from esarm_env.core.shipped import MINI_CORPUS, shipped_corpus
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def open_corpus(
     if not name or not os.path.isdir(name):
         raise InputError(
             f"`corpus` must be {', '.join(CORPUS_NAMES)} or a folder of recordings, got {name!r}"
+            + did_you_mean(os.path.basename(name), CORPUS_NAMES)
         )
     from esarm_env.corpus.folder import FolderCorpus
 

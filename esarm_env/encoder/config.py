@@ -42,19 +42,23 @@ class EncoderConfig:
         n_layers: Transformer blocks that hear no condition.
         head_layers: Transformer blocks of the regressor behind them.
         n_heads: Attention heads.
-        dropout: While training.
+        dropout: Dropout while training.
         streaming: Whether audio is heard as it comes; else the whole utterance.
-        look_ahead_frames: Of streaming, frames at 30 fps that the answer waits for, even.
+        look_ahead_frames: Number of frames at 30 fps by which a streaming encoder answers late,
+            even.
         level_content: Whether the content loses its mean and spread over the utterance, in which
             an emotion would be told.
         cut_voice_bar: Whether `logmel` features are heard without the voice bar, which recorded
             voices have and synthetic ones lack; other features stay as they are.
+        hide_emotion: Whether regressor and policy do without the emotion stream. The condition
+            tells the emotion; where nobody names one, it is read from the stream. Training voices
+            are told apart in it, and a new speaker gets the face of whom he sounds like.
         epochs: At most this many passes over the training utterances; 0 does without an encoder,
             and the policy hears the audio features themselves.
         patience: Stop after this many epochs without a better validation loss.
         batch_utterances: Utterances per update, even.
-        learning_rate: Highest value of a one-cycle rate (Smith 2018).
-        weight_decay: Of AdamW.
+        learning_rate: Highest learning rate of a one-cycle schedule (Smith 2018).
+        weight_decay: Weight decay (AdamW).
         finetune_layers: How many of the transformer layers of WavLM that are heard learn, from the
             topmost down, and with them the mixture of its hidden states; 0 keeps it frozen, and is
             a must with other audio features.
@@ -86,6 +90,7 @@ class EncoderConfig:
     look_ahead_frames: int = 0
     level_content: bool = False
     cut_voice_bar: bool = True
+    hide_emotion: bool = True
     epochs: int = 10
     patience: int = 4
     batch_utterances: int = 8

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 KIND = "speech encoder"
 _VOICE = 64  # width of the layers that hear the emotion
-_LATER_SIZES = ("cut_voice_bar", "level_content", "prosody", "tuned_features")
+_LATER_SIZES = ("cut_voice_bar", "hide_emotion", "level_content", "prosody", "tuned_features")
 _WARM_UP_STEPS = 15
 _LEAST_VARIANCE = 0.05  # of content that is levelled: silence alone is not blown up to speech
 _FAR = -1e9  # a score that softmax makes zero, and that stays finite where a whole row has it
@@ -173,7 +173,8 @@ class SpeechEncoder(nn.Module):
         """Return face curves (B, n_frames, 52) of streams under a condition (B, K)."""
         n_steps = streams.content.shape[1]
         style = self.style(condition)[:, None].expand(-1, n_steps, -1)
-        x = self.mix(torch.cat([streams.content, streams.emotion, style], dim=-1))
+        emotion = streams.emotion * (not self.shape.hide_emotion)
+        x = self.mix(torch.cat([streams.content, emotion, style], dim=-1))
         bias = self._bias(streams.inside)
         for block in self.head:
             x = block(x, bias)
@@ -197,6 +198,12 @@ class SpeechEncoder(nn.Module):
         slow = emotion.repeat_interleave(STRIDE, dim=1)[:, :n_frames]
         return (torch.cat([by_frame, slow], dim=-1) - self.stream_mean) / self.stream_scale
 
+    def shown_streams(self, heard: Tensor) -> Tensor:
+        """Return streams (..., n_streams) as policies hear them: of a hidden emotion zeros."""
+        if not self.shape.hide_emotion:
+            return heard
+        return functional.pad(heard[..., : self.shape.content_dim], (0, self.shape.emotion_dim))
+
     @torch.inference_mode()
     def encode(self, features: FloatArray) -> FloatArray:
         """Return what a policy hears of one utterance, (T, dim), from its features (T, D).
@@ -206,7 +213,7 @@ class SpeechEncoder(nn.Module):
         """
         frames = torch.from_numpy(features)[None]
         heard = self.hear(frames, torch.ones(frames.shape[:2], dtype=torch.bool))[0]
-        both = torch.cat([heard, self.shown(frames)[0]], dim=-1)
+        both = torch.cat([self.shown_streams(heard), self.shown(frames)[0]], dim=-1)
         return both.clamp(-FEATURE_BOUND, FEATURE_BOUND).numpy()
 
     @torch.inference_mode()

@@ -34,6 +34,8 @@ class EncoderShape:
             statistics too. Likewise.
         cut_voice_bar: Whether content and policies hear `LogMel` features without the voice bar;
             earlier versions heard it.
+        hide_emotion: Whether regressor and policies do without the emotion stream, since the
+            condition tells the emotion; those of earlier versions heard it.
         tuned_features: Key of the fine-tuned WavLM whose features it hears; empty with others.
     """
 
@@ -52,6 +54,7 @@ class EncoderShape:
     level_content: bool = False
     prosody: bool = False
     cut_voice_bar: bool = False
+    hide_emotion: bool = False
     tuned_features: str = ""
 
     def __post_init__(self) -> None:

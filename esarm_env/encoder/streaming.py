@@ -106,6 +106,7 @@ class StreamingEncoder:
         by_frame = content.reshape(self.unit, encoder.shape.content_dim)
         both = torch.cat([by_frame, emotion.repeat_interleave(STRIDE, dim=0)], dim=-1)
         heard = (both - encoder.stream_mean) / encoder.stream_scale
+        heard = encoder.shown_streams(heard)
         full = torch.cat([heard, encoder.shown(torch.from_numpy(own.copy()))], dim=-1)
         return full.clamp(-FEATURE_BOUND, FEATURE_BOUND).numpy()
 

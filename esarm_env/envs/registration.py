@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Literal, TypedDict, cast
 
 import gymnasium
 from gymnasium.envs.registration import load_env_creator
@@ -20,6 +20,24 @@ ESARM_ID = "ESARM-v0"
 SLIM = "slim"
 _WRAPPERS = {"full_sequence": "FullSequenceObservation", "flat": "FlatObservation"}
 OBSERVATIONS = (SLIM, *_WRAPPERS)
+
+
+class EnvOptions(TypedDict, total=False):
+    """Arguments of the environment `ESARM-v0` that a shell can give; see `examples/` for the use.
+
+    Attributes:
+        run: Folder of a run of `esarm run`, whose corpus, tokenizer and learned reward are used.
+        corpus: Corpus instead of the shipped one: a name such as `synthetic-mead`, or a folder.
+        reward: Name of a reward, such as `lve`; `esarm plugins` lists them.
+        reward_timing: `terminal` pays the score with the last token, `chunk` as it is earned.
+        max_duration_s: Longest utterance in seconds; longer ones are left out.
+    """
+
+    run: str
+    corpus: str
+    reward: str
+    reward_timing: Literal["terminal", "chunk"]
+    max_duration_s: float
 
 
 def make_env(*, observation: str = SLIM, **kwargs: Any) -> gymnasium.Env[Any, Any]:

@@ -247,10 +247,7 @@ class AnimationTask:
         return pad_stack([self.recorded_tokens(int(index)) for index in utterances], value=-1)
 
     def answers(self, utterances: IntArray, tokens: IntArray) -> IntArray:
-        """Return the recordings' answer to each of `tokens` (N, L), padded with -1; same shape.
-
-        The code that is best from there: see `esarm_env.tokenizer.answers`.
-        """
+        """Return the recordings' answers to `tokens`, (N, L) as well; see `tokenizer.answers`."""
         from esarm_env.tokenizer.answers import answers
 
         found = np.full_like(tokens, -1)
@@ -260,22 +257,10 @@ class AnimationTask:
         return found
 
     def median_tokens(self, utterances: IntArray, tokens: IntArray) -> IntArray:
-        """Return the tokens that write the median of several animations of each utterance.
+        """Return tokens (N, L) of the medians of animations (N, n, L); see `tokenizer.medians`."""
+        from esarm_env.tokenizer.medians import median_tokens
 
-        Args:
-            utterances: Shape (N,).
-            tokens: Shape (N, n, L), n animations each, padded with -1.
-
-        Returns:
-            Shape (N, L), padded with -1.
-        """
-        n, lengths = tokens.shape[1], self.lengths[utterances]
-        found = np.full((len(tokens), tokens.shape[2]), -1, dtype=np.int64)
-        for row, length in enumerate(lengths.tolist()):
-            drawn = self.tokenizer.decode_batch(tokens[row], np.full(n, length))
-            frames = length // self.tokens_per_chunk * self.tokenizer.frames_per_chunk
-            found[row, :length] = self.tokenizer.encode(np.median(drawn[:, :frames], axis=0))
-        return found
+        return median_tokens(self.tokenizer, tokens, self.lengths[utterances])
 
     def recorded(self, utterances: IntArray) -> Trajectories:
         """Return the recordings as trajectories: ground truth, encoded by the tokenizer."""
@@ -290,10 +275,7 @@ class AnimationTask:
         return pad_stack([m[:n] for m, n in zip(whole, n_frames, strict=True)], edge=True)
 
     def decode_chunks(self, trajectories: Trajectories) -> list[FloatArray]:
-        """Decode trajectories to motion, not cut at the last frame, each (T_i, 52), fresh arrays.
-
-        Asked again for the same batch, it is copied, not decoded.
-        """
+        """Decode trajectories to motion, not cut at the last frame: fresh arrays (T_i, 52) each."""
         rows = self._latest.get(trajectories, "chunks", self._decode_chunks)
         return [motion.copy() for motion in rows]
 
@@ -341,8 +323,7 @@ class AnimationTask:
     def sample_distances(self, trajectories: Trajectories) -> FloatArray:
         """Return how far each animation is from the others of its utterance, (N, C, S), in mm.
 
-        By chunk and by stream, in the order of `token_streams`; all chunks of a stream add up to
-        the mean LVE (mouth) or EVE (upper) against the others among `trajectories`.
+        By chunk and stream; a stream's chunks add up to the mean LVE or EVE against the others.
         """
         from esarm_env.task.sample_distances import distances_to_others
 

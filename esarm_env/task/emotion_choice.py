@@ -10,7 +10,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,6 +47,55 @@ class EmotionMix:
         return f"{', '.join(parts)} (intensity {strength:.1f})"
 
 
+@dataclass(frozen=True)
+class ShownEmotion:
+    """What an animation shows, and what was heard of the voice if that decided.
+
+    Attributes:
+        words: All of it in words.
+        mix: What is shown; under a curve at each moment, (C, 9) and (C, 3).
+        heard: How likely the voice has each emotion, shape (9,); None if it was not asked.
+        source: `given` by name or blend, `curve`, or `voice`.
+    """
+
+    words: str
+    mix: EmotionMix
+    heard: FloatArray | None = None
+    source: str = "given"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for JSON, with shares by name from the largest; those below 0.01 left out.
+
+        `name` is the emotion of the largest share; `sure` tells whether the likeliest heard one
+        reaches `UNSURE`. Under a curve, shares and intensity are means over time.
+        """
+        emotions, intensities = (
+            np.atleast_2d(each).mean(axis=0) for each in (self.mix.emotions, self.mix.intensities)
+        )
+        shares = shares_by_name(emotions)
+        told = {
+            "words": self.words,
+            "source": self.source,
+            "name": next(iter(shares)),
+            "shares": shares,
+            "intensity": round(float(intensities @ np.arange(1, N_INTENSITIES + 1)), 2),
+        }
+        if self.heard is not None:
+            sure = bool(self.heard.max() >= UNSURE)
+            told |= {"heard": shares_by_name(self.heard), "sure": sure}
+        return told
+
+
+def shares_by_name(emotions: FloatArray) -> dict[str, float]:
+    """Return shares (9,) by name, from the largest; those below 0.01 are left out.
+
+    >>> shares_by_name(np.eye(9)[EMOTIONS.index("happy")])
+    {'happy': 1.0}
+    """
+    order = np.argsort(-emotions, kind="stable")
+    return {EMOTIONS[i]: round(float(emotions[i]), 3) for i in order if emotions[i] >= 0.01}
+
+
 def heard_mix(
     emotions: FloatArray, intensities: FloatArray, *, trained: Sequence[str] = EMOTIONS
 ) -> tuple[EmotionMix, str]:
@@ -74,6 +123,14 @@ def heard_mix(
     neutral = np.eye(len(EMOTIONS), dtype=np.float32)[EMOTIONS.index("neutral")]
     mix = EmotionMix((emotions + neutral) / 2, intensities)
     return mix, f"{mix.label}, half neutral: {doubt}"
+
+
+def heard_emotion(
+    emotions: FloatArray, intensities: FloatArray, *, trained: Sequence[str] = EMOTIONS
+) -> ShownEmotion:
+    """Return what `heard_mix` does with what was heard, without emotions that were not trained."""
+    mix, words = heard_mix(emotions, intensities, trained=trained)
+    return ShownEmotion(words, mix, only_trained(emotions, trained), source="voice")
 
 
 def emotion_named(name: str) -> str | None:

@@ -23,10 +23,10 @@ from esarm_env.task.animation_task import audio_windows, pad_stack
 from esarm_env.task.conditions import ConditionEncoder
 from esarm_env.task.emotion_choice import (
     AUTO,
-    EmotionMix,
+    ShownEmotion,
     check_trained,
     chosen_mix,
-    heard_mix,
+    heard_emotion,
 )
 from esarm_env.task.emotion_curve import EmotionCurve, chosen_emotion
 from esarm_env.task.opening import (
@@ -78,6 +78,7 @@ class SpeechRecording:
         tokenizer: Turns tokens into motion.
         n_frames: Frames of the whole recording at 30 fps.
         emotion: What is shown, in words; of `auto`, what was heard and how sure that is.
+        shown: The same in numbers.
     """
 
     windows: Sequence[FloatArray]
@@ -86,6 +87,7 @@ class SpeechRecording:
     tokenizer: MotionTokenizer
     n_frames: int
     emotion: str = ""
+    shown: ShownEmotion | None = None
 
     @property
     def lengths(self) -> IntArray:
@@ -115,12 +117,10 @@ class SpeechRecording:
         return [self.condition[begin : begin + count] for begin, count in pieces]
 
     def median_tokens(self, utterances: IntArray, tokens: IntArray) -> IntArray:
-        """Return the tokens (N, L) that write the medians of animations (N, n, L) of pieces."""
-        found = np.full((len(tokens), tokens.shape[2]), -1, dtype=np.int64)
-        for row, length in enumerate(self.lengths[utterances].tolist()):
-            drawn = [self.tokenizer.decode(sample[:length]) for sample in tokens[row]]
-            found[row, :length] = self.tokenizer.encode(np.median(drawn, axis=0))
-        return found
+        """Return tokens (N, L) of the medians of animations (N, n, L) of pieces."""
+        from esarm_env.tokenizer.medians import median_tokens
+
+        return median_tokens(self.tokenizer, tokens, self.lengths[utterances])
 
     def join(self, tokens: Sequence[IntArray]) -> FloatArray:
         """Return the motion of the recording, shape (n_frames, 52).
@@ -180,18 +180,20 @@ class SpeechReader:
             chosen.check_covers(len(audio) / SAMPLE_RATE_HZ)
         features = self._encoder.encode(audio)
         finite(features, whose="the recording")
-        mix, label = (chosen, chosen.label) if chosen else self._hear_emotion(features, how)
         step = self._tokenizer.frames_per_chunk
         n_chunks = self._tokenizer.n_chunks(len(features))
-        if isinstance(mix, EmotionCurve):
-            mix = mix.at((np.arange(n_chunks) + 0.5) * step / FRAME_RATE_HZ)
-        condition = _once(self._conditions.encode_mix(mix, how.speaker))
+        if isinstance(chosen, EmotionCurve):
+            mix = chosen.at((np.arange(n_chunks) + 0.5) * step / FRAME_RATE_HZ)
+            shown = ShownEmotion(chosen.label, mix, source="curve")
+        else:
+            shown = chosen or self._hear_emotion(features, how)
+        condition = _once(self._conditions.encode_mix(shown.mix, how.speaker))
         edges = _chunk_edges(audio, n_chunks, step)
         begins = np.maximum(edges[:-1] - OVERLAP_CHUNKS, 0)
         width = context_of(self._speech_encoder) if context is None else context
         pieces = self._windows(features, begins, edges[1:], context=width)
-        n_frames = len(features)
-        return SpeechRecording(pieces, begins, condition, self._tokenizer, n_frames, label)
+        n_frames, said = len(features), (shown.words, shown)
+        return SpeechRecording(pieces, begins, condition, self._tokenizer, n_frames, *said)
 
     def stream(
         self,
@@ -219,16 +221,15 @@ class SpeechReader:
                 "`emotion` must not be a curve for speech that is still to come: name one or a "
                 "blend, or animate the recording as a whole"
             )
-        if chosen is not None:
-            mix, label = chosen, chosen.label
-        elif audio is not None:
-            mix, label = self._hear_emotion(self._encoder.encode(audio), how)
-        else:
+        if chosen is None and audio is not None:
+            chosen = self._hear_emotion(self._encoder.encode(audio), how)
+        if chosen is None:
             raise InputError(
                 f"`emotion` must be named for speech that is still to come, got {AUTO!r}, which "
                 "hears the whole recording"
             )
-        return SpeechStream(parts, self._conditions.encode_mix(mix, how.speaker), emotion=label)
+        condition = self._conditions.encode_mix(chosen.mix, how.speaker)
+        return SpeechStream(parts, condition, emotion=chosen.words, shown=chosen)
 
     def can_stream(self) -> bool:
         """Return whether the run animates speech while it is spoken."""
@@ -259,12 +260,13 @@ class SpeechReader:
             )
         return StreamParts(encoder, heard, self._tokenizer, context)
 
-    def _chosen(self, how: AnimationCondition) -> EmotionMix | EmotionCurve | None:
+    def _chosen(self, how: AnimationCondition) -> ShownEmotion | EmotionCurve | None:
         """Return the emotion that was asked for, which the run was trained on; None for `auto`."""
         chosen = chosen_emotion(how.emotion, how.intensity)
-        if chosen is not None:
-            check_trained(chosen.emotions, self._emotions)
-        return chosen
+        if chosen is None:
+            return None
+        check_trained(chosen.emotions, self._emotions)
+        return chosen if isinstance(chosen, EmotionCurve) else ShownEmotion(chosen.label, chosen)
 
     def _check_speaker(self, speaker: str | None) -> None:
         known = self._conditions.speakers
@@ -274,18 +276,17 @@ class SpeechReader:
                 f"got {speaker!r}"
             )
 
-    def _hear_emotion(
-        self, features: FloatArray, how: AnimationCondition
-    ) -> tuple[EmotionMix, str]:
-        """Return what the voice tells, and that in words; neutral where the run cannot hear it."""
+    def _hear_emotion(self, features: FloatArray, how: AnimationCondition) -> ShownEmotion:
+        """Return what the voice tells; neutral where the run cannot hear it."""
         if self._speech_encoder is None:
             mix = chosen_mix("neutral", how.intensity or 2)
             check_trained(mix.emotions, self._emotions)
-            return mix, f"{mix.label}; this run has no speech encoder that hears emotion"
+            words = f"{mix.label}; this run has no speech encoder that hears emotion"
+            return ShownEmotion(words, mix)
         emotions, intensities = self._speech_encoder.read_emotion(features)
         if how.intensity is not None:
             intensities = chosen_mix("neutral", how.intensity).intensities
-        return heard_mix(emotions, intensities, trained=self._emotions)
+        return heard_emotion(emotions, intensities, trained=self._emotions)
 
     def _windows(
         self, features: FloatArray, begins: IntArray, ends: IntArray, *, context: int

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from esarm_env.audio.encoders.frames import StreamingAudioEncoder
     from esarm_env.core.types import IntArray
     from esarm_env.encoder.network import SpeechEncoder
+    from esarm_env.task.emotion_choice import ShownEmotion
     from esarm_env.tokenizer import VQMotionTokenizer
 
 SHORTEST_PIECE_S, LONGEST_PIECE_S = 2.0, 8.0
@@ -86,11 +87,19 @@ class SpeechStream:
         longest_piece: Chunks of a piece at most, hence of a sequence of tokens.
         look_ahead_frames: So many frames after its own time is a frame's motion there, at most.
         emotion: What is shown, in words.
+        shown: The same in numbers.
     """
 
-    def __init__(self, parts: StreamParts, condition: FloatArray, *, emotion: str = "") -> None:
+    def __init__(
+        self,
+        parts: StreamParts,
+        condition: FloatArray,
+        *,
+        emotion: str = "",
+        shown: ShownEmotion | None = None,
+    ) -> None:
         """Begin a recording."""
-        self.condition, self.emotion = condition, emotion
+        self.condition, self.emotion, self.shown = condition, emotion, shown
         self._parts, self._chunk = parts, parts.tokenizer.frames_per_chunk
         per_second = FRAME_RATE_HZ / self._chunk
         shortest = max(round(SHORTEST_PIECE_S * per_second), OVERLAP_CHUNKS + 1)

@@ -7,6 +7,7 @@
 - `vq`: the tokenizer over both streams, and its file.
 - `distances`: how far apart two codes look once decoded, in mm on the head, by slot.
 - `answers`: the code that brings what was written nearest to a recording.
+- `medians`: tokens that write the median of several animations.
 - `packed`: decoding of many sequences laid end to end, without padding.
 - `pieces`: decoding of tokens that come in pieces, without seams.
 - `training`: settings, loss in millimetres, and the resumable training loop.

@@ -49,11 +49,11 @@ class PriorConfig:
             nearest code of each codebook in turn.
         quantiser_dropout: Share of the updates in which each stream leaves out a random number of
             its finest codebooks, so that fewer codebooks still decode.
-        epochs: Rounds of `steps_per_epoch` updates.
+        epochs: Number of rounds, each of `steps_per_epoch` updates.
         steps_per_epoch: Updates between two lines of the metrics.
         batch_crops: Crops per update.
         crop_chunks: Length of a crop in chunks.
-        learning_rate: Of AdamW, falling to zero along a cosine.
+        learning_rate: Learning rate (AdamW), falling to zero along a cosine.
         velocity_coef: Weight of the frame-to-frame error.
     """
 

@@ -41,13 +41,13 @@ class ConsensusConfig:
     """The recipe `consensus`.
 
     Attributes:
-        members: Models of the ensemble; they share the data, not the random numbers.
-        combination: Of the members' scores: their `mean`, or the `minimum` of each stream.
+        members: Number of models in the ensemble; they share the data, not the random numbers.
+        combination: How the members' scores are combined: `mean`, or the `minimum` of each stream.
         disagreement: Weight of the members' spread that is taken off the mean score.
         train_utterances: Training utterances to learn from (evenly spaced ones); 0 means all.
         samples: Animations of each of them drawn from the policy; at least 2.
         families: Kinds of damage to learn from (`reward.demonstrations.corruptions`).
-        strengths: Of the damage; above 0, at most 1.
+        strengths: Strengths of the damage, each above 0 and at most 1.
         damages: Families, drawn for each utterance, that damage a sample of it at every strength.
         n_layers: Transformer blocks.
         n_heads: Attention heads.
@@ -55,14 +55,14 @@ class ConsensusConfig:
         imagined: Faces that are imagined per chunk.
         rank: Directions in which two faces are compared.
         hidden: Width of the small networks behind.
-        dropout: In training.
+        dropout: Dropout while training.
         margin: How far ground truth stands above a sample, in units of a sample's spread.
         epochs: Passes over the training utterances.
         batch_utterances: Utterances per update.
-        samples_per_update: Of each utterance, of its `samples`.
-        others_per_update: Of each utterance's noisy and damaged animations.
-        learning_rate: Of AdamW, falling to zero along a cosine.
-        weight_decay: Of AdamW.
+        samples_per_update: Number of each utterance's `samples` in an update.
+        others_per_update: Number of each utterance's noisy and damaged animations in an update.
+        learning_rate: Learning rate (AdamW), falling to zero along a cosine.
+        weight_decay: Weight decay (AdamW).
         hidden_speakers: Share of the utterances whose speaker is hidden, so that new speakers can
             be judged.
     """

@@ -20,7 +20,7 @@ class NaturalnessConfig:
     """The reward's second head, beside the recipe `consensus`.
 
     Attributes:
-        weight: Of naturalness in the reward `learned`, where expected error has weight 1: how far
+        weight: Weight of naturalness in the reward `learned`, where expected error has 1: how far
             recordings stand above what policies write, in units of the spread of expected errors
             among the clone's samples. 0 trains none.
         graded: Share of the score that is linear in the log-odds; the rest is paid for what is as
@@ -29,12 +29,12 @@ class NaturalnessConfig:
         train_utterances: Training utterances to learn from (evenly spaced ones of those that the
             consensus model learns from); 0 means all of these. Every second one is animated without
             chance as well.
-        width: Of the network.
-        dropout: In training.
+        width: Width of the network.
+        dropout: Dropout while training.
         epochs: Passes over the utterances, at most: the best on validation utterances is taken.
         batch_utterances: Utterances per update.
-        learning_rate: Of AdamW, falling to zero along a cosine.
-        weight_decay: Of AdamW.
+        learning_rate: Learning rate (AdamW), falling to zero along a cosine.
+        weight_decay: Weight decay (AdamW).
         hidden_speakers: Share of the utterances whose speaker is hidden, so that new speakers can
             be judged.
     """

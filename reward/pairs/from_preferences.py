@@ -38,7 +38,7 @@ class Choices:
 
 
 def open_preferences(
-    path: Path,
+    path: Path | str,
     task: AnimationTask,
     *,
     motions: Mapping[str, FloatArray] | None = None,
@@ -51,7 +51,7 @@ def open_preferences(
         preferences,
         task,
         motions=motions,
-        folder=path.parent,
+        folder=Path(path).parent,
         weight=weight,
         stream=stream,
         problems=problems,

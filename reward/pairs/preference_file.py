@@ -96,21 +96,22 @@ def motion_digest(motion: FloatArray) -> str:
     return hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()
 
 
-def write_preferences(preferences: Iterable[Preference], path: Path) -> None:
+def write_preferences(preferences: Iterable[Preference], path: Path | str) -> None:
     """Write `preferences` to a file, which is replaced as a whole."""
-    with new_file(path) as draft:
+    with new_file(Path(path)) as draft:
         text = "".join(preference.as_line() + "\n" for preference in preferences)
         draft.write_text(text, encoding="utf-8")
 
 
-def add_preference(preference: Preference, path: Path) -> None:
+def add_preference(preference: Preference, path: Path | str) -> None:
     """Add one judgement at the end of a file, which need not exist yet."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
+    place = Path(path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.open("a", encoding="utf-8") as file:
         file.write(preference.as_line() + "\n")
 
 
-def read_preferences(path: Path) -> tuple[list[Preference], list[str]]:
+def read_preferences(path: Path | str) -> tuple[list[Preference], list[str]]:
     """Read a file of judgements.
 
     Returns:
@@ -120,7 +121,7 @@ def read_preferences(path: Path) -> tuple[list[Preference], list[str]]:
         InputError: If there is no such file, or it is no text.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: must be a file of preferences, got {error}") from error
     preferences, problems = [], []

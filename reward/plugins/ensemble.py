@@ -155,4 +155,6 @@ def open_ensemble(task: AnimationTask, run: Path | None, argument: str) -> Ensem
             "`ensemble` must be followed by different run folders or weights files, "
             f"RUN1,RUN2,..., got {argument!r}"
         )
-    return EnsembleReward(task, [open_whole_model(Path(part), task) for part in paths])
+    from reward.nets.files import trusted_place
+
+    return EnsembleReward(task, [open_whole_model(trusted_place(part), task) for part in paths])

@@ -197,7 +197,9 @@ def open_learned(task: AnimationTask, run: Path | None, argument: str = "") -> L
     from reward.plugins.heads import open_both_heads
 
     if argument:
-        return open_both_heads(task, Path(argument))
+        from reward.nets.files import trusted_place
+
+        return open_both_heads(task, trusted_place(argument))
     if run is None:
         raise InputError(
             "`run` must be a run folder for the reward `learned`, got none; "
@@ -207,7 +209,7 @@ def open_learned(task: AnimationTask, run: Path | None, argument: str = "") -> L
 
 
 def open_model(path: Path, task: AnimationTask) -> RewardModel:
-    """Read the reward model of a run folder, or of a `.safetensors` file, of either recipe.
+    """Read the reward model of a run folder, or of a `.safetensors` file, of any class.
 
     Raises:
         InputError: If there is none, it is damaged, or it reads other chunks or conditions than
@@ -235,6 +237,10 @@ def open_model(path: Path, task: AnimationTask) -> RewardModel:
 def _load(path: Path) -> RewardModel:
     from esarm_env.core.weights import kind_of
     from reward.consensus.network import KIND, load_consensus
+    from reward.nets.files import NET_KIND, load_net
     from reward.ranking.network import load_reward
 
-    return load_consensus(path) if kind_of(path) == KIND else load_reward(path)
+    kind = kind_of(path)
+    if kind == NET_KIND:
+        return load_net(path)
+    return load_consensus(path) if kind == KIND else load_reward(path)

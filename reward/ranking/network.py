@@ -17,6 +17,7 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.training.ranges import ABOVE_0, ABOVE_0_TO_1, BELOW_1, ranges
 from esarm_env.core.types import WHOLE_FACE
 from esarm_env.core.weights import from_sizes, load_module, save_weights
+from reward.nets.base import RewardNet
 from reward.scoring import positions
 
 if TYPE_CHECKING:
@@ -37,17 +38,17 @@ class RewardConfig:
         n_layers: Transformer blocks.
         n_heads: Attention heads.
         width: Width of the residual stream, even.
-        dropout: In training.
+        dropout: Dropout while training.
         epochs: Passes over the training utterances.
         batch_utterances: Utterances per update; each brings one animation of every noise level.
-        learning_rate: Of AdamW, falling to zero along a cosine.
-        weight_decay: Of AdamW.
+        learning_rate: Learning rate (AdamW), falling to zero along a cosine.
+        weight_decay: Weight decay (AdamW).
         shortest_crop: Least share of an utterance that a training crop keeps.
-        pooling: What is the score of an animation: the `mean` over its chunks, or that of the
-            `last` one, which has seen all.
-        chunk_credit: What each chunk earned of it: the difference of the scores up to and before it
-            (`prefixes`; RED, Li et al. 2025), or a share by the last layer's `attention` to it
-            (ABC, Chan et al. 2024, arXiv:2402.00782).
+        pooling: How the scores of an animation's chunks become one: their `mean`, or the score of
+            the `last` chunk, which has seen all.
+        chunk_credit: How the score is shared among chunks: by the difference of the scores up to
+            and before each (`prefixes`; RED, Li et al. 2025), or by the last layer's `attention` to
+            it (ABC, Chan et al. 2024, arXiv:2402.00782).
     """
 
     n_layers: int = 2
@@ -63,22 +64,20 @@ class RewardConfig:
     chunk_credit: str = PREFIXES
 
 
-class RewardTransformer(nn.Module):
+class RewardTransformer(RewardNet):
     """Scores animations; no score grows with length, see `RewardConfig.pooling`.
+
+    Unlike other `RewardNet`s its `forward` is standardised already: all that it tells of chunks
+    adds up to that.
 
     Shape letters: B batch, C chunks, A audio and M motion values per chunk, H width.
     """
 
-    offset: Tensor
-    scale: Tensor
-    # What it is like beside other models, see `reward.plugins.learned.RewardModel`.
-    needs_condition = False
-    stream_names: tuple[str, ...] = ()
     chunk_streams = (WHOLE_FACE,)
 
     def __init__(self, config: RewardConfig, *, audio_dim: int, motion_dim: int) -> None:
         """Build the model for chunks of `audio_dim` audio and `motion_dim` motion values."""
-        super().__init__()
+        super().__init__(audio_dim=audio_dim, motion_dim=motion_dim)
         if config.pooling not in POOLINGS:
             raise InputError(
                 f"`reward.pooling` must be one of {', '.join(POOLINGS)}, got {config.pooling!r}"
@@ -88,7 +87,7 @@ class RewardTransformer(nn.Module):
                 f"`reward.chunk_credit` must be one of {', '.join(CHUNK_CREDITS)}, "
                 f"got {config.chunk_credit!r}"
             )
-        self.config, self.audio_dim, self.motion_dim = config, audio_dim, motion_dim
+        self.config = config
         width = config.width
         self.from_audio = nn.Sequential(nn.LayerNorm(audio_dim), nn.Linear(audio_dim, width))
         self.from_motion = nn.Linear(motion_dim, width)
@@ -106,9 +105,6 @@ class RewardTransformer(nn.Module):
             layer, config.n_layers, norm=nn.LayerNorm(width), enable_nested_tensor=False
         )
         self.to_score = nn.Linear(width, 1)
-        # Mean and spread of the raw score over the least noisy demonstrations, set after training.
-        self.register_buffer("offset", torch.zeros(()))
-        self.register_buffer("scale", torch.ones(()))
 
     def forward(self, audio: Tensor, motion: Tensor, n_chunks: Tensor) -> Tensor:
         """Return standardised scores, shape (B,).
@@ -186,37 +182,19 @@ class RewardTransformer(nn.Module):
         nothing = audio.new_zeros(len(audio), 1)  # what no chunk scores
         return self.prefix_scores(audio, motion).diff(dim=1, prepend=nothing) * inside
 
-    def score_members(self, batch: ChunkBatch) -> Tensor:
-        """Return standardised scores as of an ensemble of one, shape (1, B, 1)."""
+    def scores(self, batch: ChunkBatch) -> Tensor:
+        """Return standardised scores, shape (B,)."""
         scores: Tensor = self(batch.audio, batch.motion, batch.n_chunks)
-        return scores[None, :, None]
+        return scores
 
-    def score_member_chunks(self, batch: ChunkBatch) -> Tensor:
-        """Return standardised scores by chunk as of an ensemble of one, shape (1, B, C, 1)."""
-        return self.score_chunks(batch.audio, batch.motion, batch.n_chunks)[None, ..., None]
-
-    def member_weights(self, scores: Tensor) -> Tensor:
-        """Return 1 for each score of an ensemble of one (1, B, 1)."""
-        return torch.ones_like(scores)
-
-    def combine(self, scores: Tensor) -> Tensor:
-        """Return the scores (B, 1) of an ensemble of one (1, B, 1)."""
-        return scores[0]
-
-    def standardise(self, scores: Tensor) -> None:
-        """Make `scores`, as returned now for reference animations, have mean 0 and spread 1.
-
-        A single one has no spread, and leaves the scale as it is.
-        """
-        self.offset += scores.mean() * self.scale
-        if len(scores) > 1:
-            self.scale *= scores.std() + 1e-6
-
-    def save(self, path: Path) -> None:
-        """Write weights and sizes to one `.safetensors` file."""
+    def save(self, path: Path | str) -> None:
+        """Write weights and sizes to one `.safetensors` file; a subclass as a `RewardNet`."""
+        if type(self) is not RewardTransformer:
+            super().save(path)
+            return
         sizes = {"audio_dim": self.audio_dim, "motion_dim": self.motion_dim}
         config = asdict(self.config)
-        save_weights(path, self.state_dict(), kind="reward model", config=config, **sizes)
+        save_weights(Path(path), self.state_dict(), kind="reward model", config=config, **sizes)
 
 
 def load_reward(path: Path) -> RewardTransformer:

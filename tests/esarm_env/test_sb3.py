@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,16 +16,25 @@ import sb3_contrib
 import stable_baselines3
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
+from stable_baselines3 import A2C, DQN, PPO
+from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.logger import HumanOutputFormat, KVWriter, Logger
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    VecEnv,
+    VecEnvWrapper,
+    VecMonitor,
+    VecNormalize,
+)
 
 from agents.ppo import SequencePPO
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import Trajectories
 from esarm_env.envs.registration import OBSERVATIONS, make_env, make_vector_env
 from esarm_env.envs.sampling import Sampling
-from esarm_env.sb3 import SB3VecEnv, make_sb3_vec_env
+from esarm_env.sb3 import SB3VecEnv, _figures_of, make_sb3_vec_env
 from esarm_env.task.animation_task import AnimationTask
 
 MakeTwins = Callable[..., tuple[VecEnv, VecEnv]]
@@ -510,3 +520,89 @@ def test_our_sequence_algorithm_asks_for_spread_and_terms(tiny_task: AnimationTa
     model = SequencePPO("MotionPolicy", env, spread_coef=0.5, **settings)
     model.learn(1)
     assert model.batch.distances.sum(axis=(1, 2)).min() > 0
+
+
+def logged(algorithm: Any, callback: Any = None) -> dict[str, list[float]]:
+    """Return every value by its name that a short training writes."""
+    seen: dict[str, list[float]] = {}
+
+    class Output(KVWriter):
+        def write(self, key_values: Any, key_excluded: Any, step: int = 0) -> None:
+            for key, value in key_values.items():
+                seen.setdefault(key, []).append(value)
+
+        def close(self) -> None:
+            pass
+
+    algorithm.set_logger(Logger(None, [Output(), HumanOutputFormat(io.StringIO())]))
+    algorithm.learn(200, callback, log_interval=1)
+    return seen
+
+
+class Noting(VecEnvWrapper):
+    """Keeps the last infos of all episodes."""
+
+    ended: list[dict[str, Any]]
+
+    def reset(self) -> Any:
+        self.ended = []
+        return self.venv.reset()
+
+    def step_wait(self) -> Any:
+        found = self.venv.step_wait()
+        self.ended += [info for info in found[3] if "episode" in info]
+        return found
+
+
+@pytest.mark.parametrize("kind", [PPO, A2C, DQN])
+def test_metrics_and_terms_are_logged_by_whoever_trains(
+    tiny_task: AnimationTask, kind: type[Any]
+) -> None:
+    """Stable-Baselines3 logs the return alone, which may rise while lips get worse."""
+    reward = {"zero": 1.0, "jerk": -0.1, "accuracy": 1.0}
+    made = make_sb3_vec_env(2, task=tiny_task, reward=reward, observation="flat", seed=0)
+    env = Noting(made)
+    settings: dict[str, Any] = {"n_steps": 32, "batch_size": 32} if kind is PPO else {}
+    settings |= {"learning_starts": 50, "buffer_size": 100} if kind is DQN else {}
+    model = kind("MlpPolicy", env, seed=0, stats_window_size=5, device="cpu", **settings)
+    seen = logged(model)
+    last = env.ended[-5:]
+    if kind is not PPO:  # the last table may be older than the last episodes
+        assert {"rollout/ep_lve_mean", "rollout/ep_eve_mean"} <= set(seen)
+        return
+    for name in ("lve", "eve"):
+        assert seen[f"rollout/ep_{name}_mean"][-1] == pytest.approx(
+            np.mean([info[name] for info in last]), rel=1e-5
+        )
+    for name in reward:
+        expected = np.mean([info["rewards"][name] for info in last])
+        assert seen[f"rollout/term_{name}"][-1] == pytest.approx(expected, rel=1e-5)
+
+
+def test_evaluations_and_unmonitored_training_log_nothing(tiny_task: AnimationTask) -> None:
+    """Held-out episodes would be drawn into the curves of training."""
+    settings: dict[str, Any] = {"task": tiny_task, "reward": "zero", "observation": "flat"}
+
+    def keys(callback: Any = None, **others: Any) -> set[str]:
+        env = make_sb3_vec_env(1, **settings, **others)
+        model = PPO("MlpPolicy", env, n_steps=50, batch_size=50, n_epochs=1, seed=0)
+        return {key for key in logged(model, callback) if "_lve_" in key or "term" in key}
+
+    watch = EvalCallback(make_sb3_vec_env(1, **settings), eval_freq=100, n_eval_episodes=1)
+    assert keys(watch, metrics=False) == {"rollout/term_zero"}
+    assert watch.last_mean_reward == 0.0, "it was evaluated"
+    assert keys(monitor=False) == set()
+
+
+def test_long_names_and_equal_ones_have_tags_of_their_own() -> None:
+    """Tables of Stable-Baselines3 cut names and raise where two are then equal."""
+    long = "a" * 40
+    info = {"lve": 1.0, long: 2.0, "rewards": {"learned:a/b": 3.0, "learned:c": 4.0, long: 5.0}}
+    found = dict(_figures_of(info, ["lve", long, "absent"]))
+    assert found == {
+        "rollout/ep_lve_mean": 1.0,
+        f"rollout/ep_{'a' * 16}_mean": 2.0,
+        "rollout/term_learned": 3.0,
+        "rollout/term_learned2": 4.0,
+        f"rollout/term_{'a' * 16}": 5.0,
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,8 @@ import esarm_env
 from esarm_env.task.animation_task import AnimationTask
 
 EXAMPLES = Path(esarm_env.__file__).parents[1] / "examples"
-SCRIPTS = sorted(EXAMPLES.glob("*.py"))
+# A reward model is learned before there is a reward to choose; it has a test of its own.
+SCRIPTS = sorted(set(EXAMPLES.glob("*.py")) - {EXAMPLES / "own_reward_model.py"})
 
 
 def load(path: Path) -> Any:
@@ -74,6 +76,20 @@ def test_an_example_takes_its_reward_from_the_shell(path: Path) -> None:
         text=True,
     )
     assert "`reward` must be" in done.stderr and "'none-such'" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_an_example_shows_the_arguments_of_its_environment(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`**env_kwargs: Any` is invisible to tyro, and nobody learns that a corpus can be given."""
+    if path.stem.startswith("torchrl"):
+        pytest.importorskip("torchrl")
+    monkeypatch.setattr(sys, "argv", [str(path), "--help"])
+    with pytest.raises(SystemExit, match=r"^0$"):
+        runpy.run_path(str(path), run_name="__main__")
+    shown = set(re.findall(r"--([a-z-]+)", capsys.readouterr().out))
+    assert {"run", "corpus", "reward", "reward-timing", "max-duration-s", "seed"} <= shown
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)

@@ -1,5 +1,6 @@
 """The report on a reward model: the command in miniature, and models whose figures are known."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -13,9 +14,11 @@ from reward.demonstrations.corruptions import FAMILIES
 from train.cli import main
 from train.reward_report import scorers
 from train.reward_report.animations import ReportSettings
+from train.reward_report.answers import answers
 from train.reward_report.figures import collect_findings, held_out_families
 from train.reward_report.scorers import train_ceiling
 from train.reward_report.verdicts import CRITERIA, verdicts
+from train.reward_report.writer import write_reward_report
 from train.run.run_folder import RunFolder
 
 PICTURES = ("pairs", "top_band", "best_of_n", "reliability", "extrapolation", "probes")
@@ -49,7 +52,7 @@ def reported(finished_run, tmp_path_factory):
     weights = str(finished_run / "reward" / "reward.safetensors")
     options = ["--utterances", "2", "--samples", "4", "--ceiling", weights, "--paper", weights]
     files = ["--output", str(folder), "--json", str(folder / "copy.json")]
-    main(["reward-report", str(finished_run), *options, *files])
+    main(["reward-report", str(finished_run), "--bars", *options, *files])
     return folder
 
 
@@ -62,9 +65,10 @@ def oracle_findings(finished_run):
 
 
 def test_the_command_leaves_report_pictures_and_figures(reported):
-    """The verdicts come first; everything that the text points to is there."""
+    """Answers come first; everything that the text points to is there."""
     text = (reported / "report.md").read_text()
-    assert text.splitlines()[2] == "| criterion | measured | met |"
+    assert text.splitlines()[2] == "## In short"
+    assert text.index("## 7. Ens") < text.index("| criterion | measured | met |")
     for heading in ("1. Pairs", "2. Order", "3. Best", "4. Cal", "5. Ext", "6. Hack", "7. Ens"):
         assert f"## {heading}" in text, heading
     pictures = re.findall(r"!\[[^]]*\]\((.*)\.png\)", text)
@@ -74,7 +78,8 @@ def test_the_command_leaves_report_pictures_and_figures(reported):
     figures = json.loads((reported / "figures.json").read_text())
     assert figures == json.loads((reported / "copy.json").read_text())
     assert figures["facts"]["scorers"][:3] == ["reward", "ceiling", "paper's recipe"]
-    assert len(figures["verdicts"]) == len(re.findall(r"^\|.*\*\*.*\|$", text, re.MULTILINE))
+    criteria = text.split("## Criteria")[1]
+    assert len(figures["verdicts"]) == len(re.findall(r"^\|.*\*\*.*\|$", criteria, re.MULTILINE))
 
 
 def test_the_same_model_reaches_all_of_its_own_ceiling(reported):
@@ -135,6 +140,39 @@ def test_every_criterion_has_a_reason(oracle_findings, reported):
     text = (reported / "report.md").read_text()
     for criterion in CRITERIA.values():
         assert text.count(f": {criterion.reason}\n") == 1, criterion.reason
+
+
+def test_the_answers_are_those_of_the_figures(oracle_findings):
+    """Sentences are what is read: turned round anywhere, they would say the opposite."""
+    order, choice, truth, *others = answers(oracle_findings)
+    assert "LVE 1.00 [1.00, 1.00], better than chance" in order
+    assert "EVE 1.00 [1.00, 1.00], better than chance" in order
+    assert choice.startswith("**Does choosing by it help?** Taking the best scored of 4 samples")
+    assert "LVE by -" in choice
+    assert "the recording in 100.0 % [100.0, 100.0]" in truth
+    assert "**Does it fall for spoilt animations?** None of " in others[0]
+    assert not any("Warning" in line for line in others)
+
+
+def test_a_reward_that_prefers_samples_to_recordings_is_warned_of(oracle_findings):
+    """Such a reward pays for leaving the recordings; best first, and no more names than help."""
+    points = oracle_findings.outlook.points
+    turned = tuple(
+        dataclasses.replace(point, score=tuple(-score for score in point.score)) for point in points
+    )
+    outlook = dataclasses.replace(oracle_findings.outlook, points=turned)
+    warnings = answers(dataclasses.replace(oracle_findings, outlook=outlook))[-2:]
+    assert warnings[0].startswith("**Warning: in the mean it prefers ε = 1 (")
+    assert " more to the recording (" in warnings[0]
+    assert " to the recording through the tokenizer (" in warnings[1]
+
+
+def test_only_developers_see_our_criteria(oracle_findings, tmp_path):
+    """`(not met)` of a bar that nobody told the reader of looks like a broken installation."""
+    text = write_reward_report(oracle_findings, tmp_path).read_text()
+    assert "riteri" not in text and "at least" not in text.split("## 1. Pairs")[0]
+    tables = re.findall(r"^\| .* \|$", text, re.MULTILINE)
+    assert max(line.count("|") for line in tables) <= 5
 
 
 def test_a_report_can_be_made_again(finished_run, oracle_findings, monkeypatch):

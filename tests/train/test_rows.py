@@ -25,7 +25,7 @@ from train.rows import (
 
 LABELS = [
     (Row(RECORDINGS), "recordings", "recordings"),
-    (Row(TOKENIZER), "ground truth through the tokenizer", "through the tokenizer"),
+    (Row(TOKENIZER), "recordings through the tokenizer", "through the tokenizer"),
     (Row(MEAN_FACE), "mean face of the condition", "mean face"),
     (greedy("clone"), "clone, greedy", "clone, greedy"),
     (sampled("ppo"), "ppo, sampled", "ppo, sampled"),

@@ -121,8 +121,16 @@ def test_the_report_is_over_both_seeds(two_seeds: Path, capsys: pytest.CaptureFi
     assert 0 <= difference["improvement"][1] <= difference["improvement"][0] <= 1
     page = (two_seeds / "seeds.md").read_text()
     assert "# ESARM run `run`, seeds 0, 1" in page
-    assert "| ppo, greedy, minus clone, expected distance | LVE (mm) ↓ |" in page
-    assert f"| ppo, sampled, minus {AT_BEST} | LVE energy score (mm) ↓ |" in page
+    assert page.splitlines()[4].startswith("**Best policy on validation: ")
+    errors = page.split("## Differences")[1].split("\n## ")[0]
+    assert [line for line in errors.splitlines() if line.startswith("**")] == [
+        "**LVE (mm) ↓**",
+        "**EVE (mm) ↓**",
+        "**EVE without eyelids (mm) ↓**",
+    ]
+    for other in ("clone, greedy", "clone, expected distance", "regressor"):
+        assert errors.count(f"| ppo, greedy, minus {other} |") == 3, other
+    assert page.split("## Energy scores")[1].count(f"| ppo, sampled, minus {AT_BEST} |") == 2
     assert (two_seeds / "seeds" / "1" / "report.md").is_file()
 
 

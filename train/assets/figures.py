@@ -14,11 +14,10 @@ from reward.demonstrations import RankedDemonstrations
 from train.rows import TOKENIZER, Row, expected, greedy
 from train.stages.baselines import baseline_motions
 from train.stages.evaluate import (
-    figures_of,
     pair_accuracy_with_interval,
-    score_motions,
     summarise,
 )
+from train.stages.measures import figures_of, score_motions
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer

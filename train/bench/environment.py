@@ -48,11 +48,12 @@ _COLUMNS = (
 )
 
 
-def render(figures: dict[str, Any]) -> str:
-    """Return the tables, the growth of memory, and figures beside our references.
+def render(figures: dict[str, Any], *, bars: bool = False) -> str:
+    """Return the tables, the growth of memory, and the ratios and rates that matter.
 
     Args:
         figures: Of `train.bench.environment.bench_environment`.
+        bars: Whether our own bounds stand beside the last.
     """
     cases = sorted(figures["cases"] + figures["not_run"], key=lambda row: row["num_envs"])
     parts = [
@@ -65,7 +66,7 @@ def render(figures: dict[str, Any]) -> str:
         "steps/s: median window between the slowest and the fastest; MiB: peak above a process "
         "with the task but no environments",
         _growth(figures["kib_per_env"]),
-        "\n".join(map(comparison_line, figures["references"])),
+        "\n".join(comparison_line(row, bars=bars) for row in figures["references"]),
     ]
     return "\n\n".join(part for part in parts if part)
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from esarm_env.audio.features import FEATURE_BOUND
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS
 from esarm_env.corpus.opening import CORPUS_NAMES, GENERATED_CORPORA
@@ -26,7 +27,6 @@ from esarm_env.task.opening import (
 )
 
 if TYPE_CHECKING:
-    from esarm_env.audio.encoders.frames import AudioEncoder
     from esarm_env.core.types import FloatArray, IntArray
     from esarm_env.encoder.network import SpeechEncoder
     from esarm_env.task.animation_task import AnimationTask
@@ -63,18 +63,21 @@ def bench_probes(
         raise InputError(f"{run}: must have a speech encoder to probe, got none")
     train, measured = task.corpus.split("train"), task.corpus.split(split)
     note = read_corpus_file(run)
+    audio = open_audio_encoder(Path(run), encoder)
+    plain = assemble_task(task.corpus, task.tokenizer, encoder=audio)
+    streams = _Heard(plain, encoder)
     rows = [
-        _row("emotion", stream, *_pooled(task, encoder, stream, train, measured), seed=seed)
+        _row("emotion", stream, *_pooled(task, streams, stream, train, measured), seed=seed)
         for stream in (CONTENT, EMOTION)
     ]
     if note["corpus"] in GENERATED_CORPORA:  # of others nobody knows the phones
-        rows += _phone_rows(task, encoder, note, train, measured, seed)
+        rows += _phone_rows(streams, note, train, measured, seed)
     return {
         "corpus": note["corpus"],
         "synthetic": note["corpus"] in CORPUS_NAMES,
         "split": split,
         "utterances": len(measured),
-        "voice": _voice(task, encoder, open_audio_encoder(Path(run), encoder), measured),
+        "voice": _voice(plain, encoder, measured),
         "rows": rows,
     }
 
@@ -150,22 +153,39 @@ def _interval(right: FloatArray, owners: IntArray) -> list[float]:
     return [float(right.mean()), float(low), float(high)]
 
 
-def _stream(task: AnimationTask, encoder: SpeechEncoder, stream: str, index: int) -> FloatArray:
+class _Heard:
+    """Both streams of an utterance by frame, (T, n_streams), also one that policies do not hear."""
+
+    def __init__(self, task: AnimationTask, encoder: SpeechEncoder) -> None:
+        """Take the audio features that `encoder` hears, of `task`."""
+        self._features, self.encoder = task.features, encoder
+        self._kept: dict[int, FloatArray] = {}
+
+    @torch.inference_mode()
+    def __getitem__(self, index: int) -> FloatArray:
+        """Return the streams of an utterance."""
+        if index not in self._kept:
+            features = torch.from_numpy(np.asarray(self._features[index], dtype=np.float32))[None]
+            inside = torch.ones(features.shape[:2], dtype=torch.bool)
+            heard = self.encoder.hear(features, inside)[0].clamp(-FEATURE_BOUND, FEATURE_BOUND)
+            self._kept[index] = heard.numpy()
+        return self._kept[index]
+
+
+def _stream(streams: _Heard, stream: str, index: int) -> FloatArray:
     """Return a stream of an utterance by frame, (T, D)."""
-    n_content = encoder.shape.content_dim
-    heard = np.asarray(task.features[index][:, : encoder.n_streams], dtype=np.float32)
+    n_content = streams.encoder.shape.content_dim
+    heard = streams[index]
     return heard[:, :n_content] if stream == CONTENT else heard[:, n_content:]
 
 
-def _pooled(
-    task: AnimationTask, encoder: SpeechEncoder, stream: str, *parts: IntArray
-) -> list[Labelled]:
+def _pooled(task: AnimationTask, streams: _Heard, stream: str, *parts: IntArray) -> list[Labelled]:
     """Return mean, spread and mean change by frame of a stream, with emotions, by part."""
     found = []
     for part in parts:
         rows, labels = [], []
         for index in part.tolist():
-            heard = _stream(task, encoder, stream, index)
+            heard = _stream(streams, stream, index)
             change = np.abs(np.diff(heard, axis=0, prepend=heard[:1])).mean(0)
             pooled = [heard.mean(0), heard.std(0), change] if stream == CONTENT else [heard.mean(0)]
             rows.append(np.concatenate(pooled)[None])
@@ -175,8 +195,7 @@ def _pooled(
 
 
 def _phone_rows(
-    task: AnimationTask,
-    encoder: SpeechEncoder,
+    streams: _Heard,
     note: dict[str, Any],
     train: IntArray,
     measured: IntArray,
@@ -199,7 +218,7 @@ def _phone_rows(
     def frames(part: IntArray, stream: str) -> Labelled:
         rows, labels = [], []
         for index in part.tolist():
-            heard = _stream(task, encoder, stream, index)
+            heard = _stream(streams, stream, index)
             n = min(len(heard), len(spoken[index]))
             where = np.unique(np.linspace(0, n - 1, min(n, _FRAMES_EACH)).astype(int))
             rows.append(heard[where])
@@ -212,18 +231,18 @@ def _phone_rows(
     ]
 
 
-def _voice(
-    task: AnimationTask, encoder: SpeechEncoder, audio_encoder: AudioEncoder, measured: IntArray
-) -> list[float]:
+def _voice(plain: AnimationTask, encoder: SpeechEncoder, measured: IntArray) -> list[float]:
     """Return how often the encoder itself names the emotion, with its interval.
 
-    It hears the voice as it is, which is not what policies hear beside the streams.
+    Args:
+        plain: Its features are the voice as it is, which is not what policies hear.
+        encoder: Names it.
+        measured: Shape (N,), utterances.
     """
-    plain = assemble_task(task.corpus, task.tokenizer, encoder=audio_encoder)
     right = []
     for index in measured.tolist():
         named, _ = encoder.read_emotion(np.asarray(plain.features[index], dtype=np.float32))
-        right.append(EMOTIONS[int(named.argmax())] == task.corpus.records[index].emotion)
+        right.append(EMOTIONS[int(named.argmax())] == plain.corpus.records[index].emotion)
     return _interval(np.array(right, dtype=np.float32), np.arange(len(right)))
 
 

@@ -1,8 +1,9 @@
-"""Our own reference figures, beside which a benchmark prints what it measured.
+"""Our own reference figures, beside which a benchmark prints what it measured for developers.
 
 Bounds that hold on the two cores where the code was tuned, with room for a busy machine: a figure
 beyond its bound there means that a change made something slower or larger. Elsewhere they tell how
-far a machine is from that one. `bench.environment` and `bench.agents` both read this table.
+far a machine is from that one, so only `--bars` shows them. `bench.environment` and `bench.agents`
+both read this table.
 """
 
 from __future__ import annotations
@@ -63,12 +64,14 @@ def compare(name: str, value: float, reference: Reference) -> dict[str, Any]:
     }
 
 
-def comparison_line(row: dict[str, Any]) -> str:
-    """Return for instance `scalar, steps/s: reference: at least 60,000, measured 71,204`."""
+def comparison_line(row: dict[str, Any], *, bars: bool = False) -> str:
+    """Return for instance `scalar, steps/s: 71,204`; with `bars` also our bound and if it holds."""
+    measured = f"{row['name']}: {_number(row['measured'])}"
+    if not bars:
+        return measured
     rule = "at most" if row["at_most"] else "at least"
-    bound, measured = _number(row["reference"]), _number(row["measured"])
-    beyond = "" if row["holds"] else " (beyond it)"
-    return f"{row['name']}: reference: {rule} {bound}, measured {measured}{beyond}"
+    beyond = "" if row["holds"] else ", beyond it"
+    return f"{measured} (our bar: {rule} {_number(row['reference'])}{beyond})"
 
 
 def _number(value: float) -> str:

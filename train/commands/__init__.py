@@ -5,6 +5,7 @@
 - `animate`: `esarm animate`: a recording becomes face curves.
 - `bench`: `esarm bench`: measurements of speed, and beside other people's work.
 - `corpus`: `esarm corpus` and `esarm capture`: open and audit a corpus; curves from video.
+- `experiments`: `esarm improve --from` and `esarm compare`: swap reward or algorithm on one clone.
 - `figures`: `esarm figure5`: what methods make of one sentence, side by side.
 - `installation`: `esarm doctor`, `esarm assets`, and the deprecated `esarm rewards`.
 - `options`: options that several commands share, and how figures are printed and kept.

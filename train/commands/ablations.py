@@ -18,17 +18,18 @@ def command_table2(
     json: Path | None = None,
     threads: int = 0,
 ) -> None:
-    """Re-build the paper's Table II from finished runs, with intervals, and what it lacks.
+    """Table II of the paper: what noise does to a clone, from finished runs.
 
-    True errors of the clone under rising noise and of the policies without, over seeds and
-    utterances, beside the paper's columns; other damage, family by family; and how often a label
-    made of noise or damage is true. Writes table2.md, .csv, .json and .png. A minute or two per
-    run; interrupt it at any time, the same command goes on where it stopped.
+    Three questions, each with intervals over seeds and utterances. How large are the errors of the
+    clone as noise rises, and of the policies without noise, beside the paper's columns? What do
+    other kinds of damage do? How often is a ranking made of noise or damage true? Writes table2.md,
+    .csv, .json and .png. Interrupt it at any time; the same command goes on where it stopped.
 
     Args:
-        runs: Finished runs: several seeds of a corpus, several corpora.
-        out: Folder to write, with what was measured of each run below it.
-        utterances: Test utterances whose roll-outs are damaged, evenly spaced; 0 means all.
+        runs: Folders of finished runs: several seeds of a corpus, several corpora, or both.
+        out: Folder to write; the measurements of each run are kept below it.
+        utterances: Number of test utterances whose roll-outs are damaged, evenly spaced; 0 means
+            all.
         json: Also write the figures to this file.
         threads: CPU threads of torch; 0 leaves the choice to torch.
     """
@@ -55,21 +56,25 @@ def command_ablate(
     json: Path | None = None,
     threads: int = 0,
 ) -> None:
-    """Change one thing of a finished run at a time, and see what becomes of its figures.
+    """Ablation: change one thing of a finished run at a time, and train again.
 
-    A variant shares every stage before its change with the run; only those behind it are worked
-    again, in OUT/NAME/seed-K. LVE, EVE, energy scores, FDD and closure F1 on the test utterances,
-    with paired differences from the unchanged run: ablation.md, .csv and .json. A variant that
-    fails is shown as failed, and the rest goes on; the same command takes up what is not finished.
+    A variant is the run with one change. Stages before the change are shared with the run, later
+    ones are trained again in OUT/NAME/seed-K. Tables show LVE, EVE, energy scores, FDD and closure
+    F1 on the test utterances, and paired differences from the unchanged run: ablation.md, .csv and
+    .json. If a variant fails, it is shown as failed and the others go on; the same command
+    continues what is not finished.
 
     Args:
-        run: A run finished up to `improve`; several of one corpus count as its seeds.
+        run: Folder of a run that is finished up to `improve`; several runs of one corpus count as
+            its seeds.
         out: Folder to write.
-        only: Variants by name. [default: all of the preset]
-        preset: `quick` leaves out what anything before the stage `improve` is worked again for.
-        seeds: How many seeds of training, counted from the run's own, or which. One that is not
-            in RUN/seeds is trained first. [default: those of the runs]
-        utterances: Test utterances measured on, evenly spaced; 0 means all.
+        only: Names of the variants to train; a wrong name lists them. [default: all of the preset]
+        preset: `all` trains every variant, `quick` only those that repeat no stage before
+            `improve`.
+        seeds: Number of training seeds, counted from the run's own (`--seeds 3`), or which ones
+            (`--seeds 0 1 5`). Seeds that are not in RUN/seeds are trained first. [default: those of
+            the runs]
+        utterances: Number of test utterances to measure on, evenly spaced; 0 means all.
         json: Also write the figures to this file.
         threads: CPU threads of torch; 0 leaves the choice to torch.
     """

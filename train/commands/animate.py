@@ -34,44 +34,50 @@ def command_animate(
     alive: bool = True,
     json: Path | None = None,
 ) -> None:
-    """Animate a recording; writes a Live Link Face CSV (52 ARKit curves and head rotations).
+    """Animate a recording: face curves (52 ARKit blendshapes) in a file.
+
+    Without `--run` the policy that ships with the package animates. It was trained on synthetic
+    speech alone: expect it to be worse on real voices.
 
     Args:
         speech: A sound file of 0.2 s to 10 min, any rate, mono or stereo (WAV, FLAC, Ogg, MP3;
             with the extra `video` also .m4a and video).
         output: The file to write; its suffix tells the format, `.csv` or that of an exporter that
-            `esarm plugins` lists. A device or FIFO
-            without one gets CSV.
-        run: Folder of a finished run; by default what ships with the package (trained on synthetic
-            speech alone).
-        emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised, of those
-            that the run was trained on (what ships was never shown calm); a blend such as
-            happy:0.5,surprised:0.5; a curve over time, by the path of a .csv file with a column
-            time_s, one for each emotion, and intensity if that changes, too; or auto, which shows
-            what the voice tells, half neutral where that is unsure, and says what it heard (right
-            in about one of three acted recordings, where chance is one of eight).
+            `esarm plugins` lists. `.csv` is a Live Link Face recording; a device or FIFO without a
+            suffix gets that, too.
+        run: Folder of a finished run whose policy animates; by default what ships with the package.
+        emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised, if the
+            run was trained on it (what ships was never shown calm); a blend such as
+            happy:0.5,surprised:0.5; the path of a .csv file with a curve over time (a column
+            time_s, one for each emotion, and intensity if that changes, too); or auto, which shows
+            the emotion heard in the voice, mixed half with neutral where that is unsure. It is
+            right in about one of three acted recordings; chance is one of eight.
         intensity: 1 (weak) to 3 (strong); by default 2, or with auto what the voice tells.
-        speaker: Face style of a training speaker; the average by default.
-        policy: clone, or in a finished run also ppo, reinforce and what else `improve` trained;
-            auto takes the one with the smallest true error on the validation utterances.
+        speaker: A training speaker whose face style is used; by default the average of all.
+        policy: The policy that animates: clone or, in a finished run, also ppo, reinforce and what
+            else the stage `improve` trained, an experiment, or the path of a policy file that fits
+            the run. auto takes the run's own one with the lowest error (LVE and EVE) on the
+            validation utterances.
         rate: Frames per second, 30 or 60.
-        decoding: greedy takes the most likely token, expected-distance the one that looks least
-            far from what the policy would draw, median takes the median of several samples, which
-            comes nearest to recordings and takes longer, sampled draws, beam searches for the most
-            likely sequence; auto samples where a temperature is given, else decodes by expected
-            distance where the policy knows distances, or greedily.
-        temperature: Of sampling, 1 by default; less is closer to the most likely motion, and 0 is
+        decoding: How tokens are chosen. greedy takes the most likely token; expected-distance the
+            one that looks most like all that the policy would draw, on average; sampled draws at
+            random; median takes the median of several samples, which comes nearest to recordings
+            and takes longer; beam searches for the most likely sequence. auto samples if a
+            temperature is given, else uses expected-distance if the policy supports it, else
             greedy.
-        top_k: Sample from so many of the likeliest tokens alone; 0 from all.
-        top_p: Sample from the fewest likeliest tokens that hold this share of probability.
-        beam: Sequences that beam search keeps, 4 by default.
-        median_of: Samples that the median is taken of, 32 by default.
-        best_of: Draw so many animations, and take the one that the reward prefers, piece by piece.
-        reward: By which, one that needs no ground truth (see `esarm plugins`); by default the run's
-            reward model.
+        temperature: Sampling temperature, 1 by default; lower values stay closer to the most
+            likely motion, and 0 is greedy.
+        top_k: Sample from the K most likely tokens only; 0 samples from all.
+        top_p: Sample from the smallest set of most likely tokens whose probabilities sum to this.
+        beam: Number of sequences that beam search keeps, 4 by default.
+        median_of: Number of samples that the median is taken of, 32 by default.
+        best_of: Draw N animations, and keep the one that the reward prefers. Long recordings are
+            cut at pauses, and each piece is chosen by itself.
+        reward: Name of the reward that chooses with `--best-of`, one that needs no ground truth
+            (see `esarm plugins`); by default the run's reward model.
         seed: Random seed of sampling, blinks and gaze.
-        alive: Add blinks, eye movements and a face that never quite rests, where the policy writes
-            none (a deterministic one never blinks).
+        alive: Add blinks, eye movements and small movements of the resting face where the policy
+            writes none (a policy that is not sampled never blinks).
         json: Also write what was done to this file.
     """
     from agents.rollout.named_decoding import NamedDecoding
@@ -95,5 +101,7 @@ def command_animate(
     # Beside the CSV itself the line would be a broken row of it.
     said_on = sys.stderr if is_standard_output(output) else sys.stdout
     told = {name: value for name, value in done.items() if value is not None}
+    if isinstance(shown := told.get("emotion"), dict):
+        told["emotion"] = shown["words"]
     print(", ".join(f"{name}: {value}" for name, value in told.items()), file=said_on)
     write_json(done, json)

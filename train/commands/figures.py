@@ -37,35 +37,36 @@ def command_figure5(
     json: Path | None = None,
     threads: int = 0,
 ) -> None:
-    """Show what methods make of one sentence: strips of frames, curves by emotion, a web page.
+    """Compare methods on one sentence: pictures, curves and a web page.
 
     Writes to the folder: figure5.png (methods by time, ground truth on top), figure5_errors.png
     (with --error-map), figure5_emotions.png (brows and lip corners by emotion), figure5.html (all
     methods moving side by side with the sound; one file, no network), and figure5.json; each as
-    soon as it is ready, in this order. Interrupted, it keeps these; the same command begins again.
+    soon as it is ready, in this order. If you interrupt it, finished files stay; the same command
+    begins again.
 
     Args:
-        run: Folder of a run; one that is finished has the most rows.
-        utterance: Id of an utterance of its corpus; by default the first test utterance that shows
-            an emotion at the greatest intensity.
-        sentence: What is said, or a part of it, in a test utterance.
-        emotion: Which emotion it is said with; of a voice (--audio) as of `esarm animate`, by
-            default auto.
-        audio: A sound file without recorded motion instead; then there is no ground truth.
-        intensity: Of a voice, 1 (weak) to 3 (strong).
-        speaker: Of a voice: face style of a training speaker.
-        methods: Rows: recording, tokenizer, mean-face, regressor, clone, an algorithm of `improve`,
-            each policy also as POLICY:greedy, POLICY:expected-distance or POLICY:sampled; by
-            default all that the run has.
-        predictions: Further rows as NAME=FOLDER, a folder with one file of motion per utterance.
-        columns: Frames of the strips, at least 2: half of them evenly spaced, the others where the
-            recorded lips shut and open widest.
-        error_map: Also write strips in the colours of the error in mm.
-        emotion_curves: Draw the curves by emotion, for which each method animates other test
-            utterances, too. They take most of the time, roughly a minute or two with all methods;
-            --no-emotion-curves leaves them out.
-        per_emotion: Test utterances of each emotion behind these curves; 0 means all.
-        seed: Of what is sampled.
+        run: Folder of a run; one that is finished has the most methods.
+        utterance: Id of an utterance of the run's corpus; by default the first test utterance that
+            shows an emotion at the greatest intensity.
+        sentence: Take the test utterance in which this is said; a part of the sentence will do.
+        emotion: Take a test utterance with this emotion; with `--audio`, show this emotion (as
+            `esarm animate --emotion`, by default auto).
+        audio: A sound file to animate instead, which has no recorded motion and no ground truth.
+        intensity: With `--audio`, the strength of the emotion: 1 (weak) to 3 (strong).
+        speaker: With `--audio`, a training speaker whose face style is used.
+        methods: Rows of the picture: recording, tokenizer, mean-face, regressor, clone, or an
+            algorithm of `improve`. A policy may be followed by its decoding: clone:greedy,
+            clone:expected-distance, clone:sampled. By default all that the run has.
+        predictions: Further rows, each NAME=FOLDER: a folder with one file of motion for each
+            utterance.
+        columns: Number of frames in each row, at least 2: half of them evenly spaced, the others
+            where the recorded lips shut and open widest.
+        error_map: Also draw the frames in the colours of their error in mm.
+        emotion_curves: Draw curves by emotion. Each method animates other test utterances for them,
+            which takes most of the time.
+        per_emotion: Number of test utterances of each emotion behind these curves; 0 means all.
+        seed: Seed of sampled animations.
         out: Folder to write.
         json: Also write the figures to this file.
         threads: CPU threads of torch; 0 leaves the choice to torch.

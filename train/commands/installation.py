@@ -31,16 +31,17 @@ _COLUMN = 38  # where texts begin
 def command_doctor(
     *, env: str | None = None, kwargs: str | None = None, json: Path | None = None
 ) -> None:
-    """Check this installation and `ESARM-v0`, or any environment.
+    """Check this installation and the environment, or one of your own.
 
     One line per check: `ok`, `FAIL` with a remedy, or `skipped` with the reason. The exit code is 1
     if a check failed. Nothing is changed or deleted.
 
     Args:
-        env: Check this environment alone, also one of your own: an id, with the module that
-            registers it in front, as in `my_package:MyEnv-v0`. The working folder is searched, too.
-        kwargs: Arguments to make it with, as JSON: `'{"observation": "flat", "split": "test"}'`.
-            Without `--env` they are for `ESARM-v0`, which then is checked alone.
+        env: Check only this environment, such as `ESARM-Short-v0`; one of your own with the module
+            that registers it in front, as in `my_package:MyEnv-v0` (the working folder is searched,
+            too). By default the installation and `ESARM-v0` are checked.
+        kwargs: Arguments to make the environment with, as JSON, such as `'{"observation": "flat",
+            "split": "test"}'`. Given without `--env`, `ESARM-v0` is checked with them alone.
         json: Also write what was found to this file.
     """
     from esarm_env.doctor import (
@@ -209,10 +210,11 @@ def _note(text: str) -> None:
 
 
 def command_assets(*, options: Options, out: Path = Path("esarm_env/assets")) -> None:
-    """Make the files that ship with the package: a small corpus, tokenizer, clone, reward model.
+    """For developers: make the files that ship with the package.
 
-    Finishes the run first, if it is not finished; then chooses the small corpus from the run's,
-    copies the weights in half precision, measures them, and writes a manifest with all hashes.
+    These are a small corpus, tokenizer, clone and reward model. The run is finished first; then a
+    small corpus is chosen from the run's, the weights are copied in half precision and measured,
+    and a manifest with all hashes is written.
 
     Args:
         options: Which run, and with which settings.

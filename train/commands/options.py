@@ -26,10 +26,12 @@ class RunOptions:
 
     Attributes:
         run: Folder of the run. An existing one keeps its settings.
-        preset: Settings to start from: demo takes minutes on two cores, small about an hour and the
-            extra `phones`, paper a GPU and WavLM weights. [default: demo]
+        preset: Settings to start from: demo (2,000 utterances), small (4,000 utterances, larger
+            networks; needs the extra `phones`) or paper (as published; needs a GPU and WavLM
+            weights). [default: demo]
         config: A YAML file of settings instead of a preset (every run folder holds one).
-        set: A single setting such as `clone.epochs=10`; give the option again for more.
+        set: A single setting such as `clone.epochs=10`; give the option again for each further one.
+            `esarm settings` lists all.
         json: Also write the printed figures to this file.
         threads: CPU threads of torch; 0 leaves the choice to torch.
     """

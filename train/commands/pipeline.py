@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
 
 from esarm_env.core.errors import InputError
+from train.commands.experiments import compare_policies, run_experiment
 from train.commands.options import Options, RunOptions, write_json
 from train.speech.settings import SpeechSettings
 
@@ -24,21 +27,29 @@ def command_run(
     recipe: Recipe | None = None,
     rounds: int = 1,
     seeds: tuple[int, ...] = (),
+    logger: Literal["tensorboard", "wandb", "none"] | None = None,
 ) -> None:
-    """Run the whole pipeline: corpus to report. Finished stages are skipped.
+    """Run the whole pipeline, from corpus to report.
 
-    Interrupt it at any time; the same command goes on where it stopped.
+    Finished stages are skipped. Interrupt it at any time; the same command goes on where it
+    stopped.
 
     Args:
         options: Which run, and with which settings.
         corpus: `synthetic-mead`, `synthetic-ravdess`, or a folder of recordings (MEAD, RAVDESS,
             3D-ETF, BEAT, Live Link Face, or `audio/` and `blendshape/` with equal names).
-        recipe: Of the reward model: `consensus` of the clone's own samples, or the `paper`'s plain
-            ranking of noise levels. [default: consensus]
-        rounds: Rounds of improvement. In each after the first, the improved policy demonstrates,
-            the reward model learns on from that too, and the policy is improved again.
-        seeds: How many seeds of training, counted from the run's own (`--seeds 3`), or which
-            (`--seeds 0 1 5`). Further ones are runs in RUN/seeds; one report is over all.
+        recipe: How the reward model is trained: `consensus` (an animation is scored by its expected
+            distance from the clone's other samples) or `paper` (animations are ranked by their
+            noise level). [default: consensus]
+        rounds: Number of rounds. In each round after the first, the improved policy makes new
+            demonstrations, the reward model is trained on with them, and the policy is improved
+            again.
+        seeds: Number of training seeds, counted from the run's own (`--seeds 3`), or which ones
+            (`--seeds 0 1 5`). Each further seed is a run in RUN/seeds; one report covers all.
+            [default: the run's own]
+        logger: Where training figures go, beside each stage's metrics.csv: `tensorboard` (event
+            files in the stages' folders), `wandb` (Weights & Biases, as they come; project
+            WANDB_PROJECT or esarm), or `none`. [default: tensorboard where it is installed]
     """
     from esarm_env.core.errors import InputError
     from esarm_env.core.run_layout import STAGES
@@ -46,11 +57,13 @@ def command_run(
     from train.rounds.folders import check_rounds
     from train.rounds.rounds import run_rounds
     from train.run.lock import locked
+    from train.run.loggers import check_logger, logging_to
     from train.run.setting_ranges import check_settings
     from train.seeds.folders import seeds_of
     from train.stages import STAGE_FUNCTIONS
 
     seeds_of(seeds, first=seeds[0] if seeds else 0)  # before a folder is made for them
+    check_logger(logger)  # likewise
     run = options.open(*corpus_setting(corpus), *recipe_setting(recipe))
     # Here and not stage by stage: the last one's settings count before the first one's minutes.
     check_settings(run.config, [stage for stage in STAGES if not run.is_finished(stage)])
@@ -58,7 +71,7 @@ def command_run(
     wanted = seeds_of(seeds, first=run.config.seed)
     if rounds > 1 and len(wanted) > 1:
         raise InputError(f"`rounds` must be 1 beside several `seeds`, got {rounds}")
-    with locked(run.path):
+    with locked(run.path), logging_to(logger, run):
         summaries: dict[str, Any] = {stage: STAGE_FUNCTIONS[stage](run) for stage in STAGES}
         if rounds > 1:
             summaries["rounds"] = run_rounds(run, rounds)
@@ -90,7 +103,7 @@ def _run_seeds(run: RunFolder, seeds: tuple[int, ...]) -> dict[str, Any]:
 
 
 def command_prior(*, options: Options) -> None:
-    """Stage 2: learn the motion tokens (a VQ autoencoder for mouth and upper face).
+    """Stage 2: train the motion tokenizer (a VQ autoencoder).
 
     Args:
         options: Which run, and with which settings.
@@ -99,7 +112,7 @@ def command_prior(*, options: Options) -> None:
 
 
 def command_encoder(*, options: Options) -> None:
-    """Stage 3: train the speech encoder that the policy hears through, and its regressor.
+    """Stage 3: train the speech encoder of the policy, and a regressor.
 
     Args:
         options: Which run, and with which settings.
@@ -108,7 +121,7 @@ def command_encoder(*, options: Options) -> None:
 
 
 def command_clone(*, options: Options) -> None:
-    """Stage 4: clone the recordings with the transformer policy.
+    """Stage 4: behaviour cloning of the recordings.
 
     Args:
         options: Which run, and with which settings.
@@ -117,7 +130,7 @@ def command_clone(*, options: Options) -> None:
 
 
 def command_demonstrate(*, options: Options) -> None:
-    """Stage 5: roll out the clone with rising shares of random actions.
+    """Stage 5: roll out the clone with more and more random actions.
 
     Args:
         options: Which run, and with which settings.
@@ -130,8 +143,9 @@ def command_reward(*, options: Options, recipe: Recipe | None = None) -> None:
 
     Args:
         options: Which run, and with which settings.
-        recipe: `consensus` of the clone's own samples, or the `paper`'s plain ranking of noise
-            levels; a run keeps the one it was begun with. [default: consensus]
+        recipe: How the reward model is trained: `consensus` (an animation is scored by its expected
+            distance from the clone's other samples) or `paper` (animations are ranked by their
+            noise level). A run keeps the recipe that it was begun with. [default: consensus]
     """
     run_stage("reward", options, *recipe_setting(recipe))
 
@@ -139,24 +153,50 @@ def command_reward(*, options: Options, recipe: Recipe | None = None) -> None:
 def command_improve(
     *,
     options: Options,
+    base: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
+    name: Annotated[str | None, tyro.conf.arg(name="as")] = None,
+    reward: str | None = None,
+    algorithm: tuple[str, ...] = (),
     speech: Path | None = None,
     speech_test: Path | None = None,
     speech_name: str | None = None,
     speech_settings: SpeechSettings = _USUAL_SPEECH,
 ) -> None:
-    """Stage 7: improve the clone by PPO and REINFORCE on the learned reward; or learn new voices.
+    """Stage 7: improve the clone by RL on the reward, or learn new voices.
 
-    With `--speech`, a policy of the finished run learns from speech without recorded motion, beside
-    the run's own recordings, into `RUN/speech/NAME`; the stage itself stays as it is.
+    The setting `improve.algorithms` says which algorithms, `improve.reward` which reward.
+
+    With `--from RUN --as NAME`, another reward, algorithm or setting is tried on the clone of a
+    finished run, into `RUN/experiments/NAME`, and compared with the run's own policies; the same
+    command goes on where it stopped.
+
+    With `--speech`, a policy of a finished run learns from speech that has no recorded motion, and
+    is written to `RUN/speech/NAME`; the stage itself stays as it is.
 
     Args:
         options: Which run, and with which settings.
-        speech: Folder of sound files to learn from; files of motion in it are measured with alone.
-        speech_test: Folder of sound files to measure, instead of a share of `speech`.
+        base: Run whose corpus, tokenizer, clone and reward model an experiment shares.
+        name: Name of the experiment, for `esarm compare` and `esarm animate --policy`.
+        reward: Reward that the experiment climbs, as the environment takes it: `accuracy`,
+            `learned:RUN`, weights such as '{learned: 1, jerk: -0.1}', or one's own as
+            `file.py:Class`; by default what the run climbed.
+        algorithm: Algorithms to train with, as `esarm plugins` lists them, or one's own as
+            `file.py:Class`; by default the run's first.
+        speech: Folder of sound files to learn from. Motion files in it are used to measure, never
+            to learn.
+        speech_test: Folder of sound files to measure on, instead of a share of `--speech`.
         speech_name: Name of the new policy, for `esarm animate --policy`; by default that of the
             folder.
-        speech_settings: How it learns.
+        speech_settings: How a policy learns from speech (with `--speech`).
     """
+    if base is not None:
+        _without("from", speech=speech, speech_test=speech_test, speech_name=speech_name)
+        run_experiment(options, base, name, reward=reward, algorithms=algorithm)
+        return
+    alone: dict[str, object] = {"as": name, "reward": reward, "algorithm": algorithm or None}
+    for option, given_alone in alone.items():
+        if given_alone is not None:
+            raise InputError(f"`{option}` must be left out without `from`, got {given_alone!s:.80}")
     if speech is not None:
         run_speech(options, speech, test=speech_test, name=speech_name, settings=speech_settings)
         return
@@ -167,6 +207,12 @@ def command_improve(
         if value is not None:
             raise InputError(f"`{given}` must be left out without `speech`, got {value!s:.80}")
     run_stage("improve", options)
+
+
+def _without(option: str, **others: object) -> None:
+    for given, value in others.items():
+        if value is not None:
+            raise InputError(f"`{given}` must be left out beside `{option}`, got {value!s:.80}")
 
 
 def run_speech(
@@ -189,12 +235,17 @@ def run_speech(
     write_json(summary, options.json)
 
 
-def command_evaluate(*, options: Options) -> None:
-    """Stage 8: measure true errors (LVE, EVE) and the learned score on held-out utterances.
+def command_evaluate(*, options: Options, policy: Path | None = None) -> None:
+    """Stage 8: measure true errors (LVE, EVE) and scores on test utterances.
 
     Args:
         options: Which run, and with which settings.
+        policy: Instead of the run's own policies, one of any origin: a policy file that fits the
+            run's tokenizer, conditions and features. It is compared with the clone.
     """
+    if policy is not None:
+        compare_policies(options, policy)
+        return
     from train.report import write_report
     from train.run.lock import locked
     from train.stages import STAGE_FUNCTIONS

@@ -16,14 +16,15 @@ _TRUTH = {True: "needed", False: "not needed", None: "?"}
 
 
 def command_plugins(*, json: Path | None = None) -> None:
-    """List rewards, algorithms, corpus layouts, exporters and metrics, of any package.
+    """List installed rewards, algorithms, corpus layouts, exporters and metrics.
 
-    A reward is asked for as in `gymnasium.make("ESARM-v0", reward="learned")`, an algorithm in the
-    setting `improve.algorithms`, a layout in `corpus.layout`, an exporter by the suffix of the
-    output of `esarm animate`; metrics stand in the last `info` of an episode. One that is broken is
-    listed with the reason. Of rewards the fourth column tells which need the ground truth (the
-    recorded motion), as no recording of speech alone has it; `?` where that shows first when the
-    reward is made.
+    Plug-ins of other packages are listed, too; a broken one is shown with the reason. Use a reward
+    by its name, as in `gymnasium.make("ESARM-v0", reward="learned")`, an algorithm in the setting
+    `improve.algorithms`, a layout in `corpus.layout`, an exporter by the suffix of the output of
+    `esarm animate`; metrics are in the last `info` of an episode.
+
+    The fourth column tells which rewards need the ground truth (recorded motion), which speech
+    without recordings does not have; `?` means that this is known only when the reward is made.
 
     Args:
         json: Also write the list to this file.
@@ -55,6 +56,7 @@ def installed_plugins() -> dict[str, dict[str, dict[str, Any]]]:
     from esarm_env.face.exporters import EXPORTERS
     from esarm_env.rewards import find_rewards
     from esarm_env.task.episode_metrics import find_metrics
+    from reward.nets.files import NETS
 
     kinds: dict[str, Mapping[str, Any]] = {
         "reward": find_rewards(),
@@ -62,6 +64,7 @@ def installed_plugins() -> dict[str, dict[str, dict[str, Any]]]:
         "layout": find_layouts(),
         "exporter": EXPORTERS.find(),
         "metric": find_metrics(),
+        "reward net": NETS.find(),
     }
     return {
         kind: {

@@ -28,31 +28,35 @@ def command_reward_report(
     paper: Path | None = None,
     output: Path | None = None,
     threads: int = 0,
+    bars: bool = False,
     json: Path | None = None,
 ) -> None:
-    """Hold a run's reward model against the true errors, on utterances that it never saw.
+    """Compare a run's reward model with true errors on held-out utterances.
 
     Writes report.md, pictures and figures.json: pair accuracy, rank correlations within an
     utterance, best-of-n, calibration, extrapolation, hacking probes and ensemble agreement, each
-    with intervals and beside LVE and EVE. Minutes at the demo size.
+    with intervals and beside LVE and EVE.
 
     Args:
         run: Folder of a run that has the stages up to `reward`.
-        quick: A first look: 24 utterances and two strengths of damage, with wide intervals.
-        utterances: Test utterances, evenly spaced; 0 means all.
-        samples: Samples of the clone per utterance, the top band.
-        train_ceiling: First train the ceiling, reward/ceiling.safetensors in the run, unless it is
-            there; takes as long as the stage `reward`.
-        ceiling: Weights of a model trained on true errors, which estimates what any could know; by
-            default the run's reward/ceiling.safetensors, if there is one.
-        paper: A run or weights of the paper's plain recipe, to stand beside; by default the run's
+        quick: Take a first look: 24 utterances and two strengths of damage, with wide intervals.
+        utterances: Number of test utterances, evenly spaced; 0 means all.
+        samples: Number of animations that are sampled from the clone for each utterance.
+        train_ceiling: First train an upper bound: the same network with ground truth (true errors)
+            as its target. It is kept as reward/ceiling.safetensors in the run, and takes as long as
+            the stage `reward`.
+        ceiling: Weights of such an upper bound; by default the run's reward/ceiling.safetensors, if
+            there is one.
+        paper: A run or weights of the paper's plain recipe, for comparison; by default the run's
             reward/paper.safetensors, if there is one.
         output: Folder to write; by default reward_report in the run.
         threads: CPU threads of torch; 0 leaves the choice to torch.
+        bars: For developers: end with our own criteria of a reward model, and which it meets.
         json: Also write the figures to this file.
     """
     from esarm_env.core.run_layout import REWARD_REPORT_FOLDER
     from train.reward_report.animations import ReportSettings
+    from train.reward_report.answers import answers
     from train.reward_report.figures import collect_findings
     from train.reward_report.verdicts import verdicts
     from train.reward_report.writer import figures_of, write_reward_report
@@ -76,8 +80,11 @@ def command_reward_report(
         found = collect_findings(
             opened, settings.quick() if quick else settings, ceiling=ceiling, paper=paper
         )
-        report = write_reward_report(found, output or opened.path / REWARD_REPORT_FOLDER)
-    for line in verdicts(found):
+        folder = output or opened.path / REWARD_REPORT_FOLDER
+        report = write_reward_report(found, folder, bars=bars)
+    for said in answers(found):
+        print(said.replace("**", ""))
+    for line in verdicts(found) if bars else ():
         print(f"{line.criterion}: {line.measured} (met: {line.met})")
     print(f"report: {report}")
     write_json(figures_of(found), json)
@@ -99,24 +106,27 @@ def command_overoptimise(
     json: Path | None = None,
     threads: int = 0,
 ) -> None:
-    """Climb a run's reward by PPO and by best-of-n, and watch what becomes of the true errors.
+    """Reward over-optimisation curves: score and true error, by PPO and best-of-n.
 
-    Scores and LVE, EVE of held-out test utterances over the divergence from the clone (Gao et al.
-    2022): `RUN/overoptimise/overoptimise.md`, `.csv`, `.json` and `.png`. About ten minutes on two
-    cores for a demo run. Interrupt it at any time; the same command goes on where it stopped, and
-    another strength or seed is added to those there are.
+    PPO and best-of-n maximise the run's reward; the curves show score, LVE and EVE on held-out test
+    utterances over the divergence from the clone (Gao et al. 2022):
+    `RUN/overoptimise/overoptimise.md`, `.csv`, `.json` and `.png`. Interrupt it at any time; the
+    same command goes on where it stopped, and another weight or seed adds curves.
 
     Args:
-        run: A run folder with clone and reward.
-        reward: The proxy, any registered one. [default: the run's `improve.reward`]
-        kl_coefs: Weights of the divergence, a curve each. [default: 0,0.03,0.1,0.3]
-        seeds: Of training, so many curves of each strength. [default: 0]
-        iterations: Of each curve, a multiple of `--measure-every`. [default: 60]
+        run: A run folder with clone and reward model.
+        reward: Name of the reward to maximise (see `esarm plugins`). [default: the run's
+            `improve.reward`]
+        kl_coefs: Weights of the KL penalty, with commas; each gives a curve. [default:
+            0,0.03,0.1,0.3]
+        seeds: Seeds of training, with commas; each gives a curve for every weight. [default: 0]
+        iterations: Number of PPO iterations in each curve, a multiple of `--measure-every`.
+            [default: 60]
         measure_every: Iterations between two measurements. [default: 10]
-        utterances: Test utterances measured on; 0 means all. [default: 32]
-        samples: Sampled animations of each per measurement. [default: 4]
-        best_of: Greatest n of best-of-n. [default: 64]
-        quick: Two strengths, six iterations, eight utterances: to see that it works.
+        utterances: Number of test utterances to measure on; 0 means all. [default: 32]
+        samples: Number of sampled animations per utterance and measurement. [default: 4]
+        best_of: Largest n of best-of-n. [default: 64]
+        quick: Two weights, six iterations, eight utterances: to see that it works.
         json: Also write the figures to this file.
         threads: CPU threads of torch; 0 leaves the choice to torch.
     """
@@ -124,6 +134,7 @@ def command_overoptimise(
     from train.overoptimise.measurement import measure_all
     from train.overoptimise.report import write_results
     from train.run.lock import locked
+    from train.run.reward_setting import reward_text
     from train.run.run_folder import RunFolder
 
     check_json_target(json)
@@ -145,7 +156,7 @@ def command_overoptimise(
     proxy = reward or folder.config.improve.reward
     measured = measure_all(folder, config, reward=proxy)
     with locked(folder.path):
-        page, figures = write_results(folder, measured, config, reward=proxy)
+        page, figures = write_results(folder, measured, config, reward=reward_text(proxy))
     for kl_coef, found in figures["ppo"].items():
         print(f"KL {kl_coef}: {found['verdict']}")
     print(f"best of n: {figures['best_of_n']['verdict']}")

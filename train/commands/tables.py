@@ -23,20 +23,20 @@ def command_table1(
     size: int | None = None,
     threads: int = 0,
 ) -> None:
-    """LVE and EVE of the paper's rivals, the baselines and ours, with intervals (Table I).
+    """Table I of the paper: rivals, baselines and our methods by LVE and EVE.
 
-    Every method, corpus and seed is a cell that is trained, measured and kept by itself. Interrupt
-    it at any time; the same command goes on where it stopped.
+    Each method is trained and measured on each corpus and seed, with intervals over seeds and
+    utterances. Interrupt it at any time; the same command goes on where it stopped.
 
     Args:
-        out: Folder of the table. A finished run put at OUT/CORPUS/runs/seed-K is used as it is.
+        out: Folder for the table. A finished run placed at OUT/CORPUS/runs/seed-K is used as it is.
         corpora: `synthetic-mead`, `synthetic-ravdess`, or folders of recordings.
-        seeds: Of training. [default: 0 1 2; with `--preset quick` 0]
-        methods: Rows of the table, as they are called in it, such as
-            `faceformer "clone (expected distance)"`; an unknown one lists all. [default: all]
-        preset: `full` takes about half an hour a corpus and seed on two cores; `quick` is smaller,
-            and trains nothing to its end.
-        size: Utterances of a synthetic corpus. [default: 2000; with `--preset quick` 400]
+        seeds: Seeds of training. [default: 0 1 2; with `--preset quick` 0]
+        methods: Rows of the table, such as `faceformer mean-face "clone (expected distance)"`; an
+            unknown name lists all. [default: all]
+        preset: `full` trains every method to its end; `quick` takes a smaller corpus and short
+            trainings, to see that everything works.
+        size: Number of utterances of a synthetic corpus. [default: 2000; with `--preset quick` 400]
         threads: CPU threads of torch; 0 leaves the choice to torch.
     """
     from train.tables.table1.making import make_table
@@ -69,22 +69,23 @@ def command_score(
     order: str | None = None,
     json: Path | None = None,
 ) -> None:
-    """Score the predictions of any system by the code of Table I, and add them to it.
+    """Score another system's predictions as the methods of Table I are.
 
-    Give exactly one of --corpus or --run; --table goes with --corpus. Beside the score stand the
-    mean face of the condition, which no system should fall behind, and, where the run is evaluated,
-    its regressor and clone.
+    Give either --corpus or --run; --table goes with --corpus. For comparison, the output also shows
+    the mean face (any system should do better) and, if the run is evaluated, its regressor and
+    clone.
 
     Args:
         folder: One file of motion for each test utterance, named by its id: `.npy`, `.npz`, `.csv`,
             `.json`, `.glb` or `.gltf`. Arrays have 52 columns, or 51 without tongueOut.
         corpus: `synthetic-mead`, `synthetic-ravdess`, or a folder of recordings.
-        run: A run folder instead, whose corpus, splits and tokenizer count.
-        table: Folder of `esarm table1`; its run of --corpus counts, and the scores are added to it.
-        name: Of the system; without it, that of the folder.
-        seed: Number of the system's training, where there are several of one name.
-        fps: Frame rate of files that do not state one; without it, 30.
-        order: Channels of `.npy` arrays, such as `unreal`; without it, alphabetical.
+        run: A run folder whose corpus, splits and tokenizer are used.
+        table: Folder of `esarm table1`. Its run of --corpus is used, and the scores are added to
+            the table.
+        name: Name of the system in tables; by default the name of the folder.
+        seed: Which training of the system this is, if there are several of one name.
+        fps: Frame rate of files that do not state one, by default 30.
+        order: Order of the channels in `.npy` arrays, such as `unreal`; by default alphabetical.
         json: Also write the printed figures to this file.
     """
     from train.tables.table1.score import add_to_table, benchmark_of, references, score_folder

@@ -28,7 +28,6 @@ from train.figure5.web.page import page_data, picture_uri, write_page
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from esarm_env.core.types import DoubleArray
     from esarm_env.face.head import Head
     from esarm_env.rendering.text import Picture
     from train.figure5.emotion_curves import Curves
@@ -107,18 +106,10 @@ def draw_figure(
         raise InputError(
             "`error_map` must be left out where the recording is no row: there is no error to show"
         )
-    opening: DoubleArray | None = None
-    if truth is not None:
-        opening = mouth_opening(truth.motion, head=head, captured=subject.captured)
-    moments = choose_moments(
-        subject.n_frames, opening_mm=opening, phones=subject.phones, columns=columns
-    )
+    moments = moments_of(shown, head=head, columns=columns)
     files = {"strips": STRIPS}
     title = "What each method makes of one sentence"
-    renderer = face_renderer(head)
-    frames = _frames(rows, moments, lambda row, frame: renderer.frame(row.motion[frame]))
-    picture = draw_strips(subject, rows, moments, frames=frames, beside=shown.beside, title=title)
-    save_picture(picture, out / STRIPS)
+    draw_strip(shown, moments, out / STRIPS, head=head, title=title)
     written(out / STRIPS)
     if error_map and truth is not None:
         save_picture(_error_strips(shown, truth, moments, head=head), out / ERRORS)
@@ -149,6 +140,38 @@ def draw_figure(
     write_text(out / FIGURES, json.dumps(figures, indent=1, allow_nan=False) + "\n")
     written(out / FIGURES)
     return figures
+
+
+def moments_of(shown: Shown, *, head: Head, columns: int = COLUMNS) -> list[Moment]:
+    """Return the frames of the strips, the same for every row.
+
+    Raises:
+        InputError: If `columns` is below 2.
+    """
+    subject, opening = shown.subject, None
+    truth = next((row for row in shown.rows if row.name == RECORDING), None)
+    if truth is not None:
+        opening = mouth_opening(truth.motion, head=head, captured=subject.captured)
+    return choose_moments(
+        subject.n_frames, opening_mm=opening, phones=subject.phones, columns=columns
+    )
+
+
+def draw_strip(
+    shown: Shown, moments: Sequence[Moment], target: Path, *, head: Head, title: str
+) -> None:
+    """Write the strips of all rows as PNG.
+
+    Raises:
+        InputError: If the file cannot be written.
+        MissingExtraError: If Pillow is not installed.
+    """
+    rows, renderer = shown.rows, face_renderer(head)
+    frames = _frames(rows, moments, lambda row, frame: renderer.frame(row.motion[frame]))
+    picture = draw_strips(
+        shown.subject, rows, moments, frames=frames, beside=shown.beside, title=title
+    )
+    save_picture(picture, target)
 
 
 def _frames(

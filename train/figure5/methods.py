@@ -14,6 +14,7 @@ from agents.rollout.named_decoding import AUTO, NAMES, NamedDecoding
 from agents.weights import load_policy
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import CLONE_FILE, improved_policies, is_file, speech_policies
+from train.rows import method_meant
 from train.stages.baselines import mean_face_motions
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 RECORDING, TOKENIZER, MEAN_FACE, REGRESSOR, CLONE = (
     "recording",
     "tokenizer",
-    "mean-face",
+    "mean face",
     "regressor",
     "clone",
 )
@@ -96,6 +97,7 @@ def check_methods(
         InputError: If the run has no method of a name; the message lists those there are.
     """
     known = default_methods(policies, regressor=regressor, recorded=recorded)
+    asked = meant(asked, policies)
     for name in asked:
         if not recorded and name in NEED_RECORDING:
             raise InputError(
@@ -114,6 +116,18 @@ def check_methods(
             )
     rows = list(dict.fromkeys(asked))
     return sorted(rows, key=lambda name: name != RECORDING)
+
+
+def meant(asked: Sequence[str], policies: Mapping[str, Path]) -> list[str]:
+    """Return names as this module has them, whatever spelling of theirs is asked for.
+
+    Args:
+        asked: As in tables and reports, too: `clone (sampled)`, `clone, sampled`, `mean-face`.
+        policies: Of the run.
+    """
+    known = [RECORDING, TOKENIZER, MEAN_FACE, REGRESSOR, *policies]
+    known += [f"{policy}:{decoding}" for policy in policies for decoding in NAMES]
+    return [method_meant(name, known) for name in asked]
 
 
 class RunMethods:

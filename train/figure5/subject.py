@@ -73,20 +73,20 @@ class Subject:
         return next(found, "")
 
 
-def utterance_subject(corpus: Corpus, index: int) -> Subject:
-    """Return an utterance of a corpus as the subject."""
+def utterance_subject(corpus: Corpus, index: int, *, phones: bool = True) -> Subject:
+    """Return an utterance of a corpus as the subject; `phones` are heard, which takes a while."""
     spoken = corpus[index]
     record = spoken.record
     split = next((name for name in SPLITS if index in corpus.split(name)), "none")
     notes = () if split == "test" else (f"{record.id} is of the split {split}, not of test",)
-    phones, told = heard_phones(spoken.audio)
+    heard, told = heard_phones(spoken.audio) if phones else ((), ())
     return Subject(
         record.id,
         f"{record.emotion} {record.intensity}/3, speaker {record.speaker}",
         record.text,
         spoken.audio,
         record.n_frames,
-        phones,
+        heard,
         index,
         corpus.captured,
         (*notes, *told),

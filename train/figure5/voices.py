@@ -19,6 +19,7 @@ from train.figure5.methods import (
     Row,
     check_methods,
     default_methods,
+    meant,
     method_label,
     policies_of,
     policy_label,
@@ -78,7 +79,7 @@ class VoiceMethods:
         regressor = self._task.speech_encoder is not None
         single = self._voice.emotion in EMOTIONS
         if asked:
-            if MEAN_FACE in asked and not single:
+            if MEAN_FACE in meant(asked, self._policies) and not single:
                 raise InputError(
                     f"`methods` must leave out {MEAN_FACE!r} where `emotion` is not one by name, "
                     f"got {self._voice.emotion}"

@@ -38,6 +38,7 @@ from train.stages.improve import make_algorithm
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
     from esarm_env.core.types import IntArray
+    from train.run.reward_setting import RewardSetting
     from train.run.run_folder import RunFolder
 
 
@@ -56,13 +57,13 @@ class Measured:
     best_of_n: Curve
 
 
-def measure_all(run: RunFolder, config: OveroptimiseConfig, *, reward: str) -> Measured:
+def measure_all(run: RunFolder, config: OveroptimiseConfig, *, reward: RewardSetting) -> Measured:
     """Measure what is not measured yet, and return everything.
 
     Args:
         run: With a finished clone, and a reward model if `reward` needs it.
         config: Which curves.
-        reward: A registered reward, the proxy.
+        reward: A registered reward or a weighted sum, the proxy.
 
     Raises:
         InputError: If a stage is missing, or the folder holds curves of other settings.

@@ -17,6 +17,7 @@ from train.reward_report.pair_figures import MEAN, ProbeFigures, marked
 if TYPE_CHECKING:
     from train.reward_report.figures import Findings
 
+_COLUMNS = 3  # of figures with intervals, beside each other on a page
 DECIMALS = {"%": 1, "mm": 3, "1": 3}
 Rows = dict[str, dict[str, Triple]]
 TOKENISED = "tokenised"
@@ -212,8 +213,19 @@ def agreement_section(found: Findings) -> str:
 def _table(rows: Rows, columns: dict[str, Quantity], *, first: str) -> str:
     """Return figures with their intervals; unlike `esarm_env.metrics.table`, decimals go by unit.
 
-    Shares near a bar want one decimal in every column, whatever its largest figure is.
+    Shares near a bar want one decimal in every column, whatever its largest figure is. More columns
+    than a page is wide go on in a table below, with the same rows.
     """
+    keys = list(columns)
+    n_tables = -(-len(keys) // _COLUMNS)
+    parts = [keys[n * len(keys) // n_tables : (n + 1) * len(keys) // n_tables]
+             for n in range(n_tables)]  # fmt: skip
+    return "\n\n".join(
+        _narrow(rows, {key: columns[key] for key in part}, first=first) for part in parts
+    )
+
+
+def _narrow(rows: Rows, columns: dict[str, Quantity], *, first: str) -> str:
     heading = [first, *(quantity.heading for quantity in columns.values())]
     lines = [heading, ["---"] + ["---:"] * len(columns)]
     for label, figures in rows.items():

@@ -1,4 +1,4 @@
-"""The report's first table: criteria of the reward model, and what was measured.
+"""Our own criteria of a reward model beside what was measured: for developers, with `--bars`.
 
 All criteria stand in `CRITERIA`, each with its bound and its reason.
 """

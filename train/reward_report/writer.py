@@ -11,7 +11,7 @@ from esarm_env.core.cache import write_text
 from esarm_env.core.run_layout import FIGURES_FILE, REPORT_FILE
 from esarm_env.metrics import variant_label
 from train.pictures import draw_or_explain
-from train.reward_report import tables
+from train.reward_report import answers, tables
 from train.reward_report.verdicts import verdicts
 from train.run.run_folder import without_nan
 
@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     from train.reward_report.figures import Findings
 
 
-def write_reward_report(found: Findings, folder: Path) -> Path:
+def write_reward_report(found: Findings, folder: Path, *, bars: bool = False) -> Path:
     """Write everything into `folder`; return the path of the Markdown.
+
+    Args:
+        found: All figures.
+        folder: To write.
+        bars: Whether the page ends with our own criteria of a reward model.
 
     Raises:
         InputError: If the folder cannot be written.
@@ -29,7 +34,7 @@ def write_reward_report(found: Findings, folder: Path) -> Path:
     text = "\n\n".join(
         [
             f"# Reward model of the run `{found.facts['run']}`",
-            verdict_table(verdicts(found)),
+            answers.section(found),
             _head(found),
             tables.pairs_section(found),
             tables.correlation_section(found),
@@ -38,6 +43,7 @@ def write_reward_report(found: Findings, folder: Path) -> Path:
             tables.outlook_section(found),
             tables.probe_section(found),
             tables.agreement_section(found),
+            *([f"## Criteria\n\n{verdict_table(verdicts(found))}"] if bars else []),
         ]
     )
     write_text(
@@ -64,7 +70,10 @@ def figures_of(found: Findings) -> dict[str, Any]:
 
 
 def verdict_table(lines: list[Verdict]) -> str:
-    """Return criteria, what was measured and whether they are met as a table; then the reasons."""
+    """Return criteria, what was measured and whether they are met as a table; then the reasons.
+
+    One is met, or not, where the whole interval is on one side of its bound.
+    """
     rows = ["| criterion | measured | met |", "|---|---|---|"]
     rows += [f"| {line.criterion} | {line.measured} | **{line.met}** |" for line in lines]
     reasons: dict[str, str] = {}  # the first line of several that share one
@@ -87,12 +96,13 @@ def _head(found: Findings) -> str:
     held_out = ", ".join(facts["held_out_families"]) or "none"
     return "\n".join(
         [
+            "## What was measured",
+            "",
             f"On {facts['utterances']} test utterances of the {kind} `{facts['corpus']}`"
             f"{splits}, none of them seen in training: {groups}. {facts['animations']} animations; "
             f"one training seed ({facts['seed']}). Brackets are {100 * facts['confidence']:g} % "
             f"bootstrap intervals ({facts['resamples']} resamples), utterances drawn as wholes; "
-            "they do not cover other training seeds. A criterion is met, or not, where the "
-            "whole interval is on one side of its bound.",
+            "they do not cover other training seeds.",
             "",
             f"- {variant_label('lips')}",
             f"- {variant_label('upper')}",

@@ -6,7 +6,9 @@ copies of the run's corpus, tokenizer and encoder beside them. The run itself is
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -22,6 +24,8 @@ from esarm_env.core.run_layout import (
 )
 from train.rows import expected, greedy, rows_from_json, sampled
 from train.run.run_folder import RunFolder
+
+_LARGE = (".safetensors", ".npz")
 
 
 def check_rounds(run: RunFolder, n_rounds: int) -> None:
@@ -75,13 +79,25 @@ def improved_policy(run: RunFolder) -> Path:
 
 
 def copy_stage(run: RunFolder, round_path: Path, stage: str) -> None:
-    """Copy a finished stage of `run` into another run folder, completely or not at all."""
+    """Copy a finished stage of `run` into another run folder, completely or not at all.
+
+    Weights and demonstrations, which are never written in place, take no room twice where the disk
+    can give a file two names.
+    """
     if is_finished(round_path, stage):
         return
     partial = partial_folder(round_path, stage)
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(run.stage(stage), partial)
+    shutil.copytree(run.stage(stage), partial, copy_function=_share)
     partial.rename(round_path / stage)
+
+
+def _share(source: str, target: str) -> None:
+    if source.endswith(_LARGE) and not os.path.islink(source):
+        with contextlib.suppress(OSError):
+            os.link(source, target)
+            return
+    shutil.copy2(source, target)
 
 
 def _copy_policy(file: Path, round_path: Path, *, number: int) -> None:

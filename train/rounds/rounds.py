@@ -25,13 +25,13 @@ from train.rows import expected, greedy, rows_to_json, sampled
 from train.stages.demonstrate import evenly, roll_out_ladder
 from train.stages.evaluate import (
     animate_test,
-    figures_of,
     on_head,
     summarise,
     summarise_rows,
     without_chance,
 )
 from train.stages.improve import run_improve
+from train.stages.measures import figures_of
 from train.stages.reward import run_reward
 
 if TYPE_CHECKING:

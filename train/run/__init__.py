@@ -3,8 +3,11 @@
 - `config`: configuration of a run: presets, a YAML file, and `--set KEY=VALUE`, checked strictly.
 - `kept_settings`: settings that the measurements of one folder share.
 - `lock`: lock of a run folder: one process at a time writes into it; who only reads takes none.
+- `loggers`: loggers of trainings beside `metrics.csv`: TensorBoard, Weights & Biases, or none.
 - `loop`: training loop of a stage: progress bar, metrics on disk, checkpoints, resuming.
+- `own_code`: algorithms and rewards of one's own, as `file.py:Class`, run only where named.
 - `plain_yaml`: YAML of settings: plain values by text keys, bounded, nothing taken for another.
+- `reward_setting`: the setting `improve.reward`: a name, or names with weights.
 - `run_folder`: run folder: configuration and stages, each complete or absent.
 - `setting_ranges`: ranges of all settings of a run, checked before its first stage works.
 - `stage_work`: a stage at work: what its partial folder began with, its wall time, its end in

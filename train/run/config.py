@@ -19,7 +19,9 @@ from esarm_env.tokenizer import PriorConfig
 from reward.consensus.settings import ConsensusConfig
 from reward.naturalness.settings import NaturalnessConfig
 from reward.ranking.network import RewardConfig
-from train.run.plain_yaml import parse, read_yaml, shown
+from train.run.own_code import with_own_code
+from train.run.plain_yaml import checked_value, parse, read_yaml, shown
+from train.run.reward_setting import REWARD_KEY, RewardSetting, checked_reward
 
 
 @ranges(size=MAY_BE_0, seed=MAY_BE_0)
@@ -29,16 +31,15 @@ class CorpusConfig:
 
     Attributes:
         name: `synthetic-mead`, `synthetic-ravdess`, or a folder of recordings.
-        layout: Of a folder: `mead`, `vocaset`, `ravdess`, `3d-etf`, `beat`, `livelink`, `generic`,
-            or `auto`.
+        layout: Layout of a folder, such as `mead`, or `auto`; `esarm plugins` lists them.
         size: Utterances of a synthetic corpus; 0 means all.
-        seed: Of a synthetic corpus.
+        seed: Random seed of a synthetic corpus.
         encoder: Audio features: `logmel`, `logmel-running` (which streams), `phones+logmel` (extra
             `phones`), `phones`, `wavlm` or `wavlm:FOLDER`; the how-to on audio features has the
             others.
-        rate: Of a folder: frames a second of all motion, whatever its files say; 0 believes them.
-        head: Of a folder of vertices, as VOCASET's: the head with its vertices, to fit coefficients
-            on (FLAME's generic_model.pkl); `esarm` is ours.
+        rate: Frame rate of the motion in a folder, whatever its files state; 0 believes them.
+        head: Head on which coefficients are fitted to recorded vertices such as VOCASET's: the path
+            of one with these vertices (FLAME's generic_model.pkl), or `esarm`, ours.
     """
 
     name: str = "synthetic-mead"
@@ -56,9 +57,9 @@ class DemonstrateConfig:
     """Ranked roll-outs of the clone.
 
     Attributes:
-        epsilons: Shares of random actions, the paper's Table II.
-        rollouts: Roll-outs per utterance and level.
-        train_utterances: Training utterances rolled out (evenly spaced ones); 0 means all.
+        epsilons: Noise levels: shares of actions that are random (the paper's Table II).
+        rollouts: Roll-outs per utterance and noise level.
+        train_utterances: Number of training utterances to roll out, evenly spaced; 0 means all.
     """
 
     epsilons: tuple[float, ...] = (0.02, 0.25, 0.5, 0.75, 1.0)
@@ -73,40 +74,44 @@ class ImproveConfig:
     """Reinforcement learning on the terminal reward.
 
     Attributes:
-        algorithms: Registered ones (`ppo`, `reinforce`, `grpo`, ...), each from the clone.
-        reward: A registered reward (`learned`, `accuracy`, `lve`, `eve`, ...).
-        iterations: Roll-outs and updates.
+        algorithms: Algorithms to train with, each from the clone: what `esarm plugins` lists, or
+            one's own as `file.py:Class` or `package.module:Class`.
+        reward: Reward to maximise: what `esarm plugins` lists, or weights by name, such as
+            `{learned: 1, jerk: -0.1}`.
+        iterations: Number of iterations, each a roll-out and its updates.
         n_episodes: Episodes per iteration.
         samples_per_utterance: Episodes of an iteration that share an utterance.
         batch_tokens: Tokens per minibatch, padding counted (PPO).
-        learning_rate: Of AdamW.
-        kl_coef: Weight of the divergence per token from the clone.
-        reference_kl_target: Divergence per token from the clone, in nats, that `kl_coef` is adapted
-            to; 0 keeps it fixed.
-        reference_averaging: Share of the way that what this divergence is measured from moves
-            towards the policy after every iteration; 0 keeps the clone.
-        temperature: At which tokens are sampled while learning, above 0.
-        value_warmup: First iterations in which the value head alone learns (PPO).
-        stream_advantages: Whether a token answers for the score of its own part of the face alone:
-            `on`, `off`, or `auto`, which is on where the reward tells mouth and upper face apart.
-        chunk_credit: Those of the algorithms in which a token answers for what its chunk and later
-            ones earn, where the reward tells chunks apart; in others it answers for the whole.
-        chunk_discount: By which what later chunks earn counts less.
-        look_ahead_chunks: Chunks before its own that a token changes, too, and answers for.
-        spread_coef: Weight of the mean distance between an utterance's samples in mm, added to the
-            reward of the algorithms with `chunk_credit`.
-        alarm: What follows when the score rises while a true error does on the validation
-            utterances: `off` (they are not compared), `warn`, or `stop` with the best weights.
+        learning_rate: Learning rate (AdamW).
+        kl_coef: Weight of the KL divergence per token from the clone.
+        reference_kl_target: KL divergence per token from the clone, in nats, that `kl_coef` is
+            adapted to; 0 keeps `kl_coef` fixed.
+        reference_averaging: How far the reference of this divergence moves towards the policy after
+            every iteration, from 0 (it stays the clone) to 1.
+        temperature: Sampling temperature while learning, above 0.
+        value_warmup: Number of first iterations in which only the value head learns (PPO).
+        stream_advantages: Whether mouth and upper-face tokens get advantages of their own: `on`,
+            `off`, or `auto`, which is on if the reward scores mouth and upper face apart.
+        chunk_credit: Algorithms in which a token is credited with what its own and later chunks
+            earn, if the reward scores chunks; in other algorithms, with the whole return.
+        chunk_discount: Factor, per chunk, by which later chunks count less.
+        look_ahead_chunks: Chunks before its own that a token changes, too, and is credited for.
+        spread_coef: Weight of the mean distance in mm between an utterance's samples, a bonus in
+            the algorithms of `chunk_credit`.
+        alarm: What to do when the score rises while a true error rises, too, on validation
+            utterances: `off` (no check), `warn`, or `stop` with the best weights.
         evaluate_every: Iterations between two measurements of the true errors.
         evaluate_utterances: Validation utterances that these are measured on.
-        interpolation: Policies between the clone and each improved one, measured on validation
-            utterances: `off`, `report`, or also taken in place of the improved one: that of least
-            `true-error`, or by a rule that wants `no-recordings`.
-        distillation: Settings of the algorithm `distillation` that are not those of all.
+        interpolation: Whether to measure policies between the clone and each improved one on
+            validation utterances: `off`, `report`, or also to take one in place of the improved
+            policy, that of lowest `true-error` or by a rule that needs `no-recordings`.
+        distillation: Settings of the algorithm `distillation`, beside those above.
+        code: Files or modules of the algorithms and rewards that are one's own, which are called by
+            their classes; filled in from `algorithms` and `reward`.
     """
 
     algorithms: tuple[str, ...] = ("ppo", "reinforce", "distillation")
-    reward: str = "learned"
+    reward: str | dict[str, float] = "learned"
     iterations: int = 12
     n_episodes: int = 64
     samples_per_utterance: int = 4
@@ -127,6 +132,7 @@ class ImproveConfig:
     evaluate_utterances: int = 48
     interpolation: str = "off"
     distillation: DistillationConfig = FROM_RECORDINGS
+    code: tuple[str, ...] = ()
 
 
 @ranges(
@@ -142,12 +148,13 @@ class EvaluateConfig:
         head: Where errors are measured: `esarm`, or the path of a FLAME, ICT-FaceKit or glTF head.
         samples: Sampled animations per utterance for the rows called "sampled".
         energy_samples: Sampled animations per utterance for energy scores, at least 2.
-        temperatures: At which the clone is sampled beside 1, on validation; the one with the best
-            energy scores there has rows on the test utterances. None tries 1 alone.
+        temperatures: Sampling temperatures of the clone to try beside 1, on validation; the one
+            with the best energy scores there gets rows on the test utterances. An empty list tries
+            1 alone.
         extra_utterances: Test utterances for energy scores and the order of intensities, which need
             several animations of each; 0 means all.
-        resamples: Bootstrap resamples over utterances.
-        confidence: Of the intervals.
+        resamples: Number of bootstrap resamples over utterances.
+        confidence: Confidence level of the intervals.
     """
 
     head: str = "esarm"
@@ -165,8 +172,9 @@ class Config:
     """Everything that determines a run's result.
 
     Attributes:
-        seed: Of every stage but the corpus, which has its own.
-        recipe: Of the reward model: `consensus` (ours), or `paper` (ranks of noise levels alone).
+        seed: Random seed of every stage but the corpus, which has its own.
+        recipe: Recipe of the reward model: `consensus` (expected distance from the clone's other
+            samples) or `paper` (ranks of noise levels alone).
         corpus: Speech and motion.
         prior: The motion tokenizer.
         encoder: The speech encoder that the policy hears through.
@@ -174,7 +182,7 @@ class Config:
         demonstrate: Ranked roll-outs.
         reward: The reward model of the recipe `paper`.
         consensus: The reward model of the recipe `consensus`.
-        naturalness: Its second head.
+        naturalness: The second head of that reward model, which tells recordings from samples.
         improve: Reinforcement learning.
         evaluate: Held-out figures.
     """
@@ -199,9 +207,8 @@ SECTION_OF_RECIPE = {"consensus": "consensus", "paper": "reward"}
 _BESIDES = {"naturalness": "consensus"}
 
 PRESETS = {
-    # Minutes on two cores.
     "demo": Config(),
-    # About an hour on two cores; phones cost six minutes of it, which the demo has not to spare.
+    # Recognising phones costs minutes that the demo does not spare.
     "small": Config(
         corpus=CorpusConfig(size=4000, encoder="phones+logmel"),
         prior=PriorConfig(epochs=60),
@@ -225,9 +232,6 @@ PRESETS = {
         improve=ImproveConfig(iterations=1000, n_episodes=256),
     ),
 }
-
-
-_LARGEST_INT = 10**18  # what lies beyond fits into no float and no array
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -258,15 +262,17 @@ def from_dict(values: dict[str, Any], *, kind: type[Any] = Config, prefix: str =
         raise InputError(
             f"configuration keys must be among {known}; got {keys}{_meant(unknown[0])}"
         )
-    made = {}
+    made: dict[str, Any] = {}
     for key, value in values.items():
         hint = hints[key]
         if dataclasses.is_dataclass(hint):
             if not isinstance(value, dict):
                 raise InputError(f"`{prefix}{key}` must be a section, got {shown(value)}")
             made[key] = from_dict(value, kind=hint, prefix=f"{prefix}{key}.")  # type: ignore[arg-type]
+        elif hint == RewardSetting:
+            made[key] = checked_reward(value, name=prefix + key)
         else:
-            made[key] = _checked(value, hint, name=prefix + key)
+            made[key] = checked_value(value, hint, name=prefix + key)
     return kind(**made)
 
 
@@ -283,26 +289,6 @@ def _meant(key: str) -> str:
     known = [each for each in settings if each.partition(".")[2] == key]
     near = known or difflib.get_close_matches(key, [*sections, *settings], n=1, cutoff=0.7)
     return f"; did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else ""
-
-
-def _checked(value: Any, hint: Any, *, name: str) -> Any:
-    """Return `value` as the type `hint`: a scalar, or a tuple of one kind of scalar."""
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        if abs(value) > _LARGEST_INT:
-            raise InputError(f"`{name}` must be within 1e18 of 0, got {shown(value)}")
-        return float(value)
-    if hint is str and isinstance(value, bool):
-        return "on" if value else "off"  # YAML 1.1 reads these words as true and false
-    if getattr(hint, "__origin__", None) is tuple:
-        if isinstance(value, (list, tuple)):
-            return tuple(_checked(entry, hint.__args__[0], name=name) for entry in value)
-    elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
-        if hint is int and abs(value) > _LARGEST_INT:
-            raise InputError(f"`{name}` must be within 1e18 of 0, got {shown(value)}")
-        return value
-    wanted = getattr(hint, "__name__", str(hint))
-    remedy = "; write a list as [a, b]" if wanted == "tuple" else ""
-    raise InputError(f"`{name}` must be of type {wanted}, got {shown(repr(value))}{remedy}")
 
 
 def make_config(*, preset: str, file: Path | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -326,7 +312,7 @@ def make_config(*, preset: str, file: Path | None = None, overrides: Sequence[st
         size = at_most_all(config.corpus.size, config.corpus.name)
         config = dataclasses.replace(config, corpus=dataclasses.replace(config.corpus, size=size))
     _check_recipe_in_use(config.recipe, overrides)
-    return config
+    return dataclasses.replace(config, improve=with_own_code(config.improve, overrides))
 
 
 def _values_of(file: Path) -> dict[str, Any]:
@@ -354,7 +340,7 @@ def _override(values: dict[str, Any], override: str) -> None:
     names = _old_names(".".join(sections))
     for name, new in renamed_keys({last: value}, names, prefix=key.removesuffix(last)).items():
         old = place.get(name)
-        both = isinstance(old, dict) and isinstance(new, dict)
+        both = isinstance(old, dict) and isinstance(new, dict) and key != REWARD_KEY
         place[name] = {**old, **_renamed(name, new)} if both else new  # type: ignore[dict-item]
 
 

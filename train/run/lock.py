@@ -20,7 +20,7 @@ from pathlib import Path
 
 from esarm_env.core.cache import DRAFT
 from esarm_env.core.errors import InputError
-from esarm_env.core.run_layout import LOCK_FILE
+from esarm_env.core.run_layout import EXPERIMENTS_FOLDER, LOCK_FILE
 
 try:
     import fcntl
@@ -66,7 +66,9 @@ def locked(run_path: Path) -> Iterator[None]:
     if held is None:
         held = _held[path] = _Held(_take(run_path, path), threading.get_ident())
         for leftover in path.parent.rglob(f".*{DRAFT}"):  # of a process that was killed
-            leftover.unlink(missing_ok=True)
+            # Experiments have locks of their own: another process may be at work there.
+            if EXPERIMENTS_FOLDER not in leftover.relative_to(path.parent).parts:
+                leftover.unlink(missing_ok=True)
     elif held.thread == threading.get_ident():
         held.count += 1
     else:

@@ -19,6 +19,7 @@ from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError, one_line
 from esarm_env.core.progress import Progress, open_progress
 from esarm_env.core.run_layout import CHECKPOINT_FILE, METRICS_FILE, ORIGIN_FILE
+from train.run.loggers import training_logger
 
 CHECKPOINT_EVERY_S = 20.0
 MAGIC = b"esarm checkpoint 1\n"
@@ -53,8 +54,8 @@ def drive(
 
     Args:
         trainer: Fresh; it is wound forward if `folder` holds a checkpoint.
-        folder: Gets `metrics.csv`, TensorBoard events (if installed), and the checkpoint. That goes
-            when training ends, unless it is kept.
+        folder: Gets `metrics.csv`, what the logger writes (see `train.run.loggers`), and the
+            checkpoint. That goes when training ends, unless it is kept.
         title: Text of the progress bar.
         shown: Name of the figure beside it.
         keep_checkpoint: Whether the caller removes it, when what was trained is safe on the disk.
@@ -66,12 +67,13 @@ def drive(
     path = folder / CHECKPOINT_FILE
     mark = _mark_of(folder, title)
     rows = _resume(trainer, path, mark) if path.is_file() else []
-    saved_at = time.monotonic()
+    saved_at, logger = time.monotonic(), training_logger()
     try:
         with open_progress(with_note=True) as bar:
             task = bar.add_task(title, total=trainer.n_total, completed=trainer.n_done, note="")
             while trainer.n_done < trainer.n_total:
                 rows.append({"step": trainer.n_done + 1, **trainer.advance()})
+                logger.row(folder, rows[-1])
                 note = f"{shown} {rows[-1][shown]:.3f}" if shown in rows[-1] else ""
                 bar.update(task, total=trainer.n_total, completed=trainer.n_done, note=note)
                 if time.monotonic() - saved_at > CHECKPOINT_EVERY_S:
@@ -82,7 +84,7 @@ def drive(
             _save(trainer, rows, path, mark)
         raise
     write_rows(rows, folder / METRICS_FILE)
-    _write_events(rows, folder)
+    logger.end(folder, rows)
     if not keep_checkpoint:
         path.unlink(missing_ok=True)
     return rows
@@ -159,17 +161,3 @@ def _checked_rows(rows: Any) -> list[dict[str, float]]:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"rows {rows!r:.40}")
     return rows
-
-
-def _write_events(rows: list[dict[str, float]], folder: Path) -> None:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:  # the extra `tensorboard` is not installed; metrics.csv has it all
-        return
-    for earlier in folder.glob("events.out.tfevents.*"):  # an end that was interrupted
-        earlier.unlink()
-    with SummaryWriter(str(folder)) as writer:
-        for row in rows:
-            for name, value in row.items():
-                if name != "step":
-                    writer.add_scalar(name, value, int(row["step"]))

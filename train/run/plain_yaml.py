@@ -23,6 +23,8 @@ from esarm_env.core.errors import InputError, one_line
 _LARGEST_BYTES, _MOST_VALUES, _MOST_LEVELS = 256_000, 10_000, 20
 _LONGEST_SHOWN = 120
 
+_LARGEST_INT = 10**18  # what lies beyond fits into no float and no array
+
 _INT = "tag:yaml.org,2002:int"
 _FLOAT = "tag:yaml.org,2002:float"
 _NUMBERS = {
@@ -151,3 +153,26 @@ def _reason(error: Exception) -> str:
         return one_line(error)
     text = " ".join(part for part in (error.context, error.problem) if part)
     return f"{text} (line {error.problem_mark.line + 1})" if error.problem_mark else text
+
+
+def checked_value(value: Any, hint: Any, *, name: str) -> Any:
+    """Return `value` as the type `hint`: a scalar, or a tuple of one kind of scalar.
+
+    Raises:
+        InputError: If it is of another type, or a number beyond all use.
+    """
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if number and hint in (int, float) and abs(value) > _LARGEST_INT:
+        raise InputError(f"`{name}` must be within 1e18 of 0, got {shown(value)}")
+    if number and hint is float:
+        return float(value)
+    if hint is str and isinstance(value, bool):
+        return "on" if value else "off"  # YAML 1.1 reads these words as true and false
+    if getattr(hint, "__origin__", None) is tuple:
+        if isinstance(value, (list, tuple)):
+            return tuple(checked_value(entry, hint.__args__[0], name=name) for entry in value)
+    elif isinstance(value, hint) and (number or hint is not int):
+        return value
+    wanted = getattr(hint, "__name__", str(hint))
+    remedy = "; write a list as [a, b]" if wanted == "tuple" else ""
+    raise InputError(f"`{name}` must be of type {wanted}, got {shown(repr(value))}{remedy}")

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import STAGES
 from esarm_env.core.training.ranges import check_ranges
 from train.run.config import SECTION_OF_RECIPE
+from train.run.own_code import own_rewards, register_own_code
+from train.run.reward_setting import check_reward
 
 if TYPE_CHECKING:
     from train.run.config import Config, ImproveConfig
@@ -49,10 +49,16 @@ def check_settings(config: Config, stages: Iterable[str] = STAGES) -> None:
 
 def _check_corpus(config: Config) -> None:
     from esarm_env.audio.features import check_encoder
+    from esarm_env.core.plugins import unknown_name
+    from esarm_env.corpus.layouts.registry import AUTO, find_layouts
 
     with _under("corpus", config.corpus):
         check_ranges(config.corpus)
         check_encoder(config.corpus.encoder)
+    known = (AUTO, *find_layouts())
+    if config.corpus.layout not in known:
+        name = config.corpus.layout
+        raise InputError(unknown_name(name, dict.fromkeys(known), setting="corpus.layout", kind=""))
 
 
 def _check_prior(config: Config) -> None:
@@ -152,6 +158,7 @@ def _check_improve(config: Config) -> None:
     settings = config.improve
     with _under("improve", settings):
         check_ranges(settings)
+    register_own_code(settings.code)
     if not settings.algorithms:
         known = ", ".join(ALGORITHMS.find())
         raise InputError(f"`improve.algorithms` must be at least one of {known}, got none")
@@ -159,7 +166,7 @@ def _check_improve(config: Config) -> None:
         ALGORITHMS.load(name, setting="improve.algorithms")
     for name, choices in _CHOICES.items():
         _check_choice(f"improve.{name}", getattr(settings, name), choices)
-    _check_reward_name(settings.reward)
+    check_reward(settings.reward)
     _check_distillation(settings)
     _check_chunk_credit(settings)
     with _under("improve", settings):
@@ -221,37 +228,10 @@ def _check_distillation(settings: ImproveConfig) -> None:
         )
 
 
-# Their argument is one path or more; looked at before the hours of the stages before.
-_REWARDS_OF_PATHS = ("learned", "expected-error", "naturalness", "ensemble", "likelihood")
-
-
-def _check_reward_name(text: str) -> None:
-    """Check that the reward to climb is installed, and given with an argument if it needs one."""
-    from esarm_env.rewards import find_rewards
-
-    known = find_rewards()
-    name, colon, argument = text.partition(":")
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise InputError(f"`improve.reward` must be one of {', '.join(known)}, got {text!r}{hint}")
-    known[name].load()
-    given = "required" if colon else "none"
-    if known[name].argument not in (given, "optional") or (colon and not argument):
-        raise InputError(f"`improve.reward` must be given as {known[name].usage!r}, got {text!r}")
-    if name == "bond":
-        _check_reward_name(argument)
-    paths = argument.split(",") if argument and name in _REWARDS_OF_PATHS else []
-    missing = [path for path in paths if not Path(path.strip()).expanduser().exists()]
-    if missing:
-        raise InputError(
-            f"`improve.reward` must name runs or weights that are there, got {missing[0].strip()!r}"
-        )
-
-
 def _check_evaluate(config: Config) -> None:
     from esarm_env.face.loaders import OWN_HEAD, open_head
 
+    register_own_code(own_rewards(config.improve))
     with _under("evaluate", config.evaluate):
         check_ranges(config.evaluate)
     _check_temperatures(config.evaluate.temperatures)

@@ -14,7 +14,7 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.intervals import Interval, SeedResampler
 from esarm_env.core.run_layout import ENERGY_FILE, PER_UTTERANCE_FILE
 from esarm_env.task.episode_metrics import EVE, LVE
-from train.rows import NOISY, POLICY, Row, expected, sampled
+from train.rows import NOISY, OLD_LABELS, POLICY, REGRESSOR, Row, expected, sampled
 from train.stages.measures import EVE_ENERGY, EVE_WITHOUT_LIDS, LVE_ENERGY
 
 if TYPE_CHECKING:
@@ -96,7 +96,8 @@ def read_figures(
     try:
         with file.open(newline="", encoding="utf-8") as opened:
             for line in csv.DictReader(opened):
-                names, figures = rows.setdefault(line["row"], ([], {key: [] for key in keys}))
+                label = OLD_LABELS.get(line["row"], line["row"])
+                names, figures = rows.setdefault(label, ([], {key: [] for key in keys}))
                 names.append(line["utterance"])
                 for key in keys:
                     figures[key].append(float(line[key]))
@@ -133,8 +134,8 @@ def resampler_of(tables: Tables, runs: Sequence[RunFolder]) -> SeedResampler:
 def pairs_of(labels: Sequence[str], *, energy: bool) -> list[tuple[str, str]]:
     """Return which row is compared with which.
 
-    Every policy with the clone decoded the same way, and with the clone by expected distance; in
-    energy scores with the clone at temperature 1 and at its best.
+    Every policy with the clone decoded the same way, with the clone by expected distance and with
+    the regressor; in energy scores with the clone at temperature 1 and at its best.
     """
     pairs = []
     for label in labels:
@@ -144,7 +145,8 @@ def pairs_of(labels: Sequence[str], *, energy: bool) -> list[tuple[str, str]]:
         if row.source != POLICY or row.policy == "clone" or row.decoding == NOISY:
             continue
         like = Row(POLICY, "clone", row.decoding).label
-        others = (like, AT_BEST) if energy else (like, expected("clone").label)
+        baselines = (expected("clone").label, Row(REGRESSOR).label)
+        others = (like, AT_BEST) if energy else (like, *baselines)
         pairs += [(label, other) for other in dict.fromkeys(others) if other in labels]
     return pairs
 

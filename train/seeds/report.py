@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from esarm_env.core.cache import write_text
 from esarm_env.core.run_layout import SEEDS_FILE, SEEDS_PAGE
 from esarm_env.metrics import variant_label
-from esarm_env.task.episode_metrics import EVE, LVE
 from train.rows import NOISY, Row
 from train.run.run_folder import without_nan
-from train.run_report.cells import ARROWS, cell, header
+from train.run_report.cells import ARROWS, cell, header, told
+from train.run_report.verdict import best_row
 from train.seeds.figures import (
     AT_BEST,
     ENERGIES,
@@ -91,51 +91,89 @@ def _compared(
 
 def _page(runs: Sequence[RunFolder], figures: dict[str, Any]) -> str:
     seeds = ", ".join(map(str, figures["seeds"]))
-    share = round(100 * runs[0].config.evaluate.confidence)
-    lines = [
+    parts = [
         f"# ESARM run `{runs[0].path.name}`, seeds {seeds}",
-        "",
+        "## In short",
+        *_verdict(runs, figures["differences"]),
+        _explained(runs),
+        f"- {variant_label('lips')}\n- {variant_label('upper')}",
+        "## Results",
+        "Errors in mm, less is better.",
+        *_tables(figures["rows"], ERRORS),
+        "## Differences",
+        "Of the first minus the second, in mm, paired per seed and utterance; negative is better.",
+        *_differences(figures["differences"], ERRORS),
+    ]
+    if figures["energy"]:
+        parts += [
+            "## Energy scores of sampled animations",
+            "In mm, less is better; samples that merely vary less gain nothing here.",
+            *_tables(figures["energy"], ENERGIES),
+            "### Differences in energy scores",
+            *_differences(figures["energy_differences"], ENERGIES),
+        ]
+    lines = [f"- seed {run.config.seed}: `{run.path}`" for run in runs]
+    return "\n\n".join([*parts, "## Runs", "\n".join(lines)]) + "\n"
+
+
+def _explained(runs: Sequence[RunFolder]) -> str:
+    """Return what intervals, means and probabilities are."""
+    share = round(100 * runs[0].config.evaluate.confidence)
+    return (
         f"Brackets are {share} % intervals by a hierarchical bootstrap: seeds of training are "
         "drawn, and utterances for all of them together. With few seeds they are coarse. IQM is "
         "the interquartile mean over seeds and utterances; the probability of improvement is that "
         "of a seed of the first against a seed of the second, mean over utterances (Agarwal et al. "
-        "2021).",
-        "",
-        f"- {variant_label('lips')}",
-        f"- {variant_label('upper')}",
-        "",
-        "## Results",
-        "",
-        *_table(figures["rows"], (LVE, EVE)),
-        "",
-        "## Differences",
-        "",
-        *_differences(figures["differences"]),
+        "2021)."
+    )
+
+
+def _verdict(runs: Sequence[RunFolder], compared: list[dict[str, Any]]) -> list[str]:
+    """Say which policy is best on validation in most seeds, and what it is beside the others."""
+    found = [row.label for row in map(best_row, runs) if row is not None]
+    if not found:
+        return ["The version that trained these runs did not note the best policies on validation."]
+    best = max(dict.fromkeys(found), key=found.count)
+    said = [
+        f"**Best policy on validation: {best}, in {found.count(best)} of {len(runs)} seeds.** "
+        "On the test utterances, over all seeds:"
     ]
-    if figures["energy"]:
-        lines += ["", "## Energy scores of sampled animations", ""]
-        lines += _table(figures["energy"], ENERGIES)
-        lines += ["", *_differences(figures["energy_differences"])]
-    lines += ["", "## Runs", ""]
-    lines += [f"- seed {run.config.seed}: `{run.path}`" for run in runs]
-    return "\n".join(lines) + "\n"
+    others = dict.fromkeys(each["with_what"] for each in compared if each["what"] == best)
+    for other in others:
+        figures = {
+            each["key"]: each["difference"]
+            for each in compared
+            if (each["what"], each["with_what"]) == (best, other)
+        }
+        said.append(f"- against {other}: {told(figures)}")
+    if not others:
+        said.append(f"- nothing is compared with {best}, from which the others were trained")
+    return ["\n".join([said[0], "", *said[1:]])]
 
 
-def _table(rows: list[dict[str, Any]], keys: Sequence[str]) -> list[str]:
-    titles = [f"{_NAMES[key]}{kind}" for key in keys for kind in ("", ", IQM")]
-    lines = [header("animation", titles)]
-    for row in rows:
-        cells = [cell(row[kind][key], digits=3) for key in keys for kind in ("mean", "iqm")]
-        lines.append(f"| {row['label']} | " + " | ".join(cells) + " |")
-    return lines
+def _tables(rows: list[dict[str, Any]], keys: Sequence[str]) -> list[str]:
+    """Return a table for each error: mean and interquartile mean of every animation."""
+    tables = []
+    for key in keys:
+        lines = [f"**{_NAMES[key]}**", "", header("animation", ("mean", "IQM"))]
+        for row in rows:
+            cells = [cell(row[kind][key], digits=3) for kind in ("mean", "iqm")]
+            lines.append(f"| {row['label']} | " + " | ".join(cells) + " |")
+        tables.append("\n".join(lines))
+    return tables
 
 
-def _differences(compared: list[dict[str, Any]]) -> list[str]:
-    lines = [header("difference", ["of", "mean", "each seed", "probability of improvement"])]
-    for each in compared:
-        seeds = ", ".join("n/a" if mean is None else f"{mean:+.3f}" for mean in each["by_seed"])
-        lines.append(
-            f"| {each['what']}, minus {each['with_what']} | {_NAMES[each['key']]} "
-            f"| {cell(each['difference'], digits=3)} | {seeds} | {cell(each['improvement'])} |"
-        )
-    return lines
+def _differences(compared: list[dict[str, Any]], keys: Sequence[str]) -> list[str]:
+    """Return a table for each error: every comparison, with the mean of each seed."""
+    titles = ["mean", "each seed", "probability of improvement"]
+    tables = []
+    for key in keys:
+        lines = [f"**{_NAMES[key]}**", "", header("difference", titles)]
+        for each in (each for each in compared if each["key"] == key):
+            seeds = ", ".join("n/a" if mean is None else f"{mean:+.3f}" for mean in each["by_seed"])
+            lines.append(
+                f"| {each['what']}, minus {each['with_what']} "
+                f"| {cell(each['difference'], digits=3)} | {seeds} | {cell(each['improvement'])} |"
+            )
+        tables.append("\n".join(lines))
+    return tables

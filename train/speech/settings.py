@@ -49,16 +49,16 @@ class SpeechSettings:
             whose terms that the run cannot score are left out.
         iterations: Roll-outs and updates.
         n_episodes: Animations per iteration.
-        samples_per_utterance: Of them, of one piece of speech.
-        learning_rate: Of AdamW, in reinforcement learning.
+        samples_per_utterance: Animations of an iteration that share one piece of speech.
+        learning_rate: Learning rate (AdamW) of reinforcement learning.
         kl_coef: Weight of the divergence per token from the policy to start from.
         rehearsals: Minibatches of the run's training recordings that are cloned after every
             iteration, so that nothing is forgotten.
-        rehearsal_sequences: Recordings of one such minibatch.
+        rehearsal_sequences: Recordings in one such minibatch.
         rehearsal_rate: Learning rate of cloning them.
-        test_share: Of the recordings that is kept to measure, where no other folder is.
+        test_share: Share of the recordings that is kept to measure on, if no other folder is given.
         old_utterances: Validation utterances of the run's corpus that are measured as well.
-        confidence: Of the intervals.
+        confidence: Confidence level of the intervals.
     """
 
     policy: str = "auto"

@@ -32,6 +32,7 @@ from esarm_env.core.run_layout import (
     SUMMARY_FILE,
     TOKENIZER_FILE,
     WAVLM_FILE,
+    experiment_policies,
     improved_policies,
     need_stage,
     partial_folder,
@@ -110,6 +111,7 @@ def checked_name(name: str, run_path: Path) -> str:
         InputError: If it is another policy's, or no name of a folder.
     """
     taken = {"clone", "auto", *ALGORITHMS.names(), *improved_policies(run_path)}
+    taken |= experiment_policies(run_path).keys()
     plain = name.replace("-", "").replace("_", "").replace(".", "").replace(" ", "")
     if name in taken or name.startswith(".") or not plain.isalnum():
         raise InputError(

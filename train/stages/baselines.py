@@ -14,6 +14,7 @@ import numpy as np
 from agents.baselines import MeanFace, Regressor
 from esarm_env.core.intervals import Resampler
 from train.rows import EXPECTED, GREEDY, MEAN_FACE, POLICY, REGRESSOR, SAMPLED, Row
+from train.stages.measures import CLIMBED
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray, IntArray, Record
@@ -95,7 +96,7 @@ def ratios_to_regressor(
     """Return the mean errors of each policy over the regressor's, with paired intervals.
 
     Args:
-        rows: Figures per test utterance, by row; `score`, which has no zero, has no ratio.
+        rows: Figures per test utterance, by row; scores, which have no zero, have no ratio.
         config: Resamples and confidence.
 
     Returns:
@@ -111,7 +112,7 @@ def ratios_to_regressor(
         row: {
             key: list(resampler.ratio(values, yardstick[key], group))
             for key, values in figures.items()
-            if key != "score"
+            if key not in ("score", CLIMBED)
         }
         for row, figures in rows.items()
         if row.decoding in _DECODED

@@ -20,7 +20,6 @@ from esarm_env.core.run_layout import (
     PER_UTTERANCE_FILE,
     POLICY_FILE,
 )
-from esarm_env.core.types import FloatArray, IntArray, Trajectories
 from esarm_env.face.loaders import OWN_HEAD, open_head
 from esarm_env.metrics import EMOTION_ACCURACY, Quantity, measure, quantities
 from esarm_env.task.animation_task import AnimationTask, pad_stack
@@ -47,7 +46,8 @@ from train.stages.baselines import (
     ratios_to_regressor,
 )
 from train.stages.measures import (
-    error_without_lids,
+    Figures,
+    Scorers,
     extra_utterances,
     repeated_rows,
     try_temperatures,
@@ -55,6 +55,7 @@ from train.stages.measures import (
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
+    from esarm_env.core.types import FloatArray, IntArray, Trajectories
     from esarm_env.metrics import EmotionClassifier
     from train.run.config import EvaluateConfig
     from train.run.run_folder import RunFolder
@@ -111,8 +112,6 @@ def _recognised(
     return np.array([a == b for a, b in zip(seen, said, strict=True)], dtype=np.float32)
 
 
-# `lve`, `eve`, `eve_without_lids` (mm) and `score`, each one per test utterance.
-Figures = dict[str, FloatArray]
 GAPS = (0.23, 0.48, 0.73)  # least difference in epsilon of the pairs that are counted
 
 
@@ -155,11 +154,12 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
         deterministic=without_chance(run, task, policies),
         drawn=_drawn(run, task, policies, best=temperatures.best),
     )
-    n_rows = 1 + len(shared.baselines) + len(demonstrations.levels)
+    n_rows = 2 + len(shared.baselines) + len(demonstrations.levels)
     n_rows += len(shared.deterministic) + len(shared.drawn)
     rows: dict[Row, Figures] = {}
     with progress_track("Evaluation", n_rows) as bar:
-        for row, figures in _measure(task, learned, demonstrations, policies, shared):
+        scorers = Scorers.of(run, task, learned)
+        for row, figures in _measure(scorers, demonstrations, policies, shared):
             rows[row] = figures
             bar.advance(bar.task_ids[0])
     write_per_utterance(rows, task, test, folder / PER_UTTERANCE_FILE)
@@ -220,27 +220,28 @@ def _drawn(
 
 
 def _measure(
-    task: AnimationTask,
-    learned: LearnedReward,
+    scorers: Scorers,
     demonstrations: RankedDemonstrations,
     policies: dict[str, MotionTransformer],
     shared: _Shared,
 ) -> Iterator[tuple[Row, Figures]]:
     """Yield each row and its figures."""
-    test = task.corpus.split("test")
-    yield Row(TOKENIZER), figures_of(task, learned, [shared.recorded])
+    corpus = scorers.task.corpus
+    test = corpus.split("test")
+    yield Row(RECORDINGS), scorers.shown([corpus[int(index)].motion for index in test])
+    yield Row(TOKENIZER), scorers.written([shared.recorded])
     for row, motions in shared.baselines.items():
-        yield row, score_motions(task, learned, motions)
+        yield row, scorers.shown(motions)
     for level in demonstrations.levels:
         chosen = demonstrations[demonstrations.epsilon == level].trajectories
-        yield noisy("clone", level), figures_of(task, learned, _by_sample(chosen, test))
+        yield noisy("clone", level), scorers.written(_by_sample(chosen, test))
     for name in policies:
         for row in (greedy(name), expected(name)):
             if row in shared.deterministic:
-                yield row, figures_of(task, learned, [shared.deterministic[row]])
+                yield row, scorers.written([shared.deterministic[row]])
         for row, samples in shared.drawn.items():
             if row.policy == name:
-                yield row, figures_of(task, learned, samples)
+                yield row, scorers.written(samples)
 
 
 def without_chance(
@@ -271,32 +272,11 @@ def animate_test(
     )
 
 
-def figures_of(task: AnimationTask, learned: LearnedReward, samples: list[Trajectories]) -> Figures:
-    """Return figures per utterance, averaged over `samples`, which share their utterances."""
-    rows = [
-        task.errors(written)
-        | error_without_lids(task, task.decode(written), written.utterance)
-        | {"score": learned.score(written)}
-        for written in samples
-    ]
-    return {name: np.mean([row[name] for row in rows], axis=0) for name in rows[0]}
-
-
 def _by_sample(trajectories: Trajectories, test: IntArray) -> list[Trajectories]:
     """Split roll-outs of the same utterances into one batch per roll-out, in `test`'s order."""
     order = np.argsort(trajectories.utterance, kind="stable")
     per_utterance = order.reshape(len(test), -1)
     return [trajectories[column] for column in per_utterance.T]
-
-
-def score_motions(
-    task: AnimationTask, learned: LearnedReward, motions: list[FloatArray]
-) -> Figures:
-    """Return figures per test utterance of `motions`, (T, 52) each."""
-    test = task.corpus.split("test")
-    padded = pad_stack(motions, edge=True)
-    errors = task.errors_of_motion(padded, test) | error_without_lids(task, padded, test)
-    return errors | {"score": learned.score_motion(test, motions)}
 
 
 def _measures(task: AnimationTask, shared: _Shared) -> dict[Row, Figures]:

@@ -21,13 +21,15 @@ from agents.rollout.named_decoding import deterministic_decoding
 from agents.weights import load_policy, save_policy
 from esarm_env.core.cache import read_json, write_text
 from esarm_env.core.errors import InputError
-from esarm_env.core.run_layout import POLICY_FILE, SUMMARY_FILE
+from esarm_env.core.run_layout import CLOCK_FILE, POLICY_FILE, SUMMARY_FILE
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from esarm_env.task.episode_metrics import EVE, LVE
 from reward.plugins.heads import scores_by_head
 from train.likelihood import LikelihoodReward
 from train.run.loop import drive
+from train.run.reward_setting import reward_text
 from train.run.run_folder import without_nan
+from train.run.stage_work import StageClock
 from train.run.warm_start import WarmStarted
 from train.stages.signals import MotionSignals
 from train.stages.way_back import OFF, REPORT, Judge, stopping, way_back
@@ -107,7 +109,7 @@ def _by_stream(env: SpeechAnimationEnv, choice: str) -> bool:
 def _improve_all(run: RunFolder, folder: Path) -> dict[str, Any]:
     env = SpeechAnimationEnv(run.path, reward=run.config.improve.reward, metrics=False)
     clone = load_policy(run.stage("clone") / POLICY_FILE)
-    summary: dict[str, Any] = {"reward": run.config.improve.reward}
+    summary: dict[str, Any] = {"reward": reward_text(run.config.improve.reward)}
     for name in run.config.improve.algorithms:
         algorithm = make_algorithm(name, env, clone, run.config.improve, seed=run.config.seed)
         trainer = ImproveTrainer(algorithm, clone, run)
@@ -115,10 +117,16 @@ def _improve_all(run: RunFolder, folder: Path) -> dict[str, Any]:
         # The summary comes last, so that where it is, the policy is: interrupted after one
         # algorithm, the stage still reports it.
         if not (path / SUMMARY_FILE).is_file():
-            rows = drive(
-                trainer, path, title=f"Improve ({name})", shown="score", keep_checkpoint=True
-            )
+            path.mkdir(exist_ok=True)
+            clock = StageClock(path / CLOCK_FILE)
+            try:
+                rows = drive(
+                    trainer, path, title=f"Improve ({name})", shown="score", keep_checkpoint=True
+                )
+            finally:
+                clock.stop()
             figures = {"first": rows[0], "last": rows[-1]} | trainer.heard()
+            figures["wall_s"] = round(clock.total_s, 1)
             policy = algorithm.model
             if run.config.improve.interpolation != OFF:
                 policy, figures["interpolation"] = _way_back(run, path, env, clone, policy)
@@ -127,6 +135,7 @@ def _improve_all(run: RunFolder, folder: Path) -> dict[str, Any]:
             save_policy(policy, path / POLICY_FILE)
             text = json.dumps(without_nan(figures), indent=1, allow_nan=False)
             write_text(path / SUMMARY_FILE, text)
+            (path / CLOCK_FILE).unlink(missing_ok=True)
         summary[name] = read_json(path / SUMMARY_FILE, "an algorithm's summary")
     summary["best_on_validation"] = _best_on_validation(run, folder, env.sequence_task)
     return summary

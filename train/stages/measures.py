@@ -34,19 +34,25 @@ from esarm_env.metrics import (
     samples_quantity,
     vertex_error,
 )
+from esarm_env.rewards.registry import WITH_MODEL, resolve_reward
+from esarm_env.task.animation_task import pad_stack
 from esarm_env.task.conditions import INTENSITY_SLICE
 from esarm_env.task.judges import intensity_judge
 from train.rows import RECORDINGS, TOKENIZER, Row, greedy, sampled
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
-    from esarm_env.core.types import FloatArray, IntArray
+    from esarm_env.core.types import FloatArray, IntArray, RewardFunction
     from esarm_env.metrics import IntensityJudge
     from esarm_env.task.animation_task import AnimationTask
+    from reward.plugins.learned import LearnedReward
     from train.run.config import EvaluateConfig
     from train.run.run_folder import RunFolder
 
 EVE_WITHOUT_LIDS = "eve_without_lids"
+CLIMBED = "climbed"  # score by the reward that was climbed, where that is not the learned score
+# `lve`, `eve`, `eve_without_lids` (mm), `score` and perhaps `CLIMBED`, one per test utterance each.
+Figures = dict[str, "FloatArray"]
 LVE_ENERGY, EVE_ENERGY, INTENSITY = "lve_energy", "eve_energy", "intensity_order"
 _ENERGIES = {LVE_ENERGY: Variant("lips"), EVE_ENERGY: Variant("upper")}
 # Mean error and spread of the same samples, of which each energy score is made.
@@ -74,6 +80,63 @@ def error_without_lids(
         motion[:, : target.shape[1]], target, **_known(task, utterances), **options
     )
     return {EVE_WITHOUT_LIDS: found.astype(np.float32)}
+
+
+def figures_of(task: AnimationTask, learned: LearnedReward, samples: list[Trajectories]) -> Figures:
+    """Return figures per utterance, averaged over `samples`, which share their utterances."""
+    rows = [
+        task.errors(written)
+        | error_without_lids(task, task.decode(written), written.utterance)
+        | {"score": learned.score(written)}
+        for written in samples
+    ]
+    return {name: np.mean([row[name] for row in rows], axis=0) for name in rows[0]}
+
+
+def score_motions(
+    task: AnimationTask, learned: LearnedReward, motions: list[FloatArray]
+) -> Figures:
+    """Return figures per test utterance of `motions`, (T, 52) each."""
+    test = task.corpus.split("test")
+    padded = pad_stack(motions, edge=True)
+    errors = task.errors_of_motion(padded, test) | error_without_lids(task, padded, test)
+    return errors | {"score": learned.score_motion(test, motions)}
+
+
+@dataclass(frozen=True)
+class Scorers:
+    """True errors and scores of animations of the test utterances.
+
+    Attributes:
+        task: Of the run.
+        learned: The run's reward model.
+        climbed: The reward that `improve` climbed; None where it is the learned score itself.
+    """
+
+    task: AnimationTask
+    learned: LearnedReward
+    climbed: RewardFunction | None
+
+    @classmethod
+    def of(cls, run: RunFolder, task: AnimationTask, learned: LearnedReward) -> Scorers:
+        """Open the reward that a run climbed beside its reward model."""
+        reward = run.config.improve.reward
+        same = reward == WITH_MODEL
+        return cls(task, learned, None if same else resolve_reward(reward, task, run.path))
+
+    def written(self, samples: list[Trajectories]) -> Figures:
+        """Return figures per utterance, averaged over `samples`, which share their utterances."""
+        figures = figures_of(self.task, self.learned, samples)
+        if self.climbed is not None:
+            figures[CLIMBED] = np.mean([self.climbed.score(each) for each in samples], axis=0)
+        return figures
+
+    def shown(self, motions: list[FloatArray]) -> Figures:
+        """Return figures per test utterance of motion; a reward that scores tokens has none."""
+        figures = score_motions(self.task, self.learned, motions)
+        if self.climbed is not None:
+            figures[CLIMBED] = np.full(len(motions), np.nan, dtype=np.float32)
+        return figures
 
 
 def energy_quantities(config: EvaluateConfig) -> dict[str, Quantity]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,14 +13,17 @@ import numpy as np
 import pytest
 from stable_baselines3.common.callbacks import (
     BaseCallback,
+    CallbackList,
     CheckpointCallback,
     EvalCallback,
+    EveryNTimesteps,
     StopTrainingOnMaxEpisodes,
 )
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from agents import EpisodeBatch, SequenceAlgorithm, SequencePPO
+from agents import BehaviourCloning, EpisodeBatch, SequenceAlgorithm, SequencePPO
+from agents.common.callback_frequencies import CallbackFrequencyWarning
 from agents.protocols import SequenceTask
 from agents.rollout.episodes import vec_env_steps
 
@@ -124,3 +129,77 @@ def test_frequencies_count_tokens_per_environment(
     assert evaluated == [100, 200, 300]
     names = {path.name for path in (tmp_path / "kept").iterdir()}
     assert names == {f"agent_{n}_steps.zip" for n in evaluated}
+
+
+def test_every_n_timesteps_counts_the_tokens_of_all_environments(
+    make_env: MakeEnv, task: SequenceTask, make_algorithm: MakeAlgorithm
+) -> None:
+    """It looks at `num_timesteps`, not at calls: dividing by environments would be wrong here."""
+    seen: list[int] = []
+
+    class Note(BaseCallback):
+        def _on_step(self) -> bool:
+            seen.append(self.num_timesteps)
+            return True
+
+    env = vectorised(make_env, task, 4)
+    algorithm = make_algorithm(SequencePPO, env, n_episodes=48)
+    algorithm.learn(PER_ITERATION, callback=EveryNTimesteps(60, Note()))
+    assert seen == [60, 120, 180]
+
+
+def told(algorithm: Any, total: int | None, callback: BaseCallback) -> list[str]:
+    """Return what is warned of before the first step; nothing is trained."""
+    stop = CallbackList([callback, StopTrainingOnMaxEpisodes(1)])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", CallbackFrequencyWarning)
+        algorithm.learn(total, callback=stop)
+    return [str(each.message) for each in caught if each.category is CallbackFrequencyWarning]
+
+
+def test_a_frequency_that_never_fires_warns(
+    make_env: MakeEnv, task: SequenceTask, make_algorithm: MakeAlgorithm, tmp_path: Path
+) -> None:
+    """Folders stayed empty after hours, without a message; whole iterations count."""
+
+    def warned(callback: BaseCallback, total: int, n_envs: int = 1) -> list[str]:
+        env = vectorised(make_env, task, n_envs)
+        return told(make_algorithm(SequencePPO, env, n_episodes=48), total, callback)
+
+    def keep(every: int) -> CheckpointCallback:
+        return CheckpointCallback(every, str(tmp_path))
+
+    assert warned(keep(5000), 200) == [
+        "`save_freq` of CheckpointCallback is 5000 calls (one per token) and this call of `learn` "
+        "makes about 384: it never fires; lower it, or raise `total_timesteps`"
+    ]
+    assert warned(keep(384), 200) == [], "the second iteration is not cut"
+    (four,) = warned(keep(100), 200, n_envs=4)
+    assert "is 100 calls (one per token in each of 4 environments) and" in four
+    assert "makes about 96: it" in four
+    (steps,) = warned(EveryNTimesteps(385, keep(1)), 384)
+    assert "`n_steps` of EveryNTimesteps is 385 steps and this call of `learn` makes about 384" in (
+        steps
+    )
+    (inner,) = warned(EveryNTimesteps(100, keep(9)), 384)
+    assert (
+        "`save_freq` of CheckpointCallback is 9 calls (one per event of EveryNTimesteps)" in inner
+    )
+    assert "makes about 3: it" in inner
+    used = keep(5000)
+    used.n_calls = 4700
+    assert warned(used, 384) == [], "a callback goes on counting from one `learn` to the next"
+    used.n_calls = 4600
+    assert "is 5000 calls (one per token), of which 400 are left, and" in warned(used, 384)[0]
+    evaluation = EvalCallback(vectorised(make_env, task, 1), eval_freq=0)
+    assert warned(evaluation, 384) == [], "0 switches it off"
+
+
+def test_cloning_calls_back_once_an_epoch(
+    make_env: MakeEnv, task: SequenceTask, tmp_path: Path
+) -> None:
+    """A frequency in tokens, as one knows it from the other algorithms, is thousands of epochs."""
+    clone = BehaviourCloning("MotionPolicy", make_env(task), n_epochs=2, seed=0)
+    rule = re.escape("is 1000 calls (one per epoch) and this call of `learn` makes about 2: it ne")
+    with pytest.warns(CallbackFrequencyWarning, match=rule):
+        clone.learn(callback=CheckpointCallback(1000, str(tmp_path)))

@@ -10,7 +10,7 @@ import pytest
 
 from agents import Decoding, MotionTransformer, animate_utterances
 from agents.protocols import IntArray, SequenceTask
-from agents.rollout import medians as module
+from agents.rollout import animation as module
 from agents.rollout.generation import generate
 from agents.rollout.named_decoding import NamedDecoding
 from esarm_env.core.errors import InputError

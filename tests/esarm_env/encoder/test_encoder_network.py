@@ -125,7 +125,8 @@ def test_an_encoder_of_before_loads_and_hears_as_it_did(
     """Its file says nothing of levelling or prosody; runs of earlier versions go on."""
     encoder = make_encoder()
     sizes = asdict(encoder.shape)
-    for later in ("cut_voice_bar", "level_content", "prosody", "tuned_features"):
+    later_sizes = ("cut_voice_bar", "hide_emotion", "level_content", "prosody", "tuned_features")
+    for later in later_sizes:
         del sizes[later]
     path = tmp_path / "encoder.safetensors"
     save_weights(path, encoder.state_dict(), kind="speech encoder", **sizes)
@@ -193,6 +194,31 @@ def test_curves_follow_from_what_is_heard(features: torch.Tensor) -> None:
     curves = encoder.curves_of(heard, condition)
     np.testing.assert_allclose(curves, expected.numpy(), atol=1e-5)
     assert curves.dtype == np.float32
+
+
+def test_a_hidden_emotion_reaches_neither_regressor_nor_policy(
+    features: torch.Tensor, tmp_path: Path
+) -> None:
+    """It is still there to be read, where nobody says which emotion is to be shown."""
+    open_, hidden = make_encoder(), make_encoder(hide_emotion=True)
+    audio, condition = features[0].numpy(), np.linspace(-1, 1, 7, dtype=np.float32)
+    columns = slice(SHAPE.content_dim, SHAPE.content_dim + SHAPE.emotion_dim)
+    heard, shown = open_.encode(audio), hidden.encode(audio)
+    assert (heard[:, columns] != 0).all() and not shown[:, columns].any()
+    np.testing.assert_array_equal(np.delete(shown, columns, 1), np.delete(heard, columns, 1))
+    with torch.inference_mode():
+        torch.testing.assert_close(hidden.hear(features, ALL), open_.hear(features, ALL))
+    for told, wanted in zip(hidden.read_emotion(audio), open_.read_emotion(audio), strict=True):
+        np.testing.assert_array_equal(told, wanted)
+    with torch.no_grad():
+        before = [each.curves_of(each.encode(audio), condition) for each in (hidden, open_)]
+        for encoder in (hidden, open_):
+            encoder.to_emotion[-1].bias.add_(1.0)
+        after = [each.curves_of(each.encode(audio), condition) for each in (hidden, open_)]
+    np.testing.assert_array_equal(after[0], before[0])
+    assert (after[1] != before[1]).any()
+    hidden.save(tmp_path / "encoder.safetensors")
+    assert load_speech_encoder(tmp_path / "encoder.safetensors").shape.hide_emotion
 
 
 def test_what_is_heard_stays_within_the_observation_space() -> None:

@@ -68,7 +68,7 @@ def test_streams_have_unit_spread_over_the_training_utterances(
     data: SpeechData, tiny_corpus: Corpus
 ) -> None:
     """A policy's first layers expect it, and features are clipped at 8."""
-    trainer = make_trainer(data, tiny_corpus)
+    trainer = make_trainer(data, tiny_corpus, hide_emotion=False)
     trainer.advance()
     encoder = trainer.finish()
     heard = [encoder.encode(data.features[int(i)]) for i in tiny_corpus.split("train")]

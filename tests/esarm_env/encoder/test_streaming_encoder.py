@@ -30,6 +30,7 @@ def make(look_ahead: int = 4, *, streaming: bool = True, whole: bool = False) ->
         level_content=whole,
         prosody=whole,
         cut_voice_bar=whole,
+        hide_emotion=look_ahead == 10,
     )
     encoder = SpeechEncoder(shape).eval()
     encoder.stream_mean.normal_()

@@ -10,7 +10,13 @@ import pytest
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import EMOTIONS
 from esarm_env.task.conditions import ConditionEncoder
-from esarm_env.task.emotion_choice import EmotionMix, chosen_mix, heard_mix, parse_emotion
+from esarm_env.task.emotion_choice import (
+    EmotionMix,
+    chosen_mix,
+    heard_emotion,
+    heard_mix,
+    parse_emotion,
+)
 
 CONDITIONS = ConditionEncoder(("anna", "bob"))
 
@@ -33,6 +39,23 @@ def test_a_voice_that_says_little_is_shown_half_neutral() -> None:
         "neutral 0.65, happy 0.19, sad 0.16 (intensity 2.0), half neutral: unsure what is heard "
         "from the voice (likeliest happy, 38%)"
     )
+
+
+def test_what_was_heard_can_be_read_by_a_program() -> None:
+    """A sentence had to be taken apart with a regular expression."""
+    heard = np.zeros(9, dtype=np.float32)
+    heard[[EMOTIONS.index(name) for name in ("happy", "sad", "calm")]] = 0.38, 0.3, 0.32
+    mild = np.array([0.25, 0.5, 0.25], dtype=np.float32)
+    shown = heard_emotion(heard, mild, trained=("neutral", "happy", "sad"))
+    told = shown.to_dict()
+    assert told["words"] == shown.words and told["source"] == "voice"
+    assert told["heard"] == {"happy": pytest.approx(0.559), "sad": pytest.approx(0.441)}
+    assert told["shares"] == told["heard"] and told["name"] == "happy" and told["sure"] is True
+    assert told["intensity"] == 2.0
+    unsure = heard_emotion(heard, mild).to_dict()
+    assert unsure["sure"] is False and unsure["name"] == "neutral"
+    assert unsure["shares"] == {"neutral": 0.5, "happy": 0.19, "calm": 0.16, "sad": 0.15}
+    assert list(unsure["heard"]) == ["happy", "calm", "sad"]
 
 
 @pytest.mark.parametrize("emotion", EMOTIONS)

@@ -431,7 +431,8 @@ def test_columns_stand_below_each_other():
     assert "RecurrentPPO not run: gone" in lines
     assert "~ extrapolated: 25.0% to 25%" in "\n".join(lines)
     assert "roll-out 100.0 (200%), update 30.0 (60%) of 50" in "\n".join(lines)
-    assert lines[-1].endswith(": reference: at most 0.01, measured 9.766e-05")
+    assert lines[-1].startswith("buffer, 128 x 16: share of ") and lines[-1].endswith(": 9.766e-05")
+    assert render(figures, bars=True).endswith(": 9.766e-05 (our bar: at most 0.01)")
 
 
 def test_a_profile_tells_python_from_the_rest():

@@ -17,6 +17,7 @@ from esarm_env import InputError
 from esarm_env.core.shipped import shipped_run
 from esarm_env.corpus import open_corpus
 from esarm_env.face.livelink import read_livelink_csv
+from esarm_env.task.emotion_choice import ShownEmotion, chosen_mix
 from train.animate import SpeechAnimator, Writing
 from train.cli import main, plain_warnings
 
@@ -58,7 +59,7 @@ def test_the_record_holds_what_makes_it_again(voice: Path, rate_hz: int, frames:
         "best_of": 1,
         "reward": None,
         "seed": 7,
-        "emotion": "neutral (intensity 2.0)",
+        "emotion": ShownEmotion("neutral (intensity 2.0)", chosen_mix("neutral", 2)).to_dict(),
         "speaker": None,
         "alive": True,
         "duration_s": 3.0,
@@ -111,7 +112,10 @@ def test_the_curve_of_the_command_reaches_the_face(
     curve.write_text("time_s,sad,surprised\n0,1,0\n1,1,0\n1.2,0,1\n3,0,1\n")
     options = ("--no-alive", "--decoding", "greedy")
     motion, done = _animate(voice, "--emotion", curve, *options)
-    assert done["emotion"] == "sad, surprised over time (turn.csv)"
+    assert done["emotion"]["words"] == "sad, surprised over time (turn.csv)"
+    assert done["emotion"]["source"] == "curve" and done["emotion"]["intensity"] == 2.0
+    assert sum(done["emotion"]["shares"].values()) == pytest.approx(1, abs=2e-3)
+    assert done["emotion"]["name"] == "surprised"  # for 1.8 of 3 seconds
     sad, surprised = (_animate(voice, "--emotion", e, *options)[0] for e in ("sad", "surprised"))
     np.testing.assert_array_equal(motion[:24], sad[:24])
     assert np.abs(motion - surprised)[75:].mean() < np.abs(motion - sad)[75:].mean()

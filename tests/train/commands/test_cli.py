@@ -36,11 +36,9 @@ def refused(arguments, capsys):
 @pytest.mark.parametrize("command", [None, *COMMANDS])
 def test_every_command_explains_itself(command, capsys):
     """`--help` is the first thing a user reads."""
-    with pytest.raises(SystemExit, match=r"^0$") as stop:
-        main([command, "--help"] if command else ["--help"])
-    assert stop.value.code == 0
+    main([command, "--help"] if command else ["--help"])
     text = capsys.readouterr().out
-    assert len(text.splitlines()) > 10 and "Attributes:" not in text
+    assert len(text.splitlines()) > 7 and "Attributes:" not in text
 
 
 def test_a_run_leaves_every_stage_and_a_report(finished_run):
@@ -65,7 +63,7 @@ def test_a_second_run_skips_what_is_finished_and_writes_json(finished_run, tmp_p
     assert set(figures) == set(STAGES)
     rows = {entry["label"]: entry["figures"] for entry in figures["evaluate"]["rows"]}
     assert {
-        "ground truth through the tokenizer",
+        "recordings through the tokenizer",
         "mean face of the condition",
         "clone, greedy",
         "clone, sampled",
@@ -286,7 +284,9 @@ def test_a_run_that_lacks_a_stage_names_the_command(speech_file, tmp_path, capsy
         command, capsys
     )
     run.mkdir()
-    assert "run `esarm corpus" in refused(command, capsys)
+    said = refused(command, capsys)
+    assert "run `esarm corpus" in said
+    assert said.endswith("or leave out `--run`: the policy that ships with the package animates")
     run.rmdir()
     said = refused(["clone", "--run", run, "--preset", "demo"], capsys)
     assert f"make one with `esarm run --run {run}`" in said

@@ -59,6 +59,7 @@ def test_ours_are_all_there_and_healthy():
         "layout": 7,
         "exporter": 1,
         "metric": 2,
+        "reward net": 0,
     }
     faults = [p["error"] for plugins in found.values() for p in plugins.values() if p["error"]]
     assert faults == []

@@ -71,7 +71,7 @@ def test_a_voice_is_shown_without_ground_truth(
         *("--audio", str(speech_file), "--emotion", "neutral"),
         *("--methods", "mean-face", "regressor", "clone"),
     )
-    assert [row["method"] for row in told["rows"]] == ["mean-face", "regressor", "clone"]
+    assert [row["method"] for row in told["rows"]] == ["mean face", "regressor", "clone"]
     assert all(row["errors_mm"] == {} for row in told["rows"])
     assert told["notes"][0] == "no recorded motion: no row of it, and no error"
     assert told["condition"].startswith("emotion given: neutral")
@@ -104,7 +104,7 @@ def test_an_interruption_is_one_line_that_says_the_command_begins_again(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--methods", "grpo"), "`methods` must be of the run: recording, tokenizer, mean-face, "),
+        (("--methods", "grpo"), "`methods` must be of the run: recording, tokenizer, mean face, "),
         (("--utterance", "nobody"), "`utterance` must be one of the "),
         (("--sentence", "hello"), "`sentence` must be of a corpus that tells what is said"),
         (("--predictions", "theirs"), "`predictions` must be NAME=FOLDER, got 'theirs'"),

@@ -191,7 +191,7 @@ def test_a_method_that_the_run_lacks_is_refused_with_those_it_has(tmp_path: Path
     assert every == [
         "recording",
         "tokenizer",
-        "mean-face",
+        "mean face",
         "regressor",
         "clone",
         "clone:sampled",
@@ -200,7 +200,10 @@ def test_a_method_that_the_run_lacks_is_refused_with_those_it_has(tmp_path: Path
     known = {"regressor": True, "recorded": True}
     asked = ["ppo:greedy", "recording", "ppo:greedy"]
     assert check_methods(asked, policies, **known) == ["recording", "ppo:greedy"]
-    names = "recording, tokenizer, mean-face, regressor, clone, clone:sampled, ppo"
+    spelled = ["mean-face", "clone (expected distance)", "ppo, sampled", "ground truth"]
+    found = ["recording", "mean face", "clone:expected-distance", "ppo:sampled"]
+    assert check_methods(spelled, policies, **known) == found
+    names = "recording, tokenizer, mean face, regressor, clone, clone:sampled, ppo"
     with pytest.raises(InputError, match=f"must be of the run: {names}, or POLICY:DECODING, got"):
         check_methods(["grpo"], policies, **known)
     with pytest.raises(InputError, match=re.escape("got 'warm' in 'ppo:warm'")):
@@ -224,6 +227,6 @@ def test_rows_without_a_policy_are_the_baselines_motion(
     assert [len(motion) for motion in through] == [40, 31]
     expected = tiny_task.tokenizer.decode(tiny_task.recorded_tokens(11))[:31]
     np.testing.assert_allclose(through[1], expected, atol=1e-6)
-    _, still = methods.animate("mean-face", chosen)
+    _, still = methods.animate("mean face", chosen)
     assert np.ptp(still[0], axis=0).max() == 0
-    assert methods.check(()) == ["recording", "tokenizer", "mean-face"]
+    assert methods.check(()) == ["recording", "tokenizer", "mean face"]

@@ -23,7 +23,7 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import CORPUS_FILE, ENCODER_FILE, WAVLM_FILE
 from esarm_env.core.types import EMOTIONS
 from esarm_env.encoder.network import SpeechEncoder, load_speech_encoder
-from esarm_env.task.emotion_choice import heard_mix
+from esarm_env.task.emotion_choice import heard_mix, shares_by_name
 from esarm_env.task.opening import EMOTIONS_KEY, open_task
 from esarm_env.task.recording import open_speech_stream
 from train.assets.builder import make_assets
@@ -155,9 +155,18 @@ def test_the_voice_tells_the_emotion(finished_run: Path, tmp_path: Path, make_sp
     target, note = tmp_path / "face.csv", tmp_path / "done.json"
     command = ["animate", str(path), "-o", str(target), "--run", str(finished_run)]
     main([*command, "--json", str(note)])  # which is the default
-    assert "heard from the voice" in json.loads(note.read_text())["emotion"]
+    told = json.loads(note.read_text())["emotion"]
+    assert "heard from the voice" in told["words"] and told["source"] == "voice"
+    assert told["heard"] == shares_by_name(emotions)
+    assert told["shares"] == shares_by_name(mix.emotions) and told["name"] in told["shares"]
     main([*command, "--emotion", "happy", "--json", str(note)])
-    assert json.loads(note.read_text())["emotion"] == "happy (intensity 2.0)"
+    assert json.loads(note.read_text())["emotion"] == {
+        "words": "happy (intensity 2.0)",
+        "source": "given",
+        "name": "happy",
+        "shares": {"happy": 1.0},
+        "intensity": 2.0,
+    }
 
 
 def _trained_on(emotions: Sequence[str], run: Path, copy: Path) -> Path:

@@ -111,7 +111,8 @@ def test_errors_are_measured_on_the_head_that_is_asked_for(finished_run, monkeyp
 def test_the_report_names_variant_and_unit_of_each(finished_run):
     """A number without its definition is the field's oldest complaint."""
     report = (finished_run / "report.md").read_text()
-    section = report.split("## All metrics")[1].split("## ")[0]
+    section = report.split("## All metrics")[1].split("\n## ")[0]
+    section += report.split("## Is the emotion seen?")[1].split("\n## ")[0]
     for quantity in measured_quantities().values():
         assert quantity.name in section
     assert "mm/s³" in section and "squared L2" in section and "n/a" in section
@@ -151,7 +152,9 @@ def test_energy_scores_are_measured_of_every_sampled_policy(finished_run):
         lengths=task.n_frames[test],
     )
     assert rows[sampled("clone")]["lve_energy"][0] == pytest.approx(scores.mean(), rel=1e-5)
-    section = (finished_run / "report.md").read_text().split("## Energy scores")[1].split("##")[0]
+    section = (
+        (finished_run / "report.md").read_text().split("## Energy scores")[1].split("\n## ")[0]
+    )
     assert "LVE energy score (mean error of 8 samples minus half their mean distance" in section
     assert f"| clone, sampled | {rows[sampled('clone')]['lve_energy'][0]:.3f} [" in section
     for figures in rows.values():
@@ -174,7 +177,9 @@ def test_energy_scores_are_compared_with_the_clone_s_and_say_of_how_many(finishe
             assert figures[key][1] <= figures[key][0] <= figures[key][2]
     n_test = content["utterances"]
     assert content["energy_utterances"] == min(40, n_test)
-    section = (finished_run / "report.md").read_text().split("## Energy scores")[1].split("##")[0]
+    section = (
+        (finished_run / "report.md").read_text().split("## Energy scores")[1].split("\n## ")[0]
+    )
     assert f" Of {min(40, n_test)} of the {n_test} test utterances; differences are" in section
     mean, low, high = against[sampled("ppo")]["lve_energy"]
     assert f"| ppo, sampled, minus the clone's | {mean:.3f} [{low:.3f}, {high:.3f}] |" in section
@@ -259,8 +264,8 @@ def test_what_is_lost_beside_the_errors_is_shown_with_differences(finished_run, 
     change = rows[greedy("ppo")]["jerk_predicted"][0] - rows[greedy("clone")]["jerk_predicted"][0]
     assert against[greedy("ppo")]["jerk_predicted"][0] == pytest.approx(change, rel=1e-3, abs=0.5)
     section = (finished_run / "report.md").read_text().split("## Beside the errors")[1]
-    assert "| animation | closure-event F1 ↑ | mouth-opening correlation ↑ |" in section
-    assert section.split("## ")[0].count("| ppo, sampled |") == 2
+    assert "| difference | closure-event F1 ↑ | mouth-opening correlation ↑ |" in section
+    assert section.split("\n## ")[0].count("| ppo, sampled |") == 2
 
 
 def test_a_score_above_that_of_recordings_is_laid_to_whom_it_belongs(finished_run, tmp_path):
@@ -269,15 +274,16 @@ def test_a_score_above_that_of_recordings_is_laid_to_whom_it_belongs(finished_ru
     shutil.copytree(finished_run, copy)
     path = copy / "evaluate" / "summary.json"
     content = json.loads(path.read_text())
-    scores = {"ground truth through the tokenizer": -0.25, "regressor": 2.0, "clone, greedy": 0.5}
+    scores = {"recordings through the tokenizer": -0.25, "regressor": 2.0, "clone, greedy": 0.5}
     for entry in content["rows"]:
         entry["figures"]["score"] = [scores.get(entry["label"], 0.0)] * 3
     path.write_text(json.dumps(content))
     section = write_report(RunFolder.open(copy)).read_text().split("## Reward model")[1]
     assert (
-        "Recordings score -0.25, **below** the greedy clone's 0.50, so a high score does not mean "
-        "being like a human face. The highest one here is 2.00: regressor." in section
-    )
+        "Recordings through the tokenizer score -0.25, **below** the greedy clone's 0.50, so a "
+        "high score does not mean being like a human face. The highest one here is 2.00: regressor."
+    ) in section
+    assert "- Recordings score 0.00, **below** the greedy clone's 0.50" in section
 
 
 @pytest.mark.parametrize("trained", [True, False, None])
@@ -314,7 +320,7 @@ def test_a_run_evaluated_before_has_a_report_without_them(finished_run, tmp_path
         entry["figures"] = {k: v for k, v in entry["figures"].items() if k.endswith("_energy")}
     path.write_text(json.dumps(content))
     report = write_report(RunFolder.open(copy)).read_text()
-    section = report.split("## Energy scores")[1].split("##")[0]
+    section = report.split("## Energy scores")[1].split("\n## ")[0]
     assert "minus the clone's" not in section and "test utterances" not in section
     assert "LVE spread" not in section and "best temperature" not in section
     assert "## Beside the errors" not in report and "| ratio |" not in report

@@ -15,7 +15,7 @@ from train.tables.table1 import picture
 from train.tables.table1.benchmark import open_shared_run
 from train.tables.table1.cells import FAILED, Cell, cell_folder, read_cell
 from train.tables.table1.making import make_table
-from train.tables.table1.methods import HEADLINE, METHODS, Method
+from train.tables.table1.methods import HEADLINE, METHODS, Method, method_named
 from train.tables.table1.settings import PRESETS, TableSettings, slug
 
 NAMES = ("faceformer", "faceformer (all conditions)", HEADLINE)
@@ -169,6 +169,21 @@ def test_a_cell_of_another_run_is_refused(tmp_path, fake_table, monkeypatch):
     weights.write_text("another")
     with pytest.raises(InputError, match="must be of the shared run as it is, got another policy"):
         make_table(settings(tmp_path, seeds=(0,), methods=(HEADLINE,)))
+
+
+@pytest.mark.parametrize(
+    ("spelled", "name"),
+    [
+        ("mean-face", "mean face"),
+        ("clone:expected-distance", "clone (expected distance)"),
+        ("ppo, sampled", "ppo (sampled)"),
+        ("tokenizer", "recordings through the tokenizer"),
+        ("faceformer-all-conditions", "faceformer (all conditions)"),
+    ],
+)
+def test_a_method_may_be_spelled_as_in_the_figure(spelled, name):
+    """`mean-face` of `esarm figure5` was unknown to `esarm table1`, and the other way round."""
+    assert method_named(spelled).name == name
 
 
 @pytest.mark.parametrize(

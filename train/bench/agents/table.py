@@ -1,4 +1,4 @@
-"""Tables of `esarm bench agents`, with our reference figures."""
+"""Tables of `esarm bench agents`, and the ratios between agents."""
 
 from __future__ import annotations
 
@@ -93,11 +93,12 @@ with the modules alone; GPU MiB: peak of torch's tensors there"""
 _BUSY_LOAD = 0.5
 
 
-def render(figures: dict[str, Any]) -> str:
-    """Return the table, how far it is to the machine's limit, and our references.
+def render(figures: dict[str, Any], *, bars: bool = False) -> str:
+    """Return the table, how far it is to the machine's limit, and the ratios that matter.
 
     Args:
         figures: Of `train.bench.agents.benchmark.bench_agents`.
+        bars: Whether our own bounds stand beside the last.
     """
     parts = [
         _heading(figures),
@@ -105,7 +106,7 @@ def render(figures: dict[str, Any]) -> str:
         "\n".join(f"{row['name']} not run: {row['reason']}" for row in figures["not_run"]),
         f"{_LEGEND}\n{_extrapolated(figures['cases'])}",
         _limits(figures["limits"]),
-        "\n".join(map(comparison_line, figures["references"])),
+        "\n".join(comparison_line(row, bars=bars) for row in figures["references"]),
     ]
     return "\n\n".join(part.rstrip() for part in parts if part)
 

@@ -34,7 +34,7 @@ def make_table(settings: TableSettings) -> Path:
     from train.run.lock import locked
 
     check_corpora(settings)
-    methods = [method_named(name) for name in settings.methods]
+    methods = list(dict.fromkeys(method_named(name) for name in settings.methods))
     rivals = PRESETS[settings.preset].rivals
     with locked(settings.out):
         # All of them before the first hours of work.

@@ -17,7 +17,7 @@ import numpy as np
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import CLONE_FILE, POLICY_FILE, STAGES
-from train.rows import EXPECTED, GREEDY, MEDIAN, SAMPLED
+from train.rows import EXPECTED, GREEDY, MEDIAN, SAMPLED, method_meant
 from train.tables.table1.benchmark import BASE_STAGE, Benchmark
 
 if TYPE_CHECKING:
@@ -74,11 +74,12 @@ class Method:
 
 
 def method_named(name: str) -> Method:
-    """Return a method.
+    """Return a method, by its name in the table or another spelling of it, such as `mean-face`.
 
     Raises:
         InputError: If there is none of that name.
     """
+    name = method_meant(name, METHODS)
     if name not in METHODS:
         known = ", ".join(f'"{each}"' if " " in each else each for each in METHODS)
         near = difflib.get_close_matches(name, METHODS, n=1)

@@ -50,7 +50,7 @@ PRESETS = {
         ),
         rivals={"epochs": 4},
     ),
-    # The usual run, and rivals that take as long as it: about 40 minutes a corpus and seed.
+    # The usual run, and rivals that take as long as it.
     "full": Preset(seeds=(0, 1, 2), rivals={"epochs": 6}),
 }
 

@@ -1,0 +1,217 @@
+"""First section of a run's report: what it claims of figures, and what it must not claim."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from train.cli import main
+from train.report import write_report
+from train.rows import RECORDINGS, TOKENIZER, Row, expected, greedy, rows_from_json, sampled
+from train.run.run_folder import RunFolder
+from train.run_report.cells import change, told
+from train.run_report.verdict import best_row, reward_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+OURS = re.compile(r"\basked\b|MISSED|on 2 cores|at least \d|our bar|criterion", re.IGNORECASE)
+WIDEST = 115  # characters of a row, labels and headings broken between words
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures take seconds, and are tested where they belong."""
+    monkeypatch.setattr("train.report.faces_section", lambda run: "## Faces")
+
+
+@pytest.fixture
+def changed(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
+    """Write the report of a copy whose summaries were changed; return its first section."""
+
+    def write(
+        scores: dict[Row, float] | None = None,
+        difference: dict[str, list[float]] | None = None,
+        best: tuple[str, str] = ("ppo", "expected-distance"),
+    ) -> str:
+        copy = tmp_path / "run"
+        shutil.copytree(finished_run, copy)
+        path = copy / "evaluate" / "summary.json"
+        content = json.loads(path.read_text())
+        for entry in content["rows"]:
+            score = (scores or {}).get(next(iter(rows_from_json([entry]))))
+            entry["figures"]["score"] = [0.0 if score is None else score] * 3
+        for entry in content["against_clone"]:
+            entry["figures"] |= difference or {}
+        path.write_text(json.dumps(content))
+        path = copy / "improve" / "summary.json"
+        content = json.loads(path.read_text())
+        content["best_on_validation"] |= {"policy": best[0], "decoding": best[1]}
+        path.write_text(json.dumps(content))
+        monkeypatch.setattr("train.report._draw", lambda run: None)
+        text = write_report(RunFolder.open(copy)).read_text()
+        return text.split("## In short")[1].split("\n## ")[0]
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("figures", "word"),
+    [
+        ([-0.1, -0.2, -0.01], "better"),
+        ([0.1, 0.01, 0.2], "worse"),
+        ([-0.1, -0.2, 0.0], "no difference told apart"),
+        ([0.1, 0.0, 0.2], "no difference told apart"),
+        ([None, None, None], ""),
+    ],
+)
+def test_better_is_said_of_intervals_on_one_side_of_zero(
+    figures: list[float | None], word: str
+) -> None:
+    """A mean below zero alone is what everybody has half of the time."""
+    assert change(figures) == word
+
+
+def test_differences_are_told_with_figures_and_regions_never_captured_left_out() -> None:
+    """A word without its figure is a claim; `nan mm` is none."""
+    better, none = [-0.1, -0.2, -0.01], [0.01, -0.02, 0.04]
+    assert told({"lve": better, "eve": none}) == (
+        "LVE -0.10 mm [-0.20, -0.01] (better), EVE 0.01 mm [-0.02, 0.04] (no difference told apart)"
+    )
+    assert told({"lve": none, "eve": none}) == (
+        "no difference told apart (LVE 0.01 mm [-0.02, 0.04], EVE 0.01 mm [-0.02, 0.04])"
+    )
+    assert told({"lve": better, "eve": [None] * 3}) == "LVE -0.10 mm [-0.20, -0.01] (better)"
+    assert told({}) == ""
+
+
+def test_the_best_policy_stands_first_with_what_it_is_compared_with(
+    changed: Callable[..., str], finished_run: Path
+) -> None:
+    """A reader who stops after two sentences must have read the result."""
+    section = changed(difference={"lve": [0.1, -0.2, 0.4], "eve": [-0.5, -0.6, -0.4]})
+    first = section.strip().splitlines()[0]
+    assert first.startswith("**Best policy on validation: `ppo`, decoded by expected distance.** ")
+    assert (
+        "Against the clone decoded the same way: LVE 0.10 mm [-0.20, 0.40] (no difference told "
+        "apart), EVE -0.50 mm [-0.60, -0.40] (better)."
+    ) in first
+    assert "Against the regressor, which writes no tokens: " in first
+    assert "| ppo, sampled | 0.10 [-0.20, 0.40] unclear | -0.50 [-0.60, -0.40] better |" in section
+    assert "The reward `learned` was climbed by `ppo`, `reinforce`." in section
+    assert "unclear: no difference told apart" in section
+    assert section.index("| ppo, sampled |") < section.index("| ppo, greedy |")
+    lve = json.loads((finished_run / "evaluate" / "summary.json").read_text())["rows"]
+    mean = rows_from_json(lve)[expected("ppo")]["lve"][0]
+    assert f"On the test utterances: LVE {mean:.2f} mm [" in first
+
+
+def test_a_clone_that_stays_best_is_said_to(changed: Callable[..., str]) -> None:
+    """Reinforcement learning that changed nothing for the user must not read like a success."""
+    first = changed(best=("clone", "greedy")).strip().splitlines()[0]
+    assert first.startswith(
+        "**Best policy on validation: `clone`, greedy.** No policy that was trained on from it "
+        "has less error there."
+    )
+    assert "Against the clone decoded the same way" not in first
+    assert "Against the clone decoded by expected distance: " in first
+
+
+@pytest.mark.parametrize("above", [expected("ppo"), sampled("reinforce"), Row("mean face"), None])
+def test_a_score_above_that_of_recordings_is_a_warning(
+    changed: Callable[..., str], above: Row | None
+) -> None:
+    """Whoever climbs such a reward on gets faces that are worse, and nobody tells."""
+    scores = {Row(RECORDINGS): 2.0, Row(TOKENIZER): 1.0}
+    section = changed(scores if above is None else scores | {above: 1.5})
+    warnings = re.findall(r"\*\*Warning: .*\*\*", section)
+    if above is None:
+        assert warnings == []
+    else:
+        assert warnings == [
+            f"**Warning: the learned score prefers {above.label} (1.50) to recordings through the "
+            "tokenizer (1.00).**"
+        ]
+    assert "recordings 2.00 [2.00, 2.00]; recordings through the tokenizer 1.00" in section
+
+
+def test_rewards_are_named_as_settings_name_them() -> None:
+    """A report that does not say what was climbed is of no use beside another."""
+    assert reward_name("smile") == "`smile`"
+    assert reward_name({"learned": 1.0, "smile": 0.5}) == "`learned + 0.5 * smile`"
+
+
+def test_what_was_climbed_is_named_measured_and_drawn_under_its_name(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A smile titled `learned score` is believed to be one."""
+    copy, drawn = tmp_path / "run", {}
+    shutil.copytree(finished_run, copy)
+    config = copy / "config.yaml"
+    config.write_text(config.read_text().replace("reward: learned", "reward: accuracy"))
+    shutil.rmtree(copy / "evaluate")
+    main(["evaluate", "--run", str(copy)])
+
+    def note(curves: Any, path: Path, *, rewards: dict[str, str]) -> None:
+        drawn.update(rewards)
+
+    monkeypatch.setattr("train.plots.plot_improvement", note)
+    monkeypatch.setattr("train.plots.plot_training", lambda curves, path: None)
+    report = write_report(RunFolder.open(copy)).read_text()
+    assert drawn == {name: "reward accuracy (climbed)" for name in ("ppo", "reinforce")}
+    section = report.split("## Reward model")[1].split("\n## ")[0]
+    assert "`improve` climbed the reward `accuracy`" in section
+    content = json.loads((copy / "evaluate" / "summary.json").read_text())
+    rows = rows_from_json(content["rows"])
+    mean, low, high = rows[greedy("ppo")]["climbed"]
+    assert f"{mean:.2f} [{low:.2f}, {high:.2f}]" in next(
+        line for line in section.splitlines() if line.startswith("| ppo, greedy |")
+    )
+    assert "| mean face" not in section and rows[Row("mean face")]["climbed"] == [None] * 3
+    assert "which is not the climbed `accuracy`" in report.split("## In short")[1].split("\n## ")[0]
+
+
+def test_an_older_run_that_notes_no_best_policy_says_so(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is hours of work, and its report is written anew by every `esarm run`."""
+    copy = tmp_path / "run"
+    monkeypatch.setattr("train.report._draw", lambda run: None)
+    shutil.copytree(finished_run, copy)
+    path = copy / "improve" / "summary.json"
+    content = json.loads(path.read_text())
+    del content["best_on_validation"]
+    path.write_text(json.dumps(content))
+    assert best_row(RunFolder.open(copy)) is None
+    text = write_report(RunFolder.open(copy)).read_text()
+    assert "did not note the best policy on validation" in text.split("## In short")[1]
+
+
+def widths(text: str) -> list[tuple[int, str]]:
+    """Return how wide each table is in a browser, whose first column and headings are broken."""
+    found = []
+    for table in re.findall(r"(?:^\|.*\|$\n?)+", text, re.MULTILINE):
+        heading, _, *rows = [line.strip("|").split("|") for line in table.strip().splitlines()]
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(heading)
+        wide = [max((len(cell.strip()) for cell in column), default=0) for column in columns]
+        wide[0] = max((len(w) for cell in columns[0] for w in cell.split()), default=0)
+        words = [max(map(len, cell.split()), default=0) for cell in heading]
+        total = sum(max(pair) + 3 for pair in zip(wide, words, strict=True))
+        found.append((total, "|".join(heading)))
+    return found
+
+
+def test_reports_have_narrow_tables_and_no_bars_of_ours(finished_run: Path) -> None:
+    """260 columns cannot be read in a browser; `MISSED` reads like a broken installation."""
+    text = (finished_run / "report.md").read_text()
+    assert "```text" not in text and not OURS.search(text), OURS.search(text)
+    assert len(widths(text)) > 12
+    assert max(widths(text))[0] <= WIDEST, max(widths(text))
+    assert "ground truth through the tokenizer" not in text
