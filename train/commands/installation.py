@@ -177,12 +177,12 @@ def command_scores(
     and the recording. A return is a score of the environment's reward; the errors are the truth.
 
     Args:
-        env: One of the two ids; both by default.
+        env: Id of one of the two; by default both are printed.
         measure: Measure anew, on this machine, which takes minutes (nearly all of them PPO), and
             print that; what ships stays as it is.
-        ppo_tokens: With --measure, how many tokens stock PPO trains on.
-        seed: With --measure, of training, sampling and random tokens.
-        threads: With --measure, CPU threads of torch; 0 leaves the choice to torch.
+        ppo_tokens: With --measure, how many tokens stock PPO trains on in each environment.
+        seed: With --measure, the seed of training, sampling and random tokens.
+        threads: With --measure, how many CPU threads torch uses; 0 leaves the choice to torch.
         json: Also write the tables to this file.
     """
     from esarm_env.scores import SCORES_FILE, scores_from
