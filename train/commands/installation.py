@@ -170,16 +170,16 @@ def command_scores(
     threads: int = 0,
     json: Path | None = None,
 ) -> None:
-    """Print what is a good score: the reference scores of `ESARM-v0` and `ESARM-Short-v0`.
+    """Print the reference scores that ship.
 
-    Return, LVE and EVE on the validation utterances that ship, as mean and standard error over the
+    What is a good score on `ESARM-v0` and `ESARM-Short-v0`: return, LVE and EVE on the validation utterances that ship, as mean and standard error over the
     utterances: random tokens, faces that do not move, stock PPO from nothing, the clone that ships,
     and the recording. A return is a score of the environment's reward; the errors are the truth.
 
     Args:
         env: Id of one of the two; by default both are printed.
-        measure: Measure anew, on this machine, which takes minutes (nearly all of them PPO), and
-            print that; what ships stays as it is.
+        measure: Measure anew on this machine, nearly all of the time by training PPO, and print
+            that; what ships stays as it is.
         ppo_tokens: With --measure, how many tokens stock PPO trains on in each environment.
         seed: With --measure, the seed of training, sampling and random tokens.
         threads: With --measure, how many CPU threads torch uses; 0 leaves the choice to torch.
