@@ -18,7 +18,7 @@ def command_table2(
     json: Path | None = None,
     threads: int = 0,
 ) -> None:
-    """Table II of the paper: what noise does to a clone, from finished runs.
+    """Table II of the paper: what noise does to a clone.
 
     Three questions, each with intervals over seeds and utterances. How large are the errors of the
     clone as noise rises, and of the policies without noise, beside the paper's columns? What do
@@ -56,7 +56,7 @@ def command_ablate(
     json: Path | None = None,
     threads: int = 0,
 ) -> None:
-    """Ablation: change one thing of a finished run at a time, and train again.
+    """Ablation: change one part of a run at a time, and train again.
 
     A variant is the run with one change. Stages before the change are shared with the run, later
     ones are trained again in OUT/NAME/seed-K. Tables show LVE, EVE, energy scores, FDD and closure

@@ -34,7 +34,7 @@ def command_animate(
     alive: bool = True,
     json: Path | None = None,
 ) -> None:
-    """Animate a recording: face curves (52 ARKit blendshapes) in a file.
+    """Animate a recording: a file of 52 ARKit curves.
 
     Without `--run` the policy that ships with the package animates. It was trained on synthetic
     speech alone: expect it to be worse on real voices.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def command_bench() -> None:
-    """Measure a run beside other people's work, or speed on this machine.
+    """Measure a run beside others' work, or speed on this machine.
 
     Each measurement has options of its own: see `esarm bench --help`.
     """

@@ -37,7 +37,7 @@ def command_corpus(
     head: str | None = None,
     lve: Path | None = None,
 ) -> None:
-    """Stage 1: open a corpus, or make a synthetic one; compute audio features.
+    """Stage 1: open or make a corpus, and compute audio features.
 
     With `--audit`, `--compare` or `--lve` the corpus is only looked at, and no run is begun.
 
@@ -160,10 +160,11 @@ def command_capture(
     workers: int | None = None,
     json: Path | None = None,
 ) -> None:
-    """Capture face curves from video with MediaPipe (extra `capture`).
+    """Capture face curves from video (extra `capture`).
 
-    Each video gives a CSV file of 51 ARKit blendshapes. Interrupt it at any time; the same command
-    goes on where it stopped. A video that cannot be captured is listed, and the others go on.
+    MediaPipe tracks the face; each video gives a CSV file of 51 ARKit blendshapes. Interrupt it at
+    any time; the same command goes on where it stopped. A video that cannot be captured is listed,
+    and the others go on.
 
     Args:
         source: A video, or a folder with videos at any depth (mp4, mov, mkv, webm, avi and others).

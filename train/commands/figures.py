@@ -37,7 +37,7 @@ def command_figure5(
     json: Path | None = None,
     threads: int = 0,
 ) -> None:
-    """Compare methods on one sentence: pictures, curves and a web page.
+    """Compare methods on one sentence: pictures and a web page.
 
     Writes to the folder: figure5.png (methods by time, ground truth on top), figure5_errors.png
     (with --error-map), figure5_emotions.png (brows and lip corners by emotion), figure5.html (all

@@ -31,7 +31,7 @@ _COLUMN = 38  # where texts begin
 def command_doctor(
     *, env: str | None = None, kwargs: str | None = None, json: Path | None = None
 ) -> None:
-    """Check this installation and the environment, or one of your own.
+    """Check this installation, or an environment of your own.
 
     One line per check: `ok`, `FAIL` with a remedy, or `skipped` with the reason. The exit code is 1
     if a check failed. Nothing is changed or deleted.

@@ -112,7 +112,7 @@ def command_prior(*, options: Options) -> None:
 
 
 def command_encoder(*, options: Options) -> None:
-    """Stage 3: train the speech encoder of the policy, and a regressor.
+    """Stage 3: train the policy's speech encoder, and a regressor.
 
     Args:
         options: Which run, and with which settings.
@@ -162,7 +162,7 @@ def command_improve(
     speech_name: str | None = None,
     speech_settings: SpeechSettings = _USUAL_SPEECH,
 ) -> None:
-    """Stage 7: improve the clone by RL on the reward, or learn new voices.
+    """Stage 7: improve the clone by RL, or learn new voices.
 
     The setting `improve.algorithms` says which algorithms, `improve.reward` which reward.
 
@@ -236,7 +236,7 @@ def run_speech(
 
 
 def command_evaluate(*, options: Options, policy: Path | None = None) -> None:
-    """Stage 8: measure true errors (LVE, EVE) and scores on test utterances.
+    """Stage 8: measure errors and scores on test utterances.
 
     Args:
         options: Which run, and with which settings.

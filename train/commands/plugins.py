@@ -16,7 +16,7 @@ _TRUTH = {True: "needed", False: "not needed", None: "?"}
 
 
 def command_plugins(*, json: Path | None = None) -> None:
-    """List installed rewards, algorithms, corpus layouts, exporters and metrics.
+    """List rewards, algorithms, layouts, exporters and metrics.
 
     Plug-ins of other packages are listed, too; a broken one is shown with the reason. Use a reward
     by its name, as in `gymnasium.make("ESARM-v0", reward="learned")`, an algorithm in the setting

@@ -31,11 +31,11 @@ def command_reward_report(
     bars: bool = False,
     json: Path | None = None,
 ) -> None:
-    """Compare a run's reward model with true errors on held-out utterances.
+    """Compare a run's reward model with true errors.
 
-    Writes report.md, pictures and figures.json: pair accuracy, rank correlations within an
-    utterance, best-of-n, calibration, extrapolation, hacking probes and ensemble agreement, each
-    with intervals and beside LVE and EVE.
+    On held-out test utterances. Writes report.md, pictures and figures.json: pair accuracy, rank
+    correlations within an utterance, best-of-n, calibration, extrapolation, hacking probes and
+    ensemble agreement, each with intervals and beside LVE and EVE.
 
     Args:
         run: Folder of a run that has the stages up to `reward`.
@@ -106,9 +106,9 @@ def command_overoptimise(
     json: Path | None = None,
     threads: int = 0,
 ) -> None:
-    """Reward over-optimisation curves: score and true error, by PPO and best-of-n.
+    """Reward over-optimisation: curves of score and true error.
 
-    PPO and best-of-n maximise the run's reward; the curves show score, LVE and EVE on held-out test
+    PPO and best-of-n maximise the run's reward. The curves show score, LVE and EVE on held-out test
     utterances over the divergence from the clone (Gao et al. 2022):
     `RUN/overoptimise/overoptimise.md`, `.csv`, `.json` and `.png`. Interrupt it at any time; the
     same command goes on where it stopped, and another weight or seed adds curves.

@@ -23,10 +23,10 @@ def command_table1(
     size: int | None = None,
     threads: int = 0,
 ) -> None:
-    """Table I of the paper: rivals, baselines and our methods by LVE and EVE.
+    """Table I of the paper: rivals, baselines and our methods.
 
-    Each method is trained and measured on each corpus and seed, with intervals over seeds and
-    utterances. Interrupt it at any time; the same command goes on where it stopped.
+    Each method is trained and measured (LVE, EVE) on each corpus and seed, with intervals over
+    seeds and utterances. Interrupt it at any time; the same command goes on where it stopped.
 
     Args:
         out: Folder for the table. A finished run placed at OUT/CORPUS/runs/seed-K is used as it is.
@@ -69,7 +69,7 @@ def command_score(
     order: str | None = None,
     json: Path | None = None,
 ) -> None:
-    """Score another system's predictions as the methods of Table I are.
+    """Score another system's predictions as in Table I.
 
     Give either --corpus or --run; --table goes with --corpus. For comparison, the output also shows
     the mean face (any system should do better) and, if the run is evaluated, its regressor and

@@ -42,10 +42,11 @@ _ZSH = "autoload -U +X bashcompinit && bashcompinit\n"
 
 
 def command_completion(shell: Annotated[Literal["bash", "zsh"], tyro.conf.Positional], /) -> None:
-    """Print a script that completes commands, options and settings in a shell.
+    """Print a script that completes `esarm` in a shell.
 
-    For this session: `source <(esarm completion bash)`; for all, put that line into `~/.bashrc`
-    (for zsh, with `zsh` in place of `bash`, into `~/.zshrc`).
+    It completes commands, options, choices and settings. For this session: `source <(esarm
+    completion bash)`; for all, put that line into `~/.bashrc` (for zsh, with `zsh` in place of
+    `bash`, into `~/.zshrc`).
 
     Args:
         shell: Your shell, `bash` or `zsh`.

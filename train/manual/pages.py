@@ -10,7 +10,7 @@ from train.manual.docstrings import documented
 from train.manual.options import Option, options_of
 
 WIDTH, _NARROWEST = 80, 40
-_COLUMN = 22  # where meanings begin
+_COLUMN, _NARROW_COLUMN = 22, 17  # where meanings begin: of options, and of commands
 HELP = ("-h", "--help")
 
 # In the order of use. What is deprecated stands in none.
@@ -69,7 +69,7 @@ def overview(
     for title, names in _grouped(commands, groups).items():
         lines += ["", *([f"{title}:"] if title else [])]
         for name in names:
-            lines += _entry(name, documented(commands[name]).summary)
+            lines += _entry(name, documented(commands[name]).summary, column=_NARROW_COLUMN)
     lines += ["", *wrapped(last)]
     return "\n".join(lines)
 
@@ -120,13 +120,13 @@ def _entries(options: Sequence[Option]) -> list[str]:
     return [line for option in options for line in _entry(option.shown, option.meaning)]
 
 
-def _entry(shown: str, meaning: str) -> list[str]:
+def _entry(shown: str, meaning: str, *, column: int = _COLUMN) -> list[str]:
     """Return a name with its meaning beside it, or below it where it is too long."""
-    beside = len(shown) + 2 <= _COLUMN - 2
-    lines = wrapped(meaning, indent=" " * _COLUMN)
+    beside = len(shown) + 2 <= column - 2
+    lines = wrapped(meaning, indent=" " * column)
     if not beside or not lines:
         return [*_names(shown), *lines]
-    return [f"  {shown}".ljust(_COLUMN) + lines[0].lstrip(), *lines[1:]]
+    return [f"  {shown}".ljust(column) + lines[0].lstrip(), *lines[1:]]
 
 
 def _names(shown: str) -> list[str]:

@@ -44,7 +44,7 @@ def command_settings(
     *,
     json: Path | None = None,
 ) -> None:
-    """List the settings of a run: key, type, default and meaning.
+    """List a run's settings: key, type, default and meaning.
 
     Give one with `--set KEY=VALUE`, as in `esarm run --set clone.epochs=10 --set
     'improve.algorithms=[ppo]'`, or all of them in a YAML file with `--config`. Defaults are those

@@ -307,7 +307,8 @@ def test_the_version_can_be_asked(capsys):
 
 
 @pytest.mark.parametrize(
-    ("command", "resumes"), [("clone", True), ("run", True), ("animate", False), ("doctor", False)]
+    ("command", "resumes"),
+    [("clone", True), ("run", True), ("animate a.wav -o a.csv", False), ("doctor", False)],
 )
 def test_an_interruption_says_whether_the_command_goes_on(command, resumes, monkeypatch, capsys):
     """`Goes on from here` is untrue of a command that begins again."""
@@ -317,7 +318,7 @@ def test_an_interruption_says_whether_the_command_goes_on(command, resumes, monk
 
     monkeypatch.setattr("tyro.extras.subcommand_cli_from_dict", interrupt)
     with pytest.raises(SystemExit, match=r"^130$"):
-        main([command])
+        main(command.split())
     assert ("goes on from here" in capsys.readouterr().err) is resumes
 
 
