@@ -122,7 +122,7 @@ def _of_motion(
     if reward == _LEARNED:
         score = open_learned(task, shipped_run()).score_motion(utterances, motions)
     else:
-        score = -(errors[LVE] + errors[EVE]) / 2
+        score = np.asarray(-(errors[LVE] + errors[EVE]) / 2, dtype=np.float32)
     return {"return": score, **errors}
 
 
