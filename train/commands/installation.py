@@ -172,9 +172,10 @@ def command_scores(
 ) -> None:
     """Print the reference scores that ship.
 
-    What is a good score on `ESARM-v0` and `ESARM-Short-v0`: return, LVE and EVE on the validation utterances that ship, as mean and standard error over the
-    utterances: random tokens, faces that do not move, stock PPO from nothing, the clone that ships,
-    and the recording. A return is a score of the environment's reward; the errors are the truth.
+    What is a good score on `ESARM-v0` and `ESARM-Short-v0`: return, LVE and EVE on the validation
+    utterances that ship, as mean and standard error over the utterances, of random tokens, faces
+    that do not move, stock PPO from nothing, the clone that ships, and the recording. A return is a
+    score of the environment's reward; the errors are the truth.
 
     Args:
         env: Id of one of the two; by default both are printed.
