@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN ?= runs/demo
 
-.PHONY: demo test test-capture assets check format lint types docs install clean
+.PHONY: demo test test-capture assets picture check format lint types docs install clean
 
 # Both times were measured; they are said with the machine, as on another they are others.
 MACHINE := two quiet cores of an AMD EPYC server
@@ -27,6 +27,10 @@ test-capture: $(STAMP)
 # What ships with the package: trained anew on a synthetic corpus.
 assets: $(STAMP)
 	$(BIN)/esarm assets --run runs/assets --out esarm_env/assets
+
+# The README's picture of the head.
+picture: $(STAMP)
+	$(BIN)/python docs/_ext/talking_head.py
 
 check: lint types test
 

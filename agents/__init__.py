@@ -1,7 +1,8 @@
 """Who acts: the transformer policy, behaviour cloning, sequence trainers, baselines.
 
 Of ours only `esarm_env.core` is imported here: agents see the environment through
-`agents.protocols`. A name is imported when it is first used: who animates waits for no trainer.
+`agents.protocols`. A name or a part (`agents.stock`) is imported when it is first used: who
+animates waits for no trainer.
 """
 
 from importlib import import_module
@@ -68,6 +69,12 @@ _HOMES = {
     "save_policy": "agents.weights",
 }
 
+_PARTS = (
+    *("baselines", "cloning", "common", "differentiable", "distillation", "faults", "grpo"),
+    *("interpolation", "monitoring", "network", "policy", "ppo", "protocols", "registry"),
+    *("reinforce", "rollout", "stock", "weights"),
+)
+
 __all__ = [
     "POLICY_FILE",
     "BehaviourCloning",
@@ -106,6 +113,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PARTS:
+        return import_module(f"agents.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'agents' has no attribute {name!r}")
     found = getattr(import_module(_HOMES[name]), name)

@@ -69,6 +69,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "table2": ablations.command_table2,
     "ablate": ablations.command_ablate,
     "score": command_score,
+    "scores": installation.command_scores,
     "bench": bench.command_bench,
     "plugins": plugins.command_plugins,
     "rewards": installation.command_rewards,

@@ -219,7 +219,11 @@ class MotionTransformer(nn.Module):
     code_distances: Tensor
 
     def __init__(self, config: PolicyConfig) -> None:
-        """Build the network; the value head starts at zero, so first baselines are neutral."""
+        """Build the network; the value head starts at zero, so first baselines are neutral.
+
+        Args:
+            config: All sizes.
+        """
         super().__init__()
         self.config = config
         width = config.width

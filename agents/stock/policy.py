@@ -36,6 +36,10 @@ def policy_kwargs_of(
 ) -> dict[str, Any]:
     """Return the `policy_kwargs` of a stock algorithm whose policy can load `clone`.
 
+    Args:
+        clone: The network whose sizes are taken over.
+        observation_space: Of `observation="full_sequence"`, one environment's.
+
     Raises:
         ValueError: If the windows of `clone` are no odd number of the space's chunks.
     """

@@ -21,7 +21,7 @@ class MissingExtraError(ImportError):
     """An optional dependency is absent; the message holds the exact pip line."""
 
     def __init__(self, package: str, *, extra: str, purpose: str) -> None:
-        """Say which `package` is missing, what for, and how to install the `extra` with it."""
+        """Say which `package` is missing for what `purpose`, and which `extra` brings it."""
         super().__init__(f"{purpose} needs `{package}`: run `pip install 'esarm[{extra}]'`")
         self._parts = (package, extra, purpose)
 

@@ -17,7 +17,7 @@ from esarm_env.core.plugins import Plugin, PluginRegistry, need_class
 from esarm_env.core.types import MOUTH, UPPER
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import FloatArray, Trajectories
+    from esarm_env.core.types import BoolArray, FloatArray, Trajectories
     from esarm_env.task.animation_task import AnimationTask
 
 METRIC_GROUP = "esarm.metrics"
@@ -56,11 +56,15 @@ class EpisodeMetric:
             shape (N,). `task.decode` and `task.errors` of one batch are computed once for all.
         unit: For captions and tables, such as `mm`; empty for a plain number.
         description: One line for lists.
+        needs_recording: Whether it compares with the recorded face. Environments then say nan of an
+            episode that was animated under another emotion, intensity or speaker than recorded: a
+            sad face is no worse for being far from a disgusted one.
     """
 
     function: MeasureEpisodes
     unit: str = ""
     description: str = ""
+    needs_recording: bool = False
 
     def __post_init__(self) -> None:
         """Check the types."""
@@ -86,6 +90,7 @@ def register_metric(
     *,
     unit: str = "",
     description: str = "",
+    needs_recording: bool = False,
     replace: bool = False,
 ) -> None:
     """Let a metric stand in the last `info` of environments that this process makes from now on.
@@ -98,12 +103,14 @@ def register_metric(
         function: See `EpisodeMetric`.
         unit: Likewise.
         description: Likewise.
+        needs_recording: Likewise.
         replace: Whether a name that is taken may be taken over, also from a package.
 
     Raises:
         InputError: If the name is taken or cannot be one, or `function` cannot be called.
     """
-    METRICS.register(name, EpisodeMetric(function, unit, description), replace=replace)
+    metric = EpisodeMetric(function, unit, description, needs_recording)
+    METRICS.register(name, metric, replace=replace)
 
 
 def find_metrics() -> dict[str, Plugin[EpisodeMetric]]:
@@ -130,6 +137,8 @@ def measure_episodes(
 ) -> dict[str, FloatArray]:
     """Return what each of `metrics` says of `trajectories`, (N,) each, float32.
 
+    It is nan where a metric needs the recording and the condition is another than the recorded one.
+
     Raises:
         MetricError: If one raises, or does not return N numbers.
     """
@@ -148,7 +157,17 @@ def measure_episodes(
                 f"got {values.dtype} {values.shape}"
             )
         measured[name] = values.astype(np.float32, copy=False)
+        if metric.needs_recording:
+            comparable = _as_recorded(task, trajectories)
+            measured[name] = np.where(comparable, measured[name], np.float32(np.nan))
     return measured
+
+
+def _as_recorded(task: AnimationTask, trajectories: Trajectories) -> BoolArray:
+    """Return which of N animations were made under the recorded condition, shape (N,)."""
+    recorded = task.condition_of(trajectories.utterance)
+    same: BoolArray = (trajectories.condition == recorded).all(axis=-1)
+    return same
 
 
 # A task measures both at once and remembers them for the batch, so that the second costs nothing.
@@ -161,8 +180,14 @@ def _upper_error(task: AnimationTask, trajectories: Trajectories) -> FloatArray:
 
 
 LIP_ERROR = EpisodeMetric(
-    _lip_error, ERROR_UNITS[LVE], "Lip vertex error: the true error of the mouth."
+    _lip_error,
+    ERROR_UNITS[LVE],
+    "Lip vertex error: the true error of the mouth.",
+    needs_recording=True,
 )
 UPPER_ERROR = EpisodeMetric(
-    _upper_error, ERROR_UNITS[EVE], "Emotional vertex error: the true error of eyes and forehead."
+    _upper_error,
+    ERROR_UNITS[EVE],
+    "Emotional vertex error: the true error of eyes and forehead.",
+    needs_recording=True,
 )

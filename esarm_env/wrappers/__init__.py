@@ -7,6 +7,7 @@
 - `record_video`: `RecordVideo`, Gymnasium's recorder with sound.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from esarm_env.wrappers.flat import FlatObservation
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
-        """Load `RecordVideo` at its first use: drawing takes the head, and that takes seconds."""
+        """Load `RecordVideo` at its first use: drawing takes the head, and that takes seconds.
+
+        The twins for vector environments are loaded likewise, as `esarm_env.wrappers.vector`.
+        """
+        if name == "vector":
+            return import_module("esarm_env.wrappers.vector")
         if name != "RecordVideo":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from esarm_env.wrappers.record_video import RecordVideo

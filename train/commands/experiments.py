@@ -101,9 +101,9 @@ def command_compare(
     json: Path | None = None,
     threads: int = 0,
 ) -> None:
-    """Compare a run's policies and its experiments on the test utterances.
+    """Compare a run's policies and its experiments side by side.
 
-    True errors, learned score and the reward that each policy was trained on, paired differences
+    True errors on test utterances, learned score and the climbed reward, paired differences
     with intervals, divergence from the clone and wall time; also RUN/experiments/compare.md, .csv
     (every figure, every decoding) and .png (the curves of training).
 

@@ -1,4 +1,4 @@
-"""`esarm doctor`, `esarm assets`, and the deprecated `esarm rewards`."""
+"""`esarm doctor`, `esarm scores`, `esarm assets`, and the deprecated `esarm rewards`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.errors import InputError
-from train.commands.options import Options, check_folder_target, check_json_target, write_json
+from train.commands.options import (
+    Options,
+    check_folder_target,
+    check_json_target,
+    use_threads,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from esarm_env.doctor import Result
@@ -153,6 +159,55 @@ def _installed() -> dict[str, dict[str, Any]]:
     return {
         name: {key: getattr(reward, key) for key in keys} for name, reward in find_rewards().items()
     }
+
+
+def command_scores(
+    *,
+    env: str | None = None,
+    measure: bool = False,
+    ppo_tokens: int = 200_000,
+    seed: int = 0,
+    threads: int = 0,
+    json: Path | None = None,
+) -> None:
+    """Print the reference scores that ship.
+
+    What is a good score on `ESARM-v0` and `ESARM-Short-v0`: return, LVE and EVE on the validation
+    utterances that ship, as mean and standard error over the utterances, of random tokens, faces
+    that do not move, stock PPO from nothing, the clone that ships, and the recording. A return is a
+    score of the environment's reward; the errors are the truth.
+
+    Args:
+        env: Id of one of the two; by default both are printed.
+        measure: Measure anew on this machine, nearly all of the time by training PPO, and print
+            that; what ships stays as it is.
+        ppo_tokens: With --measure, how many tokens stock PPO trains on in each environment.
+        seed: With --measure, the seed of training, sampling and random tokens.
+        threads: With --measure, how many CPU threads torch uses; 0 leaves the choice to torch.
+        json: Also write the tables to this file.
+    """
+    from esarm_env.scores import SCORES_FILE, scores_from
+
+    check_json_target(json)
+    content = json_format.loads(SCORES_FILE.read_text(encoding="utf-8"))
+    ids = list(content["tables"])
+    if env not in (None, *ids):
+        raise InputError(f"`env` must be one of {', '.join(ids)}, got {env!r}")
+    wanted = ids if env is None else [env]
+    if measure:
+        if ppo_tokens < 1:
+            raise InputError(f"`ppo_tokens` must be at least 1, got {ppo_tokens}")
+        use_threads(threads)
+        from train.assets.scores import measure_scores
+
+        content = measure_scores(env_ids=wanted, ppo_tokens=ppo_tokens, seed=seed, note=_note)
+    tables = scores_from(content)
+    print("\n\n".join(tables[name].text() for name in wanted))
+    write_json(content, json)
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def command_assets(*, options: Options, out: Path = Path("esarm_env/assets")) -> None:

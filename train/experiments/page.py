@@ -82,7 +82,7 @@ def _tables(found: Comparison, decoding: str) -> list[tuple[str, Table]]:
     share = round(100 * found.confidence)
     keys = [key for key in _TITLES if key != CLIMBED or _climbs_others(found)]
     means = [["animation", *(_TITLES[key] for key in keys)]]
-    trained = {policy.name for policy in found.policies}
+    trained = {policy.name for policy in found.policies if policy.climbs}
     for line in lines:
         # The climbed reward of what was not trained would be that of one of the others.
         shown = {k: v for k, v in line.means.items() if k != CLIMBED or line.row.policy in trained}

@@ -43,7 +43,7 @@ def check_given(given: Sequence[str], command: Callable[..., None], *, prog: str
             raise InputError(f"{rule}, got {values[0]!r} as well")
         else:
             option, name = positional[n_free], positional[n_free].names[-1]
-            n_free += 1
+            n_free += not option.value.endswith(MANY)  # such a one takes all that follow
         found.append(option)
         for value in values:
             _check_value(option, name, value)

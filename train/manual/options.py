@@ -53,7 +53,9 @@ class Option:
     @property
     def needed(self) -> str:
         """The option as a command line needs it: by one name, with its value."""
-        return self.names[-1] if self.positional else f"{self.names[-1]} {self.value}".strip()
+        if self.positional:
+            return self.names[-1] + (MANY if self.value.endswith(MANY) else "")
+        return f"{self.names[-1]} {self.value}".strip()
 
     @property
     def spellings(self) -> tuple[str, ...]:

@@ -123,3 +123,66 @@ def test_the_names_of_ours_stand_in_one_file() -> None:
         if literal.search(path.read_text())
     ]
     assert found == ["esarm_env/task/episode_metrics.py"]
+
+
+def other_emotion(task: AnimationTask, utterance: int) -> str:
+    """Return an emotion that the recording does not show."""
+    return "fear" if task.corpus.records[utterance].emotion != "fear" else "sad"
+
+
+@pytest.mark.parametrize("label", ["emotion", "intensity", "speaker"])
+def test_errors_are_nan_under_another_condition_than_recorded(
+    tiny_task: AnimationTask, label: str
+) -> None:
+    """A sad face would be blamed for being far from the disgusted one that was recorded."""
+    record = tiny_task.corpus.records[1]
+    others = [s for s in tiny_task.conditions.speakers if s != record.speaker]
+    other = {
+        "emotion": other_emotion(tiny_task, 1),
+        "intensity": record.intensity % 3 + 1,
+        "speaker": others[0],
+    }
+    register_metric("steps", lambda task, batch: batch.lengths)
+    env = SpeechAnimationEnv(task=tiny_task, reward="zero")
+    for options, known in [
+        ({}, True),
+        ({"emotion": record.emotion, "speaker": record.speaker}, True),
+        ({label: other[label]}, False),
+    ]:
+        env.reset(seed=0, options={"utterance": 1, **options})
+        done = False
+        while not done:
+            _, _, done, _, info = env.step(0)
+        assert np.isfinite([info["lve"], info["eve"]]).all() == known, options
+        assert np.isnan([info["lve"], info["eve"]]).all() != known, options
+        assert info["steps"] == tiny_task.lengths[1], "a metric that compares with nothing stays"
+
+
+def test_vector_environments_say_nan_of_the_same_episodes(tiny_task: AnimationTask) -> None:
+    """What is nan in one environment and a number in another cannot be told from a bug."""
+    emotions = [tiny_task.corpus.records[1].emotion, other_emotion(tiny_task, 1)]
+    options = {"utterance": [1, 1], "emotion": emotions}
+    vector = SpeechAnimationVectorEnv(2, task=tiny_task, reward="zero", autoreset_mode="Disabled")
+    vector.reset(seed=0, options=options)
+    view = make_sb3_vec_env(2, task=tiny_task, reward="zero", monitor=False)
+    view.seed(0)
+    view.set_options([{"utterance": 1, "emotion": emotion} for emotion in emotions])
+    view.reset()
+    for _ in range(int(tiny_task.lengths[1])):
+        *_, infos = vector.step(np.zeros(2, np.int64))
+        _, _, _, seen = view.step(np.zeros(2, np.int64))
+    for name in ("lve", "eve"):
+        assert np.isnan(infos[name]).tolist() == [False, True]
+        np.testing.assert_array_equal(infos[name], [info[name] for info in seen])
+
+
+def test_a_metric_of_ones_own_may_need_the_recording(tiny_task: AnimationTask) -> None:
+    """Who registers another error wants the same."""
+    register_metric("own", lambda task, batch: batch.lengths, needs_recording=True)
+    env = SpeechAnimationEnv(task=tiny_task, reward="zero")
+    assert play(env)["own"] > 0
+    env.reset(options={"utterance": 1, "emotion": other_emotion(tiny_task, 1)})
+    done = False
+    while not done:
+        _, _, done, _, info = env.step(0)
+    assert np.isnan(info["own"])

@@ -11,6 +11,7 @@ import tyro
 from esarm_env.core.errors import InputError
 from train.cli import COMMANDS, main
 from train.manual.checks import check_given
+from train.manual.pages import page
 
 
 def command(
@@ -27,6 +28,16 @@ def command(
     quick: bool = False,
 ) -> None:
     """Do it."""
+
+
+def several(
+    run: Annotated[Path, tyro.conf.Positional],
+    names: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
+    /,
+    *,
+    base: Annotated[str | None, tyro.conf.arg(name="from")] = None,
+) -> None:
+    """Do it to several."""
 
 
 def parsed(line: str) -> None:
@@ -74,6 +85,18 @@ def test_what_is_mistyped_is_told_in_one_line(line: str, message: str) -> None:
     with pytest.raises(InputError) as error:
         check_given(line.split(), command, prog="esarm it")
     assert message in str(error.value)
+
+
+def test_a_list_without_a_name_takes_all_that_follow() -> None:
+    """`esarm compare RUN one two` names as many experiments as there are."""
+    for line in ("r", "r a", "r a b c", "r a --from b", "--from=b r a"):
+        check_given(line.split(), several, prog="esarm it")
+        tyro.cli(several, args=line.split())
+    with pytest.raises(InputError, match="must be given RUN; see"):
+        check_given([], several, prog="esarm it")
+    with pytest.raises(InputError, match="got '--base'"):
+        check_given(["r", "--base", "b"], several, prog="esarm it")
+    assert page(several, prog="esarm it").startswith("usage: esarm it RUN [NAMES ...] [options]")
 
 
 def test_the_command_line_refuses_with_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
-from train.cli import main
+from esarm_env.rewards.registry import resolve_reward
+from esarm_env.task.opening import open_task
+from reward.plugins.learned import open_learned
 from train.report import write_report
-from train.rows import RECORDINGS, TOKENIZER, Row, expected, greedy, rows_from_json, sampled
+from train.rows import RECORDINGS, TOKENIZER, Row, expected, rows_from_json, sampled
 from train.run.run_folder import RunFolder
 from train.run_report.cells import change, told
 from train.run_report.verdict import best_row, reward_name
+from train.stages.measures import Scorers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,7 +153,26 @@ def test_rewards_are_named_as_settings_name_them() -> None:
     assert reward_name({"learned": 1.0, "smile": 0.5}) == "`learned + 0.5 * smile`"
 
 
-def test_what_was_climbed_is_named_measured_and_drawn_under_its_name(
+@pytest.mark.parametrize("reward", ["accuracy", {"accuracy": 2.0}, "learned"])
+def test_animations_are_scored_by_the_climbed_reward_too(finished_run: Path, reward: Any) -> None:
+    """The learned score of a policy that climbed another reward tells nothing of its climb."""
+    task = open_task(finished_run)
+    learned, test = open_learned(task, finished_run), task.corpus.split("test")
+    config = SimpleNamespace(improve=SimpleNamespace(reward=reward))
+    run: Any = SimpleNamespace(config=config, path=finished_run)
+    scorers, recorded = Scorers.of(run, task, learned), task.recorded(test)
+    written = scorers.written([recorded])
+    shown = scorers.shown([task.corpus[int(index)].motion for index in test])
+    if reward == "learned":
+        assert "climbed" not in written and "climbed" not in shown
+        return
+    expected_scores = resolve_reward(reward, task, finished_run).score(recorded)
+    np.testing.assert_allclose(written["climbed"], expected_scores)
+    assert np.isnan(shown["climbed"]).all(), "a reward scores tokens"
+    np.testing.assert_array_equal(shown["lve"], 0)
+
+
+def test_what_was_climbed_is_named_shown_and_drawn_under_its_name(
     finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A smile titled `learned score` is believed to be one."""
@@ -156,8 +180,12 @@ def test_what_was_climbed_is_named_measured_and_drawn_under_its_name(
     shutil.copytree(finished_run, copy)
     config = copy / "config.yaml"
     config.write_text(config.read_text().replace("reward: learned", "reward: accuracy"))
-    shutil.rmtree(copy / "evaluate")
-    main(["evaluate", "--run", str(copy)])
+    path = copy / "evaluate" / "summary.json"
+    content = json.loads(path.read_text())
+    for entry in content["rows"]:
+        tokens = entry["source"] in ("policy", "tokenizer")
+        entry["figures"]["climbed"] = [-0.25, -0.5, 0.0] if tokens else [None] * 3
+    path.write_text(json.dumps(content))
 
     def note(curves: Any, path: Path, *, rewards: dict[str, str]) -> None:
         drawn.update(rewards)
@@ -168,13 +196,9 @@ def test_what_was_climbed_is_named_measured_and_drawn_under_its_name(
     assert drawn == {name: "reward accuracy (climbed)" for name in ("ppo", "reinforce")}
     section = report.split("## Reward model")[1].split("\n## ")[0]
     assert "`improve` climbed the reward `accuracy`" in section
-    content = json.loads((copy / "evaluate" / "summary.json").read_text())
-    rows = rows_from_json(content["rows"])
-    mean, low, high = rows[greedy("ppo")]["climbed"]
-    assert f"{mean:.2f} [{low:.2f}, {high:.2f}]" in next(
-        line for line in section.splitlines() if line.startswith("| ppo, greedy |")
-    )
-    assert "| mean face" not in section and rows[Row("mean face")]["climbed"] == [None] * 3
+    line = next(line for line in section.splitlines() if line.startswith("| ppo, greedy |"))
+    assert line.split(" | ")[3] == "-0.25 [-0.50, 0.00]"
+    assert "| mean face" not in section and "| clone, epsilon" not in section
     assert "which is not the climbed `accuracy`" in report.split("## In short")[1].split("\n## ")[0]
 
 

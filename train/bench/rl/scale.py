@@ -58,7 +58,7 @@ def scale_of(env: Any, split: str, *, seed: int = 0) -> Scale:
     def mean(trajectories: Trajectories) -> float:
         return float(np.mean(reward.score(trajectories), dtype=np.float64))
 
-    random, recorded = mean(_random(task, utterances, seed)), mean(task.recorded(utterances))
+    random, recorded = mean(random_tokens(task, utterances, seed)), mean(task.recorded(utterances))
     if not recorded > random:
         raise InputError(
             f"`env` must pay recordings more than random tokens, got {recorded:.3g} and "
@@ -67,7 +67,7 @@ def scale_of(env: Any, split: str, *, seed: int = 0) -> Scale:
     return Scale(split, random, recorded, mean(_still(task, utterances)))
 
 
-def _random(task: Any, utterances: IntArray, seed: int) -> Trajectories:
+def random_tokens(task: Any, utterances: IntArray, seed: int) -> Trajectories:
     """Return uniformly random tokens, several sequences an utterance."""
     rows = np.repeat(utterances, RANDOM_ROUNDS)
     lengths = task.lengths[rows]

@@ -1,0 +1,41 @@
+"""The README's picture: it moves, it is small, and a command makes it anew."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "docs" / "_ext" / "talking_head.py"
+PICTURE = ROOT / "docs" / "pictures" / "two_emotions.webp"
+MOST_BYTES = 800_000
+
+
+def test_the_picture_moves_and_is_small() -> None:
+    """Everybody who opens the page waits for it."""
+    image = pytest.importorskip("PIL.Image", reason="the extra `render` is not installed")
+    with image.open(PICTURE) as picture:
+        assert picture.n_frames > 60 and picture.size == (512, 316)
+    assert PICTURE.stat().st_size < MOST_BYTES
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.search(r"!\[[^\]]+\]\(docs/pictures/two_emotions\.webp\)", readme)
+    assert f"_ext/{SCRIPT.name}" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_the_script_draws_each_emotion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recipe that has stopped working shows when the picture must be made anew."""
+    image = pytest.importorskip("PIL.Image", reason="the extra `render` is not installed")
+    spec = importlib.util.spec_from_file_location("talking_head", SCRIPT)
+    assert spec is not None and spec.loader is not None, "it is a Python file"
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    monkeypatch.setattr(script, "SIDE", 64)
+    n_bytes = script.make_picture(tmp_path / "new" / "picture.webp", most_frames=2)
+    assert n_bytes == (tmp_path / "new" / "picture.webp").stat().st_size
+    with image.open(tmp_path / "new" / "picture.webp") as picture:
+        assert picture.n_frames == 2 and picture.size == (128, 124)
+        happy, angry = (picture.convert("RGB").crop((x, 30, x + 64, 94)) for x in (0, 64))
+    assert happy.tobytes() != angry.tobytes()
