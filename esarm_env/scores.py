@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.shipped import MANIFEST_FILE, describe_file, shipped_run
+from esarm_env.core.shipped import read_manifest, shipped_run
 from esarm_env.task.episode_metrics import EVE, LVE
 
 SCORES_FILE = Path(__file__).with_suffix(".json")
@@ -118,5 +119,12 @@ def scores_from(content: Mapping[str, Any]) -> dict[str, ReferenceScores]:
 
 
 def measured_files() -> str:
-    """Return the SHA-256 of the manifest of what ships, which scores belong to."""
-    return str(describe_file(shipped_run() / MANIFEST_FILE)["sha256"])
+    """Return one SHA-256 of the weights and the corpus that ship, which scores belong to."""
+    files = read_manifest(shipped_run())["files"]
+    lines = [f"{name} {files[name]['sha256']}" for name in sorted(files) if _matters(name)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _matters(name: str) -> bool:
+    """Return whether what is in a file changes a score; settings and licences do not."""
+    return Path(name).suffix in (".safetensors", ".npz", ".opus") or name.endswith("corpus.json")
