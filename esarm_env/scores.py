@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import CORPUS_NOTE
 from esarm_env.core.shipped import read_manifest, shipped_run
 from esarm_env.task.episode_metrics import EVE, LVE
 
@@ -127,4 +128,4 @@ def measured_files() -> str:
 
 def _matters(name: str) -> bool:
     """Return whether what is in a file changes a score; settings and licences do not."""
-    return Path(name).suffix in (".safetensors", ".npz", ".opus") or name.endswith("corpus.json")
+    return Path(name).suffix in (".safetensors", ".npz", ".opus") or name.endswith(CORPUS_NOTE)

@@ -104,6 +104,11 @@ def partial_folder(run_path: Path, stage: str) -> Path:
     return run_path / f".{stage}.partial"
 
 
+def finished_name(folder: str) -> str:
+    """Return what a folder is called once its work is finished; a finished one stays."""
+    return folder[1:].removesuffix(".partial") if folder.endswith(".partial") else folder
+
+
 def is_file(path: Path) -> bool:
     """Return whether there is a file of this name.
 

@@ -128,6 +128,7 @@ def command_export(
             true error on the validation utterances.
         json: Also write the manifest to this file.
     """
+    from esarm_env.core.run_layout import EXPORT_CARD
     from train.sharing.export import export_run
 
     check_json_target(json)
@@ -135,5 +136,5 @@ def command_export(
     manifest = export_run(run, output, policy=policy)
     for name, file in manifest["files"].items():
         print(f"{file['bytes']:>12,} {name}")
-    print(f"policy: {manifest['policy']}; read {output}/README.md before you pass it on")
+    print(f"policy: {manifest['policy']}; read {output / EXPORT_CARD} before you pass it on")
     write_json(manifest, json)

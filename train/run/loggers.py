@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from esarm_env.core.cache import write_text
 from esarm_env.core.errors import InputError, MissingExtraError, one_line
-from esarm_env.core.run_layout import WANDB_FILE
+from esarm_env.core.run_layout import WANDB_FILE, finished_name
 
 if TYPE_CHECKING:
     from train.run.run_folder import RunFolder
@@ -158,11 +158,7 @@ def label_of(folder: Path, root: Path) -> str:
     """Return how a training is called: its folder below the run's, finished or not."""
     place = folder.resolve()
     inside = place.relative_to(root).parts if place.is_relative_to(root) else place.parts[-2:]
-    named = [
-        part.removeprefix(".").removesuffix(".partial") if part.endswith(".partial") else part
-        for part in inside
-    ]
-    return "/".join(named)
+    return "/".join(finished_name(part) for part in inside)
 
 
 def _opened(name: LoggerName, run: RunFolder) -> TrainingLogger:

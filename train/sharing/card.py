@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from esarm_env.core.run_layout import CONFIG_FILE, VERSIONS_FILE, WAVLM_FILE
 from esarm_env.metrics import variant_label
 from train.rows import EXPECTED, GREEDY, MEAN_FACE, POLICY, REGRESSOR, TOKENIZER, rows_from_json
 from train.run_report.cells import header, line
@@ -64,7 +65,7 @@ def card(run: RunFolder, *, title: str, policy: str, learned_speech: bool, encod
         layout=layout,
         speech=learned_speech,
         encoder=encoder,
-        has_wavlm=(run.path / "encoder" / "wavlm.safetensors").is_file(),
+        has_wavlm=(run.path / WAVLM_FILE).is_file(),
     )
     ours = layout is None and not learned_speech
     sections = [
@@ -160,7 +161,7 @@ def _how_it_was_made(run: RunFolder, corpus: dict[str, Any], policy: str, encode
     if policy in config.improve.algorithms:
         reward = without_places(str(config.improve.reward))
         learned = (
-            f"cloned, then improved by `{policy}` (`improve` in `config.yaml`, reward `{reward}`)"
+            f"cloned, then improved by `{policy}` (`improve` in `{CONFIG_FILE}`, reward `{reward}`)"
         )
     elif policy != "clone":
         learned = f"made from the run's policies under the name `{policy}`"
@@ -172,14 +173,14 @@ def _how_it_was_made(run: RunFolder, corpus: dict[str, Any], policy: str, encode
         f"{config.prior.mouth_codebooks} for the mouth and {config.prior.upper_codebooks} for the "
         f"upper face every {config.prior.frames_per_chunk} frames.",
         f"Policy: {learned}. Reward model: recipe `{config.recipe}`.",
-        f"All settings: `config.yaml`, seed {config.seed}. Versions: {_versions(run)}.",
+        f"All settings: `{CONFIG_FILE}`, seed {config.seed}. Versions: {_versions(run)}.",
     ]
     return "## How it was made\n\n" + "\n".join(f"- {fact}" for fact in facts)
 
 
 def _versions(run: RunFolder) -> str:
     kept = ("python", "esarm", "torch", "numpy")
-    lines = (run.path / "versions.txt").read_text(encoding="utf-8").splitlines()
+    lines = (run.path / VERSIONS_FILE).read_text(encoding="utf-8").splitlines()
     return ", ".join(each.replace("==", " ") for each in lines if each.split("==")[0] in kept)
 
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from esarm_env.core.run_layout import WAVLM_FILE
+from esarm_env.core.shipped import MANIFEST_FILE
+
 OURS = "MIT"
 RECORDINGS_LICENCE = "terms-of-the-recordings"  # as the front matter of a card calls it
 
@@ -28,7 +31,8 @@ SHIPPED_CARD = f"""\
 
 A run folder in small: tokenizer, speech encoder, cloned policy and reward model, trained on the
 synthetic corpus `synthetic-mead`, with matrices in half precision, and `synthetic-mini/`, some of
-that corpus' utterances. Figures, versions and hashes are in `assets.json`; `make assets` makes all
+that corpus' utterances. Figures, versions and hashes are in `{MANIFEST_FILE}`; `make assets` makes \
+all
 of it anew. Nobody's voice or face is in it: espeak-ng spoke, and a rule model moved the face.
 
 ## Licence
@@ -90,7 +94,7 @@ def licence_text(*, layout: str | None, speech: bool, encoder: str, has_wavlm: b
     if speech:
         parts.append(SPEECH)
     if encoder.startswith("wavlm"):
-        there = "; those in `encoder/wavlm.safetensors` were made from them" if has_wavlm else ""
+        there = f"; those in `{WAVLM_FILE}` were made from them" if has_wavlm else ""
         parts.append(WAVLM.format(there=there))
     return "\n\n".join(parts)
 

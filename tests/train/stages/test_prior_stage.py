@@ -90,9 +90,10 @@ def test_a_corpus_that_changed_after_its_stage_is_refused(run: RunFolder, folder
     path = folder / "more" / "eve_1.npy"
     np.save(path, np.load(path) * np.float32(0.5))
     message = (
-        f"{run.path}: its corpus {folder} must be as it was in training, got other content; "
-        "run the stages again in a new folder"
+        rf"^{re.escape(str(run.path))}: its corpus {re.escape(str(folder))} must be as it was in "
+        r"training \(content \w+\), got other content \(\w+\); .* "
+        "run the stages again in a new folder$"
     )
-    with pytest.raises(InputError, match=re.escape(message)):
+    with pytest.raises(InputError, match=message):
         run_prior(run)
     assert not run.is_finished("prior")
