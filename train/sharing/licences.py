@@ -26,13 +26,13 @@ by espeak-ng, a program under the GPL, version 3 or later.
   holds pieces of its data. We know of no statement by its authors about the speech that it makes,
   and of no court that decided on it, or on weights that were trained on such speech."""
 
+_LIST = MANIFEST_FILE
 SHIPPED_CARD = f"""\
 # What ships with ESARM
 
 A run folder in small: tokenizer, speech encoder, cloned policy and reward model, trained on the
 synthetic corpus `synthetic-mead`, with matrices in half precision, and `synthetic-mini/`, some of
-that corpus' utterances. Figures, versions and hashes are in `{MANIFEST_FILE}`; `make assets` makes \
-all
+that corpus' utterances. Figures, versions and hashes are in `{_LIST}`; `make assets` makes all
 of it anew. Nobody's voice or face is in it: espeak-ng spoke, and a rule model moved the face.
 
 ## Licence
