@@ -57,8 +57,8 @@ class ReferenceScores:
     def warning(self) -> str:
         """What the reward prefers, the recorded face or the clone's, in one clause."""
         return (
-            f"`{self.reward}` scores the recording (through the tokenizer) above the greedy clone in "
-            f"{self.recordings_above_greedy} of {self.n_utterances} utterances"
+            f"`{self.reward}` scores the recording (through the tokenizer) above the greedy clone "
+            f"in {self.recordings_above_greedy} of {self.n_utterances} utterances"
         )
 
     def markdown(self) -> str:
