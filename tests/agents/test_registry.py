@@ -10,6 +10,8 @@ import pytest
 
 import agents
 from agents import (
+    EpisodeAlgorithm,
+    SequenceAlgorithm,
     SequenceDiffReward,
     SequenceDistillation,
     SequenceGRPO,
@@ -51,6 +53,12 @@ def test_our_algorithms_are_found_by_name() -> None:
         assert ALGORITHMS.load(name, setting="improve.algorithms") is kind
         assert re.fullmatch(r"esarm \S+", ALGORITHMS.find()[name].package)
     assert agents.register_algorithm is register_algorithm
+
+
+def test_what_help_refers_to_is_imported_from_where_it_says() -> None:
+    """`help` of `compute_advantages` named a class that `agents` did not offer."""
+    assert "`agents.EpisodeAlgorithm`" in str(SequenceAlgorithm.compute_advantages.__doc__)
+    assert issubclass(SequencePPO, EpisodeAlgorithm)
 
 
 def test_an_algorithm_of_another_package_is_found(make_package: Callable[..., None]) -> None:
