@@ -108,6 +108,8 @@ def test_capitals_and_nouns_are_understood(text: str) -> None:
         ("Neutrla", "neutral"),
         ("sad:0.5,hapy:0.5", "happy"),
         ("atuo", "auto"),
+        ("joy", "happy"),
+        ("Furious", "angry"),
     ],
 )
 def test_a_misspelt_emotion_is_met_with_the_nearest(text: str, meant: str) -> None:
@@ -127,7 +129,7 @@ def test_an_environment_names_the_nearest_emotion_and_never_auto() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("joy", "`emotion` must be auto, one of neutral, "),
+        ("bored", "surprised (if the run was trained on it), a curve"),
         ("", "`emotion` must be auto, one of neutral, "),
         ("happy:0.5,joy:0.5", "or a blend such as happy:0.5,surprised:0.5, got 'happy:0.5,joy"),
         ("happy:0.5,happy:0.5", "`emotion` must name each emotion once, got 'happy:0.5,happy:0.5'"),
