@@ -57,10 +57,15 @@ class EmotionMix:
 
     @property
     def label(self) -> str:
-        """What it is, in words: `happy`, or `happy 0.62, surprised 0.21`, with the intensity."""
+        """What it is, in words: `happy`, or `happy 0.62, surprised 0.21`, with the intensity.
+
+        Shares below 0.1 are one number, `others 0.17`, where they add up to that.
+        """
         shares = {name: float(share) for name, share in zip(EMOTIONS, self.emotions, strict=True)}
         named = sorted((name for name in shares if shares[name] >= 0.1), key=lambda n: -shares[n])
         parts = [name if shares[name] > 0.995 else f"{name} {shares[name]:.2f}" for name in named]
+        rest = 1 - sum(shares[name] for name in named)
+        parts += [f"others {rest:.2f}"] if rest >= 0.1 else []
         strength = float(self.intensities @ np.arange(1, N_INTENSITIES + 1))
         return f"{', '.join(parts)} (intensity {strength:.1f})"
 

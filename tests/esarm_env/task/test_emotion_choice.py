@@ -163,3 +163,11 @@ def test_words_name_what_counts() -> None:
     emotions[[0, 1, 2]] = [0.05, 0.65, 0.3]
     mix = EmotionMix(emotions, np.array([0.5, 0.5, 0.0], dtype=np.float32))
     assert mix.label == f"{EMOTIONS[1]} 0.65, {EMOTIONS[2]} 0.30 (intensity 1.5)"
+
+
+def test_shares_that_are_not_named_are_said_to_be_there() -> None:
+    """Four shares that add up to 0.85 looked like an error of ours."""
+    emotions = np.zeros(9, dtype=np.float32)
+    emotions[[0, 1, 2, 3, 4]] = [0.55, 0.3, 0.06, 0.05, 0.04]
+    mix = EmotionMix(emotions, np.array([0, 1, 0], dtype=np.float32))
+    assert mix.label == f"{EMOTIONS[0]} 0.55, {EMOTIONS[1]} 0.30, others 0.15 (intensity 2.0)"
