@@ -259,9 +259,9 @@ def from_dict(values: dict[str, Any], *, kind: type[Any] = Config, prefix: str =
     if unknown:
         keys = shown(", ".join(unknown))
         known = ", ".join(prefix + key for key in hints)
-        raise InputError(
-            f"configuration keys must be among {known}; got {keys}{_meant(unknown[0])}"
-        )
+        near = _meant(unknown[0])  # before the others, which may be forty
+        listed = f"{near} There are {known}" if near else f"; there are {known}"
+        raise InputError(f"configuration keys must be known, got {keys}{listed}")
     made: dict[str, Any] = {}
     for key, value in values.items():
         hint = hints[key]
