@@ -79,7 +79,8 @@ class Evaluation:
             raise InputError(f"`after` must be of the same utterances in the same order, got {got}")
         if set(self.scores) != set(after.scores):
             got = f"{', '.join(after.scores)} after {', '.join(self.scores)}"
-            raise InputError(f"`after` must have the same scores, got {got}")
+            remedy = "evaluate both in one environment of `make_evaluation_env`"
+            raise InputError(f"`after` must have the same scores, got {got}; {remedy}")
         n = len(self.utterance)
         head = f"mean of {n} utterances"
         lines = [f"{head:<24}{'before':>9}{'after':>9}{'change':>9}  (standard error)"]

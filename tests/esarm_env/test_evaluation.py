@@ -195,7 +195,8 @@ def test_one_utterance_has_no_standard_error() -> None:
         ),
         (
             Evaluation(np.array([1, 2]), {"lve": np.zeros(2)}),
-            "`after` must have the same scores, got lve after return",
+            "`after` must have the same scores, got lve after return; evaluate both in one "
+            "environment of `make_evaluation_env`",
         ),
     ],
 )
