@@ -38,6 +38,7 @@ def test_a_column_says_which_rewards_need_the_ground_truth(tmp_path):
     told = {name: reward.needs_ground_truth for name, reward in find_rewards().items()}
     assert needs == told and set(needs.values()) == {True, False, None}
     assert needs["bond"] is None  # as that of the reward that it compares
+    assert "ground truth as `REWARD`" in found["reward"]["bond"]["description"]
     assert needs["lve"] and not needs["learned"] and not needs["jerk"]
     assert found["exporter"]["livelink"]["needs_ground_truth"] is None
 
