@@ -173,7 +173,9 @@ def _utterance(
             f"`utterance` must be given without --sentence and --emotion, got {utterance!r} and "
             f"{sentence if sentence is not None else emotion!r}"
         )
-    return collect_utterance(run or Path("runs/demo"), asked, utterance=utterance, sentence=sentence, emotion=emotion)
+    return collect_utterance(
+        run or Path("runs/demo"), asked, utterance=utterance, sentence=sentence, emotion=emotion
+    )
 
 
 def _voice(
