@@ -1,6 +1,8 @@
 """Places of output are looked at before the work that is to fill them, and so is the folder."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -92,6 +94,25 @@ def test_an_animation_that_cannot_be_written_is_refused_before_the_work(
         command = ["animate", speech_file, "-o", output, "--run", finished_run]
         message = refused(command, capsys)
         assert rule in message and str(output) in message
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["nope.wav", "-o", "out.csv"], "nope.wav: "),
+        (["speech.wav", "-o", "out.mp4"], "the suffix of the output must be one of those"),
+    ],
+)
+def test_a_mistyped_file_is_told_before_torch_is_imported(given, message, elsewhere):
+    """It took as long as the animation of a short recording."""
+    (elsewhere / "speech.wav").write_bytes(b"")
+    code = (
+        "import sys\nfrom train.cli import main\n"
+        f"try:\n    main(['animate', *{given}])\nfinally:\n    print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "False\n")
+    assert done.stderr.startswith(f"esarm: {message}")
 
 
 @pytest.mark.parametrize(
