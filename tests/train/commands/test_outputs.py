@@ -149,7 +149,7 @@ def test_looking_at_a_place_leaves_nothing(tmp_path):
     check_target(tmp_path / "a" / "b" / "c.json")
     check_target(tmp_path / "c.json")
     check_target(tmp_path / "c.json", make_folder=False)
-    with pytest.raises(InputError, match="No such file or directory"):
+    with pytest.raises(InputError, match="a, which does not exist; make it first"):
         check_target(tmp_path / "a" / "c.json", make_folder=False)
     assert list(tmp_path.iterdir()) == []
 
