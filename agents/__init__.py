@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agents.cloning import BehaviourCloning, CloneConfig, CloneTrainer, Demonstrations
     from agents.common.callback_frequencies import CallbackFrequencyWarning
+    from agents.common.episode_algorithm import EpisodeAlgorithm
     from agents.common.sequence_algorithm import SequenceAlgorithm
     from agents.differentiable import SequenceDiffReward
     from agents.distillation import SequenceDistillation
@@ -40,6 +41,7 @@ _HOMES = {
     "CloneTrainer": "agents.cloning",
     "Decoding": "agents.rollout.decoding",
     "Demonstrations": "agents.cloning",
+    "EpisodeAlgorithm": "agents.common.episode_algorithm",
     "EpisodeBatch": "agents.rollout.buffer",
     "EpisodeBuffer": "agents.rollout.buffer",
     "HeldOut": "agents.monitoring.held_out",
@@ -83,6 +85,7 @@ __all__ = [
     "CloneTrainer",
     "Decoding",
     "Demonstrations",
+    "EpisodeAlgorithm",
     "EpisodeBatch",
     "EpisodeBuffer",
     "HeldOut",

@@ -61,6 +61,14 @@ class Evaluation:
     scores: Mapping[str, DoubleArray]
     units: Mapping[str, str] = field(default_factory=lambda: ERROR_UNITS)
 
+    def __str__(self) -> str:
+        """Return the means in a line; `repr` and the attributes hold every utterance."""
+        told = []
+        for name, mean in self.means().items():
+            unit = self.units.get(name)
+            told.append(f"{name} {mean:.3f}" + (f" {unit}" if unit else ""))
+        return f"mean of {len(self.utterance)} utterances: {', '.join(told)}"
+
     def means(self) -> dict[str, float]:
         """Return the mean of every score over the utterances."""
         return {name: float(values.mean()) for name, values in self.scores.items()}
@@ -79,7 +87,8 @@ class Evaluation:
             raise InputError(f"`after` must be of the same utterances in the same order, got {got}")
         if set(self.scores) != set(after.scores):
             got = f"{', '.join(after.scores)} after {', '.join(self.scores)}"
-            raise InputError(f"`after` must have the same scores, got {got}")
+            remedy = "evaluate both in one environment of `make_evaluation_env`"
+            raise InputError(f"`after` must have the same scores, got {got}; {remedy}")
         n = len(self.utterance)
         head = f"mean of {n} utterances"
         lines = [f"{head:<24}{'before':>9}{'after':>9}{'change':>9}  (standard error)"]

@@ -16,7 +16,7 @@ from agents.rollout.named_decoding import NamedDecoding
 from agents.rollout.streaming import StreamingAnimator
 from agents.weights import load_policy
 from esarm_env.audio import read_audio
-from esarm_env.core.cache import check_target, goes_through, new_file
+from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import (
     CLONE_FILE,
@@ -31,7 +31,7 @@ from esarm_env.core.run_layout import (
 )
 from esarm_env.core.shipped import MANIFEST_FILE
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, Trajectories
-from esarm_env.face.exporters import exporter_for
+from esarm_env.face.exporters import exporter_to
 from esarm_env.liveliness import add_liveliness
 from esarm_env.rewards.registry import WITH_MODEL, resolve_reward
 from esarm_env.task.emotion_curve import EmotionCurve, chosen_emotion
@@ -219,15 +219,9 @@ def animate_file(
     """
     if rate_hz not in (30, 60):
         raise InputError(f"`rate` must be 30 or 60 frames per second, got {rate_hz}")
-    if output.is_dir():
-        raise InputError(
-            f"`output` must be a file, got the folder {output}; name one in it, such as "
-            f"{output / speech.stem}.csv"
-        )
-    if output.exists() and speech.exists() and output.samefile(speech):
+    if output.exists() and not output.is_dir() and speech.exists() and output.samefile(speech):
         raise InputError(f"`output` must be another file than the recording, got {output}")
-    exporter = exporter_for(_format_of(output))
-    check_target(output, make_folder=False)
+    exporter = exporter_to(output, stem=speech.stem)
     audio = read_audio(speech)
     animator = _open_animator(run_path, policy)
     motion = animator.animate(audio, voice, writing)
@@ -282,15 +276,6 @@ def _settings_of(decoding: Decoding) -> dict[str, object]:
         "beam": decoding.beam or None,
         "median_of": decoding.median_of or None,
     }
-
-
-def _format_of(output: Path) -> Path:
-    """Return a path whose suffix tells the format: CSV through a device or FIFO without one."""
-    try:
-        through = not output.suffix and goes_through(output)
-    except OSError:
-        through = False  # said where it is written
-    return output.with_suffix(".csv") if through else output
 
 
 def _best_policy(run_path: Path) -> str:

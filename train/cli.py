@@ -219,12 +219,12 @@ def _as_rule(error: OSError) -> str:
     return f"{place}: must be readable and writable here, got {reason!r}; mend it or its folder"
 
 
-def _check_command(arguments: Sequence[str], commands: Mapping[str, object]) -> None:
-    """Refuse a command that there is not, with the nearest name."""
+def _check_command(arguments: Sequence[str], commands: pages.Commands) -> None:
+    """Refuse a command that there is not, with the nearest name; those of the page of all."""
     if not arguments or arguments[0].startswith("--tyro-") or arguments[0] in commands:
         return
-    near = difflib.get_close_matches(arguments[0], commands, n=1)
+    groups = pages.BENCH_GROUPS if commands is BENCHES else pages.GROUPS
+    known = pages.in_order(commands, groups)
+    near = difflib.get_close_matches(arguments[0], known, n=1)
     hint = f"; did you mean `{near[0]}`?" if near else ""
-    raise InputError(
-        f"the command must be one of {', '.join(commands)}, got {arguments[0]!r}{hint}"
-    )
+    raise InputError(f"the command must be one of {', '.join(known)}, got {arguments[0]!r}{hint}")

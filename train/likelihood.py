@@ -119,7 +119,10 @@ def open_likelihood(task: AnimationTask, run: Path | None, argument: str = "") -
 
 
 def open_bond(task: AnimationTask, run: Path | None, argument: str) -> BondReward:
-    """15 times the log-quantile of `REWARD` in samples of the run's clone (BOND); KL weight 1."""
+    """15 times `REWARD`'s log-quantile in the clone's samples (BOND); ground truth as `REWARD`.
+
+    Climb it with a KL weight of 1.
+    """
     from agents.distillation.bond import BondReward
     from agents.weights import load_policy
     from esarm_env.rewards.registry import resolve_reward

@@ -273,7 +273,7 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         )
 
     def compute_advantages(self, batch: EpisodeBatch) -> EpisodeBatch:
-        """Return `batch` with `advantages` and `returns`; see `EpisodeAlgorithm`.
+        """Return `batch` with `advantages` and `returns`; see `agents.EpisodeAlgorithm`.
 
         Unless overridden, an episode's advantage is its score minus the mean of its utterance's
         other samples, or of all episodes where `samples_per_utterance` is 1; the same at every

@@ -3,8 +3,8 @@
 `EpisodeBatch` is some episodes side by side, padded to the longest, as a forward pass takes them.
 `EpisodeBuffer` keeps a whole roll-out end to end, without padding, and hands out such batches.
 
-Shape letters: N episodes, L tokens of the longest, T tokens of all together, C condition, K chunks
-of the longest, S columns of scores by chunk.
+Shape letters: N episodes, L tokens of the longest, T tokens of all together, C chunks of the
+longest, S columns of scores by chunk.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class EpisodeBatch:
 
     Attributes:
         utterances: Shape (N,).
-        condition: Shape (N, C).
+        condition: Shape (N, condition_dim).
         tokens: Shape (N, L), padded with -1.
         lengths: Shape (N,).
         log_probs: Shape (N, L), at sampling time.
@@ -42,10 +42,10 @@ class EpisodeBatch:
             With scores by chunk, those of each of their columns.
         stream: The stream whose tokens and scores these are alone; None for all.
         monitored: Shape (N,), returns as a monitor among wrappers saw them; None for the scores.
-        chunk_scores: Shape (N, K, S), what each chunk earned; None if not asked for.
+        chunk_scores: Shape (N, C, S), what each chunk earned; None if not asked for.
         chunk_streams: Names of the S columns.
         chunk: The chunk whose tokens these are alone; None for all.
-        distances: Shape (N, K, streams), mean distance to the other samples of the utterance, in
+        distances: Shape (N, C, streams), mean distance to the other samples of the utterance, in
             mm, by chunk and stream of the task; None if not asked for.
         term_scores: Terms of the reward, unweighted, (N,) each; empty if not asked for.
     """
@@ -94,7 +94,7 @@ class EpisodeBuffer:
 
     Attributes:
         utterances: Shape (N,), int32.
-        condition: Shape (N, C), float32.
+        condition: Shape (N, condition_dim), float32.
         lengths: Shape (N,), int32.
         scores: Shape (N,), float32, terminal reward.
         tokens: Shape (T,), int16, or int32 where a token needs it.
@@ -103,9 +103,9 @@ class EpisodeBuffer:
         advantages: Shape (T,), float32.
         returns: Shape (T,), float32.
         stream_scores: Terminal reward of each stream of tokens, (N,) each; empty if not asked for.
-        chunk_scores: Shape (N, K, S), as of `EpisodeBatch`; None if not asked for.
+        chunk_scores: Shape (N, C, S), as of `EpisodeBatch`; None if not asked for.
         chunk_streams: Names of the S columns.
-        distances: Shape (N, K, streams), as of `EpisodeBatch`; None if not asked for.
+        distances: Shape (N, C, streams), as of `EpisodeBatch`; None if not asked for.
         term_scores: Terms of the reward, unweighted, (N,) each; empty if not asked for.
     """
 

@@ -246,6 +246,11 @@ def write_error(target: Path, error: OSError) -> InputError:
             f"{target}: must be written whole, got {reason!r}; make room and run the same "
             "command again"
         )
+    if error.errno == errno.ENOENT and not target.parent.exists():
+        return InputError(
+            f"{target}: must be a file in a writable folder, got {target.parent}, which does not "
+            "exist; make it first, or choose another place"
+        )
     return InputError(
         f"{target}: must be a file in a writable folder, got {reason!r}; choose another place or "
         "change its permissions"

@@ -15,10 +15,13 @@ deprecations of the main script alone.
 
 from __future__ import annotations
 
+import difflib
 import functools
+import inspect
+import itertools
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -99,8 +102,31 @@ def _all_of(new: NewName) -> tuple[str, ...]:
     return (new,) if isinstance(new, str) else new
 
 
+def _check_known(function: Callable[..., Any], args: Sequence[Any], given: Iterable[str]) -> None:
+    """Refuse a keyword that `function` lacks as Python does, with the nearest that there is.
+
+    To a constructor belong those of derived classes, which hand on their `**kwargs`.
+    """
+    taken = inspect.signature(function).parameters
+    unknown = [name for name in given if name not in taken]
+    if not unknown or any(each.kind is each.VAR_KEYWORD for each in taken.values()):
+        return
+    called, known = function.__name__, set(taken)
+    if called == "__init__" and args:
+        mro = type(args[0]).__mro__
+        called = f"{mro[0].__name__}.__init__"
+        made = [vars(kind)["__init__"] for kind in mro if "__init__" in vars(kind)]
+        own = itertools.takewhile(lambda each: inspect.unwrap(each) is not function, made)
+        known |= {name for each in own for name in inspect.signature(each).parameters}
+    near = difflib.get_close_matches(unknown[0], known, n=1)
+    hint = f"; did you mean `{near[0]}`?" if near else ""
+    raise TypeError(f"{called}() got an unexpected keyword argument {unknown[0]!r}{hint}")
+
+
 def renamed_arguments(**names: NewName) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Return a decorator that lets a function take keywords by their old names.
+
+    One that it takes under no name is a `TypeError`, as ever, with the nearest that there is.
 
     Args:
         **names: New name by old name.
@@ -111,6 +137,7 @@ def renamed_arguments(**names: NewName) -> Callable[[Callable[P, R]], Callable[P
         def renamed(*args: P.args, **kwargs: P.kwargs) -> R:
             if not names.keys().isdisjoint(kwargs):
                 kwargs = renamed_keys(kwargs, names)  # type: ignore[assignment]
+            _check_known(function, args, kwargs)
             return function(*args, **kwargs)
 
         return renamed

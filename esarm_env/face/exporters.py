@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from esarm_env.core.cache import check_target, goes_through
 from esarm_env.core.errors import InputError
 from esarm_env.core.plugins import Plugin, PluginRegistry, need_class
 
@@ -119,6 +120,30 @@ def exporter_for(path: str | os.PathLike[str]) -> Exporter:
         f"the suffix of the output must be one of those that exporters write: {listed}, "
         f"got {str(path)!r}{more}"
     )
+
+
+def exporter_to(output: Path, *, stem: str) -> Exporter:
+    """Return the exporter of a file that is to be written: of CSV through a device without suffix.
+
+    Args:
+        output: The file.
+        stem: What it might be called in a folder, for the message.
+
+    Raises:
+        InputError: As `exporter_for`, or if `output` is a folder or cannot be written.
+    """
+    if output.is_dir():
+        raise InputError(
+            f"`output` must be a file, got the folder {output}; name one in it, such as "
+            f"{output / stem}.csv"
+        )
+    try:
+        through = not output.suffix and goes_through(output)
+    except OSError:
+        through = False  # said where it is written
+    exporter = exporter_for(output.with_suffix(".csv") if through else output)
+    check_target(output, make_folder=False)
+    return exporter
 
 
 def _writers(suffix: str) -> list[Plugin[Exporter]]:

@@ -22,6 +22,24 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 UNSURE = 0.4  # a voice whose likeliest emotion is less likely is shown half neutral
+# What people call them otherwise; hints alone, since a synonym may be another corpus' own label.
+_SYNONYMS = {
+    "joy": "happy",
+    "joyful": "happy",
+    "glad": "happy",
+    "mad": "angry",
+    "furious": "angry",
+    "rage": "angry",
+    "scared": "fear",
+    "afraid": "fear",
+    "unhappy": "sad",
+    "sorrow": "sad",
+    "astonished": "surprised",
+    "amazed": "surprised",
+    "relaxed": "calm",
+    "none": "neutral",
+    "normal": "neutral",
+}
 _NOUNS = ("anger", "disgust", "happiness", "sadness", "surprise")  # as `emotion_named` knows them
 
 
@@ -39,10 +57,15 @@ class EmotionMix:
 
     @property
     def label(self) -> str:
-        """What it is, in words: `happy`, or `happy 0.62, surprised 0.21`, with the intensity."""
+        """What it is, in words: `happy`, or `happy 0.62, surprised 0.21`, with the intensity.
+
+        Shares below 0.1 are one number, `others 0.17`, where they add up to that.
+        """
         shares = {name: float(share) for name, share in zip(EMOTIONS, self.emotions, strict=True)}
         named = sorted((name for name in shares if shares[name] >= 0.1), key=lambda n: -shares[n])
         parts = [name if shares[name] > 0.995 else f"{name} {shares[name]:.2f}" for name in named]
+        rest = 1 - sum(shares[name] for name in named)
+        parts += [f"others {rest:.2f}"] if rest >= 0.1 else []
         strength = float(self.intensities @ np.arange(1, N_INTENSITIES + 1))
         return f"{', '.join(parts)} (intensity {strength:.1f})"
 
@@ -156,7 +179,7 @@ def nearest_emotion(name: str, *others: str) -> str:
         *others: What may be meant beside emotions.
     """
     known = {near: emotion_named(near) for near in (*EMOTIONS, *_NOUNS)}
-    known |= {other: other for other in others}
+    known |= _SYNONYMS | {other: other for other in others}
     found = difflib.get_close_matches(name.strip().lower(), known, n=1)
     return f"; did you mean {known[found[0]]}?" if found else ""
 
@@ -178,8 +201,9 @@ def parse_emotion(text: str) -> Mapping[str, float]:
         if name is None:
             near = nearest_emotion(given, *([AUTO] if len(parts) == 1 else []))
             raise InputError(
-                f"`emotion` must be {AUTO}, one of {', '.join(EMOTIONS)}, a curve in a .csv file, "
-                f"or a blend such as happy:0.5,surprised:0.5, got {text!r}{near}"
+                f"`emotion` must be {AUTO}, one of {', '.join(EMOTIONS)} (if the run was trained "
+                f"on it), a curve in a .csv file, or a blend such as happy:0.5,surprised:0.5, "
+                f"got {text!r}{near}"
             )
         if name in shares:
             raise InputError(f"`emotion` must name each emotion once, got {text!r}")

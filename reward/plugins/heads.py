@@ -12,6 +12,7 @@ import numpy as np
 
 from esarm_env.core.errors import InputError, NotInRunError
 from esarm_env.core.run_layout import NATURALNESS_WEIGHTS, REWARD_FILE, REWARD_WEIGHTS, is_file
+from esarm_env.core.shipped import MANIFEST_FILE
 from reward.plugins.learned import LearnedReward, open_model
 
 if TYPE_CHECKING:
@@ -53,6 +54,12 @@ def open_naturalness(task: AnimationTask, run: Path | None, argument: str = "") 
     """Log-odds that a face was recorded, not written by a policy; or `naturalness:PATH`."""
     place = _place(run, argument, "naturalness")
     model = naturalness_beside(place, task)
+    if model is None and (place / MANIFEST_FILE).is_file():
+        raise NotInRunError(
+            f"{place}: must hold a naturalness model for the reward `naturalness`, got what ships "
+            "with the package, whose reward model tells expected errors alone; name a finished run "
+            "of yours, `naturalness:RUN`, or choose `expected-error`"
+        )
     if model is None:
         raise NotInRunError(
             f"{place}: must hold a naturalness model ({NATURALNESS_WEIGHTS}) for the reward "

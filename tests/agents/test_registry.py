@@ -10,6 +10,8 @@ import pytest
 
 import agents
 from agents import (
+    EpisodeAlgorithm,
+    SequenceAlgorithm,
     SequenceDiffReward,
     SequenceDistillation,
     SequenceGRPO,
@@ -51,6 +53,27 @@ def test_our_algorithms_are_found_by_name() -> None:
         assert ALGORITHMS.load(name, setting="improve.algorithms") is kind
         assert re.fullmatch(r"esarm \S+", ALGORITHMS.find()[name].package)
     assert agents.register_algorithm is register_algorithm
+
+
+def test_what_help_refers_to_is_imported_from_where_it_says() -> None:
+    """`help` of `compute_advantages` named a class that `agents` did not offer."""
+    assert "`agents.EpisodeAlgorithm`" in str(SequenceAlgorithm.compute_advantages.__doc__)
+    assert issubclass(SequencePPO, EpisodeAlgorithm)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"klcoef": 0.3}, "'klcoef'; did you mean `kl_coef`?"),
+        ({"cliprange": 0.3}, "'cliprange'; did you mean `clip_range`?"),
+        ({"zzz": 0.3}, "'zzz'"),
+    ],
+)
+def test_a_misspelt_keyword_is_told_the_nearest(given: dict[str, float], said: str) -> None:
+    """Python's own error leaves one to look through two docstrings."""
+    message = f"SequencePPO.__init__() got an unexpected keyword argument {said}"
+    with pytest.raises(TypeError, match=re.escape(message) + "$"):
+        SequencePPO("MotionPolicy", "ESARM-v0", **given)  # type: ignore[arg-type]  # the point
 
 
 def test_an_algorithm_of_another_package_is_found(make_package: Callable[..., None]) -> None:

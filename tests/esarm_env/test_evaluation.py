@@ -180,6 +180,14 @@ def test_the_table_shows_the_paired_change() -> None:
     ]
 
 
+def test_an_evaluation_is_printed_as_its_means() -> None:
+    """`print(evaluate(...))` wrote forty lines of numbers; they stay in `repr` and attributes."""
+    scores = {"return": np.array([1.0, 5.0]), "lve": np.array([1.0, 2.0])}
+    found = Evaluation(np.array([3, 1]), scores)
+    assert str(found) == "mean of 2 utterances: return 3.000, lve 1.500 mm"
+    assert "array([1., 5.])" in repr(found)
+
+
 def test_one_utterance_has_no_standard_error() -> None:
     """A zero would claim certainty."""
     one = Evaluation(np.array([0]), {"return": np.array([1.0])})
@@ -195,7 +203,8 @@ def test_one_utterance_has_no_standard_error() -> None:
         ),
         (
             Evaluation(np.array([1, 2]), {"lve": np.zeros(2)}),
-            "`after` must have the same scores, got lve after return",
+            "`after` must have the same scores, got lve after return; evaluate both in one "
+            "environment of `make_evaluation_env`",
         ),
     ],
 )

@@ -80,13 +80,18 @@ def command_animate(
             writes none (a policy that is not sampled never blinks).
         json: Also write what was done to this file.
     """
-    from agents.rollout.named_decoding import NamedDecoding
     from esarm_env.core.cache import is_standard_output
     from esarm_env.core.shipped import shipped_run
+    from esarm_env.face.exporters import exporter_to
+
+    check_json_target(json, output)
+    exporter_to(output, stem=speech.stem)  # a mistyped name needs no seconds of torch's import
+    _need_file(speech)
+
+    from agents.rollout.named_decoding import NamedDecoding
     from esarm_env.task.recording import AnimationCondition
     from train.animate import Writing, animate_file
 
-    check_json_target(json, output)
     way = NamedDecoding(decoding, temperature, top_k, top_p, beam, median_of)
     done = animate_file(
         speech,
@@ -105,6 +110,14 @@ def command_animate(
         told["emotion"] = shown["words"]
     print(", ".join(f"{name}: {value}" for name, value in told.items()), file=said_on)
     write_json(done, json)
+
+
+def _need_file(speech: Path) -> None:
+    """Check that there is a file; what reads it says so itself."""
+    if not speech.exists():
+        from esarm_env.audio import read_audio
+
+        read_audio(speech)
 
 
 def command_export(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def command_figure5(
     *,
-    run: Path = Path("runs/demo"),
+    run: Path | None = None,
     utterance: str | None = None,
     sentence: str | None = None,
     emotion: str | None = None,
@@ -46,7 +46,8 @@ def command_figure5(
     begins again.
 
     Args:
-        run: Folder of a run; one that is finished has the most methods.
+        run: Folder of a run; one that is finished has the most methods. By default runs/demo, and
+            with `--audio` what ships with the package, as `esarm animate`.
         utterance: Id of an utterance of the run's corpus; by default the first test utterance that
             shows an emotion at the greatest intensity.
         sentence: Take the test utterance in which this is said; a part of the sentence will do.
@@ -71,6 +72,7 @@ def command_figure5(
         json: Also write the figures to this file.
         threads: CPU threads of torch; 0 leaves the choice to torch.
     """
+    from esarm_env.core.shipped import shipped_run
     from esarm_env.face import load_head
     from train.figure5.collect import Asked
     from train.figure5.figure import CONTRAST, contrast_table, draw_figure
@@ -87,10 +89,10 @@ def command_figure5(
     asked = Asked(methods, named_folders(predictions), per_emotion, emotion_curves, seed)
     if audio is None:
         _refuse_given(intensity=intensity, speaker=speaker)
-        shown = _utterance(run, asked, utterance, sentence, emotion)
+        shown = _utterance(run or Path("runs/demo"), asked, utterance, sentence, emotion)
     else:
         _refuse_both(utterance=utterance, sentence=sentence)
-        shown = _voice(run, asked, audio, emotion, intensity, speaker)
+        shown = _voice(run or shipped_run(), asked, audio, emotion, intensity, speaker)
     print_shown(shown)
     figures = draw_figure(
         shown,
@@ -171,7 +173,9 @@ def _utterance(
             f"`utterance` must be given without --sentence and --emotion, got {utterance!r} and "
             f"{sentence if sentence is not None else emotion!r}"
         )
-    return collect_utterance(run, asked, utterance=utterance, sentence=sentence, emotion=emotion)
+    return collect_utterance(
+        run or Path("runs/demo"), asked, utterance=utterance, sentence=sentence, emotion=emotion
+    )
 
 
 def _voice(

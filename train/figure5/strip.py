@@ -107,7 +107,7 @@ def draw_strips(
         for column in range(len(moments)):
             x, y = cell_origin(number, column, top=top)
             picture[y : y + CELL[0], x : x + CELL[1]] = frames[number, column]
-    _draw_foot(picture, subject, legend, y=top + len(rows) * (CELL[0] + GAP))
+    _draw_foot(picture, subject, legend, moments, y=top + len(rows) * (CELL[0] + GAP))
     return picture
 
 
@@ -164,13 +164,17 @@ def _draw_label(picture: Picture, label: str, said: str, *, y: int) -> None:
         text.draw(picture, shown, x=MARGIN, y=y, size=SMALL, colour=_FAINT)
 
 
-def _draw_foot(picture: Picture, subject: Subject, legend: Picture | None, *, y: int) -> None:
+def _draw_foot(
+    picture: Picture, subject: Subject, legend: Picture | None, moments: Sequence[Moment], *, y: int
+) -> None:
     if legend is not None:
         picture[y : y + len(legend), MARGIN : MARGIN + legend.shape[1]] = legend
         y += len(legend) + GAP
     seen = "where the recorded lips shut and open widest"
     why = seen if subject.index is not None else "where lips should be shut by the phones"
-    said = f"frames: the same for every row, evenly spaced, and {why}"
+    said = "frames: the same for every row, evenly spaced"
+    if any(moment.why != EVEN for moment in moments):
+        said += f", and {why}"
     for line in (said, subject.phones_note, "; ".join(subject.notes)):
         shown = text.shortened(text.legible(line), size=SMALL, width=picture.shape[1] - 2 * MARGIN)
         text.draw(picture, shown, x=MARGIN, y=y, size=SMALL, colour=_FAINT)

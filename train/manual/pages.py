@@ -74,6 +74,11 @@ def overview(
     return "\n".join(lines)
 
 
+def in_order(commands: Commands, groups: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the names of the commands that `overview` shows, in its order."""
+    return [name for names in _grouped(commands, groups).values() for name in names]
+
+
 def page(command: Callable[..., None], *, prog: str) -> str:
     """Return the help page of one command.
 

@@ -59,13 +59,19 @@ def command_settings(
     settings = tuple(every_setting())
     chosen = settings if section is None else settings_below(section, settings)
     last = ""
-    for setting in chosen:
+    for setting in _by_place(chosen):
         place = setting.key.rpartition(".")[0]
         if place != last:
             print("\n".join(["", *wrapped(f"{place}: {about[place]}")]))
             last = place
         print("\n".join(entry(setting)))
     write_json({"settings": {each.key: dataclasses.asdict(each) for each in chosen}}, json)
+
+
+def _by_place(settings: tuple[Setting, ...]) -> list[Setting]:
+    """Return settings with those of one section together, also where another lies between them."""
+    places = list(dict.fromkeys(setting.key.rpartition(".")[0] for setting in settings))
+    return sorted(settings, key=lambda setting: places.index(setting.key.rpartition(".")[0]))
 
 
 def every_setting() -> Iterator[Setting]:

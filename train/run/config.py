@@ -259,9 +259,11 @@ def from_dict(values: dict[str, Any], *, kind: type[Any] = Config, prefix: str =
     if unknown:
         keys = shown(", ".join(unknown))
         known = ", ".join(prefix + key for key in hints)
-        raise InputError(
-            f"configuration keys must be among {known}; got {keys}{_meant(unknown[0])}"
-        )
+        if near := _meant(unknown[0]):  # before the others, which may be forty
+            raise InputError(
+                f"configuration keys must be known, got {keys}{near} There are {known}"
+            )
+        raise InputError(f"configuration keys must be among {known}; got {keys}")
     made: dict[str, Any] = {}
     for key, value in values.items():
         hint = hints[key]

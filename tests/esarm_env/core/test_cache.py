@@ -16,6 +16,7 @@ import pytest
 
 from esarm_env.core.cache import (
     cache_dir,
+    check_target,
     file_digest,
     new_file,
     new_folder,
@@ -125,6 +126,17 @@ def test_a_link_stays_and_what_it_points_to_is_written(tmp_path: Path) -> None:
     target.unlink()
     write_text(link, "made")
     assert link.is_symlink() and target.read_text() == "made"
+
+
+def test_a_folder_that_is_missing_is_told_by_its_name(tmp_path: Path) -> None:
+    """A mistyped folder was 'No such file or directory', to be mended by its permissions."""
+    target = tmp_path / "nodir" / "x.csv"
+    message = f"got {target.parent}, which does not exist; make it first, or choose another place"
+    with pytest.raises(InputError, match=re.escape(message)):
+        check_target(target, make_folder=False)
+    with pytest.raises(InputError, match=re.escape(message)):
+        write_text(target, "text", make_folder=False)
+    write_text(target, "text")
 
 
 def test_links_in_a_circle_are_one_clear_line(tmp_path: Path) -> None:

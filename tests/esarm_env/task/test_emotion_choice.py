@@ -108,6 +108,8 @@ def test_capitals_and_nouns_are_understood(text: str) -> None:
         ("Neutrla", "neutral"),
         ("sad:0.5,hapy:0.5", "happy"),
         ("atuo", "auto"),
+        ("joy", "happy"),
+        ("Furious", "angry"),
     ],
 )
 def test_a_misspelt_emotion_is_met_with_the_nearest(text: str, meant: str) -> None:
@@ -127,7 +129,7 @@ def test_an_environment_names_the_nearest_emotion_and_never_auto() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("joy", "`emotion` must be auto, one of neutral, "),
+        ("bored", "surprised (if the run was trained on it), a curve"),
         ("", "`emotion` must be auto, one of neutral, "),
         ("happy:0.5,joy:0.5", "or a blend such as happy:0.5,surprised:0.5, got 'happy:0.5,joy"),
         ("happy:0.5,happy:0.5", "`emotion` must name each emotion once, got 'happy:0.5,happy:0.5'"),
@@ -161,3 +163,11 @@ def test_words_name_what_counts() -> None:
     emotions[[0, 1, 2]] = [0.05, 0.65, 0.3]
     mix = EmotionMix(emotions, np.array([0.5, 0.5, 0.0], dtype=np.float32))
     assert mix.label == f"{EMOTIONS[1]} 0.65, {EMOTIONS[2]} 0.30 (intensity 1.5)"
+
+
+def test_shares_that_are_not_named_are_said_to_be_there() -> None:
+    """Four shares that add up to 0.85 looked like an error of ours."""
+    emotions = np.zeros(9, dtype=np.float32)
+    emotions[[0, 1, 2, 3, 4]] = [0.55, 0.3, 0.06, 0.05, 0.04]
+    mix = EmotionMix(emotions, np.array([0, 1, 0], dtype=np.float32))
+    assert mix.label == f"{EMOTIONS[0]} 0.55, {EMOTIONS[1]} 0.30, others 0.15 (intensity 2.0)"

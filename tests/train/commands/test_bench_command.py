@@ -69,7 +69,7 @@ def test_an_unknown_measurement_is_one_line_with_the_nearest(
     with pytest.raises(SystemExit, match=r"^2$"):
         main(["bench", *arguments])
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert line.startswith("esarm: the command must be one of env, agents, peers, prior, ")
+    assert line.startswith("esarm: the command must be one of peers, rl, prior, probes, ")
     assert line.endswith(hint)
 
 

@@ -1,6 +1,8 @@
 """Places of output are looked at before the work that is to fill them, and so is the folder."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -95,6 +97,25 @@ def test_an_animation_that_cannot_be_written_is_refused_before_the_work(
 
 
 @pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["nope.wav", "-o", "out.csv"], "nope.wav: "),
+        (["speech.wav", "-o", "out.mp4"], "the suffix of the output must be one of those"),
+    ],
+)
+def test_a_mistyped_file_is_told_before_torch_is_imported(given, message, elsewhere):
+    """It took as long as the animation of a short recording."""
+    (elsewhere / "speech.wav").write_bytes(b"")
+    code = (
+        "import sys\nfrom train.cli import main\n"
+        f"try:\n    main(['animate', *{given}])\nfinally:\n    print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "False\n")
+    assert done.stderr.startswith(f"esarm: {message}")
+
+
+@pytest.mark.parametrize(
     "command",
     [
         ["reward-report", "none", "--output", "file"],
@@ -128,7 +149,7 @@ def test_looking_at_a_place_leaves_nothing(tmp_path):
     check_target(tmp_path / "a" / "b" / "c.json")
     check_target(tmp_path / "c.json")
     check_target(tmp_path / "c.json", make_folder=False)
-    with pytest.raises(InputError, match="No such file or directory"):
+    with pytest.raises(InputError, match="a, which does not exist; make it first"):
         check_target(tmp_path / "a" / "c.json", make_folder=False)
     assert list(tmp_path.iterdir()) == []
 

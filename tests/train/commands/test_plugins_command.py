@@ -8,8 +8,11 @@ import pytest
 from agents.registry import ALGORITHMS
 from esarm_env.core.errors import InputError
 from esarm_env.core.plugins import Plugin
+from esarm_env.core.shipped import shipped_run
 from esarm_env.rewards import find_rewards
 from esarm_env.rewards.registry import REWARDS
+from esarm_env.task.opening import open_task
+from reward.plugins.heads import open_naturalness
 from train.cli import main
 from train.commands.plugins import command_plugins, installed_plugins
 
@@ -38,6 +41,7 @@ def test_a_column_says_which_rewards_need_the_ground_truth(tmp_path):
     told = {name: reward.needs_ground_truth for name, reward in find_rewards().items()}
     assert needs == told and set(needs.values()) == {True, False, None}
     assert needs["bond"] is None  # as that of the reward that it compares
+    assert "ground truth as `REWARD`" in found["reward"]["bond"]["description"]
     assert needs["lve"] and not needs["learned"] and not needs["jerk"]
     assert found["exporter"]["livelink"]["needs_ground_truth"] is None
 
@@ -78,6 +82,13 @@ def test_a_broken_one_is_listed_with_its_reason(monkeypatch, capsys, tmp_path):
     assert re.search(pattern, capsys.readouterr().out, re.MULTILINE)
     entry = json.loads((tmp_path / "plugins.json").read_text())["algorithm"]["theirs"]
     assert entry["error"] == "SystemExit: no licence"
+
+
+def test_what_ships_says_that_it_has_no_second_head(tmp_path):
+    """The remedy was to train what nobody had trained, in a folder of the package."""
+    message = "got what ships with the package, whose reward model tells expected errors alone"
+    with pytest.raises(InputError, match=message):
+        open_naturalness(open_task(), shipped_run())
 
 
 def test_a_file_that_cannot_be_written_is_refused(tmp_path):

@@ -82,6 +82,18 @@ def test_a_voice_is_shown_without_ground_truth(
     assert printed[start + 1 : start + 4] == rows
 
 
+def test_a_voice_needs_no_run_of_one_s_own(
+    speech_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`esarm animate` takes what ships; the picture of the same voice asked for a trained run."""
+    monkeypatch.chdir(tmp_path)  # where no `runs/demo` is
+    given = ["--audio", str(speech_file), "--emotion", "angry", "--methods", "clone:greedy"]
+    main(["figure5", *given, "--columns", "2", "--out", "out"])
+    told = json.loads((tmp_path / "out" / "figure5.json").read_text())
+    assert [row["method"] for row in told["rows"]] == ["clone:greedy"]
+    assert told["condition"].startswith("emotion given: angry")
+
+
 def test_an_interruption_is_one_line_that_says_the_command_begins_again(
     finished_run: Path,
     tmp_path: Path,

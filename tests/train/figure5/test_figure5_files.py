@@ -24,6 +24,7 @@ from train.figure5 import strip
 from train.figure5.emotion_curves import emotion_curves
 from train.figure5.figure import Shown, draw_figure
 from train.figure5.methods import Row
+from train.figure5.moments import EVEN, TO_SHUT, Moment
 from train.figure5.quantities import LIP_CORNERS, quantities_of
 from train.figure5.subject import Subject
 
@@ -283,6 +284,29 @@ def test_a_voice_has_a_page_without_ground_truth(shown: Shown, tmp_path: Path) -
     assert data["text"] is None
     assert [each["error"] for each in data["methods"]] == [""]
     assert told["rows"] == [{"method": "half", "label": "half of it", "errors_mm": {}}]
+
+
+@pytest.mark.parametrize(
+    ("moment", "said"),
+    [
+        (Moment(0, EVEN), "frames: the same for every row, evenly spaced"),
+        (
+            Moment(0, TO_SHUT),
+            "frames: the same for every row, evenly spaced, and where lips should be shut by the "
+            "phones",
+        ),
+    ],
+)
+def test_the_caption_speaks_of_lips_where_a_column_is_there_for_them(
+    moment: Moment, said: str, shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a phone recogniser it told of phones, and the next line that there were none."""
+    lines: list[str] = []
+    monkeypatch.setattr("esarm_env.rendering.text.draw", lambda _, line, **__: lines.append(line))
+    voice = replace(shown.subject, index=None, phones=())
+    moments = [moment, *[Moment(frame, EVEN) for frame in range(1, 10)]]
+    strip.draw_strips(voice, [], moments, frames={}, beside=[], title="Figure")
+    assert said in lines
 
 
 def test_without_pillow_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
