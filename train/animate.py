@@ -219,9 +219,7 @@ def animate_file(
     """
     if rate_hz not in (30, 60):
         raise InputError(f"`rate` must be 30 or 60 frames per second, got {rate_hz}")
-    if output.exists() and not output.is_dir() and speech.exists() and output.samefile(speech):
-        raise InputError(f"`output` must be another file than the recording, got {output}")
-    exporter = exporter_to(output, stem=speech.stem)
+    exporter = exporter_to(output, speech=speech)
     audio = read_audio(speech)
     animator = _open_animator(run_path, policy)
     motion = animator.animate(audio, voice, writing)

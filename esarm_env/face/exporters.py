@@ -122,20 +122,23 @@ def exporter_for(path: str | os.PathLike[str]) -> Exporter:
     )
 
 
-def exporter_to(output: Path, *, stem: str) -> Exporter:
-    """Return the exporter of a file that is to be written: of CSV through a device without suffix.
+def exporter_to(output: Path, *, speech: Path) -> Exporter:
+    """Return the exporter of an animation's file: of CSV through a device without suffix.
 
     Args:
         output: The file.
-        stem: What it might be called in a folder, for the message.
+        speech: The recording that is animated, which may not be written over.
 
     Raises:
-        InputError: As `exporter_for`, or if `output` is a folder or cannot be written.
+        InputError: As `exporter_for`, or if `output` is a folder, the recording, or cannot be
+            written.
     """
+    if output.exists() and not output.is_dir() and speech.exists() and output.samefile(speech):
+        raise InputError(f"`output` must be another file than the recording, got {output}")
     if output.is_dir():
         raise InputError(
             f"`output` must be a file, got the folder {output}; name one in it, such as "
-            f"{output / stem}.csv"
+            f"{output / speech.stem}.csv"
         )
     try:
         through = not output.suffix and goes_through(output)

@@ -85,7 +85,7 @@ def command_animate(
     from esarm_env.face.exporters import exporter_to
 
     check_json_target(json, output)
-    exporter_to(output, stem=speech.stem)  # a mistyped name needs no seconds of torch's import
+    exporter_to(output, speech=speech)  # a mistyped name needs no seconds of torch's import
     _need_file(speech)
 
     from agents.rollout.named_decoding import NamedDecoding
