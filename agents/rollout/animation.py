@@ -10,6 +10,7 @@ so that a policy that could go on in several styles does not settle for the firs
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -95,7 +96,7 @@ def animate_utterances(
     *,
     decoding: Decoding,
     seed: int,
-    sample: int = 0,
+    sample: IntArray | int = 0,
 ) -> Trajectories:
     """Return one animation of each utterance under its recorded condition.
 
@@ -106,7 +107,8 @@ def animate_utterances(
         utterances: Shape (N,).
         decoding: How tokens are chosen.
         seed: Of the run.
-        sample: Number of the sample; another number gives other random choices.
+        sample: Number of the sample, or of each one's, shape (N,); another number gives other
+            random choices.
     """
     if decoding.median_of:
         return medians(model, task, utterances, decoding=decoding, seed=seed, sample=sample)
@@ -125,7 +127,7 @@ def medians(
     *,
     decoding: Decoding,
     seed: int,
-    sample: int = 0,
+    sample: IntArray | int = 0,
 ) -> Trajectories:
     """Return the median of `decoding.median_of` samples of each utterance.
 
@@ -144,40 +146,19 @@ def medians(
         raise InputError(
             f"`task` must offer `median_tokens` for a median of samples, got {type(task).__name__}"
         )
+    n, each = decoding.median_of, replace(decoding, median_of=0)
+    first = np.broadcast_to(sample, len(utterances)) * n
     written = np.full((len(utterances), int(task.lengths[utterances].max())), -1, dtype=np.int64)
     for begin in range(0, len(utterances), _TOGETHER):
-        part = utterances[begin : begin + _TOGETHER]
-        samples = _samples(model, task, part, decoding=decoding, seed=seed, sample=sample)
-        found = task.median_tokens(part, samples)
-        written[begin : begin + len(part), : found.shape[1]] = found
+        rows = slice(begin, begin + _TOGETHER)
+        part, numbers = utterances[rows], (first[rows, None] + np.arange(n)).reshape(-1)
+        drawn = animate_utterances(
+            model, task, np.repeat(part, n), decoding=each, seed=seed, sample=numbers
+        )
+        found = task.median_tokens(part, drawn.tokens.reshape(len(part), n, -1))
+        written[rows, : found.shape[1]] = found
     lengths = task.lengths[utterances]
     return Trajectories(utterances, written, lengths, task.condition_of(utterances))
-
-
-def _samples(
-    model: MotionTransformer,
-    task: SequenceTask | RecordedSpeech,
-    utterances: IntArray,
-    *,
-    decoding: Decoding,
-    seed: int,
-    sample: int,
-) -> IntArray:
-    """Return the tokens of samples, (N, n, L), padded with -1."""
-    n = decoding.median_of
-    rows = np.repeat(utterances, n)
-    numbers = np.tile(np.arange(sample * n, (sample + 1) * n), len(utterances))
-    condition = task.condition_of(rows)
-    curve = task.conditions_over_time(rows) if isinstance(task, CurvedSpeech) else None
-    rollout = generate(
-        model,
-        task,
-        rows,
-        condition=condition if curve is None else curve,
-        decoding=decoding.one_sample(),
-        seeds=sequence_seeds(run_seed=seed, iteration=0, utterances=rows, samples=numbers),
-    )
-    return rollout.tokens.reshape(len(utterances), n, -1)
 
 
 def roll_out_with(

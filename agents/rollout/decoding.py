@@ -12,7 +12,7 @@ Shape letters: B rows, K tokens to choose from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -102,10 +102,6 @@ class Decoding:
                 f"`epsilon` must be 0 where `beam` chooses, got {self.epsilon}: what is drawn at "
                 "random is not searched for"
             )
-
-    def one_sample(self) -> Decoding:
-        """Return how each of the samples is drawn that a median is taken of."""
-        return replace(self, median_of=0)
 
     @property
     def truncates(self) -> bool:

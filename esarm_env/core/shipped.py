@@ -88,6 +88,12 @@ def describe_file(path: Path) -> dict[str, Any]:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
+def describe_folder(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return what `describe_file` says of every file in a folder, by its path below it."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): describe_file(path) for path in files}
+
+
 @functools.cache
 def _checked(folder: Path) -> Path:
     check_files(folder)

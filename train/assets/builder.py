@@ -29,7 +29,7 @@ from esarm_env.core.run_layout import (
     WAVLM_FILE,
     is_file,
 )
-from esarm_env.core.shipped import MANIFEST_FILE, MANIFEST_FORMAT, MINI_CORPUS, describe_file
+from esarm_env.core.shipped import MANIFEST_FILE, MANIFEST_FORMAT, MINI_CORPUS, describe_folder
 from esarm_env.core.weights import read_weights, save_weights
 from esarm_env.corpus.compact import CompactCorpus, write_compact
 from esarm_env.corpus.opening import GENERATED_CORPORA
@@ -146,11 +146,7 @@ def _fill(run: RunFolder, folder: Path, wanted: Mapping[str, int]) -> dict[str, 
         "figures": _figures(run, folder, parent, corpus),
         "stages": {name: run.summary(name) for name in _described(run)},
         "versions": _versions(run),
-        "files": {
-            path.relative_to(folder).as_posix(): describe_file(path)
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        },
+        "files": describe_folder(folder),
     }
     _write_json(manifest, folder / MANIFEST_FILE)
     return manifest

@@ -44,7 +44,7 @@ from esarm_env.core.run_layout import (
     is_file,
     speech_policies,
 )
-from esarm_env.core.shipped import MANIFEST_FILE, describe_file
+from esarm_env.core.shipped import MANIFEST_FILE, describe_folder
 from esarm_env.corpus.opening import CORPUS_NAMES
 from esarm_env.task.run_corpus import (
     EMOTIONS_KEY,
@@ -143,11 +143,7 @@ def _fill(
     manifest = {
         "format": EXPORT_FORMAT,
         "policy": policy,
-        "files": {
-            path.relative_to(folder).as_posix(): describe_file(path)
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        },
+        "files": describe_folder(folder),
     }
     _write_json(manifest, folder / EXPORT_FILE)
     return manifest
