@@ -158,6 +158,11 @@ def write_text(target: Path, text: str, *, make_folder: bool = True) -> None:
         draft.write_text(text, encoding="utf-8", newline="")
 
 
+def write_json(target: Path, content: Any) -> None:
+    """Write `content` as JSON to `target` in one step, see `new_file`."""
+    write_text(target, json.dumps(content, indent=1) + "\n")
+
+
 def read_json(target: Path, what: str, *, remedy: str = "") -> dict[str, Any]:
     """Read a JSON object that `write_text` wrote.
 

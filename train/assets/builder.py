@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ import torch
 
 from agents.network.transformer import DISTANCES
 from agents.weights import load_policy
+from esarm_env.core.cache import write_json
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import (
     CLONE_FILE,
@@ -135,7 +135,7 @@ def _fill(run: RunFolder, folder: Path, wanted: Mapping[str, int]) -> dict[str, 
         "speakers": list(training_speakers(corpus)),
         EMOTIONS_KEY: list(training_emotions(parent.corpus)),
     }
-    _write_json(note, folder / CORPUS_FILE)
+    write_json(folder / CORPUS_FILE, note)
     if source["corpus"] in GENERATED_CORPORA:
         card = folder / EXPORT_CARD
         card.write_text(SHIPPED_CARD, encoding="utf-8", newline="\n")
@@ -148,7 +148,7 @@ def _fill(run: RunFolder, folder: Path, wanted: Mapping[str, int]) -> dict[str, 
         "versions": _versions(run),
         "files": describe_folder(folder),
     }
-    _write_json(manifest, folder / MANIFEST_FILE)
+    write_json(folder / MANIFEST_FILE, manifest)
     return manifest
 
 
@@ -243,8 +243,3 @@ def _versions(run: RunFolder) -> dict[str, str]:
     lines = (run.path / VERSIONS_FILE).read_text().splitlines()
     named = dict(line.split("==", 1) for line in lines)
     return {**named, "libsndfile": soundfile.__libsndfile_version__}
-
-
-def _write_json(content: dict[str, Any], path: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n")

@@ -14,7 +14,6 @@ No recordings, no audio, no absolute paths: whatever reads a run folder to anima
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from agents.weights import save_policy
+from esarm_env.core.cache import write_json
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import (
     CLONE_FILE,
@@ -122,7 +122,7 @@ def _fill(
     run: RunFolder, folder: Path, network: MotionTransformer, policy: str, *, title: str
 ) -> dict[str, Any]:
     source = _source(run.path)
-    _write_json(source, folder / CORPUS_FILE)
+    write_json(folder / CORPUS_FILE, source)
     for weights in _WEIGHTS:
         if is_file(run.path / weights):
             (folder / weights).parent.mkdir(exist_ok=True)
@@ -145,7 +145,7 @@ def _fill(
         "policy": policy,
         "files": describe_folder(folder),
     }
-    _write_json(manifest, folder / EXPORT_FILE)
+    write_json(folder / EXPORT_FILE, manifest)
     return manifest
 
 
@@ -166,9 +166,4 @@ def _write_policy(network: MotionTransformer, policy: str, folder: Path) -> None
         return
     improve = folder / "improve"
     save_policy(network, improve / policy / POLICY_FILE)
-    _write_json({"best_on_validation": {"policy": policy}}, improve / SUMMARY_FILE)
-
-
-def _write_json(content: dict[str, Any], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n")
+    write_json(improve / SUMMARY_FILE, {"best_on_validation": {"policy": policy}})
