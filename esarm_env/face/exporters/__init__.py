@@ -5,6 +5,7 @@
 - `clip`: sound of a clip, and checks of what is written.
 - `livelink`: Live Link Face CSV.
 - `npy`: bare array, as 3D-ETF has it.
+- `gltf`: glTF with a head, morph targets and animation; `meshes`: the head as such files hold it.
 - `json_layouts`: JSON as BEAT, LAM and Audio2Face have it.
 """
 
