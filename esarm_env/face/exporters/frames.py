@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -62,9 +62,10 @@ class _Worker:
     def __init__(self, head: Head, motion: FloatArray) -> None:
         self._process = subprocess.Popen(_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         content = io.BytesIO()
-        regions = {f"{_REGION}{name}": rows for name, rows in head.regions.items()}
-        arrays = {"vertices": head.vertices, "faces": head.faces, "deltas": head.deltas}
-        np.savez(content, motion=motion, **arrays, **regions)
+        arrays: dict[str, Any] = {"motion": motion, "vertices": head.vertices}
+        arrays |= {"faces": head.faces, "deltas": head.deltas}
+        arrays |= {f"{_REGION}{name}": rows for name, rows in head.regions.items()}
+        np.savez(content, **arrays)
         assert self._process.stdin is not None, "it was asked for"
         try:
             with self._process.stdin as pipe:
