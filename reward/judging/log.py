@@ -94,15 +94,12 @@ class JudgementLog:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Keep other processes from writing."""
-        if fcntl is None:
-            yield
-            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(
             self.path.with_name(f".{self.path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666
         )
         try:
-            with contextlib.suppress(OSError):  # file systems without locks
+            with contextlib.suppress(OSError, AttributeError):  # systems without locks
                 fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
