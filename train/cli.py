@@ -75,6 +75,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "rewards": installation.command_rewards,
     "reward-report": reward.command_reward_report,
     "figure5": figures.command_figure5,
+    "studio": figures.command_studio,
     "settings": command_settings,
     "completion": command_completion,
     "doctor": installation.command_doctor,
