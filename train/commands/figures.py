@@ -1,4 +1,4 @@
-"""`esarm figure5`: what methods make of one sentence, side by side."""
+"""`esarm figure5` and `esarm studio`: what methods make of one sentence, and a page to try it."""
 
 from __future__ import annotations
 
@@ -109,6 +109,42 @@ def command_figure5(
         print(f"note: {note}")
     print("files: " + ", ".join(str(out / name) for name in figures["files"].values()))
     write_json(figures, json)
+
+
+def command_studio(
+    run: Annotated[Path | None, tyro.conf.Positional] = None,
+    /,
+    *,
+    folder: Path | None = None,
+    port: int = 8765,
+    open: bool = True,
+) -> None:
+    """Open a local page: animate speech, compare, watch a training run.
+
+    Drop a sound file or speak into the microphone, and a face speaks it; choose policy, decoding,
+    emotion and head; put policies side by side; follow a training run. The page works offline and
+    is for this machine alone: its address holds a token. Needs the extra `studio`. Ctrl-C ends it.
+
+    Args:
+        run: Folder of a run, finished or still in training; by default what ships with the package
+            animates.
+        folder: A folder of speech to choose from on the page; heads (.glb, .vrm, .npz) in it can be
+            chosen, too.
+        port: Port to listen on; if it is in use, another one, which is printed. 0 takes any.
+        open: Open the page in the browser.
+    """
+    from esarm_env.core.errors import MissingExtraError
+
+    try:
+        from train.studio.server import serve
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in ("starlette", "uvicorn"):
+            raise
+        raise MissingExtraError(package, extra="studio", purpose="`esarm studio`") from error
+    from train.studio.studio import Studio
+
+    serve(Studio(run, folder=folder), port=port, browse=open)
 
 
 def print_shown(shown: Shown) -> None:

@@ -61,7 +61,7 @@ def packed_head(head: Head, view: View) -> dict[str, Any]:
         )
     moved = [np.linalg.norm(head.deltas[c], axis=1) > _SMALLEST_MM for c in range(N_CHANNELS)]
     deltas = np.concatenate([head.deltas[c][rows] for c, rows in enumerate(moved)])
-    albedo = np.clip(_shaded_albedo(head), 0.0, 1.0)
+    albedo = np.clip(shaded_albedo(head), 0.0, 1.0)
     return {
         "vertices": packed(head.vertices, "int16", step=_POSITION_STEP_MM),
         "faces": packed(head.faces, "uint16"),
@@ -74,7 +74,7 @@ def packed_head(head: Head, view: View) -> dict[str, Any]:
     }
 
 
-def _shaded_albedo(head: Head) -> npt.NDArray[np.float64]:
+def shaded_albedo(head: Head) -> npt.NDArray[np.float64]:
     """Return the colour of each corner (F, 3, 3), linear, hollows darkened as they are at rest."""
     mesh = Mesh(head.faces, head.n_vertices)
     normals = mesh.normals(head.vertices)

@@ -1,0 +1,89 @@
+"""What all pages share: the run, the folder, sounds, heads, policies and jobs."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+from esarm_env.core.errors import InputError, MissingExtraError, one_line
+from train.studio.access import Shelf
+from train.studio.heads import OWN, Heads
+from train.studio.jobs import Jobs
+from train.studio.policies import Policies
+from train.studio.sounds import Sounds
+
+
+class Studio:
+    """One studio, as long as its server runs.
+
+    Attributes:
+        run: The run folder, None where there is none.
+        shelf: The chosen folder of speech, None where there is none.
+        sounds: Speech that was dropped or chosen.
+        heads: Heads that can be drawn.
+        policies: Policies that animate.
+        jobs: What is being animated.
+        temporary: Folder of uploads; it goes with the studio.
+    """
+
+    def __init__(self, run: Path | None = None, *, folder: Path | None = None) -> None:
+        """Open a studio; nothing heavy is loaded.
+
+        Args:
+            run: A run folder, finished or still in training.
+            folder: Of speech, and of heads, to choose from.
+
+        Raises:
+            InputError: If there is no such folder.
+        """
+        if run is not None and not run.is_dir():
+            raise InputError(
+                f"{run}: must be a run folder, got none of that name; leave it out to animate with "
+                "the policy that ships with the package"
+            )
+        self.run = run
+        self.shelf = None if folder is None else Shelf(folder)
+        self.sounds, self.heads = Sounds(), Heads(self.shelf)
+        self.policies, self.jobs = Policies(run), Jobs()
+        self._folder = tempfile.TemporaryDirectory(prefix="esarm-studio-")
+        self.temporary = Path(self._folder.name)
+        self.ready = threading.Event()
+        self.fault: str | None = None
+
+    def start(self) -> None:
+        """Start the thread that animates; it first loads what the first animation needs."""
+        self.jobs.start(self._warm_up)
+
+    def close(self) -> None:
+        """Cancel what waits, and delete uploads."""
+        self.jobs.stop()
+        self._folder.cleanup()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the page is told when it is opened."""
+        from train.studio.takes import formats
+
+        return {
+            "run": None if self.run is None else self.run.resolve().name,
+            "folder": None if self.shelf is None else self.shelf.folder.name,
+            "policies": [vars(choice) for choice in self.policies.choices()],
+            "conditions": self.policies.conditions(),
+            "lack": self.policies.lack(),
+            "heads": self.heads.names(),
+            "sounds": [] if self.shelf is None else self.shelf.sounds(),
+            "formats": formats(),
+            "ready": self.ready.is_set(),
+            "fault": self.fault,
+        }
+
+    def _warm_up(self) -> None:
+        """Load head and policy; what fails here fails again, with its message, in the first job."""
+        try:
+            self.heads.packed(OWN)
+            self.policies.warm_up()
+        except (InputError, MissingExtraError, OSError) as error:
+            self.fault = one_line(error)
+        finally:
+            self.ready.set()
