@@ -28,6 +28,7 @@ from esarm_env.core.run_layout import (
     speech_policies,
 )
 from esarm_env.core.shipped import MANIFEST_FILE
+from esarm_env.core.types import Trajectories
 from esarm_env.rewards.registry import WITH_MODEL, resolve_reward
 from esarm_env.task.emotion_curve import EmotionCurve, chosen_emotion
 from esarm_env.task.extended import with_recording
@@ -38,7 +39,8 @@ from train.run.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
-    from esarm_env.core.types import FloatArray, Trajectories
+    from esarm_env.core.types import FloatArray
+    from esarm_env.task.animation_task import AnimationTask
     from esarm_env.task.emotion_choice import ShownEmotion
 
 
@@ -120,7 +122,7 @@ class SpeechAnimator:
             InputError: If emotion, intensity or speaker is unknown, or the policy cannot be decoded
                 or the motion not be scored in this way.
         """
-        context = (self._policy.config.window_dim // self._reader.dim - 1) // 2
+        context = self._context
         if self._streams(voice, writing):
             return self._animate_stream(audio, voice, writing, context=context)
         speech = self._reader.read(audio, voice, context=context)
@@ -142,6 +144,11 @@ class SpeechAnimator:
                 seed=writing.seed,
             )
         return joined(speech, written)
+
+    @property
+    def _context(self) -> int:
+        """Chunks of audio on either side that the policy hears."""
+        return (self._policy.config.window_dim // self._reader.dim - 1) // 2
 
     def _streams(self, voice: AnimationCondition, writing: Writing) -> bool:
         """Return whether a recording is animated as if it were still being spoken.
@@ -172,15 +179,49 @@ class SpeechAnimator:
         """
         return writing.decoding_of(self._policy)
 
+    def learned_score(
+        self,
+        motion: FloatArray,
+        audio: FloatArray,
+        voice: AnimationCondition,
+        *,
+        task: AnimationTask | None = None,
+    ) -> float:
+        """Return what the run's reward model says of motion (T, 52) to `audio` (n_samples,).
+
+        Motion is scored through the tokenizer, piece by piece; the mean counts each by its length.
+
+        Args:
+            motion: Any to this audio, 30 fps.
+            audio: At 16 kHz.
+            voice: What it is to show.
+            task: Of the run (`open_speech_task`), if it is open already.
+
+        Raises:
+            InputError: If the run has no reward model.
+        """
+        speech = self._reader.read(audio, voice, context=self._context)
+        step, lengths = speech.tokenizer.frames_per_chunk, speech.lengths
+        tokens = np.full((len(lengths), int(lengths.max())), -1, dtype=np.int64)
+        for piece, (begin, length) in enumerate(zip(speech.begins, lengths, strict=True)):
+            end = begin + length // speech.tokenizer.tokens_per_chunk
+            tokens[piece, :length] = speech.tokenizer.encode(motion[begin * step : end * step])
+        pieces = np.arange(len(lengths))
+        written = Trajectories(pieces, tokens, lengths, speech.condition_of(pieces))
+        scores = self._score(speech, audio, voice, None, task)(written)
+        return float(np.average(scores, weights=lengths))
+
     def _score(
         self,
         speech: SpeechRecording,
         audio: FloatArray,
         voice: AnimationCondition,
         reward: str | None,
+        task: AnimationTask | None = None,
     ) -> Score:
         """Return what scores animations of the pieces of `speech` by `reward`."""
-        task, indices = with_recording(open_speech_task(self.run_path), speech, audio, voice)
+        whole = open_speech_task(self.run_path) if task is None else task
+        task, indices = with_recording(whole, speech, audio, voice)
         chosen = resolve_reward(reward or WITH_MODEL, task, self.run_path)
         if chosen.needs_ground_truth:
             raise InputError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,29 +12,15 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray
 from esarm_env.face.exporters import Sound
 from esarm_env.liveliness import add_liveliness
-from train.animate import PLAINLY, SpeechAnimator, Writing, open_animator
+from train.animate import SpeechAnimator, open_animator
+from train.clips.manner import AnimatedClip
 from train.clips.outputs import Outputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from esarm_env.task.recording import AnimationCondition
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How recordings are animated, one or many.
-
-    Attributes:
-        voice: How they are to be said.
-        writing: How the motion is written.
-        alive: Whether the policy's blinks are replaced by others, and eye movements added where it
-            wrote none, drawn from the seed.
-    """
-
-    voice: AnimationCondition
-    writing: Writing = PLAINLY
-    alive: bool = True
+    from train.clips.card.maker import CardMaker
+    from train.clips.manner import Manner
 
 
 def animate_file(
@@ -47,6 +33,7 @@ def animate_file(
     rate_hz: int = 30,
     formats: Sequence[str] = (),
     head: str | None = None,
+    card: Path | None = None,
 ) -> dict[str, Any]:
     """Read `speech`, animate it, write it in the format of each `output`; return what was done.
 
@@ -59,6 +46,7 @@ def animate_file(
         rate_hz: Frames per second, 30 or 60.
         formats: Names of exporters, for suffixes that several share.
         head: As of `open_head`, for formats that show one; None for the one that ships.
+        card: Where the quality card is written; None for none.
 
     Raises:
         InputError: If an input is not usable; every output is then left as it was.
@@ -69,8 +57,22 @@ def animate_file(
     paths = [output] if isinstance(output, Path) else list(output)
     outputs = Outputs.planned(paths, source=speech, formats=formats, rate_hz=rate_hz, head=head)
     audio = read_audio(speech)
-    done = animated_clip(open_animator(run_path, policy), speech, audio, outputs, manner)
-    return {**done, "head": head} if head is not None else done
+    animator = open_animator(run_path, policy)
+    done, clip = animated_clip(animator, speech, audio, outputs, manner)
+    if head is not None:
+        done["head"] = head
+    if card is not None:
+        from train.clips.card.maker import CardMaker
+
+        done["card"] = written_card(CardMaker(animator, head=outputs.head), clip, card)
+    return done
+
+
+def written_card(maker: CardMaker, clip: AnimatedClip, path: Path) -> dict[str, Any]:
+    """Write the quality card of a clip; return its figures, and where it is."""
+    card = maker.make(clip)
+    maker.write(card, path)
+    return {"path": str(path), **card.to_dict()}
 
 
 def animated_clip(
@@ -79,8 +81,8 @@ def animated_clip(
     audio: FloatArray,
     outputs: Outputs,
     manner: Manner,
-) -> dict[str, Any]:
-    """Animate a recording and write all of its outputs; return what was done.
+) -> tuple[dict[str, Any], AnimatedClip]:
+    """Animate a recording and write all of its outputs; return what was done, and the clip.
 
     Args:
         animator: Of the run.
@@ -93,14 +95,16 @@ def animated_clip(
         InputError: If it cannot be animated in this way, or an output not be written.
     """
     voice, writing = manner.voice, manner.writing
+    begun = time.perf_counter()
     motion = animator.animate(audio, voice, writing)
+    seconds = time.perf_counter() - begun
     if manner.alive:
         # Sampled ones, too: one clip in six half shuts its eyes, and with ours they are too many.
         motion = add_liveliness(motion, seed=writing.seed, own_blinks=False)
     sound = Sound(audio, SAMPLE_RATE_HZ, speech.name)
     outputs.write(motion, speech=sound, name=speech.stem)
     rate_hz = outputs.rate_hz
-    return {
+    done = {
         "speech": str(speech),
         "output": str(outputs.paths[0]),
         "outputs": [str(path) for path in outputs.paths],
@@ -117,6 +121,7 @@ def animated_clip(
         "rate_hz": rate_hz,
         "frames": (len(motion) - 1) * rate_hz // FRAME_RATE_HZ + 1,  # none behind the last one
     }
+    return done, AnimatedClip(speech.name, audio, motion, manner, seconds)
 
 
 def _settings_of(decoding: Decoding) -> dict[str, Any]:

@@ -13,13 +13,15 @@ from esarm_env.core.progress import open_progress
 from esarm_env.face.exporters.registry import format_called
 from esarm_env.formats.sound_suffixes import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from train.animate import SpeechAnimator, open_animator
-from train.clips.animation import Manner, animated_clip
+from train.clips.animation import animated_clip, written_card
 from train.clips.outputs import Outputs, head_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from esarm_env.face.exporters import Exporter
+    from train.clips.card.maker import CardMaker
+    from train.clips.manner import Manner
 
 _BY_DEFAULT = ("livelink",)
 _SAME = 3  # files that fail alike before one is done: what fails is what was asked for
@@ -52,11 +54,11 @@ class _Clip:
     speech: Path
     paths: tuple[Path, ...]
 
-    @property
-    def is_done(self) -> bool:
-        """Whether all files are there, none older than the recording."""
+    def is_done(self, *, cards: bool) -> bool:
+        """Return whether all files are there, none older than the recording."""
         spoken = self.speech.stat().st_mtime
-        return all(path.is_file() and path.stat().st_mtime >= spoken for path in self.paths)
+        files = [*self.paths, *([card_beside(self.paths[0])] if cards else [])]
+        return all(path.is_file() and path.stat().st_mtime >= spoken for path in files)
 
 
 def animate_folder(
@@ -70,6 +72,7 @@ def animate_folder(
     formats: Sequence[str] = (),
     head: str | None = None,
     overwrite: bool = False,
+    cards: bool = False,
     progress: bool = True,
 ) -> FolderReport:
     """Animate every recording below `folder` into files of the same relative path in `output`.
@@ -87,6 +90,7 @@ def animate_folder(
         formats: Names of exporters, one file each; Live Link CSV by default.
         head: As of `open_head`, for formats that show one; None for the one that ships.
         overwrite: Whether to animate again what is there.
+        cards: Whether each gets its quality card beside its files.
         progress: Whether to draw a bar (on standard error).
 
     Raises:
@@ -98,22 +102,32 @@ def animate_folder(
     shown = head_of(exporters, head)
     report = FolderReport()
     clips = _plan(folder, output, exporters, report)
-    left = [clip for clip in clips if overwrite or not clip.is_done]
+    left = [clip for clip in clips if overwrite or not clip.is_done(cards=cards)]
     report.n_skipped = len(clips) - len(left)
     if not left:
         return report
     animator = open_animator(run_path, policy)
+    maker = None
+    if cards:
+        from train.clips.card.maker import CardMaker
+
+        maker = CardMaker(animator, head=shown)
     with open_progress(show=progress) as bar:
         task = bar.add_task("Animating", total=len(clips), completed=report.n_skipped)
         for clip in left:
             outputs = Outputs(clip.paths, tuple(exporters), rate_hz, shown)
-            _animate(animator, clip, outputs, manner, report)
+            _animate(animator, clip, outputs, manner, report, maker)
             bar.advance(task)
     return report
 
 
 def _animate(
-    animator: SpeechAnimator, clip: _Clip, outputs: Outputs, manner: Manner, report: FolderReport
+    animator: SpeechAnimator,
+    clip: _Clip,
+    outputs: Outputs,
+    manner: Manner,
+    report: FolderReport,
+    maker: CardMaker | None,
 ) -> None:
     """Animate one recording; whatever it raises becomes a line of the report.
 
@@ -123,7 +137,10 @@ def _animate(
     try:
         clip.paths[0].parent.mkdir(parents=True, exist_ok=True)
         audio = read_audio(clip.speech)
-        report.clips.append(animated_clip(animator, clip.speech, audio, outputs, manner))
+        done, animated = animated_clip(animator, clip.speech, audio, outputs, manner)
+        if maker is not None:
+            done["card"] = written_card(maker, animated, card_beside(clip.paths[0]))
+        report.clips.append(done)
     except Exception as error:  # a decoder's may be any; the neighbours are not to pay for it
         said = one_line(error)
         kind = "" if isinstance(error, ValueError | ImportError) else f"{type(error).__name__}: "
@@ -132,6 +149,11 @@ def _animate(
         reasons = {fault.removeprefix(f"{fault.partition(': ')[0]}: ") for fault in report.faults}
         if not report.clips and len(report.faults) >= _SAME and len(reasons) == 1:
             raise InputError(reasons.pop()) from error
+
+
+def card_beside(output: Path) -> Path:
+    """Return the usual place of a quality card: beside the output, by its name."""
+    return output.with_name(f"{output.stem}.card.html")
 
 
 def _exporters(formats: Sequence[str], rate_hz: int) -> list[Exporter]:

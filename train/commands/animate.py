@@ -43,6 +43,7 @@ def command_animate(
     alive: bool = True,
     head: str | None = None,
     overwrite: bool = False,
+    card: tuple[Path, ...] | None = None,
     json: Path | None = None,
 ) -> None:
     """Animate a recording: curves, a 3D head, a video.
@@ -99,13 +100,16 @@ def command_animate(
             writes none (a policy that is not sampled never blinks).
         head: The head that .glb, video and USD show: a FLAME file, an ICT-FaceKit folder or a .glb
             with ARKit shapes; by default the one that ships with the package.
-        overwrite: Of a folder, animate again what is there already.
+        overwrite: Animate recordings of a folder again whose files are there already.
+        card: Also write a quality card of each clip, a page with pictures, curves and figures; by
+            default beside the output, as NAME.card.html.
         json: Also write what was done to this file.
     """
     from esarm_env.core.shipped import shipped_run
     from esarm_env.face.exporters import exporters_to
 
-    check_json_target(json, *output)
+    check_json_target(json, *output, *(card or ()))
+    page = _card_of(card, output, is_folder=speech.is_dir())
     if speech.is_dir():
         _check_folder(output)
     else:
@@ -116,8 +120,9 @@ def command_animate(
     from agents.rollout.named_decoding import NamedDecoding
     from esarm_env.task.recording import AnimationCondition
     from train.animate import Writing
-    from train.clips.animation import Manner, animate_file
+    from train.clips.animation import animate_file
     from train.clips.folder import animate_folder
+    from train.clips.manner import Manner
 
     way = NamedDecoding(decoding, temperature, top_k, top_p, beam, median_of)
     voice = AnimationCondition(emotion, intensity, speaker)
@@ -125,11 +130,15 @@ def command_animate(
     asked: dict[str, Any] = {"run_path": run or shipped_run(), "policy": policy, "rate_hz": rate}
     asked |= {"manner": manner, "formats": format, "head": head}
     if speech.is_dir():
-        report = animate_folder(speech, output[0], overwrite=overwrite, **asked)
+        report = animate_folder(
+            speech, output[0], overwrite=overwrite, cards=card is not None, **asked
+        )
         _say_of_folder(report, json)
         return
-    done = animate_file(speech, output, **asked)
+    done = animate_file(speech, output, card=page, **asked)
     told = {name: value for name, value in done.items() if value is not None}
+    if page is not None:
+        told["card"] = page
     told["output"] = ", ".join(map(str, told.pop("outputs")))
     if isinstance(shown := told.get("emotion"), dict):
         told["emotion"] = shown["words"]
@@ -143,6 +152,27 @@ def _say(told: Mapping[str, object], outputs: Sequence[Path]) -> None:
 
     said_on = sys.stderr if any(map(is_standard_output, outputs)) else sys.stdout
     print(", ".join(f"{name}: {value}" for name, value in told.items()), file=said_on)
+
+
+def _card_of(
+    card: tuple[Path, ...] | None, outputs: Sequence[Path], *, is_folder: bool
+) -> Path | None:
+    """Return where the card of a recording goes; None where none is asked for, or a folder's."""
+    from esarm_env.core.cache import check_target
+
+    if card is None or (is_folder and not card):
+        return None
+    if is_folder or len(card) > 1:
+        got = ", ".join(map(str, card))
+        rule = "without a value for a folder of recordings" if is_folder else "followed by one file"
+        raise InputError(f"`card` must stand {rule}, got {got}")
+    if card and card[0].suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"`card` must be a file that ends in .html, got {card[0]}")
+    if not card and not outputs[0].suffix:
+        raise InputError(f"`card` must name a file where the output is {outputs[0]}")
+    path = card[0] if card else outputs[0].with_name(f"{outputs[0].stem}.card.html")
+    check_target(path, make_folder=False)
+    return path
 
 
 def _check_folder(outputs: Sequence[Path]) -> None:

@@ -18,8 +18,8 @@ from esarm_env.task.recording import AnimationCondition
 from train.animate import SpeechAnimator
 from train.cli import main
 from train.clips import folder as folders
-from train.clips.animation import Manner
 from train.clips.folder import animate_folder, find_recordings
+from train.clips.manner import Manner
 from train.tables.gltf_curves import read_gltf_track
 
 MANNER = Manner(AnimationCondition("neutral", 2, None))
