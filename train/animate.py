@@ -91,6 +91,22 @@ class Writing:
 PLAINLY = Writing()
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How recordings are animated, one or many.
+
+    Attributes:
+        voice: How they are to be said.
+        writing: How the motion is written.
+        alive: Whether the policy's blinks are replaced by others, and eye movements added where it
+            wrote none, drawn from the seed.
+    """
+
+    voice: AnimationCondition
+    writing: Writing = PLAINLY
+    alive: bool = True
+
+
 class SpeechAnimator:
     """A policy, a tokenizer and an audio encoder of one run, ready for any recording."""
 

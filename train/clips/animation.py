@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,37 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray
 from esarm_env.face.exporters import Sound
 from esarm_env.liveliness import add_liveliness
-from train.animate import SpeechAnimator, open_animator
-from train.clips.manner import AnimatedClip
+from train.animate import Manner, SpeechAnimator, open_animator
 from train.clips.outputs import Outputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from train.clips.card.maker import CardMaker
-    from train.clips.manner import Manner
+
+
+@dataclass(frozen=True, eq=False)
+class AnimatedClip:
+    """A clip as it was animated.
+
+    Attributes:
+        name: Of the recording.
+        audio: Shape (n_samples,) at 16 kHz.
+        motion: Shape (T, 52), 30 fps, as it is written.
+        manner: How it was animated.
+        seconds: That it took.
+    """
+
+    name: str
+    audio: FloatArray
+    motion: FloatArray
+    manner: Manner
+    seconds: float
+
+    @property
+    def duration_s(self) -> float:
+        """Of the recording."""
+        return len(self.audio) / SAMPLE_RATE_HZ
 
 
 def animate_file(

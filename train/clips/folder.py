@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from esarm_env.face.exporters import Exporter
+    from train.animate import Manner
     from train.clips.card.maker import CardMaker
-    from train.clips.manner import Manner
 
 _BY_DEFAULT = ("livelink",)
 _SAME = 3  # files that fail alike before one is done: what fails is what was asked for

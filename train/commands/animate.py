@@ -119,10 +119,9 @@ def command_animate(
 
     from agents.rollout.named_decoding import NamedDecoding
     from esarm_env.task.recording import AnimationCondition
-    from train.animate import Writing
+    from train.animate import Manner, Writing
     from train.clips.animation import animate_file
     from train.clips.folder import animate_folder
-    from train.clips.manner import Manner
 
     way = NamedDecoding(decoding, temperature, top_k, top_p, beam, median_of)
     voice = AnimationCondition(emotion, intensity, speaker)

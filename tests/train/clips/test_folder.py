@@ -15,11 +15,10 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.shipped import shipped_run
 from esarm_env.face import read_livelink_csv
 from esarm_env.task.recording import AnimationCondition
-from train.animate import SpeechAnimator
+from train.animate import Manner, SpeechAnimator
 from train.cli import main
 from train.clips import folder as folders
 from train.clips.folder import animate_folder, find_recordings
-from train.clips.manner import Manner
 from train.tables.gltf_curves import read_gltf_track
 
 MANNER = Manner(AnimationCondition("neutral", 2, None))

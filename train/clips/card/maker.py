@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from esarm_env.metrics.emotion import EmotionClassifier
     from esarm_env.task.animation_task import AnimationTask
     from train.animate import SpeechAnimator
-    from train.clips.manner import AnimatedClip
+    from train.clips.animation import AnimatedClip
 
 _MOST_RECORDINGS = 40  # that tell what is usual; more change no range that is looked at
 _RANGE = (10, 50, 90)  # percentiles
