@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from esarm_env.core.errors import InputError
-from train.commands.options import RunOptions, check_json_target, use_threads, write_json
+from train.commands.options import (
+    RunOptions,
+    check_json_target,
+    settle_corpus,
+    use_threads,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,6 +104,7 @@ def command_compare(
     against: str = "clone",
     decoding: Shown = "usual",
     policy: tuple[Path, ...] = (),
+    corpus: str | None = None,
     json: Path | None = None,
     threads: int = 0,
 ) -> None:
@@ -115,6 +122,8 @@ def command_compare(
         decoding: Rows to print; `usual` are those of `esarm animate` (by expected distance where a
             policy knows distances, else greedy) and sampled ones.
         policy: Policy files of other runs or programs, measured as well.
+        corpus: Where the run's recordings are now, if they have moved; it is noted for all runs on
+            them. [default: where they were]
         json: Also write all figures to this file.
         threads: CPU threads of torch; 0 leaves the choice to torch.
     """
@@ -124,7 +133,9 @@ def command_compare(
 
     check_json_target(json)
     use_threads(threads)
-    compared = compare_run(RunFolder.open(run), names or None, against=against, files=policy)
+    opened = RunFolder.open(run)
+    settle_corpus(run, corpus)
+    compared = compare_run(opened, names or None, against=against, files=policy)
     print(plain_page(compared, decoding=decoding))
     print(f"report: {write_pages(compared)}")
     write_json(compared.to_dict(), json)
