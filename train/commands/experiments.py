@@ -11,6 +11,7 @@ import tyro
 from esarm_env.core.errors import InputError
 from train.commands.options import (
     RunOptions,
+    TrainingOptions,
     check_json_target,
     settle_corpus,
     use_threads,
@@ -24,7 +25,7 @@ Shown = Literal["usual", "greedy", "expected-distance", "sampled", "all"]
 
 
 def run_experiment(
-    options: RunOptions,
+    options: TrainingOptions,
     base: Path,
     name: str | None,
     *,
@@ -42,6 +43,7 @@ def run_experiment(
     from train.experiments.measuring import measure_experiment
     from train.experiments.page import plain_page, write_pages
     from train.run.lock import locked
+    from train.run.loggers import check_logger, logging_to
     from train.run.run_folder import RunFolder
     from train.stages.improve import run_improve
 
@@ -59,9 +61,11 @@ def run_experiment(
         raise InputError(
             "`as` must name the experiment beside `from`, got nothing; for instance --as lve-only"
         )
+    check_logger(options.logger)
     run = RunFolder.open(base)
     experiment = begin_experiment(run, name, settings_of(options.set, reward, algorithms))
-    with locked(experiment.path):
+    logger = None if experiment.is_finished("improve") else options.logger
+    with locked(experiment.path), logging_to(logger, experiment):
         run_improve(experiment)
         measure_experiment(experiment)
     compared = compare_run(run, [name])

@@ -122,8 +122,33 @@ class StageOptions(RunOptions):
         return super().open_existing(*settled, *extra)
 
 
+@dataclass
+class TrainingOptions(StageOptions):
+    """Which run, where its recordings are, with which settings, and where curves of training go.
+
+    Attributes:
+        logger: Where training figures go, beside the stage's metrics.csv: `tensorboard` (event
+            files in its folder), `wandb` (Weights & Biases, as they come; project WANDB_PROJECT or
+            esarm), or `none`. [default: tensorboard where it is installed]
+    """
+
+    logger: Literal["tensorboard", "wandb", "none"] | None = None
+
+    def open_existing(self, *extra: str) -> RunFolder:
+        """As `StageOptions.open_existing`; refuses first a logger that is not installed.
+
+        Raises:
+            MissingExtraError: If its package is absent; the message holds the pip line.
+        """
+        from train.run.loggers import check_logger
+
+        check_logger(self.logger)
+        return super().open_existing(*extra)
+
+
 Options = Annotated[RunOptions, tyro.conf.OmitArgPrefixes]
 OptionsOfStage = Annotated[StageOptions, tyro.conf.OmitArgPrefixes]
+OptionsOfTraining = Annotated[TrainingOptions, tyro.conf.OmitArgPrefixes]
 
 
 def corpus_setting(corpus: str | None) -> tuple[str, ...]:
