@@ -126,20 +126,24 @@ def command_studio(
     /,
     *,
     folder: Path | None = None,
+    preferences: Path | None = None,
     port: int = 8765,
     open: bool = True,
 ) -> None:
-    """Open a local page: animate speech, compare, watch a training run.
+    """Open a local page: animate speech, compare, judge, watch a training run.
 
     Drop a sound file or speak into the microphone, and a face speaks it; choose policy, decoding,
-    emotion and head; put policies side by side; follow a training run. The page works offline and
-    is for this machine alone: its address holds a token. Needs the extra `studio`. Ctrl-C ends it.
+    emotion and head; put policies side by side; judge pairs of animations, whose answers train the
+    reward; follow a training run. The page works offline and is for this machine alone: its address
+    holds a token. Needs the extra `studio`. Ctrl-C ends it.
 
     Args:
         run: Folder of a run, finished or still in training; by default what ships with the package
             animates.
         folder: A folder of speech to choose from on the page; heads (.glb, .vrm, .npz) in it can be
             chosen, too.
+        preferences: File of the answers on the page Judge, beside which the judged animations are
+            kept; by default judged/preferences.jsonl in the run folder.
         port: Port to listen on; if it is in use, another one, which is printed. 0 takes any.
         open: Open the page in the browser.
     """
@@ -154,7 +158,7 @@ def command_studio(
         raise MissingExtraError(package, extra="studio", purpose="`esarm studio`") from error
     from train.studio.studio import Studio
 
-    serve(Studio(run, folder=folder), port=port, browse=open)
+    serve(Studio(run, folder=folder, preferences=preferences), port=port, browse=open)
 
 
 def print_shown(shown: Shown) -> None:

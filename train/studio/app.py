@@ -21,7 +21,7 @@ from train.studio.asking import read_asked, studio_of, whole_in
 from train.studio.guard import Guard
 from train.studio.heads import OWN, PICTURE_SIZES
 from train.studio.packing import packed_motion
-from train.studio.pages import animate
+from train.studio.pages import animate, judge
 from train.studio.sounds import MOST_BYTES, Sound, TooLargeError, plain_name, receive
 from train.studio.takes import RATES_HZ, Take, exported
 
@@ -41,7 +41,7 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-PAGES = (animate,)
+PAGES = (animate, judge)
 
 
 def make_app(studio: Studio, *, token: str, port: int) -> Starlette:
