@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -22,6 +23,8 @@ from reward.ranking.network import RewardConfig
 from train.run.own_code import with_own_code
 from train.run.plain_yaml import checked_value, parse, read_yaml, shown
 from train.run.reward_setting import REWARD_KEY, RewardSetting, checked_reward
+
+_hints: Callable[[type[Any]], dict[str, Any]] = functools.cache(get_type_hints)
 
 
 @ranges(size=MAY_BE_0, seed=MAY_BE_0)
@@ -253,7 +256,7 @@ def from_dict(values: dict[str, Any], *, kind: type[Any] = Config, prefix: str =
     Raises:
         InputError: If a key is unknown or a value has another type, naming the full key.
     """
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     values = renamed_keys(values, old_names_of(kind), prefix=prefix, silent=True)
     unknown = sorted(f"{prefix}{key}" for key in set(values) - set(hints))
     if unknown:
