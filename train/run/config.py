@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -24,7 +23,7 @@ from train.run.own_code import with_own_code
 from train.run.plain_yaml import checked_value, parse, read_yaml, shown
 from train.run.reward_setting import REWARD_KEY, RewardSetting, checked_reward
 
-_hints: Callable[[type[Any]], dict[str, Any]] = functools.cache(get_type_hints)
+_HINTS: dict[type[Any], dict[str, Any]] = {}  # of settings' classes, once each
 
 
 @ranges(size=MAY_BE_0, seed=MAY_BE_0)
@@ -279,6 +278,12 @@ def from_dict(values: dict[str, Any], *, kind: type[Any] = Config, prefix: str =
         else:
             made[key] = checked_value(value, hint, name=prefix + key)
     return kind(**made)
+
+
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    if kind not in _HINTS:
+        _HINTS[kind] = get_type_hints(kind)
+    return _HINTS[kind]
 
 
 def _meant(key: str) -> str:
