@@ -43,7 +43,7 @@ class Belongings:
 
     def place(self, text: str) -> None:
         """Make whatever `text` names and an example does not make itself."""
-        for name, make in {
+        makers: dict[str, Callable[[Path], object]] = {
             "speech.wav": self._sound,
             "my_voice.wav": self._sound,
             "new.wav": self._sound,
@@ -67,7 +67,8 @@ class Belongings:
             "VOCASET/": self._vertices,
             "predictions": self._predictions,
             "my/predictions": self._predictions,
-        }.items():
+        }
+        for name, make in makers.items():
             path = Path(name)
             if name in text and not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -216,6 +216,9 @@ def test_the_commands_of_a_block_run(
         else:
             main(shlex.split(line)[1:])
         assert capsys.readouterr().out.strip(), f"{line}: nobody sees that anything happened"
+        if line.startswith("esarm animate"):
+            written = re.findall(r"-o (\S+)", line)[0]
+            assert Path(written).read_text(encoding="utf-8").startswith("Timecode,")
 
 
 def run_until_cloning(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
