@@ -22,6 +22,8 @@ from train.commands.options import (
 from train.speech.settings import SpeechSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from train.run.run_folder import RunFolder
 
 Recipe = Literal["consensus", "paper"]
@@ -80,6 +82,8 @@ def command_run(
     wanted = seeds_of(seeds, first=run.config.seed)
     if rounds > 1 and len(wanted) > 1:
         raise InputError(f"`rounds` must be 1 beside several `seeds`, got {rounds}")
+    if rounds == 1 and len(wanted) == 1:
+        say_expected_time(run, STAGES)
     with locked(run.path), logging_to(logger, run):
         summaries: dict[str, Any] = {stage: STAGE_FUNCTIONS[stage](run) for stage in STAGES}
         if rounds > 1:
@@ -262,6 +266,7 @@ def command_evaluate(*, options: OptionsOfStage, policy: Path | None = None) -> 
     from train.stages import STAGE_FUNCTIONS
 
     run = options.open_existing()
+    say_expected_time(run, ["evaluate"])
     with locked(run.path):
         summary = STAGE_FUNCTIONS["evaluate"](run)
         print(f"report: {write_report(run)}")
@@ -279,12 +284,21 @@ def run_stage(name: str, options: RunOptions, *overrides: str) -> None:
     begins = name == STAGES[0]
     run = options.open(*overrides) if begins else options.open_existing(*overrides)
     # A finished stage has no figures to send, and begins nothing at Weights & Biases.
+    say_expected_time(run, [name])
     logger = options.logger if isinstance(options, TrainingOptions) else None
     with locked(run.path), logging_to(None if run.is_finished(name) else logger, run):
         summary = STAGE_FUNCTIONS[name](run)
     for key, value in summary.items():
         print(f"{key}: {value}")
     write_json(summary, options.json)
+
+
+def say_expected_time(run: RunFolder, stages: Sequence[str]) -> None:
+    """Print what the unfinished of `stages` took here when they were last done at this size."""
+    from train.walltime.stages import expected_time
+
+    if (text := expected_time(run, stages)) is not None:
+        print(text, flush=True)
 
 
 def recipe_setting(recipe: Recipe | None) -> tuple[str, ...]:
