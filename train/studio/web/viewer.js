@@ -41,7 +41,7 @@ export class Viewer {
   /** Draw in `canvas`; throws where there is no WebGL. */
   constructor(canvas) {
     this.canvas = canvas;
-    this.renderer = new WebGLRenderer({ canvas, alpha: true, antialias: true });
+    this.renderer = new WebGLRenderer({ canvas, alpha: true, antialias: false });
     this.renderer.setClearAlpha(0);
     this.renderer.autoClear = false;
     this.camera = new PerspectiveCamera(FIELD, 1, 10, 5000);
