@@ -145,6 +145,9 @@ def _run(given: list[str]) -> None:
     except (InputError, MissingExtraError) as error:
         print(f"esarm: {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
+    except RuntimeError as error:
+        _end_where_a_server_failed(error, given)
+        raise
     except KeyboardInterrupt:
         resumes = given[:1] and given[0] in RESUMABLE
         remedy = "; the same command goes on from here" if resumes else ""
@@ -161,6 +164,19 @@ def _run(given: list[str]) -> None:
             sys.stdout.flush()
         except OSError:
             _drop_output()
+        sys.exit(EXIT_BAD_INPUT)
+
+
+def _end_where_a_server_failed(error: RuntimeError, given: Sequence[str]) -> None:
+    """End with one line if a server of rewards is behind `error`; of others it tells nothing."""
+    from esarm_env.rewards.validation import RewardServerError
+
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, RewardServerError):
+        cause = cause.__cause__
+    if cause is not None:
+        remedy = "; the same command goes on from here" if given[0] in RESUMABLE else ""
+        print(f"esarm: {one_line(cause)}{remedy}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
 
 

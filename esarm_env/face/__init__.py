@@ -7,7 +7,7 @@
 - `loaders`: FLAME, ICT-FaceKit and glTF heads.
 - `render`: software rasteriser, numpy alone.
 - `livelink`: Live Link Face CSV, read and written; `recording_table`: its columns and rows.
-- `exporters`: writers of motion files, chosen by suffix.
+- `exporters`: writers of motion files, with and without a head, chosen by suffix.
 """
 
 import warnings

@@ -70,7 +70,7 @@ def _timecode(frame: int, rate_hz: int, *, fraction: str) -> str:
     return f"{hours % 24:02}:{minutes:02}:{seconds:02}:{frames:02}.{fraction}"
 
 
-def _at_rate(motion: FloatArray, rate_hz: int) -> FloatArray:
+def at_rate(motion: FloatArray, rate_hz: int) -> FloatArray:
     """Upsample 30 fps motion linearly to 30 or 60 fps, (T, 52) or (2 T - 1, 52)."""
     if rate_hz == FRAME_RATE_HZ:
         return motion
@@ -117,7 +117,7 @@ def write_livelink_csv(
         raise InputError(f"`start_timecode` must be {rule}, got {start_timecode!r}")
     fraction = f"{start % 1:.3f}"[2:]
     rows = convert(
-        _at_rate(np.clip(values, 0.0, 1.0), rate_hz), source="alphabetical", target="livelink_csv"
+        at_rate(np.clip(values, 0.0, 1.0), rate_hz), source="alphabetical", target="livelink_csv"
     )
     count, rotations = str(len(HEADER) - 2), ",0.000000" * len(ROTATIONS)
     lines = [",".join(HEADER)]

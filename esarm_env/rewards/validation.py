@@ -21,6 +21,10 @@ class RewardError(RuntimeError):
     """A reward failed, or returned what is no score; the message names it and the utterance."""
 
 
+class RewardServerError(RewardError):
+    """A server that scores failed for a whole batch, whichever the utterances are."""
+
+
 def checked_scores(
     name: str, function: RewardFunction, trajectories: Trajectories, ids: Ids
 ) -> FloatArray:
@@ -37,6 +41,8 @@ def checked_scores(
     """
     try:
         values = as_array(function.score(trajectories))
+    except RewardServerError:  # asked for each alone, a server that is gone is waited for N times
+        raise
     except Exception as error:
         raise _failure(name, function, trajectories, ids(), error) from error
     n = len(trajectories)

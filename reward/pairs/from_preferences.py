@@ -16,7 +16,13 @@ from esarm_env.core.types import FRAME_RATE_HZ, FloatArray
 from esarm_env.corpus.motion.array_files import read_npy
 from esarm_env.face.livelink import read_livelink_csv
 from reward.pairs.labelled import BOTH_STREAMS, LabelledPairs, PairSource, check_motion
-from reward.pairs.preference_file import Preference, RatedAnimation, motion_digest, read_preferences
+from reward.pairs.preference_file import (
+    CANNOT_TELL,
+    Preference,
+    RatedAnimation,
+    motion_digest,
+    read_preferences,
+)
 
 if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
@@ -31,10 +37,12 @@ class Choices:
     Attributes:
         source: Its animations and pairs, one pair per judgement.
         problems: A line of text for each judgement that was left out.
+        undecided: Judgements "cannot tell", which are no fault and teach nothing.
     """
 
     source: PairSource
     problems: tuple[str, ...]
+    undecided: int = 0
 
 
 def open_preferences(
@@ -89,8 +97,9 @@ def pairs_of_preferences(
     """
     found = _Animations(task, motions or {}, folder)
     listed = list(problems)
+    told = [each for each in preferences if each.better != CANNOT_TELL]
     judged: list[tuple[Preference, int, int]] = []
-    for preference in preferences:
+    for preference in told:
         try:
             a, b = found.row(preference, preference.a), found.row(preference, preference.b)
             if a == b:
@@ -101,7 +110,8 @@ def pairs_of_preferences(
     kept, contradictions = _without_contradictions(judged)
     listed += contradictions
     if not kept:
-        reasons = "; ".join(listed[:3]) or "the file is empty"
+        empty = '"cannot tell" alone' if preferences else "the file is empty"
+        reasons = "; ".join(listed[:3]) or empty
         raise InputError(f"preferences must hold a judgement that can be used, got none: {reasons}")
     pairs = LabelledPairs.of(
         np.array([a for _, a, _ in kept]),
@@ -111,7 +121,7 @@ def pairs_of_preferences(
         stream=stream,
     )
     source = PairSource(np.array(found.utterances, dtype=np.int64), found.loaded, pairs)
-    return Choices(source, tuple(listed))
+    return Choices(source, tuple(listed), undecided=len(preferences) - len(told))
 
 
 def _title(preference: Preference) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +29,8 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.types import FRAME_RATE_HZ, FloatArray
 
 PREFERENCES_FILE = "preferences.jsonl"
-VERDICTS = ("a", "b", "tie")
+CANNOT_TELL = "cannot-tell"  # an answer that is kept and not learned from
+VERDICTS = ("a", "b", "tie", CANNOT_TELL)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Preference:
         utterance: Id of the utterance that both animations answer.
         a: One animation.
         b: The other.
-        better: `a`, `b` or `tie`.
+        better: `a`, `b`, `tie` or `cannot-tell`, from which nothing is learned.
         rater: Who judged.
         time: When, ISO 8601.
     """
@@ -107,8 +109,12 @@ def add_preference(preference: Preference, path: Path | str) -> None:
     """Add one judgement at the end of a file, which need not exist yet."""
     place = Path(path)
     place.parent.mkdir(parents=True, exist_ok=True)
-    with place.open("a", encoding="utf-8") as file:
-        file.write(preference.as_line() + "\n")
+    with place.open("a+b") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+        # Behind a line that was cut, ours would be lost with it.
+        cut = file.read(1) not in (b"", b"\n")
+        file.write(("\n" * cut + preference.as_line() + "\n").encode())
 
 
 def read_preferences(path: Path | str) -> tuple[list[Preference], list[str]]:
@@ -121,29 +127,33 @@ def read_preferences(path: Path | str) -> tuple[list[Preference], list[str]]:
         InputError: If there is no such file, or it is no text.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = Path(path).read_bytes().split(b"\n")
+    except OSError as error:
         raise InputError(f"{path}: must be a file of preferences, got {error}") from error
-    preferences, problems = [], []
+    preferences, problems, no_text = [], [], 0
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            preferences.append(_parsed(line))
+            preferences.append(parse_line(line))
         except (ValueError, OverflowError, RecursionError) as error:  # also what `json` raises
+            no_text += isinstance(error, UnicodeDecodeError)
             problems.append(f"line {number}: {error}")
+    if no_text and no_text == len(problems) and not preferences:
+        raise InputError(f"{path}: must be a file of preferences, got no text: {problems[0]}")
     return preferences, problems
 
 
-def _parsed(line: str) -> Preference:
-    """Return the judgement in a line.
+def parse_line(line: bytes) -> Preference:
+    """Return the judgement in a line of UTF-8, which may be cut in the middle of a letter.
 
     Raises:
         ValueError: If it is none.
     """
-    values = json.loads(line)
+    text = line.decode()
+    values = json.loads(text)
     if not isinstance(values, dict):
-        raise ValueError(f"must be a JSON object, got {line[:40]!r}")
+        raise ValueError(f"must be a JSON object, got {text[:40]!r}")
     for key in ("utterance", "better", "rater", "time"):
         if not isinstance(values.get(key), str):
             raise ValueError(f"`{key}` must be text, got {values.get(key)!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -175,6 +176,25 @@ def test_an_example_is_a_page_through_the_front_door(name: str) -> None:
     )
     readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert f"python examples/{name}.py" in readme, "with what it prints"
+
+
+def test_the_reward_server_scores_and_needs_python_alone(
+    tiny_task: AnimationTask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is copied to machines where nothing of ours is installed."""
+    example = load("reward_server")
+    example.main(task=tiny_task)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "reward: accuracy + 0.5 * server"
+    ids = tiny_task.ids_of(tiny_task.corpus.split("validation"))
+    assert [line.partition(":")[0] for line in lines[1:]] == ids
+    total, accuracy, own = (
+        float(x) for x in re.findall(r"-?\d+\.\d+", lines[1])[-4:] if x != "0.5"
+    )
+    assert total == pytest.approx(accuracy + 0.5 * own, abs=2e-3)
+    text = (EXAMPLES / "reward_server.py").read_text(encoding="utf-8")
+    above = re.findall(r"^(?:from|import) (\w+)", text, re.MULTILINE)
+    assert set(above) <= sys.stdlib_module_names and len(text.splitlines()) <= LONGEST
 
 
 def test_every_example_is_in_the_readme() -> None:

@@ -18,6 +18,7 @@ RewardSetting = str | dict[str, float]
 REWARD_KEY = "improve.reward"
 # Their argument is one path or more; looked at before the hours of the stages before.
 _REWARDS_OF_PATHS = ("learned", "expected-error", "naturalness", "ensemble", "likelihood")
+_REWARDS_OF_SERVERS = ("http", "https")  # likewise: asked whether they answer
 
 
 def checked_reward(value: Any, *, name: str = REWARD_KEY) -> RewardSetting:
@@ -61,7 +62,8 @@ def check_reward(setting: RewardSetting, *, name: str = REWARD_KEY) -> None:
     """Check that what is to be climbed is installed, each with an argument where it needs one.
 
     Raises:
-        InputError: If one is not, or names a run or weights that are not there.
+        InputError: If one is not, or names a run or weights that are not there, or a server that
+            does not answer.
     """
     for text in [setting] if isinstance(setting, str) else setting:
         _check_name(text, name)
@@ -82,6 +84,10 @@ def _check_name(text: str, setting: str) -> None:
         raise InputError(f"`{setting}` must be given as {known[name].usage!r}, got {text!r}")
     if name == "bond":
         _check_name(argument, setting)
+    if name in _REWARDS_OF_SERVERS:
+        from reward.remote.reward import check_server
+
+        check_server(text)
     paths = argument.split(",") if argument and name in _REWARDS_OF_PATHS else []
     missing = [path for path in paths if not Path(path.strip()).expanduser().exists()]
     if missing:

@@ -28,6 +28,8 @@ OURS = {
     "ensemble": ("ensemble:ARGUMENT", False),
     "eve": ("eve", True),
     "expected-error": ("expected-error[:ARGUMENT]", False),
+    "http": ("http:ARGUMENT", None),
+    "https": ("https:ARGUMENT", None),
     "jerk": ("jerk", False),
     "learned": ("learned[:ARGUMENT]", False),
     "likelihood": ("likelihood[:ARGUMENT]", False),
