@@ -26,6 +26,7 @@ class Studio:
         policies: Policies that animate.
         jobs: What is being animated.
         temporary: Folder of uploads; it goes with the studio.
+        kept: What a page keeps for itself, by its name.
     """
 
     def __init__(self, run: Path | None = None, *, folder: Path | None = None) -> None:
@@ -49,6 +50,7 @@ class Studio:
         self.policies, self.jobs = Policies(run), Jobs()
         self._folder = tempfile.TemporaryDirectory(prefix="esarm-studio-")
         self.temporary = Path(self._folder.name)
+        self.kept: dict[str, Any] = {}
         self.ready = threading.Event()
         self.fault: str | None = None
 
