@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN ?= runs/demo
 
-.PHONY: demo test test-capture assets picture check format lint types docs install clean
+.PHONY: demo test test-capture assets media check format lint types docs install clean
 
 # Both times were measured; they are said with the machine, as on another they are others.
 MACHINE := two quiet cores of an AMD EPYC server
@@ -28,8 +28,8 @@ test-capture: $(STAMP)
 assets: $(STAMP)
 	$(BIN)/esarm assets --run runs/assets --out esarm_env/assets
 
-# The README's picture of the head.
-picture: $(STAMP)
+# Pictures of the README and the docs.
+media: $(STAMP)
 	$(BIN)/python docs/_ext/talking_head.py
 
 check: lint types test

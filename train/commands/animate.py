@@ -8,7 +8,12 @@ from typing import Annotated
 
 import tyro
 
-from train.commands.options import check_folder_target, check_json_target, write_json
+from train.commands.options import (
+    check_folder_target,
+    check_json_target,
+    settle_corpus,
+    write_json,
+)
 
 
 def command_animate(
@@ -32,6 +37,7 @@ def command_animate(
     reward: str | None = None,
     seed: int = 0,
     alive: bool = True,
+    corpus: str | None = None,
     json: Path | None = None,
 ) -> None:
     """Animate a recording: a file of 52 ARKit curves.
@@ -78,6 +84,8 @@ def command_animate(
         seed: Random seed of sampling, blinks and gaze.
         alive: Add blinks, eye movements and small movements of the resting face where the policy
             writes none (a policy that is not sampled never blinks).
+        corpus: Where the run's recordings are now, if they have moved, which `--best-of` asks; it
+            is noted for all runs on them. [default: where they were]
         json: Also write what was done to this file.
     """
     from esarm_env.core.cache import is_standard_output
@@ -92,6 +100,9 @@ def command_animate(
     from esarm_env.task.recording import AnimationCondition
     from train.animate import Writing, animate_file
 
+    # Beside the CSV itself a line would be a broken row of it.
+    said_on = sys.stderr if is_standard_output(output) else sys.stdout
+    settle_corpus(run, corpus, said_on=said_on)
     way = NamedDecoding(decoding, temperature, top_k, top_p, beam, median_of)
     done = animate_file(
         speech,
@@ -103,8 +114,6 @@ def command_animate(
         writing=Writing(way, best_of, reward, seed),
         alive=alive,
     )
-    # Beside the CSV itself the line would be a broken row of it.
-    said_on = sys.stderr if is_standard_output(output) else sys.stdout
     told = {name: value for name, value in done.items() if value is not None}
     if isinstance(shown := told.get("emotion"), dict):
         told["emotion"] = shown["words"]

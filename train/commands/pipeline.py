@@ -13,7 +13,9 @@ from train.commands.experiments import compare_policies, run_experiment
 from train.commands.options import (
     Options,
     OptionsOfStage,
+    OptionsOfTraining,
     RunOptions,
+    TrainingOptions,
     place_setting,
     write_json,
 )
@@ -109,7 +111,7 @@ def _run_seeds(run: RunFolder, seeds: tuple[int, ...]) -> dict[str, Any]:
     return {"seeds": list(seeds), "report": str(page)}
 
 
-def command_prior(*, options: OptionsOfStage) -> None:
+def command_prior(*, options: OptionsOfTraining) -> None:
     """Stage 2: train the motion tokenizer (a VQ autoencoder).
 
     Args:
@@ -118,7 +120,7 @@ def command_prior(*, options: OptionsOfStage) -> None:
     run_stage("prior", options)
 
 
-def command_encoder(*, options: OptionsOfStage) -> None:
+def command_encoder(*, options: OptionsOfTraining) -> None:
     """Stage 3: train the policy's speech encoder, and a regressor.
 
     Args:
@@ -127,7 +129,7 @@ def command_encoder(*, options: OptionsOfStage) -> None:
     run_stage("encoder", options)
 
 
-def command_clone(*, options: OptionsOfStage) -> None:
+def command_clone(*, options: OptionsOfTraining) -> None:
     """Stage 4: behaviour cloning of the recordings.
 
     Args:
@@ -145,7 +147,7 @@ def command_demonstrate(*, options: OptionsOfStage) -> None:
     run_stage("demonstrate", options)
 
 
-def command_reward(*, options: OptionsOfStage, recipe: Recipe | None = None) -> None:
+def command_reward(*, options: OptionsOfTraining, recipe: Recipe | None = None) -> None:
     """Stage 6: train the reward model.
 
     Args:
@@ -159,7 +161,7 @@ def command_reward(*, options: OptionsOfStage, recipe: Recipe | None = None) -> 
 
 def command_improve(
     *,
-    options: OptionsOfStage,
+    options: OptionsOfTraining,
     base: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
     name: Annotated[str | None, tyro.conf.arg(name="as")] = None,
     reward: str | None = None,
@@ -224,7 +226,7 @@ def _without(option: str, **others: object) -> None:
 
 
 def run_speech(
-    options: RunOptions,
+    options: TrainingOptions,
     speech: Path,
     *,
     test: Path | None,
@@ -233,11 +235,12 @@ def run_speech(
 ) -> None:
     """Let a policy of a run learn from speech, print how it compares, and write that as JSON."""
     from esarm_env.core.run_layout import POLICY_FILE, SPEECH_REPORT
+    from train.run.loggers import logging_to
     from train.speech.stage import improve_on_speech
 
-    folder, summary = improve_on_speech(
-        options.open_existing(), speech, settings=settings, test=test, name=name
-    )
+    run = options.open_existing()
+    with logging_to(options.logger, run):
+        folder, summary = improve_on_speech(run, speech, settings=settings, test=test, name=name)
     print((folder / SPEECH_REPORT).read_text(encoding="utf-8"))
     print(f"policy: {folder / POLICY_FILE}")
     write_json(summary, options.json)
@@ -270,11 +273,14 @@ def run_stage(name: str, options: RunOptions, *overrides: str) -> None:
     """Run one stage, print its summary, and write it where `--json` says."""
     from esarm_env.core.run_layout import STAGES
     from train.run.lock import locked
+    from train.run.loggers import logging_to
     from train.stages import STAGE_FUNCTIONS
 
     begins = name == STAGES[0]
     run = options.open(*overrides) if begins else options.open_existing(*overrides)
-    with locked(run.path):
+    # A finished stage has no figures to send, and begins nothing at Weights & Biases.
+    logger = options.logger if isinstance(options, TrainingOptions) else None
+    with locked(run.path), logging_to(None if run.is_finished(name) else logger, run):
         summary = STAGE_FUNCTIONS[name](run)
     for key, value in summary.items():
         print(f"{key}: {value}")

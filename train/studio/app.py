@@ -21,7 +21,7 @@ from train.studio.asking import read_asked, studio_of, whole_in
 from train.studio.guard import Guard
 from train.studio.heads import OWN, PICTURE_SIZES
 from train.studio.packing import packed_motion
-from train.studio.pages import animate, compare, watch
+from train.studio.pages import animate, compare, judge, watch
 from train.studio.sounds import MOST_BYTES, Sound, TooLargeError, plain_name, receive
 from train.studio.takes import RATES_HZ, Take, exported
 
@@ -41,7 +41,7 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-PAGES = (animate, compare, watch)
+PAGES = (animate, compare, judge, watch)
 
 
 def make_app(studio: Studio, *, token: str, port: int) -> Starlette:
