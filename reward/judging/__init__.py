@@ -12,7 +12,14 @@ No page and no sound in here: the Judge page of `esarm studio` and simulated rat
 from reward.judging.agreement import Agreement, agreement_of, agreement_with_scores
 from reward.judging.choosing import ActivePairs, RandomPairs
 from reward.judging.log import JudgementLog
-from reward.judging.pool import NewAnimation, Pool, PooledAnimation, open_pool, write_pool
+from reward.judging.pool import (
+    NewAnimation,
+    Pool,
+    PooledAnimation,
+    extend_pool,
+    open_pool,
+    write_pool,
+)
 from reward.judging.session import Judging, JudgingSettings, Session, ShownPair
 
 __all__ = [
@@ -29,6 +36,7 @@ __all__ = [
     "ShownPair",
     "agreement_of",
     "agreement_with_scores",
+    "extend_pool",
     "open_pool",
     "write_pool",
 ]

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from esarm_env.core.cache import new_file
+from esarm_env.core.cache import new_file, write_error
 from reward.pairs.preference_file import parse_line
 
 if TYPE_CHECKING:
@@ -94,10 +94,12 @@ class JudgementLog:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Keep other processes from writing."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(
-            self.path.with_name(f".{self.path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666
-        )
+        lock = self.path.with_name(f".{self.path.name}.lock")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise write_error(self.path, error) from error
         try:
             with contextlib.suppress(OSError, AttributeError):  # systems without locks
                 fcntl.flock(handle, fcntl.LOCK_EX)

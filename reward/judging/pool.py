@@ -8,7 +8,7 @@ as it is, see `reward.pairs.preference_file`.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -119,23 +119,24 @@ def write_pool(animations: Iterable[NewAnimation], folder: Path | str) -> Pool:
             utterance has two animations that differ.
     """
     place = Path(folder)
-    kept: dict[tuple[str, str], PooledAnimation] = {}
-    for each in animations:
-        motion = np.ascontiguousarray(each.motion, dtype="<f4")
-        if motion.ndim != 2 or motion.shape[1] != N_CHANNELS:
-            raise InputError(
-                f"{each.source} of {each.utterance!r}: must have shape (T, {N_CHANNELS}), "
-                f"got {motion.shape}"
-            )
-        made = PooledAnimation(each.utterance, each.source, motion_digest(motion))
-        if (made.utterance, made.sha256) not in kept:
-            kept[made.utterance, made.sha256] = made
-            _write_motion(motion, place / made.name)
-    pool = Pool(place, _of_several(kept.values()))
+    pool = Pool(place, _of_several(_written(animations, place)))
     if (place / POOL_FILE).is_file() and open_pool(place).animations != pool.animations:
         raise InputError(f"{place}: must be a new folder, got one with another pool; {_REMEDY}")
-    write_json(place / POOL_FILE, {"animations": [asdict(each) for each in pool.animations]})
-    return pool
+    return _listed(pool)
+
+
+def extend_pool(pool: Pool, animations: Iterable[NewAnimation]) -> Pool:
+    """Return a pool with further animations behind its own, whose rows stay; the folder has it.
+
+    Left out are equal motions of an utterance, and utterances that would have a single one.
+
+    Raises:
+        InputError: If a motion has another shape than (T, 52).
+    """
+    written = _written(animations, pool.folder)
+    new = [each for each in written if (each.utterance, each.sha256) not in pool.row_of]
+    several = _several((*pool.animations, *new))
+    return _listed(Pool(pool.folder, several)) if len(several) > len(pool.animations) else pool
 
 
 def open_pool(folder: Path | str) -> Pool:
@@ -158,6 +159,29 @@ def open_pool(folder: Path | str) -> Pool:
     return Pool(place, animations)
 
 
+def _written(animations: Iterable[NewAnimation], folder: Path) -> list[PooledAnimation]:
+    """Write motions, and return them without those that are there twice."""
+    kept: dict[tuple[str, str], PooledAnimation] = {}
+    for each in animations:
+        motion = np.ascontiguousarray(each.motion, dtype="<f4")
+        if motion.ndim != 2 or motion.shape[1] != N_CHANNELS:
+            raise InputError(
+                f"{each.source} of {each.utterance!r}: must have shape (T, {N_CHANNELS}), "
+                f"got {motion.shape}"
+            )
+        made = PooledAnimation(each.utterance, each.source, motion_digest(motion))
+        if (made.utterance, made.sha256) not in kept:
+            kept[made.utterance, made.sha256] = made
+            _write_motion(motion, folder / made.name)
+    return list(kept.values())
+
+
+def _listed(pool: Pool) -> Pool:
+    """Write the list of a pool, and return the pool."""
+    write_json(pool.folder / POOL_FILE, {"animations": [asdict(each) for each in pool.animations]})
+    return pool
+
+
 def _write_motion(motion: FloatArray, path: Path) -> None:
     if path.is_file():  # the name is that of the content
         return
@@ -174,13 +198,18 @@ def _of_several(animations: Iterable[PooledAnimation]) -> tuple[PooledAnimation,
         InputError: If nothing is left.
     """
     every = list(animations)
-    counts: dict[str, int] = {}
-    for each in every:
-        counts[each.utterance] = counts.get(each.utterance, 0) + 1
-    kept = tuple(each for each in every if counts[each.utterance] > 1)
+    kept = _several(every)
     if not kept:
         raise InputError(
             "`animations` must hold two different ones of some utterance, got "
-            f"{len(every)} of {len(counts)} utterances; add policies, decodings or samples"
+            f"{len(every)} of {len({each.utterance for each in every})} utterances; add policies, "
+            "decodings or samples"
         )
     return kept
+
+
+def _several(animations: Sequence[PooledAnimation]) -> tuple[PooledAnimation, ...]:
+    counts: dict[str, int] = {}
+    for each in animations:
+        counts[each.utterance] = counts.get(each.utterance, 0) + 1
+    return tuple(each for each in animations if counts[each.utterance] > 1)

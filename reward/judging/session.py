@@ -103,7 +103,14 @@ class Judging:
         """Who has judged so far, in the order of their first answer."""
         return tuple(dict.fromkeys(each.rater for each in self.log.judgements))
 
-    def begin(self, rater: str, *, go_on: bool = False, take_over: bool = False) -> Session:
+    def begin(
+        self,
+        rater: str,
+        *,
+        go_on: bool = False,
+        take_over: bool = False,
+        choice: PairChoice | None = None,
+    ) -> Session:
         """Begin the session of a rater.
 
         Args:
@@ -111,6 +118,7 @@ class Judging:
             go_on: Whether a name that has judged before may go on; else two people with one name
                 would be one rater unseen.
             take_over: Whether a session under this name that is at work elsewhere ends.
+            choice: Which pairs this rater gets; by default those that everybody does.
 
         Raises:
             InputError: If the name cannot be one, is taken (see `go_on`), or is at work.
@@ -129,7 +137,7 @@ class Judging:
                     f"`rater` must be a new name, got {spelled!r}, who has judged before; go on "
                     "as them if you are, or choose another name"
                 )
-            session = Session(self, spelled)
+            session = Session(self, spelled, choice or self.choice)
             if spelled in self._at_work:
                 self._at_work[spelled].open = False
             self._at_work[spelled] = session
@@ -151,9 +159,10 @@ class Session:
         open: False once it has been ended or taken over.
     """
 
-    def __init__(self, judging: Judging, rater: str) -> None:
+    def __init__(self, judging: Judging, rater: str, choice: PairChoice) -> None:
         """Go on with what the file holds of this rater; `Judging.begin` makes sessions."""
         self._judging, self.rater, self.open = judging, rater, True
+        self._choice = choice
         self._mutex = threading.RLock()
         self._now: ShownPair | None = None
 
@@ -247,7 +256,7 @@ class Session:
         if pair is None and chance[1] < settings.overlap:
             pair = self._of_others(known, rng)
         if pair is None:
-            pair = judging.choice.pick(judging.pool, known, rng)
+            pair = self._choice.pick(judging.pool, known, rng)
         if pair is None:
             return None
         one, other = (judging.pool.animations[row] for row in pair)

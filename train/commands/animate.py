@@ -5,12 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import tyro
 
 from esarm_env.core.errors import InputError
-from train.commands.options import check_folder_target, check_json_target, write_json
+from train.commands.options import (
+    check_folder_target,
+    check_json_target,
+    settle_corpus,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from train.clips.folder import FolderReport
@@ -44,6 +49,7 @@ def command_animate(
     head: str | None = None,
     overwrite: bool = False,
     card: tuple[Path, ...] | None = None,
+    corpus: str | None = None,
     json: Path | None = None,
 ) -> None:
     """Animate a recording: curves, a 3D head, a video.
@@ -103,6 +109,8 @@ def command_animate(
         overwrite: Animate recordings of a folder again whose files are there already.
         card: Also write a quality card of each clip, a page with pictures, curves and figures; by
             default beside the output, as NAME.card.html.
+        corpus: Where the run's recordings are now, if they have moved, which `--best-of` asks; it
+            is noted for all runs on them. [default: where they were]
         json: Also write what was done to this file.
     """
     from esarm_env.core.shipped import shipped_run
@@ -123,6 +131,7 @@ def command_animate(
     from train.clips.animation import animate_file
     from train.clips.folder import animate_folder
 
+    settle_corpus(run, corpus, said_on=_beside(output))
     way = NamedDecoding(decoding, temperature, top_k, top_p, beam, median_of)
     voice = AnimationCondition(emotion, intensity, speaker)
     manner = Manner(voice, Writing(way, best_of, reward, seed), alive=alive)
@@ -146,11 +155,15 @@ def command_animate(
 
 
 def _say(told: Mapping[str, object], outputs: Sequence[Path]) -> None:
-    """Print what was done, where it does not stand beside an output: in a CSV it were a row."""
+    """Print what was done."""
+    print(", ".join(f"{name}: {value}" for name, value in told.items()), file=_beside(outputs))
+
+
+def _beside(outputs: Sequence[Path]) -> TextIO:
+    """Return where to print beside outputs: in a CSV on standard output a line were a row."""
     from esarm_env.core.cache import is_standard_output
 
-    said_on = sys.stderr if any(map(is_standard_output, outputs)) else sys.stdout
-    print(", ".join(f"{name}: {value}" for name, value in told.items()), file=said_on)
+    return sys.stderr if any(map(is_standard_output, outputs)) else sys.stdout
 
 
 def _card_of(

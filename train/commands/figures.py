@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from esarm_env.core.errors import InputError
-from train.commands.options import check_folder_target, check_json_target, use_threads, write_json
+from train.commands.options import (
+    check_folder_target,
+    check_json_target,
+    settle_corpus,
+    use_threads,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +39,7 @@ def command_figure5(
     emotion_curves: bool = True,
     per_emotion: int = 12,
     seed: int = 0,
+    corpus: str | None = None,
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("figure5"),
     json: Path | None = None,
     threads: int = 0,
@@ -68,6 +75,8 @@ def command_figure5(
             which takes most of the time.
         per_emotion: Number of test utterances of each emotion behind these curves; 0 means all.
         seed: Seed of sampled animations.
+        corpus: Where the run's recordings are now, if they have moved; it is noted for all runs on
+            them. [default: where they were]
         out: Folder to write.
         json: Also write the figures to this file.
         threads: CPU threads of torch; 0 leaves the choice to torch.
@@ -86,6 +95,7 @@ def command_figure5(
     if columns < 2:
         raise InputError(f"`columns` must be at least 2, got {columns}")
     use_threads(threads)
+    settle_corpus(Path("runs/demo") if run is None and audio is None else run, corpus)
     asked = Asked(methods, named_folders(predictions), per_emotion, emotion_curves, seed)
     if audio is None:
         _refuse_given(intensity=intensity, speaker=speaker)
@@ -116,20 +126,24 @@ def command_studio(
     /,
     *,
     folder: Path | None = None,
+    preferences: Path | None = None,
     port: int = 8765,
     open: bool = True,
 ) -> None:
-    """Open a local page: animate speech, compare, watch a training run.
+    """Open a local page: animate speech, compare, judge, watch a training run.
 
     Drop a sound file or speak into the microphone, and a face speaks it; choose policy, decoding,
-    emotion and head; put policies side by side; follow a training run. The page works offline and
-    is for this machine alone: its address holds a token. Needs the extra `studio`. Ctrl-C ends it.
+    emotion and head; put policies side by side; judge pairs of animations, whose answers train the
+    reward; follow a training run. The page works offline and is for this machine alone: its address
+    holds a token. Needs the extra `studio`. Ctrl-C ends it.
 
     Args:
         run: Folder of a run, finished or still in training; by default what ships with the package
             animates.
         folder: A folder of speech to choose from on the page; heads (.glb, .vrm, .npz) in it can be
             chosen, too.
+        preferences: File of the answers on the page Judge, beside which the judged animations are
+            kept; by default judged/preferences.jsonl in the run folder.
         port: Port to listen on; if it is in use, another one, which is printed. 0 takes any.
         open: Open the page in the browser.
     """
@@ -144,7 +158,7 @@ def command_studio(
         raise MissingExtraError(package, extra="studio", purpose="`esarm studio`") from error
     from train.studio.studio import Studio
 
-    serve(Studio(run, folder=folder), port=port, browse=open)
+    serve(Studio(run, folder=folder, preferences=preferences), port=port, browse=open)
 
 
 def print_shown(shown: Shown) -> None:

@@ -11,8 +11,9 @@
 - `jobs`: work that takes seconds, one piece after the other in a thread; a job can be cancelled.
 - `takes`: what a job made: motion with its sound, as the page reads it, in pictures and as files.
 - `heads`: heads as three.js draws them, and pictures where a browser cannot.
+- `judging`: what raters judge, and how far they agree.
 - `packing`: arrays as one body of bytes with a header.
-- `pages`: a module for each page: Animate, Compare, Watch.
+- `pages`: a module for each page: Animate, Compare, Judge, Watch.
 
 `web/` holds the page itself: HTML, CSS and JavaScript modules; `web/vendor/` has three.js.
 """

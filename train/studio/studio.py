@@ -11,6 +11,7 @@ from esarm_env.core.errors import InputError, MissingExtraError, one_line
 from train.studio.access import Shelf
 from train.studio.heads import OWN, Heads
 from train.studio.jobs import Jobs
+from train.studio.judging.study import Study
 from train.studio.policies import Policies
 from train.studio.sounds import Sounds
 
@@ -25,15 +26,24 @@ class Studio:
         heads: Heads that can be drawn.
         policies: Policies that animate.
         jobs: What is being animated.
+        study: What raters judge.
         temporary: Folder of uploads; it goes with the studio.
+        kept: What a page keeps for itself, by its name.
     """
 
-    def __init__(self, run: Path | None = None, *, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        run: Path | None = None,
+        *,
+        folder: Path | None = None,
+        preferences: Path | None = None,
+    ) -> None:
         """Open a studio; nothing heavy is loaded.
 
         Args:
             run: A run folder, finished or still in training.
             folder: Of speech, and of heads, to choose from.
+            preferences: File of the answers of raters; by default in the run folder.
 
         Raises:
             InputError: If there is no such folder.
@@ -47,8 +57,10 @@ class Studio:
         self.shelf = None if folder is None else Shelf(folder)
         self.sounds, self.heads = Sounds(), Heads(self.shelf)
         self.policies, self.jobs = Policies(run), Jobs()
+        self.study = Study(run, preferences)
         self._folder = tempfile.TemporaryDirectory(prefix="esarm-studio-")
         self.temporary = Path(self._folder.name)
+        self.kept: dict[str, Any] = {}
         self.ready = threading.Event()
         self.fault: str | None = None
 
@@ -59,6 +71,7 @@ class Studio:
     def close(self) -> None:
         """Cancel what waits, and delete uploads."""
         self.jobs.stop()
+        self.study.close()
         self._folder.cleanup()
 
     def to_dict(self) -> dict[str, Any]:

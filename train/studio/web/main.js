@@ -3,8 +3,10 @@
 import { get } from "./api.js";
 import { el } from "./dom.js";
 import * as animate from "./animate.js";
+import * as compare from "./compare.js";
+import * as watch from "./watch.js";
 
-const PAGES = { animate };
+const PAGES = { animate, compare, watch };
 const views = {};
 let current;
 

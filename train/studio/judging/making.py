@@ -1,0 +1,229 @@
+"""The thread that makes animations to judge, utterance by utterance, while the first are judged.
+
+The first pair needs two utterances; every further batch is twice as long, up to a limit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import threading
+import traceback
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from esarm_env.core.errors import InputError, MissingExtraError, one_line
+from esarm_env.core.run_layout import CLONE_FILE
+from reward.judging import NewAnimation, Pool, extend_pool, open_pool
+from reward.judging.pool import POOL_FILE
+from train.studio.judging.asked import PoolAsked, read_asked_file, save_asked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from agents.network.transformer import MotionTransformer
+    from esarm_env.core.types import IntArray
+    from esarm_env.task.animation_task import AnimationTask
+    from train.studio.judging.scores import PoolScores
+
+ASLEEP, OPENING, MAKING, READY, FAILED = "asleep", "opening", "making", "ready", "failed"
+RECORDING = "recording"
+JUDGED_SPLITS = ("train", "validation")  # results are measured on the others
+_FIRST, _LARGEST = 2, 16  # utterances of a batch
+_NICENESS = 10  # the browser that plays the first pairs comes first
+
+
+class Maker:
+    """Makes a pool in a folder, and goes on with one that is there.
+
+    Attributes:
+        state: `asleep`, `opening`, `making`, `ready` or `failed`.
+        message: Why it failed; else empty.
+        asked: What is being made, or was last; None before anything is asked.
+        n_done: Utterances that are made.
+        n_wanted: Utterances that are asked for.
+        task: The run's, None until it is open.
+    """
+
+    def __init__(
+        self, run: Path, folder: Path, scores: PoolScores, published: Callable[[Pool], None]
+    ) -> None:
+        """Make nothing yet; `published` is called with every pool, its scores being known."""
+        self._run, self._folder, self._scores, self._published = run, folder, scores, published
+        self.state, self.message = ASLEEP, ""
+        self.asked: PoolAsked | None = None
+        self.n_done, self.n_wanted = 0, 0
+        self.task: AnimationTask | None = None
+        self._queue: queue.Queue[PoolAsked | None] = queue.Queue()
+        self._end = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def wake(self) -> None:
+        """Open the run's task in the background, and go on with what was being made."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self.state, self.message = OPENING, ""
+                self._thread = threading.Thread(
+                    target=self._work, name="esarm-studio-judging", daemon=True
+                )
+                self._thread.start()
+
+    def make(self, asked: PoolAsked) -> None:
+        """Make further animations, after those that are being made."""
+        self.wake()
+        with self._lock:
+            self._queue.put(asked)
+            if self.state != OPENING:
+                self.state = MAKING
+
+    def close(self) -> None:
+        """End after the batch at work."""
+        self._end.set()
+        self._queue.put(None)
+
+    @property
+    def pending(self) -> bool:
+        """Whether more is to come."""
+        return self.state in (OPENING, MAKING)
+
+    def _work(self) -> None:
+        with contextlib.suppress(OSError, AttributeError):  # systems where threads have none
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        try:
+            pool, begun = self._opened()
+            while not self._end.is_set():
+                if begun is not None:
+                    pool = self._make(pool, *begun)
+                with self._lock:
+                    if self._queue.empty():
+                        self.state = READY
+                asked = self._queue.get()
+                if asked is None:
+                    return
+                begun = (asked, 0)
+        except (InputError, MissingExtraError) as error:
+            self.state, self.message = FAILED, one_line(error)
+        except Exception as error:  # a fault of ours: the page says so, and the others go on
+            traceback.print_exc()
+            self.state, self.message = FAILED, f"{type(error).__name__}: {one_line(error)}"
+
+    def _opened(self) -> tuple[Pool, tuple[PoolAsked, int] | None]:
+        """Return the folder's pool, and what of it was not finished."""
+        from esarm_env.task.opening import open_task
+
+        folder = self._folder
+        begun = read_asked_file(folder)
+        there = (folder / POOL_FILE).is_file()
+        pool = open_pool(folder) if there else Pool(folder, ())
+        task = open_task(self._run)
+        check_pool(pool, task)
+        self._scores.open(task)
+        if begun is not None:
+            self.asked, self.n_done = begun
+        self._publish(pool)
+        self.task = task
+        return pool, begun
+
+    def _publish(self, pool: Pool) -> None:
+        self._scores.add(pool)
+        self._published(pool)
+
+    def _make(self, pool: Pool, asked: PoolAsked, done: int) -> Pool:
+        """Return the pool with all that is asked for; `done` utterances of it are there."""
+        from train.animate import find_policy
+
+        assert self.task is not None
+        utterances = judged_utterances(self.task, asked)
+        self.asked, self.n_done, self.n_wanted = asked, done, len(utterances)
+        if done >= len(utterances):
+            return pool
+        self.state = MAKING
+        policies = {name: find_policy(self._run, name)[0] for name in asked.policies}
+        size = _FIRST if not pool.animations else _LARGEST
+        while self.n_done < len(utterances) and not self._end.is_set():
+            batch = utterances[self.n_done : self.n_done + size]
+            pool = extend_pool(pool, animations(self.task, policies, batch, asked))
+            self._publish(pool)
+            self.n_done += len(batch)
+            save_asked(asked, self.n_done, self._folder)
+            size = min(2 * size, _LARGEST)
+        if not pool.animations:
+            raise InputError(
+                "animations of an utterance must differ to be compared, got equal ones alone; add "
+                "policies, decodings, samples or recordings"
+            )
+        return pool
+
+
+def judged_utterances(task: AnimationTask, asked: PoolAsked) -> IntArray:
+    """Return the utterances that are judged, (N,), in the order in which they are animated."""
+    from train.stages.demonstrate import evenly
+
+    every = np.sort(np.concatenate([task.corpus.split(split) for split in JUDGED_SPLITS]))
+    chosen = evenly(every, asked.utterances)
+    return np.random.default_rng(asked.seed).permutation(chosen)
+
+
+def animations(
+    task: AnimationTask,
+    policies: dict[str, MotionTransformer],
+    utterances: IntArray,
+    asked: PoolAsked,
+) -> Iterator[NewAnimation]:
+    """Yield animations of utterances (N,) in every way that is asked for.
+
+    Raises:
+        InputError: If a policy cannot be decoded as asked.
+    """
+    from agents.rollout.animation import animate_utterances
+    from agents.rollout.named_decoding import NamedDecoding
+    from esarm_env.core.seeds import FirstSample
+
+    names = task.ids_of(utterances)
+    for policy, decoding, number in asked.ways:
+        model = policies[policy]
+        written = animate_utterances(
+            model,
+            task,
+            utterances,
+            decoding=NamedDecoding(decoding).of(model),
+            seed=asked.seed,
+            sample=FirstSample.JUDGED + number,
+        )
+        source = f"{policy}, {decoding} {number + 1}"
+        motions = task.decode_chunks(written)
+        for name, index, motion in zip(names, utterances.tolist(), motions, strict=True):
+            yield NewAnimation(name, source, motion[: int(task.n_frames[index])])
+    if asked.recordings:
+        for name, index in zip(names, utterances.tolist(), strict=True):
+            yield NewAnimation(name, RECORDING, task.recorded_motion(index))
+
+
+def check_pool(pool: Pool, task: AnimationTask) -> None:
+    """Check that a pool is of the run's corpus.
+
+    Raises:
+        InputError: If it is of another.
+    """
+    unknown = [name for name in pool.rows_of if name not in task.index_of]
+    if unknown:
+        raise InputError(
+            f"{pool.folder}: must hold animations of this run's corpus, got utterance "
+            f"{unknown[0]!r}, which it has not; choose another --preferences"
+        )
+
+
+def lack_of(run: Path | None) -> str:
+    """Return why there is nothing to judge; empty where there is."""
+    if run is None:
+        return "Judging takes the policies of a run: start with `esarm studio RUN`."
+    if not (run / CLONE_FILE).is_file():
+        return (
+            "The run has no policy to judge yet: pairs can be made once its stage `clone` is "
+            "finished."
+        )
+    return ""
