@@ -27,6 +27,7 @@ class FirstSample(IntEnum):
     REPORT = 20_000  # samples in the reward report: of the clone, iteration 0
     HACKED = 20_000  # samples searched for reward hacking: of later iterations alone
     NATURALNESS = 30_000  # samples of a later round's policy that a naturalness model learns from
+    JUDGED = 40_000  # samples that raters compare
 
 
 def sequence_seeds(
