@@ -2,8 +2,8 @@
 
 A penalised logistic regression of answers on differences of features, by Newton's method: convex,
 so that nothing is left to chance or to a number of epochs. The penalty is chosen by
-cross-validation over utterances. Features are scaled half way from their own unit to equal spread: what moves little
-is neither ignored nor blown up.
+cross-validation over utterances. Features are scaled half way from their own unit to equal spread:
+what moves little is neither ignored nor blown up.
 """
 
 from __future__ import annotations
