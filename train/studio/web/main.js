@@ -3,8 +3,9 @@
 import { get } from "./api.js";
 import { el } from "./dom.js";
 import * as animate from "./animate.js";
+import * as judge from "./judge.js";
 
-const PAGES = { animate };
+const PAGES = { animate, judge };
 const views = {};
 let current;
 
