@@ -107,12 +107,25 @@ class LearnedReward:
         members make of it together as `ConsensusModel.member_weights` says; how a ranking model's
         is taken apart, `RewardConfig.chunk_credit` says.
         """
+        motions = self._task.decode_chunks(trajectories)
+        return self.score_motion_chunks(
+            trajectories.utterance, motions, condition=trajectories.condition
+        )
+
+    def score_motion_chunks(
+        self,
+        utterances: IntArray,
+        motions: list[FloatArray],
+        *,
+        condition: FloatArray | None = None,
+    ) -> FloatArray:
+        """Return `score_motion` by chunk, (N, C, S), in the columns `chunk_streams`."""
         members = member_chunks(
             self._model,
             self._task,
-            trajectories.utterance,
-            motions=self._task.decode_chunks(trajectories),
-            condition=trajectories.condition,
+            utterances,
+            motions=motions,
+            condition=condition,
             batch_size=self._batch_size,
         )
         return combined_chunks(self._model, members)

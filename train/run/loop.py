@@ -22,6 +22,7 @@ from esarm_env.core.run_layout import CHECKPOINT_FILE, METRICS_FILE, ORIGIN_FILE
 from train.run.loggers import training_logger
 
 CHECKPOINT_EVERY_S = 20.0
+ROWS_EVERY_S = 2.0  # so that whoever watches sees them; rows of shorter trainings come at the end
 MAGIC = b"esarm checkpoint 1\n"
 _N_DIGEST = hashlib.sha256().digest_size
 
@@ -54,8 +55,9 @@ def drive(
 
     Args:
         trainer: Fresh; it is wound forward if `folder` holds a checkpoint.
-        folder: Gets `metrics.csv`, what the logger writes (see `train.run.loggers`), and the
-            checkpoint. That goes when training ends, unless it is kept.
+        folder: Gets `metrics.csv`, which grows as training goes on, what the logger writes (see
+            `train.run.loggers`), and the checkpoint. That goes when training ends, unless it is
+            kept.
         title: Text of the progress bar.
         shown: Name of the figure beside it.
         keep_checkpoint: Whether the caller removes it, when what was trained is safe on the disk.
@@ -68,6 +70,7 @@ def drive(
     mark = _mark_of(folder, title)
     rows = _resume(trainer, path, mark) if path.is_file() else []
     saved_at, logger = time.monotonic(), training_logger()
+    written_at = saved_at
     try:
         with open_progress(with_note=True) as bar:
             task = bar.add_task(title, total=trainer.n_total, completed=trainer.n_done, note="")
@@ -76,6 +79,9 @@ def drive(
                 logger.row(folder, rows[-1])
                 note = f"{shown} {rows[-1][shown]:.3f}" if shown in rows[-1] else ""
                 bar.update(task, total=trainer.n_total, completed=trainer.n_done, note=note)
+                if time.monotonic() - written_at > ROWS_EVERY_S:
+                    write_rows(rows, folder / METRICS_FILE)
+                    written_at = time.monotonic()
                 if time.monotonic() - saved_at > CHECKPOINT_EVERY_S:
                     _save(trainer, rows, path, mark)
                     saved_at = time.monotonic()

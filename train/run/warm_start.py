@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _LOGGED = (
     *("rollout/score", "train/kl", "train/entropy", "train/policy_loss"),
     *("train/samples_loss", "train/recordings_loss", "train/answers_loss"),  # of distillation
+    "hacking/alarm",  # where one is listened for: 1 at a measurement that raised it
 )
 
 

@@ -21,7 +21,7 @@ from train.studio.asking import read_asked, studio_of, whole_in
 from train.studio.guard import Guard
 from train.studio.heads import OWN, PICTURE_SIZES
 from train.studio.packing import packed_motion
-from train.studio.pages import animate, judge
+from train.studio.pages import animate, compare, judge, watch
 from train.studio.sounds import MOST_BYTES, Sound, TooLargeError, plain_name, receive
 from train.studio.takes import RATES_HZ, Take, exported
 
@@ -41,7 +41,7 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-PAGES = (animate, judge)
+PAGES = (animate, compare, judge, watch)
 
 
 def make_app(studio: Studio, *, token: str, port: int) -> Starlette:
@@ -173,13 +173,15 @@ def send_picture(request: Request) -> Response:
 
 
 def send_export(request: Request) -> Response:
-    """Send a take as a file, `?format=.csv&rate=30`."""
+    """Send a take as a file, `?format=livelink&rate=30&head=esarm`."""
     job, take, query = _job(request), _take(request), request.query_params
     rate_hz = whole_in(query.get("rate", "30"), "rate", 1, 1000)
     if rate_hz not in RATES_HZ:
         raise InputError(f"`rate` must be 30 or 60 frames per second, got {rate_hz}")
-    suffix = query.get("format", "")
-    body = exported(take, suffix, rate_hz=rate_hz)
+    head = studio_of(request).heads.head(query.get("head", OWN))
+    body, suffix = exported(
+        take, query.get("format", ""), rate_hz=rate_hz, head=head, sound=job.sound
+    )
     stem = Path("animation" if job.sound is None else job.sound.name).stem
     name = urllib.parse.quote(f"{stem}{suffix}")
     return Response(

@@ -66,7 +66,7 @@ class Policies:
         """Return what can be asked for now, the best first; a run in training gets more."""
         found = []
         if self.run is not None and self.runs:
-            names = [*_policies_of(self.run)]
+            names = [*policies_of(self.run)]
             best = "the run's best on validation" if len(names) > 1 else "the run's clone"
             found = [Choice(f"{RUN}:auto", best, RUN, "auto")]
             if len(names) > 1:
@@ -127,8 +127,8 @@ class Policies:
         from train.animate import SpeechAnimator  # seconds of torch
 
         folder = self.folder(choice)
-        file = {"auto": folder / CLONE_FILE, **_policies_of(folder)}[choice.policy]
-        improved = max((p.stat().st_mtime for p in _policies_of(folder).values()), default=0.0)
+        file = {"auto": folder / CLONE_FILE, **policies_of(folder)}[choice.policy]
+        improved = max((p.stat().st_mtime for p in policies_of(folder).values()), default=0.0)
         changed = improved if choice.policy == "auto" else file.stat().st_mtime
         key = (choice.id, changed)
         with self._lock:
@@ -152,7 +152,7 @@ class Policies:
         self.animator(self.choices()[0]).animate(audio, AnimationCondition("auto"))
 
 
-def _policies_of(folder: Path) -> dict[str, Path]:
+def policies_of(folder: Path) -> dict[str, Path]:
     """Return the weights of every policy by name, the clone first."""
     found = {"clone": folder / CLONE_FILE} if is_file(folder / CLONE_FILE) else {}
     others = improved_policies(folder) | speech_policies(folder) | experiment_policies(folder)

@@ -28,6 +28,7 @@ class Studio:
         jobs: What is being animated.
         study: What raters judge.
         temporary: Folder of uploads; it goes with the studio.
+        kept: What a page keeps for itself, by its name.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Studio:
         self.study = Study(run, preferences)
         self._folder = tempfile.TemporaryDirectory(prefix="esarm-studio-")
         self.temporary = Path(self._folder.name)
+        self.kept: dict[str, Any] = {}
         self.ready = threading.Event()
         self.fault: str | None = None
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from esarm_env.core.errors import InputError
-from esarm_env.core.types import FRAME_RATE_HZ
+from esarm_env.core.errors import InputError, MissingExtraError, one_line
+from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray
+    from esarm_env.face.head import Head
+    from train.studio.sounds import Sound
 
 RATES_HZ = (30, 60)
 
@@ -45,39 +47,70 @@ class Take:
         }
 
 
-def formats() -> list[dict[str, str]]:
-    """Return the exporters that can be used: name, suffix and what their files are."""
+def formats() -> list[dict[str, Any]]:
+    """Return the formats that takes can be written in, by name.
+
+    Each with its suffix, what its files are, its frames per second, and in `lack` the reason why it
+    cannot be written here, None where it can.
+    """
     from esarm_env.face.exporters import EXPORTERS
 
     found = [plugin for plugin in EXPORTERS.find().values() if plugin.error is None]
-    loaded = [(plugin.name, plugin.load()) for plugin in found]
-    return [
-        {"name": name, "suffix": each.suffix, "description": each.description}
-        for name, each in loaded
-    ]
+    told = []
+    for name, exporter in [(plugin.name, plugin.load()) for plugin in found]:
+        lack = None
+        try:
+            exporter.ready(rate_hz=exporter.rates_hz[0])
+        except (InputError, MissingExtraError) as error:
+            lack = one_line(error)
+        told.append(
+            {
+                "name": name,
+                "suffix": exporter.suffix,
+                "description": exporter.description,
+                "rates_hz": list(exporter.rates_hz),
+                "lack": lack,
+            }
+        )
+    return told
 
 
-def exported(take: Take, suffix: str, *, rate_hz: int = FRAME_RATE_HZ) -> bytes:
-    """Return a take as a file of the format with a suffix.
+def exported(
+    take: Take, name: str, *, rate_hz: int, head: Head, sound: Sound | None
+) -> tuple[bytes, str]:
+    """Return a take as a file, and the suffix of its name.
 
     Args:
         take: What to write.
-        suffix: Of one of `formats`, with the dot.
+        name: Of the format, one of `formats`.
         rate_hz: 30 or 60.
+        head: Shown where the format shows one.
+        sound: Heard where it has sound.
 
     Raises:
         InputError: If there is no such format, or it cannot hold the motion.
         MissingExtraError: If writing it needs an extra.
     """
-    from esarm_env.face.exporters import exporter_for
+    from esarm_env.face.exporters import EXPORTERS, write_motion
 
-    known = [each["suffix"] for each in formats()]
-    if suffix not in known:
-        raise InputError(f"`format` must be one of {', '.join(known)}, got {suffix!r:.40}")
+    if name not in EXPORTERS.find():
+        known = ", ".join(each["name"] for each in formats())
+        raise InputError(f"`format` must be one of {known}, got {name!r:.40}")
+    suffix = EXPORTERS.find()[name].load().suffix
+    title = "animation" if sound is None else Path(sound.name).stem or "animation"
     with tempfile.TemporaryDirectory(prefix="esarm-studio-") as folder:
         path = Path(folder, f"animation{suffix}")
-        exporter_for(path).write(path, take.motion, rate_hz=rate_hz)
-        return path.read_bytes()
+        speech = None if sound is None else (sound.audio, SAMPLE_RATE_HZ)
+        write_motion(
+            path,
+            take.motion,
+            head=head,
+            speech=speech,
+            format=name,
+            rate_hz=rate_hz,
+            name=title,
+        )
+        return path.read_bytes(), suffix
 
 
 def _plain(values: FloatArray) -> list[float | None]:

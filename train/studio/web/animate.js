@@ -23,6 +23,7 @@ class Animate {
     this.takes = [];
     this.chosen = new Set(SHOWN);
     this.stage = new Stage(studio);
+    this.stage.headChanged = () => this._offer();
     this.recorder = new Recorder(() => this._record());
     this.emotion = new EmotionChoice(() => { this._rows(); this._later(); });
     this._controls();
@@ -75,7 +76,7 @@ class Animate {
     this.chips = el("div", { class: "chips", role: "radiogroup", "aria-label": "Samples" });
     this.said = el("dl", { class: "facts" });
     this.bars = el("div", { class: "bars", "aria-label": "Emotion shown" });
-    this.rate = el("select", { "aria-label": "Frames per second" });
+    this.rate = el("select", { "aria-label": "Frames per second", onchange: () => this._offer() });
     fill(this.rate, [["30", "30 fps"], ["60", "60 fps"]]);
     this.downloads = el("div", { class: "downloads", id: "downloads" });
     this.channels = el("div", { class: "channels" }, ...SHAPES.map(name => {
@@ -237,12 +238,15 @@ class Animate {
 
   _offer() {
     const take = this.take;
-    this.downloads.replaceChildren(...this.studio.formats.map(({ suffix, description }) => {
-      const link = el("a", { class: "button", title: description, "data-suffix": suffix, download: true }, suffix.slice(1));
-      if (!take) { link.setAttribute("aria-disabled", "true"); return link; }
-      const aim = () => { link.href = `/api/jobs/${take.job}/takes/${take.number}/export?format=${encodeURIComponent(suffix)}&rate=${this.rate.value}`; };
-      for (const name of ["pointerdown", "focus", "mouseenter"]) link.addEventListener(name, aim);
-      aim();
+    const rate = Number(this.rate.value), { formats } = this.studio;
+    this.downloads.replaceChildren(...formats.map(({ name, suffix, description, rates_hz: rates, lack }) => {
+      const shared = formats.filter(each => each.suffix === suffix).length > 1;
+      const label = suffix.slice(1) + (shared ? ` (${name})` : "");
+      const why = lack ?? (rates.includes(rate) ? null : `written at ${rates.join(" or ")} fps alone`);
+      const link = el("a", { class: "button", title: why ?? description, "data-format": name, download: true }, label);
+      if (!take || why) { link.setAttribute("aria-disabled", "true"); return link; }
+      const head = encodeURIComponent(this.stage.named ?? "esarm");
+      link.href = `/api/jobs/${take.job}/takes/${take.number}/export?format=${encodeURIComponent(name)}&rate=${rate}&head=${head}`;
       return link;
     }));
   }

@@ -61,6 +61,7 @@ export class Stage {
       if (this.viewer) await this.viewer.show(name, this.count);
       else this.pictures.head = name;
       this.named = name;
+      this.headChanged?.();
     } catch (error) {
       this.studio.notice(error.message);
       this.head.value = this.named ?? "esarm";

@@ -49,9 +49,9 @@ export class Timeline {
     this.curves.style.height = `${total}px`;
     this.curves.style.display = total ? "block" : "none";
     this.labels.replaceChildren(
-      el("span", { style: { height: `${WAVE_HEIGHT}px` } }, "sound"),
+      el("span", { style: { height: `${WAVE_HEIGHT}px` } }, el("i", {}, "sound")),
       ...this.rows.map((row, k) =>
-        el("span", { style: { height: `${heights[k]}px` }, title: row.label }, row.label)),
+        el("span", { style: { height: `${heights[k]}px` }, title: row.label }, el("i", {}, row.label))),
     );
     if (!this.area.clientWidth) return;
     this._drawWave();

@@ -25,7 +25,10 @@ void main() {
   gl_FragColor = vec4(vColour + .9 * vWet * glint, 1.);
 }`;
 const FIELD = 15; // degrees: a portrait lens
-const FRAMING = { up: 0.03, near: 3.1 }; // in head sizes
+const FRAMING = { up: 0.03, near: 2.85 }; // in head sizes
+
+const STILL_MS = 250; // of no change, after which a slow drawer draws once more in fine
+const FINE = 2;
 
 /** Whether this browser draws by WebGL. */
 export function canDraw() {
@@ -37,11 +40,23 @@ export function canDraw() {
   } catch { return false; }
 }
 
+/** Whether WebGL is computed by the processor here. */
+function drawsSlowly() {
+  const gl = document.createElement("canvas").getContext("webgl2");
+  const about = gl?.getExtension("WEBGL_debug_renderer_info");
+  const name = about ? gl.getParameter(about.UNMASKED_RENDERER_WEBGL) : "";
+  gl?.getExtension("WEBGL_lose_context")?.loseContext();
+  return /swiftshader|llvmpipe|software|basic render/i.test(name);
+}
+
 export class Viewer {
   /** Draw in `canvas`; throws where there is no WebGL. */
   constructor(canvas) {
     this.canvas = canvas;
-    this.renderer = new WebGLRenderer({ canvas, alpha: true, antialias: true });
+    // Without a graphics card four samples a pixel halve the pictures a second: there a moving face
+    // is drawn plainly, and once it stands still, in twice the resolution.
+    this.slow = drawsSlowly();
+    this.renderer = new WebGLRenderer({ canvas, alpha: true, antialias: !this.slow });
     this.renderer.setClearAlpha(0);
     this.renderer.autoClear = false;
     this.camera = new PerspectiveCamera(FIELD, 1, 10, 5000);
@@ -100,12 +115,22 @@ export class Viewer {
 
   /** Draw, if anything has changed; return whether it had. */
   draw() {
-    if (!this.changed || !this.faces.length) return false;
+    const now = performance.now();
+    if (this.changed) this.rough = this.slow ? now : 0;
+    else if (!this.rough || now - this.rough < STILL_MS) return false;
+    const fine = !this.changed;
+    if (fine) this.rough = 0;
     this.changed = false;
     const { clientWidth: width, clientHeight: height } = this.canvas;
-    if (!width || !height) return false;
-    const ratio = Math.min(window.devicePixelRatio || 1, 2), n = this.faces.length;
-    const whole = [Math.round(width * ratio), Math.round(height * ratio)];
+    if (!width || !height || !this.faces.length) return false;
+    const screen = Math.min(window.devicePixelRatio || 1, FINE);
+    this._draw(width, height, this.slow ? (fine ? FINE : 1) : screen);
+    return !fine;
+  }
+
+  _draw(width, height, ratio) {
+    const n = this.faces.length;
+    const whole = [Math.floor(width * ratio), Math.floor(height * ratio)];
     if (this.canvas.width !== whole[0] || this.canvas.height !== whole[1]) {
       this.renderer.setPixelRatio(ratio);
       this.renderer.setSize(width, height, false);
@@ -124,6 +149,5 @@ export class Viewer {
       this.renderer.setScissor(k * cell, 0, cell, height);
       this.renderer.render(face.scene, this.camera);
     });
-    return true;
   }
 }
