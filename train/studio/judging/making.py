@@ -1,6 +1,6 @@
 """The thread that makes animations to judge, utterance by utterance, while the first are judged.
 
-The first pair needs two utterances; every further batch is twice as long, up to a limit.
+The first pair needs two animations; every further batch is twice as long, up to a limit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agents.network.transformer import MotionTransformer
-    from esarm_env.core.types import IntArray
+    from esarm_env.core.types import FloatArray, IntArray
     from esarm_env.task.animation_task import AnimationTask
     from train.studio.judging.scores import PoolScores
 
@@ -128,26 +128,29 @@ class Maker:
         self.task = task
         return pool, begun
 
-    def _publish(self, pool: Pool) -> None:
+    def _publish(self, pool: Pool) -> Pool:
         self._scores.add(pool)
         self._published(pool)
+        return pool
 
     def _make(self, pool: Pool, asked: PoolAsked, done: int) -> Pool:
         """Return the pool with all that is asked for; `done` utterances of it are there."""
-        from train.animate import find_policy
-
         assert self.task is not None
         utterances = judged_utterances(self.task, asked)
         self.asked, self.n_done, self.n_wanted = asked, done, len(utterances)
         if done >= len(utterances):
             return pool
         self.state = MAKING
-        policies = {name: find_policy(self._run, name)[0] for name in asked.policies}
-        size = _FIRST if not pool.animations else _LARGEST
+        writer = Writer(self._run, self.task, asked)
+        size = _LARGEST if pool.animations else _FIRST
         while self.n_done < len(utterances) and not self._end.is_set():
             batch = utterances[self.n_done : self.n_done + size]
-            pool = extend_pool(pool, animations(self.task, policies, batch, asked))
-            self._publish(pool)
+            made: list[NewAnimation] = []
+            for some in writer.animations(batch):
+                made += some
+                if not self.n_done:  # the first pair is waited for
+                    pool = self._publish(extend_pool(pool, made))
+            pool = self._publish(extend_pool(pool, made))
             self.n_done += len(batch)
             save_asked(asked, self.n_done, self._folder)
             size = min(2 * size, _LARGEST)
@@ -159,6 +162,59 @@ class Maker:
         return pool
 
 
+class Writer:
+    """Writes animations in every way that is asked for; each policy is loaded once."""
+
+    def __init__(self, run: Path, task: AnimationTask, asked: PoolAsked) -> None:
+        """Write for utterances of `task` with policies of `run`."""
+        self._run, self._task, self._asked = run, task, asked
+        self._policies: dict[str, MotionTransformer] = {}
+
+    def animations(self, utterances: IntArray) -> Iterator[list[NewAnimation]]:
+        """Yield the recordings of utterances (N,), then N animations at a time, way by way.
+
+        Raises:
+            InputError: If a policy is missing, or cannot be decoded as asked.
+        """
+        if self._asked.recordings:
+            motions = [self._task.recorded_motion(index) for index in utterances.tolist()]
+            yield self._named(RECORDING, utterances, motions)
+        ways = self._asked.ways
+        for row in np.random.default_rng(self._asked.seed).permutation(len(ways)).tolist():
+            policy, decoding, number = ways[row]
+            motions = self._written(utterances, policy, decoding, number)
+            yield self._named(f"{policy}, {decoding} {number + 1}", utterances, motions)
+
+    def _written(
+        self, utterances: IntArray, policy: str, decoding: str, number: int
+    ) -> list[FloatArray]:
+        from agents.rollout.animation import animate_utterances
+        from agents.rollout.named_decoding import NamedDecoding
+        from esarm_env.core.seeds import FirstSample
+        from train.animate import find_policy
+
+        if policy not in self._policies:
+            self._policies[policy] = find_policy(self._run, policy)[0]
+        model = self._policies[policy]
+        written = animate_utterances(
+            model,
+            self._task,
+            utterances,
+            decoding=NamedDecoding(decoding).of(model),
+            seed=self._asked.seed,
+            sample=FirstSample.JUDGED + number,
+        )
+        motions = self._task.decode_chunks(written)
+        frames = self._task.n_frames[utterances].tolist()
+        return [motion[:n] for motion, n in zip(motions, frames, strict=True)]
+
+    def _named(
+        self, source: str, utterances: IntArray, motions: list[FloatArray]
+    ) -> list[NewAnimation]:
+        names = self._task.ids_of(utterances)
+        return [NewAnimation(n, source, motion) for n, motion in zip(names, motions, strict=True)]
+
+
 def judged_utterances(task: AnimationTask, asked: PoolAsked) -> IntArray:
     """Return the utterances that are judged, (N,), in the order in which they are animated."""
     from train.stages.demonstrate import evenly
@@ -166,41 +222,6 @@ def judged_utterances(task: AnimationTask, asked: PoolAsked) -> IntArray:
     every = np.sort(np.concatenate([task.corpus.split(split) for split in JUDGED_SPLITS]))
     chosen = evenly(every, asked.utterances)
     return np.random.default_rng(asked.seed).permutation(chosen)
-
-
-def animations(
-    task: AnimationTask,
-    policies: dict[str, MotionTransformer],
-    utterances: IntArray,
-    asked: PoolAsked,
-) -> Iterator[NewAnimation]:
-    """Yield animations of utterances (N,) in every way that is asked for.
-
-    Raises:
-        InputError: If a policy cannot be decoded as asked.
-    """
-    from agents.rollout.animation import animate_utterances
-    from agents.rollout.named_decoding import NamedDecoding
-    from esarm_env.core.seeds import FirstSample
-
-    names = task.ids_of(utterances)
-    for policy, decoding, number in asked.ways:
-        model = policies[policy]
-        written = animate_utterances(
-            model,
-            task,
-            utterances,
-            decoding=NamedDecoding(decoding).of(model),
-            seed=asked.seed,
-            sample=FirstSample.JUDGED + number,
-        )
-        source = f"{policy}, {decoding} {number + 1}"
-        motions = task.decode_chunks(written)
-        for name, index, motion in zip(names, utterances.tolist(), motions, strict=True):
-            yield NewAnimation(name, source, motion[: int(task.n_frames[index])])
-    if asked.recordings:
-        for name, index in zip(names, utterances.tolist(), strict=True):
-            yield NewAnimation(name, RECORDING, task.recorded_motion(index))
 
 
 def check_pool(pool: Pool, task: AnimationTask) -> None:

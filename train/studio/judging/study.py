@@ -235,7 +235,11 @@ class Study:
         lack = self.lack()
         if self.file is None:
             return {"lack": lack, "file": None}
-        told: dict[str, Any] = {"lack": lack, "file": str(self.file), "problems": self.problems()}
+        told: dict[str, Any] = {
+            "lack": lack,
+            "file": str(self.file.absolute()),
+            "problems": self.problems(),
+        }
         told["active"] = self.scores.lack
         if lack:
             return told
@@ -279,7 +283,6 @@ class Study:
             "reward": {"lack": lack, "by_rater": with_reward},
             "sources": preferred(said, self.judging.pool),
             "problems": self.problems(),
-            "file": str(self.file),
             "command": f"esarm reward --run {shlex.quote(str(self.run))} "
             f"--preferences {shlex.quote(str(self.file))}",
         }

@@ -69,7 +69,7 @@ class Judge {
     this.who = el("span", { class: "faint", id: "who" });
     this.saved = el("span", { class: "faint", id: "saved", role: "status" });
     this.undo = button("Undo", ["U"], () => this._undo(), { id: "undo" });
-    this.said = el("p", { class: "said" });
+    this.said = el("p", { class: "spoken" });
     this.plays = [["both", "Both", ["Space"]], ["a", "A alone", ["1"]], ["b", "B alone", ["2"]]].map(([which, text, keys]) =>
       button(text, keys, () => this.stage.play(which), { id: `play-${which}` }));
     this.answers = ANSWERS.map(([verdict, text, keys]) =>

@@ -5,7 +5,7 @@ const percent = value => (value === null || value === undefined ? "–" : `${Mat
 const decimal = value => (value === null || value === undefined ? "–" : value.toFixed(2));
 
 /** Return the elements of a summary as the server tells it. */
-export function results({ agreement, by_rater: raters, reward, sources, command, file, problems }) {
+export function results({ agreement, by_rater: raters, reward, sources, command, problems }) {
   return [
     el("div", { class: "card wide" }, el("h2", {}, "Raters"), raterTable(raters, reward),
       el("p", { class: "faint" }, reward.lack
@@ -14,7 +14,6 @@ export function results({ agreement, by_rater: raters, reward, sources, command,
     el("div", { class: "card" }, el("h2", {}, "Between raters"), ...between(agreement)),
     el("div", { class: "card" }, el("h2", {}, "What is preferred"), ...preferred(sources)),
     el("div", { class: "card wide" }, el("h2", {}, "Next: let the reward learn from the answers"), commandLine(command),
-      el("p", { class: "faint path" }, file),
       problems.length ? el("div", { class: "problems" }, el("p", {}, "Lines that cannot be read, and are left out:"), el("ul", {}, ...problems.map(line => el("li", {}, line)))) : null),
   ];
 }

@@ -7,7 +7,7 @@ import { Player } from "./player.js";
 import { Timeline } from "./timeline.js";
 import { canDraw, Viewer } from "./viewer.js";
 
-const SIDES = ["a", "b"], KEPT = 600;
+const SIDES = ["a", "b"], KEPT = 600, BACK = 1.16;
 
 /** Pictures of the pair on the screen, which is asked for by its session and number. */
 class PairPictures extends Pictures {
@@ -31,12 +31,19 @@ export class PairStage {
     this.element = el("div", { class: "pair" }, this.canvas, ...this.cells, this.status);
     if (canDraw()) {
       this.viewer = new Viewer(this.canvas);
-      this.ready = this.viewer.show("esarm", 2).catch(error => studio.notice(error.message));
+      this.ready = this.viewer.show("esarm", 2).then(() => this._stepBack()).catch(error => studio.notice(error.message));
     } else {
       this.pictures = new PairPictures();
       this.canvas.replaceWith(this.pictures.element);
       this.ready = Promise.resolve();
     }
+  }
+
+  /** Look at the whole head: hair and chin are in the picture of a cell that is wider than high. */
+  _stepBack() {
+    const { camera, controls } = this.viewer;
+    camera.position.sub(controls.target).multiplyScalar(BACK).add(controls.target);
+    controls.update();
   }
 
   say(text) { this.status.textContent = text; }
