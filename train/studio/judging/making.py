@@ -46,17 +46,27 @@ class Maker:
         n_done: Utterances that are made.
         n_wanted: Utterances that are asked for.
         task: The run's, None until it is open.
+        idle: Set while nothing is being opened or made.
     """
 
     def __init__(
-        self, run: Path, folder: Path, scores: PoolScores, published: Callable[[Pool], None]
+        self, run: Path, folder: Path, scores: PoolScores, changed: Callable[[Pool | None], None]
     ) -> None:
-        """Make nothing yet; `published` is called with every pool, its scores being known."""
-        self._run, self._folder, self._scores, self._published = run, folder, scores, published
+        """Make nothing yet.
+
+        Args:
+            run: The run folder.
+            folder: Of the pool.
+            scores: Get every pool before anybody else does.
+            changed: Called with every new pool, and with None where the state is another.
+        """
+        self._run, self._folder, self._scores, self._changed = run, folder, scores, changed
         self.state, self.message = ASLEEP, ""
         self.asked: PoolAsked | None = None
         self.n_done, self.n_wanted = 0, 0
         self.task: AnimationTask | None = None
+        self.idle = threading.Event()
+        self.idle.set()
         self._queue: queue.Queue[PoolAsked | None] = queue.Queue()
         self._end = threading.Event()
         self._lock = threading.Lock()
@@ -67,6 +77,7 @@ class Maker:
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self.state, self.message = OPENING, ""
+                self.idle.clear()
                 self._thread = threading.Thread(
                     target=self._work, name="esarm-studio-judging", daemon=True
                 )
@@ -77,6 +88,7 @@ class Maker:
         self.wake()
         with self._lock:
             self._queue.put(asked)
+            self.idle.clear()
             if self.state != OPENING:
                 self.state = MAKING
 
@@ -101,15 +113,22 @@ class Maker:
                 with self._lock:
                     if self._queue.empty():
                         self.state = READY
+                        self.idle.set()
+                self._changed(None)
                 asked = self._queue.get()
                 if asked is None:
                     return
                 begun = (asked, 0)
         except (InputError, MissingExtraError) as error:
-            self.state, self.message = FAILED, one_line(error)
+            self._fail(one_line(error))
         except Exception as error:  # a fault of ours: the page says so, and the others go on
             traceback.print_exc()
-            self.state, self.message = FAILED, f"{type(error).__name__}: {one_line(error)}"
+            self._fail(f"this went wrong inside: {type(error).__name__}: {one_line(error)}")
+
+    def _fail(self, message: str) -> None:
+        self.state, self.message = FAILED, message
+        self.idle.set()
+        self._changed(None)
 
     def _opened(self) -> tuple[Pool, tuple[PoolAsked, int] | None]:
         """Return the folder's pool, and what of it was not finished."""
@@ -130,7 +149,7 @@ class Maker:
 
     def _publish(self, pool: Pool) -> Pool:
         self._scores.add(pool)
-        self._published(pool)
+        self._changed(pool)
         return pool
 
     def _make(self, pool: Pool, asked: PoolAsked, done: int) -> Pool:

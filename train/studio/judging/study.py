@@ -6,6 +6,7 @@ import re
 import secrets
 import shlex
 import threading
+import time
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -91,6 +92,7 @@ class Study:
         self.file = file or (home / PREFERENCES_FILE if home is not None else None)
         self._seats: dict[str, Seat] = {}
         self._lock = threading.RLock()
+        self._changed, self._closed = threading.Condition(), False
         if self.run is not None and self.file is not None:
             folder = self.file.parent
             self.judging = Judging(Pool(folder, ()), file=self.file)
@@ -101,6 +103,9 @@ class Study:
         """Let the thread end."""
         if self.file is not None and self.run is not None:
             self.maker.close()
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
     def lack(self) -> str:
         """Return why nobody can judge; empty where they can.
@@ -224,11 +229,25 @@ class Study:
         every = "There are no further pairs: each one is judged. Add animations to go on."
         return told | {"state": "done", "message": every}
 
-    def _take(self, pool: Pool) -> None:
-        self.judging.pool = pool
+    def awaited(self, seat: Seat, seconds: float) -> dict[str, Any]:
+        """Return `state_of` once it is no wait, or after so many seconds."""
+        end = time.monotonic() + seconds
+        with self._changed:
+            while True:
+                told, left = self.state_of(seat), end - time.monotonic()
+                if told["state"] != "waiting" or left <= 0 or self._closed:
+                    return told
+                self._changed.wait(left)
+
+    def _take(self, pool: Pool | None) -> None:
+        """Go on with a new pool, and tell whoever waits."""
         asked = self.maker.asked
         if asked is not None:
             self.judging.settings = JudgingSettings(seed=asked.seed)
+        with self._changed:
+            if pool is not None:
+                self.judging.pool = pool
+            self._changed.notify_all()
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the page is told before anybody judges."""

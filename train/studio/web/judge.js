@@ -15,7 +15,7 @@ const ANSWERS = [
 const VERDICTS = { a: "a", arrowleft: "a", b: "b", arrowright: "b", t: "tie", c: "cannot-tell" };
 const PLAYED = { " ": "both", 1: "a", 2: "b", 3: "both" };
 const STRENGTHS = { 1: "weak", 2: "medium", 3: "strong" };
-const POLL_MS = 150, MORE = 25;
+const LOOK_MS = 450, WAIT_S = 5, MORE = 25;
 
 export function mount(studio) { return new Judge(studio); }
 
@@ -131,7 +131,7 @@ class Judge {
     const told = await get("/api/judge");
     this.setup.show(told);
     const changes = ["opening", "making"].includes(told.pool?.state);
-    if (changes && this.visible && this.shown === "setup") setTimeout(() => this._status().catch(() => {}), 3 * POLL_MS);
+    if (changes && this.visible && this.shown === "setup") setTimeout(() => this._status().catch(() => {}), LOOK_MS);
   }
 
   async _make(asked) {
@@ -159,8 +159,7 @@ class Judge {
     if (now.state !== "done") { this.mode("judging"); this.judging.focus(); }
     while (now.state === "waiting") {
       this.stage.say(now.message);
-      await new Promise(done => setTimeout(done, POLL_MS));
-      now = await get(`/api/judge/sessions/${this.session}`);
+      now = await get(`/api/judge/sessions/${this.session}?wait=${WAIT_S}`); // answered once there is a pair
     }
     this.stage.say("");
     if (now.state === "pair") await this._pair(now);
