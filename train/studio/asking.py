@@ -72,7 +72,7 @@ class Asked:
             InputError: If one was not: silence would let a mistyped name do nothing.
         """
         if self._given:
-            raise InputError(f"fields must be known ones, got {', '.join(self._given)!r:.80}")
+            raise InputError(f"fields must be known ones, got {', '.join(self._given):.80}")
 
     def _take(self, name: str, default: object) -> object:
         value = self._given.pop(name, default)

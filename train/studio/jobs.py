@@ -39,6 +39,7 @@ class Job:
         message: What is done at the moment, or why it failed.
         takes: What is ready, in order.
         told: Further facts for the page.
+        ended: Set once nothing more will come of it.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Job:
     message: str = ""
     takes: list[Take] = field(default_factory=list)
     told: dict[str, Any] = field(default_factory=dict)
+    ended: threading.Event = field(default_factory=threading.Event)
     _unwanted: threading.Event = field(default_factory=threading.Event)
 
     def step(self, message: str) -> None:
@@ -66,6 +68,7 @@ class Job:
         self._unwanted.set()
         if self.state in (WAITING, WORKING):
             self.state, self.message = CANCELLED, "cancelled"
+            self.ended.set()
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the page is told."""
@@ -98,6 +101,7 @@ class Job:
     def _end(self, state: str, message: str) -> None:
         if not self._unwanted.is_set():
             self.state, self.message = state, message
+        self.ended.set()
 
 
 class Jobs:

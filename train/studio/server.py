@@ -23,6 +23,19 @@ PORT = 8765
 _END_S = 1  # how long open connections are waited for at the end
 
 
+class _Server(uvicorn.Server):
+    """A server that says when it answers, so that no address is printed that does not."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._ready()
+
+
 def listening(port: int) -> socket.socket:
     """Return a socket on the loopback address, on a port that is free if `port` is taken.
 
@@ -71,7 +84,16 @@ def serve(studio: Studio, *, port: int, browse: bool, told: Callable[[str], None
     place = listening(port)
     found, token = place.getsockname()[1], new_token()
     address = f"http://{LOOPBACK}:{found}/?token={token}"
-    server = uvicorn.Server(
+
+    def ready() -> None:
+        told(f"studio: {address}")
+        told("Ctrl-C ends it.")
+        if browse:
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+    if port not in (0, found):
+        told(f"port {port} is in use; this studio has {found}")
+    server = _Server(
         uvicorn.Config(
             make_app(studio, token=token, port=found),
             log_level="warning",
@@ -79,14 +101,9 @@ def serve(studio: Studio, *, port: int, browse: bool, told: Callable[[str], None
             server_header=False,
             timeout_graceful_shutdown=_END_S,
             ws="none",
-        )
+        ),
+        ready,
     )
-    if port not in (0, found):
-        told(f"port {port} is in use; this studio has {found}")
-    told(f"studio: {address}")
-    told("Ctrl-C ends it.")
-    if browse:
-        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     try:
         server.run(sockets=[place])
     except KeyboardInterrupt:  # raised again by uvicorn once all is closed: a plain end

@@ -18,6 +18,7 @@ from train.studio.takes import Take
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from agents.rollout.named_decoding import NamedDecoding
     from esarm_env.task.emotion_curve import EmotionCurve
     from train.studio.jobs import Job
     from train.studio.policies import Choice
@@ -35,8 +36,7 @@ class Wanted:
 
     Attributes:
         choice: The policy.
-        decoding: By name, see `agents.rollout.named_decoding`.
-        temperature: Of sampling; None is 1.
+        way: How tokens are chosen.
         emotion: As of `AnimationCondition`.
         intensity: 1 to 3; None is 2, or what voice or curve tell.
         speaker: A training speaker; None is the average.
@@ -46,8 +46,7 @@ class Wanted:
     """
 
     choice: Choice
-    decoding: str
-    temperature: float | None
+    way: NamedDecoding
     emotion: str | EmotionCurve
     intensity: int | None
     speaker: str | None
@@ -58,18 +57,23 @@ class Wanted:
 
 async def begin(request: Request) -> Response:
     """Begin an animation of a sound."""
+    from starlette.concurrency import run_in_threadpool
+
     studio, asked = studio_of(request), await read_asked(request)
     try:
         sound = studio.sounds.get(asked.text("sound"))
     except KeyError as error:
         raise HTTPException(404, "this sound was forgotten; drop the file again") from error
-    wanted = _wanted(studio, asked)
+    # In a thread: just after the start it waits until torch is loaded.
+    wanted = await run_in_threadpool(_wanted, studio, asked)
     job = studio.jobs.submit("animation", lambda job: _animate(studio, wanted, job), sound=sound)
     return JSONResponse(job.to_dict(), 202)
 
 
 def _wanted(studio: Studio, asked: Asked) -> Wanted:
     """Return what is asked for, checked as far as it can be without the policy."""
+    from agents.rollout.named_decoding import NamedDecoding
+
     choice = studio.policies.choice(asked.text("policy", studio.policies.choices()[0].id))
     samples = asked.whole("samples", 1, MOST_SAMPLES, 1)
     decoding = asked.text("decoding", "auto")
@@ -91,8 +95,9 @@ def _wanted(studio: Studio, asked: Asked) -> Wanted:
         raise InputError(f"`speaker` must be a name, got {speaker!r:.40}")
     wanted = Wanted(
         choice,
-        decoding,
-        None if temperature is None else numbers("temperature", [temperature])[0],
+        NamedDecoding(
+            decoding, None if temperature is None else numbers("temperature", [temperature])[0]
+        ),
         _emotion(asked.maybe("emotion")),
         None if intensity is None else int(intensity),
         speaker,
@@ -152,7 +157,6 @@ def _curve(times: object, shares: dict[str, Any], strength: object) -> EmotionCu
 
 def _animate(studio: Studio, wanted: Wanted, job: Job) -> None:
     """Animate the sound of a job, sample by sample."""
-    from agents.rollout.named_decoding import NamedDecoding
     from esarm_env.liveliness import add_liveliness
     from esarm_env.task.recording import AnimationCondition
     from train.animate import Writing
@@ -161,12 +165,11 @@ def _animate(studio: Studio, wanted: Wanted, job: Job) -> None:
     job.step("loading the policy")
     animator = studio.policies.animator(wanted.choice)
     voice = AnimationCondition(wanted.emotion, wanted.intensity, wanted.speaker)
-    way = NamedDecoding(wanted.decoding, wanted.temperature)
     for number in range(wanted.samples):
         seed = wanted.seed + number
         which = f" {number + 1} of {wanted.samples}" if wanted.samples > 1 else ""
         job.step(f"animating{which}")
-        writing = Writing(way, seed=seed)
+        writing = Writing(wanted.way, seed=seed)
         motion = animator.animate(job.sound.audio, voice, writing)
         if wanted.alive:
             motion = add_liveliness(motion, seed=seed, own_blinks=False)
