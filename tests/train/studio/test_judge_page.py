@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from starlette.testclient import TestClient
 
 import esarm_env.task.opening
 from agents.rollout.named_decoding import NAMES
@@ -22,7 +21,7 @@ from esarm_env.task.opening import open_task
 from reward.judging import NewAnimation, Pool, open_pool, write_pool
 from reward.pairs.from_preferences import open_preferences
 from reward.pairs.preference_file import read_preferences
-from train.studio.app import make_app
+from tests.train.studio.conftest import client_of
 from train.studio.judging.asked import DECODINGS
 from train.studio.judging.making import Writer
 from train.studio.judging.simulated import SimulatedRater, served, unpacked
@@ -32,6 +31,13 @@ FILE = "preferences.jsonl"
 HOUR_S = 3600.0  # for waits that end long before
 
 
+class Quiet(Studio):
+    """A studio that loads nothing for Animate beforehand."""
+
+    def _warm_up(self) -> None:
+        self.ready.set()
+
+
 class Page:
     """A page without a browser: asks a studio as the page's scripts do."""
 
@@ -39,13 +45,9 @@ class Page:
 
     def __init__(self, run: Path | None, file: Path | None) -> None:
         self.opened_ones.append(self)
-        self.studio = Studio(run, preferences=file)
+        self.studio = Quiet(run, preferences=file)
         self.study = self.studio.study
-        app = make_app(self.studio, token="t", port=8123)
-        self.client = TestClient(
-            app, base_url="http://127.0.0.1:8123", raise_server_exceptions=False
-        )
-        self.client.headers["Authorization"] = "Bearer t"
+        self.client = client_of(self.studio)
 
     def ask(self, method: str, path: str, body: object = None, *, status: int = 200) -> Any:
         answer = self.client.request(method, path, json=body)
@@ -64,12 +66,6 @@ class Page:
         self.ask("GET", "/api/judge")
         assert self.study.maker.idle.wait(HOUR_S)
         return self
-
-    def close(self) -> None:
-        self.studio.close()
-        thread = self.study.maker._thread if self.study.run else None
-        if thread is not None:
-            thread.join(HOUR_S)
 
     def sit(self, rater: str, **asked: object) -> dict[str, Any]:
         told = self.ask("POST", "/api/judge/sessions", {"rater": rater, **asked}, status=201)
@@ -100,7 +96,7 @@ def closed() -> Iterator[None]:
     """Close whatever page a test has opened."""
     yield
     while Page.opened_ones:
-        Page.opened_ones.pop().close()
+        Page.opened_ones.pop().studio.close()
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +104,7 @@ def made(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a pool: two samples of three policies and the recording of four utterances."""
     folder = tmp_path_factory.mktemp("made")
     page = Page(finished_run, folder / FILE).made(utterances=4)
-    page.close()
+    page.studio.close()
     return folder
 
 
@@ -384,9 +380,9 @@ def test_the_first_pair_is_there_while_others_are_made(
     told = page.ask("GET", f"/api/judge/sessions/{told['session']}?wait=10")
     assert told["state"] == "pair" and page.study.maker.state == "making"
     assert len(page.study.judging.pool.animations) == 4
-    page.study.close()  # ends after the batch at work
+    page.study.maker._end.set()
     go_on.set()
-    page.close()
+    page.study.close()
     begun = open_pool(tmp_path)
     assert len(begun.rows_of) == 2
     later = Page(finished_run, tmp_path / FILE).opened()
@@ -407,7 +403,7 @@ def test_what_cannot_be_made_is_refused_by_name(judged: Judged) -> None:
         ({"policies": ["sac"]}, "`policies` must be among clone, ppo, reinforce, got ['sac']"),
         ({"decodings": []}, f"`decodings` must be among {', '.join(DECODINGS)}, got []"),
         ({"samples": 9}, "`samples` must be a whole number, 1 to 8, got 9"),
-        ({"sample": 2}, "fields must be known ones, got 'sample'"),
+        ({"sample": 2}, "fields must be known ones, got sample"),
         (
             {"policies": ["clone"], "samples": 1, "recordings": False},
             "there must be two or more animations of each utterance to compare, got 1; add "
@@ -457,7 +453,7 @@ def test_a_simulated_rater_answers_through_the_page(finished_run: Path, tmp_path
     def open_mouth(a: np.ndarray, b: np.ndarray) -> str:
         return "a" if a[:, jaw].mean() >= b[:, jaw].mean() else "b"
 
-    with served(Studio(finished_run, preferences=tmp_path / FILE)) as address:
+    with served(Quiet(finished_run, preferences=tmp_path / FILE)) as address:
         rater = SimulatedRater(address, "simulated, open mouth", open_mouth)
         rater.make(utterances=6)
         assert rater.judge(30) == 30

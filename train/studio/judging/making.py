@@ -33,6 +33,7 @@ ASLEEP, OPENING, MAKING, READY, FAILED = "asleep", "opening", "making", "ready",
 RECORDING = "recording"
 JUDGED_SPLITS = ("train", "validation")  # results are measured on the others
 _FIRST, _LARGEST = 2, 16  # utterances of a batch
+_END_S = 5  # how long the thread is waited for at the end
 _NICENESS = 10  # the browser that plays the first pairs comes first
 
 
@@ -93,9 +94,11 @@ class Maker:
                 self.state = MAKING
 
     def close(self) -> None:
-        """End after the batch at work."""
+        """End after the animations at work; a process that ends before its thread is aborted."""
         self._end.set()
         self._queue.put(None)
+        if self._thread is not None:
+            self._thread.join(_END_S)
 
     @property
     def pending(self) -> bool:
@@ -107,7 +110,7 @@ class Maker:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         try:
             pool, begun = self._opened()
-            while not self._end.is_set():
+            while True:
                 if begun is not None:
                     pool = self._make(pool, *begun)
                 with self._lock:
@@ -162,13 +165,16 @@ class Maker:
         self.state = MAKING
         writer = Writer(self._run, self.task, asked)
         size = _LARGEST if pool.animations else _FIRST
-        while self.n_done < len(utterances) and not self._end.is_set():
+        while self.n_done < len(utterances):
             batch = utterances[self.n_done : self.n_done + size]
             made: list[NewAnimation] = []
             for some in writer.animations(batch):
+                if self._end.is_set():
+                    return pool
                 made += some
                 if not self.n_done:  # the first pair is waited for
                     pool = self._publish(extend_pool(pool, made))
+                    save_asked(asked, 0, self._folder)
             pool = self._publish(extend_pool(pool, made))
             self.n_done += len(batch)
             save_asked(asked, self.n_done, self._folder)

@@ -169,12 +169,11 @@ class Study:
             TakenNameError: If a decision is needed.
         """
         name = rater_name(rater)
-        at_work = {
-            seat.session.rater.casefold() for seat in self._seats.values() if seat.session.open
-        }
-        known = {other.casefold(): other for other in self.judging.raters}
-        spelled, busy = known.get(name.casefold(), name), name.casefold() in at_work
-        if take_over or (go_on and not busy) or not (busy or name.casefold() in known):
+        at_work = [seat.session.rater for seat in self._seats.values() if seat.session.open]
+        known = {other.casefold(): other for other in (*self.judging.raters, *at_work)}
+        spelled = known.get(name.casefold())
+        busy = spelled in at_work
+        if spelled is None or take_over or (go_on and not busy):
             return
         answers = sum(each.rater == spelled for each in self.judging.log.judgements)
         told = {"rater": spelled, "answers": answers, "at_work": busy}
