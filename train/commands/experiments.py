@@ -24,6 +24,7 @@ def run_experiment(
     *,
     reward: str | None,
     algorithms: Sequence[str],
+    preferences: Sequence[Path] = (),
 ) -> None:
     """Train and measure an experiment on the clone of a finished run, and print how it compares.
 
@@ -35,6 +36,7 @@ def run_experiment(
     from train.experiments.folders import begin_experiment
     from train.experiments.measuring import measure_experiment
     from train.experiments.page import plain_page, write_pages
+    from train.preferences.experiment import preference_settings
     from train.run.lock import locked
     from train.run.run_folder import RunFolder
     from train.stages.improve import run_improve
@@ -54,10 +56,11 @@ def run_experiment(
             "`as` must name the experiment beside `from`, got nothing; for instance --as lve-only"
         )
     run = RunFolder.open(base)
-    experiment = begin_experiment(run, name, settings_of(options.set, reward, algorithms))
+    settings = settings_of(options.set, reward, algorithms) + preference_settings(preferences)
+    experiment = begin_experiment(run, name, settings)
     with locked(experiment.path):
         run_improve(experiment)
-        measure_experiment(experiment)
+        measure_experiment(experiment, run)
     compared = compare_run(run, [name])
     print(plain_page(compared))
     print(f"experiment: {experiment.path}")

@@ -118,7 +118,7 @@ def _origin_of(run_path: Path, stage: str, config: Config) -> dict[str, Any]:
     index = STAGES.index(stage)
     later = set(STAGES[index + 1 :])
     if "reward" in later:
-        later |= {"consensus", "naturalness"}
+        later |= {"consensus", "naturalness", "preferences"}
     settings = {key: value for key, value in to_dict(config).items() if key not in later}
     files = {
         path.relative_to(run_path).as_posix(): file_digest(path)
