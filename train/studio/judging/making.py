@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.core.errors import InputError, MissingExtraError, one_line
-from esarm_env.core.run_layout import CLONE_FILE
 from reward.judging import NewAnimation, Pool, extend_pool, open_pool
 from reward.judging.pool import POOL_FILE
 from train.studio.judging.asked import PoolAsked, read_asked_file, save_asked
@@ -261,15 +260,3 @@ def check_pool(pool: Pool, task: AnimationTask) -> None:
             f"{pool.folder}: must hold animations of this run's corpus, got utterance "
             f"{unknown[0]!r}, which it has not; choose another --preferences"
         )
-
-
-def lack_of(run: Path | None) -> str:
-    """Return why there is nothing to judge; empty where there is."""
-    if run is None:
-        return "Judging takes the policies of a run: start with `esarm studio RUN`."
-    if not (run / CLONE_FILE).is_file():
-        return (
-            "The run has no policy to judge yet: pairs can be made once its stage `clone` is "
-            "finished."
-        )
-    return ""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.cache import check_target
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import CLONE_FILE
 from reward.judging import (
     Judging,
     JudgingSettings,
@@ -22,7 +23,6 @@ from reward.judging import (
 )
 from reward.judging.session import rater_name
 from reward.pairs.preference_file import CANNOT_TELL, PREFERENCES_FILE, read_preferences
-from train.studio.judging.making import Maker, lack_of
 from train.studio.judging.scores import ActiveChoice, PoolScores
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ class Study:
         self._lock = threading.RLock()
         self._changed, self._closed = threading.Condition(), False
         if self.run is not None and self.file is not None:
+            from train.studio.judging.making import Maker  # the chain of imports is long
+
             folder = self.file.parent
             self.judging = Judging(Pool(folder, ()), file=self.file)
             self.scores = PoolScores(self.run)
@@ -333,3 +335,15 @@ def preferred(said: list[Preference], pool: Pool) -> list[dict[str, Any]]:
         for name, shares in won.items()
     ]
     return sorted(rows_, key=lambda row: (-float(str(row["share"])), str(row["source"])))
+
+
+def lack_of(run: Path | None) -> str:
+    """Return why there is nothing to judge; empty where there is."""
+    if run is None:
+        return "Judging takes the policies of a run: start with `esarm studio RUN`."
+    if not (run / CLONE_FILE).is_file():
+        return (
+            "The run has no policy to judge yet: pairs can be made once its stage `clone` is "
+            "finished."
+        )
+    return ""
