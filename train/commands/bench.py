@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from esarm_env.core.errors import InputError
-from train.commands.options import check_json_target, settle_corpus, write_json
+from train.commands.options import check_json_target, settle_corpus, use_threads, write_json
 
 if TYPE_CHECKING:
     from agents.network.acceleration import Acceleration
@@ -219,6 +219,41 @@ def bench_rl(
     write_json(_rl({**settings, "reward": reward}, algorithms, out), json)
 
 
+def bench_raters(
+    *,
+    run: Path = Path("runs/demo"),
+    taste: Literal["raised-brows", "strong-brows", "less-open-mouth"] = "raised-brows",
+    answers: tuple[int, ...] = (0, 50, 200, 800),
+    noise: float = 0.2,
+    iterations: int = 24,
+    utterances: int = 200,
+    out: Path | None = None,
+    threads: int = 0,
+    json: Path | None = None,
+) -> None:
+    """Study with simulated raters whether judging, reward and policy form a loop that works.
+
+    Raters who judge by a hidden taste answer as people do in the studio. The run's reward is
+    corrected by the first N answers, and PPO improves the clone on it, as experiments
+    `simulated-TASTE-N` of the run. The same command goes on where it was interrupted.
+
+    Args:
+        run: A run folder that is finished up to `reward`.
+        taste: What the simulated raters like.
+        answers: Numbers of answers N, such as `--answers 0 200`.
+        noise: Share of the answers that are the wrong way round.
+        iterations: Iterations of PPO on each reward.
+        utterances: Training utterances whose animations are judged.
+        out: Folder for pool, answers, log and the page `simulated.md`. [default: RUN/simulated]
+        threads: CPU threads of torch; 0 leaves the choice to torch.
+        json: Also write the figures to this file.
+    """
+    check_json_target(json)
+    use_threads(threads)
+    settings = {"taste": taste, "noise": noise, "iterations": iterations, "utterances": utterances}
+    write_json(_raters(run, settings, answers, out), json)
+
+
 def bench_metrics(*, json: Path | None = None) -> None:
     """Measure the speed of all metrics on 1,000 utterances of 3 s.
 
@@ -258,6 +293,7 @@ BENCHES: dict[str, Callable[..., None]] = {
     "probes": bench_probes,
     "hacking": bench_hacking,
     "rl": bench_rl,
+    "raters": bench_raters,
     "metrics": bench_metrics,
     "pictures": bench_pictures,
     "synthetic": bench_synthetic,
@@ -350,6 +386,19 @@ def _hacking(
 
     config = HackingConfig(seeds=seeds, iterations=iterations)
     figures = measure(RunFolder.open(run), config, folder=out or run / "hacking")
+    print(render(figures))
+    return figures
+
+
+def _raters(
+    run: Path, settings: dict[str, Any], answers: tuple[int, ...], out: Path | None
+) -> dict[str, Any]:
+    from train.bench.raters.page import render
+    from train.bench.raters.study import StudyConfig, run_study
+    from train.run.run_folder import RunFolder
+
+    opened, config = RunFolder.open(run), StudyConfig(**settings)
+    figures = run_study(opened, config, answers=answers, folder=out or run / "simulated")
     print(render(figures))
     return figures
 

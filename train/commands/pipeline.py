@@ -22,6 +22,8 @@ from train.commands.options import (
 from train.speech.settings import SpeechSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from train.run.run_folder import RunFolder
 
 Recipe = Literal["consensus", "paper"]
@@ -80,6 +82,8 @@ def command_run(
     wanted = seeds_of(seeds, first=run.config.seed)
     if rounds > 1 and len(wanted) > 1:
         raise InputError(f"`rounds` must be 1 beside several `seeds`, got {rounds}")
+    if rounds == 1 and len(wanted) == 1:
+        say_expected_time(run, STAGES)
     with locked(run.path), logging_to(logger, run):
         summaries: dict[str, Any] = {stage: STAGE_FUNCTIONS[stage](run) for stage in STAGES}
         if rounds > 1:
@@ -147,7 +151,12 @@ def command_demonstrate(*, options: OptionsOfStage) -> None:
     run_stage("demonstrate", options)
 
 
-def command_reward(*, options: OptionsOfTraining, recipe: Recipe | None = None) -> None:
+def command_reward(
+    *,
+    options: OptionsOfTraining,
+    recipe: Recipe | None = None,
+    preferences: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = (),
+) -> None:
     """Stage 6: train the reward model.
 
     Args:
@@ -155,7 +164,17 @@ def command_reward(*, options: OptionsOfTraining, recipe: Recipe | None = None) 
         recipe: How the reward model is trained: `consensus` (an animation is scored by its expected
             distance from the clone's other samples) or `paper` (animations are ranked by their
             noise level). A run keeps the recipe that it was begun with. [default: consensus]
+        preferences: File `preferences.jsonl` of pairs that raters judged, to learn from besides;
+            give the option again for each further file. The settings `preferences.*` say how much
+            they count.
     """
+    if preferences:
+        from train.preferences.experiment import learn_later
+
+        learn_later(options.open_existing(*recipe_setting(recipe)), preferences)
+        options = dataclasses.replace(options, set=(), preset=None, config=None)
+        run_stage("reward", options)
+        return
     run_stage("reward", options, *recipe_setting(recipe))
 
 
@@ -166,6 +185,7 @@ def command_improve(
     name: Annotated[str | None, tyro.conf.arg(name="as")] = None,
     reward: str | None = None,
     algorithm: tuple[str, ...] = (),
+    preferences: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = (),
     speech: Path | None = None,
     speech_test: Path | None = None,
     speech_name: str | None = None,
@@ -191,6 +211,8 @@ def command_improve(
             `file.py:Class`; by default what the run climbed.
         algorithm: Algorithms to train with, as `esarm plugins` lists them, or one's own as
             `file.py:Class`; by default the run's first.
+        preferences: File `preferences.jsonl` of pairs that raters judged: the experiment climbs the
+            run's reward model corrected by them. Give the option again for each further file.
         speech: Folder of sound files to learn from. Motion files in it are used to measure, never
             to learn.
         speech_test: Folder of sound files to measure on, instead of a share of `--speech`.
@@ -201,9 +223,12 @@ def command_improve(
     if base is not None:
         _without("from", speech=speech, speech_test=speech_test, speech_name=speech_name)
         place_setting(dataclasses.replace(options, run=base), options.corpus)
-        run_experiment(options, base, name, reward=reward, algorithms=algorithm)
+        run_experiment(
+            options, base, name, reward=reward, algorithms=algorithm, preferences=preferences
+        )
         return
     alone: dict[str, object] = {"as": name, "reward": reward, "algorithm": algorithm or None}
+    alone["preferences"] = preferences or None
     for option, given_alone in alone.items():
         if given_alone is not None:
             raise InputError(f"`{option}` must be left out without `from`, got {given_alone!s:.80}")
@@ -262,6 +287,7 @@ def command_evaluate(*, options: OptionsOfStage, policy: Path | None = None) -> 
     from train.stages import STAGE_FUNCTIONS
 
     run = options.open_existing()
+    say_expected_time(run, ["evaluate"])
     with locked(run.path):
         summary = STAGE_FUNCTIONS["evaluate"](run)
         print(f"report: {write_report(run)}")
@@ -279,12 +305,21 @@ def run_stage(name: str, options: RunOptions, *overrides: str) -> None:
     begins = name == STAGES[0]
     run = options.open(*overrides) if begins else options.open_existing(*overrides)
     # A finished stage has no figures to send, and begins nothing at Weights & Biases.
+    say_expected_time(run, [name])
     logger = options.logger if isinstance(options, TrainingOptions) else None
     with locked(run.path), logging_to(None if run.is_finished(name) else logger, run):
         summary = STAGE_FUNCTIONS[name](run)
     for key, value in summary.items():
         print(f"{key}: {value}")
     write_json(summary, options.json)
+
+
+def say_expected_time(run: RunFolder, stages: Sequence[str]) -> None:
+    """Print what the unfinished of `stages` took here when they were last done at this size."""
+    from train.walltime.stages import expected_time
+
+    if (text := expected_time(run, stages)) is not None:
+        print(text, flush=True)
 
 
 def recipe_setting(recipe: Recipe | None) -> tuple[str, ...]:

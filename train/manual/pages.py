@@ -15,7 +15,7 @@ HELP = ("-h", "--help")
 
 # In the order of use. What is deprecated stands in none.
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Animate and look": ("animate", "studio", "figure5"),
+    "Animate and look": ("animate", "convert", "studio", "figure5"),
     "A run, from corpus to report": (
         "run",
         "corpus",
@@ -35,7 +35,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Installation": ("doctor", "plugins", "settings", "completion", "assets"),
 }
 BENCH_GROUPS: dict[str, tuple[str, ...]] = {
-    "A run beside others": ("peers", "rl", "prior", "probes", "hacking"),
+    "A run beside others": ("peers", "rl", "prior", "probes", "hacking", "raters"),
     "Speed": ("env", "agents", "metrics", "pictures", "synthetic"),
 }
 _DEPRECATED = ("rewards",)

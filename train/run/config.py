@@ -18,10 +18,13 @@ from esarm_env.encoder.config import EncoderConfig
 from esarm_env.tokenizer import PriorConfig
 from reward.consensus.settings import ConsensusConfig
 from reward.naturalness.settings import NaturalnessConfig
+from reward.preference.settings import PreferenceConfig
 from reward.ranking.network import RewardConfig
 from train.run.own_code import with_own_code
 from train.run.plain_yaml import checked_value, parse, read_yaml, shown
 from train.run.reward_setting import REWARD_KEY, RewardSetting, checked_reward
+
+_HINTS: dict[type[Any], dict[str, Any]] = {}  # of settings' classes, once each
 
 
 @ranges(size=MAY_BE_0, seed=MAY_BE_0)
@@ -183,6 +186,7 @@ class Config:
         reward: The reward model of the recipe `paper`.
         consensus: The reward model of the recipe `consensus`.
         naturalness: The second head of that reward model, which tells recordings from samples.
+        preferences: What raters prefer, beside either recipe.
         improve: Reinforcement learning.
         evaluate: Held-out figures.
     """
@@ -197,6 +201,7 @@ class Config:
     reward: RewardConfig = field(default_factory=RewardConfig)
     consensus: ConsensusConfig = field(default_factory=ConsensusConfig)
     naturalness: NaturalnessConfig = field(default_factory=NaturalnessConfig)
+    preferences: PreferenceConfig = field(default_factory=PreferenceConfig)
     improve: ImproveConfig = field(default_factory=ImproveConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
@@ -253,7 +258,7 @@ def from_dict(values: dict[str, Any], *, kind: type[Any] = Config, prefix: str =
     Raises:
         InputError: If a key is unknown or a value has another type, naming the full key.
     """
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     values = renamed_keys(values, old_names_of(kind), prefix=prefix, silent=True)
     unknown = sorted(f"{prefix}{key}" for key in set(values) - set(hints))
     if unknown:
@@ -276,6 +281,12 @@ def from_dict(values: dict[str, Any], *, kind: type[Any] = Config, prefix: str =
         else:
             made[key] = checked_value(value, hint, name=prefix + key)
     return kind(**made)
+
+
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    if kind not in _HINTS:
+        _HINTS[kind] = get_type_hints(kind)
+    return _HINTS[kind]
 
 
 def _meant(key: str) -> str:

@@ -1,0 +1,6 @@
+"""`esarm bench raters`: does the loop of judging, training and improving work? Raters simulated.
+
+- `simulated`: raters who judge by a hidden taste, some of whose answers are chance.
+- `study`: the study: pool, answers, rewards, policies, and what they came to.
+- `page`: its page, table and picture; each says that the raters are simulated.
+"""
