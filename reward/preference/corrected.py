@@ -1,4 +1,4 @@
-"""A reward model with what raters prefer on top of what it says itself.
+"""A reward model with what raters prefer beside what it says itself.
 
 Both parts stay to be seen: the corrected model is neither changed nor hidden by raters.
 """
@@ -42,9 +42,10 @@ def judged_by(heads: tuple[RewardModel, ...], batch: ChunkBatch) -> tuple[list[T
 
 
 class CorrectedModel:
-    """The sum of a reward model and of what raters prefer; a `RewardModel`.
+    """The weighted sum of a reward model and of what raters prefer; a `RewardModel`.
 
-    Each member of the corrected model gets the same on top, so that members are combined as before.
+    Each member of the corrected model gets the same beside it, so that members are combined as
+    before.
 
     Attributes:
         base: The corrected model: of expected errors, alone or with naturalness.
@@ -82,7 +83,7 @@ class CorrectedModel:
         total = said[0]
         if isinstance(self.base, TwoHeadedModel):
             total = total + self.base.weight * said[1]
-        return total + self.preferred(batch, judged)[0]
+        return self.preference.kept * total + self.preferred(batch, judged)[0]
 
     def preferred(self, batch: ChunkBatch, judged: Tensor | None = None) -> Tensor:
         """Return what raters prefer, in units of the sum, by member; the first one counts.

@@ -7,6 +7,9 @@ It is linear. A stream sees mean pose and mean speed of its own part of the face
 together, and what the other heads of the reward say of it, for which raters may care more or less.
 A few hundred answers do not teach a network more (`docs/howto/preferences.md` has figures); what is
 linear in chunks is also what each chunk is credited with.
+
+An animation is paid for its sum up to a bound that few judged animations reach: nobody said that
+what lies beyond is better still.
 """
 
 from __future__ import annotations
@@ -43,11 +46,16 @@ class PreferenceModel(nn.Module):
             tell how sure they are.
         offset: What is taken off each chunk, (M, S): the mean of the judged animations.
         gain: Of the sum, in units of the score that is corrected; 0 says nothing.
+        bound: Of what is paid, in the same units.
+        kept: Share of the score that is corrected in the corrected one: both have one scale, which
+            the weights of penalties are made for.
     """
 
     stream_names = STREAMS
     offset: Tensor
     gain: Tensor
+    bound: Tensor
+    kept: Tensor
 
     def __init__(self, *, members: int, frames: int, heads: int) -> None:
         """Build it, saying nothing, for chunks of `frames` frames and `heads` heads."""
@@ -67,6 +75,8 @@ class PreferenceModel(nn.Module):
         )
         self.register_buffer("offset", torch.zeros(members, len(STREAMS)))
         self.register_buffer("gain", torch.zeros(()))
+        self.register_buffer("bound", torch.ones(()))
+        self.register_buffer("kept", torch.ones(()))
 
     def features(self, motion: Tensor, judged: Tensor) -> list[Tensor]:
         """Return what is seen of each chunk, (B, C, X), by stream; arguments as of `forward`."""
@@ -100,7 +110,18 @@ class PreferenceModel(nn.Module):
         )
         inside = torch.arange(motion.shape[1]) < n_chunks[:, None]
         shares = (inside / n_chunks[:, None])[..., None]  # (B, C, 1)
-        return self.gain * (said - self.offset[:, None, None]) * shares
+        return self._paid(self.gain * (said - self.offset[:, None, None]) * shares, shares)
+
+    def _paid(self, parts: Tensor, shares: Tensor) -> Tensor:
+        """Bound what an animation's parts (M, B, C, S) add up to, and take that apart again.
+
+        A function f of the sum u is shared as f'(u) part + (f(u) - f'(u) u) / (C S).
+        """
+        total = parts.sum(dim=(2, 3), keepdim=True)
+        along = torch.tanh(total / self.bound)
+        slope = 1 - along.square()
+        rest = self.bound * along - slope * total
+        return slope * parts + rest * shares / len(STREAMS)
 
     def save(self, path: Path) -> None:
         """Write weights and sizes to one `.safetensors` file."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from reward.preference.settings import PreferenceConfig
     from reward.scoring import RewardModel
 
+BOUND = 3.0  # standard deviations among the judged animations
 PENALTIES = (10.0, 30.0, 100.0, 300.0)
 _FOLDS = 4
 _SCORED_AT_ONCE = 64  # animations
@@ -79,7 +80,11 @@ def fit_preference(
         trust = len(pairs) / (len(pairs) + config.doubt)
         weight = trust * config.share / (1 - config.share)
         spread = _rms(scores[pairs.a] - scores[pairs.b])
-        model.gain.fill_(weight * spread / preferred if preferred > 0 else 0.0)
+        if preferred > 0:
+            model.kept.fill_(1 / (1 + weight))
+            model.gain.fill_(weight / (1 + weight) * spread / preferred)
+            liked = np.concatenate(seen, axis=1) @ weights[0]
+            model.bound.fill_(max(BOUND * float(model.gain) * liked.std(), 1e-6))
     return model.requires_grad_(False)
 
 

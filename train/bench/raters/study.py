@@ -29,7 +29,7 @@ from agents.weights import load_policy
 from esarm_env.core.cache import read_json, write_text
 from esarm_env.core.errors import InputError
 from esarm_env.core.intervals import bootstrap_mean, paired_change
-from esarm_env.core.run_layout import CLONE_FILE, POLICY_FILE, RATERS_FILE, need_file
+from esarm_env.core.run_layout import POLICY_FILE, RATERS_FILE
 from esarm_env.core.training.ranges import (
     ABOVE_0,
     AT_LEAST_2,
@@ -45,7 +45,7 @@ from reward.judging.pool import POOL_FILE, Pool, open_pool
 from reward.plugins.heads import open_whole_model
 from reward.plugins.learned import LearnedReward
 from reward.preference import CorrectedModel, PreferredAlone
-from train.bench.raters.page import write_study
+from train.bench.raters.page import render, write_study
 from train.bench.raters.simulated import TASTES, SimulatedRaters, Taste
 from train.experiments.folders import begin_experiment
 from train.experiments.measuring import measure_experiment
@@ -54,6 +54,7 @@ from train.preferences.learning import share_dict
 from train.preferences.pool import make_pool
 from train.run.kept_settings import keep_settings
 from train.run.lock import locked
+from train.run.run_folder import RunFolder
 from train.stages.improve import run_improve
 
 if TYPE_CHECKING:
@@ -61,7 +62,6 @@ if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray
     from esarm_env.task.animation_task import AnimationTask
     from reward.scoring import RewardModel
-    from train.run.run_folder import RunFolder
 
 _CONFIDENCE = 0.95
 ADVICE = "give the same options, another --out, or delete the folder"
@@ -135,6 +135,17 @@ def run_study(
         figures = _figures(config, found)
         write_study(figures, folder)
     study.say(f"report: {folder / 'simulated.md'}")
+    return figures
+
+
+def bench_raters(
+    run: Path, settings: dict[str, Any], answers: tuple[int, ...], out: Path | None
+) -> dict[str, Any]:
+    """Run the study as the command line asks for it, print its page, and return its figures."""
+    folder = out or run / "simulated"
+    config = StudyConfig(**settings)
+    figures = run_study(RunFolder.open(run), config, answers=answers, folder=folder)
+    print(render(figures))
     return figures
 
 
@@ -259,10 +270,6 @@ class _Study:
                 EVE: errors[EVE].astype(float).tolist(),
             }
         return {"measured": found}
-
-    def clone(self) -> dict[str, Any]:
-        """Return the same of the clone, from which every policy starts."""
-        return self._measured(load_policy(need_file(self._run.path, CLONE_FILE)))
 
 
 def _figures(config: StudyConfig, found: dict[int, dict[str, Any]]) -> dict[str, Any]:
