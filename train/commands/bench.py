@@ -199,7 +199,7 @@ def bench_raters(
     taste: str = "raised-brows",
     answers: tuple[int, ...] = (0, 50, 200, 800),
     noise: float = 0.2,
-    iterations: int = 24,
+    iterations: int = 12,
     utterances: int = 200,
     out: Path | None = None,
     json: Path | None = None,

@@ -184,7 +184,8 @@ def test_left_and_right_are_one_movement():
 def test_a_model_of_another_reward_is_refused(tiny_task, run):
     """It would weigh heads that are not there."""
     step = tiny_task.tokenizer.frames_per_chunk
-    PreferenceModel(members=1, frames=step, heads=1).save(run / "reward" / "preference.safetensors")
+    other = PreferenceModel(members=1, condition_dim=tiny_task.condition_dim, frames=step, heads=1)
+    other.save(run / "reward" / "preference.safetensors")
     with pytest.raises(InputError, match="must stand beside the reward model that it was learned"):
         open_learned(tiny_task, run)
 

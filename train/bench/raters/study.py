@@ -92,8 +92,8 @@ class StudyConfig:
     samples: int = 6
     held_out: int = 100
     algorithm: str = "ppo"
-    iterations: int = 24
-    kl_coef: float = 0.1
+    iterations: int = 12
+    kl_coef: float = 0.3
     seed: int = 0
 
     def check(self) -> None:
@@ -134,6 +134,8 @@ def run_study(
         found = {n: study.of_answers(n) for n in sorted({0, *answers})}
         figures = _figures(config, found)
         write_study(figures, folder)
+        for n in found:  # for `esarm compare`, which the study's own figures need not wait for
+            study.measure(n)
     study.say(f"report: {folder / 'simulated.md'}")
     return figures
 
@@ -184,7 +186,6 @@ class _Study:
         made = begin_experiment(self._run, name, (*settings, *preference_settings(files)))
         with locked(made.path):
             run_improve(made)
-            measure_experiment(made, self._run)
         model = open_whole_model(made.path, self._task)
         policy = load_policy(made.stage("improve") / config.algorithm / POLICY_FILE)
         found: dict[str, Any] = {"answers": n, **self._with_taste(model), **self._measured(policy)}
@@ -194,6 +195,13 @@ class _Study:
         agreement = found["agreement"]["mean"]
         self.say(f"{n} answers: agreement with the taste {agreement:.1%} on held-out utterances")
         return found
+
+    def measure(self, n: int) -> None:
+        """Measure the experiment of `n` answers as any other."""
+        name = f"simulated-{self._config.taste}-{n}"
+        made = begin_experiment(self._run, name, ())
+        with locked(made.path):
+            measure_experiment(made, self._run)
 
     def _pool_of(self, name: str, split: str, utterances: int, samples: int) -> Pool:
         place = self._folder / name
