@@ -22,6 +22,7 @@ from train.experiments.folders import begin_experiment
 from train.preferences.pool import make_pool, policies_of
 from train.preferences.section import raters_facts, raters_section
 from train.run.run_folder import RunFolder
+from train.seeds.figures import read_figures
 
 OPTIONS = ("--algorithm", "reinforce", "--set", "improve.iterations=1")
 
@@ -96,9 +97,7 @@ def test_an_experiment_climbs_what_raters_corrected(tried, judged, tmp_path):
 
 
 def _score(run, label):
-    with (run / "evaluate" / "per_utterance.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["animation"] == label]
-    return np.mean([float(row["score"]) for row in rows])
+    return read_figures(run / "evaluate" / "per_utterance.csv", ["score"])[label][1]["score"].mean()
 
 
 def test_the_same_command_goes_on_and_another_file_is_another_experiment(tried, judged):
