@@ -105,7 +105,7 @@ def studio(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Stud
 @pytest.fixture(scope="module")
 def address(studio: Studio) -> Iterator[str]:
     with served(studio) as place:
-        SimulatedRater(place, "nobody", lambda a, b: "a").make(utterances=4)
+        SimulatedRater(place, "nobody", lambda *_: "a").make(utterances=4)
         studio.study.maker.idle.wait()
         yield place
 
@@ -157,7 +157,7 @@ def test_ten_pairs_are_judged_with_the_keyboard_alone(windows: Any, studio: Stud
     assert answers_of(studio, "ann") == [*said[:-1], "b", "a"]
     row = window.text("#raters tbody tr").split("\t")
     assert row[:4] == ["ann", "10", "1", "1"]
-    assert window.text("#command").startswith("esarm reward --run ")
+    assert window.text("#command").startswith("esarm improve --from ")
     assert window.text("#command").endswith("answers.jsonl")
     pool: Pool = studio.study.judging.pool
     assert len(pool.rows_of) == 4
