@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN ?= runs/demo
 
-.PHONY: demo test test-capture assets picture check format lint types docs install clean
+.PHONY: demo test test-capture assets media check format lint types docs install clean
 
 # Both times were measured; they are said with the machine, as on another they are others.
 MACHINE := two quiet cores of an AMD EPYC server
@@ -15,6 +15,7 @@ demo: $(STAMP)
 	$(BIN)/esarm run --preset demo --run $(RUN)
 
 test: $(STAMP)
+	@echo "All tests took 7 minutes on $(MACHINE)."
 	$(BIN)/python -m tests
 
 # MediaPipe on a real photograph; it needs libegl1, libgles2, libgl1 and libglib2.0-0.
@@ -28,8 +29,8 @@ test-capture: $(STAMP)
 assets: $(STAMP)
 	$(BIN)/esarm assets --run runs/assets --out esarm_env/assets
 
-# The README's picture of the head.
-picture: $(STAMP)
+# Pictures of the README and the docs.
+media: $(STAMP)
 	$(BIN)/python docs/_ext/talking_head.py
 
 check: lint types test

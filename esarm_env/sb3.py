@@ -1,8 +1,10 @@
 """The native vector environment as a Stable-Baselines3 `VecEnv`: `make_sb3_vec_env`.
 
-Stable-Baselines3 logs return and length of episodes, nothing else of their infos, and gives an
-environment no way to its logger. So the `VecEnv` looks up, when an episode ends, which algorithm is
-collecting from it, and writes metrics and reward terms beside these.
+Stable-Baselines3 logs return and length of episodes, nothing else of their infos. It hands an
+environment neither itself nor its logger, in no call, and a callback would have to be asked for by
+every user. So the `VecEnv` looks, when an episode ends, who called its `step`: if that is a method
+of the algorithm that trains on it, metrics and reward terms are written beside return and length.
+It only looks: methods of Stable-Baselines3 that are replaced are replaced for all environments.
 """
 
 from __future__ import annotations
@@ -103,7 +105,9 @@ class SB3VecEnv(VecEnv):
                 "make it with `autoreset_mode='SameStep'`"
             )
         self._env = env
-        self._figures: dict[str, deque[float]] | None = {} if log_episodes else None
+        self._log_episodes = log_episodes
+        self._windows: dict[str, deque[float]] = {}
+        self._windows_of: object = None
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
     @property
@@ -137,8 +141,10 @@ class SB3VecEnv(VecEnv):
             self.reset_infos[index] = _row(infos, index, without=("final_info", "final_obs"))
         for index, row in enumerate(rows):
             row["TimeLimit.truncated"] = bool(cut[index])
-        if self._figures is not None and dones.any():
-            self._log([rows[index] for index in np.flatnonzero(dones)])
+        if self._log_episodes and dones.any():
+            algorithm = _trainer_that_steps(self)
+            if algorithm is not None:
+                self._log([rows[index] for index in np.flatnonzero(dones)], algorithm)
         return obs, rewards.astype(np.float32), dones, rows
 
     def close(self) -> None:
@@ -205,17 +211,16 @@ class SB3VecEnv(VecEnv):
         """Return False for every index: there are no scalar environments to wrap."""
         return [False for _ in self._get_indices(indices)]
 
-    def _log(self, ended: list[dict[str, Any]]) -> None:
-        """Log the figures of episodes that have ended, if an algorithm collects them."""
-        algorithm = _collecting_from(self)
-        if algorithm is None:
-            return
-        assert self._figures is not None and algorithm.ep_info_buffer is not None, "by `learn`"
+    def _log(self, ended: list[dict[str, Any]], algorithm: BaseAlgorithm) -> None:
+        """Log the figures of episodes that have ended, as means over the algorithm's window."""
+        episodes = algorithm.ep_info_buffer
+        assert episodes is not None, "`learn` makes it before the first step"
+        if self._windows_of is not episodes:  # another algorithm, or a `learn` from the beginning
+            self._windows, self._windows_of = {}, episodes
         metrics = self.get_attr("metric_units", indices=[0])[0]
         for info in ended:
             for tag, value in _figures_of(info, metrics):
-                fresh: deque[float] = deque(maxlen=algorithm.ep_info_buffer.maxlen)
-                window = self._figures.setdefault(tag, fresh)
+                window = self._windows.setdefault(tag, deque(maxlen=episodes.maxlen))
                 if np.isfinite(value):  # an error without a recording is nan
                     window.append(value)
                     algorithm.logger.record(tag, float(np.mean(window)))
@@ -240,16 +245,21 @@ class SB3VecEnv(VecEnv):
         return env
 
 
-def _collecting_from(env: SB3VecEnv) -> BaseAlgorithm | None:
-    """Return the algorithm that steps `env` to learn from it; None for others, as evaluations."""
+def _trainer_that_steps(env: SB3VecEnv) -> BaseAlgorithm | None:
+    """Return the algorithm whose method has called `step` of `env`, which it trains on.
+
+    Between the two stand only methods of `env` and of the wrappers around it. None for whoever else
+    steps: an evaluation, of this environment or another, which a callback of the training starts,
+    has a function of its own in between.
+    """
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code.co_name == "collect_rollouts":
-            found, stepped = (frame.f_locals.get(name) for name in ("self", "env"))
-            ours = isinstance(stepped, VecEnv) and stepped.unwrapped is env
-            return found if ours and isinstance(found, BaseAlgorithm) else None
+    while frame is not None and isinstance(frame.f_locals.get("self"), VecEnv):
         frame = frame.f_back
-    return None
+    caller = None if frame is None else frame.f_locals.get("self")
+    if not isinstance(caller, BaseAlgorithm):
+        return None
+    trained_on = caller.get_env()
+    return caller if trained_on is not None and trained_on.unwrapped is env else None
 
 
 def _figures_of(info: Mapping[str, Any], metrics: Iterable[str]) -> Iterator[tuple[str, float]]:

@@ -1,4 +1,4 @@
-"""Animation of a speech file of any length with a trained run."""
+"""Animation of speech of any length with a trained run; `train.clips` writes it to files."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ import numpy as np
 
 from agents.rollout.animation import animate_utterances, check_speech, joined
 from agents.rollout.best_of_n import Score, best_of_n
-from agents.rollout.decoding import GREEDY, SAMPLED, Decoding
+from agents.rollout.decoding import SAMPLED, Decoding
 from agents.rollout.named_decoding import NamedDecoding
 from agents.rollout.streaming import StreamingAnimator
 from agents.weights import load_policy
-from esarm_env.audio import read_audio
-from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import (
     CLONE_FILE,
@@ -30,9 +28,7 @@ from esarm_env.core.run_layout import (
     speech_policies,
 )
 from esarm_env.core.shipped import MANIFEST_FILE
-from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, Trajectories
-from esarm_env.face.exporters import exporter_to
-from esarm_env.liveliness import add_liveliness
+from esarm_env.core.types import Trajectories
 from esarm_env.rewards.registry import WITH_MODEL, resolve_reward
 from esarm_env.task.emotion_curve import EmotionCurve, chosen_emotion
 from esarm_env.task.extended import with_recording
@@ -43,6 +39,8 @@ from train.run.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
+    from esarm_env.core.types import FloatArray
+    from esarm_env.task.animation_task import AnimationTask
     from esarm_env.task.emotion_choice import ShownEmotion
 
 
@@ -93,6 +91,22 @@ class Writing:
 PLAINLY = Writing()
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How recordings are animated, one or many.
+
+    Attributes:
+        voice: How they are to be said.
+        writing: How the motion is written.
+        alive: Whether the policy's blinks are replaced by others, and eye movements added where it
+            wrote none, drawn from the seed.
+    """
+
+    voice: AnimationCondition
+    writing: Writing = PLAINLY
+    alive: bool = True
+
+
 class SpeechAnimator:
     """A policy, a tokenizer and an audio encoder of one run, ready for any recording."""
 
@@ -107,7 +121,7 @@ class SpeechAnimator:
         Raises:
             InputError: If a stage or the policy is missing, or a file does not fit the run.
         """
-        self._run_path = run_path
+        self.run_path = run_path
         self._reader = SpeechReader(run_path)
         self._policy, self.policy_name = find_policy(run_path, policy)
         self.emotion: ShownEmotion | None = None  # of the latest animation
@@ -124,7 +138,7 @@ class SpeechAnimator:
             InputError: If emotion, intensity or speaker is unknown, or the policy cannot be decoded
                 or the motion not be scored in this way.
         """
-        context = (self._policy.config.window_dim // self._reader.dim - 1) // 2
+        context = self._context
         if self._streams(voice, writing):
             return self._animate_stream(audio, voice, writing, context=context)
         speech = self._reader.read(audio, voice, context=context)
@@ -146,6 +160,11 @@ class SpeechAnimator:
                 seed=writing.seed,
             )
         return joined(speech, written)
+
+    @property
+    def _context(self) -> int:
+        """Chunks of audio on either side that the policy hears."""
+        return (self._policy.config.window_dim // self._reader.dim - 1) // 2
 
     def _streams(self, voice: AnimationCondition, writing: Writing) -> bool:
         """Return whether a recording is animated as if it were still being spoken.
@@ -176,16 +195,50 @@ class SpeechAnimator:
         """
         return writing.decoding_of(self._policy)
 
+    def learned_score(
+        self,
+        motion: FloatArray,
+        audio: FloatArray,
+        voice: AnimationCondition,
+        *,
+        task: AnimationTask | None = None,
+    ) -> float:
+        """Return what the run's reward model says of motion (T, 52) to `audio` (n_samples,).
+
+        Motion is scored through the tokenizer, piece by piece; the mean counts each by its length.
+
+        Args:
+            motion: Any to this audio, 30 fps.
+            audio: At 16 kHz.
+            voice: What it is to show.
+            task: Of the run (`open_speech_task`), if it is open already.
+
+        Raises:
+            InputError: If the run has no reward model.
+        """
+        speech = self._reader.read(audio, voice, context=self._context)
+        step, lengths = speech.tokenizer.frames_per_chunk, speech.lengths
+        tokens = np.full((len(lengths), int(lengths.max())), -1, dtype=np.int64)
+        for piece, (begin, length) in enumerate(zip(speech.begins, lengths, strict=True)):
+            end = begin + length // speech.tokenizer.tokens_per_chunk
+            tokens[piece, :length] = speech.tokenizer.encode(motion[begin * step : end * step])
+        pieces = np.arange(len(lengths))
+        written = Trajectories(pieces, tokens, lengths, speech.condition_of(pieces))
+        scores = self._score(speech, audio, voice, None, task)(written)
+        return float(np.average(scores, weights=lengths))
+
     def _score(
         self,
         speech: SpeechRecording,
         audio: FloatArray,
         voice: AnimationCondition,
         reward: str | None,
+        task: AnimationTask | None = None,
     ) -> Score:
         """Return what scores animations of the pieces of `speech` by `reward`."""
-        task, indices = with_recording(open_speech_task(self._run_path), speech, audio, voice)
-        chosen = resolve_reward(reward or WITH_MODEL, task, self._run_path)
+        whole = open_speech_task(self.run_path) if task is None else task
+        task, indices = with_recording(whole, speech, audio, voice)
+        chosen = resolve_reward(reward or WITH_MODEL, task, self.run_path)
         if chosen.needs_ground_truth:
             raise InputError(
                 f"`reward` must not need the recorded motion, which a recording of speech lacks, "
@@ -198,56 +251,7 @@ class SpeechAnimator:
         return score
 
 
-def animate_file(
-    speech: Path,
-    output: Path,
-    *,
-    run_path: Path,
-    voice: AnimationCondition,
-    policy: str = "auto",
-    rate_hz: int = 30,
-    writing: Writing = PLAINLY,
-    alive: bool = True,
-) -> dict[str, object]:
-    """Read `speech`, animate it, write it in the format of `output`; return what was done.
-
-    With `alive` the policy's blinks are replaced by others, and eye movements added where it wrote
-    none, drawn from `seed`.
-
-    Raises:
-        InputError: If an input is not usable; `output` is then left as it was.
-    """
-    if rate_hz not in (30, 60):
-        raise InputError(f"`rate` must be 30 or 60 frames per second, got {rate_hz}")
-    exporter = exporter_to(output, speech=speech)
-    audio = read_audio(speech)
-    animator = _open_animator(run_path, policy)
-    motion = animator.animate(audio, voice, writing)
-    if alive:
-        # Sampled ones, too: one clip in six half shuts its eyes, and with ours they are too many.
-        motion = add_liveliness(motion, seed=writing.seed, own_blinks=False)
-    # Whatever an exporter does, the file appears whole or not at all, and devices stay devices.
-    with new_file(output, keep_suffix=True, make_folder=False) as draft:
-        exporter.write(draft, motion, rate_hz=rate_hz)
-    return {
-        "speech": str(speech),
-        "output": str(output),
-        "run": str(run_path),
-        "policy": animator.policy_name,
-        **_settings_of(animator.decoding_of(writing)),
-        "best_of": writing.best_of,
-        "reward": writing.chosen_by,
-        "seed": writing.seed,
-        "emotion": None if animator.emotion is None else animator.emotion.to_dict(),
-        "speaker": voice.speaker,
-        "alive": alive,
-        "duration_s": round(len(audio) / SAMPLE_RATE_HZ, 2),
-        "rate_hz": rate_hz,
-        "frames": (len(motion) - 1) * rate_hz // FRAME_RATE_HZ + 1,  # none behind the last one
-    }
-
-
-def _open_animator(run_path: Path, policy: str) -> SpeechAnimator:
+def open_animator(run_path: Path, policy: str) -> SpeechAnimator:
     """Return the animator of a run.
 
     Raises:
@@ -261,19 +265,6 @@ def _open_animator(run_path: Path, policy: str) -> SpeechAnimator:
             raise
         remedy = "or leave out `--run`: the policy that ships with the package animates"
         raise InputError(f"{error}; {remedy}") from error
-
-
-def _settings_of(decoding: Decoding) -> dict[str, object]:
-    """Return a decoding's name and what it was set to, None of what it does not heed."""
-    sampled = decoding.temperature if decoding.temperature != GREEDY else None
-    return {
-        "decoding": decoding.name,
-        "temperature": sampled,
-        "top_k": decoding.top_k or None,
-        "top_p": decoding.top_p if decoding.top_p != 1 else None,
-        "beam": decoding.beam or None,
-        "median_of": decoding.median_of or None,
-    }
 
 
 def _best_policy(run_path: Path) -> str:

@@ -62,6 +62,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": pipeline.command_evaluate,
     "compare": experiments.command_compare,
     "animate": animate.command_animate,
+    "convert": animate.command_convert,
     "export": animate.command_export,
     "capture": corpus.command_capture,
     "overoptimise": reward.command_overoptimise,

@@ -46,5 +46,19 @@ def test_extras_that_workflows_and_makefile_install_exist():
 def test_make_tells_how_long_it_takes_and_where_that_was_measured():
     """A time says nothing without its machine: the demo once took three times what it said."""
     lines = [line for line in (ROOT / "Makefile").read_text().splitlines() if "minutes" in line]
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert all("took" in line and "on $(MACHINE)" in line for line in lines)
+
+
+def test_the_readme_tells_the_times_of_the_makefile():
+    """Of two figures for one thing, one is wrong."""
+    import re
+
+    makefile, readme = ((ROOT / name).read_text() for name in ("Makefile", "README.md"))
+    times = {
+        what: re.search(rf"{what}.* took (\d+) minutes", makefile)[1]
+        for what in ("pipeline", "tests", "Installing")
+    }
+    assert f"the installation took {times['Installing']} minutes" in readme
+    assert f"then the demo {times['pipeline']} (" in readme
+    assert f"and the tests {times['tests']}. " in readme

@@ -7,7 +7,9 @@ import dataclasses
 import io
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -592,6 +594,114 @@ def test_evaluations_and_unmonitored_training_log_nothing(tiny_task: AnimationTa
     assert keys(watch, metrics=False) == {"rollout/term_zero"}
     assert watch.last_mean_reward == 0.0, "it was evaluated"
     assert keys(monitor=False) == set()
+
+
+class Keeping(Noting):
+    """Keeps them over resets, as a window of training does."""
+
+    def __init__(self, venv: VecEnv) -> None:
+        super().__init__(venv)
+        self.ended = []
+
+    def reset(self) -> Any:
+        return self.venv.reset()
+
+
+def episodes_of(model: Any, callback: Any = None) -> list[float]:
+    """Return the means of the term `accuracy` that a short training logs."""
+    return logged(model, callback).get("rollout/term_accuracy", [])
+
+
+def small_ppo(env: Any, **settings: Any) -> PPO:
+    """Return PPO that rolls out 50 steps at a time."""
+    settings = {"n_steps": 50, "batch_size": 50, "n_epochs": 1, "seed": 0} | settings
+    return PPO("MlpPolicy", env, device="cpu", **settings)
+
+
+def test_wrappers_of_wrappers_hide_nobody(tiny_task: AnimationTask) -> None:
+    """Observations are usually normalised, and monitored once more."""
+    made = make_sb3_vec_env(2, task=tiny_task, reward="accuracy", observation="flat", seed=0)
+    noting = Noting(VecNormalize(made, norm_reward=False))
+    seen = episodes_of(small_ppo(VecMonitor(noting), stats_window_size=3))
+    last = [info["rewards"]["accuracy"] for info in noting.ended[-3:]]
+    assert seen[-1] == pytest.approx(np.mean(last), rel=1e-5)
+
+
+def test_each_algorithm_has_its_own_episodes(tiny_task: AnimationTask) -> None:
+    """One trained inside the other's callback, then a third on the environment of the first."""
+    settings: dict[str, Any] = {"task": tiny_task, "reward": "accuracy", "observation": "flat"}
+    envs = [Noting(make_sb3_vec_env(1, seed=seed, **settings)) for seed in (0, 1)]
+    inner: list[float] = []
+
+    def train_another(_: Any, __: Any) -> bool:
+        if not inner:
+            inner.extend(episodes_of(small_ppo(envs[1])))
+        return True
+
+    outer = episodes_of(small_ppo(envs[0]), train_another)
+    for env, seen in zip(envs, (outer, inner), strict=True):
+        own = [info["rewards"]["accuracy"] for info in env.ended]
+        assert seen[-1] == pytest.approx(np.mean(own), rel=1e-5)
+    again = episodes_of(small_ppo(envs[0], seed=5))
+    own = [info["rewards"]["accuracy"] for info in envs[0].ended]
+    assert again[-1] == pytest.approx(np.mean(own), rel=1e-5), "without those of the first"
+
+
+def test_a_training_that_goes_on_keeps_its_window(tiny_task: AnimationTask) -> None:
+    """As `rollout/ep_rew_mean` does, so that the curves are of the same episodes."""
+    made = make_sb3_vec_env(1, task=tiny_task, reward="accuracy", observation="flat", seed=0)
+    env = Keeping(made)
+    model = small_ppo(env)
+    episodes_of(model)
+    before = len(env.ended)
+    on = SimpleNamespace(
+        set_logger=model.set_logger, learn=partial(model.learn, reset_num_timesteps=False)
+    )
+    seen = episodes_of(on)
+    every = [info["rewards"]["accuracy"] for info in env.ended]
+    assert len(every) > before > 0
+    assert seen[-1] == pytest.approx(np.mean(every), rel=1e-5)
+
+
+def test_an_evaluation_on_the_training_environment_logs_nothing(tiny_task: AnimationTask) -> None:
+    """Greedy episodes in the curve of a sampled policy look like progress."""
+    made = make_sb3_vec_env(1, task=tiny_task, reward="accuracy", observation="flat", seed=0)
+    env = Keeping(made)
+    model = small_ppo(env, n_steps=100)
+    trained: list[int] = []
+
+    def evaluate(found: Any, _: Any) -> bool:
+        if model.num_timesteps == 150:
+            trained.append(len(env.ended))
+            evaluate_policy(model, model.get_env(), n_eval_episodes=2)
+            trained.append(len(env.ended))
+        return True
+
+    seen = episodes_of(model, evaluate)
+    begin, end = trained
+    own = env.ended[:begin] + env.ended[end:]
+    values = [info["rewards"]["accuracy"] for info in own]
+    assert end >= begin + 2
+    assert seen[-1] == pytest.approx(np.mean(values), rel=1e-5)
+
+
+def test_an_algorithm_of_ones_own_is_found_whatever_it_calls_its_methods(
+    tiny_task: AnimationTask,
+) -> None:
+    """The name of a method of Stable-Baselines3 is no promise of theirs."""
+
+    class Other(PPO):
+        def gather(self) -> dict[str, Any]:
+            assert self.env is not None
+            done = False
+            while not done:
+                done = bool(self.env.step(np.zeros(1, dtype=np.int64))[2][0])
+            return self.logger.name_to_value
+
+    env = make_sb3_vec_env(1, task=tiny_task, reward="accuracy", observation="flat", seed=0)
+    model = Other("MlpPolicy", env, n_steps=50, batch_size=50, n_epochs=1, seed=0)
+    model._setup_learn(50)
+    assert {"rollout/term_accuracy", "rollout/ep_lve_mean"} <= set(model.gather())
 
 
 def test_long_names_and_equal_ones_have_tags_of_their_own() -> None:

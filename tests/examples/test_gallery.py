@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import esarm_env
-from agents import MotionTransformer, PolicyConfig, load_policy, save_policy
+from agents import load_policy, save_policy
 from esarm_env.task import opening
 from esarm_env.task.animation_task import AnimationTask
 from esarm_env.tokenizer import PriorConfig
+from tests.small_policy import untrained
 
 EXAMPLES = Path(esarm_env.__file__).parents[1] / "examples"
 GALLERY = ("own_algorithm", "own_reward", "preferences", "recordings", "tuning")
@@ -37,20 +37,7 @@ def load(name: str) -> Any:
 @pytest.fixture
 def clone(tiny_task: AnimationTask, tmp_path: Path) -> Path:
     """Return the file of a small policy of the tiny task, untrained."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = MotionTransformer(
-            PolicyConfig(
-                n_tokens=tiny_task.n_tokens,
-                tokens_per_chunk=tiny_task.tokens_per_chunk,
-                window_dim=tiny_task.window_dim,
-                condition_dim=tiny_task.condition_dim,
-                n_layers=1,
-                n_heads=2,
-                width=16,
-            )
-        )
-    save_policy(network, tmp_path / "clone.safetensors")
+    save_policy(untrained(tiny_task), tmp_path / "clone.safetensors")
     return tmp_path / "clone.safetensors"
 
 

@@ -106,6 +106,32 @@ def finished_run(recordings, tmp_path_factory):
     return run
 
 
+@pytest.fixture(scope="session")
+def streaming_run(recordings, tiny_options, tmp_path_factory):
+    """A run folder up to `clone` whose encoder hears 4 frames ahead."""
+    run = tmp_path_factory.mktemp("runs") / "streaming"
+    settings = tiny_options(
+        f"corpus.name={recordings}",
+        "corpus.encoder=logmel-running",
+        "encoder.streaming=true",
+        "encoder.look_ahead_frames=4",
+    )
+    for stage in ("corpus", "prior", "encoder", "clone"):
+        if stage == "corpus":
+            from train.run.config import make_config
+            from train.run.run_folder import RunFolder
+            from train.stages import STAGE_FUNCTIONS
+
+            overrides = tuple(part for part in settings if part != "--set")
+            folder = RunFolder.create(
+                run, make_config(preset="demo", file=None, overrides=overrides)
+            )
+            STAGE_FUNCTIONS["corpus"](folder)
+        else:
+            main([stage, "--run", str(run)])
+    return run
+
+
 @pytest.fixture
 def speech_file(tmp_path):
     """A short sound file at 44.1 kHz in stereo."""

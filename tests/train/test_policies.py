@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.rollout.animation import animate_utterances, roll_out_with
 from agents.rollout.generation import Decoding
 from reward.demonstrations import RankedDemonstrations, collect
+from tests.small_policy import untrained
 
 UTTERANCES = np.array([4, 1, 5, 9])
 LEVELS = (0.1, 0.9)
@@ -15,20 +15,7 @@ LEVELS = (0.1, 0.9)
 @pytest.fixture(scope="module")
 def policy(tiny_task):
     """An untrained policy of the tiny task."""
-    import torch
-
-    torch.manual_seed(0)
-    return MotionTransformer(
-        PolicyConfig(
-            n_tokens=tiny_task.n_tokens,
-            tokens_per_chunk=tiny_task.tokens_per_chunk,
-            window_dim=tiny_task.window_dim,
-            condition_dim=tiny_task.condition_dim,
-            n_layers=1,
-            n_heads=2,
-            width=16,
-        )
-    )
+    return untrained(tiny_task)
 
 
 def test_collecting_writes_what_the_plain_recipe_always_wrote(policy, tiny_task):

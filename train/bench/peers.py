@@ -29,6 +29,22 @@ if TYPE_CHECKING:
     from train.run.run_folder import RunFolder
 
 
+def need_openfacefx(*, purpose: str) -> Any:
+    """Return the module `openfacefx`.
+
+    Args:
+        purpose: What it is needed for, as the message says it.
+
+    Raises:
+        MissingExtraError: If it is not installed.
+    """
+    try:
+        import openfacefx
+    except ImportError as error:
+        raise MissingExtraError("openfacefx", extra="peers", purpose=purpose) from error
+    return openfacefx
+
+
 def loudness_motion(audio: FloatArray, *, n_frames: int, intensity: float = 1.0) -> FloatArray:
     """Return what the peer makes of a recording.
 
@@ -43,11 +59,7 @@ def loudness_motion(audio: FloatArray, *, n_frames: int, intensity: float = 1.0)
     Raises:
         MissingExtraError: If `openfacefx` is not installed.
     """
-    try:
-        import openfacefx
-    except ImportError as error:
-        purpose = "comparing with the rule-based peer"
-        raise MissingExtraError("openfacefx", extra="peers", purpose=purpose) from error
+    openfacefx = need_openfacefx(purpose="comparing with the rule-based peer")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "speech.wav"
         soundfile.write(path, audio, SAMPLE_RATE_HZ, subtype="PCM_16")  # all that it reads

@@ -2,7 +2,8 @@
 
 - `ablations`: `esarm table2` and `esarm ablate`: what noise does to a clone, and what each part of
   a run is worth.
-- `animate`: `esarm animate`: a recording becomes face curves.
+- `animate`: `esarm animate`, `esarm convert` and `esarm export`: a recording becomes a face, motion
+  another format; a run, what others need.
 - `bench`: `esarm bench`: measurements of speed, and beside other people's work.
 - `corpus`: `esarm corpus` and `esarm capture`: open and audit a corpus; curves from video.
 - `experiments`: `esarm improve --from` and `esarm compare`: swap reward or algorithm on one clone.

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 from esarm_env.core.errors import InputError
-from train.commands.options import check_folder_target, check_json_target, use_threads, write_json
+from train.commands.options import (
+    check_folder_target,
+    check_json_target,
+    settle_corpora,
+    use_threads,
+    write_json,
+)
 
 
 def command_table2(
@@ -15,6 +21,7 @@ def command_table2(
     runs: tuple[Path, ...],
     out: Path = Path("table2"),
     utterances: int = 100,
+    corpus: tuple[str, ...] = (),
     json: Path | None = None,
     threads: int = 0,
 ) -> None:
@@ -30,6 +37,8 @@ def command_table2(
         out: Folder to write; the measurements of each run are kept below it.
         utterances: Number of test utterances whose roll-outs are damaged, evenly spaced; 0 means
             all.
+        corpus: Where recordings of the runs are now, if they have moved; it is noted for all runs
+            on them. [default: where they were]
         json: Also write the figures to this file.
         threads: CPU threads of torch; 0 leaves the choice to torch.
     """
@@ -37,7 +46,7 @@ def command_table2(
     from train.tables.table2.page import NAME, write_table2
     from train.tables.table2.report import collect_noise
 
-    _prepare(out, json, threads, runs)
+    _prepare(out, json, threads, runs, corpus)
     with locked(out):
         page = write_table2(collect_noise(runs, out, utterances=utterances), out)
     print(page.read_text(encoding="utf-8"))
@@ -53,6 +62,7 @@ def command_ablate(
     preset: Literal["all", "quick"] = "all",
     seeds: tuple[int, ...] = (),
     utterances: int = 0,
+    corpus: str | None = None,
     json: Path | None = None,
     threads: int = 0,
 ) -> None:
@@ -75,6 +85,8 @@ def command_ablate(
             (`--seeds 0 1 5`). Seeds that are not in RUN/seeds are trained first. [default: those of
             the runs]
         utterances: Number of test utterances to measure on, evenly spaced; 0 means all.
+        corpus: Where the run's recordings are now, if they have moved; it is noted for all runs on
+            them. [default: where they were]
         json: Also write the figures to this file.
         threads: CPU threads of torch; 0 leaves the choice to torch.
     """
@@ -82,7 +94,7 @@ def command_ablate(
     from train.tables.ablation.variants import chosen_variants
 
     variants = chosen_variants(only, preset)
-    _prepare(out, json, threads, run)
+    _prepare(out, json, threads, run, () if corpus is None else (corpus,))
     from train.tables.ablation.ablate import ablate
     from train.tables.ablation.page import NAME, write_ablation
 
@@ -93,7 +105,9 @@ def command_ablate(
     write_json(json_module.loads((out / f"{NAME}.json").read_text()), json)
 
 
-def _prepare(out: Path, json: Path | None, threads: int, runs: tuple[Path, ...]) -> None:
+def _prepare(
+    out: Path, json: Path | None, threads: int, runs: tuple[Path, ...], corpora: tuple[str, ...]
+) -> None:
     """Check where results come from and go to, before a folder is made or hours are spent."""
     from train.run.run_folder import RunFolder
 
@@ -103,4 +117,5 @@ def _prepare(out: Path, json: Path | None, threads: int, runs: tuple[Path, ...])
     check_folder_target(out, name="out")
     for path in runs:
         RunFolder.open(path)
+    settle_corpora(runs, corpora)
     use_threads(threads)

@@ -1,21 +1,35 @@
-"""`esarm animate` and `esarm export`: a recording becomes face curves; a run, what others need."""
+"""`esarm animate`, `convert` and `export`: voices to faces, motion to formats, runs to others."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import tyro
 
-from train.commands.options import check_folder_target, check_json_target, write_json
+from esarm_env.core.errors import InputError
+from train.commands.options import (
+    check_folder_target,
+    check_json_target,
+    settle_corpus,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from train.clips.folder import FolderReport
+
+Paths = Annotated[tuple[Path, ...], tyro.conf.UseAppendAction, tyro.conf.arg(aliases=["-o"])]
+Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
 
 def command_animate(
     speech: Annotated[Path, tyro.conf.Positional],
     /,
     *,
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+    output: Paths,
+    format: Names = (),
     run: Path | None = None,
     emotion: str = "auto",
     intensity: int | None = None,
@@ -32,19 +46,31 @@ def command_animate(
     reward: str | None = None,
     seed: int = 0,
     alive: bool = True,
+    head: str | None = None,
+    overwrite: bool = False,
+    card: tuple[Path, ...] | None = None,
+    corpus: str | None = None,
     json: Path | None = None,
 ) -> None:
-    """Animate a recording: a file of 52 ARKit curves.
+    """Animate a recording: curves, a 3D head, a video.
+
+    The suffix of each output tells its format: .csv for Live Link Face, .glb and .usda for an
+    animated head, .mp4 and .webm for a video with sound, .npy or .json for arrays; `esarm plugins`
+    lists all. Several are written of one animation: `-o a.csv -o a.mp4`. Of a folder of recordings
+    each is animated into the folder OUTPUT; files that are there already are skipped, and a
+    recording that cannot be animated is listed at the end (exit code 1).
 
     Without `--run` the policy that ships with the package animates. It was trained on synthetic
     speech alone: expect it to be worse on real voices.
 
     Args:
         speech: A sound file of 0.2 s to 10 min, any rate, mono or stereo (WAV, FLAC, Ogg, MP3;
-            with the extra `video` also .m4a and video).
-        output: The file to write; its suffix tells the format, `.csv` or that of an exporter that
-            `esarm plugins` lists. `.csv` is a Live Link Face recording; a device or FIFO without a
-            suffix gets that, too.
+            with the extra `video` also .m4a and video); or a folder of them.
+        output: The file to write; give it again for each further one. A device or FIFO without a
+            suffix gets a Live Link Face recording. Of a folder of recordings, a folder.
+        format: Name of the format where the suffix does not tell: beat, lam or audio2face for
+            .json. Of a folder, the formats to write, by default livelink; give it again for each
+            further one.
         run: Folder of a finished run whose policy animates; by default what ships with the package.
         emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised, if the
             run was trained on it (what ships was never shown calm); a blend such as
@@ -78,37 +104,159 @@ def command_animate(
         seed: Random seed of sampling, blinks and gaze.
         alive: Add blinks, eye movements and small movements of the resting face where the policy
             writes none (a policy that is not sampled never blinks).
+        head: The head that .glb, video and USD show: a FLAME file, an ICT-FaceKit folder or a .glb
+            with ARKit shapes; by default the one that ships with the package.
+        overwrite: Animate recordings of a folder again whose files are there already.
+        card: Also write a quality card of each clip, a page with pictures, curves and figures; by
+            default beside the output, as NAME.card.html.
+        corpus: Where the run's recordings are now, if they have moved, which `--best-of` asks; it
+            is noted for all runs on them. [default: where they were]
         json: Also write what was done to this file.
     """
-    from esarm_env.core.cache import is_standard_output
     from esarm_env.core.shipped import shipped_run
-    from esarm_env.face.exporters import exporter_to
+    from esarm_env.face.exporters import exporters_to
 
-    check_json_target(json, output)
-    exporter_to(output, speech=speech)  # a mistyped name needs no seconds of torch's import
-    _need_file(speech)
+    check_json_target(json, *output, *(card or ()))
+    page = _card_of(card, output, is_folder=speech.is_dir())
+    if speech.is_dir():
+        _check_folder(output)
+    else:
+        # A mistyped name needs no seconds of torch's import.
+        exporters_to(output, speech=speech, formats=format, rate_hz=rate)
+        _need_file(speech)
 
     from agents.rollout.named_decoding import NamedDecoding
     from esarm_env.task.recording import AnimationCondition
-    from train.animate import Writing, animate_file
+    from train.animate import Manner, Writing
+    from train.clips.animation import animate_file
+    from train.clips.folder import animate_folder
 
+    settle_corpus(run, corpus, said_on=_beside(output))
     way = NamedDecoding(decoding, temperature, top_k, top_p, beam, median_of)
-    done = animate_file(
-        speech,
-        output,
-        run_path=run or shipped_run(),
-        voice=AnimationCondition(emotion, intensity, speaker),
-        policy=policy,
-        rate_hz=rate,
-        writing=Writing(way, best_of, reward, seed),
-        alive=alive,
-    )
-    # Beside the CSV itself the line would be a broken row of it.
-    said_on = sys.stderr if is_standard_output(output) else sys.stdout
+    voice = AnimationCondition(emotion, intensity, speaker)
+    manner = Manner(voice, Writing(way, best_of, reward, seed), alive=alive)
+    asked: dict[str, Any] = {"run_path": run or shipped_run(), "policy": policy, "rate_hz": rate}
+    asked |= {"manner": manner, "formats": format, "head": head}
+    if speech.is_dir():
+        report = animate_folder(
+            speech, output[0], overwrite=overwrite, cards=card is not None, **asked
+        )
+        _say_of_folder(report, json)
+        return
+    done = animate_file(speech, output, card=page, **asked)
     told = {name: value for name, value in done.items() if value is not None}
+    if page is not None:
+        told["card"] = page
+    told["output"] = ", ".join(map(str, told.pop("outputs")))
     if isinstance(shown := told.get("emotion"), dict):
         told["emotion"] = shown["words"]
-    print(", ".join(f"{name}: {value}" for name, value in told.items()), file=said_on)
+    _say(told, output)
+    write_json(done, json)
+
+
+def _say(told: Mapping[str, object], outputs: Sequence[Path]) -> None:
+    """Print what was done."""
+    print(", ".join(f"{name}: {value}" for name, value in told.items()), file=_beside(outputs))
+
+
+def _beside(outputs: Sequence[Path]) -> TextIO:
+    """Return where to print beside outputs: in a CSV on standard output a line were a row."""
+    from esarm_env.core.cache import is_standard_output
+
+    return sys.stderr if any(map(is_standard_output, outputs)) else sys.stdout
+
+
+def _card_of(
+    card: tuple[Path, ...] | None, outputs: Sequence[Path], *, is_folder: bool
+) -> Path | None:
+    """Return where the card of a recording goes; None where none is asked for, or a folder's."""
+    from esarm_env.core.cache import check_target
+
+    if card is None or (is_folder and not card):
+        return None
+    if is_folder or len(card) > 1:
+        got = ", ".join(map(str, card))
+        rule = "without a value for a folder of recordings" if is_folder else "followed by one file"
+        raise InputError(f"`card` must stand {rule}, got {got}")
+    if card and card[0].suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"`card` must be a file that ends in .html, got {card[0]}")
+    if not card and not outputs[0].suffix:
+        raise InputError(f"`card` must name a file where the output is {outputs[0]}")
+    path = card[0] if card else outputs[0].with_name(f"{outputs[0].stem}.card.html")
+    check_target(path, make_folder=False)
+    return path
+
+
+def _check_folder(outputs: Sequence[Path]) -> None:
+    """Refuse what cannot be the output of a folder of recordings."""
+    if len(outputs) != 1:
+        listed = ", ".join(map(str, outputs))
+        raise InputError(f"`output` must be one folder for a folder of recordings, got {listed}")
+    check_folder_target(outputs[0])
+
+
+def _say_of_folder(report: FolderReport, json: Path | None) -> None:
+    """Print what became of a folder; exit code 1 where a recording was left out."""
+    counts = {name: value for name, value in report.to_dict().items() if isinstance(value, int)}
+    print(", ".join(f"{name}: {value}" for name, value in counts.items()))
+    for fault in report.faults:
+        print(f"esarm: {fault}", file=sys.stderr)
+    write_json(report.to_dict(), json)
+    if report.faults:
+        sys.exit(1)
+
+
+def command_convert(
+    source: Annotated[Path, tyro.conf.Positional],
+    outputs: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    /,
+    *,
+    format: Names = (),
+    head: str | None = None,
+    speech: Path | None = None,
+    rate: int = 30,
+    fps: float | None = None,
+    json: Path | None = None,
+) -> None:
+    """Convert motion: from any file of curves to any format.
+
+    Reads what Live Link Face, MediaPipe, Audio2Face, BEAT, LAM and others write (.csv, .json, .npy,
+    .npz) and animated glTF heads with ARKit's names. Channels are matched by name, the rate by the
+    file's own times; what is faster than 30 frames per second is brought to that.
+
+    Args:
+        source: The file of motion.
+        outputs: The files to write; the suffix of each tells its format (`esarm plugins` lists
+            them).
+        format: Name of the format where the suffix does not tell: beat, lam or audio2face for
+            .json.
+        head: The head that .glb, video and USD show: a FLAME file, an ICT-FaceKit folder or a .glb
+            with ARKit shapes; by default the one that ships with the package.
+        speech: A sound file that is heard with it, in video, and noted in .glb and USD.
+        rate: Frames per second of the outputs, 30 or 60.
+        fps: Frames per second of a source that does not state them, such as .npy; by default 30.
+        json: Also write what was done to this file.
+    """
+    from esarm_env.face.exporters import exporters_to
+
+    check_json_target(json, *outputs)
+    exporters_to(outputs, speech=source, formats=format, rate_hz=rate)
+
+    from train.clips.conversion import convert_file
+
+    done = convert_file(
+        source,
+        outputs,
+        formats=format,
+        head=head,
+        speech=speech,
+        rate_hz=rate,
+        fps=fps,
+    )
+    told = {name: value for name, value in done.items() if value is not None and name != "notes"}
+    _say(told | {"outputs": ", ".join(map(str, outputs))}, outputs)
+    for note in done["notes"]:
+        print(f"esarm: note: {note}", file=sys.stderr)
     write_json(done, json)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from esarm_env.core.errors import InputError
-from train.commands.options import check_json_target, use_threads, write_json
+from train.commands.options import check_json_target, settle_corpus, use_threads, write_json
 
 if TYPE_CHECKING:
     from agents.network.acceleration import Acceleration
@@ -23,16 +23,25 @@ def command_bench() -> None:
     """
 
 
-def bench_env(*, run: Path | None = None, bars: bool = False, json: Path | None = None) -> None:
+def bench_env(
+    *,
+    run: Path | None = None,
+    corpus: str | None = None,
+    bars: bool = False,
+    json: Path | None = None,
+) -> None:
     """Measure steps per second and memory of the environment, beside Gymnasium's and SB3's.
 
     Args:
         run: A run folder whose task and reward are measured; by default those that ship with the
             package.
+        corpus: Where the run's recordings are now, if they have moved; it is noted for all runs on
+            them. [default: where they were]
         bars: Also print our own reference figures, for developers.
         json: Also write the figures to this file.
     """
     check_json_target(json)
+    settle_corpus(run, corpus)
     write_json(_environment(run, bars=bars), json)
 
 
@@ -74,16 +83,21 @@ def bench_agents(
     write_json(figures, json)
 
 
-def bench_peers(*, run: Path = Path("runs/demo"), json: Path | None = None) -> None:
+def bench_peers(
+    *, run: Path = Path("runs/demo"), corpus: str | None = None, json: Path | None = None
+) -> None:
     """Compare a run's policies with the rule-based `openfacefx` by lip error (LVE).
 
     Measured on the test frames, with `openfacefx` driven by loudness; needs the extra `peers`.
 
     Args:
         run: A run folder whose policies are compared.
+        corpus: Where the run's recordings are now, if they have moved; it is noted for all runs on
+            them. [default: where they were]
         json: Also write the figures to this file.
     """
     check_json_target(json)
+    settle_corpus(run, corpus)
     write_json(_peers(run), json)
 
 
@@ -102,7 +116,8 @@ def bench_prior(
 
     Args:
         run: A run folder whose corpus and settings are used; by default those of the preset `demo`.
-        corpus: A corpus by name or folder, instead of that of a run.
+        corpus: Without --run, a corpus by name or folder. Beside --run, where the run's recordings
+            are now, if they have moved; it is noted for all runs on them.
         sweep: Settings of one prior, such as "mouth_codebooks=4 n_tokens=256"; give the option
             again for each further prior. By default a dozen are compared.
         out: Folder for weights, figures and the table `prior.md`. Priors that are finished there
@@ -110,6 +125,9 @@ def bench_prior(
         json: Also write the figures to this file.
     """
     check_json_target(json)
+    if run is not None:
+        settle_corpus(run, corpus)
+        corpus = None
     write_json(_prior(run, corpus, sweep, out), json)
 
 
@@ -117,6 +135,7 @@ def bench_probes(
     *,
     run: Path = Path("runs/demo"),
     split: Literal["validation", "test"] = "validation",
+    corpus: str | None = None,
     json: Path | None = None,
 ) -> None:
     """Measure how well emotion and phones can be read from each stream of a speech encoder.
@@ -126,9 +145,12 @@ def bench_probes(
     Args:
         run: A run folder whose speech encoder is measured.
         split: Utterances that the classifiers are measured on. Choose nothing by `test`.
+        corpus: Where the run's recordings are now, if they have moved; it is noted for all runs on
+            them. [default: where they were]
         json: Also write the figures to this file.
     """
     check_json_target(json)
+    settle_corpus(run, corpus)
     write_json(_probes(run, split), json)
 
 
@@ -137,6 +159,7 @@ def bench_hacking(
     run: Path = Path("runs/demo"),
     seeds: tuple[int, ...] = (0, 1, 2),
     iterations: int = 24,
+    corpus: str | None = None,
     out: Path | None = None,
     json: Path | None = None,
 ) -> None:
@@ -149,11 +172,14 @@ def bench_hacking(
         run: A run folder with a clone and a reward model.
         seeds: Seeds of training, such as `--seeds 0 1 2`; each reward is maximised once per seed.
         iterations: Iterations of REINFORCE on each reward.
+        corpus: Where the run's recordings are now, if they have moved; it is noted for all runs on
+            them. [default: where they were]
         out: Folder for curves, figures and the table `hacking.md`. What is finished there is not
             trained again. [default: RUN/hacking]
         json: Also write the figures to this file.
     """
     check_json_target(json)
+    settle_corpus(run, corpus)
     write_json(_hacking(run, seeds, iterations, out), json)
 
 

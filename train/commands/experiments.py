@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from esarm_env.core.errors import InputError
-from train.commands.options import RunOptions, check_json_target, use_threads, write_json
+from train.commands.options import (
+    RunOptions,
+    TrainingOptions,
+    check_json_target,
+    settle_corpus,
+    use_threads,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +25,7 @@ Shown = Literal["usual", "greedy", "expected-distance", "sampled", "all"]
 
 
 def run_experiment(
-    options: RunOptions,
+    options: TrainingOptions,
     base: Path,
     name: str | None,
     *,
@@ -38,6 +45,7 @@ def run_experiment(
     from train.experiments.page import plain_page, write_pages
     from train.preferences.experiment import preference_settings
     from train.run.lock import locked
+    from train.run.loggers import check_logger, logging_to
     from train.run.run_folder import RunFolder
     from train.stages.improve import run_improve
 
@@ -55,10 +63,12 @@ def run_experiment(
         raise InputError(
             "`as` must name the experiment beside `from`, got nothing; for instance --as lve-only"
         )
+    check_logger(options.logger)
     run = RunFolder.open(base)
     settings = settings_of(options.set, reward, algorithms) + preference_settings(preferences)
     experiment = begin_experiment(run, name, settings)
-    with locked(experiment.path):
+    logger = None if experiment.is_finished("improve") else options.logger
+    with locked(experiment.path), logging_to(logger, experiment):
         run_improve(experiment)
         measure_experiment(experiment, run)
     compared = compare_run(run, [name])
@@ -101,6 +111,7 @@ def command_compare(
     against: str = "clone",
     decoding: Shown = "usual",
     policy: tuple[Path, ...] = (),
+    corpus: str | None = None,
     json: Path | None = None,
     threads: int = 0,
 ) -> None:
@@ -118,6 +129,8 @@ def command_compare(
         decoding: Rows to print; `usual` are those of `esarm animate` (by expected distance where a
             policy knows distances, else greedy) and sampled ones.
         policy: Policy files of other runs or programs, measured as well.
+        corpus: Where the run's recordings are now, if they have moved; it is noted for all runs on
+            them. [default: where they were]
         json: Also write all figures to this file.
         threads: CPU threads of torch; 0 leaves the choice to torch.
     """
@@ -127,7 +140,9 @@ def command_compare(
 
     check_json_target(json)
     use_threads(threads)
-    compared = compare_run(RunFolder.open(run), names or None, against=against, files=policy)
+    opened = RunFolder.open(run)
+    settle_corpus(run, corpus)
+    compared = compare_run(opened, names or None, against=against, files=policy)
     print(plain_page(compared, decoding=decoding))
     print(f"report: {write_pages(compared)}")
     write_json(compared.to_dict(), json)

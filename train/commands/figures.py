@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from esarm_env.core.errors import InputError
-from train.commands.options import check_folder_target, check_json_target, use_threads, write_json
+from train.commands.options import (
+    check_folder_target,
+    check_json_target,
+    settle_corpus,
+    use_threads,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +39,7 @@ def command_figure5(
     emotion_curves: bool = True,
     per_emotion: int = 12,
     seed: int = 0,
+    corpus: str | None = None,
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("figure5"),
     json: Path | None = None,
     threads: int = 0,
@@ -68,6 +75,8 @@ def command_figure5(
             which takes most of the time.
         per_emotion: Number of test utterances of each emotion behind these curves; 0 means all.
         seed: Seed of sampled animations.
+        corpus: Where the run's recordings are now, if they have moved; it is noted for all runs on
+            them. [default: where they were]
         out: Folder to write.
         json: Also write the figures to this file.
         threads: CPU threads of torch; 0 leaves the choice to torch.
@@ -86,6 +95,7 @@ def command_figure5(
     if columns < 2:
         raise InputError(f"`columns` must be at least 2, got {columns}")
     use_threads(threads)
+    settle_corpus(Path("runs/demo") if run is None and audio is None else run, corpus)
     asked = Asked(methods, named_folders(predictions), per_emotion, emotion_curves, seed)
     if audio is None:
         _refuse_given(intensity=intensity, speaker=speaker)

@@ -6,13 +6,15 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import tyro
 
 from esarm_env.core.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from train.run.config import Config
     from train.run.run_folder import RunFolder
 
@@ -120,8 +122,33 @@ class StageOptions(RunOptions):
         return super().open_existing(*settled, *extra)
 
 
+@dataclass
+class TrainingOptions(StageOptions):
+    """Which run, where its recordings are, with which settings, and where curves of training go.
+
+    Attributes:
+        logger: Where training figures go, beside the stage's metrics.csv: `tensorboard` (event
+            files in its folder), `wandb` (Weights & Biases, as they come; project WANDB_PROJECT or
+            esarm), or `none`. [default: tensorboard where it is installed]
+    """
+
+    logger: Literal["tensorboard", "wandb", "none"] | None = None
+
+    def open_existing(self, *extra: str) -> RunFolder:
+        """As `StageOptions.open_existing`; refuses first a logger that is not installed.
+
+        Raises:
+            MissingExtraError: If its package is absent; the message holds the pip line.
+        """
+        from train.run.loggers import check_logger
+
+        check_logger(self.logger)
+        return super().open_existing(*extra)
+
+
 Options = Annotated[RunOptions, tyro.conf.OmitArgPrefixes]
 OptionsOfStage = Annotated[StageOptions, tyro.conf.OmitArgPrefixes]
+OptionsOfTraining = Annotated[TrainingOptions, tyro.conf.OmitArgPrefixes]
 
 
 def corpus_setting(corpus: str | None) -> tuple[str, ...]:
@@ -155,6 +182,49 @@ def place_setting(options: RunOptions, corpus: str | None, *others: str) -> tupl
         note_place(options.run, corpus)
         print(f"recordings of {options.run}: found in {corpus}")
     return options.own_corpus() if others or options.sets_anything else ()
+
+
+def settle_corpus(run: Path | None, corpus: str | None, *, said_on: TextIO | None = None) -> None:
+    """Note where the recordings of a run are now, for this command and all that follow.
+
+    Args:
+        run: Which run; None where the command took none.
+        corpus: As given; None where nothing is to be noted.
+        said_on: Where it is said that they were found; by default standard output.
+
+    Raises:
+        InputError: If there is no run, it has no recordings of its own, or these are others.
+    """
+    from esarm_env.core.run_layout import is_export
+    from esarm_env.task.run_corpus import note_place, read_corpus_file
+
+    if corpus is None:
+        return
+    if run is None:
+        raise InputError(f"`corpus` must be given beside the `run` it is of, got {corpus!r} alone")
+    if is_export(run):
+        raise InputError(f"`corpus` must be left out of an export, got {corpus!r}; {run} is one")
+    noted = read_corpus_file(run)["corpus"]
+    if noted not in (corpus, os.path.realpath(corpus)):
+        note_place(run, corpus)
+        print(f"recordings of {run}: found in {corpus}", file=said_on)
+
+
+def settle_corpora(runs: Sequence[Path], corpora: Sequence[str]) -> None:
+    """Note where the recordings of several runs are now: each folder is that of the runs it fits.
+
+    Raises:
+        InputError: If a folder fits no run.
+    """
+    for corpus in corpora:
+        refused: list[InputError] = []
+        for run in runs:
+            try:
+                settle_corpus(run, corpus)
+            except InputError as error:
+                refused.append(error)
+        if len(refused) == len(runs):
+            raise refused[0]
 
 
 def use_threads(threads: int) -> None:

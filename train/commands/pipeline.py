@@ -13,13 +13,17 @@ from train.commands.experiments import compare_policies, run_experiment
 from train.commands.options import (
     Options,
     OptionsOfStage,
+    OptionsOfTraining,
     RunOptions,
+    TrainingOptions,
     place_setting,
     write_json,
 )
 from train.speech.settings import SpeechSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from train.run.run_folder import RunFolder
 
 Recipe = Literal["consensus", "paper"]
@@ -78,6 +82,8 @@ def command_run(
     wanted = seeds_of(seeds, first=run.config.seed)
     if rounds > 1 and len(wanted) > 1:
         raise InputError(f"`rounds` must be 1 beside several `seeds`, got {rounds}")
+    if rounds == 1 and len(wanted) == 1:
+        say_expected_time(run, STAGES)
     with locked(run.path), logging_to(logger, run):
         summaries: dict[str, Any] = {stage: STAGE_FUNCTIONS[stage](run) for stage in STAGES}
         if rounds > 1:
@@ -109,7 +115,7 @@ def _run_seeds(run: RunFolder, seeds: tuple[int, ...]) -> dict[str, Any]:
     return {"seeds": list(seeds), "report": str(page)}
 
 
-def command_prior(*, options: OptionsOfStage) -> None:
+def command_prior(*, options: OptionsOfTraining) -> None:
     """Stage 2: train the motion tokenizer (a VQ autoencoder).
 
     Args:
@@ -118,7 +124,7 @@ def command_prior(*, options: OptionsOfStage) -> None:
     run_stage("prior", options)
 
 
-def command_encoder(*, options: OptionsOfStage) -> None:
+def command_encoder(*, options: OptionsOfTraining) -> None:
     """Stage 3: train the policy's speech encoder, and a regressor.
 
     Args:
@@ -127,7 +133,7 @@ def command_encoder(*, options: OptionsOfStage) -> None:
     run_stage("encoder", options)
 
 
-def command_clone(*, options: OptionsOfStage) -> None:
+def command_clone(*, options: OptionsOfTraining) -> None:
     """Stage 4: behaviour cloning of the recordings.
 
     Args:
@@ -147,7 +153,7 @@ def command_demonstrate(*, options: OptionsOfStage) -> None:
 
 def command_reward(
     *,
-    options: OptionsOfStage,
+    options: OptionsOfTraining,
     recipe: Recipe | None = None,
     preferences: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = (),
 ) -> None:
@@ -174,7 +180,7 @@ def command_reward(
 
 def command_improve(
     *,
-    options: OptionsOfStage,
+    options: OptionsOfTraining,
     base: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
     name: Annotated[str | None, tyro.conf.arg(name="as")] = None,
     reward: str | None = None,
@@ -245,7 +251,7 @@ def _without(option: str, **others: object) -> None:
 
 
 def run_speech(
-    options: RunOptions,
+    options: TrainingOptions,
     speech: Path,
     *,
     test: Path | None,
@@ -254,11 +260,12 @@ def run_speech(
 ) -> None:
     """Let a policy of a run learn from speech, print how it compares, and write that as JSON."""
     from esarm_env.core.run_layout import POLICY_FILE, SPEECH_REPORT
+    from train.run.loggers import logging_to
     from train.speech.stage import improve_on_speech
 
-    folder, summary = improve_on_speech(
-        options.open_existing(), speech, settings=settings, test=test, name=name
-    )
+    run = options.open_existing()
+    with logging_to(options.logger, run):
+        folder, summary = improve_on_speech(run, speech, settings=settings, test=test, name=name)
     print((folder / SPEECH_REPORT).read_text(encoding="utf-8"))
     print(f"policy: {folder / POLICY_FILE}")
     write_json(summary, options.json)
@@ -280,6 +287,7 @@ def command_evaluate(*, options: OptionsOfStage, policy: Path | None = None) -> 
     from train.stages import STAGE_FUNCTIONS
 
     run = options.open_existing()
+    say_expected_time(run, ["evaluate"])
     with locked(run.path):
         summary = STAGE_FUNCTIONS["evaluate"](run)
         print(f"report: {write_report(run)}")
@@ -291,15 +299,27 @@ def run_stage(name: str, options: RunOptions, *overrides: str) -> None:
     """Run one stage, print its summary, and write it where `--json` says."""
     from esarm_env.core.run_layout import STAGES
     from train.run.lock import locked
+    from train.run.loggers import logging_to
     from train.stages import STAGE_FUNCTIONS
 
     begins = name == STAGES[0]
     run = options.open(*overrides) if begins else options.open_existing(*overrides)
-    with locked(run.path):
+    # A finished stage has no figures to send, and begins nothing at Weights & Biases.
+    say_expected_time(run, [name])
+    logger = options.logger if isinstance(options, TrainingOptions) else None
+    with locked(run.path), logging_to(None if run.is_finished(name) else logger, run):
         summary = STAGE_FUNCTIONS[name](run)
     for key, value in summary.items():
         print(f"{key}: {value}")
     write_json(summary, options.json)
+
+
+def say_expected_time(run: RunFolder, stages: Sequence[str]) -> None:
+    """Print what the unfinished of `stages` took here when they were last done at this size."""
+    from train.walltime.stages import expected_time
+
+    if (text := expected_time(run, stages)) is not None:
+        print(text, flush=True)
 
 
 def recipe_setting(recipe: Recipe | None) -> tuple[str, ...]:

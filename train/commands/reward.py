@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from esarm_env.core.errors import InputError
-from train.commands.options import check_folder_target, check_json_target, use_threads, write_json
+from train.commands.options import (
+    check_folder_target,
+    check_json_target,
+    settle_corpus,
+    use_threads,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from train.overoptimise.curve import OveroptimiseConfig
@@ -27,6 +33,7 @@ def command_reward_report(
     ceiling: Path | None = None,
     paper: Path | None = None,
     output: Path | None = None,
+    corpus: str | None = None,
     threads: int = 0,
     bars: bool = False,
     json: Path | None = None,
@@ -50,6 +57,8 @@ def command_reward_report(
         paper: A run or weights of the paper's plain recipe, for comparison; by default the run's
             reward/paper.safetensors, if there is one.
         output: Folder to write; by default reward_report in the run.
+        corpus: Where the run's recordings are now, if they have moved; it is noted for all runs on
+            them. [default: where they were]
         threads: CPU threads of torch; 0 leaves the choice to torch.
         bars: For developers: end with our own criteria of a reward model, and which it meets.
         json: Also write the figures to this file.
@@ -70,6 +79,7 @@ def command_reward_report(
     use_threads(threads)
     settings = ReportSettings(utterances=utterances, samples=samples)
     opened = RunFolder.open(run)
+    settle_corpus(run, corpus)
     # Written beside the run, a report only reads it.
     writes = output is None or train_ceiling
     with locked(opened.path) if writes else contextlib.nullcontext():
@@ -103,6 +113,7 @@ def command_overoptimise(
     samples: int | None = None,
     best_of: int | None = None,
     quick: bool = False,
+    corpus: str | None = None,
     json: Path | None = None,
     threads: int = 0,
 ) -> None:
@@ -127,6 +138,8 @@ def command_overoptimise(
         samples: Number of sampled animations per utterance and measurement. [default: 4]
         best_of: Largest n of best-of-n. [default: 64]
         quick: Two weights, six iterations, eight utterances: to see that it works.
+        corpus: Where the run's recordings are now, if they have moved; it is noted for all runs on
+            them. [default: where they were]
         json: Also write the figures to this file.
         threads: CPU threads of torch; 0 leaves the choice to torch.
     """
@@ -153,6 +166,7 @@ def command_overoptimise(
         QUICK if quick else OveroptimiseConfig(), **chosen
     )
     folder = RunFolder.open(run)
+    settle_corpus(run, corpus)
     proxy = reward or folder.config.improve.reward
     measured = measure_all(folder, config, reward=proxy)
     with locked(folder.path):

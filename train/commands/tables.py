@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from train.commands.options import check_folder_target, check_json_target, use_threads, write_json
+from train.commands.options import (
+    check_folder_target,
+    check_json_target,
+    settle_corpus,
+    use_threads,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from esarm_env.core.intervals import Interval
@@ -71,14 +77,16 @@ def command_score(
 ) -> None:
     """Score another system's predictions as in Table I.
 
-    Give either --corpus or --run; --table goes with --corpus. For comparison, the output also shows
+    Give --corpus or --run; --table goes with --corpus alone. For comparison, the output also shows
     the mean face (any system should do better) and, if the run is evaluated, its regressor and
     clone.
 
     Args:
         folder: One file of motion for each test utterance, named by its id: `.npy`, `.npz`, `.csv`,
             `.json`, `.glb` or `.gltf`. Arrays have 52 columns, or 51 without tongueOut.
-        corpus: `synthetic-mead`, `synthetic-ravdess`, or a folder of recordings.
+        corpus: `synthetic-mead`, `synthetic-ravdess`, or a folder of recordings. Beside --run, the
+            place where the run's recordings are now, if they have moved; it is noted for all runs
+            on them.
         run: A run folder whose corpus, splits and tokenizer are used.
         table: Folder of `esarm table1`. Its run of --corpus is used, and the scores are added to
             the table.
@@ -91,6 +99,9 @@ def command_score(
     from train.tables.table1.score import add_to_table, benchmark_of, references, score_folder
 
     check_json_target(json)
+    if run is not None and table is None:
+        settle_corpus(run, corpus)
+        corpus = None
     benchmark = benchmark_of(run=run, corpus=corpus, table=table, seed=seed)
     n_test = len(benchmark.test)
     print(f"{benchmark.source}: test split, {n_test} utterances")

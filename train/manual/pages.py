@@ -15,7 +15,7 @@ HELP = ("-h", "--help")
 
 # In the order of use. What is deprecated stands in none.
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Animate and look": ("animate", "studio", "figure5"),
+    "Animate and look": ("animate", "convert", "studio", "figure5"),
     "A run, from corpus to report": (
         "run",
         "corpus",

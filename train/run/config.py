@@ -24,6 +24,8 @@ from train.run.own_code import with_own_code
 from train.run.plain_yaml import checked_value, parse, read_yaml, shown
 from train.run.reward_setting import REWARD_KEY, RewardSetting, checked_reward
 
+_HINTS: dict[type[Any], dict[str, Any]] = {}  # of settings' classes, once each
+
 
 @ranges(size=MAY_BE_0, seed=MAY_BE_0)
 @dataclass(frozen=True)
@@ -256,7 +258,7 @@ def from_dict(values: dict[str, Any], *, kind: type[Any] = Config, prefix: str =
     Raises:
         InputError: If a key is unknown or a value has another type, naming the full key.
     """
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     values = renamed_keys(values, old_names_of(kind), prefix=prefix, silent=True)
     unknown = sorted(f"{prefix}{key}" for key in set(values) - set(hints))
     if unknown:
@@ -279,6 +281,12 @@ def from_dict(values: dict[str, Any], *, kind: type[Any] = Config, prefix: str =
         else:
             made[key] = checked_value(value, hint, name=prefix + key)
     return kind(**made)
+
+
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    if kind not in _HINTS:
+        _HINTS[kind] = get_type_hints(kind)
+    return _HINTS[kind]
 
 
 def _meant(key: str) -> str:

@@ -14,6 +14,8 @@ from esarm_env.core.run_layout import SETTINGS_FILE, is_file
 def keep_settings(folder: Path, settings: dict[str, Any], *, what: str, remedy: str) -> None:
     """Write what measurements in `folder` have in common, or check that it is the same as before.
 
+    A setting that an older version did not have is as before where it is off: empty, false or 0.
+
     Args:
         folder: Where they lie.
         settings: Plain values by name.
@@ -28,7 +30,11 @@ def keep_settings(folder: Path, settings: dict[str, Any], *, what: str, remedy: 
         write_text(file, json.dumps(settings, indent=1) + "\n")
         return
     before = read_json(file, "settings", remedy=f"delete {folder} to measure anew")
-    changed = [name for name in settings if before.get(name) != settings[name]]
+    changed = {
+        name: repr(before[name]) if name in before else "none"
+        for name, value in settings.items()
+        if (before[name] != value if name in before else bool(value))
+    }
     if changed:
-        said = ", ".join(f"{n} {settings[n]!r} after {before.get(n)!r}" for n in changed)
+        said = ", ".join(f"{name} {settings[name]!r} after {was}" for name, was in changed.items())
         raise InputError(f"{folder}: must hold {what} of one kind, got {said}; {remedy}")

@@ -8,6 +8,8 @@ wrong is one `InputError`.
 
 from __future__ import annotations
 
+import copy
+import functools
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -100,11 +102,16 @@ def parse(text: str, *, rule: str) -> Any:
         InputError: If it is none, or larger than settings are.
     """
     with _told(rule):
-        loader = _Loader(text)
-        try:
-            return loader.get_single_data()
-        finally:
-            loader.dispose()
+        return copy.deepcopy(_parsed(text))
+
+
+@functools.lru_cache(maxsize=16)  # one command opens its run a dozen times, 25 ms each
+def _parsed(text: str) -> Any:
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from train.run.lock import locked
 from train.run.plain_yaml import read_yaml
 from train.run.setting_ranges import check_settings
 from train.run.stage_work import StageClock, begin_stage, finish_stage, n_threads
+from train.walltime.stages import note_stage
 
 PACKAGES = (
     "esarm", "torch", "gymnasium", "stable-baselines3", "transformers", "numpy", "librosa",
@@ -166,6 +167,7 @@ class RunFolder:
                 summary |= {"threads": n_threads(), "wall_s": round(clock.total_s, 1)}
                 cleaned = without_nan(summary)
                 write_text(partial / SUMMARY_FILE, json.dumps(cleaned, indent=1, allow_nan=False))
+                note_stage(self, name, clock.total_s, cleaned)
             finish_stage(partial, self.path / name)
         except OSError as error:
             if error.errno not in _DISK:

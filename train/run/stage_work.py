@@ -114,12 +114,17 @@ class StageClock:
             write_text(self._file, f"{self.total_s}")
 
 
-def _origin_of(run_path: Path, stage: str, config: Config) -> dict[str, Any]:
-    index = STAGES.index(stage)
-    later = set(STAGES[index + 1 :])
+def settings_up_to(config: Config, stage: str) -> dict[str, Any]:
+    """Return the settings that a stage's result rests on: all but those of later stages."""
+    later = set(STAGES[STAGES.index(stage) + 1 :])
     if "reward" in later:
         later |= {"consensus", "naturalness", "preferences"}
-    settings = {key: value for key, value in to_dict(config).items() if key not in later}
+    return {key: value for key, value in to_dict(config).items() if key not in later}
+
+
+def _origin_of(run_path: Path, stage: str, config: Config) -> dict[str, Any]:
+    index = STAGES.index(stage)
+    settings = settings_up_to(config, stage)
     files = {
         path.relative_to(run_path).as_posix(): file_digest(path)
         for earlier in STAGES[:index]

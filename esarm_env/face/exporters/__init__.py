@@ -6,6 +6,8 @@
 - `livelink`: Live Link Face CSV.
 - `npy`: bare array, as 3D-ETF has it.
 - `gltf`: glTF with a head, morph targets and animation; `meshes`: the head as such files hold it.
+- `video`: MP4 and WebM with sound; `frames`: the pictures, by several processes.
+- `usd`: OpenUSD by UsdSkel, with a head.
 - `json_layouts`: JSON as BEAT, LAM and Audio2Face have it.
 """
 

@@ -46,6 +46,10 @@ def need_pygltflib() -> Any:
         raise MissingExtraError("pygltflib", extra="heads", purpose="A .glb file") from error
 
 
+def _index_type(n_vertices: int) -> str:
+    return "<u2" if n_vertices < _MOST_SHORT else "<u4"
+
+
 class _Document:
     """A glTF document that grows, and its one buffer."""
 
@@ -89,16 +93,14 @@ class _Document:
         self.gltf.accessors.append(accessor)
         return len(self.gltf.accessors) - 1
 
-    def sparse(
-        self, rows: int | None, values: FloatArray, *, n_rows: int, short: bool, bounded: bool
-    ) -> int:
+    def sparse(self, rows: int | None, values: FloatArray, *, n_rows: int, bounded: bool) -> int:
         """Add vectors (n, 3) that stand in `n_rows` rows of zeros; `rows` is the view of where."""
         lib = self.lib
         accessor = lib.Accessor(
             byteOffset=None, componentType=_COMPONENTS["<f4"], count=n_rows, type="VEC3"
         )  # an offset into no view is against the specification
         if rows is not None:
-            kind = _COMPONENTS["<u2" if short else "<u4"]
+            kind = _COMPONENTS[_index_type(n_rows)]
             array = np.ascontiguousarray(values, dtype="<f4")
             accessor.sparse = lib.Sparse(
                 count=len(array),
@@ -122,7 +124,6 @@ class _Document:
 def _add_mesh(document: _Document, mesh: ShownMesh, name: str) -> None:
     """Add the head as mesh 0 on node 0 of the scene."""
     lib, gltf = document.lib, document.gltf
-    short = len(mesh.vertices) < _MOST_SHORT
     opaque = np.column_stack([mesh.colours, np.ones(len(mesh.colours))])
     at = _VERTEX_DATA
     primitive = lib.Primitive(
@@ -134,10 +135,10 @@ def _add_mesh(document: _Document, mesh: ShownMesh, name: str) -> None:
             ),
         ),
         indices=document.accessor(
-            mesh.faces.reshape(-1), "<u2" if short else "<u4", target=_CORNERS
+            mesh.faces.reshape(-1), _index_type(len(mesh.vertices)), target=_CORNERS
         ),
         material=0,
-        targets=[_target(document, shape, len(mesh.vertices), short) for shape in mesh.shapes],
+        targets=[_target(document, shape, len(mesh.vertices)) for shape in mesh.shapes],
     )
     matt = lib.PbrMetallicRoughness(
         baseColorFactor=[1.0, 1.0, 1.0, 1.0], metallicFactor=0.0, roughnessFactor=0.65
@@ -156,14 +157,13 @@ def _add_mesh(document: _Document, mesh: ShownMesh, name: str) -> None:
     gltf.scenes.append(lib.Scene(nodes=[0]))
 
 
-def _target(document: _Document, shape: Shape, n_vertices: int, short: bool) -> Any:
+def _target(document: _Document, shape: Shape, n_vertices: int) -> Any:
     rows = None
     if len(shape.rows):
-        rows = document.view(shape.rows.astype("<u2" if short else "<u4"))
-    both = {"n_rows": n_vertices, "short": short}
+        rows = document.view(shape.rows.astype(_index_type(n_vertices)))
     return document.lib.Attributes(
-        POSITION=document.sparse(rows, shape.offsets, bounded=True, **both),
-        NORMAL=document.sparse(rows, shape.turns, bounded=False, **both),
+        POSITION=document.sparse(rows, shape.offsets, n_rows=n_vertices, bounded=True),
+        NORMAL=document.sparse(rows, shape.turns, n_rows=n_vertices, bounded=False),
     )
 
 

@@ -15,7 +15,6 @@ from esarm_env.core.types import FRAME_RATE_HZ, FloatArray
 from esarm_env.face.exporters.clip import Sound, check_motion
 from esarm_env.face.exporters.registry import Exporter, exporter_for
 from esarm_env.face.head import Head, load_head
-from esarm_env.face.loaders.opening import open_head
 
 if TYPE_CHECKING:
     Speech = Sound | tuple[npt.ArrayLike, int]
@@ -102,6 +101,8 @@ def write_with(
 
 def opened(head: str | os.PathLike[str] | None) -> Head:
     """Return a head by name or path, the shipped one for None."""
+    from esarm_env.face.loaders.opening import open_head  # readers of all formats of heads
+
     return load_head() if head is None else open_head(head)
 
 

@@ -13,7 +13,13 @@ import pytest
 import esarm_env
 from esarm_env.core.errors import InputError
 from esarm_env.face import read_livelink_csv
-from esarm_env.face.exporters import EXPORTER_GROUP, EXPORTERS, exporter_for
+from esarm_env.face.exporters import (
+    EXPORTER_GROUP,
+    EXPORTERS,
+    exporter_for,
+    exporters_to,
+    write_motion,
+)
 
 THEIRS = """
 from esarm_env.face.exporters import Exporter
@@ -130,3 +136,76 @@ def test_what_cannot_be_registered_is_refused(arguments: dict[str, Any], message
     given = {"name": "mine", "suffix": ".txt", "write": write} | arguments
     with pytest.raises(InputError, match=re.escape(message)):
         esarm_env.register_exporter(given.pop("name"), given.pop("write"), **given)
+
+
+GROWN = """
+from esarm_env.face.exporters import Exporter
+
+
+def write(path, motion, *, rate_hz, head, speech, name):
+    path.write_text(f"{name}: {head.n_vertices} vertices, {speech.rate_hz} Hz")
+
+
+OBJ = Exporter(".obj", write)
+"""
+
+
+def test_a_writer_gets_what_it_names_and_no_more(
+    make_package: Callable[..., None], tmp_path: Path
+) -> None:
+    """Those written before head and sound were handed over still work."""
+    motion, sound = np.zeros((3, 52)), (np.zeros(800), 8000)
+    make_package("theirs", GROWN, group=EXPORTER_GROUP, obj="OBJ")
+    assert EXPORTERS.load("obj", setting="format").takes == ("head", "speech", "name")
+    write_motion(tmp_path / "a.obj", motion, speech=sound)
+    assert (tmp_path / "a.obj").read_text() == "a: 5935 vertices, 8000 Hz"
+    esarm_env.register_exporter("mine", write, suffix=".txt")
+    write_motion(tmp_path / "a.txt", motion, speech=sound, head="no such head")
+    assert (tmp_path / "a.txt").read_text() == "(3, 52) at 30"
+    esarm_env.register_exporter("all", lambda path, motion, **all: path.touch(), suffix=".all")
+    assert exporter_for("x.all").takes == ("head", "speech", "name")
+
+
+def test_a_suffix_that_is_shared_already_may_be_shared_further() -> None:
+    """JSON has many layouts; the name tells them apart."""
+    esarm_env.register_exporter("mine", write, suffix=".json")
+    assert exporter_for("x.json", format="mine").write is write
+
+
+def outputs(folder: Path, *names: str, **more: Any) -> list[str]:
+    """Return the suffixes of the exporters of several outputs."""
+    paths = [folder / name for name in names]
+    return [each.suffix for each in exporters_to(paths, speech=folder / "a.wav", **more)]
+
+
+def test_each_of_several_outputs_has_its_exporter(tmp_path: Path) -> None:
+    """A format that is named goes to the outputs of its suffix."""
+    assert outputs(tmp_path, "a.npy", "a.json", "b.json", formats=["lam"]) == [
+        ".npy",
+        ".json",
+        ".json",
+    ]
+    paths = [Path("/dev/null")]
+    (through,) = exporters_to(paths, speech=tmp_path, formats=["lam"])
+    assert through.suffix == ".json", "a device has no suffix"
+    assert exporters_to(paths, speech=tmp_path)[0].suffix == ".csv"
+
+
+@pytest.mark.parametrize(
+    ("names", "more", "message"),
+    [
+        ([], {}, "`output` must be given at least once, got none"),
+        (["a.csv", "a.csv"], {}, "`output` must be different files, got "),
+        (["a.csv"], {"formats": ["lam"]}, "`format` must be of one of the outputs, got 'lam' for"),
+        (["a.json"], {"formats": ["lam", "beat"]}, "`format` must be one for .json files, got lam"),
+        (["a.json"], {"formats": ["lma"]}, "`format` must be one of audio2face, beat, "),
+        (["a.csv", "a.npy"], {"rate_hz": 60}, "`rate` must be 30 for .npy files, which hold no"),
+        (["no/a.csv"], {}, "which does not exist; make it first"),
+    ],
+)
+def test_outputs_that_cannot_be_are_refused(
+    names: list[str], more: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    """All of them before the first is written."""
+    with pytest.raises(InputError, match=re.escape(message)):
+        outputs(tmp_path, *names, **more)

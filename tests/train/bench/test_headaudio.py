@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from esarm_env.core.errors import InputError, MissingProgramError
+from esarm_env.core.errors import InputError, MissingExtraError, MissingProgramError
 from esarm_env.face.names import index_of
 from train.bench.headaudio import VISEMES, headaudio_folder, shown, viseme_curves, viseme_values
 
@@ -74,6 +75,14 @@ def test_visemes_become_curves_by_the_table_of_the_other_peer() -> None:
     assert curves[0, index_of("jawOpen")] == pytest.approx(0.6)
     assert curves[0, index_of("tongueOut")] == 0
     assert viseme_curves(values, gain=9.0).max() == 1
+
+
+def test_without_the_other_peer_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table is not in its npm package."""
+    monkeypatch.setitem(sys.modules, "openfacefx", None)
+    message = "showing visemes as ARKit curves needs `openfacefx`: run `pip install 'esarm[peers]'`"
+    with pytest.raises(MissingExtraError, match=re.escape(message)):
+        viseme_curves(np.zeros((1, 15), dtype=np.float32))
 
 
 @pytest.mark.usefixtures("package")

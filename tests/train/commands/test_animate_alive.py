@@ -60,6 +60,6 @@ def test_blinks_of_the_policy_are_replaced(animated, monkeypatch, decoding):
         given.update(options)
         return motion
 
-    monkeypatch.setattr("train.animate.add_liveliness", open_eyed)
+    monkeypatch.setattr("train.clips.animation.add_liveliness", open_eyed)
     animated("--decoding", decoding, "--seed", "2")
     assert given == {"seed": 2, "own_blinks": False}

@@ -48,6 +48,7 @@ def test_the_record_holds_what_makes_it_again(voice: Path, rate_hz: int, frames:
     assert done == {
         "speech": str(voice),
         "output": str(voice.parent / "face.csv"),
+        "outputs": [str(voice.parent / "face.csv")],
         "run": str(shipped_run()),
         "policy": "clone",
         "decoding": "sampled",

@@ -10,7 +10,7 @@ from train.cli import main
 from train.commands.bench import BENCHES
 
 OPTIONS = {
-    "env": {"run", "bars", "json"},
+    "env": {"run", "corpus", "bars", "json"},
     "agents": {
         "quick",
         "profile",
@@ -22,10 +22,10 @@ OPTIONS = {
         "bars",
         "json",
     },
-    "hacking": {"run", "seeds", "iterations", "out", "json"},
-    "peers": {"run", "json"},
+    "hacking": {"run", "corpus", "seeds", "iterations", "out", "json"},
+    "peers": {"run", "corpus", "json"},
     "prior": {"run", "corpus", "sweep", "out", "json"},
-    "probes": {"run", "split", "json"},
+    "probes": {"run", "corpus", "split", "json"},
     "rl": {"env", "algorithms", "timings", "steps", "seeds", "reward", "split", "out", "json"},
     "metrics": {"json"},
     "pictures": {"bars", "json"},

@@ -228,7 +228,7 @@ def test_a_suffix_that_cannot_be_written_is_refused_before_any_work(
     def read(path):
         raise AssertionError("the recording was read")
 
-    monkeypatch.setattr("train.animate.read_audio", read)
+    monkeypatch.setattr("train.clips.animation.read_audio", read)
     command = ["animate", speech_file, "-o", tmp_path / name, "--run", finished_run]
     line = refused(command, capsys)
     rule = "the suffix of the output must be one of those that exporters write: .csv (livelink)"

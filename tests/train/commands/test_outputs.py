@@ -84,7 +84,7 @@ def test_an_animation_that_cannot_be_written_is_refused_before_the_work(
     finished_run, speech_file, tmp_path, monkeypatch, capsys
 ):
     """Ten minutes of speech were read and animated first."""
-    monkeypatch.setattr("train.animate.read_audio", lambda path: pytest.fail("it was read"))
+    monkeypatch.setattr("train.clips.animation.read_audio", lambda path: pytest.fail("it was read"))
     (tmp_path / "face.csv").mkdir()
     rules = {
         tmp_path / "face.csv": "`output` must be a file, got the folder",

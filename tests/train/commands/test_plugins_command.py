@@ -58,7 +58,7 @@ def test_ours_are_all_there_and_healthy():
     """An entry point that names a module which has moved would be found by users first."""
     found = installed_plugins()
     assert {name: len(plugins) for name, plugins in found.items()} == {
-        "reward": 16,
+        "reward": 18,
         "algorithm": 5,
         "layout": 7,
         "exporter": 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -12,11 +13,14 @@ import pytest
 import torch.utils.tensorboard  # noqa: F401  # warns of its own when first imported
 
 from esarm_env.core.errors import InputError, MissingExtraError
+from train.cli import main
 from train.commands.options import RunOptions
 from train.commands.pipeline import command_run
 from train.run.config import Config, to_dict
-from train.run.loggers import check_logger, label_of, logging_to
+from train.run.loggers import check_logger, label_of, logging_to, training_logger
 from train.run.loop import drive
+from train.run.run_folder import RunFolder
+from train.stages import STAGE_FUNCTIONS
 
 
 class Counting:
@@ -170,6 +174,65 @@ def test_what_is_not_installed_is_refused_before_the_run_begins(
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(MissingExtraError, match=re.escape("pip install 'esarm[tensorboard]'")):
         check_logger("tensorboard")
+
+
+TRAINING = ("prior", "encoder", "clone", "reward", "improve")
+
+
+@pytest.mark.parametrize("stage", TRAINING)
+def test_a_stage_alone_logs_where_it_is_told(
+    stage: str, finished_run: Path, tmp_path: Path, wandb: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever runs stage by stage would have no curves of it."""
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    main([stage, "--run", str(run), "--logger", "wandb"])
+    assert wandb.begun == [], "a finished stage has nothing to send"
+    shutil.rmtree(run / stage)
+    found: list[tuple[Path, str]] = []
+
+    def work(opened: RunFolder) -> dict[str, Any]:
+        train(opened.path / stage)
+        found.append((opened.path, training_logger().__class__.__name__))
+        return {}
+
+    monkeypatch.setitem(STAGE_FUNCTIONS, stage, work)
+    main([stage, "--run", str(run), "--logger", "wandb"])
+    assert wandb.told[0] == (f"{stage}/*", f"{stage}/step") and wandb.told[-1] == "finished"
+    shutil.rmtree(run / stage)
+    main([stage, "--run", str(run), "--logger", "none"])
+    assert found == [(run, "WandbLogger"), (run, "TrainingLogger")]
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main([stage, "--run", str(run), "--logger", "wandb"])
+    assert len(found) == 2
+
+
+def test_experiments_and_speech_log_where_they_are_told(
+    finished_run: Path, tmp_path: Path, wandb: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They train as the stage does, in folders of their own."""
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+
+    def measure(experiment: RunFolder) -> None:
+        raise InputError("enough")
+
+    monkeypatch.setattr("train.experiments.measuring.measure_experiment", measure)
+    set_to = ("--reward", "zero", "--algorithm", "reinforce", "--set", "improve.iterations=1")
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(["improve", "--from", str(run), "--as", "calm", *set_to, "--logger", "wandb"])
+    assert wandb.told[0] == ("improve/reinforce/*", "improve/reinforce/step")
+    assert (run / "experiments" / "calm" / "wandb.json").is_file()
+
+    def learn(opened: RunFolder, speech: Path, **settings: Any) -> Any:
+        train(opened.path / "speech" / "x")
+        raise InputError("enough")
+
+    monkeypatch.setattr("train.speech.stage.improve_on_speech", learn)
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(["improve", "--run", str(run), "--speech", str(tmp_path), "--logger", "wandb"])
+    assert ("speech/x/*", "speech/x/step") in wandb.told and wandb.told[-1] == "finished"
 
 
 def test_a_folder_outside_the_run_has_a_label_too(tmp_path: Path) -> None:

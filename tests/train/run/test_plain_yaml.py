@@ -166,3 +166,11 @@ def test_a_section_given_in_parts_keeps_the_rest() -> None:
     with pytest.warns(DeprecationWarning, match=re.escape("use `clone.batch_sequences`")):
         config = make_config(preset="small", overrides=["clone={batch_size: 5}"])
     assert config.clone.batch_sequences == 5
+
+
+def test_a_text_is_parsed_once_and_given_to_each_reader_anew() -> None:
+    """Who changes the settings that he read would change those of the next run in the process."""
+    text = "seed: 3\nimprove: {algorithms: [ppo]}\n"
+    first = parse(text, rule="x")
+    first["improve"]["algorithms"].append("grpo")
+    assert parse(text, rule="x") == {"seed": 3, "improve": {"algorithms": ["ppo"]}}

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-import torch
 
 from agents.cloning import CloneConfig
-from agents.network.transformer import MotionTransformer, PolicyConfig
 from esarm_env.core.errors import InputError
 from esarm_env.rewards.combined import CombinedReward, RewardTerm
 from reward.plugins.motion_alone import ZeroReward
+from tests.small_policy import untrained
 from train.speech.rewards import OverChunks, speech_reward
 from train.speech.settings import SpeechSettings
 from train.speech.training import SpeechTrainer
@@ -38,12 +37,7 @@ class LowTokens:
 
 def filled(task, *terms):
     """Return the trainer's algorithm and its first roll-out with its advantages."""
-    torch.manual_seed(0)
-    sizes = {
-        name: getattr(task, name)
-        for name in ("n_tokens", "tokens_per_chunk", "window_dim", "condition_dim")
-    }
-    policy = MotionTransformer(PolicyConfig(**sizes, n_layers=1, n_heads=2, width=16))
+    policy = untrained(task)
     reward = CombinedReward(task.corpus, [RewardTerm(*term) for term in terms])
     algorithm = SpeechTrainer(
         policy, task, np.arange(4), reward, settings=SETTINGS, cloning=CloneConfig(), seed=0

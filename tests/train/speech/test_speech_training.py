@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from agents.cloning import CloneConfig
-from agents.network.transformer import MotionTransformer, PolicyConfig
 from esarm_env.core.errors import InputError
 from esarm_env.task.animation_task import audio_windows
 from esarm_env.task.extended import HeardRecording, with_recordings
 from esarm_env.task.recording import AnimationCondition, SpeechRecording
+from tests.small_policy import untrained
 from train.speech.rewards import speech_reward
 from train.speech.settings import SpeechSettings
 from train.speech.training import SpeechTrainer
@@ -46,21 +46,15 @@ def speech(tiny_task):
 def trainer_of(speech, settings=TINY):
     """Return a fresh trainer, the same every time."""
     task, pieces = speech
-    torch.manual_seed(0)
-    policy = MotionTransformer(
-        PolicyConfig(
-            n_tokens=task.n_tokens,
-            tokens_per_chunk=task.tokens_per_chunk,
-            window_dim=task.window_dim,
-            condition_dim=task.condition_dim,
-            n_layers=1,
-            n_heads=2,
-            width=16,
-        )
-    )
     reward = speech_reward(task, None, {"synchrony": 1.0})
     return SpeechTrainer(
-        policy, task, pieces, reward, settings=settings, cloning=CloneConfig(), seed=0
+        untrained(task),
+        task,
+        pieces,
+        reward,
+        settings=settings,
+        cloning=CloneConfig(),
+        seed=0,
     )
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from esarm_env.core.errors import InputError, MissingExtraError, MissingProgramError
+from esarm_env.core.errors import InputError, MissingProgramError
 from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, SAMPLE_RATE_HZ, FloatArray
 from esarm_env.face.names import index_of
 from esarm_env.task.animation_task import pad_stack
@@ -146,11 +146,9 @@ def viseme_curves(values: FloatArray, *, gain: float = 1.0) -> FloatArray:
     Raises:
         MissingExtraError: If `openfacefx` is not installed.
     """
-    try:
-        import openfacefx
-    except ImportError as error:
-        purpose = "showing visemes as ARKit curves"
-        raise MissingExtraError("openfacefx", extra="peers", purpose=purpose) from error
+    from train.bench.peers import need_openfacefx
+
+    openfacefx = need_openfacefx(purpose="showing visemes as ARKit curves")
     to_curves = np.zeros((len(VISEMES), N_CHANNELS), dtype=np.float32)
     for name, parts in openfacefx.PRESETS["arkit"].items():
         for curve, share in parts:
