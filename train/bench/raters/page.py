@@ -73,7 +73,7 @@ def render(figures: dict[str, Any]) -> str:
         "",
         f"No person judged here. {settings['raters']} simulated raters like `{settings['taste']}`, "
         f"and give the other answer in {noise:.0%} of all cases. Their answers went through the "
-        "judging that people use. A reward was corrected by the first N of them, and "
+        "page on which people judge. A reward was corrected by the first N of them, and "
         f"`{settings['algorithm']}` improved the clone on it ({settings['iterations']} iterations, "
         f"KL weight {settings['kl_coef']:g}).",
         "",

@@ -45,8 +45,9 @@ from reward.judging.pool import POOL_FILE, Pool, open_pool
 from reward.plugins.heads import open_whole_model
 from reward.plugins.learned import LearnedReward
 from reward.preference import CorrectedModel, PreferredAlone
+from train.bench.raters.at_page import RatersAtPage
 from train.bench.raters.page import render, write_study
-from train.bench.raters.simulated import TASTES, SimulatedRaters, Taste
+from train.bench.raters.simulated import TASTES, Taste
 from train.experiments.folders import begin_experiment
 from train.experiments.measuring import measure_experiment
 from train.preferences.experiment import preference_settings
@@ -218,7 +219,8 @@ class _Study:
 
     def _answers(self, n: int) -> Path:
         """Return the file of the first `n` answers."""
-        raters = SimulatedRaters(
+        raters = RatersAtPage(
+            self._run.path,
             self._pool,
             self._taste,
             n_raters=self._config.raters,
