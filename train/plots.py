@@ -56,7 +56,7 @@ def plot_improvement(curves: dict[str, Rows], target: Path, *, rewards: Mapping[
         for axis in (left, right):
             axis.grid(alpha=0.3)
             axis.legend(frameon=False)
-    _save(figure, target)
+    save(figure, target)
 
 
 def plot_training(curves: dict[str, tuple[Rows, tuple[str, ...]]], target: Path) -> None:
@@ -69,7 +69,7 @@ def plot_training(curves: dict[str, tuple[Rows, tuple[str, ...]]], target: Path)
         axis.set(title=title, xlabel="epoch")
         axis.grid(alpha=0.3)
         axis.legend(frameon=False, fontsize="small")
-    _save(figure, target)
+    save(figure, target)
 
 
 def plot_experiments(curves: Mapping[str, tuple[str, Rows]], target: Path) -> None:
@@ -99,7 +99,7 @@ def plot_experiments(curves: Mapping[str, tuple[str, Rows]], target: Path) -> No
         axis.grid(alpha=0.3)
         if axis.lines:
             axis.legend(frameon=False, fontsize="small")
-    _save(figure, target)
+    save(figure, target)
 
 
 def plot_overoptimisation(
@@ -129,7 +129,7 @@ def plot_overoptimisation(
         axis.grid(alpha=0.3)
     axes[0].legend(frameon=False, fontsize="small")
     figure.suptitle(title)
-    _save(figure, target)
+    save(figure, target)
 
 
 def plot_noise(
@@ -159,7 +159,7 @@ def plot_noise(
         axis.set(title=title, xlabel="ε", ylabel="mm", ylim=(0, None))
         axis.grid(alpha=0.3)
         axis.legend(frameon=False, fontsize="small")
-    _save(figure, target)
+    save(figure, target)
 
 
 def _band(
@@ -186,7 +186,8 @@ def _line(
         axis.plot(steps, values, color=color, label=label, marker=marker, markersize=4, lw=width)
 
 
-def _save(figure: plt.Figure, target: Path) -> None:
+def save(figure: plt.Figure, target: Path) -> None:
+    """Write a figure as PNG, and forget it."""
     with new_file(target) as draft:
         figure.savefig(draft, dpi=130, format="png")
     plt.close(figure)

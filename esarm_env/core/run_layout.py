@@ -17,6 +17,7 @@
 | `demonstrate/demonstrations.npz`, `hacked.npz` | noisy roll-outs; suspicious samples of a round |
 | `demonstrate/card.md`, `audit.md`, `audit.json` | what they are, and how often labels are right |
 | `reward/reward.safetensors` | the reward model |
+| `reward/preference.safetensors`, `raters.json` | what raters prefer, and how it was learned |
 | `reward/ceiling.safetensors`, `paper.safetensors` | models that stand beside it in its report |
 | `improve/ALGORITHM/policy.safetensors` | the improved policy, one folder per algorithm |
 | `speech/NAME/policy.safetensors` | a policy that learned from speech alone, with its `speech.md` |
@@ -77,6 +78,8 @@ REWARD_WEIGHTS, CEILING_FILE, PAPER_FILE = (
 )
 PER_UTTERANCE_FILE, ENERGY_FILE = "per_utterance.csv", "energy_per_utterance.csv"
 NATURALNESS_WEIGHTS = "naturalness.safetensors"  # beside the reward model, as its second head
+PREFERENCE_WEIGHTS = "preference.safetensors"  # likewise, what raters prefer
+RATERS_FILE = "raters.json"  # beside it: which answers were learned from, and agreement with them
 
 # The same from the run folder on, for `need_file`.
 CORPUS_FILE = f"corpus/{CORPUS_NOTE}"
@@ -85,6 +88,7 @@ ENCODER_FILE, WAVLM_FILE = f"encoder/{ENCODER_WEIGHTS}", f"encoder/{WAVLM_WEIGHT
 CLONE_FILE = f"clone/{POLICY_FILE}"
 REWARD_FILE = f"reward/{REWARD_WEIGHTS}"
 NATURALNESS_FILE = f"reward/{NATURALNESS_WEIGHTS}"
+PREFERENCE_FILE = f"reward/{PREFERENCE_WEIGHTS}"
 
 # Of `esarm reward-report`, whose page is called as the run's.
 REWARD_REPORT_FOLDER, FIGURES_FILE = "reward_report", "figures.json"

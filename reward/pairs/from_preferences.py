@@ -30,6 +30,19 @@ if TYPE_CHECKING:
 PROBABILITY = {"a": 1.0, "tie": 0.5, "b": 0.0}
 
 
+class NothingUsable(InputError):
+    """No judgement can be used.
+
+    Attributes:
+        problems: A line of text for each that was left out.
+    """
+
+    def __init__(self, message: str, problems: Sequence[str]) -> None:
+        """Say why."""
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
 @dataclass(frozen=True)
 class Choices:
     """What a file of preferences came to.
@@ -106,13 +119,15 @@ def pairs_of_preferences(
                 raise LookupError(f"{preference.a.name!r} and {preference.b.name!r} are one motion")
             judged.append((preference, a, b))
         except LookupError as error:
-            listed.append(f"{_title(preference)}: {error.args[0]}")
+            listed.append(f"{title_of(preference)}: {error.args[0]}")
     kept, contradictions = _without_contradictions(judged)
     listed += contradictions
     if not kept:
         empty = '"cannot tell" alone' if preferences else "the file is empty"
         reasons = "; ".join(listed[:3]) or empty
-        raise InputError(f"preferences must hold a judgement that can be used, got none: {reasons}")
+        raise NothingUsable(
+            f"preferences must hold a judgement that can be used, got none: {reasons}", listed
+        )
     pairs = LabelledPairs.of(
         np.array([a for _, a, _ in kept]),
         np.array([b for _, _, b in kept]),
@@ -124,7 +139,8 @@ def pairs_of_preferences(
     return Choices(source, tuple(listed), undecided=len(preferences) - len(told))
 
 
-def _title(preference: Preference) -> str:
+def title_of(preference: Preference) -> str:
+    """Return what tells a person which answer it is."""
     return f"{preference.rater} on {preference.utterance!r} at {preference.time}"
 
 
@@ -196,7 +212,7 @@ def _without_contradictions(
             kept.append(members[0])
         else:
             others = ", ".join(p.time for p, _, _ in members[1:])
-            listed.append(f"{_title(members[0][0])}: contradicted by the same rater at {others}")
+            listed.append(f"{title_of(members[0][0])}: contradicted by the same rater at {others}")
     return kept, listed
 
 

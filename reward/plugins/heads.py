@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esarm_env.core.errors import InputError, NotInRunError
-from esarm_env.core.run_layout import NATURALNESS_WEIGHTS, REWARD_FILE, REWARD_WEIGHTS, is_file
+from esarm_env.core.run_layout import (
+    NATURALNESS_WEIGHTS,
+    PREFERENCE_WEIGHTS,
+    REWARD_FILE,
+    REWARD_WEIGHTS,
+    is_file,
+)
 from esarm_env.core.shipped import MANIFEST_FILE
 from reward.plugins.learned import LearnedReward, open_model
 
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
     from reward.naturalness.heads import TwoHeadedModel
     from reward.naturalness.network import NaturalnessModel
+    from reward.preference.corrected import CorrectedModel
     from reward.scoring import RewardModel
 
 
@@ -70,21 +77,65 @@ def open_naturalness(task: AnimationTask, run: Path | None, argument: str = "") 
     return LearnedReward(task, model)
 
 
+class CorrectedReward(LearnedReward):
+    """A run's reward model with what raters prefer; each is a term of a weighted sum."""
+
+    def __init__(self, task: AnimationTask, model: CorrectedModel) -> None:
+        """Score animations of `task` with a corrected model."""
+        super().__init__(task, model)
+        from reward.naturalness.heads import EXPECTED_ERROR, TwoHeadedModel
+        from reward.preference.corrected import PREFERENCE, PreferredAlone
+
+        base = model.base
+        kept = float(model.preference.kept)
+        whole: dict[str, tuple[float, RewardFunction]] = (
+            dict(TwoHeadedReward(task, base).parts)
+            if isinstance(base, TwoHeadedModel)
+            else {EXPECTED_ERROR: (1.0, LearnedReward(task, base))}
+        )
+        self._parts = {name: (kept * weight, part) for name, (weight, part) in whole.items()}
+        self._parts[PREFERENCE] = (1.0, LearnedReward(task, PreferredAlone(model)))
+
+    @property
+    def parts(self) -> Mapping[str, tuple[float, RewardFunction]]:
+        """Weight and reward of each part by its name: what a weighted sum shows in its place."""
+        return self._parts
+
+
 def open_both_heads(task: AnimationTask, place: Path) -> LearnedReward:
-    """Return the reward of a run folder or weights file, with both heads if there are two."""
+    """Return the reward of a run folder or weights file, with all heads and what raters prefer."""
     from reward.naturalness.heads import TwoHeadedModel
+    from reward.preference.corrected import CorrectedModel
 
     model = open_whole_model(place, task)
+    if isinstance(model, CorrectedModel):
+        return CorrectedReward(task, model)
     if isinstance(model, TwoHeadedModel):
         return TwoHeadedReward(task, model)
     return LearnedReward(task, model)
 
 
 def open_whole_model(place: Path, task: AnimationTask) -> RewardModel:
-    """Read the reward model of a run folder or weights file, with both heads if there are two.
+    """Read the reward model of a run folder or weights file, with all that stands beside it.
 
     Raises:
         InputError: As of `open_model`, or if the heads do not fit each other.
+    """
+    model = open_heads(place, task)
+    file = _beside(place, PREFERENCE_WEIGHTS)
+    if file is None:
+        return model
+    from reward.preference.corrected import CorrectedModel
+    from reward.preference.network import load_preference
+
+    return CorrectedModel(model, load_preference(file))
+
+
+def open_heads(place: Path, task: AnimationTask) -> RewardModel:
+    """Read a reward model with both heads if there are two, without what raters prefer.
+
+    Raises:
+        InputError: As of `open_whole_model`.
     """
     model, naturalness = open_model(place, task), naturalness_beside(place, task)
     if naturalness is None:
@@ -129,12 +180,8 @@ def naturalness_beside(place: Path, task: AnimationTask) -> NaturalnessModel | N
     Raises:
         InputError: If it is damaged, or reads other chunks or conditions than those of `task`.
     """
-    file = place.expanduser()
-    if file.suffix != ".safetensors":
-        file = file / REWARD_FILE
-    if file.name == REWARD_WEIGHTS:
-        file = file.with_name(NATURALNESS_WEIGHTS)
-    if file.name != NATURALNESS_WEIGHTS or not is_file(file):
+    file = _beside(place, NATURALNESS_WEIGHTS)
+    if file is None:
         return None
     from reward.naturalness.network import load_naturalness
 
@@ -147,6 +194,16 @@ def naturalness_beside(place: Path, task: AnimationTask) -> NaturalnessModel | N
             f"{model.condition_dim}; it was trained with other features or speakers"
         )
     return model
+
+
+def _beside(place: Path, name: str) -> Path | None:
+    """Return the file `name` of a run folder, or beside its reward model; None without one."""
+    file = place.expanduser()
+    if file.suffix != ".safetensors":
+        file = file / REWARD_FILE
+    if file.name == REWARD_WEIGHTS:
+        file = file.with_name(name)
+    return file if file.name == name and is_file(file) else None
 
 
 def _place(run: Path | None, argument: str, name: str) -> Path:

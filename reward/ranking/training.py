@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from esarm_env.core.types import N_CHANNELS, FloatArray, IntArray
 from reward.chunks import ChunkBatch, make_chunks
@@ -18,6 +19,7 @@ from reward.resumable import ResumableTrainer
 if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
     from reward.demonstrations import RankedDemonstrations
+    from reward.pairs.labelled import PairSource
 
 
 class RewardTrainer(ResumableTrainer):
@@ -33,8 +35,21 @@ class RewardTrainer(ResumableTrainer):
         validation: RankedDemonstrations,
         config: RewardConfig,
         seed: int,
+        judged: PairSource | None = None,
+        judged_share: float = 0.5,
+        judged_chance: float = 0.0,
     ) -> None:
         """Prepare to learn the order of `train`.
+
+        Args:
+            task: Gives speech.
+            train: Demonstrations.
+            validation: What accuracy is watched on.
+            config: Sizes and settings.
+            seed: Fixes weights, order and crops.
+            judged: Pairs that raters judged, learned from beside the ranks; None for none.
+            judged_share: Their share of the loss.
+            judged_chance: Share of these answers that are taken to be chance.
 
         Raises:
             ValueError: If the demonstrations hold fewer than two noise levels.
@@ -45,6 +60,8 @@ class RewardTrainer(ResumableTrainer):
             )
         torch.manual_seed(seed)
         self._task, self._train, self._validation, self._config = task, train, validation, config
+        self._judged, self._judged_share = judged, judged_share
+        self._judged_chance = judged_chance
         self._motions = task.decode_chunks(train.trajectories)
         self._groups = _by_utterance_and_level(train)
         step = task.tokenizer.frames_per_chunk
@@ -104,7 +121,24 @@ class RewardTrainer(ResumableTrainer):
         ), n_levels=rows.shape[1])  # fmt: skip
         scores = self.model(batch.audio, batch.motion, batch.n_chunks).view(rows.shape)
         loss = ranking_loss(scores, torch.from_numpy(self._train.making.rank[rows]))
+        if self._judged is not None:
+            loss = torch.lerp(loss, self._judged_loss(self._judged), self._judged_share)
         return self._step(loss)
+
+    def _judged_loss(self, judged: PairSource) -> Tensor:
+        """Return the Bradley-Terry loss of some judged pairs, drawn by chance."""
+        size = min(self._config.batch_utterances, len(judged.pairs))
+        pairs = judged.pairs[self._rng.choice(len(judged.pairs), size=size, replace=False)]
+        rows = np.concatenate([pairs.a, pairs.b])
+        motions = [judged.motions[row] for row in rows]
+        batch = make_chunks(self._task, judged.utterance[rows], motions)
+        first, second = self.model(batch.audio, batch.motion, batch.n_chunks).chunk(2)
+        asked = pairs.probability * (1 - self._judged_chance) + self._judged_chance / 2
+        return functional.binary_cross_entropy_with_logits(
+            first - second,
+            torch.from_numpy(asked.astype(np.float32)),
+            weight=torch.from_numpy(pairs.weight),
+        )
 
     def _crop(self, batch: ChunkBatch, *, n_levels: int) -> ChunkBatch:
         """Keep one random stretch per utterance, the same at every level."""

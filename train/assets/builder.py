@@ -23,6 +23,7 @@ from esarm_env.core.run_layout import (
     ENCODER_FILE,
     EXPORT_CARD,
     NATURALNESS_FILE,
+    PREFERENCE_FILE,
     REWARD_FILE,
     TOKENIZER_FILE,
     VERSIONS_FILE,
@@ -76,8 +77,8 @@ def halve(source: Path, target: Path) -> None:
 
 _EIGHT_BITS = torch.float8_e4m3fn
 UTTERANCES = {"train": 112, "validation": 32, "test": 48}
-WEIGHTS = (TOKENIZER_FILE, ENCODER_FILE, CLONE_FILE, REWARD_FILE, NATURALNESS_FILE)
-_NOT_IN_EVERY_RUN = (ENCODER_FILE, NATURALNESS_FILE)
+WEIGHTS = (TOKENIZER_FILE, ENCODER_FILE, CLONE_FILE, REWARD_FILE, NATURALNESS_FILE, PREFERENCE_FILE)
+_NOT_IN_EVERY_RUN = (ENCODER_FILE, NATURALNESS_FILE, PREFERENCE_FILE)
 # Half of the last digit that is printed: half precision must not change a table.
 LARGEST_CHANGE = 0.005
 

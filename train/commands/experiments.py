@@ -31,6 +31,7 @@ def run_experiment(
     *,
     reward: str | None,
     algorithms: Sequence[str],
+    preferences: Sequence[Path] = (),
 ) -> None:
     """Train and measure an experiment on the clone of a finished run, and print how it compares.
 
@@ -42,6 +43,7 @@ def run_experiment(
     from train.experiments.folders import begin_experiment
     from train.experiments.measuring import measure_experiment
     from train.experiments.page import plain_page, write_pages
+    from train.preferences.experiment import preference_settings
     from train.run.lock import locked
     from train.run.loggers import check_logger, logging_to
     from train.run.run_folder import RunFolder
@@ -63,11 +65,12 @@ def run_experiment(
         )
     check_logger(options.logger)
     run = RunFolder.open(base)
-    experiment = begin_experiment(run, name, settings_of(options.set, reward, algorithms))
+    settings = settings_of(options.set, reward, algorithms) + preference_settings(preferences)
+    experiment = begin_experiment(run, name, settings)
     logger = None if experiment.is_finished("improve") else options.logger
     with locked(experiment.path), logging_to(logger, experiment):
         run_improve(experiment)
-        measure_experiment(experiment)
+        measure_experiment(experiment, run)
     compared = compare_run(run, [name])
     print(plain_page(compared))
     print(f"experiment: {experiment.path}")

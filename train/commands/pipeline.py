@@ -151,7 +151,12 @@ def command_demonstrate(*, options: OptionsOfStage) -> None:
     run_stage("demonstrate", options)
 
 
-def command_reward(*, options: OptionsOfTraining, recipe: Recipe | None = None) -> None:
+def command_reward(
+    *,
+    options: OptionsOfTraining,
+    recipe: Recipe | None = None,
+    preferences: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = (),
+) -> None:
     """Stage 6: train the reward model.
 
     Args:
@@ -159,7 +164,17 @@ def command_reward(*, options: OptionsOfTraining, recipe: Recipe | None = None) 
         recipe: How the reward model is trained: `consensus` (an animation is scored by its expected
             distance from the clone's other samples) or `paper` (animations are ranked by their
             noise level). A run keeps the recipe that it was begun with. [default: consensus]
+        preferences: File `preferences.jsonl` of pairs that raters judged, to learn from besides;
+            give the option again for each further file. The settings `preferences.*` say how much
+            they count.
     """
+    if preferences:
+        from train.preferences.experiment import learn_later
+
+        learn_later(options.open_existing(*recipe_setting(recipe)), preferences)
+        options = dataclasses.replace(options, set=(), preset=None, config=None)
+        run_stage("reward", options)
+        return
     run_stage("reward", options, *recipe_setting(recipe))
 
 
@@ -170,6 +185,7 @@ def command_improve(
     name: Annotated[str | None, tyro.conf.arg(name="as")] = None,
     reward: str | None = None,
     algorithm: tuple[str, ...] = (),
+    preferences: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = (),
     speech: Path | None = None,
     speech_test: Path | None = None,
     speech_name: str | None = None,
@@ -190,11 +206,12 @@ def command_improve(
         options: Which run, and with which settings.
         base: Run whose corpus, tokenizer, clone and reward model an experiment shares.
         name: Name of the experiment, for `esarm compare` and `esarm animate --policy`.
-        reward: Reward that the experiment climbs, as the environment takes it: `accuracy`,
-            `learned:RUN`, weights such as '{learned: 1, jerk: -0.1}', or one's own as
-            `file.py:Class`; by default what the run climbed.
+        reward: Reward that the experiment climbs: `accuracy`, `learned:RUN`, weights such as
+            '{learned: 1, jerk: -0.1}', or one's own as `file.py:Class`; by default the run's.
         algorithm: Algorithms to train with, as `esarm plugins` lists them, or one's own as
             `file.py:Class`; by default the run's first.
+        preferences: File `preferences.jsonl` of pairs that raters judged, which correct the reward
+            that is climbed. May be given several times.
         speech: Folder of sound files to learn from. Motion files in it are used to measure, never
             to learn.
         speech_test: Folder of sound files to measure on, instead of a share of `--speech`.
@@ -205,9 +222,12 @@ def command_improve(
     if base is not None:
         _without("from", speech=speech, speech_test=speech_test, speech_name=speech_name)
         place_setting(dataclasses.replace(options, run=base), options.corpus)
-        run_experiment(options, base, name, reward=reward, algorithms=algorithm)
+        run_experiment(
+            options, base, name, reward=reward, algorithms=algorithm, preferences=preferences
+        )
         return
     alone: dict[str, object] = {"as": name, "reward": reward, "algorithm": algorithm or None}
+    alone["preferences"] = preferences or None
     for option, given_alone in alone.items():
         if given_alone is not None:
             raise InputError(f"`{option}` must be left out without `from`, got {given_alone!s:.80}")

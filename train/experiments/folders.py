@@ -47,8 +47,8 @@ def begin_experiment(run: RunFolder, name: str, settings: Sequence[str]) -> RunF
     Args:
         run: Finished up to `reward`.
         name: Of the experiment: letters, digits, - and _.
-        settings: `KEY=VALUE` of the section `improve`, or `seed`; none goes on with the settings
-            that an experiment of this name was begun with.
+        settings: `KEY=VALUE` of the sections `improve` and `preferences`, or `seed`; none goes on
+            with the settings that an experiment of this name was begun with.
 
     Raises:
         InputError: If a stage of the run is missing, the name is taken (also by an experiment with
@@ -67,11 +67,21 @@ def begin_experiment(run: RunFolder, name: str, settings: Sequence[str]) -> RunF
         if begun:
             _check_same(RunFolder.open(folder), config, name)
         made = RunFolder.create(folder, config)
-    for stage in SHARED_STAGES:
+    own = has_own_reward(run, made.config)
+    for stage in SHARED_STAGES[:-1] if own else SHARED_STAGES:
         if run.is_finished(stage):  # runs of before there were encoders have none
             copy_stage(run, folder, stage)
+    if own:
+        from train.preferences.experiment import own_reward
+
+        own_reward(run, made)
     check_shared(run, made)
     return made
+
+
+def has_own_reward(run: RunFolder, config: Config) -> bool:
+    """Return whether an experiment's reward is corrected by other raters than its run's."""
+    return config.preferences != run.config.preferences
 
 
 def experiment_config(run: RunFolder, settings: Sequence[str]) -> Config:
@@ -82,7 +92,7 @@ def experiment_config(run: RunFolder, settings: Sequence[str]) -> Config:
     """
     for setting in settings:
         key = setting.partition("=")[0].strip()
-        if key != "seed" and key.partition(".")[0] != "improve":
+        if key != "seed" and key.partition(".")[0] not in ("improve", "preferences"):
             raise InputError(
                 f"`--set` must be a setting of `improve`, or `seed`, for an experiment, got "
                 f"{key!r}; what earlier stages read needs a run of its own: `esarm run --run NEW "
@@ -90,7 +100,8 @@ def experiment_config(run: RunFolder, settings: Sequence[str]) -> Config:
             )
     first = f"improve.algorithms=[{run.config.improve.algorithms[0]!r}]"
     config = make_config(preset="demo", file=run.path / CONFIG_FILE, overrides=(first, *settings))
-    check_settings(config, ["improve", "evaluate"])
+    own = has_own_reward(run, config)
+    check_settings(config, [*(["reward"] if own else []), "improve", "evaluate"])
     return config
 
 
@@ -106,7 +117,8 @@ def check_shared(run: RunFolder, experiment: RunFolder) -> None:
     Raises:
         InputError: If the run was trained anew since.
     """
-    for name in _SHARED_FILES:
+    trained_on_pairs = run.config.recipe == "paper" and has_own_reward(run, experiment.config)
+    for name in _SHARED_FILES[:-1] if trained_on_pairs else _SHARED_FILES:
         files = run.path / name, experiment.path / name
         if not all(map(is_file, files)) or files[0].samefile(files[1]):
             continue

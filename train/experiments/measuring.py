@@ -52,21 +52,27 @@ if TYPE_CHECKING:
     from train.stages.measures import Figures
 
 
-def measure_experiment(run: RunFolder) -> dict[str, Any]:
+def measure_experiment(run: RunFolder, base: RunFolder | None = None) -> dict[str, Any]:
     """Measure the policies of an experiment beside the clone, unless that is done; return what.
 
     Args:
         run: The experiment, finished up to `improve`.
+        base: The run that it stands on, whose reward model gives the learned score where the
+            experiment's is another; None for its own.
     """
     files = {
         name: run.stage("improve") / name / POLICY_FILE for name in run.config.improve.algorithms
     }
     policies = {name: load_policy(file) for name, file in files.items()}
-    return measure_policies(run, policies, run.path)
+    return measure_policies(run, policies, run.path, base=base)
 
 
 def measure_policies(
-    run: RunFolder, policies: Mapping[str, MotionTransformer], place: Path
+    run: RunFolder,
+    policies: Mapping[str, MotionTransformer],
+    place: Path,
+    *,
+    base: RunFolder | None = None,
 ) -> dict[str, Any]:
     """Write figures of the clone, the baselines and `policies` into `place/measured/`, once.
 
@@ -74,6 +80,7 @@ def measure_policies(
         run: With all stages up to `reward`; its `improve.reward` is what was climbed.
         policies: By name; none is called `clone`.
         place: A folder; `per_utterance.csv` and `summary.json` appear in it together.
+        base: As of `measure_experiment`.
 
     Returns:
         The summary.
@@ -83,7 +90,7 @@ def measure_policies(
         partial = partial_folder(place, MEASURED_FOLDER)
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        summary = _measure_all(run, policies, partial)
+        summary = _measure_all(run, policies, partial, base)
         text = json.dumps(without_nan(summary), indent=1, allow_nan=False)
         write_text(partial / SUMMARY_FILE, text)
         partial.rename(folder)
@@ -91,13 +98,22 @@ def measure_policies(
 
 
 def _measure_all(
-    run: RunFolder, policies: Mapping[str, MotionTransformer], folder: Path
+    run: RunFolder,
+    policies: Mapping[str, MotionTransformer],
+    folder: Path,
+    base: RunFolder | None,
 ) -> dict[str, Any]:
     """Write every figure of every test utterance; return the summary."""
     since = time.monotonic()
     register_own_code(own_rewards(run.config.improve))
     task = on_head(open_task(run.path), run.config.evaluate.head)
-    test, scorers = task.corpus.split("test"), Scorers.of(run, task, open_learned(task, run.path))
+    test = task.corpus.split("test")
+    scorers = Scorers.of(run, task, open_learned(task, run.path))
+    reward = reward_text(run.config.improve.reward)
+    if base is not None and base.config.preferences != run.config.preferences:
+        climbed = scorers.climbed or scorers.learned
+        scorers = Scorers(task, open_learned(task, base.path), climbed)
+        reward += ", corrected by raters"
     models = {"clone": load_policy(need_file(run.path, CLONE_FILE)), **policies}
     rows: dict[Row, Figures] = {}
     with progress_track("Measuring", len(models)) as bar:
@@ -113,7 +129,7 @@ def _measure_all(
     write_per_utterance(rows, task, test, folder / PER_UTTERANCE_FILE)
     return {
         "utterances": len(test),
-        "reward": reward_text(run.config.improve.reward),
+        "reward": reward,
         "rows": rows_to_json(summarise_rows(rows, run.config.evaluate)),
         "wall_s": round(time.monotonic() - since, 1),
     }

@@ -35,7 +35,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Installation": ("doctor", "plugins", "settings", "completion", "assets"),
 }
 BENCH_GROUPS: dict[str, tuple[str, ...]] = {
-    "A run beside others": ("peers", "rl", "prior", "probes", "hacking"),
+    "A run beside others": ("peers", "rl", "prior", "probes", "hacking", "raters"),
     "Speed": ("env", "agents", "metrics", "pictures", "synthetic"),
 }
 _DEPRECATED = ("rewards",)

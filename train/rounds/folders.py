@@ -88,11 +88,12 @@ def copy_stage(run: RunFolder, round_path: Path, stage: str) -> None:
         return
     partial = partial_folder(round_path, stage)
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(run.stage(stage), partial, copy_function=_share)
+    shutil.copytree(run.stage(stage), partial, copy_function=share_file)
     partial.rename(round_path / stage)
 
 
-def _share(source: str, target: str) -> None:
+def share_file(source: str, target: str) -> None:
+    """Give a file a second place; of weights and demonstrations, a second name if it can be."""
     if source.endswith(_LARGE) and not os.path.islink(source):
         with contextlib.suppress(OSError):
             os.link(source, target)

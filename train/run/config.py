@@ -18,6 +18,7 @@ from esarm_env.encoder.config import EncoderConfig
 from esarm_env.tokenizer import PriorConfig
 from reward.consensus.settings import ConsensusConfig
 from reward.naturalness.settings import NaturalnessConfig
+from reward.preference.settings import PreferenceConfig
 from reward.ranking.network import RewardConfig
 from train.run.own_code import with_own_code
 from train.run.plain_yaml import checked_value, parse, read_yaml, shown
@@ -185,6 +186,7 @@ class Config:
         reward: The reward model of the recipe `paper`.
         consensus: The reward model of the recipe `consensus`.
         naturalness: The second head of that reward model, which tells recordings from samples.
+        preferences: What raters prefer, beside either recipe.
         improve: Reinforcement learning.
         evaluate: Held-out figures.
     """
@@ -199,6 +201,7 @@ class Config:
     reward: RewardConfig = field(default_factory=RewardConfig)
     consensus: ConsensusConfig = field(default_factory=ConsensusConfig)
     naturalness: NaturalnessConfig = field(default_factory=NaturalnessConfig)
+    preferences: PreferenceConfig = field(default_factory=PreferenceConfig)
     improve: ImproveConfig = field(default_factory=ImproveConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 

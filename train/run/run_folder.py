@@ -102,6 +102,12 @@ class RunFolder:
             )
         return RunFolder(path, from_dict(read_yaml(file)))
 
+    def change(self, config: Config) -> None:
+        """Note settings that no finished stage has read."""
+        with locked(self.path):
+            write_text(self.path / CONFIG_FILE, yaml.safe_dump(to_dict(config), sort_keys=False))
+        self.config = config
+
     def stage(self, name: str) -> Path:
         """Return the folder of a finished stage.
 

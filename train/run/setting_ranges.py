@@ -13,6 +13,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.errors import InputError
@@ -103,6 +104,13 @@ def _check_reward(config: Config) -> None:
     if config.recipe not in SECTION_OF_RECIPE:
         known = " or ".join(f"`{name}`" for name in SECTION_OF_RECIPE)
         raise InputError(f"`recipe` must be {known}, got {config.recipe!r}")
+    with _under("preferences", config.preferences):
+        check_ranges(config.preferences)
+    for file in config.preferences.files:
+        if not Path(file).expanduser().is_file():
+            raise InputError(
+                f"`preferences.files` must be files of preferences, got {file!r}, which is none"
+            )
     if config.recipe == "paper":
         _check_paper(config)
     else:

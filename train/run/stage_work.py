@@ -118,7 +118,7 @@ def settings_up_to(config: Config, stage: str) -> dict[str, Any]:
     """Return the settings that a stage's result rests on: all but those of later stages."""
     later = set(STAGES[STAGES.index(stage) + 1 :])
     if "reward" in later:
-        later |= {"consensus", "naturalness"}
+        later |= {"consensus", "naturalness", "preferences"}
     return {key: value for key, value in to_dict(config).items() if key not in later}
 
 

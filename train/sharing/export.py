@@ -35,6 +35,7 @@ from esarm_env.core.run_layout import (
     EXPORT_FILE,
     NATURALNESS_FILE,
     POLICY_FILE,
+    PREFERENCE_FILE,
     REWARD_FILE,
     STAGES,
     SUMMARY_FILE,
@@ -62,7 +63,14 @@ if TYPE_CHECKING:
 
 EXPORT_FORMAT = 1
 NO_PLACE = "recordings"  # where a corpus by folder has its path
-_WEIGHTS = (TOKENIZER_FILE, ENCODER_FILE, WAVLM_FILE, REWARD_FILE, NATURALNESS_FILE)
+_WEIGHTS = (
+    TOKENIZER_FILE,
+    ENCODER_FILE,
+    WAVLM_FILE,
+    REWARD_FILE,
+    NATURALNESS_FILE,
+    PREFERENCE_FILE,
+)
 _NEEDED = tuple(stage for stage in STAGES if stage != "demonstrate")
 
 

@@ -58,6 +58,7 @@ from reward.plugins.heads import naturalness_beside
 from reward.plugins.learned import LearnedReward, open_model
 from reward.rank_measures import pair_accuracy
 from reward.ranking.training import RewardTrainer
+from train.preferences.learning import correct, judged_pairs, raters_of
 from train.run.loop import drive, progress_track
 from train.stages.demonstrate import evenly
 
@@ -130,12 +131,20 @@ def run_reward(run: RunFolder, *, earlier: Sequence[RunFolder] = ()) -> dict[str
 
 def _paper(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[str, Any]:
     task = open_task(run.path)
+    judged = judged_pairs(run.config.preferences, task)
     demonstrations = load_demonstrations(run.stage("demonstrate") / DEMONSTRATIONS_FILE)
     train = _of_split(demonstrations, task, "train")
     validation = _of_split(demonstrations, task, "validation")
     shown = _of_split(demonstrations_of([*earlier, run], task), task, "train") if earlier else train
     trainer = RewardTrainer(
-        task, train=shown, validation=validation, config=run.config.reward, seed=run.config.seed
+        task,
+        train=shown,
+        validation=validation,
+        config=run.config.reward,
+        seed=run.config.seed,
+        judged=None if judged is None else judged.train,
+        judged_share=run.config.preferences.share,
+        judged_chance=run.config.preferences.chance,
     )
     if earlier:
         continue_from(trainer.model, _model_of(earlier[-1], task))
@@ -153,6 +162,7 @@ def _paper(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[s
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "train_pair_accuracy": float(trainer.accuracy(train).mean()),
         "validation_pair_accuracy": float(trainer.accuracy(validation).mean()),
+        **raters_of(run.config.preferences, judged, folder, task, before=None),
     }
 
 
@@ -162,6 +172,7 @@ def _consensus(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> di
     The clone stays the first round's: a policy that has been optimised would vouch for itself.
     """
     task, config = open_task(run.path), run.config.consensus
+    judged = judged_pairs(run.config.preferences, task)
     demonstrations = load_demonstrations(run.stage("demonstrate") / DEMONSTRATIONS_FILE)
     first, shown = run, demonstrations
     if earlier:
@@ -205,6 +216,7 @@ def _consensus(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> di
         "naturalness": train_naturalness(
             run, folder, task, earlier, train=train, validation=validation
         ),
+        **correct(run, judged, folder, task),
     }
 
 

@@ -6,12 +6,14 @@ import re
 import secrets
 import shlex
 import threading
+import time
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.cache import check_target
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import CLONE_FILE, experiment_folder, is_finished
 from reward.judging import (
     Judging,
     JudgingSettings,
@@ -21,7 +23,6 @@ from reward.judging import (
 )
 from reward.judging.session import rater_name
 from reward.pairs.preference_file import CANNOT_TELL, PREFERENCES_FILE, read_preferences
-from train.studio.judging.making import Maker, lack_of
 from train.studio.judging.scores import ActiveChoice, PoolScores
 
 if TYPE_CHECKING:
@@ -91,7 +92,10 @@ class Study:
         self.file = file or (home / PREFERENCES_FILE if home is not None else None)
         self._seats: dict[str, Seat] = {}
         self._lock = threading.RLock()
+        self._changed, self._closed = threading.Condition(), False
         if self.run is not None and self.file is not None:
+            from train.studio.judging.making import Maker  # the chain of imports is long
+
             folder = self.file.parent
             self.judging = Judging(Pool(folder, ()), file=self.file)
             self.scores = PoolScores(self.run)
@@ -101,6 +105,9 @@ class Study:
         """Let the thread end."""
         if self.file is not None and self.run is not None:
             self.maker.close()
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
     def lack(self) -> str:
         """Return why nobody can judge; empty where they can.
@@ -164,12 +171,11 @@ class Study:
             TakenNameError: If a decision is needed.
         """
         name = rater_name(rater)
-        at_work = {
-            seat.session.rater.casefold() for seat in self._seats.values() if seat.session.open
-        }
-        known = {other.casefold(): other for other in self.judging.raters}
-        spelled, busy = known.get(name.casefold(), name), name.casefold() in at_work
-        if take_over or (go_on and not busy) or not (busy or name.casefold() in known):
+        at_work = [seat.session.rater for seat in self._seats.values() if seat.session.open]
+        known = {other.casefold(): other for other in (*self.judging.raters, *at_work)}
+        spelled = known.get(name.casefold())
+        busy = spelled in at_work
+        if spelled is None or take_over or (go_on and not busy):
             return
         answers = sum(each.rater == spelled for each in self.judging.log.judgements)
         told = {"rater": spelled, "answers": answers, "at_work": busy}
@@ -224,18 +230,36 @@ class Study:
         every = "There are no further pairs: each one is judged. Add animations to go on."
         return told | {"state": "done", "message": every}
 
-    def _take(self, pool: Pool) -> None:
-        self.judging.pool = pool
+    def awaited(self, seat: Seat, seconds: float) -> dict[str, Any]:
+        """Return `state_of` once it is no wait, or after so many seconds."""
+        end = time.monotonic() + seconds
+        with self._changed:
+            while True:
+                told, left = self.state_of(seat), end - time.monotonic()
+                if told["state"] != "waiting" or left <= 0 or self._closed:
+                    return told
+                self._changed.wait(left)
+
+    def _take(self, pool: Pool | None) -> None:
+        """Go on with a new pool, and tell whoever waits."""
         asked = self.maker.asked
         if asked is not None:
             self.judging.settings = JudgingSettings(seed=asked.seed)
+        with self._changed:
+            if pool is not None:
+                self.judging.pool = pool
+            self._changed.notify_all()
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the page is told before anybody judges."""
         lack = self.lack()
         if self.file is None:
             return {"lack": lack, "file": None}
-        told: dict[str, Any] = {"lack": lack, "file": str(self.file), "problems": self.problems()}
+        told: dict[str, Any] = {
+            "lack": lack,
+            "file": str(self.file.absolute()),
+            "problems": self.problems(),
+        }
         told["active"] = self.scores.lack
         if lack:
             return told
@@ -279,10 +303,20 @@ class Study:
             "reward": {"lack": lack, "by_rater": with_reward},
             "sources": preferred(said, self.judging.pool),
             "problems": self.problems(),
-            "file": str(self.file),
-            "command": f"esarm reward --run {shlex.quote(str(self.run))} "
-            f"--preferences {shlex.quote(str(self.file))}",
+            "command": self._command(),
         }
+
+    def _command(self) -> str:
+        """Return the command that learns from the answers: in the run, or beside its reward."""
+        assert self.run is not None and self.file is not None
+        run, file = shlex.quote(str(self.run)), shlex.quote(str(self.file))
+        if not is_finished(self.run, "reward"):
+            return f"esarm reward --run {run} --preferences {file}"
+        name, number = "judged", 1
+        while experiment_folder(self.run, name).exists():
+            number += 1
+            name = f"judged-{number}"
+        return f"esarm improve --from {run} --as {name} --preferences {file}"
 
     def _with_reward(self, said: list[Preference]) -> dict[str, Any]:
         share, n = agreement_with_scores(said, self.scores.by_key)
@@ -312,3 +346,15 @@ def preferred(said: list[Preference], pool: Pool) -> list[dict[str, Any]]:
         for name, shares in won.items()
     ]
     return sorted(rows_, key=lambda row: (-float(str(row["share"])), str(row["source"])))
+
+
+def lack_of(run: Path | None) -> str:
+    """Return why there is nothing to judge; empty where there is."""
+    if run is None:
+        return "Judging takes the policies of a run: start with `esarm studio RUN`."
+    if not (run / CLONE_FILE).is_file():
+        return (
+            "The run has no policy to judge yet: pairs can be made once its stage `clone` is "
+            "finished."
+        )
+    return ""

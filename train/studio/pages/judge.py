@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _FORGOTTEN = "this session has ended, or the studio was started anew; begin again under your name"
 _DEFAULT_PAIRS = 50
+_LONGEST_WAIT_S = 10
 
 
 def study_of(request: Request) -> Study:
@@ -78,8 +79,9 @@ async def begin(request: Request) -> Response:
 
 
 def show(request: Request) -> Response:
-    """Tell what a rater judges now."""
-    return JSONResponse(_told(study_of(request), _seat(request)))
+    """Tell what a rater judges now; with `?wait=5` a wait is told of after 5 s only."""
+    wait = whole_in(request.query_params.get("wait", "0"), "wait", 0, _LONGEST_WAIT_S)
+    return JSONResponse(_told(study_of(request), _seat(request), wait_s=wait))
 
 
 async def answer(request: Request) -> Response:
@@ -156,10 +158,10 @@ def agree(request: Request) -> Response:
     return JSONResponse(study_of(request).agreement())
 
 
-def _told(study: Study, seat: Seat) -> dict[str, object]:
+def _told(study: Study, seat: Seat, *, wait_s: int = 0) -> dict[str, object]:
     """Return what the page is told of a rater; of the pair no more than it has to show."""
     told = {"session": seat.id, "rater": seat.session.rater, "choice": seat.choice}
-    return {**told, **study.state_of(seat)}
+    return {**told, **study.awaited(seat, wait_s)}
 
 
 def _seat(request: Request) -> Seat:

@@ -239,7 +239,8 @@ class Animate {
   _offer() {
     const take = this.take;
     const rate = Number(this.rate.value), { formats } = this.studio;
-    this.downloads.replaceChildren(...formats.map(({ name, suffix, description, rates_hz: rates, lack }) => {
+    const order = [...formats].sort((a, b) => a.suffix.localeCompare(b.suffix) || a.name.localeCompare(b.name));
+    this.downloads.replaceChildren(...order.map(({ name, suffix, description, rates_hz: rates, lack }) => {
       const shared = formats.filter(each => each.suffix === suffix).length > 1;
       const label = suffix.slice(1) + (shared ? ` (${name})` : "");
       const why = lack ?? (rates.includes(rate) ? null : `written at ${rates.join(" or ")} fps alone`);

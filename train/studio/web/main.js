@@ -4,9 +4,10 @@ import { get } from "./api.js";
 import { el } from "./dom.js";
 import * as animate from "./animate.js";
 import * as compare from "./compare.js";
+import * as judge from "./judge.js";
 import * as watch from "./watch.js";
 
-const PAGES = { animate, compare, watch };
+const PAGES = { animate, compare, judge, watch };
 const views = {};
 let current;
 

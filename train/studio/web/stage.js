@@ -18,6 +18,7 @@ export class Stage {
     this.player = new Player();
     this.player.changed = () => this._controls();
     this.timeline = new Timeline(time => this.player.seek(time));
+    this.timeline.now = () => this.player.time();
     this.status = el("p", { class: "status", role: "status" });
     this.captions = el("div", { class: "captions" });
     this.canvas = el("canvas", { class: "face", "aria-label": "The animated face; drag to turn it", role: "img" });

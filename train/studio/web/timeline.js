@@ -1,7 +1,7 @@
 /* The timeline: waveform, rows of curves below it, and a line at the time; click or drag to go there. */
 import { colour, el, fitted, seconds } from "./dom.js";
 
-const WAVE_HEIGHT = 64, ROW_HEIGHT = 34, STEP_S = 1 / 30;
+const WAVE_HEIGHT = 64, ROW_HEIGHT = 30, STEP_S = 1 / 30;
 
 export class Timeline {
   /** `sought(time)` is called where the user points. */
@@ -18,6 +18,7 @@ export class Timeline {
       "aria-valuemin": "0", onkeydown: event => this._key(event),
     }, this.labels, this.area);
     this.sought = sought;
+    this.now = () => this.shown ?? 0;
     this._drags();
     new ResizeObserver(() => this.draw()).observe(this.area);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
@@ -133,7 +134,7 @@ export class Timeline {
   }
 
   _key(event) {
-    const now = this.shown ?? 0, big = event.shiftKey ? 15 : 1;
+    const now = this.now(), big = event.shiftKey ? 15 : 1;
     const to = {
       ArrowLeft: now - big * STEP_S, ArrowRight: now + big * STEP_S, Home: 0, End: this.duration,
       PageUp: now - 1, PageDown: now + 1,
