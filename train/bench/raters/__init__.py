@@ -2,5 +2,5 @@
 
 - `simulated`: raters who judge by a hidden taste, some of whose answers are chance.
 - `study`: the study: pool, answers, rewards, policies, and what they came to.
-- `page`: its page, table and picture; each says that the raters are simulated.
+- `page`: its page and table, and `picture`: its picture; each says that raters are simulated.
 """
