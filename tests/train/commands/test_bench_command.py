@@ -35,7 +35,6 @@ OPTIONS = {
         "iterations",
         "utterances",
         "out",
-        "threads",
         "json",
     },
     "metrics": {"json"},

@@ -1,10 +1,13 @@
-"""A studio that answers without a server, and speech to give it."""
+"""A studio that answers without a server, speech to give it, and a browser."""
 
 from __future__ import annotations
 
 import io
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +16,17 @@ from starlette.testclient import TestClient
 
 from train.studio.app import make_app
 from train.studio.studio import Studio
+
+# CI sets it: there a browser that is not found is a fault, and no reason to skip.
+NEEDED = os.environ.get("ESARM_NEED_BROWSER") == "1"
+FLAGS = (
+    "--no-sandbox --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-gpu --enable-unsafe-swiftshader "
+    "--use-fake-device-for-media-stream --use-fake-ui-for-media-stream "
+    "--autoplay-policy=no-user-gesture-required"
+).split()
+# Names of other machines are not even looked up.
+NO_NAMES = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 
 PORT, TOKEN = 8123, "of-the-tests"
 Open = Callable[..., TestClient]
@@ -72,6 +86,28 @@ def live() -> Iterator[TestClient]:
     """A client of a studio that animates, by the policy that ships."""
     with client_of(Studio()) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium without a window."""
+    found = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        found = None
+    if found is None:
+        reason = (
+            "no Chromium and Playwright here (apt-get install chromium; pip install playwright)"
+        )
+        assert not NEEDED, reason
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=found, args=[*FLAGS, NO_NAMES])
+        yield made
+        made.close()
 
 
 def finished(client: TestClient, job: dict[str, object]) -> dict[str, object]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import shutil
 import signal
@@ -23,16 +22,6 @@ from esarm_env.corpus import open_corpus
 from esarm_env.face import ARKIT_NAMES, read_livelink_csv
 from tests.train.studio.conftest import wave_bytes
 
-# CI sets it: there a browser that is not found is a fault, and no reason to skip.
-NEEDED = os.environ.get("ESARM_NEED_BROWSER") == "1"
-FLAGS = (
-    "--no-sandbox --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-gpu --enable-unsafe-swiftshader "
-    "--use-fake-device-for-media-stream --use-fake-ui-for-media-stream "
-    "--autoplay-policy=no-user-gesture-required"
-).split()
-# Names of other machines are not even looked up.
-NO_NAMES = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 PATIENCE_S = 40
 # Polled frame by frame, for the page's policy forbids what Playwright's own waiting evaluates.
 WAIT = """async ([patience]) => {
@@ -98,28 +87,6 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.write_bytes(wave_bytes(corpus[int(index)].audio))
     assert shipped_corpus().is_dir()
     return path
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A Chromium without a window."""
-    found = next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        found = None
-    if found is None:
-        reason = (
-            "no Chromium and Playwright here (apt-get install chromium; pip install playwright)"
-        )
-        assert not NEEDED, reason
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=found, args=[*FLAGS, NO_NAMES])
-        yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,22 +15,6 @@ from tests.train.studio.test_judge_page import Quiet
 from train.studio.judging.simulated import SimulatedRater, served
 from train.studio.studio import Studio
 
-pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra `dev`")
-CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser")) if p), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
-
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--autoplay-policy=no-user-gesture-required",
-)
 SMALL = {"width": 760, "height": 620}
 
 
@@ -87,16 +70,6 @@ class Window:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield started
-        started.close()
-
-
-@pytest.fixture(scope="module")
 def studio(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Studio:
     """A studio of the run whose animations are made once for all tests here."""
     return Quiet(finished_run, preferences=tmp_path_factory.mktemp("judged") / "answers.jsonl")
@@ -105,7 +78,7 @@ def studio(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Stud
 @pytest.fixture(scope="module")
 def address(studio: Studio) -> Iterator[str]:
     with served(studio) as place:
-        SimulatedRater(place, "nobody", lambda a, b: "a").make(utterances=4)
+        SimulatedRater(place, "nobody", lambda *_: "a").make(utterances=4)
         studio.study.maker.idle.wait()
         yield place
 
@@ -157,7 +130,7 @@ def test_ten_pairs_are_judged_with_the_keyboard_alone(windows: Any, studio: Stud
     assert answers_of(studio, "ann") == [*said[:-1], "b", "a"]
     row = window.text("#raters tbody tr").split("\t")
     assert row[:4] == ["ann", "10", "1", "1"]
-    assert window.text("#command").startswith("esarm reward --run ")
+    assert window.text("#command").startswith("esarm improve --from ")
     assert window.text("#command").endswith("answers.jsonl")
     pool: Pool = studio.study.judging.pool
     assert len(pool.rows_of) == 4

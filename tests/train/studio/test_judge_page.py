@@ -22,6 +22,8 @@ from reward.judging import NewAnimation, Pool, open_pool, write_pool
 from reward.pairs.from_preferences import open_preferences
 from reward.pairs.preference_file import read_preferences
 from tests.train.studio.conftest import client_of
+from train.bench.raters.at_page import RatersAtPage
+from train.bench.raters.simulated import TASTES, SimulatedRaters
 from train.studio.judging.asked import DECODINGS
 from train.studio.judging.making import Writer
 from train.studio.judging.simulated import SimulatedRater, served, unpacked
@@ -265,7 +267,7 @@ def test_two_raters_share_pairs_and_agree_as_far_as_they_do(judged: Judged) -> N
         "clone, sampled", "ppo, sampled", "reinforce, sampled", "recording",
     }  # fmt: skip
     run, file = page.study.run, page.study.file
-    assert told["command"] == f"esarm reward --run {run} --preferences {file}"
+    assert told["command"] == f"esarm improve --from {run} --as judged --preferences {file}"
     assert told["problems"] == []
 
 
@@ -329,7 +331,9 @@ def test_without_a_reward_model_pairs_are_random_and_agreement_says_so(
     refused = page.ask("POST", "/api/judge/sessions", asked, status=400)
     assert refused["error"].endswith(f"got none: {reason}; choose random pairs")
     judge(page, page.sit("ann"), "a")
-    assert page.ask("GET", "/api/judge/agreement")["reward"] == {"lack": reason, "by_rater": {}}
+    told = page.ask("GET", "/api/judge/agreement")
+    assert told["reward"] == {"lack": reason, "by_rater": {}}
+    assert told["command"] == f"esarm reward --run {run} --preferences {page.study.file}"
 
 
 def test_active_choice_asks_where_the_model_is_in_doubt(judged: Judged) -> None:
@@ -450,7 +454,7 @@ def test_a_simulated_rater_answers_through_the_page(finished_run: Path, tmp_path
     """A rehearsal that goes round the page rehearses nothing of it."""
     jaw = 24
 
-    def open_mouth(a: np.ndarray, b: np.ndarray) -> str:
+    def open_mouth(a: np.ndarray, b: np.ndarray, _: int) -> str:
         return "a" if a[:, jaw].mean() >= b[:, jaw].mean() else "b"
 
     with served(Quiet(finished_run, preferences=tmp_path / FILE)) as address:
@@ -472,3 +476,23 @@ def test_a_simulated_rater_answers_through_the_page(finished_run: Path, tmp_path
         ]
         lead = motions[0][:, jaw].mean() - motions[1][:, jaw].mean()
         assert abs(lead) < 2e-4 or (lead > 0) == (each.better == "a")
+
+
+def test_raters_at_the_page_answer_as_those_without_one(
+    made: Path, finished_run: Path, tmp_path: Path
+) -> None:
+    """The study with simulated raters is one of the page only if the page changes no answer."""
+    asked = {"n_raters": 3, "noise": 0.2, "seed": 5}
+    taste = TASTES["raised-brows"]
+    bare = shutil.ignore_patterns("judging.json")
+    pools = [open_pool(shutil.copytree(made, tmp_path / x, ignore=bare)) for x in ("page", "none")]
+    at_page = RatersAtPage(finished_run, pools[0], taste, **asked)
+    for n in (7, 7, 15):  # they go on where they ended
+        at_page.answer(n)
+    without = SimulatedRaters(pools[1], taste, **asked)
+    without.answer(15)
+    said = [
+        [(p.rater, p.a.sha256, p.b.sha256, p.better) for p in raters.judging.log.judgements]
+        for raters in (at_page, without)
+    ]
+    assert said[0] == said[1] and len(said[0]) == 15

@@ -68,7 +68,11 @@ class SimulatedRaters:
         return self._liked[animation.sha256]
 
     def _errs(self, session: Session) -> bool:
-        """Return whether this answer is the wrong way round: the same after an interruption."""
-        text = f"{self._seed}/{session.rater}/{session.n_answers}"
-        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
-        return bool(np.random.default_rng(seed).random() < self._noise)
+        return is_wrong(self._seed, session.rater, session.n_answers, noise=self._noise)
+
+
+def is_wrong(seed: int, rater: str, number: int, *, noise: float) -> bool:
+    """Return whether an answer is the wrong way round: the same after an interruption."""
+    digest = hashlib.sha256(f"{seed}/{rater}/{number}".encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+    return bool(rng.random() < noise)

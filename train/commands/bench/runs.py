@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -15,10 +15,7 @@ from train.commands.bench.speed import (
     bench_pictures,
     bench_synthetic,
 )
-from train.commands.options import check_json_target, settle_corpus, use_threads, write_json
-
-if TYPE_CHECKING:
-    pass
+from train.commands.options import check_json_target, settle_corpus, write_json
 
 
 def command_bench() -> None:
@@ -167,36 +164,35 @@ def bench_rl(
 def bench_raters(
     *,
     run: Path = Path("runs/demo"),
-    taste: Literal["raised-brows", "strong-brows", "less-open-mouth"] = "raised-brows",
+    taste: str = "raised-brows",
     answers: tuple[int, ...] = (0, 50, 200, 800),
     noise: float = 0.2,
-    iterations: int = 24,
+    iterations: int = 12,
     utterances: int = 200,
     out: Path | None = None,
-    threads: int = 0,
     json: Path | None = None,
 ) -> None:
     """Study with simulated raters whether judging, reward and policy form a loop that works.
 
     Raters who judge by a hidden taste answer as people do in the studio. The run's reward is
-    corrected by the first N answers, and PPO improves the clone on it, as experiments
-    `simulated-TASTE-N` of the run. The same command goes on where it was interrupted.
+    corrected by the first N answers, and PPO improves the clone on it. The same command goes on
+    where it was interrupted.
 
     Args:
         run: A run folder that is finished up to `reward`.
-        taste: What the simulated raters like.
-        answers: Numbers of answers N, such as `--answers 0 200`.
+        taste: `raised-brows`, `strong-brows` or `less-open-mouth`: what these raters like.
+        answers: Numbers of answers N; each is an experiment `simulated-TASTE-N` of the run.
         noise: Share of the answers that are the wrong way round.
         iterations: Iterations of PPO on each reward.
-        utterances: Training utterances whose animations are judged.
-        out: Folder for pool, answers, log and the page `simulated.md`. [default: RUN/simulated]
-        threads: CPU threads of torch; 0 leaves the choice to torch.
+        utterances: Training utterances in the pool.
+        out: Folder of the page `simulated.md`, and of all it rests on. [default: RUN/simulated]
         json: Also write the figures to this file.
     """
+    from train.bench.raters.study import bench_raters as measure
+
     check_json_target(json)
-    use_threads(threads)
-    settings = {"taste": taste, "noise": noise, "iterations": iterations, "utterances": utterances}
-    write_json(_raters(run, settings, answers, out), json)
+    sizes = {"taste": taste, "noise": noise, "iterations": iterations, "utterances": utterances}
+    write_json(measure(run, sizes, answers, out), json)
 
 
 BENCHES: dict[str, Callable[..., None]] = {
@@ -244,19 +240,6 @@ def _hacking(
 
     config = HackingConfig(seeds=seeds, iterations=iterations)
     figures = measure(RunFolder.open(run), config, folder=out or run / "hacking")
-    print(render(figures))
-    return figures
-
-
-def _raters(
-    run: Path, settings: dict[str, Any], answers: tuple[int, ...], out: Path | None
-) -> dict[str, Any]:
-    from train.bench.raters.page import render
-    from train.bench.raters.study import StudyConfig, run_study
-    from train.run.run_folder import RunFolder
-
-    opened, config = RunFolder.open(run), StudyConfig(**settings)
-    figures = run_study(opened, config, answers=answers, folder=out or run / "simulated")
     print(render(figures))
     return figures
 

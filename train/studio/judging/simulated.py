@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray
     from train.studio.studio import Studio
 
-# Gets the motions (T, 52) on the left and on the right; returns a verdict of `VERDICTS`.
-Taste = Callable[["FloatArray", "FloatArray"], str]
+# Gets the motions (T, 52) on the left and on the right, and how many answers the rater has given;
+# returns a verdict of `VERDICTS`.
+Taste = Callable[["FloatArray", "FloatArray", int], str]
 _WAIT_S = 10
 
 
@@ -67,6 +68,8 @@ class SimulatedRater:
         self._host = f"http://{parts.netloc}"
         self._token = urllib.parse.parse_qs(parts.query)["token"][0]
         self.name, self._taste = name, taste
+        self._told: dict[str, Any] = {}
+        self._place = ""
         # Whatever proxy the environment names, this machine asks itself.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -83,19 +86,33 @@ class SimulatedRater:
         Raises:
             InputError: If the page refuses something, with its words.
         """
+        self.sit(pairs, choice=choice)
+        while self.answer():
+            pass
+        return self.leave()
+
+    def sit(self, pairs: int, *, choice: str = "random") -> None:
+        """Begin, or go on under this name; errors as of `judge`."""
         body = {"rater": self.name, "choice": choice, "pairs": pairs, "go_on": True}
-        told = self._json("POST", "/api/judge/sessions", body)
-        place = f"/api/judge/sessions/{told['session']}"
-        while told["state"] in ("pair", "waiting"):
-            if told["state"] == "waiting":
-                told = self._json("GET", f"{place}?wait={_WAIT_S}")
-                continue
-            sides = unpacked(self._bytes("GET", f"{place}/pairs/{told['number']}/motions"))
-            verdict = self._taste(sides["a"], sides["b"])
-            answer = {"number": told["number"], "verdict": verdict}
-            told = self._json("POST", f"{place}/answers", answer)
-        self._json("DELETE", place)
-        return int(told["answered"])
+        self._told = self._json("POST", "/api/judge/sessions", body)
+        self._place = f"/api/judge/sessions/{self._told['session']}"
+
+    def answer(self) -> bool:
+        """Answer the pair on the screen; return whether there was one. Errors as of `judge`."""
+        while self._told["state"] == "waiting":
+            self._told = self._json("GET", f"{self._place}?wait={_WAIT_S}")
+        if self._told["state"] != "pair":
+            return False
+        number = int(self._told["number"])
+        sides = unpacked(self._bytes("GET", f"{self._place}/pairs/{number}/motions"))
+        answer = {"number": number, "verdict": self._taste(sides["a"], sides["b"], number)}
+        self._told = self._json("POST", f"{self._place}/answers", answer)
+        return True
+
+    def leave(self) -> int:
+        """End the session, and return how many answers of this name there are."""
+        self._json("DELETE", self._place)
+        return int(self._told["answered"])
 
     def agreement(self) -> dict[str, Any]:
         """Return how far the answers of all raters agree, as the page shows it."""

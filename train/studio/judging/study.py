@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.cache import check_target
 from esarm_env.core.errors import InputError
-from esarm_env.core.run_layout import CLONE_FILE
+from esarm_env.core.run_layout import CLONE_FILE, experiment_folder, is_finished
 from reward.judging import (
     Judging,
     JudgingSettings,
@@ -303,9 +303,20 @@ class Study:
             "reward": {"lack": lack, "by_rater": with_reward},
             "sources": preferred(said, self.judging.pool),
             "problems": self.problems(),
-            "command": f"esarm reward --run {shlex.quote(str(self.run))} "
-            f"--preferences {shlex.quote(str(self.file))}",
+            "command": self._command(),
         }
+
+    def _command(self) -> str:
+        """Return the command that learns from the answers: in the run, or beside its reward."""
+        assert self.run is not None and self.file is not None
+        run, file = shlex.quote(str(self.run)), shlex.quote(str(self.file))
+        if not is_finished(self.run, "reward"):
+            return f"esarm reward --run {run} --preferences {file}"
+        name, number = "judged", 1
+        while experiment_folder(self.run, name).exists():
+            number += 1
+            name = f"judged-{number}"
+        return f"esarm improve --from {run} --as {name} --preferences {file}"
 
     def _with_reward(self, said: list[Preference]) -> dict[str, Any]:
         share, n = agreement_with_scores(said, self.scores.by_key)

@@ -7,11 +7,16 @@ import { Player } from "./player.js";
 import { Timeline } from "./timeline.js";
 import { canDraw, Viewer } from "./viewer.js";
 
-const SIDES = ["a", "b"], KEPT = 600, BACK = 1.16;
+const SIDES = ["a", "b"], KEPT = 600, BACK = 1.16, COARSE = 0.8;
 
 /** Pictures of the pair on the screen, which is asked for by its session and number. */
 class PairPictures extends Pictures {
   _place(take, frame, size) { return `${take.place}/pictures/${take.side}/${frame}?size=${size}`; }
+}
+
+/** Two heads that move are drawn a little coarser where there is no graphics card; still ones are not. */
+class PairViewer extends Viewer {
+  _draw(width, height, ratio) { super._draw(width, height, this.slow && ratio === 1 ? COARSE : ratio); }
 }
 
 export class PairStage {
@@ -26,11 +31,12 @@ export class PairStage {
     this.player.changed = () => this._mark();
     this.timeline = new Timeline(time => this.player.seek(time));
     this.canvas = el("canvas", { class: "face", role: "img", "aria-label": "Two animated faces, A on the left and B on the right; drag to turn both" });
-    this.cells = SIDES.map(side => el("div", { class: "cell", "data-side": side }, el("span", { class: "letter", "aria-hidden": "true" }, side.toUpperCase())));
+    this.veils = SIDES.map(side => el("div", { class: "veil", "data-side": side }));
+    const letters = SIDES.map(side => el("span", { class: "letter", "data-side": side, "aria-hidden": "true" }, side.toUpperCase()));
     this.status = el("p", { class: "status", role: "status" });
-    this.element = el("div", { class: "pair" }, this.canvas, ...this.cells, this.status);
+    this.element = el("div", { class: "pair" }, this.canvas, ...this.veils, ...letters, this.status);
     if (canDraw()) {
-      this.viewer = new Viewer(this.canvas);
+      this.viewer = new PairViewer(this.canvas);
       this.ready = this.viewer.show("esarm", 2).then(() => this._stepBack()).catch(error => studio.notice(error.message));
     } else {
       this.pictures = new PairPictures();
@@ -88,7 +94,7 @@ export class PairStage {
 
   _mark() {
     this.drawn = undefined;
-    this.cells.forEach((cell, k) => cell.classList.toggle("waits", !this._moves(k)));
+    this.veils.forEach((veil, k) => veil.classList.toggle("waits", !this._moves(k)));
     this.changed?.();
   }
 
