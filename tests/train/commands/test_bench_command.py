@@ -26,6 +26,7 @@ OPTIONS = {
     "peers": {"run", "json"},
     "prior": {"run", "corpus", "sweep", "out", "json"},
     "probes": {"run", "split", "json"},
+    "raters": {"run", "taste", "answers", "noise", "iterations", "utterances", "out", "json"},
     "rl": {"env", "algorithms", "timings", "steps", "seeds", "reward", "split", "out", "json"},
     "metrics": {"json"},
     "pictures": {"bars", "json"},
