@@ -136,7 +136,7 @@ def bench_hacking(
     *,
     run: Path = Path("runs/demo"),
     seeds: tuple[int, ...] = (0, 1, 2),
-    iterations: int = 24,
+    iterations: int = 12,
     out: Path | None = None,
     json: Path | None = None,
 ) -> None:
