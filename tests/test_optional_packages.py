@@ -15,7 +15,10 @@ from esarm_env.doctor.requirements import Requirement, is_within
 
 ROOT = Path(__file__).parents[1]
 # Of the extras that a bare installation lacks; the tests run with all of them.
-OPTIONAL = ("transformers", "matplotlib", "rich", "PIL", "pygame", "av", "moviepy", "hama")
+OPTIONAL = (
+    *("transformers", "matplotlib", "rich", "PIL", "pygame", "av", "moviepy", "hama"),
+    *("starlette", "uvicorn"),
+)
 BLOCK = "import sys\nfor name in {names!r}: sys.modules[name] = None\n"
 
 

@@ -87,11 +87,13 @@ class CorrectedReward(LearnedReward):
         from reward.preference.corrected import PREFERENCE, PreferredAlone
 
         base = model.base
-        self._parts: dict[str, tuple[float, RewardFunction]] = (
+        kept = float(model.preference.kept)
+        whole: dict[str, tuple[float, RewardFunction]] = (
             dict(TwoHeadedReward(task, base).parts)
             if isinstance(base, TwoHeadedModel)
             else {EXPECTED_ERROR: (1.0, LearnedReward(task, base))}
         )
+        self._parts = {name: (kept * weight, part) for name, (weight, part) in whole.items()}
         self._parts[PREFERENCE] = (1.0, LearnedReward(task, PreferredAlone(model)))
 
     @property

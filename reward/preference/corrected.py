@@ -1,4 +1,4 @@
-"""A reward model with what raters prefer on top of what it says itself.
+"""A reward model with what raters prefer beside what it says itself.
 
 Both parts stay to be seen: the corrected model is neither changed nor hidden by raters.
 """
@@ -42,9 +42,10 @@ def judged_by(heads: tuple[RewardModel, ...], batch: ChunkBatch) -> tuple[list[T
 
 
 class CorrectedModel:
-    """The sum of a reward model and of what raters prefer; a `RewardModel`.
+    """The weighted sum of a reward model and of what raters prefer; a `RewardModel`.
 
-    Each member of the corrected model gets the same on top, so that members are combined as before.
+    Each member of the corrected model gets the same beside it, so that members are combined as
+    before.
 
     Attributes:
         base: The corrected model: of expected errors, alone or with naturalness.
@@ -59,17 +60,22 @@ class CorrectedModel:
         """
         self.base, self.preference, self._heads = base, preference, heads_of(base)
         frames = base.motion_dim // N_CHANNELS
-        found = (len(self._heads), frames, tuple(base.chunk_streams))
-        expected = (preference.heads, preference.frames, preference.stream_names)
+        condition = getattr(base, "condition_dim", None)
+        found = (len(self._heads), condition, frames, tuple(base.chunk_streams))
+        expected = (
+            preference.heads,
+            preference.condition_dim,
+            preference.frames,
+            preference.stream_names,
+        )
         if found != expected:
             raise InputError(
                 "what raters prefer must stand beside the reward model that it was learned with "
-                f"(heads, frames, streams: {expected}), got {found}; train it again"
+                f"(heads, condition, frames, streams: {expected}), got {found}; train it again"
             )
         self.audio_dim, self.motion_dim = base.audio_dim, base.motion_dim
         self.needs_condition = base.needs_condition
-        if hasattr(base, "condition_dim"):
-            self.condition_dim: int = base.condition_dim
+        self.condition_dim = preference.condition_dim
         self.stream_names = self.chunk_streams = preference.stream_names
 
     def score_members(self, batch: ChunkBatch) -> Tensor:
@@ -82,7 +88,7 @@ class CorrectedModel:
         total = said[0]
         if isinstance(self.base, TwoHeadedModel):
             total = total + self.base.weight * said[1]
-        return total + self.preferred(batch, judged)[0]
+        return self.preference.kept * total + self.preferred(batch, judged)[0]
 
     def preferred(self, batch: ChunkBatch, judged: Tensor | None = None) -> Tensor:
         """Return what raters prefer, in units of the sum, by member; the first one counts.
@@ -96,7 +102,8 @@ class CorrectedModel:
         """
         if judged is None:
             judged = judged_by(self._heads, batch)[1]
-        said: Tensor = self.preference(batch.motion, batch.n_chunks, judged)
+        assert batch.condition is not None, "`needs_condition` asked for it"
+        said: Tensor = self.preference(batch.motion, batch.condition, batch.n_chunks, judged)
         return said
 
     def member_weights(self, scores: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from esarm_env.core.errors import InputError
 from reward.judging.agreement import key_of, share_by_group
 from reward.pairs.from_preferences import NothingUsable, pairs_of_preferences, title_of
 from reward.pairs.labelled import PairSource
-from reward.pairs.preference_file import read_preferences
+from reward.pairs.preference_file import CANNOT_TELL, read_preferences
 
 if TYPE_CHECKING:
     from esarm_env.core.intervals import Interval
@@ -63,7 +63,6 @@ def read_judged(files: Sequence[Path | str], task: AnimationTask, *, held_out: f
     sources: list[PairSource] = []
     judgements: list[Preference] = []
     seen: set[tuple[object, ...]] = set()
-    undecided = 0
     for file in files:
         place = Path(file).expanduser()
         every, unreadable = read_preferences(place)
@@ -85,13 +84,13 @@ def read_judged(files: Sequence[Path | str], task: AnimationTask, *, held_out: f
             continue
         sources.append(made.source)
         problems += [f"{place}: {problem}" for problem in made.problems]
-        undecided += made.undecided
     if not sources:
         reasons = "; ".join(problems[:3]) or "no answer"
         raise InputError(
             f"`preferences.files` must hold an answer that can be used, got none: {reasons}"
         )
     train, rest = split_by_utterance(PairSource.joined(sources), task, share=held_out)
+    undecided = sum(each.better == CANNOT_TELL for each in judgements)
     return Judged(train, rest, tuple(judgements), tuple(problems), undecided)
 
 

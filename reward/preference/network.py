@@ -7,6 +7,9 @@ It is linear. A stream sees mean pose and mean speed of its own part of the face
 together, and what the other heads of the reward say of it, for which raters may care more or less.
 A few hundred answers do not teach a network more (`docs/howto/preferences.md` has figures); what is
 linear in chunks is also what each chunk is credited with.
+
+An animation is paid for its sum up to a bound that few judged animations of its condition (emotion,
+intensity, speaker) reach: nobody said that what lies beyond is better still.
 """
 
 from __future__ import annotations
@@ -41,18 +44,25 @@ class PreferenceModel(nn.Module):
     Attributes:
         weights: Of the features of each stream, (M, X) each; those of member 0 count, the others
             tell how sure they are.
-        offset: What is taken off each chunk, (M, S): the mean of the judged animations.
+        usual: What is taken off, (M, D + 1): the mean of the judged animations of a condition, as a
+            linear function of it.
         gain: Of the sum, in units of the score that is corrected; 0 says nothing.
+        bound: Of what is paid, in the same units.
+        kept: Share of the score that is corrected in the corrected one: both have one scale, which
+            the weights of penalties are made for.
     """
 
     stream_names = STREAMS
-    offset: Tensor
+    usual: Tensor
     gain: Tensor
+    bound: Tensor
+    kept: Tensor
 
-    def __init__(self, *, members: int, frames: int, heads: int) -> None:
+    def __init__(self, *, members: int, condition_dim: int, frames: int, heads: int) -> None:
         """Build it, saying nothing, for chunks of `frames` frames and `heads` heads."""
         super().__init__()
         self.n_members, self.frames, self.heads = members, frames, heads
+        self.condition_dim = condition_dim
         self.sides = nn.ParameterDict(
             {
                 name: nn.Parameter(both_sides(tuple(CHANNELS[name])), requires_grad=False)
@@ -65,8 +75,10 @@ class PreferenceModel(nn.Module):
                 for name, table in self.sides.items()
             }
         )
-        self.register_buffer("offset", torch.zeros(members, len(STREAMS)))
+        self.register_buffer("usual", torch.zeros(members, condition_dim + 1))
         self.register_buffer("gain", torch.zeros(()))
+        self.register_buffer("bound", torch.ones(()))
+        self.register_buffer("kept", torch.ones(()))
 
     def features(self, motion: Tensor, judged: Tensor) -> list[Tensor]:
         """Return what is seen of each chunk, (B, C, X), by stream; arguments as of `forward`."""
@@ -79,13 +91,16 @@ class PreferenceModel(nn.Module):
             for s, table in enumerate(self.sides.values())
         ]
 
-    def forward(self, motion: Tensor, n_chunks: Tensor, judged: Tensor) -> Tensor:
+    def forward(
+        self, motion: Tensor, condition: Tensor, n_chunks: Tensor, judged: Tensor
+    ) -> Tensor:
         """Return what each member says by chunk and stream, (M, B, C, S), 0 past the end.
 
         A chunk's is its share of the animation's, which is the mean over its chunks.
 
         Args:
             motion: Shape (B, C, F * 52).
+            condition: Shape (B, D).
             n_chunks: Shape (B,), chunks that are not padding.
             judged: What the other heads say of each chunk, (B, C, S, H), on the scale of an
                 animation's score.
@@ -100,11 +115,25 @@ class PreferenceModel(nn.Module):
         )
         inside = torch.arange(motion.shape[1]) < n_chunks[:, None]
         shares = (inside / n_chunks[:, None])[..., None]  # (B, C, 1)
-        return self.gain * (said - self.offset[:, None, None]) * shares
+        usual = (condition @ self.usual[:, 1:].mT).mT + self.usual[:, :1]  # (M, B)
+        parts = (said - usual[:, :, None, None] / len(STREAMS)) * shares
+        return self._paid(self.gain * parts, shares)
+
+    def _paid(self, parts: Tensor, shares: Tensor) -> Tensor:
+        """Bound what an animation's parts (M, B, C, S) add up to, and take that apart again.
+
+        A function f of the sum u is shared as f'(u) part + (f(u) - f'(u) u) / (C S).
+        """
+        total = parts.sum(dim=(2, 3), keepdim=True)
+        along = torch.tanh(total / self.bound)
+        slope = 1 - along.square()
+        rest = self.bound * along - slope * total
+        return slope * parts + rest * shares / len(STREAMS)
 
     def save(self, path: Path) -> None:
         """Write weights and sizes to one `.safetensors` file."""
         sizes = {"members": self.n_members, "frames": self.frames, "heads": self.heads}
+        sizes["condition_dim"] = self.condition_dim
         save_weights(path, self.state_dict(), kind=KIND, **sizes)
 
 

@@ -15,9 +15,9 @@ class PreferenceConfig:
     Attributes:
         files: Files `preferences.jsonl` of pairs that raters judged; none leaves the reward as it
             is.
-        share: Share of raters: recipe `consensus`, of what they prefer in the reward (weight share
-            / (1 - share), in units of the rest's spread among an utterance's judged animations);
-            recipe `paper`, of their pairs in the loss.
+        share: Share of raters: recipe `consensus`, of what they prefer in the reward, both parts
+            being equally far spread among an utterance's judged animations; recipe `paper`, of
+            their pairs in the loss.
         chance: Share of answers that are taken to be chance: a rater's choice counts as a
             probability of 1 less half of that, a tie as one half.
         held_out: Share of the judged utterances that are not learned from, on which agreement with

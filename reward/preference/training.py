@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from reward.preference.settings import PreferenceConfig
     from reward.scoring import RewardModel
 
+BOUND = 2.0  # standard deviations among the judged animations of a condition
 PENALTIES = (10.0, 30.0, 100.0, 300.0)
 _FOLDS = 4
 _SCORED_AT_ONCE = 64  # animations
@@ -52,6 +53,7 @@ def fit_preference(
     """
     model = PreferenceModel(
         members=config.members,
+        condition_dim=task.condition_dim,
         frames=task.tokenizer.frames_per_chunk,
         heads=len(heads_of(base)),
     )
@@ -68,18 +70,21 @@ def fit_preference(
         fits.append(fit(given[rng.integers(len(pairs), size=len(pairs))], penalty))
     weights = np.stack(fits) / scale
     with torch.no_grad():
-        begin = 0
-        for s, (name, values) in enumerate(zip(model.stream_names, seen, strict=True)):
-            own = weights[:, begin : begin + values.shape[1]]
+        ends = np.cumsum([values.shape[1] for values in seen])
+        for name, own in zip(model.stream_names, np.split(weights, ends[:-1], axis=1), strict=True):
             model.weights[name].copy_(torch.from_numpy(own))
-            model.offset[:, s] = torch.from_numpy(own @ values.mean(axis=0))
-            begin += values.shape[1]
+        liked = np.concatenate(seen, axis=1) @ weights.T  # (N, M)
+        usual, unusual = _by_condition(task.condition_of(train.utterance), liked)
+        model.usual.copy_(torch.from_numpy(usual))
         scores = LearnedReward(task, base).score_motion(train.utterance, train.motions)
         preferred = _rms(apart @ weights[0])
         trust = len(pairs) / (len(pairs) + config.doubt)
         weight = trust * config.share / (1 - config.share)
         spread = _rms(scores[pairs.a] - scores[pairs.b])
-        model.gain.fill_(weight * spread / preferred if preferred > 0 else 0.0)
+        if preferred > 0:
+            model.kept.fill_(1 / (1 + weight))
+            model.gain.fill_(weight / (1 + weight) * spread / preferred)
+            model.bound.fill_(max(BOUND * float(model.gain) * unusual, 1e-6))
     return model.requires_grad_(False)
 
 
@@ -151,6 +156,19 @@ def _features(
             for part, seen in zip(parts, model.features(batch.motion, judged), strict=True):
                 part.append((seen * shares).sum(dim=1).numpy())
     return [np.concatenate(part).astype(np.float64) for part in parts]
+
+
+def _by_condition(condition: FloatArray, liked: DoubleArray) -> tuple[DoubleArray, float]:
+    """Return the mean of what is liked (N, M) by condition (N, D), and how far it is spread there.
+
+    Returns:
+        Intercept and slopes, (M, D + 1), of a ridge regression, since conditions are few; and the
+        standard deviation of what is left of member 0.
+    """
+    given = np.hstack([np.ones((len(condition), 1)), condition.astype(np.float64)])
+    few = np.diag([0.0, *np.ones(condition.shape[1])])
+    solved = np.linalg.solve(given.T @ given + few, given.T @ liked)  # (D + 1, M)
+    return solved.T, float((liked - given @ solved)[:, 0].std())
 
 
 def _scales(apart: DoubleArray, seen: list[DoubleArray], *, heads: int) -> DoubleArray:

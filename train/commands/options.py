@@ -127,9 +127,8 @@ class TrainingOptions(StageOptions):
     """Which run, where its recordings are, with which settings, and where curves of training go.
 
     Attributes:
-        logger: Where training figures go, beside the stage's metrics.csv: `tensorboard` (event
-            files in its folder), `wandb` (Weights & Biases, as they come; project WANDB_PROJECT or
-            esarm), or `none`. [default: tensorboard where it is installed]
+        logger: Where training figures go beside metrics.csv: `tensorboard` files, `wandb` (project
+            WANDB_PROJECT or esarm), or `none`. [default: tensorboard if installed]
     """
 
     logger: Literal["tensorboard", "wandb", "none"] | None = None

@@ -206,13 +206,12 @@ def command_improve(
         options: Which run, and with which settings.
         base: Run whose corpus, tokenizer, clone and reward model an experiment shares.
         name: Name of the experiment, for `esarm compare` and `esarm animate --policy`.
-        reward: Reward that the experiment climbs, as the environment takes it: `accuracy`,
-            `learned:RUN`, weights such as '{learned: 1, jerk: -0.1}', or one's own as
-            `file.py:Class`; by default what the run climbed.
+        reward: Reward that the experiment climbs: `accuracy`, `learned:RUN`, weights such as
+            '{learned: 1, jerk: -0.1}', or one's own as `file.py:Class`; by default the run's.
         algorithm: Algorithms to train with, as `esarm plugins` lists them, or one's own as
             `file.py:Class`; by default the run's first.
-        preferences: File `preferences.jsonl` of pairs that raters judged: the experiment climbs the
-            run's reward model corrected by them. Give the option again for each further file.
+        preferences: File `preferences.jsonl` of pairs that raters judged, which correct the reward
+            that is climbed. May be given several times.
         speech: Folder of sound files to learn from. Motion files in it are used to measure, never
             to learn.
         speech_test: Folder of sound files to measure on, instead of a share of `--speech`.

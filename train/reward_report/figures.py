@@ -21,6 +21,7 @@ from reward.demonstrations import RollOut, motions_of
 from reward.demonstrations.corruptions import FAMILIES
 from reward.demonstrations.corruptions.registry import families_without
 from reward.report import Resampler
+from train.preferences.section import raters_facts
 from train.reward_report.animations import ReportSettings, make_cast, n_steps
 from train.reward_report.band_figures import (
     BAND,
@@ -81,6 +82,7 @@ def facts_of(
         "confidence": study.settings.confidence,
         "resamples": study.settings.resamples,
         "reinforcement": _against_clone(run),
+        "raters": raters_facts(run),
         **_pace(study, task, judges),
     }
 

@@ -11,6 +11,7 @@ from esarm_env.core.cache import write_text
 from esarm_env.core.run_layout import FIGURES_FILE, REPORT_FILE
 from esarm_env.metrics import variant_label
 from train.pictures import draw_or_explain
+from train.preferences.section import raters_section
 from train.reward_report import answers, tables
 from train.reward_report.verdicts import verdicts
 from train.run.run_folder import without_nan
@@ -43,6 +44,7 @@ def write_reward_report(found: Findings, folder: Path, *, bars: bool = False) ->
             tables.outlook_section(found),
             tables.probe_section(found),
             tables.agreement_section(found),
+            raters_section(found.facts.get("raters", ())),
             *([f"## Criteria\n\n{verdict_table(verdicts(found))}"] if bars else []),
         ]
     )

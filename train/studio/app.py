@@ -99,7 +99,9 @@ def page_file(request: Request) -> Response:
 
 def tell(request: Request) -> Response:
     """Tell what there is: policies, emotions, heads, sounds, formats."""
-    told = studio_of(request).to_dict()
+    studio = studio_of(request)
+    told = studio.to_dict()
+    studio.jobs.expected.set()
     return JSONResponse({**told, "limits": {"bytes": MOST_BYTES, "seconds": 600}})
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 WAITING, WORKING, DONE, FAILED, CANCELLED = "waiting", "working", "done", "failed", "cancelled"
 _KEPT = 48
 _MOST_WAITING = 16
+_UNASKED_S = 2.0  # after which the first job is prepared for though nobody has opened the page
 
 
 class CancelledError(Exception):
@@ -105,20 +106,28 @@ class Job:
 
 
 class Jobs:
-    """A queue of jobs and the thread that does them, in the order in which they were asked for."""
+    """A queue of jobs and the thread that does them, in the order in which they were asked for.
+
+    Attributes:
+        expected: Set once the page is there: what takes seconds must not hold it up before.
+    """
 
     def __init__(self) -> None:
+        self.expected = threading.Event()
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._queue: queue.Queue[Job | None] = queue.Queue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._stopped = False
 
     def start(self, first: Callable[[], None] | None = None) -> None:
         """Start the thread; it calls `first` before any job, for what takes seconds once."""
 
         def work() -> None:
             if first is not None:
-                first()
+                self.expected.wait(_UNASKED_S)
+                if not self._stopped:
+                    first()
             while (job := self._queue.get()) is not None:
                 job.run()
 
@@ -131,7 +140,9 @@ class Jobs:
         with self._lock:
             for job in self._jobs.values():
                 job.cancel()
+        self._stopped = True
         self._queue.put(None)
+        self.expected.set()
 
     def submit(self, kind: str, work: Callable[[Job], None], *, sound: Sound | None = None) -> Job:
         """Ask for work.
@@ -154,6 +165,7 @@ class Jobs:
                     break
                 del self._jobs[old.id]
         self._queue.put(job)
+        self.expected.set()
         return job
 
     def get(self, job_id: str) -> Job:

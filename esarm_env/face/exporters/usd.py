@@ -55,7 +55,8 @@ def _write(
 ) -> None:
     values = at_rate(check_motion(motion, rate_hz=rate_hz), rate_hz)
     pxr = need_pxr()
-    stage = pxr.Usd.Stage.CreateInMemory(path.suffix)
+    suffix = path.suffix.lower() or ".usda"  # through a device there is none
+    stage = pxr.Usd.Stage.CreateInMemory(suffix)
     pxr.UsdGeom.SetStageUpAxis(stage, pxr.UsdGeom.Tokens.y)
     pxr.UsdGeom.SetStageMetersPerUnit(stage, 1 / _CM_PER_M)
     stage.SetTimeCodesPerSecond(rate_hz)
@@ -70,7 +71,12 @@ def _write(
     stage.GetRootLayer().customLayerData = about
     _add_animation(pxr, stage, values)
     _add_mesh(pxr, stage, shown_mesh(head))
-    stage.GetRootLayer().Export(str(path))
+    whole = path.with_name(f"{path.name}{suffix}")  # USD goes by the suffix, in small letters
+    try:
+        stage.GetRootLayer().Export(str(whole))
+        whole.replace(path)
+    finally:
+        whole.unlink(missing_ok=True)
 
 
 def _add_animation(pxr: SimpleNamespace, stage: Any, motion: FloatArray) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import esarm_env
-from esarm_env.core.errors import InputError
+from esarm_env.core.errors import InputError, MissingExtraError
 from esarm_env.face import read_livelink_csv
 from esarm_env.face.exporters import (
     EXPORTER_GROUP,
@@ -189,6 +190,16 @@ def test_each_of_several_outputs_has_its_exporter(tmp_path: Path) -> None:
     (through,) = exporters_to(paths, speech=tmp_path, formats=["lam"])
     assert through.suffix == ".json", "a device has no suffix"
     assert exporters_to(paths, speech=tmp_path)[0].suffix == ".csv"
+
+
+def test_a_missing_extra_is_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A video that cannot be written is not worth minutes of animating."""
+    monkeypatch.setitem(sys.modules, "av", None)
+    message = "A video needs `av`: run `pip install 'esarm[video]'`"
+    with pytest.raises(MissingExtraError, match=re.escape(message)):
+        outputs(tmp_path, "a.csv", "a.webm")
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,10 @@ def test_chunks_add_up_to_the_score_and_its_streams(
         found = chunks[..., reward.chunk_streams.index(name)].sum(1)
         np.testing.assert_allclose(found, scores, rtol=1e-4, atol=1e-4)
     assert chunks[n_chunks == n_chunks.max()].std(axis=1).min() > 1e-3, "chunks differ"
+    utterances, motions = trajectories.utterance, tiny_task.decode_chunks(trajectories)
+    condition = trajectories.condition
+    of_motion = reward.score_motion_chunks(utterances, motions, condition=condition)
+    np.testing.assert_array_equal(of_motion, chunks)
 
 
 def test_a_chunk_is_paid_what_it_changes_in_the_score(standardised, tiny_task, demonstrations):

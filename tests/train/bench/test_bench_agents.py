@@ -22,7 +22,7 @@ from train.bench.agents.rivals import SampledCalls, largest_within, spread_indic
 from train.bench.agents.table import references_of, render
 from train.bench.agents.worker import LocalAgent, RemoteAgent, open_backend
 from train.cli import main
-from train.commands.bench import check_device
+from train.commands.bench.speed import check_device
 
 TINY = Sizes(n_layers=1, n_heads=2, width=16, batch_size=2, n_forwards=2, n_minibatches=1)
 HERE = [backend for backend in BACKENDS if reason_to_skip(backend) is None]

@@ -299,7 +299,7 @@ def test_a_mistyped_command_is_told_the_nearest_one(capsys):
     said = refused(["anmate", "speech.wav"], capsys)
     assert said.endswith("got 'anmate'; did you mean `animate`?")
     # In the order of `esarm`, and without what is deprecated and stands in none of its groups.
-    assert "must be one of animate, studio, figure5, run, corpus, " in said
+    assert "must be one of animate, convert, studio, figure5, run, corpus, " in said
     assert " rewards," not in said
     assert refused(["zzz"], capsys).endswith("got 'zzz'")
 

@@ -100,7 +100,7 @@ def test_an_animation_that_cannot_be_written_is_refused_before_the_work(
     ("given", "message"),
     [
         (["nope.wav", "-o", "out.csv"], "nope.wav: "),
-        (["speech.wav", "-o", "out.mp4"], "the suffix of the output must be one of those"),
+        (["speech.wav", "-o", "out.mp5"], "the suffix of the output must be one of those"),
     ],
 )
 def test_a_mistyped_file_is_told_before_torch_is_imported(given, message, elsewhere):

@@ -61,7 +61,7 @@ def test_ours_are_all_there_and_healthy():
         "reward": 18,
         "algorithm": 5,
         "layout": 7,
-        "exporter": 1,
+        "exporter": 11,
         "metric": 2,
         "reward net": 0,
     }

@@ -13,10 +13,12 @@ import soundfile
 import yaml
 
 from esarm_env import open_task
+from esarm_env.face.exporters import write_motion
 from tests.esarm_env.corpus.vertices.conftest import OFFICIAL, make_miniature
 
 RATE_HZ = 16_000
 SMILE = "time_s,neutral,happy\n0,1,0\n60,0,1\n"
+STILL = np.zeros((12, 52), np.float32)
 OWN_ALGORITHM = """
 from agents import SequenceReinforce
 
@@ -65,6 +67,8 @@ class Belongings:
             '"my-face"': self._export,
             "--run my-face": self._export,
             "VOCASET/": self._vertices,
+            "captured.csv": lambda path: write_motion(path, STILL),
+            "prediction.npy": lambda path: write_motion(path, STILL),
             "predictions": self._predictions,
             "my/predictions": self._predictions,
         }

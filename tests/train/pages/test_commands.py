@@ -217,8 +217,11 @@ def test_the_commands_of_a_block_run(
             main(shlex.split(line)[1:])
         assert capsys.readouterr().out.strip(), f"{line}: nobody sees that anything happened"
         if line.startswith("esarm animate"):
-            written = re.findall(r"-o (\S+)", line)[0]
-            assert Path(written).read_text(encoding="utf-8").startswith("Timecode,")
+            written = Path(re.findall(r"-o (\S+)", line)[0])
+            tables = list(written.rglob("*.csv")) if written.is_dir() else [written]
+            assert tables
+            for table in tables:
+                assert table.read_text(encoding="utf-8").startswith("Timecode,")
 
 
 def run_until_cloning(line: str, monkeypatch: pytest.MonkeyPatch) -> None:

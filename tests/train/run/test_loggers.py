@@ -215,7 +215,7 @@ def test_experiments_and_speech_log_where_they_are_told(
     run = tmp_path / "run"
     shutil.copytree(finished_run, run)
 
-    def measure(experiment: RunFolder) -> None:
+    def measure(experiment: RunFolder, run: RunFolder) -> None:
         raise InputError("enough")
 
     monkeypatch.setattr("train.experiments.measuring.measure_experiment", measure)

@@ -229,6 +229,22 @@ def test_a_checkpoint_of_another_training_is_refused(interrupted):
         drive(Counter(), interrupted, title="t", shown="value")
 
 
+def test_rows_can_be_read_while_training_goes_on(tmp_path, monkeypatch):
+    """Who watches a training of hours would see nothing until it has ended."""
+    file, seen = tmp_path / "metrics.csv", []
+
+    class Watched(Counter):
+        def advance(self):
+            seen.append(file.read_text().splitlines() if file.is_file() else None)
+            return super().advance()
+
+    monkeypatch.setattr("train.run.loop.ROWS_EVERY_S", -1.0)
+    drive(Watched(), tmp_path, title="t", shown="value")
+    assert seen[0] is None
+    assert seen[1:3] == [["step,value", "1,1.0"], ["step,value", "1,1.0", "2,2.0"]]
+    assert len(file.read_text().splitlines()) == 6
+
+
 @pytest.mark.parametrize("state", [[1, 2], {}, {"n": 1}, None])
 def test_a_checkpoint_of_something_else_is_one_clear_line(interrupted, monkeypatch, state):
     """A trainer's `load_state_dict` may end in any exception over another's state."""

@@ -188,6 +188,7 @@ def test_an_alarm_stops_training_and_is_in_the_summary(run_with, monkeypatch):
             row = trainer.advance()
     assert trainer.n_done == trainer.n_total == 1
     assert "validation_lve_mm" in row
+    assert row["alarm"] == 1.0, "whoever watches the rows sees it at once"
     heard = trainer.heard()
     assert heard["stopped"]
     assert "while worse: gold_lve" in heard["alarms"][0]

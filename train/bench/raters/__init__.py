@@ -3,5 +3,5 @@
 - `simulated`: raters who judge by a hidden taste, some of whose answers are chance.
 - `at_page`: the same raters in front of the page Judge.
 - `study`: the study: pool, answers, rewards, policies, and what they came to.
-- `page`: its page, table and picture; each says that the raters are simulated.
+- `page`, `picture`: its page, table and picture; each says that the raters are simulated.
 """

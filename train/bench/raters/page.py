@@ -17,6 +17,7 @@ NAME = "simulated"
 _COLUMNS = (
     "answers", "learned_pairs", "agreement", "agreement_low", "agreement_high", "agreement_alone",
     "taste", "taste_change", "taste_change_low", "taste_change_high", "lve_mm", "lve_share",
+    "sampled_taste", "sampled_taste_change", "sampled_lve_mm", "sampled_lve_share",
 )  # fmt: skip
 
 
@@ -30,7 +31,7 @@ def write_study(figures: dict[str, Any], folder: Path) -> None:
 
 
 def table(figures: dict[str, Any]) -> str:
-    """Return the rows as CSV; of policies, sampled animations."""
+    """Return the rows as CSV; of policies, as `esarm animate` decodes them, and sampled."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, _COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -41,8 +42,8 @@ def table(figures: dict[str, Any]) -> str:
 
 def flat(row: dict[str, Any]) -> dict[str, Any]:
     """Return the figures of a row by the names of the table's columns."""
-    agreement, sampled = row["agreement"], row["sampled"]
-    alone, change = row["agreement_alone"] or {}, sampled["taste_change"]
+    agreement, usual, sampled = row["agreement"], row["usual"], row["sampled"]
+    alone, change = row["agreement_alone"] or {}, usual["taste_change"]
     return {
         "answers": row["answers"],
         "learned_pairs": row["raters"]["learned_pairs"] or 0,
@@ -50,12 +51,16 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
         "agreement_low": agreement["low"],
         "agreement_high": agreement["high"],
         "agreement_alone": alone.get("mean"),
-        "taste": sampled["taste"]["mean"],
+        "taste": usual["taste"]["mean"],
         "taste_change": change["mean"],
         "taste_change_low": change["low"],
         "taste_change_high": change["high"],
-        "lve_mm": sampled[LVE]["mean"],
-        "lve_share": sampled[f"{LVE}_share"],
+        "lve_mm": usual[LVE]["mean"],
+        "lve_share": usual[f"{LVE}_share"],
+        "sampled_taste": sampled["taste"]["mean"],
+        "sampled_taste_change": sampled["taste_change"]["mean"],
+        "sampled_lve_mm": sampled[LVE]["mean"],
+        "sampled_lve_share": sampled[f"{LVE}_share"],
     }
 
 
@@ -76,11 +81,13 @@ def render(figures: dict[str, Any]) -> str:
         "validation utterances; in brackets 95 % intervals over utterances. A reward that knew "
         f"the taste would reach 100 % here, and {1 - noise:.0%} against the noisy answers.",
         "- alone: the same of the part that was learned from raters.",
-        "- taste: its mean over sampled animations of the test utterances; change, LVE: against "
-        "the policy improved on no answers.",
+        "- taste: its mean over animations of the test utterances, without chance as `esarm "
+        "animate` makes them; change, LVE: against the policy improved on no answers.",
+        "- sampled: the same of sampled animations.",
         "",
-        "| answers | pairs learned | agreement | alone | taste | change | LVE (mm) | LVE change |",
-        "|---:|---:|---|---:|---:|---|---:|---:|",
+        "| answers | pairs learned | agreement | alone | taste | change | LVE (mm) | LVE change | "
+        "sampled: taste | change | LVE change |",
+        "|---:|---:|---|---:|---:|---|---:|---:|---:|---:|---:|",
         *(_line(row) for row in figures["rows"]),
         "",
         "![Simulated raters: agreement and taste by number of answers](simulated.png)",
@@ -102,6 +109,9 @@ def _line(row: dict[str, Any]) -> str:
         f"{figures['taste_change_high']:+.3f}]",
         f"{figures['lve_mm']:.2f}",
         f"{figures['lve_share']:+.1%}",
+        f"{figures['sampled_taste']:.3f}",
+        f"{figures['sampled_taste_change']:+.3f}",
+        f"{figures['sampled_lve_share']:+.1%}",
     ]
     return f"| {' | '.join(cells)} |"
 

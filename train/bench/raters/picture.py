@@ -37,7 +37,10 @@ def draw_study(rows: list[dict[str, Any]], settings: dict[str, Any], target: Pat
     _bars(taste, rows, "taste_change", color=GREEN, label="policy")
     taste.axhline(0, color="grey", linewidth=0.8, linestyle=":")
     taste.set(title=f"change of {settings['taste']} in the policy")
-    lve.plot(places, [100 * row["lve_share"] for row in rows], "o-", color=ORANGE)
+    lve.plot(places, [100 * row["lve_share"] for row in rows], "o-", color=ORANGE, label="usual")
+    shares = [100 * row["sampled_lve_share"] for row in rows]
+    lve.plot(places, shares, "x:", color=BLUE, label="sampled")
+    lve.legend(frameon=False)
     lve.axhline(3, color="grey", linewidth=0.8, linestyle=":")
     lve.set(title="change of LVE (%)")
     for axis in axes:

@@ -29,7 +29,7 @@ from agents.weights import load_policy
 from esarm_env.core.cache import read_json, write_text
 from esarm_env.core.errors import InputError
 from esarm_env.core.intervals import bootstrap_mean, paired_change
-from esarm_env.core.run_layout import CLONE_FILE, POLICY_FILE, RATERS_FILE, need_file
+from esarm_env.core.run_layout import POLICY_FILE, RATERS_FILE
 from esarm_env.core.training.ranges import (
     ABOVE_0,
     AT_LEAST_2,
@@ -46,7 +46,7 @@ from reward.plugins.heads import open_whole_model
 from reward.plugins.learned import LearnedReward
 from reward.preference import CorrectedModel, PreferredAlone
 from train.bench.raters.at_page import RatersAtPage
-from train.bench.raters.page import write_study
+from train.bench.raters.page import render, write_study
 from train.bench.raters.simulated import TASTES, Taste
 from train.experiments.folders import begin_experiment
 from train.experiments.measuring import measure_experiment
@@ -55,6 +55,7 @@ from train.preferences.learning import share_dict
 from train.preferences.pool import make_pool
 from train.run.kept_settings import keep_settings
 from train.run.lock import locked
+from train.run.run_folder import RunFolder
 from train.stages.improve import run_improve
 
 if TYPE_CHECKING:
@@ -62,7 +63,6 @@ if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray
     from esarm_env.task.animation_task import AnimationTask
     from reward.scoring import RewardModel
-    from train.run.run_folder import RunFolder
 
 _CONFIDENCE = 0.95
 ADVICE = "give the same options, another --out, or delete the folder"
@@ -93,8 +93,8 @@ class StudyConfig:
     samples: int = 6
     held_out: int = 100
     algorithm: str = "ppo"
-    iterations: int = 24
-    kl_coef: float = 0.1
+    iterations: int = 12
+    kl_coef: float = 0.3
     seed: int = 0
 
     def check(self) -> None:
@@ -135,7 +135,20 @@ def run_study(
         found = {n: study.of_answers(n) for n in sorted({0, *answers})}
         figures = _figures(config, found)
         write_study(figures, folder)
+        for n in found:  # for `esarm compare`, which the study's own figures need not wait for
+            study.measure(n)
     study.say(f"report: {folder / 'simulated.md'}")
+    return figures
+
+
+def bench_raters(
+    run: Path, settings: dict[str, Any], answers: tuple[int, ...], out: Path | None
+) -> dict[str, Any]:
+    """Run the study as the command line asks for it, print its page, and return its figures."""
+    folder = out or run / "simulated"
+    config = StudyConfig(**settings)
+    figures = run_study(RunFolder.open(run), config, answers=answers, folder=folder)
+    print(render(figures))
     return figures
 
 
@@ -174,7 +187,6 @@ class _Study:
         made = begin_experiment(self._run, name, (*settings, *preference_settings(files)))
         with locked(made.path):
             run_improve(made)
-            measure_experiment(made, self._run)
         model = open_whole_model(made.path, self._task)
         policy = load_policy(made.stage("improve") / config.algorithm / POLICY_FILE)
         found: dict[str, Any] = {"answers": n, **self._with_taste(model), **self._measured(policy)}
@@ -184,6 +196,13 @@ class _Study:
         agreement = found["agreement"]["mean"]
         self.say(f"{n} answers: agreement with the taste {agreement:.1%} on held-out utterances")
         return found
+
+    def measure(self, n: int) -> None:
+        """Measure the experiment of `n` answers as any other."""
+        name = f"simulated-{self._config.taste}-{n}"
+        made = begin_experiment(self._run, name, ())
+        with locked(made.path):
+            measure_experiment(made, self._run)
 
     def _pool_of(self, name: str, split: str, utterances: int, samples: int) -> Pool:
         place = self._folder / name
@@ -261,10 +280,6 @@ class _Study:
                 EVE: errors[EVE].astype(float).tolist(),
             }
         return {"measured": found}
-
-    def clone(self) -> dict[str, Any]:
-        """Return the same of the clone, from which every policy starts."""
-        return self._measured(load_policy(need_file(self._run.path, CLONE_FILE)))
 
 
 def _figures(config: StudyConfig, found: dict[int, dict[str, Any]]) -> dict[str, Any]:

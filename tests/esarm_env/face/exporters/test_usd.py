@@ -86,6 +86,16 @@ def test_shapes_bear_arkits_names_and_the_sound_is_noted(
     assert stage.GetRootLayer().customLayerData == about
 
 
+@pytest.mark.parametrize("name", ["A.USDC", "A.USD"])
+def test_the_suffix_may_be_in_capitals(
+    small_head: Head, motion: np.ndarray, tmp_path: Path, name: str
+) -> None:
+    """As Windows programs write it; USD itself knows small letters alone."""
+    write_motion(tmp_path / name, motion, head=small_head)
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes().startswith(b"PXR-USDC")
+
+
 def test_a_missing_extra_is_told_with_the_pip_line(
     motion: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,19 +1,21 @@
-"""`esarm bench`: measurements of speed, and beside other people's work."""
+"""Measurements of a run beside other people's work, and the list of all of `esarm bench`."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
-from esarm_env.core.errors import InputError
-from train.commands.options import check_json_target, settle_corpus, use_threads, write_json
-
-if TYPE_CHECKING:
-    from agents.network.acceleration import Acceleration
+from train.commands.bench.speed import (
+    bench_agents,
+    bench_env,
+    bench_metrics,
+    bench_pictures,
+    bench_synthetic,
+)
+from train.commands.options import check_json_target, settle_corpus, write_json
 
 
 def command_bench() -> None:
@@ -21,66 +23,6 @@ def command_bench() -> None:
 
     Each measurement has options of its own: see `esarm bench --help`.
     """
-
-
-def bench_env(
-    *,
-    run: Path | None = None,
-    corpus: str | None = None,
-    bars: bool = False,
-    json: Path | None = None,
-) -> None:
-    """Measure steps per second and memory of the environment, beside Gymnasium's and SB3's.
-
-    Args:
-        run: A run folder whose task and reward are measured; by default those that ship with the
-            package.
-        corpus: Where the run's recordings are now, if they have moved; it is noted for all runs on
-            them. [default: where they were]
-        bars: Also print our own reference figures, for developers.
-        json: Also write the figures to this file.
-    """
-    check_json_target(json)
-    settle_corpus(run, corpus)
-    write_json(_environment(run, bars=bars), json)
-
-
-def bench_agents(
-    *,
-    quick: bool = False,
-    profile: bool = False,
-    threads: int = 0,
-    device: str = "cpu",
-    bf16: bool = False,
-    compile: bool = False,
-    cuda_graphs: bool = False,
-    bars: bool = False,
-    json: Path | None = None,
-) -> None:
-    """Measure tokens per second and memory of our trainers, beside SB3, sb3-contrib and GPT-2.
-
-    sb3-contrib is measured where the extra `contrib` is installed.
-
-    Args:
-        quick: Measure only sequences of 64 and 128 tokens, and 16 episodes.
-        profile: Print where our roll-out spends its time, instead of the comparison.
-        threads: CPU threads of torch; 0 means one for each processor.
-        device: Device of all networks: `cpu` or `cuda`.
-        bf16: Measure our trainers a second time in bfloat16, together with the next two options,
-            and how far their results are from those in single precision.
-        compile: Compile the update's forward pass in that second measurement.
-        cuda_graphs: Record the roll-out's step and replay it in that second measurement; needs
-            `--device cuda`.
-        bars: Also print our own reference figures, for developers.
-        json: Also write the figures to this file.
-    """
-    check_json_target(json)
-    options = {"bf16": bf16, "compile": compile, "cuda_graphs": cuda_graphs}
-    if profile:
-        figures = _profile(threads)
-    else:
-        figures = _agents(quick, threads, device, options, bars=bars)
-    write_json(figures, json)
 
 
 def bench_peers(
@@ -222,67 +164,35 @@ def bench_rl(
 def bench_raters(
     *,
     run: Path = Path("runs/demo"),
-    taste: Literal["raised-brows", "strong-brows", "less-open-mouth"] = "raised-brows",
+    taste: str = "raised-brows",
     answers: tuple[int, ...] = (0, 50, 200, 800),
     noise: float = 0.2,
-    iterations: int = 24,
+    iterations: int = 12,
     utterances: int = 200,
     out: Path | None = None,
-    threads: int = 0,
     json: Path | None = None,
 ) -> None:
     """Study with simulated raters whether judging, reward and policy form a loop that works.
 
     Raters who judge by a hidden taste answer as people do in the studio. The run's reward is
-    corrected by the first N answers, and PPO improves the clone on it, as experiments
-    `simulated-TASTE-N` of the run. The same command goes on where it was interrupted.
+    corrected by the first N answers, and PPO improves the clone on it. The same command goes on
+    where it was interrupted.
 
     Args:
         run: A run folder that is finished up to `reward`.
-        taste: What the simulated raters like.
-        answers: Numbers of answers N, such as `--answers 0 200`.
+        taste: `raised-brows`, `strong-brows` or `less-open-mouth`: what these raters like.
+        answers: Numbers of answers N; each is an experiment `simulated-TASTE-N` of the run.
         noise: Share of the answers that are the wrong way round.
         iterations: Iterations of PPO on each reward.
-        utterances: Training utterances whose animations are judged.
-        out: Folder for pool, answers, log and the page `simulated.md`. [default: RUN/simulated]
-        threads: CPU threads of torch; 0 leaves the choice to torch.
+        utterances: Training utterances in the pool.
+        out: Folder of the page `simulated.md`, and of all it rests on. [default: RUN/simulated]
         json: Also write the figures to this file.
     """
+    from train.bench.raters.study import bench_raters as measure
+
     check_json_target(json)
-    use_threads(threads)
-    settings = {"taste": taste, "noise": noise, "iterations": iterations, "utterances": utterances}
-    write_json(_raters(run, settings, answers, out), json)
-
-
-def bench_metrics(*, json: Path | None = None) -> None:
-    """Measure the speed of all metrics on 1,000 utterances of 3 s.
-
-    Args:
-        json: Also write the figures to this file.
-    """
-    check_json_target(json)
-    write_json(_speed("metrics"), json)
-
-
-def bench_pictures(*, bars: bool = False, json: Path | None = None) -> None:
-    """Measure the speed of drawing the head for a video, on one core.
-
-    Args:
-        bars: Also print our own reference figures, for developers.
-        json: Also write the figures to this file.
-    """
-    check_json_target(json)
-    write_json(_speed("pictures", bars=bars), json)
-
-
-def bench_synthetic(*, json: Path | None = None) -> None:
-    """Measure the speed of making a synthetic corpus and its features, on one core.
-
-    Args:
-        json: Also write the figures to this file.
-    """
-    check_json_target(json)
-    write_json(_speed("synthetic"), json)
+    sizes = {"taste": taste, "noise": noise, "iterations": iterations, "utterances": utterances}
+    write_json(measure(run, sizes, answers, out), json)
 
 
 BENCHES: dict[str, Callable[..., None]] = {
@@ -298,62 +208,6 @@ BENCHES: dict[str, Callable[..., None]] = {
     "pictures": bench_pictures,
     "synthetic": bench_synthetic,
 }
-
-
-def _environment(run: Path | None, *, bars: bool) -> dict[str, Any]:
-    from train.bench.environment import bench_environment, render
-
-    figures = bench_environment(run)
-    print(render(figures, bars=bars))
-    return figures
-
-
-def _agents(
-    quick: bool, threads: int, device: str, options: dict[str, bool], *, bars: bool
-) -> dict[str, Any]:
-    from agents.network.acceleration import Acceleration
-    from train.bench.agents import benchmark
-    from train.bench.agents.table import render
-
-    sizes: dict[str, Any] = {}
-    if quick:
-        sizes = {
-            "lengths": benchmark.QUICK_LENGTHS,
-            "episodes": benchmark.QUICK_EPISODES,
-            "n_windows": benchmark.QUICK_WINDOWS,
-        }
-    acceleration = Acceleration(**options)
-    check_device(device, acceleration)
-    figures = benchmark.bench_agents(
-        threads=threads, device=device, acceleration=acceleration, **sizes
-    )
-    print(render(figures, bars=bars))
-    return figures
-
-
-def check_device(device: str, acceleration: Acceleration) -> None:
-    """Check that torch has `device` here, and that it can do what is asked for.
-
-    Raises:
-        InputError: If not.
-    """
-    import torch
-
-    try:
-        acceleration.check_for(torch.device(device))
-    except (ValueError, RuntimeError) as error:
-        raise InputError(f"`device`: {str(error).splitlines()[0]}") from error
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"`device` must be one that torch finds here, got {device!r}; use `cpu`")
-
-
-def _profile(threads: int) -> dict[str, Any]:
-    from train.bench.agents.cases import Case
-    from train.bench.agents.profile import profile_rollout, render_profile
-
-    figures = profile_rollout(Case("ours", 128, 16), threads=threads or os.cpu_count() or 1)
-    print(render_profile(figures))
-    return figures
 
 
 def _prior(
@@ -390,19 +244,6 @@ def _hacking(
     return figures
 
 
-def _raters(
-    run: Path, settings: dict[str, Any], answers: tuple[int, ...], out: Path | None
-) -> dict[str, Any]:
-    from train.bench.raters.page import render
-    from train.bench.raters.study import StudyConfig, run_study
-    from train.run.run_folder import RunFolder
-
-    opened, config = RunFolder.open(run), StudyConfig(**settings)
-    figures = run_study(opened, config, answers=answers, folder=out or run / "simulated")
-    print(render(figures))
-    return figures
-
-
 def _rl(settings: dict[str, Any], algorithms: tuple[str, ...], out: Path) -> dict[str, Any]:
     from train.bench.rl.benchmark import RLConfig
     from train.bench.rl.benchmark import bench_rl as measure
@@ -429,15 +270,4 @@ def _peers(run: Path) -> dict[str, Any]:
         mean, low, high = saving["difference_mm"]
         share = f"{abs(saving['share']):.0%} {'less' if saving['share'] >= 0 else 'more'}"
         print(f"{name}: {share}, {mean:+.2f} [{low:+.2f}, {high:+.2f}] mm")
-    return figures
-
-
-def _speed(what: str, **options: bool) -> dict[str, Any]:
-    from train.bench.speed import time_metrics, time_pictures, time_synthetic
-
-    timed: dict[str, Callable[[], dict[str, Any]]]
-    timed = {"metrics": time_metrics, "pictures": time_pictures, "synthetic": time_synthetic}
-    figures: dict[str, Any] = timed[what](**options)
-    for name, value in figures.items():
-        print(f"{name}: {value}")
     return figures
