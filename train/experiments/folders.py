@@ -95,8 +95,8 @@ def experiment_config(run: RunFolder, settings: Sequence[str]) -> Config:
         if key != "seed" and key.partition(".")[0] not in ("improve", "preferences"):
             raise InputError(
                 "`--set` must be a setting of `improve` or `preferences`, or `seed`, for an "
-                f"experiment, got {key!r}; what earlier stages read needs a run of its own: `esarm run --run NEW "
-                f"--config {run.path / CONFIG_FILE} --set {setting}`"
+                f"experiment, got {key!r}; what earlier stages read needs a run of its own: "
+                f"`esarm run --run NEW --config {run.path / CONFIG_FILE} --set {setting}`"
             )
     first = f"improve.algorithms=[{run.config.improve.algorithms[0]!r}]"
     config = make_config(preset="demo", file=run.path / CONFIG_FILE, overrides=(first, *settings))

@@ -151,7 +151,7 @@ def test_an_experiment_on_an_older_clone_is_not_compared(copied):
         (("--as", "x", "--algorithm", "grop"), "got 'grop'; did you mean 'grpo'?"),
         (
             ("--as", "x", "--set", "clone.epochs=3"),
-            "must be a setting of `improve` or `preferences`, or `seed`",
+            "a setting of `improve` or `preferences`, or `seed`",
         ),
         (("--as", "ppo"), "`as` must be another name than "),
         (("--as", "../x"), "`as` must be letters, digits, - and _, got '../x'"),
