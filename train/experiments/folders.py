@@ -94,9 +94,9 @@ def experiment_config(run: RunFolder, settings: Sequence[str]) -> Config:
         key = setting.partition("=")[0].strip()
         if key != "seed" and key.partition(".")[0] not in ("improve", "preferences"):
             raise InputError(
-                f"`--set` must be a setting of `improve`, or `seed`, for an experiment, got "
-                f"{key!r}; what earlier stages read needs a run of its own: `esarm run --run NEW "
-                f"--config {run.path / CONFIG_FILE} --set {setting}`"
+                "`--set` must be a setting of `improve` or `preferences`, or `seed`, for an "
+                f"experiment, got {key!r}; what earlier stages read needs a run of its own: "
+                f"`esarm run --run NEW --config {run.path / CONFIG_FILE} --set {setting}`"
             )
     first = f"improve.algorithms=[{run.config.improve.algorithms[0]!r}]"
     config = make_config(preset="demo", file=run.path / CONFIG_FILE, overrides=(first, *settings))

@@ -26,12 +26,17 @@ from esarm_env.core.run_layout import (
 from esarm_env.core.seeds import FirstSample
 from esarm_env.task.opening import open_task
 from reward.judging.pool import NewAnimation, Pool, write_pool
+from reward.plugins.heads import open_whole_model
+from reward.plugins.learned import LearnedReward
+from reward.preference import CorrectedModel, PreferredAlone
+from reward.scoring import score_with
 from train.stages.demonstrate import evenly
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
-    from esarm_env.core.types import IntArray
+    from esarm_env.core.types import FloatArray, IntArray
     from esarm_env.task.animation_task import AnimationTask
+    from reward.scoring import RewardModel
 
 RECORDING = "recording"
 DECODINGS = (GREEDILY, BY_DISTANCE, SAMPLED)
@@ -88,6 +93,58 @@ def make_pool(
                 task, model, chosen, decoding, source=f"{name}, {source}", sample=number, seed=seed
             )
     return write_pool(made, folder)
+
+
+def member_scores(run_path: Path, pool: Pool) -> FloatArray:
+    """Return the scores of a pool's animations by every member of a run's reward, (M, N).
+
+    Where it learned from raters, by the members of that part: their disagreement is what another
+    answer settles. For `reward.judging.ActivePairs`.
+
+    Args:
+        run_path: A run, or an experiment, with a reward model.
+        pool: Of its corpus.
+
+    Raises:
+        InputError: If an utterance is not of the corpus, or a motion is damaged.
+    """
+    task, model = _opened(run_path)
+    if isinstance(model, CorrectedModel):
+        model = PreferredAlone(model)
+    utterances, motions = _given(task, pool)
+    return score_with([model], task, utterances, motions=motions)
+
+
+def scores_of_pool(run_path: Path, pool: Pool) -> dict[tuple[str, str], float]:
+    """Return the score of each animation by utterance and digest, for `agreement_with_scores`.
+
+    Args:
+        run_path: A run, or an experiment, with a reward model.
+        pool: Of its corpus.
+
+    Raises:
+        InputError: As of `member_scores`.
+    """
+    task, model = _opened(run_path)
+    utterances, motions = _given(task, pool)
+    scores = LearnedReward(task, model).score_motion(utterances, motions)
+    return dict(zip(pool.row_of, map(float, scores), strict=True))
+
+
+def _opened(run_path: Path) -> tuple[AnimationTask, RewardModel]:
+    task = open_task(run_path)
+    return task, open_whole_model(run_path, task)
+
+
+def _given(task: AnimationTask, pool: Pool) -> tuple[IntArray, list[FloatArray]]:
+    unknown = [name for name in pool.rows_of if name not in task.index_of]
+    if unknown:
+        raise InputError(
+            f"{pool.folder}: must be of utterances of the run's corpus, got {unknown[0]!r} "
+            f"({len(unknown)} such)"
+        )
+    utterances = np.array([task.index_of[each.utterance] for each in pool.animations])
+    return utterances, [pool.motion(each) for each in pool.animations]
 
 
 def _ways(

@@ -149,7 +149,10 @@ def test_an_experiment_on_an_older_clone_is_not_compared(copied):
         (("--as", "x", "--reward", "{lve: 1, jrek: 2}"), "got 'jrek'; did you mean 'jerk'?"),
         (("--as", "x", "--reward", "{lve: much}"), "a finite weight, got 'much' for 'lve'"),
         (("--as", "x", "--algorithm", "grop"), "got 'grop'; did you mean 'grpo'?"),
-        (("--as", "x", "--set", "clone.epochs=3"), "must be a setting of `improve`, or `seed`"),
+        (
+            ("--as", "x", "--set", "clone.epochs=3"),
+            "a setting of `improve` or `preferences`, or `seed`",
+        ),
         (("--as", "ppo"), "`as` must be another name than "),
         (("--as", "../x"), "`as` must be letters, digits, - and _, got '../x'"),
         ((), "`as` must name the experiment beside `from`"),

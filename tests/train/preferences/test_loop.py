@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import re
 import shutil
@@ -12,14 +13,14 @@ import pytest
 
 from esarm_env.core.errors import InputError
 from esarm_env.task.opening import open_task
-from reward.judging import open_pool
+from reward.judging import ActivePairs, Judging, agreement_with_scores, open_pool
 from reward.plugins.learned import open_learned
 from train.bench.raters.page import render
 from train.bench.raters.simulated import TASTES, SimulatedRaters
 from train.bench.raters.study import StudyConfig, run_study
 from train.cli import main
 from train.experiments.folders import begin_experiment
-from train.preferences.pool import make_pool, policies_of
+from train.preferences.pool import make_pool, member_scores, policies_of, scores_of_pool
 from train.preferences.section import raters_facts, raters_section
 from train.run.run_folder import RunFolder
 from train.seeds.figures import read_figures
@@ -98,6 +99,25 @@ def test_an_experiment_climbs_what_raters_corrected(tried, judged, tmp_path):
 
 def _score(run, label):
     return read_figures(run / "evaluate" / "per_utterance.csv", ["score"])[label][1]["score"].mean()
+
+
+def test_raters_are_asked_where_the_reward_is_unsure(tried, judged):
+    """A page needs scores of members to choose pairs by, and of the whole to agree with."""
+    _, pool = judged
+    experiment = tried / "experiments" / "liked"
+    members = member_scores(experiment, pool)
+    assert members.shape == (4, len(pool.animations)), "of what was learned from raters"
+    assert member_scores(tried, pool).shape == (1, len(pool.animations))
+    session = Judging(pool, choice=ActivePairs(members)).begin("cid")
+    assert session.next() is not None
+    answers = Judging(pool).log.judgements
+    shares = [agreement_with_scores(answers, scores_of_pool(p, pool)) for p in (tried, experiment)]
+    assert shares[0][1] == shares[1][1] == 30
+    assert shares[0][0].mean < shares[1][0].mean
+    elsewhere = dataclasses.replace(pool.animations[0], utterance="nobody-1")
+    other = dataclasses.replace(pool, animations=(elsewhere, *pool.animations))
+    with pytest.raises(InputError, match=re.escape("run's corpus, got 'nobody-1' (1 such)")):
+        member_scores(tried, other)
 
 
 def test_the_same_command_goes_on_and_another_file_is_another_experiment(tried, judged):
