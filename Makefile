@@ -29,9 +29,13 @@ test-capture: $(STAMP)
 assets: $(STAMP)
 	$(BIN)/esarm assets --run runs/assets --out esarm_env/assets
 
-# Pictures of the README and the docs.
+# Pictures of the README and the docs, the curves of a finished run among them.
 media: $(STAMP)
 	$(BIN)/python docs/_ext/talking_head.py
+	$(BIN)/python docs/_ext/studio_tour.py
+	$(BIN)/esarm overoptimise $(RUN) --kl-coefs 0,0.1 --utterances 24 --samples 2 --best-of 32
+	$(BIN)/python docs/_ext/small_picture.py $(RUN)/overoptimise/overoptimise.png \
+		docs/pictures/overoptimisation.webp
 
 check: lint types test
 

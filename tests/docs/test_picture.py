@@ -15,8 +15,8 @@ PICTURE = ROOT / "docs" / "pictures" / "two_emotions.webp"
 MOST_BYTES = 400_000
 
 
-def _script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("talking_head", SCRIPT)
+def _script(name: str = "talking_head") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, SCRIPT.with_name(f"{name}.py"))
     assert spec is not None and spec.loader is not None, "it is a Python file"
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
@@ -60,3 +60,20 @@ def test_the_strip_has_a_row_for_each_emotion(
         assert picture.size == (32 * 4, 64)
         rows = [picture.convert("RGB").crop((32, y, 128, y + 32)) for y in (0, 32)]
     assert rows[0].tobytes() != rows[1].tobytes()
+
+
+def test_all_pictures_together_are_small() -> None:
+    """Everybody who clones the repository waits for them."""
+    pictures = list(PICTURE.parent.glob("*.webp"))
+    assert len(pictures) >= 4
+    assert sum(picture.stat().st_size for picture in pictures) < 3_000_000
+
+
+def test_a_small_copy_is_two_thirds_of_the_size(tmp_path: Path) -> None:
+    """Curves at the size of a report would be the largest of all pictures."""
+    image = pytest.importorskip("PIL.Image", reason="the extra `render` is not installed")
+    image.new("RGBA", (90, 60)).save(tmp_path / "curves.png")
+    script = _script("small_picture")
+    script.make_small(tmp_path / "curves.png", tmp_path / "curves.webp")
+    with image.open(tmp_path / "curves.webp") as picture:
+        assert picture.size == (60, 40)

@@ -47,8 +47,10 @@ def rendered(head: Head, motion: FloatArray, *, n_processes: int | None = None) 
         for row in motion:
             yield renderer.frame(row)
         return
-    workers = [_Worker(head, motion[first::count]) for first in range(count)]
+    workers = [_Worker() for _ in range(count)]  # all start before the first is fed
     try:
+        for first, worker in enumerate(workers):
+            worker.feed(head, motion[first::count])
         for frame in range(len(motion)):
             yield workers[frame % count].next_frame()
     finally:
@@ -59,8 +61,14 @@ def rendered(head: Head, motion: FloatArray, *, n_processes: int | None = None) 
 class _Worker:
     """A process that renders some of the frames."""
 
-    def __init__(self, head: Head, motion: FloatArray) -> None:
-        self._process = subprocess.Popen(_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self) -> None:
+        # In a session of its own, so that Ctrl-C is for us, who end it, and not for it.
+        self._process = subprocess.Popen(
+            _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+
+    def feed(self, head: Head, motion: FloatArray) -> None:
+        """Say what it is to render."""
         content = io.BytesIO()
         arrays: dict[str, Any] = {"motion": motion, "vertices": head.vertices}
         arrays |= {"faces": head.faces, "deltas": head.deltas}
@@ -74,6 +82,7 @@ class _Worker:
             pass  # it ended, which is said where its frames are missing
 
     def next_frame(self) -> Image:
+        """Wait for its next frame."""
         assert self._process.stdout is not None, "it was asked for"
         size = SIDE * SIDE * 3
         pixels = self._process.stdout.read(size)
@@ -83,10 +92,12 @@ class _Worker:
         return np.frombuffer(pixels, np.uint8).reshape(SIDE, SIDE, 3)
 
     def stop(self) -> None:
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        """End it, whatever it is at."""
         self._process.kill()
         self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def _renderer(head: Head) -> Renderer:

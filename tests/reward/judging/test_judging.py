@@ -15,6 +15,7 @@ from reward.judging import (
     Judging,
     JudgingSettings,
     NewAnimation,
+    extend_pool,
     open_pool,
     write_pool,
 )
@@ -225,3 +226,41 @@ def test_pools_come_back_and_refuse_what_is_none(pool, tmp_path):
     (pool.folder / "pool.json").write_text(json.dumps({"animations": [{}]}))
     with pytest.raises(InputError, match="must list the animations of a pool"):
         open_pool(pool.folder)
+
+
+def test_a_pool_grows_behind_its_rows(pool, rng):
+    """A pair on a rater's screen stays the one that it is while others are made."""
+    judging = Judging(pool, settings=NO_REPEATS)
+    session = judging.begin("ann")
+    waiting = session.next()
+    copy = NewAnimation("ben-04", "again", pool.motion(pool.animations[0]))
+    new = [NewAnimation("cleo-07", f"ppo {k}", rng.random((36, 52))) for k in range(2)]
+    alone = NewAnimation("cleo-06", "ppo", rng.random((20, 52)))
+    judging.pool = extend_pool(pool, [copy, *new, alone])
+    assert judging.pool.animations[:7] == pool.animations
+    assert [each.source for each in judging.pool.animations[7:]] == ["ppo 0", "ppo 1"]
+    assert open_pool(pool.folder) == judging.pool
+    assert session.next() == waiting
+    assert {shown.utterance for shown in judge(session, 10)} == {"ben-04", "anna-01", "cleo-07"}
+    assert extend_pool(judging.pool, [copy]) is judging.pool, "nothing new is nothing to write"
+
+
+def test_a_rater_may_have_a_choice_of_their_own(pool):
+    """Two raters of one study, one of whom is asked what the model doubts."""
+    scores = np.zeros((2, 7))
+    scores[:, pool.rows_of["ben-04"]] = [[0, 1, 2, 3], [3, 2, 1, 0]]
+    scores[:, pool.rows_of["anna-01"]] = [0, 5, 10]
+    judging = Judging(pool, settings=NO_REPEATS)
+    doubtful = judge(judging.begin("ann", choice=ActivePairs(scores)), 5)
+    assert {shown.utterance for shown in doubtful} == {"ben-04"}
+    assert {shown.utterance for shown in judge(judging.begin("bob"), 5)} == {"ben-04", "anna-01"}
+
+
+def test_a_log_that_cannot_be_written_says_so(pool, tmp_path):
+    """The page shows the message, and the pair stays on the screen."""
+    (tmp_path / "file").write_text("no folder")
+    session = Judging(pool, file=tmp_path / "file" / "preferences.jsonl").begin("ann")
+    waiting = session.next()
+    with pytest.raises(InputError, match="must be a file in a writable folder, got 'File exists'"):
+        session.answer("a")
+    assert session.next() == waiting

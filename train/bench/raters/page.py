@@ -31,7 +31,7 @@ def write_study(figures: dict[str, Any], folder: Path) -> None:
 
 
 def table(figures: dict[str, Any]) -> str:
-    """Return the rows as CSV; of policies, as `esarm animate` decodes them, and sampled."""
+    """Return the rows as CSV; of policies, usual animations and sampled ones."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, _COLUMNS, lineterminator="\n")
     writer.writeheader()

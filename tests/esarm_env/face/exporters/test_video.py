@@ -103,3 +103,13 @@ def test_a_pyav_without_encoders_is_told(
     codecs = video._Codecs("mp4", {"no_such": {}}, {"aac": {}})
     with pytest.raises(InputError, match="PyAV must have one of the encoders no_such, got none"):
         video._write(codecs, tmp_path / "a.mp4", motion, rate_hz=30, head=small_head)
+
+
+def test_a_process_that_ends_early_is_told(
+    small_head: Head, motion: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where memory runs out; a video that is cut short would look whole."""
+    monkeypatch.setattr(frames, "_COMMAND", (sys.executable, "-c", "raise SystemExit(3)"))
+    message = "a process that renders frames ended with 3 before its last frame"
+    with pytest.raises(OSError, match=message):
+        list(rendered(small_head, motion, n_processes=2))
