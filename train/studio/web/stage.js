@@ -98,6 +98,7 @@ export class Stage {
   say(text) { this.status.textContent = text; }
 
   _controls() {
+    this.drawn = undefined; // so that the clock is exact where it stops
     this.playing.textContent = this.player.playing ? "Pause" : "Play";
     this.playing.disabled = !this.player.buffer;
   }
@@ -124,7 +125,9 @@ export class Stage {
       this.takes.forEach((take, k) => this.viewer?.pose(k, weightsAt(take.motion, take.rate_hz, time, this.weights)));
       this.pictures?.at(time);
       this.timeline.at(time);
-      this.clock.textContent = `${seconds(time)} / ${seconds(this.player.duration)}`;
+      const now = this.player.playing ? `${time.toFixed(1)} s` : seconds(time);
+      const said = `${now} / ${seconds(this.player.duration)}`;
+      if (said !== this.said) this.clock.textContent = this.said = said;
       this.drawn = time;
     }
     const drew = this.viewer?.draw() ?? false;

@@ -40,6 +40,9 @@ export class Timeline {
     this.shown = time;
     const share = this.duration ? Math.min(time / this.duration, 1) : 0;
     this.cursor.style.transform = `translateX(${share * this.area.clientWidth}px)`;
+    const told = time.toFixed(1);
+    if (told === this.told && time > 0) return; // ten times a second are enough for who listens
+    this.told = told;
     this.element.setAttribute("aria-valuenow", time.toFixed(2));
     this.element.setAttribute("aria-valuetext", `${seconds(time)} of ${seconds(this.duration)}`);
   }
