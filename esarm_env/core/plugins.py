@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import difflib
 import inspect
+import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from esarm_env.core.errors import InputError, one_line
@@ -138,10 +140,12 @@ class PluginRegistry(Generic[T]):
 
     def find(self) -> dict[str, Plugin[T]]:
         """Return all plug-ins of this kind, sorted by name; imports nothing."""
-        points: dict[str, list[EntryPoint]] = {}
-        listed, unreadable = _entry_points(self.group)
+        from importlib.metadata import entry_points  # gymnasium does without it
+
+        points: dict[str, list[_Point]] = {}
+        listed, unreadable = _listed(self.group, entry_points, _installation())
         for point in listed:
-            points.setdefault(point.name, []).append(point)
+            points.setdefault(point.entry.name, []).append(point)
         found = {name: self._brought(name, same) for name, same in points.items()}
         for package, reason in unreadable.items():
             # A name with spaces is nobody's.
@@ -196,29 +200,74 @@ class PluginRegistry(Generic[T]):
     def _plugin(self, name: str, package: str, source: Callable[[], object]) -> Plugin[T]:
         return Plugin(name, package, source, self._check, self.kind)
 
-    def _brought(self, name: str, points: list[EntryPoint]) -> Plugin[T]:
+    def _brought(self, name: str, points: list[_Point]) -> Plugin[T]:
         """Return what packages bring under one name; of two, which it is would be chance."""
-        package = " and ".join(
-            f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"
-            for point in points
-        )
+        package = " and ".join(point.package for point in points)
 
         def source() -> object:
             if name in self._reserved:
                 raise LookupError(f"the name is {self._reserved[name]}")
             if len(points) > 1:
                 raise LookupError(f"the name is brought {len(points)} times")
-            return points[0].load()
+            return points[0].entry.load()
 
         return self._plugin(name, package, source)
 
 
-def _entry_points(group: str) -> tuple[list[EntryPoint], dict[str, str]]:
+@dataclass(frozen=True)
+class _Point:
+    """An entry point, and the distribution that brings it, with version."""
+
+    entry: EntryPoint
+    package: str
+
+
+def _installation() -> tuple[object, ...]:
+    """Return what changes as a package comes or goes: the search path, each folder with its time.
+
+    Packages whose files change in place, without a new name, are not noticed before the next start.
+    """
+    return (*map(id, sys.meta_path), *map(_folder, sys.path))
+
+
+def _folder(path: str) -> tuple[object, ...]:
+    """Return a place of the search path and when something was last put there or taken away."""
+    try:
+        found = os.stat(path or ".")
+    except (OSError, TypeError, ValueError):
+        return (path,)
+    return path, found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+@lru_cache(maxsize=64)
+def _listed(
+    group: str, read: Callable[..., Iterable[EntryPoint]], installation: object
+) -> tuple[tuple[_Point, ...], Mapping[str, str]]:
+    """Return what `_entry_points` finds, read once for each state of the installation.
+
+    Every environment and every setting asks; the files of all packages take tens of milliseconds.
+
+    Args:
+        group: Of the entry points.
+        read: Python's reader.
+        installation: As `_installation` returns it.
+    """
+    listed, unreadable = _entry_points(group, read)
+    return tuple(_Point(entry, _package(entry)) for entry in listed), unreadable
+
+
+def _package(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown package"
+
+
+def _entry_points(
+    group: str, read: Callable[..., Iterable[EntryPoint]]
+) -> tuple[list[EntryPoint], dict[str, str]]:
     """Return the entry points of a group, and of packages that may have some the error by name."""
-    from importlib.metadata import distributions, entry_points  # gymnasium does without it
+    from importlib.metadata import distributions  # gymnasium does without it
 
     with contextlib.suppress(Exception):  # Python's reader ends at the first damaged file
-        return list(entry_points(group=group)), {}
+        return list(read(group=group)), {}
     points: dict[str, list[EntryPoint]] = {}
     unreadable: dict[str, str] = {}
     for number, package in enumerate(distributions()):

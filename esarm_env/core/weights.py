@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Module = TypeVar("Module", bound="nn.Module")
 Sizes = TypeVar("Sizes")
 _TOO_LARGE = "sizes of a larger network than it has weights for"
+_PASSED: set[tuple[object, ...]] = set()  # what `check_sizes` has let pass in this process
 KEY = "esarm"  # one metadata entry: the library writes several in no fixed order
 
 
@@ -88,7 +89,7 @@ def load_module(
         found = sizes.pop("kind", None)
         if found != kind:
             raise ValueError(f"a file of {found or 'something else'}")
-        check_sizes(build, tensors, **sizes)
+        _check_sizes_once(build, tensors, sizes)
         module = build(**sizes)
         _check_types(tensors, module.state_dict())
         module.load_state_dict(tensors)
@@ -122,6 +123,29 @@ def _sizes(path: Path) -> dict[str, Any]:
     if not isinstance(sizes, dict):
         raise ValueError("a file of something else")
     return sizes
+
+
+def _check_sizes_once(
+    build: Callable[..., Any], tensors: Mapping[str, Tensor], sizes: Mapping[str, Any]
+) -> None:
+    """Call `check_sizes`, unless the same has passed already: it takes as long as to load.
+
+    The same is a function that depends on nothing but the sizes, with equal sizes and as many
+    weights. Of a class or a closure that cannot be told; those are checked each time.
+    """
+    free = getattr(build, "__closure__", build) is None and build.__defaults__ is None
+    n_numbers = sum(tensor.numel() for tensor in tensors.values())
+    key = (
+        (build.__module__, build.__code__) if free else None,
+        json.dumps(sizes, sort_keys=True),
+        n_numbers,
+        len(tensors),
+    )
+    if key in _PASSED:
+        return
+    check_sizes(build, tensors, **sizes)
+    if free:
+        _PASSED.add(key)
 
 
 def check_sizes(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import os
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -176,3 +180,46 @@ def test_a_name_of_two_packages_is_nobodys(
     found = tools.find()["saw"]
     assert set(found.package.split(" and ")) == {"theirs 1.2", "others 0.3"}
     assert found.error == "LookupError: the name is brought 2 times"
+
+
+def test_installed_files_are_read_once_until_a_package_comes_or_goes(
+    tools: PluginRegistry[Tool],
+    make_package: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Read by every environment they took most of its time; never again, and news go unseen."""
+    read = importlib.metadata.entry_points
+    asked: list[str] = []
+
+    def counted(group: str) -> Any:
+        asked.append(group)
+        return read(group=group)
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", counted)
+    make_package("theirs", SAW, group=GROUP, saw="saw")
+    assert tools.names() == ("saw",)
+    first = tools.find()
+    first.clear()  # it is the caller's
+    assert (tools.names(), asked) == (("saw",), [GROUP])
+    tools.register("mine", Tool("a"))
+    assert (tools.names(), asked) == (("mine", "saw"), [GROUP])
+    make_package("others", SAW, group=GROUP, axe="saw")  # a new place on the search path
+    assert (tools.names(), len(asked)) == (("axe", "mine", "saw"), 2)
+    info = tmp_path / "theirs" / "theirs-1.2.dist-info"
+    info.rename(info.with_name("theirs-1.3.dist-info"))  # installed anew, into the same place
+    os.utime(info.parent, ns=(1, 1))
+    assert (tools.names(), len(asked)) == (("axe", "mine", "saw"), 3)
+    shutil.rmtree(info.with_name("theirs-1.3.dist-info"))
+    os.utime(info.parent, ns=(2, 2))
+    assert (tools.names(), len(asked)) == (("axe", "mine"), 4)
+
+
+def test_what_was_read_before_is_what_is_there() -> None:
+    """Names, packages and targets, as Python's own reader gives them."""
+    registry = PluginRegistry[Any]("reward", "esarm.rewards", check=need_class(object, "a thing"))
+    registry.find()
+    points = importlib.metadata.entry_points(group="esarm.rewards")
+    expected = sorted((p.name, f"{p.dist.name} {p.dist.version}") for p in points if p.dist)
+    assert [(p.name, p.package) for p in registry.find().values()] == expected
+    assert len(expected) > 10

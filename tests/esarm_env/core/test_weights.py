@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from esarm_env.core import weights
 from esarm_env.core.errors import InputError
 from esarm_env.core.weights import kind_of, load_module, save_weights
 
@@ -107,6 +108,38 @@ def test_sizes_reach_the_builder_as_they_were(tiny: Tiny, path: Path) -> None:
     save_weights(path, tiny.state_dict(), kind="tiny", **sizes)
     load_module(path, build, kind="tiny")
     assert given == sizes
+
+
+def _tiny(**sizes: Any) -> Tiny:
+    return Tiny(**sizes)
+
+
+def test_sizes_that_have_passed_are_checked_no_second_time(
+    tiny: Tiny, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check is as slow as loading; but other sizes, weights or builders are not known yet."""
+    checked: list[int] = []
+    monkeypatch.setattr(weights, "_PASSED", set())
+    check = weights.check_sizes
+    monkeypatch.setattr(
+        weights, "check_sizes", lambda *args, **sizes: checked.append(1) or check(*args, **sizes)
+    )
+    tiny.save(path)
+    plain = load_module(path, _tiny, kind="tiny")
+    again = load_module(path, _tiny, kind="tiny")
+    assert len(checked) == 1
+    assert again.state_dict().keys() == plain.state_dict().keys()
+    assert all(torch.equal(again.state_dict()[k], v) for k, v in plain.state_dict().items())
+    Tiny(4, 2).save(path)
+    load_module(path, _tiny, kind="tiny")
+    load_module(path, Tiny, kind="tiny")
+    load_module(path, lambda **sizes: Tiny(**sizes) if tiny else tiny, kind="tiny")
+    assert len(checked) == 4
+    save_weights(path, tiny.state_dict(), kind="tiny", n_inputs=10**9, n_outputs=2)
+    for _ in range(2):  # what was refused is refused again
+        with pytest.raises(InputError, match="sizes of a larger network than it has weights for"):
+            load_module(path, _tiny, kind="tiny")
+    assert len(checked) == 6
 
 
 def test_views_are_saved_by_their_values(path: Path) -> None:
