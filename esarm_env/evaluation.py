@@ -23,6 +23,8 @@ from esarm_env.task.episode_metrics import ERROR_UNITS
 if TYPE_CHECKING:
     from esarm_env.core.types import BoolArray, DoubleArray, IntArray
 
+RETURN = "return"  # name of the summed reward
+
 
 class Act(Protocol):
     """A policy, called as Stable-Baselines3 calls `predict`; `model.predict` is one.
@@ -55,11 +57,13 @@ class Evaluation:
             metrics, if the environment measures them; `rewards/TERM`, if the reward has more terms
             than one.
         units: Unit by name of the metrics.
+        reward: Formula of the reward that `return` sums; empty where it is not known.
     """
 
     utterance: IntArray
     scores: Mapping[str, DoubleArray]
     units: Mapping[str, str] = field(default_factory=lambda: ERROR_UNITS)
+    reward: str = ""
 
     def __str__(self) -> str:
         """Return the means in a line; `repr` and the attributes hold every utterance."""
@@ -77,7 +81,8 @@ class Evaluation:
         """Return a table of the means here, of those in `after`, and of the paired change.
 
         The change stands with its standard error over the utterances: it tells how far other
-        utterances might differ, and nothing about other training seeds.
+        utterances might differ, and nothing about other training seeds. Returns by two rewards have
+        no difference: n/a stands there.
 
         Raises:
             InputError: If `after` is of other utterances or has other scores.
@@ -93,6 +98,10 @@ class Evaluation:
         head = f"mean of {n} utterances"
         lines = [f"{head:<24}{'before':>9}{'after':>9}{'change':>9}  (standard error)"]
         for name, values in self.scores.items():
+            if name == RETURN and self.reward != after.reward and self.reward and after.reward:
+                means = f"{values.mean():>9.3f}{after.scores[name].mean():>9.3f}{'n/a':>9}"
+                lines.append(f"{name:<24}{means}  ({self.reward} before, {after.reward} after)")
+                continue
             change = after.scores[name] - values
             error = change.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
             unit = self.units.get(name)
@@ -180,7 +189,8 @@ def evaluate(
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         scores = _run(act, env, chosen, turns=turns, seed=seed)
-    return Evaluation(chosen, scores, dict(base.metric_units))
+    reward = str(getattr(base.reward_function, "name", ""))
+    return Evaluation(chosen, scores, dict(base.metric_units), reward)
 
 
 def _run(
@@ -215,7 +225,7 @@ def _scores_of(
         raise InputError("`env` must score episodes as they end, got one that defers rewards")
     rewards = infos["rewards"]
     terms = {name: values for name, values in rewards.items() if f"_{name}" in rewards}
-    scores = {"return": returns}
+    scores = {RETURN: returns}
     scores |= {name: infos[name] for name in metrics if name in infos}
     if len(terms) > 1:
         scores |= {f"rewards/{name}": values for name, values in terms.items()}

@@ -151,7 +151,12 @@ def parse_line(line: bytes) -> Preference:
         ValueError: If it is none.
     """
     text = line.decode()
-    values = json.loads(text)
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"must be a JSON object, got one that is cut, or none: {text[:40]!r}"
+        ) from error
     if not isinstance(values, dict):
         raise ValueError(f"must be a JSON object, got {text[:40]!r}")
     for key in ("utterance", "better", "rater", "time"):

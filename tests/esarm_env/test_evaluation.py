@@ -215,6 +215,19 @@ def test_only_like_is_compared_with_like(after: Evaluation, message: str) -> Non
         before.compare(after)
 
 
+def test_returns_by_two_rewards_have_no_difference(settings: Settings) -> None:
+    """Who swapped the reward read a loss of one unit, which was the other reward's scale."""
+    env = make_evaluation_env(2, **{**settings, "reward": "lve"})
+    before = evaluate(act, env, utterances=[1, 2])
+    after = evaluate(
+        act, make_evaluation_env(2, **{**settings, "reward": "zero"}), utterances=[1, 2]
+    )
+    assert (before.reward, after.reward) == ("lve", "zero")
+    rows = {line[:6].strip(): line for line in before.compare(after).splitlines()}
+    assert rows["return"].endswith("n/a  (lve before, zero after)")
+    assert "n/a" not in rows["lve, m"] and "n/a" not in before.compare(before)
+
+
 @pytest.mark.parametrize(
     ("utterances", "message"),
     [

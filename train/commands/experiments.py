@@ -44,6 +44,7 @@ def run_experiment(
     from train.experiments.measuring import measure_experiment
     from train.experiments.page import plain_page, write_pages
     from train.preferences.experiment import preference_settings
+    from train.preferences.section import raters_line
     from train.run.lock import locked
     from train.run.loggers import check_logger, logging_to
     from train.run.run_folder import RunFolder
@@ -72,6 +73,8 @@ def run_experiment(
         run_improve(experiment)
         measure_experiment(experiment, run)
     compared = compare_run(run, [name])
+    if told := raters_line(experiment):
+        print(told)
     print(plain_page(compared))
     print(f"experiment: {experiment.path}")
     print(f"report: {write_pages(compare_run(run))}")

@@ -66,6 +66,10 @@ def begin_experiment(run: RunFolder, name: str, settings: Sequence[str]) -> RunF
         config = experiment_config(run, settings)
         if begun:
             _check_same(RunFolder.open(folder), config, name)
+        elif has_own_reward(run, config):
+            from train.preferences.experiment import check_preferences
+
+            check_preferences(run, config.preferences)
         made = RunFolder.create(folder, config)
     own = has_own_reward(run, made.config)
     for stage in SHARED_STAGES[:-1] if own else SHARED_STAGES:

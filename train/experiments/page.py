@@ -84,15 +84,13 @@ def _tables(found: Comparison, decoding: str) -> list[tuple[str, Table]]:
     means = [["animation", *(_TITLES[key] for key in keys)]]
     trained = {policy.name for policy in found.policies if policy.climbs}
     for line in lines:
-        # The climbed reward of what was not trained would be that of one of the others.
-        shown = {k: v for k, v in line.means.items() if k != CLIMBED or line.row.policy in trained}
+        shown = _told(line, trained)
         means.append([line.row.label, *(_cell(shown.get(key)) for key in keys)])
     changes = [[f"minus {found.against}", *(_TITLES[key] for key in keys)]]
-    changes += [
-        [line.row.label, *(_change(line.differences.get(key)) for key in keys)]
-        for line in lines
-        if line.differences
-    ]
+    for line in lines:
+        if line.differences:
+            known = {k: v for k, v in line.differences.items() if k in _told(line, trained)}
+            changes.append([line.row.label, *(_change(known.get(key)) for key in keys)])
     tables = [
         (
             f"{found.utterances} test utterances; brackets are {share} % intervals over them. The "
@@ -106,6 +104,11 @@ def _tables(found: Comparison, decoding: str) -> list[tuple[str, Table]]:
     if found.policies:
         tables.insert(0, ("How each policy came to be:", _policies(found.policies)))
     return tables
+
+
+def _told(line: Line, trained: set[str]) -> dict[str, Any]:
+    """Return the figures of a row; the climbed reward of what climbed none would be another's."""
+    return {k: v for k, v in line.means.items() if k != CLIMBED or line.row.policy in trained}
 
 
 def _policies(policies: Sequence[Policy]) -> Table:

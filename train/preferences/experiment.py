@@ -30,6 +30,7 @@ from train.run.setting_ranges import check_settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reward.preference.settings import PreferenceConfig
     from train.run.run_folder import RunFolder
 
 
@@ -46,6 +47,15 @@ def preference_settings(files: Sequence[Path]) -> tuple[str, ...]:
             )
     places = [str(file.expanduser().resolve()) for file in files]
     return (f"preferences.files={json.dumps(places)}",) if places else ()
+
+
+def check_preferences(run: RunFolder, config: PreferenceConfig) -> None:
+    """Check that there is something to learn from, before a folder is made.
+
+    Raises:
+        InputError: If a file is none, or none of its answers can be used.
+    """
+    judged_pairs(config, open_task(run.path))
 
 
 def own_reward(run: RunFolder, experiment: RunFolder) -> dict[str, Any]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _OF_POLICY = {"climbed": "its reward", "lve": "LVE (mm)", "eve": "EVE (mm)", "score": "run's score"}
 
+ENOUGH_PAIRS = 200  # at which simulated raters' taste was learnt (`esarm bench raters`)
+
 
 def raters_facts(run: RunFolder) -> list[dict[str, Any]]:
     """Return what raters said of a run's reward and of its experiments' rewards.
@@ -57,6 +59,20 @@ def raters_section(facts: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def raters_line(run: RunFolder) -> str:
+    """Return in a line what raters came to in the reward of a run; empty where there were none."""
+    file = run.path / "reward" / RATERS_FILE
+    if not file.is_file():
+        return ""
+    told = read_json(file, "what raters said", remedy=f"delete {file}")
+    few = "; simulated raters needed about 200" if told["learned_pairs"] < ENOUGH_PAIRS else ""
+    return (
+        f"raters: {told['learned_pairs']} pairs learned{few}; {told['held_out_pairs']} held out, "
+        f"of which the reward agrees with {_share(told['before'])} before and "
+        f"{_share(told['after'])} after"
+    )
+
+
 def _of(fact: Mapping[str, Any]) -> list[str]:
     name = f"Experiment `{fact['name']}`" if fact["name"] else "The run's reward"
     said, left_out = fact["agreement"], fact["left_out"]
@@ -74,10 +90,20 @@ def _of(fact: Mapping[str, Any]) -> list[str]:
         + (
             f"; raters' part alone {_share(fact['raters_alone'])}" if "raters_alone" in fact else ""
         ),
-        f"- raters with themselves: {_plain(said['with_itself'])} of {said['repeats']} hidden "
-        f"repeats alike (kappa {_number(said['kappa_with_itself'])})",
-        f"- raters with each other: {_plain(said['between'])} of {said['shared']} shared pairs "
-        f"alike (Krippendorff's alpha {_number(said['alpha'])})",
+        "- raters with themselves: "
+        + (
+            f"{_plain(said['with_itself'])} of {said['repeats']} hidden repeats alike (kappa "
+            f"{_number(said['kappa_with_itself'])})"
+            if said["repeats"]
+            else "no hidden repeat was asked yet"
+        ),
+        "- raters with each other: "
+        + (
+            f"{_plain(said['between'])} of {said['shared']} shared pairs alike (Krippendorff's "
+            f"alpha {_number(said['alpha'])})"
+            if said["shared"]
+            else "no pair was shared yet"
+        ),
         f"- the left side was preferred in {_plain(said['left'])} of decided answers",
     ]
     for policy, changes in fact["changes"].items():

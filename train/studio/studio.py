@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from esarm_env.core.errors import InputError, MissingExtraError, one_line
+from esarm_env.core.run_layout import CONFIG_FILE, STAGES, partial_folder
 from train.studio.access import Shelf
 from train.studio.heads import OWN, Heads
 from train.studio.jobs import Jobs
@@ -52,6 +53,11 @@ class Studio:
             raise InputError(
                 f"{run}: must be a run folder, got none of that name; leave it out to animate with "
                 "the policy that ships with the package"
+            )
+        if run is not None and not _may_be_run(run):
+            raise InputError(
+                f"{run}: must be a run folder (with {CONFIG_FILE}), got another folder; one of "
+                f"speech goes with --folder {run}"
             )
         self.run = run
         self.shelf = None if folder is None else Shelf(folder)
@@ -100,3 +106,10 @@ class Studio:
             self.fault = one_line(error)
         finally:
             self.ready.set()
+
+
+def _may_be_run(folder: Path) -> bool:
+    """Return whether a folder holds a part of a run, or nothing yet."""
+    parts = (CONFIG_FILE, *STAGES, *(partial_folder(folder, stage).name for stage in STAGES))
+    names = {path.name for path in folder.iterdir()}
+    return not names or not names.isdisjoint(parts)

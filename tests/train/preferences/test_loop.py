@@ -21,7 +21,7 @@ from train.bench.raters.study import StudyConfig, run_study
 from train.cli import main
 from train.experiments.folders import begin_experiment
 from train.preferences.pool import make_pool, member_scores, policies_of, scores_of_pool
-from train.preferences.section import raters_facts, raters_section
+from train.preferences.section import raters_facts, raters_line, raters_section
 from train.run.run_folder import RunFolder
 from train.seeds.figures import read_figures
 
@@ -223,3 +223,21 @@ def test_the_study_goes_through_the_whole_loop(judged, tmp_path):
     ):
         with pytest.raises(InputError, match=re.escape(message)):
             run_study(RunFolder.open(run), given, answers=(8,), folder=tmp_path / "study")
+
+
+def test_an_experiment_with_nothing_to_learn_from_leaves_no_folder(judged, capsys):
+    """It was named as interrupted by every later comparison, and could neither go on nor begin."""
+    run, pool = judged
+    empty = pool.folder / "empty.jsonl"
+    empty.write_text("")
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(["improve", "--from", str(run), "--as", "nothing", "--preferences", str(empty)])
+    assert "must hold an answer that can be used" in capsys.readouterr().err
+    assert not (run / "experiments" / "nothing").exists()
+
+
+def test_improving_on_answers_says_what_they_came_to(judged, tried):
+    """Ten answers taught nothing, and nobody was told."""
+    said = raters_line(RunFolder.open(tried / "experiments" / "liked"))
+    assert re.match(r"raters: \d+ pairs learned; simulated raters needed about 200; \d+ held", said)
+    assert raters_line(RunFolder.open(judged[0])) == ""

@@ -86,6 +86,13 @@ def test_a_run_that_is_not_there_is_refused(tmp_path: Path, opened: Open) -> Non
         opened(tmp_path / "no")
 
 
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, opened: Open, folder: Path) -> None:
+    """A folder of speech in the place of a run gave a page that had lost its speech."""
+    rule = f"{folder}: must be a run folder (with config.yaml), got another folder; one of speech"
+    with pytest.raises(InputError, match=re.escape(rule)):
+        opened(folder)
+
+
 def test_two_hundred_random_requests_end_in_no_fault_of_ours(
     opened: Open, folder: Path, spoken: bytes
 ) -> None:

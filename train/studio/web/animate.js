@@ -9,7 +9,7 @@ import { Stage } from "./stage.js";
 
 export const title = "Animate";
 const DECODINGS = [
-  ["auto", "by itself"], ["greedy", "greedy"], ["expected-distance", "expected distance"],
+  ["auto", "automatic"], ["greedy", "greedy"], ["expected-distance", "expected distance"],
   ["median", "median of samples"], ["sampled", "sampled"], ["beam", "beam search"],
 ];
 

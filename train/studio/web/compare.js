@@ -77,7 +77,7 @@ class Compare {
     const method = el("select", { "aria-label": `Method ${this.rows.length + 1}` });
     const decoding = el("select", { "aria-label": `Decoding of method ${this.rows.length + 1}` });
     fill(method, [...this.known.without_decoding, ...this.known.policies].map(each => [each, each]));
-    fill(decoding, this.known.decodings.map(each => [each, each === "auto" ? "by itself" : each]));
+    fill(decoding, this.known.decodings.map(each => [each, each === "auto" ? "automatic" : each]));
     method.value = name ?? this.known.policies[0];
     const show = () => { decoding.hidden = this.known.without_decoding.includes(method.value); };
     method.addEventListener("change", show);

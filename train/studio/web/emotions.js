@@ -24,7 +24,7 @@ export class EmotionChoice {
     };
     const choose = kind => { this.kind = kind; this._show(); changed(); };
     this.intensity = el("select", { "aria-label": "Intensity", id: "intensity", onchange: changed });
-    fill(this.intensity, [["", "by itself"], ["1", "1, weak"], ["2", "2"], ["3", "3, strong"]]);
+    fill(this.intensity, [["", "automatic"], ["1", "1, weak"], ["2", "2"], ["3", "3, strong"]]);
     this.element = el("fieldset", {}, el("legend", {}, "Emotion"),
       segments("emotion", "How the emotion is chosen", [
         ["auto", "Voice", "As heard in the voice"], ["set", "Set", "One emotion"],

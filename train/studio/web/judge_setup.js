@@ -2,7 +2,7 @@
 import { el, field, segments } from "./dom.js";
 
 const DECODINGS = {
-  sampled: "sampled", auto: "by itself", greedy: "greedy",
+  sampled: "sampled", auto: "automatic", greedy: "greedy",
   "expected-distance": "expected distance", median: "median of samples",
 };
 export const KEYS = [
