@@ -10,7 +10,8 @@ import pytest
 from esarm_env.core.errors import InputError
 from esarm_env.task.run_corpus import open_run_corpus
 from train.cli import main
-from train.commands import ablations, animate, bench, experiments, figures, reward, tables
+from train.commands import ablations, animate, experiments, figures, reward, tables
+from train.commands.bench import runs, speed
 from train.commands.options import settle_corpora, settle_corpus
 
 
@@ -64,11 +65,11 @@ def test_other_recordings_are_refused_with_both_hashes(moved, recordings, tmp_pa
 
 OPENING = {
     "animate": (animate, ["animate", "SPEECH", "-o", "OUT.csv", "--run", "RUN"]),
-    "bench env": (bench, ["bench", "env", "--run", "RUN"]),
-    "bench hacking": (bench, ["bench", "hacking", "--run", "RUN"]),
-    "bench peers": (bench, ["bench", "peers", "--run", "RUN"]),
-    "bench prior": (bench, ["bench", "prior", "--run", "RUN", "--out", "OUT"]),
-    "bench probes": (bench, ["bench", "probes", "--run", "RUN"]),
+    "bench env": (speed, ["bench", "env", "--run", "RUN"]),
+    "bench hacking": (runs, ["bench", "hacking", "--run", "RUN"]),
+    "bench peers": (runs, ["bench", "peers", "--run", "RUN"]),
+    "bench prior": (runs, ["bench", "prior", "--run", "RUN", "--out", "OUT"]),
+    "bench probes": (runs, ["bench", "probes", "--run", "RUN"]),
     "compare": (experiments, ["compare", "RUN"]),
     "figure5": (figures, ["figure5", "--run", "RUN", "-o", "OUT"]),
     "figure5 of a voice": (figures, ["figure5", "--run", "RUN", "--audio", "SPEECH", "-o", "OUT"]),

@@ -52,6 +52,7 @@ class Belongings:
             "smile.csv": lambda path: path.write_text(SMILE, encoding="utf-8"),
             "awr.py": lambda path: path.write_text(OWN_ALGORITHM, encoding="utf-8"),
             "recordings/ann": self._voices,
+            "voices": self._voices,
             "accents/en-029/learn": self._voices,
             "accents/en-029/measure": self._voices,
             "my_speech": lambda path: self._voices(path / "audio"),
@@ -60,6 +61,8 @@ class Belongings:
             "recordings/": self._recordings,
             "runs/demo": self._run,
             "runs/mine": self._run,
+            "runs/mine/judged/preferences.jsonl": lambda path: self._judged(path.parent),
+            "runs/demo/judged": self._judged,
             "runs/demo/seeds/1": lambda path: as_seed(self.run, 1, path),
             "runs/demo/seeds/2": lambda path: as_seed(self.run, 2, path),
             "--table tables/one": self._table,
@@ -92,6 +95,14 @@ class Belongings:
 
     def _run(self, path: Path) -> None:
         shutil.copytree(self.run, path)
+
+    def _judged(self, path: Path) -> None:
+        """Let two raters judge animations of the run that the folder is in."""
+        from train.bench.raters.simulated import TASTES, SimulatedRaters
+        from train.preferences.pool import make_pool
+
+        pool = make_pool(path.parent, path, samples=2, decodings=("greedy", "sampled"))
+        SimulatedRaters(pool, TASTES["raised-brows"], n_raters=2, noise=0.1, seed=0).answer(12)
 
     def _export(self, path: Path) -> None:
         from train.cli import main

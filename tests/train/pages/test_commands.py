@@ -43,6 +43,9 @@ SMALL = {
     "--speech-settings.old-utterances 2 --speech-settings.test-share 0.4 "
     "--speech-settings.reward learned 1 synchrony 0.5",
     "esarm figure5": "--columns 2",
+    "esarm run --run runs/tuned": "--set encoder.epochs=4",
+    "esarm improve --from runs/mine --as judged": "--algorithm reinforce --set "
+    "improve.iterations=1",
     "esarm table2": "--utterances 2",
     "esarm bench prior": "--sweep 'epochs=1 steps_per_epoch=1 quantiser=fsq n_tokens=8'",
     "esarm bench hacking": "--seeds 0 --iterations 1",
@@ -126,7 +129,14 @@ def own(
     small_benches(monkeypatch)
     monkeypatch.setitem(sys.modules, "wandb", MagicMock())
     monkeypatch.setattr("train.speech.measures._phones_of", lambda audio: None)  # takes seconds
+    monkeypatch.setattr("train.studio.server.serve", open_and_close)  # it serves until Ctrl-C
     return Belongings(finished_run, recordings, make_speech)
+
+
+def open_and_close(studio: Any, *, port: int, browse: bool) -> None:
+    """Ask a studio what its page would be told, and end."""
+    print(f"studio: {studio.to_dict()['run']}, port {port}, browse {browse}")
+    studio.close()
 
 
 def small_preset(run: Path, recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +229,8 @@ def test_the_commands_of_a_block_run(
         if line.startswith("esarm animate"):
             written = Path(re.findall(r"-o (\S+)", line)[0])
             tables = list(written.rglob("*.csv")) if written.is_dir() else [written]
-            assert tables
+            tables = [table for table in tables if table.suffix == ".csv"]
+            assert tables or written.stat().st_size > 1000
             for table in tables:
                 assert table.read_text(encoding="utf-8").startswith("Timecode,")
 
@@ -278,6 +289,6 @@ def test_every_target_of_make_that_a_page_names_exists() -> None:
         path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
     )
     targets = set(re.findall(r"(?:^|`)make ([a-z-]+)(?=`|\s{2,}|$)", pages, re.MULTILINE))
-    assert {"demo", "test", "picture", "docs"} <= targets
+    assert {"demo", "test", "media", "docs"} <= targets
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
