@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esarm_env.core.cache import new_file, write_error
+from esarm_env.core.run_layout import LOCK_FILE
 from reward.pairs.preference_file import parse_line
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class JudgementLog:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Keep other processes from writing."""
-        lock = self.path.with_name(f".{self.path.name}.lock")
+        lock = self.path.with_name(f".{self.path.name}{LOCK_FILE}")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)

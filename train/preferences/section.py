@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.cache import read_json
 from esarm_env.core.run_layout import MEASURED_FOLDER, RATERS_FILE, is_finished
+from esarm_env.task.episode_metrics import EVE, LVE
 from train.experiments.folders import experiments_of
 
 if TYPE_CHECKING:
     from train.run.run_folder import RunFolder
 
-_OF_POLICY = {"climbed": "its reward", "lve": "LVE (mm)", "eve": "EVE (mm)", "score": "run's score"}
+_OF_POLICY = {"climbed": "its reward", LVE: "LVE (mm)", EVE: "EVE (mm)", "score": "run's score"}
 
 ENOUGH_PAIRS = 200  # at which simulated raters' taste was learnt (`esarm bench raters`)
 

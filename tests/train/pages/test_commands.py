@@ -76,7 +76,7 @@ def as_here(line: str) -> str:
 def dry_run(line: str) -> None:
     """Let `make` say what it would do, and check the commands of ours among that."""
     done = subprocess.run(
-        ["make", "-n", *line.split()[1:]], cwd=ROOT, capture_output=True, text=True
+        ["make", "-n", "-B", *line.split()[1:]], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert ".venv/bin/" in done.stdout

@@ -34,7 +34,7 @@ def few_families(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = {name: noise_measures.FAMILIES[name] for name in FAMILIES}
     monkeypatch.setattr(noise_measures, "FAMILIES", chosen)
     monkeypatch.setattr("train.tables.table2.report.FAMILIES", chosen)
-    monkeypatch.setattr(train.plots, "_save", lambda figure, target: target.write_bytes(b"png"))
+    monkeypatch.setattr(train.plots, "save", lambda figure, target: target.write_bytes(b"png"))
 
 
 @pytest.fixture(scope="module")

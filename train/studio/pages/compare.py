@@ -207,8 +207,9 @@ def errors_over_time(
     """
     from esarm_env.metrics.variant import Variant
     from esarm_env.metrics.vertex_error import vertex_errors
+    from esarm_env.task.episode_metrics import EVE, LVE
 
-    variants = {"lve": Variant("lips"), "eve": Variant("upper")}
+    variants = {LVE: Variant("lips"), EVE: Variant("upper")}
     found = vertex_errors(
         motion[: len(truth), None],  # each frame as an utterance of its own
         truth[:, None],
