@@ -234,6 +234,15 @@ def test_after_a_restart_the_same_pair_comes_and_the_name_is_asked_about(judged:
     assert later.client.get(later.place(now) + "/motions").content == before
 
 
+def test_who_has_judged_all_pairs_is_at_work_no_more(judged: Judged) -> None:
+    """A rater came back to ten pairs more, and was told of a window that there was not."""
+    page = judged()
+    judge(page, page.sit("ann", pairs=2), "ab")
+    asked = page.ask("POST", "/api/judge/sessions", {"rater": "ann"}, status=409)
+    assert asked["taken"] == {"rater": "ann", "answers": 2, "at_work": False}
+    assert page.sit("ann", pairs=4, go_on=True)["number"] == 2
+
+
 def test_a_second_window_of_one_rater_asks_and_ends_the_first(judged: Judged) -> None:
     """Two windows would answer one pair twice."""
     page = judged()

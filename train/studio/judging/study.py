@@ -171,6 +171,9 @@ class Study:
             TakenNameError: If a decision is needed.
         """
         name = rater_name(rater)
+        for seat in list(self._seats.values()):  # who has judged all pairs asked for is at no work
+            if self._is_done(seat) and seat.session.rater.casefold() == name.casefold():
+                self.end(seat)
         at_work = [seat.session.rater for seat in self._seats.values() if seat.session.open]
         known = {other.casefold(): other for other in (*self.judging.raters, *at_work)}
         spelled = known.get(name.casefold())
@@ -183,6 +186,9 @@ class Study:
         raise TakenNameError(
             InputError(f"`rater` must be a new name, got {spelled!r}, who {said}"), told
         )
+
+    def _is_done(self, seat: Seat) -> bool:
+        return seat.session.open and seat.session.n_answers >= seat.goal
 
     def seat(self, seat_id: str) -> Seat:
         """Return a seat.
