@@ -60,7 +60,7 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 	@echo "Installing into $(VENV) took 3 minutes on $(MACHINE), with packages from PyPI."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-		--editable '.[wavlm,phones,plots,progress,synthetic,video,heads,peers,contrib,render,record,tensorboard,studio,usd,dev,docs]'
+		--editable '.[wavlm,phones,plots,progress,synthetic,video,heads,peers,contrib,render,record,tensorboard,studio,usd,ray,tune,distributed,hub,dev,docs]'
 	touch $(STAMP)
 
 clean:
