@@ -39,7 +39,9 @@ def test_training_recovers_what_the_pairs_say(make_source, tiny_task, by):
     trainer = PairTrainer(tiny_task, train=make_source("train", by=by), config=CONFIG, seed=0)
     losses = [trainer.advance()["loss"] for _ in range(trainer.n_total)]
     assert losses[-1] < 0.5 * losses[0]
-    assert trainer.accuracy(make_source("train", seed=5)) >= 0.85
+    # Of one fresh draw's 24 pairs, one more or less is a matter of the processor's last digits.
+    fresh = [trainer.accuracy(make_source("train", seed=seed)) for seed in range(1, 12)]
+    assert np.mean(fresh) >= 0.85
 
 
 def test_all_sources_train_one_model(make_source, tiny_task):
