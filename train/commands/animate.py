@@ -155,8 +155,8 @@ def command_animate(
 
 
 def _say(told: Mapping[str, object], outputs: Sequence[Path]) -> None:
-    """Print what was done."""
-    print(", ".join(f"{name}: {value}" for name, value in told.items()), file=_beside(outputs))
+    """Print what was done, a figure a line."""
+    print("\n".join(f"{name}: {value}" for name, value in told.items()), file=_beside(outputs))
 
 
 def _beside(outputs: Sequence[Path]) -> TextIO:

@@ -33,7 +33,7 @@ def test_motion_comes_back_from_every_format_that_is_read(
         np.testing.assert_allclose(np.load(tmp_path / name), motion, atol=1e-5)
     done = json.loads((tmp_path / "done.json").read_text())
     assert (done["frames"], done["rate_hz"], done["notes"]) == (36, 30, [])
-    assert f"outputs: {tmp_path / 'd.npy'}, duration_s: 1.2" in capsys.readouterr().out
+    assert f"outputs: {tmp_path / 'd.npy'}\nduration_s: 1.2" in capsys.readouterr().out
 
 
 def test_sixty_frames_a_second_are_written_and_read(motion: np.ndarray, tmp_path: Path) -> None:

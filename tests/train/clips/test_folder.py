@@ -55,7 +55,7 @@ def test_several_outputs_are_of_one_animation(
     assert np.abs(read_gltf_track(glb).values - curves).max() < 1e-5 < 1 / 255
     done = json.loads(note.read_text())
     assert done["outputs"] == [str(csv), str(glb)]
-    assert f"output: {csv}, {glb}, " in capsys.readouterr().out
+    assert f"output: {csv}, {glb}\n" in capsys.readouterr().out
 
 
 def test_an_output_that_cannot_be_stops_all_of_them(

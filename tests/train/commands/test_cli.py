@@ -457,7 +457,7 @@ def test_an_animation_is_written_through_what_is_no_plain_file(
 def test_a_device_without_a_suffix_gets_csv(finished_run, speech_file, capsys):
     """`-o /dev/stdout` is how a shell looks at something."""
     main(["animate", str(speech_file), "-o", "/dev/null", "--run", str(finished_run)])
-    assert "rate_hz: 30, frames: 90" in capsys.readouterr().out
+    assert "rate_hz: 30\nframes: 90" in capsys.readouterr().out
 
 
 def test_figures_for_a_full_disk_are_one_line(capsys):
