@@ -149,12 +149,13 @@ def _run(given: list[str]) -> None:
     except RuntimeError as error:
         _end_where_a_server_failed(error, given)
         raise
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        done = f", {stop}" if str(stop) else ""  # what a command says of itself
         resumes = given[:1] and given[0] in RESUMABLE
         remedy = "; the same command goes on from here" if resumes else ""
         if given[:1] == ["figure5"]:
             remedy = "; the same command begins again, files that it wrote stay"
-        print(f"esarm: interrupted{remedy}", file=sys.stderr)
+        print(f"esarm: interrupted{done}{remedy}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         _drop_output()

@@ -116,7 +116,12 @@ def animate_folder(
         task = bar.add_task("Animating", total=len(clips), completed=report.n_skipped)
         for clip in left:
             outputs = Outputs(clip.paths, tuple(exporters), rate_hz, shown)
-            _animate(animator, clip, outputs, manner, report, maker)
+            try:
+                _animate(animator, clip, outputs, manner, report, maker)
+            except KeyboardInterrupt:
+                n_done = report.n_skipped + len(report.clips)
+                said = f"{n_done} of {len(clips)} recordings done; the same command goes on"
+                raise KeyboardInterrupt(said) from None
             bar.advance(task)
     return report
 

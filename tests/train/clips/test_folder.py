@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from esarm_env.audio import read_audio
 from esarm_env.core.errors import InputError
 from esarm_env.core.shipped import shipped_run
 from esarm_env.face import read_livelink_csv
@@ -111,6 +112,29 @@ def test_what_is_there_is_skipped_until_its_recording_changes(
     assert [clip["speech"] for clip in third.clips] == [str(changed)]
     again = animate_folder(recordings, tmp_path / "out", overwrite=True, **asked)
     assert (len(again.clips), again.n_skipped) == (2, 0)
+
+
+def test_ctrl_c_says_how_many_are_done(
+    recordings: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of a folder of hours one wants to know whether to go on."""
+    calls = []
+
+    def stop_at_the_second(speech: Path) -> np.ndarray:
+        calls.append(speech)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return read_audio(speech)
+
+    monkeypatch.setattr(folders, "read_audio", stop_at_the_second)
+    with pytest.raises(SystemExit, match=r"^130$"):
+        run(recordings, "-o", tmp_path / "out")
+    assert "interrupted, 1 of 4 recordings done; the same command goes on" in (
+        capsys.readouterr().err
+    )
 
 
 def test_what_fails_for_all_alike_is_told_once(
