@@ -121,9 +121,20 @@ def progress_track(title: str, total: int) -> Progress:
 
 
 def _save(trainer: Trainer, rows: list[dict[str, float]], path: Path, mark: str) -> None:
+    save_checkpoint(trainer.state_dict(), rows, path, mark=mark)
+
+
+def save_checkpoint(
+    state: dict[str, Any], rows: list[dict[str, float]], path: Path, *, mark: str = ""
+) -> None:
+    """Write the state of a trainer and its rows, in one step.
+
+    Raises:
+        InputError: If the disk is full, or `path` cannot be written.
+    """
     # By way of memory: written by torch, a full disk is a `RuntimeError` about a zip file.
     buffer = io.BytesIO()
-    torch.save({"trainer": trainer.state_dict(), "rows": rows, "mark": mark}, buffer)
+    torch.save({"trainer": state, "rows": rows, "mark": mark}, buffer)
     content = buffer.getbuffer()
     with new_file(path) as draft, draft.open("wb") as file:
         file.writelines((MAGIC, hashlib.sha256(content).digest(), content))
