@@ -57,11 +57,12 @@ def _model(figures: dict[str, Any]) -> list[str]:
         f"model: {model['work_s']:.3f} worker-seconds in {model['parts']} parts, "
         f"{model['alone_s']:.3f} s of the driver alone, {model['learner_s']:.3f} s of the learner",
         "",
-        "workers   roll-out, s   iteration, s   times faster   learner's share   kB sent, received",
+        "workers   roll-out, s   iteration, s   times faster   learner's share   kB, both ways",
     ]
     lines += [
         f"{row['workers']:>7}   {row['rollout_s']:>11.3f}   {row['iteration_s']:>12.3f}   "
-        f"{row['times_faster']:>12.2f}   {row['learner_share']:>15.0%}   {row['bytes'] / _KB:>12,.0f}"
+        f"{row['times_faster']:>12.2f}   {row['learner_share']:>15.0%}   "
+        f"{row['bytes'] / _KB:>12,.0f}"
         for row in figures["modelled"]
     ]
     lines.append(
