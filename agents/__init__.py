@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agents.cloning import BehaviourCloning, CloneConfig, CloneTrainer, Demonstrations
+    from agents.collectors.collector import Collector, LocalCollector
+    from agents.collectors.ray_collector import RayCollector
     from agents.common.callback_frequencies import CallbackFrequencyWarning
     from agents.common.episode_algorithm import EpisodeAlgorithm
     from agents.common.sequence_algorithm import SequenceAlgorithm
@@ -39,17 +41,20 @@ _HOMES = {
     "CallbackFrequencyWarning": "agents.common.callback_frequencies",
     "CloneConfig": "agents.cloning",
     "CloneTrainer": "agents.cloning",
+    "Collector": "agents.collectors.collector",
     "Decoding": "agents.rollout.decoding",
     "Demonstrations": "agents.cloning",
     "EpisodeAlgorithm": "agents.common.episode_algorithm",
     "EpisodeBatch": "agents.rollout.buffer",
     "EpisodeBuffer": "agents.rollout.buffer",
     "HeldOut": "agents.monitoring.held_out",
+    "LocalCollector": "agents.collectors.collector",
     "MotionPolicy": "agents.policy",
     "MotionTransformer": "agents.network.transformer",
     "POLICY_FILE": "esarm_env.core.run_layout",
     "PolicyConfig": "agents.network.transformer",
     "PolicySession": "agents.network.session",
+    "RayCollector": "agents.collectors.ray_collector",
     "RewardHackingCallback": "agents.monitoring.hacking",
     "RewardHackingWarning": "agents.monitoring.hacking",
     "SequenceAlgorithm": "agents.common.sequence_algorithm",
@@ -72,7 +77,16 @@ _HOMES = {
 }
 
 _PARTS = (
-    *("baselines", "cloning", "common", "differentiable", "distillation", "faults", "grpo"),
+    *(
+        "baselines",
+        "cloning",
+        "collectors",
+        "common",
+        "differentiable",
+        "distillation",
+        "faults",
+        "grpo",
+    ),
     *("interpolation", "monitoring", "network", "policy", "ppo", "protocols", "registry"),
     *("reinforce", "rollout", "stock", "weights"),
 )
@@ -83,16 +97,19 @@ __all__ = [
     "CallbackFrequencyWarning",
     "CloneConfig",
     "CloneTrainer",
+    "Collector",
     "Decoding",
     "Demonstrations",
     "EpisodeAlgorithm",
     "EpisodeBatch",
     "EpisodeBuffer",
     "HeldOut",
+    "LocalCollector",
     "MotionPolicy",
     "MotionTransformer",
     "PolicyConfig",
     "PolicySession",
+    "RayCollector",
     "RewardHackingCallback",
     "RewardHackingWarning",
     "SequenceAlgorithm",

@@ -57,6 +57,24 @@ def network_sizes(model: MotionTransformer) -> dict[str, int]:
     return sizes
 
 
+def sizes_like(network: MotionTransformer, policy_kwargs: dict[str, Any] | None) -> dict[str, Any]:
+    """Return `policy_kwargs` of a policy that has all sizes of `network`, without its dropout.
+
+    Raises:
+        InputError: If there are sizes among them already.
+    """
+    given = dict(policy_kwargs or {})
+    if "network" in given:
+        raise InputError(
+            "`policy_kwargs` must leave `network` out beside a clone, which has sizes of its "
+            f"own, got {given['network']!r}"
+        )
+    sizes = {k: v for k, v in network_sizes(network).items() if k not in TASK_SIZES}
+    # Dropout is for cloning; without it a policy that is saved says so.
+    given["network"] = {**sizes, "dropout": 0.0}
+    return given
+
+
 def check_fits(clone: MotionTransformer | Mapping[str, Tensor], model: MotionTransformer) -> None:
     """Check that the weights of `clone`, a network or a state dict, fit into `model`.
 

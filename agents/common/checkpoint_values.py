@@ -31,6 +31,7 @@ LARGEST = 2**53  # counts beyond are rounded wherever they meet a float
 _METHODS = (FunctionType, classmethod, staticmethod, property)
 _MADE_ANEW = (
     *("env", "policy", "device", "rollout_buffer", "reference", "kept", "_logger", "trainer"),
+    "collector",
 )
 
 

@@ -1,6 +1,6 @@
 """Collecting half of an on-policy algorithm: whole episodes of tokens, batched, with a KV cache.
 
-Roll-outs go through the KV cache, and episodes are scored in one batch when they end. What differs
+Roll-outs go through the KV cache, and episodes are scored in batches when they end. What differs
 from SB3's manners: `num_timesteps` counts tokens, and a roll-out ends with the last token of
 `n_episodes` episodes.
 
@@ -29,6 +29,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TensorD
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
+from agents.collectors.collector import LOCAL, Collector, check_collector
 from agents.common.advantages import (
     check_streams,
     check_terms,
@@ -53,7 +54,7 @@ from agents.protocols import SequenceTask, StreamedTask, find_in_env, utterance_
 from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
 from agents.rollout.decoding import Decoding
 from agents.rollout.episodes import draw_utterances, episode_info, vec_env_steps
-from agents.rollout.wrapped_episodes import RolloutPlan, write_through
+from agents.rollout.wrapped_episodes import RolloutPlan
 from agents.rollout.wrappers import Wrapping, survey
 from agents.weights import check_fits
 from esarm_env.core.errors import InputError
@@ -82,6 +83,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
     look_ahead_chunks: int = 1
     spread_coef: float = 0.0
     normalise_terms: bool = False
+    collector: Collector = LOCAL
     stopped = False  # whether the algorithm itself has ended training
     _has_random_reference = False  # of a fresh algorithm, until `warm_start`
 
@@ -95,6 +97,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         temperature: float,
         stream_advantages: bool,
         acceleration: Acceleration,
+        collector: Collector | None,
         **settings: Any,
     ) -> None:
         """Set up the policy and, if `env` is given, find its task and its score function.
@@ -107,6 +110,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
             temperature: At which tokens are sampled.
             stream_advantages: Whether each stream of tokens answers for its own score alone.
             acceleration: What may be traded for speed.
+            collector: Who writes the episodes; None for this process.
             **settings: Of SB3's `OnPolicyAlgorithm`.
 
         Raises:
@@ -114,7 +118,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         """
         self.n_episodes, self.samples_per_utterance = n_episodes, samples_per_utterance
         self.temperature, self.stream_advantages = temperature, stream_advantages
-        self.acceleration = acceleration
+        self.acceleration, self.collector = acceleration, check_collector(collector)
         self._compiled: Forward | None = None
         self.n_iterations = 0
         self._untrained_timesteps = 0
@@ -303,7 +307,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         self._current_progress_remaining = max(0.0, self._current_progress_remaining)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "reference", "_compiled"]
+        return [*super()._excluded_save_params(), "reference", "_compiled", "collector"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "policy.optimizer", "reference"], []
@@ -335,10 +339,8 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
 
     def _located(self, fault: TrainingFault) -> TrainingFault:
         """Return `fault` with where it happened, and from where to go on."""
-        return TrainingFault(
-            f"{fault}, at step {self.num_timesteps} (iteration {self.n_iterations}); "
-            f"{where_to_go_on(self.last_checkpoint)}"
-        )
+        place = f"at step {self.num_timesteps} (iteration {self.n_iterations})"
+        return TrainingFault(f"{fault}, {place}; {where_to_go_on(self.last_checkpoint)}")
 
     def _write_episodes(self) -> EpisodeBatch:
         assert self.seed is not None, "drawn in _setup_model"
@@ -347,9 +349,8 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         wanted = self.n_episodes // self.samples_per_utterance
         pool, shares = find_in_env(self.env, "utterances"), utterance_shares(self.env)
         drawn = draw_utterances(pool, size=wanted, rng=rng, shares=shares)
-        utterances = np.repeat(drawn, self.samples_per_utterance)
         plan = RolloutPlan(
-            utterances=utterances,
+            utterances=np.repeat(drawn, self.samples_per_utterance),
             samples_per_utterance=self.samples_per_utterance,
             run_seed=self.seed,
             iteration=self.n_iterations,
@@ -359,7 +360,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
             by_term=self.normalise_terms,
             acceleration=self.acceleration,
         )
-        batch = write_through(self.model, self.env, plan, self._wrapping())
+        batch = self.collector.collect(self.model, self.env, plan, self._wrapping())
         return measured(batch, self.task) if self.spread_coef else batch
 
     def _wrapping(self) -> Wrapping:

@@ -45,11 +45,11 @@ from agents.faults import TrainingFault, names_of
 from agents.interpolation import move_towards
 from agents.network.acceleration import PLAIN, Acceleration
 from agents.network.transformer import MotionTransformer
-from agents.weights import TASK_SIZES, load_policy, network_sizes
+from agents.weights import load_policy, sizes_like
 from esarm_env.core.deprecation import renamed_arguments, renamed_attribute
-from esarm_env.core.errors import InputError
 
 if TYPE_CHECKING:
+    from agents.collectors.collector import Collector
     from agents.policy import MotionPolicy
     from agents.rollout.buffer import EpisodeBatch, EpisodeBuffer
 
@@ -129,6 +129,7 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         device: Where the networks are: `"cpu"`, `"cuda"`, ... The environment and the buffer stay
             on the CPU. Runs are bit for bit repeatable on a CPU alone.
         acceleration: What may be traded for speed, chiefly on a GPU; by default nothing.
+        collector: Who writes the episodes: None for this process, or `agents.RayCollector(2)`.
 
     Raises:
         ValueError: If a setting is out of range, `n_episodes` is no multiple of
@@ -178,6 +179,7 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
         seed: int | None = None,
         device: str = "cpu",
         acceleration: Acceleration = PLAIN,
+        collector: Collector | None = None,
         _init_setup_model: bool = True,
     ) -> None:
         """Set up the policy and, if `env` is given, find its task and its score function."""
@@ -196,6 +198,7 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
             temperature=temperature,
             stream_advantages=stream_advantages,
             acceleration=acceleration,
+            collector=collector,
             learning_rate=learning_rate,
             gamma=gamma,
             gae_lambda=gae_lambda,
@@ -235,16 +238,8 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
             InputError: If `policy_kwargs` has sizes of its own, or the clone was made for another
                 tokenizer, corpus or observation than those of `env`.
         """
-        given = dict(policy_kwargs or {})
-        if "network" in given:
-            raise InputError(
-                "`policy_kwargs` must leave `network` out beside a clone, which has sizes of its "
-                f"own, got {given['network']!r}"
-            )
         network = clone if isinstance(clone, MotionTransformer) else load_policy(clone)
-        sizes = {k: v for k, v in network_sizes(network).items() if k not in TASK_SIZES}
-        # Dropout is for cloning; without it a policy that is saved says so.
-        given["network"] = {**sizes, "dropout": 0.0}
+        given = sizes_like(network, policy_kwargs)
         made = cls(policy, env, policy_kwargs=given, **settings)
         made.warm_start(network)
         return made

@@ -29,12 +29,12 @@ from agents.differentiable.guard import (
     resolve_guard,
 )
 from agents.faults import TrainingFault
+from agents.network.acceleration import PLAIN
 from agents.network.transformer import MotionTransformer
 from agents.protocols import find_in_env
 from agents.rollout.decoding import Decoding
-from agents.rollout.episodes import write_episodes
+from agents.rollout.wrapped_episodes import RolloutPlan
 from esarm_env.core.errors import InputError
-from esarm_env.core.seeds import sequence_seeds
 from esarm_env.core.types import Trajectories
 
 if TYPE_CHECKING:
@@ -342,13 +342,17 @@ class SequenceDiffReward(SequenceAlgorithm):
         rng = np.random.default_rng([self.seed, 3])
         size = min(self.guard_utterances, len(pool))
         utterances = np.sort(rng.choice(pool, size=size, replace=False))
-        written = write_episodes(
-            network,
-            self.env,
-            utterances,
+        assert self.env is not None, "checked by `learn`"
+        plan = RolloutPlan(
+            utterances=utterances,
+            samples_per_utterance=1,
+            run_seed=self.seed,
+            iteration=0,
             decoding=Decoding(temperature=self.temperature),
-            seeds=sequence_seeds(run_seed=self.seed, iteration=0, utterances=utterances, samples=0),
+            by_stream=False,
+            acceleration=PLAIN,
         )
+        written = self.collector.write(network, self.env, plan)
         animations = Trajectories(utterances, written.tokens, written.lengths, written.condition)
         reward = find_in_env(self.env, "reward_function")
         return guard_figures(name, reward, animations, n_tokens=self.task.n_tokens)

@@ -40,7 +40,7 @@ from agents.protocols import find_in_env, utterance_shares
 from agents.rollout.buffer import EpisodeBuffer
 from agents.rollout.decoding import BY_DISTANCE, Decoding, distance_table
 from agents.rollout.episodes import draw_utterances
-from agents.rollout.wrapped_episodes import RolloutPlan, write_through
+from agents.rollout.wrapped_episodes import RolloutPlan
 from esarm_env.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -305,7 +305,7 @@ class SequenceDistillation(SequenceAlgorithm):
             acceleration=self.acceleration,
         )
         writer = network or self.teaching_network
-        return write_through(writer, self.env, plan, self._wrapping())
+        return self.collector.collect(writer, self.env, plan, self._wrapping())
 
     def _minibatches(
         self, buffer: EpisodeBuffer, rng: np.random.Generator

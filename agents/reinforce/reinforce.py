@@ -13,9 +13,9 @@ from agents.common.advantages import leave_one_out, per_token
 from agents.common.credit import CHUNK
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.common.update import to_tensor_like
+from agents.network.acceleration import PLAIN
 from agents.rollout.decoding import Decoding
-from agents.rollout.episodes import write_episodes
-from esarm_env.core.seeds import sequence_seeds
+from agents.rollout.wrapped_episodes import RolloutPlan
 
 if TYPE_CHECKING:
     from agents.policy import MotionPolicy
@@ -149,15 +149,16 @@ class SequenceReinforce(SequenceAlgorithm):
 
     def _greedy_scores(self, batch: EpisodeBatch) -> FloatArray:
         utterances, member_of = np.unique(batch.utterances, return_inverse=True)
-        # Greedy tokens need no random numbers; the seeds only have to be there.
-        unused = sequence_seeds(run_seed=0, iteration=0, utterances=utterances, samples=0)
-        greedy = write_episodes(
-            self.model,
-            self.env,
-            utterances,
+        assert self.env is not None, "checked by `learn`"
+        plan = RolloutPlan(
+            utterances=utterances,
+            samples_per_utterance=1,
+            run_seed=0,  # greedy tokens need no random numbers
+            iteration=0,
             decoding=Decoding(),
-            seeds=unused,
             by_stream=batch.stream is not None,
+            acceleration=PLAIN,
         )
+        greedy = self.collector.write(self.model, self.env, plan)
         scores = greedy.scores if batch.stream is None else greedy.stream_scores[batch.stream]
         return scores[member_of]

@@ -1,14 +1,20 @@
-"""Roll-out of whole episodes of an environment's task, scored in one batch."""
+"""Roll-out of whole episodes of an environment's task, written and scored in parts.
+
+A part holds the episodes that are stepped together. Which those are depends on their lengths alone,
+so that whoever writes a part, in this process or another, gets the same numbers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from stable_baselines3.common.vec_env import VecEnv
 
+from agents.collectors.parts import joined_parts, rows_of_parts
 from agents.faults import TrainingFault, names_of
 from agents.network.acceleration import PLAIN, Acceleration
 from agents.protocols import (
@@ -47,17 +53,48 @@ def draw_utterances(
     return rng.choice(pool, size=size, p=shares)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """How episodes are written, and which scores are asked for.
+
+    Attributes:
+        decoding: How tokens are chosen.
+        by_stream: Whether to ask for a score per stream; their sum is the score.
+        by_chunk: Whether to ask for scores per chunk instead, which tell of streams as well.
+        by_term: Whether to ask for the terms of the score instead.
+        acceleration: What may be traded for speed.
+    """
+
+    decoding: Decoding
+    by_stream: bool = False
+    by_chunk: bool = False
+    by_term: bool = False
+    acceleration: Acceleration = PLAIN
+
+
+@dataclass(frozen=True)
+class EpisodePart:
+    """Episodes of similar length that are stepped and scored together, wherever that is.
+
+    Attributes:
+        utterances: Shape (N,), indices; repeats are allowed.
+        seeds: Shape (N, n), from `esarm_env.core.seeds.sequence_seeds`.
+        asked: What is asked for.
+    """
+
+    utterances: IntArray
+    seeds: IntArray
+    asked: Asked
+
+
 def write_episodes(
     model: MotionTransformer,
     env: VecEnv | None,
     utterances: IntArray,
     *,
-    decoding: Decoding,
     seeds: IntArray,
-    by_stream: bool = False,
-    by_chunk: bool = False,
-    by_term: bool = False,
-    acceleration: Acceleration = PLAIN,
+    decoding: Decoding,
+    **scores: Any,
 ) -> EpisodeBatch:
     """Write and score one episode per entry of `utterances`; advantages and returns are 0.
 
@@ -66,17 +103,24 @@ def write_episodes(
         env: Offers `sequence_task` and `score_tokens`, or `score_streams`,
             `score_chunks` or `score_terms`.
         utterances: Shape (N,), indices; repeats are allowed.
-        decoding: How tokens are chosen.
         seeds: Shape (N, n), from `esarm_env.core.seeds.sequence_seeds`.
-        by_stream: Whether to ask for a score per stream; their sum is the score.
-        by_chunk: Whether to ask for scores per chunk instead, which tell of streams as well.
-        by_term: Whether to ask for the terms of the score instead.
-        acceleration: What may be traded for speed.
+        decoding: How tokens are chosen.
+        **scores: Which scores are asked for, and `acceleration`, as of `Asked`.
 
     Raises:
         TrainingFault: If a score is NaN or infinite, or scoring fails.
         InputError: If scores by chunk have another shape than the episodes.
     """
+    asked = Asked(decoding, **scores)
+    task: SequenceTask = find_in_env(env, "sequence_task")
+    rows = rows_of_parts(task.lengths[utterances], device=next(model.parameters()).device)
+    parts = [EpisodePart(utterances[each], seeds[each], asked) for each in rows]
+    return joined_parts([write_part(part, model=model, env=env) for part in parts], rows)
+
+
+def write_part(part: EpisodePart, *, model: MotionTransformer, env: Any) -> EpisodeBatch:
+    """Write and score the episodes of one part; see `write_episodes`."""
+    asked, utterances = part.asked, part.utterances
     task: SequenceTask = find_in_env(env, "sequence_task")
     condition = task.condition_of(utterances)
     rollout = generate(
@@ -84,20 +128,20 @@ def write_episodes(
         task,
         utterances,
         condition=condition,
-        decoding=decoding,
-        seeds=seeds,
-        acceleration=acceleration,
+        decoding=asked.decoding,
+        seeds=part.seeds,
+        acceleration=asked.acceleration,
     )
     written = (utterances, rollout.tokens, rollout.lengths, condition)
     try:
-        if by_chunk:
+        if asked.by_chunk:
             scored = _score_chunks(env, *written)
-        elif by_term:
+        elif asked.by_term:
             score_terms: TermScoreFunction = find_in_env(env, "score_terms")
             told = score_terms(*written)
             scored = {"scores": told.total, "term_scores": dict(told.terms)}
         else:
-            scored = _score(env, *written, by_stream=by_stream)
+            scored = _score(env, *written, by_stream=asked.by_stream)
     except RuntimeError as error:  # such as the RewardError of ESARM-v0
         raise TrainingFault(f"scoring failed: {error}") from error
     check_scores(scored["scores"], task, utterances)
@@ -167,7 +211,7 @@ def episode_info(batch: EpisodeBatch, number: int) -> dict[str, float]:
 
 
 def _score(
-    env: VecEnv | None,
+    env: Any,
     utterances: IntArray,
     tokens: IntArray,
     lengths: IntArray,
@@ -186,7 +230,7 @@ def _score(
 
 
 def _score_chunks(
-    env: VecEnv | None,
+    env: Any,
     utterances: IntArray,
     tokens: IntArray,
     lengths: IntArray,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from agents.faults import TrainingFault
 from agents.protocols import SequenceTask, find_in_env
 from agents.rollout.buffer import EpisodeBatch
-from agents.rollout.episodes import check_scores, write_episodes
+from agents.rollout.episodes import Asked, check_scores, write_episodes
 from agents.rollout.generation import generate
 from agents.rollout.playing import (
     Speech,
@@ -59,6 +60,11 @@ class RolloutPlan:
     by_chunk: bool = False
     by_term: bool = False
 
+    @property
+    def asked(self) -> Asked:
+        """How episodes are written, and which scores are asked for."""
+        return Asked(self.decoding, self.by_stream, self.by_chunk, self.by_term, self.acceleration)
+
     def token_seeds(self, utterances: IntArray) -> IntArray:
         """Return the seeds of all sequences up to now, of `utterances` (n,)."""
         return sequence_seeds(
@@ -75,10 +81,37 @@ class RolloutPlan:
         return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
 
 
+def write_plan(model: MotionTransformer, env: VecEnv, plan: RolloutPlan) -> EpisodeBatch:
+    """Write and score the episodes of `plan` in this process, past all wrappers."""
+    return write_episodes(
+        model,
+        env,
+        plan.utterances,
+        seeds=plan.token_seeds(plan.utterances),
+        decoding=plan.decoding,
+        by_stream=plan.by_stream,
+        by_chunk=plan.by_chunk,
+        by_term=plan.by_term,
+        acceleration=plan.acceleration,
+    )
+
+
 def write_through(
-    model: MotionTransformer, env: VecEnv, plan: RolloutPlan, wrapping: Wrapping
+    model: MotionTransformer,
+    env: VecEnv,
+    plan: RolloutPlan,
+    wrapping: Wrapping,
+    *,
+    write: Callable[[MotionTransformer, VecEnv, RolloutPlan], EpisodeBatch] = write_plan,
 ) -> EpisodeBatch:
     """Write and score the episodes of `plan`, and honour the wrappers that `wrapping` names.
+
+    Args:
+        model: The policy.
+        env: As a sequence algorithm has it.
+        plan: What to write.
+        wrapping: Of `env`.
+        write: Who writes and scores them, unless they must be played.
 
     Raises:
         InputError: If a wrapper turns out to do what cannot be honoured.
@@ -88,17 +121,7 @@ def write_through(
     if wrapping.inner:
         batch, infos = _played(model, env, plan, wrapping)
     else:
-        batch = write_episodes(
-            model,
-            env,
-            plan.utterances,
-            decoding=plan.decoding,
-            seeds=plan.token_seeds(plan.utterances),
-            by_stream=plan.by_stream,
-            by_chunk=plan.by_chunk,
-            by_term=plan.by_term,
-            acceleration=plan.acceleration,
-        )
+        batch = write(model, env, plan)
     if wrapping.outer:
         assert isinstance(env, VecEnvWrapper), "they have names"
         task: SequenceTask = find_in_env(env, "sequence_task")

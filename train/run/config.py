@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -23,8 +24,6 @@ from reward.ranking.network import RewardConfig
 from train.run.own_code import with_own_code
 from train.run.plain_yaml import checked_value, parse, read_yaml, shown
 from train.run.reward_setting import REWARD_KEY, RewardSetting, checked_reward
-
-_HINTS: dict[type[Any], dict[str, Any]] = {}  # of settings' classes, once each
 
 
 @ranges(size=MAY_BE_0, seed=MAY_BE_0)
@@ -71,7 +70,7 @@ class DemonstrateConfig:
 
 
 @renamed_fields(batch_size="batch_tokens", kl_target="reference_kl_target")
-@ranges(learning_rate=ABOVE_0, value_warmup=MAY_BE_0)
+@ranges(learning_rate=ABOVE_0, value_warmup=MAY_BE_0, workers=MAY_BE_0)
 @dataclass(frozen=True)
 class ImproveConfig:
     """Reinforcement learning on the terminal reward.
@@ -108,6 +107,8 @@ class ImproveConfig:
         interpolation: Whether to measure policies between the clone and each improved one on
             validation utterances: `off`, `report`, or also to take one in place of the improved
             policy, that of lowest `true-error` or by a rule that needs `no-recordings`.
+        workers: Processes that write and score the episodes, with the extra `ray`; 0 does it in
+            this one. Results do not depend on it.
         distillation: Settings of the algorithm `distillation`, beside those above.
         code: Files or modules of the algorithms and rewards that are one's own, which are called by
             their classes; filled in from `algorithms` and `reward`.
@@ -134,6 +135,7 @@ class ImproveConfig:
     evaluate_every: int = 5
     evaluate_utterances: int = 48
     interpolation: str = "off"
+    workers: int = 0
     distillation: DistillationConfig = FROM_RECORDINGS
     code: tuple[str, ...] = ()
 
@@ -205,6 +207,8 @@ class Config:
     improve: ImproveConfig = field(default_factory=ImproveConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
+
+_hints: Callable[[Any], dict[str, Any]] = functools.cache(get_type_hints)
 
 # Where the settings of each recipe of the reward model are.
 SECTION_OF_RECIPE = {"consensus": "consensus", "paper": "reward"}
@@ -281,12 +285,6 @@ def from_dict(values: dict[str, Any], *, kind: type[Any] = Config, prefix: str =
         else:
             made[key] = checked_value(value, hint, name=prefix + key)
     return kind(**made)
-
-
-def _hints(kind: type[Any]) -> dict[str, Any]:
-    if kind not in _HINTS:
-        _HINTS[kind] = get_type_hints(kind)
-    return _HINTS[kind]
 
 
 def _meant(key: str) -> str:

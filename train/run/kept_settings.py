@@ -1,4 +1,4 @@
-"""Settings that the measurements of one folder share, so that further ones stay comparable."""
+"""Settings that results rest on: those of a run, and those that measurements of a folder share."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ from typing import Any
 from esarm_env.core.cache import read_json, write_text
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import SETTINGS_FILE, is_file
+
+# Settings that change who does the work, and no result.
+NOT_DECIDING = frozenset({"improve.workers"})
+
+
+def deciding(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a run, as `to_dict` gives them, that its results rest on."""
+    made = {key: value for key, value in values.items() if key not in NOT_DECIDING}
+    for key, section in made.items():
+        if isinstance(section, dict):
+            made[key] = {k: v for k, v in section.items() if f"{key}.{k}" not in NOT_DECIDING}
+    return made
 
 
 def keep_settings(folder: Path, settings: dict[str, Any], *, what: str, remedy: str) -> None:

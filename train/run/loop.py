@@ -49,7 +49,13 @@ class Trainer(Protocol):
 
 
 def drive(
-    trainer: Trainer, folder: Path, *, title: str, shown: str, keep_checkpoint: bool = False
+    trainer: Trainer,
+    folder: Path,
+    *,
+    title: str,
+    shown: str,
+    keep_checkpoint: bool = False,
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
 ) -> list[dict[str, float]]:
     """Advance `trainer` to its end and return all rows, those before an interruption included.
 
@@ -61,6 +67,8 @@ def drive(
         title: Text of the progress bar.
         shown: Name of the figure beside it.
         keep_checkpoint: Whether the caller removes it, when what was trained is safe on the disk.
+        checkpoint_every_s: Seconds between two; 0 writes one after every unit, so that a kill costs
+            the unit that is under way and no other.
 
     Raises:
         InputError: If the checkpoint is damaged or of something else, or the disk is full.
@@ -82,7 +90,7 @@ def drive(
                 if time.monotonic() - written_at > ROWS_EVERY_S:
                     write_rows(rows, folder / METRICS_FILE)
                     written_at = time.monotonic()
-                if time.monotonic() - saved_at > CHECKPOINT_EVERY_S:
+                if time.monotonic() - saved_at >= checkpoint_every_s:
                     _save(trainer, rows, path, mark)
                     saved_at = time.monotonic()
     except KeyboardInterrupt:
@@ -113,12 +121,23 @@ def progress_track(title: str, total: int) -> Progress:
 
 
 def _save(trainer: Trainer, rows: list[dict[str, float]], path: Path, mark: str) -> None:
+    save_checkpoint(trainer.state_dict(), rows, path, mark=mark)
+
+
+def save_checkpoint(
+    state: dict[str, Any], rows: list[dict[str, float]], path: Path, *, mark: str = ""
+) -> None:
+    """Write the state of a trainer and its rows, in one step.
+
+    Raises:
+        InputError: If the disk is full, or `path` cannot be written.
+    """
     # By way of memory: written by torch, a full disk is a `RuntimeError` about a zip file.
     buffer = io.BytesIO()
-    torch.save({"trainer": trainer.state_dict(), "rows": rows, "mark": mark}, buffer)
-    content = buffer.getvalue()
-    with new_file(path) as draft:
-        draft.write_bytes(MAGIC + hashlib.sha256(content).digest() + content)
+    torch.save({"trainer": state, "rows": rows, "mark": mark}, buffer)
+    content = buffer.getbuffer()
+    with new_file(path) as draft, draft.open("wb") as file:
+        file.writelines((MAGIC, hashlib.sha256(content).digest(), content))
 
 
 def _mark_of(folder: Path, title: str) -> str:

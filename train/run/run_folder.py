@@ -32,6 +32,7 @@ from esarm_env.core.run_layout import (
     partial_folder,
 )
 from train.run.config import Config, from_dict, to_dict
+from train.run.kept_settings import NOT_DECIDING
 from train.run.lock import locked
 from train.run.plain_yaml import read_yaml
 from train.run.setting_ranges import check_settings
@@ -194,12 +195,12 @@ def without_nan(value: Any) -> Any:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """Return the full keys under which two configurations differ."""
+    """Return the full keys under which two configurations differ, of settings that decide."""
     keys = []
     for key in sorted(set(old) | set(new)):
         before, after = old.get(key), new.get(key)
         if isinstance(before, dict) and isinstance(after, dict):
             keys += differences(before, after, f"{prefix}{key}.")
-        elif before != after:
+        elif before != after and f"{prefix}{key}" not in NOT_DECIDING:
             keys.append(f"{prefix}{key}")
     return keys

@@ -29,6 +29,7 @@ from esarm_env.core.run_layout import (
     partial_folder,
 )
 from train.run.config import to_dict
+from train.run.kept_settings import deciding
 
 if TYPE_CHECKING:
     from train.run.config import Config
@@ -119,7 +120,8 @@ def settings_up_to(config: Config, stage: str) -> dict[str, Any]:
     later = set(STAGES[STAGES.index(stage) + 1 :])
     if "reward" in later:
         later |= {"consensus", "naturalness", "preferences"}
-    return {key: value for key, value in to_dict(config).items() if key not in later}
+    settings = deciding(to_dict(config))
+    return {key: value for key, value in settings.items() if key not in later}
 
 
 def _origin_of(run_path: Path, stage: str, config: Config) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agents.collectors.ray_collector import RayCollector
 from agents.distillation import SequenceDistillation
 from agents.interpolation import interpolated
 from agents.monitoring.hacking import RewardHackingCallback
@@ -110,35 +112,49 @@ def _improve_all(run: RunFolder, folder: Path) -> dict[str, Any]:
     env = SpeechAnimationEnv(run.path, reward=run.config.improve.reward, metrics=False)
     clone = load_policy(run.stage("clone") / POLICY_FILE)
     summary: dict[str, Any] = {"reward": reward_text(run.config.improve.reward)}
-    for name in run.config.improve.algorithms:
-        algorithm = make_algorithm(name, env, clone, run.config.improve, seed=run.config.seed)
-        trainer = ImproveTrainer(algorithm, clone, run)
-        path = folder / name
-        # The summary comes last, so that where it is, the policy is: interrupted after one
-        # algorithm, the stage still reports it.
-        if not (path / SUMMARY_FILE).is_file():
-            path.mkdir(exist_ok=True)
-            clock = StageClock(path / CLOCK_FILE)
-            try:
-                rows = drive(
-                    trainer, path, title=f"Improve ({name})", shown="score", keep_checkpoint=True
-                )
-            finally:
-                clock.stop()
-            figures = {"first": rows[0], "last": rows[-1]} | trainer.heard()
-            figures["wall_s"] = round(clock.total_s, 1)
-            policy = algorithm.model
-            if run.config.improve.interpolation != OFF:
-                policy, figures["interpolation"] = _way_back(run, path, env, clone, policy)
-                from_clone = run.config.improve.evaluate_every > 1 and len(rows) > 1
-                figures["stopping"] = stopping(rows, from_clone=from_clone)
-            save_policy(policy, path / POLICY_FILE)
-            text = json.dumps(without_nan(figures), indent=1, allow_nan=False)
-            write_text(path / SUMMARY_FILE, text)
-            (path / CLOCK_FILE).unlink(missing_ok=True)
-        summary[name] = read_json(path / SUMMARY_FILE, "an algorithm's summary")
+    with contextlib.closing(RayCollector(run.config.improve.workers)) as collector:
+        for name in run.config.improve.algorithms:
+            algorithm = make_algorithm(name, env, clone, run.config.improve, seed=run.config.seed)
+            algorithm.collector = collector
+            summary[name] = _improve(run, folder / name, name, algorithm, clone)
     summary["best_on_validation"] = _best_on_validation(run, folder, env.sequence_task)
     return summary
+
+
+def _improve(
+    run: RunFolder, path: Path, name: str, algorithm: SequenceAlgorithm, clone: MotionTransformer
+) -> dict[str, Any]:
+    """Train with one algorithm, unless it has been done; return its summary."""
+    trainer = ImproveTrainer(algorithm, clone, run)
+    # The summary comes last, so that where it is, the policy is: interrupted after one
+    # algorithm, the stage still reports it.
+    if not (path / SUMMARY_FILE).is_file():
+        path.mkdir(exist_ok=True)
+        clock = StageClock(path / CLOCK_FILE)
+        title = f"Improve ({name})"
+        try:
+            rows = drive(
+                trainer,
+                path,
+                title=title,
+                shown="score",
+                keep_checkpoint=True,
+                checkpoint_every_s=0,
+            )
+        finally:
+            clock.stop()
+        figures = {"first": rows[0], "last": rows[-1]} | trainer.heard()
+        figures["wall_s"] = round(clock.total_s, 1)
+        policy = algorithm.model
+        if run.config.improve.interpolation != OFF:
+            policy, figures["interpolation"] = _way_back(run, path, trainer.env, clone, policy)
+            from_clone = run.config.improve.evaluate_every > 1 and len(rows) > 1
+            figures["stopping"] = stopping(rows, from_clone=from_clone)
+        save_policy(policy, path / POLICY_FILE)
+        text = json.dumps(without_nan(figures), indent=1, allow_nan=False)
+        write_text(path / SUMMARY_FILE, text)
+        (path / CLOCK_FILE).unlink(missing_ok=True)
+    return read_json(path / SUMMARY_FILE, "an algorithm's summary")
 
 
 def _way_back(
@@ -208,7 +224,11 @@ def rate_share(iteration: int, config: DistillationConfig) -> float:
 
 
 class ImproveTrainer(WarmStarted):
-    """One iteration of an algorithm a call of `advance`, with true errors now and then."""
+    """One iteration of an algorithm a call of `advance`, with true errors now and then.
+
+    Attributes:
+        env: The environment itself.
+    """
 
     def __init__(
         self, algorithm: SequenceAlgorithm, clone: MotionTransformer, run: RunFolder
@@ -220,14 +240,14 @@ class ImproveTrainer(WarmStarted):
         )
         self._iterations = (self._distillation or config).iterations
         self._seed = run.config.seed
-        self._env: SpeechAnimationEnv = algorithm.env.envs[0].unwrapped  # type: ignore[union-attr]
-        validation = self._env.sequence_task.corpus.split("validation")
+        self.env: SpeechAnimationEnv = algorithm.env.envs[0].unwrapped  # type: ignore[union-attr]
+        validation = self.env.sequence_task.corpus.split("validation")
         self._watched: IntArray = validation[: config.evaluate_utterances]
-        likelihood = LikelihoodReward(self._env.sequence_task, clone)
-        self._judge = Judge(self._env.reward_function, likelihood)
+        likelihood = LikelihoodReward(self.env.sequence_task, clone)
+        self._judge = Judge(self.env.reward_function, likelihood)
         callback = None
         if config.alarm != "off":
-            reward, task = self._env.reward_function, self._env.sequence_task
+            reward, task = self.env.reward_function, self.env.sequence_task
             held_out = HeldOut(
                 lambda _: self._write(),
                 proxy=reward.score,
@@ -270,7 +290,7 @@ class ImproveTrainer(WarmStarted):
         """Return animations of the validation utterances, sampled as in training or likeliest."""
         return animate_utterances(
             self.algorithm.model,
-            self._env.sequence_task,
+            self.env.sequence_task,
             self._watched,
             decoding=Decoding(temperature=temperature),
             seed=self._seed,
@@ -279,9 +299,9 @@ class ImproveTrainer(WarmStarted):
     def _measure(self) -> dict[str, float]:
         """Return score, LVE and EVE on validation utterances."""
         written = self._write()
-        errors = self._env.sequence_task.errors(written)
+        errors = self.env.sequence_task.errors(written)
         if self._config.interpolation == OFF:
-            figures = {"score": float(np.mean(self._env.reward_function.score(written)))}
+            figures = {"score": float(np.mean(self.env.reward_function.score(written)))}
         else:
             figures = self._judge.figures(written)
         figures |= {f"{name}_mm": float(np.mean(errors[name])) for name in (LVE, EVE)}

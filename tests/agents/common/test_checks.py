@@ -252,8 +252,9 @@ def test_the_last_good_checkpoint_is_named(
     env: Env, make_algorithm: MakeAlgorithm, tmp_path: Path, kind: type[SequenceAlgorithm]
 ) -> None:
     """After a night of training, the question is from where to go on."""
-    env.unwrapped.score_tokens = Sour(2)  # type: ignore[attr-defined]
-    algorithm = make_algorithm(kind, env, n_episodes=48)  # 192 tokens an iteration
+    env.unwrapped.score_tokens = Sour(4)  # type: ignore[attr-defined]
+    # 192 tokens an iteration, scored in two parts.
+    algorithm = make_algorithm(kind, env, n_episodes=48)
     callback = CheckpointCallback(192, str(tmp_path), name_prefix="agent")
     path = tmp_path / "agent_384_steps.zip"
     rule = (

@@ -14,6 +14,7 @@ from train.commands.bench.speed import (
     bench_metrics,
     bench_pictures,
     bench_synthetic,
+    bench_workers,
 )
 from train.commands.options import check_json_target, settle_corpus, write_json
 
@@ -198,6 +199,7 @@ def bench_raters(
 BENCHES: dict[str, Callable[..., None]] = {
     "env": bench_env,
     "agents": bench_agents,
+    "workers": bench_workers,
     "peers": bench_peers,
     "prior": bench_prior,
     "probes": bench_probes,

@@ -74,6 +74,35 @@ def bench_agents(
     write_json(figures, json)
 
 
+def bench_workers(
+    *,
+    run: Path | None = None,
+    workers: tuple[int, ...] = (0, 1, 2),
+    episodes: int = 256,
+    repetitions: int = 5,
+    corpus: str | None = None,
+    json: Path | None = None,
+) -> None:
+    """Measure roll-outs by several numbers of workers, and model what many more would bring.
+
+    Needs the extra `ray`. All numbers of workers take turns at the same episodes, which are
+    compared to the last bit; 0 is this process with one torch thread.
+
+    Args:
+        run: A run folder whose clone and reward are measured; by default those that ship with the
+            package.
+        workers: Numbers of workers, such as `--workers 0 1 2`.
+        episodes: Episodes of an iteration, a multiple of 4.
+        repetitions: How often each is measured after a warm-up; the median counts.
+        corpus: Where the run's recordings are now, if they have moved; it is noted for all runs on
+            them. [default: where they were]
+        json: Also write the figures to this file.
+    """
+    check_json_target(json)
+    settle_corpus(run, corpus)
+    write_json(_workers(run, workers, episodes, repetitions), json)
+
+
 def bench_metrics(*, json: Path | None = None) -> None:
     """Measure the speed of all metrics on 1,000 utterances of 3 s.
 
@@ -149,6 +178,17 @@ def _agents(
         threads=threads, device=device, acceleration=acceleration, **sizes
     )
     print(render(figures, bars=bars))
+    return figures
+
+
+def _workers(
+    run: Path | None, workers: tuple[int, ...], episodes: int, repetitions: int
+) -> dict[str, Any]:
+    from train.bench.workers.measurement import bench_workers as measure
+    from train.bench.workers.table import render
+
+    figures = measure(run, workers=workers, episodes=episodes, repetitions=repetitions)
+    print(render(figures))
     return figures
 
 

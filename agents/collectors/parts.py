@@ -1,0 +1,74 @@
+"""Parts of a roll-out: which episodes are stepped together, and one batch made of all parts.
+
+Shape letters: N episodes, L tokens of the longest, C chunks of the longest, S columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agents.rollout.buffer import BY_CHUNK, PER_TOKEN, EpisodeBatch
+from agents.rollout.generation import ROWS_ELSEWHERE, ROWS_ON_CPU
+
+if TYPE_CHECKING:
+    import torch
+
+    from agents.protocols import IntArray
+
+
+def rows_of_parts(lengths: IntArray, *, device: torch.device) -> list[IntArray]:
+    """Return the rows of each part: neighbours in length, as many as suit the device.
+
+    Parts rest on nothing else, so that their numbers are the same whoever computes them.
+
+    Args:
+        lengths: Shape (N,), tokens of each episode.
+        device: Where they are written.
+    """
+    size = ROWS_ON_CPU if device.type == "cpu" else ROWS_ELSEWHERE
+    order = np.argsort(lengths, kind="stable")
+    return [np.sort(order[begin : begin + size]) for begin in range(0, len(order), size)]
+
+
+def joined_parts(parts: Sequence[EpisodeBatch], rows: Sequence[IntArray]) -> EpisodeBatch:
+    """Return one batch of all episodes, padded to the longest.
+
+    Args:
+        parts: Of `rows_of_parts`, written and scored.
+        rows: Where the episodes of each part stand in the batch.
+    """
+    if len(parts) == 1:
+        return parts[0]
+
+    def whole(arrays: Sequence[np.ndarray], padding: float = 0) -> Any:
+        widest = np.max([array.shape[1:] for array in arrays], axis=0)
+        n = sum(map(len, arrays))
+        out = np.full((n, *widest), padding, dtype=arrays[0].dtype)
+        for array, here in zip(arrays, rows, strict=True):
+            place: tuple[Any, ...] = (here, *(slice(size) for size in array.shape[1:]))
+            out[place] = array
+        return out
+
+    def named(name: str) -> dict[str, Any]:
+        keys = getattr(parts[0], name)
+        return {key: whole([getattr(part, name)[key] for part in parts]) for key in keys}
+
+    first = parts[0]
+    by_chunk = {
+        name: whole([getattr(part, name) for part in parts])
+        for name in BY_CHUNK
+        if getattr(first, name) is not None
+    }
+    per_episode = ("utterances", "condition", "lengths", "scores")
+    return EpisodeBatch(
+        **{name: whole([getattr(part, name) for part in parts]) for name in per_episode},
+        **{name: whole([getattr(part, name) for part in parts]) for name in PER_TOKEN},
+        tokens=whole([part.tokens for part in parts], -1),
+        **by_chunk,
+        stream_scores=named("stream_scores"),
+        term_scores=named("term_scores"),
+        chunk_streams=first.chunk_streams,
+    )
