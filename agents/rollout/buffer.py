@@ -10,7 +10,7 @@ longest, S columns of scores by chunk.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,6 +80,17 @@ class EpisodeBatch:
     def __len__(self) -> int:
         """Return the number of episodes."""
         return len(self.tokens)
+
+    def rows(self, chosen: slice) -> EpisodeBatch:
+        """Return some of the episodes, as wide as all are."""
+        arrays = [*PER_TOKEN, *BY_CHUNK, *PER_EPISODE, "tokens", "monitored"]
+        parts: dict[str, Any] = {
+            name: None if getattr(self, name) is None else getattr(self, name)[chosen]
+            for name in arrays
+        }
+        for name in ("stream_scores", "term_scores"):
+            parts[name] = {key: each[chosen] for key, each in getattr(self, name).items()}
+        return replace(self, **parts)
 
     @property
     def inside(self) -> npt.NDArray[np.bool_]:

@@ -31,7 +31,7 @@ _FACTORIES = {
 }
 
 
-class WholeDraws(TorchDispatchMode):
+class WholeDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]  # by torch
     """Context in which operations that draw by row draw for a whole minibatch."""
 
     def __init__(self, n_rows: int, rows: slice, *, blocks: int = 1) -> None:
@@ -42,7 +42,7 @@ class WholeDraws(TorchDispatchMode):
             rows: Those computed here.
             blocks: How often the minibatch stands along the first axis.
         """
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # by torch
         self._n_rows, self._rows, self._blocks = n_rows, rows, blocks
         self._n_own = len(range(n_rows)[rows])
 
@@ -59,8 +59,8 @@ class WholeDraws(TorchDispatchMode):
             target: Tensor = args[0]
             # In the order of the target's memory: some operations draw in that. An axis of one row
             # lies within one of equal stride.
-            sizes = [(-target.stride(axis), target.shape[axis] == 1) for axis in range(target.ndim)]
-            order = sorted(range(target.ndim), key=sizes.__getitem__)
+            steps = [(-target.stride(axis), target.shape[axis] == 1) for axis in range(target.ndim)]
+            order = sorted(range(target.ndim), key=steps.__getitem__)
             whole = torch.empty_permuted(
                 self._whole(target.shape), order, dtype=target.dtype, device=target.device
             )
@@ -89,5 +89,5 @@ class WholeDraws(TorchDispatchMode):
 
     def _own(self, whole: Tensor) -> Tensor:
         """Return this part of what was drawn for all rows."""
-        by_row = whole.unflatten(0, (self._blocks, self._n_rows, -1))
+        by_row = whole.view(self._blocks, self._n_rows, -1, *whole.shape[1:])
         return by_row[:, self._rows].flatten(0, 2)

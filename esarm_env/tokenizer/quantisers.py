@@ -108,6 +108,8 @@ def make_quantiser(
         decay=0.99,
         threshold_ema_dead_code=1,
         commitment_weight=1.0,
+        # Where several processes train, each sees all vectors already (see `VQStream`).
+        sync_codebook=False,
     )
 
 

@@ -137,7 +137,8 @@ class Part:
         """Return the largest of the processes' values."""
         if self._replicas is None:
             return value
-        return max(self._replicas.gather(value))
+        values: list[float] = self._replicas.gather(value)
+        return max(values)
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace the gradient of each parameter by its sum over the processes.
