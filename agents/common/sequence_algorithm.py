@@ -387,10 +387,8 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
 
     def _check_finite(self, value: Tensor, batch: EpisodeBatch, *, name: str) -> None:
         if not torch.isfinite(value):
-            fault = TrainingFault(
-                f"{name} must be finite, got {value.item()} for "
-                f"{names_of(self.task, batch.utterances)}"
-            )
+            where = names_of(self.task, batch.utterances)
+            fault = TrainingFault(f"{name} must be finite, got {value.item()} for {where}")
             raise self._located(fault)
 
     def _step(self, loss: Tensor, batch: EpisodeBatch, own: OwnEpisodes) -> None:

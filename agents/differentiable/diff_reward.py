@@ -310,11 +310,18 @@ class SequenceDiffReward(SequenceAlgorithm):
         self._step(loss * share, batch, own)
         return figures | ratio_figures(own.batch, terms.log_probs, part=own.part)
 
-    def _choices(self, logits: Tensor, batch: EpisodeBatch, part: Part) -> Tensor:
-        """Return choices (N, L, n_tokens) on the CPU, where the reward is, for a part's logits."""
+    def _choices(self, logits: Tensor, batch: EpisodeBatch, part: Part | None = None) -> Tensor:
+        """Return choices (N, L, n_tokens) on the CPU, where the reward is.
+
+        Args:
+            logits: Of the part's episodes.
+            batch: A minibatch.
+            part: Which of its episodes; None for all.
+        """
         assert self.seed is not None, "drawn in _setup_model"
         # By what the minibatch is, so that a resumed run draws the same.
         entropy = [self.seed, self.n_iterations, 2, *batch.utterances.tolist()]
+        part = part or Part(len(batch))
         with part.drawn_as_whole():
             return choose_straight_through(
                 (logits.float() / self.temperature).cpu(),

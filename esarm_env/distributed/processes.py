@@ -12,6 +12,7 @@ In a script of your own, started by `torchrun --nproc_per_node 2 script.py`, eve
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from collections.abc import Callable
@@ -32,6 +33,8 @@ __all__ = ["LostProcessError", "Processes", "join_processes", "n_launched", "rep
 # noticed at once, by the closed connection.
 _LONGEST_WAIT = timedelta(days=365)
 _PACKAGES = ("torch", "accelerate", "numpy", "vector-quantize-pytorch", "esarm")
+_PATIENCE = timedelta(seconds=10)
+_REPORT, _ENDED = "esarm/report", "esarm/ended"
 T = TypeVar("T")
 
 
@@ -119,7 +122,11 @@ class Processes:
 
     def __init__(self, state: Any) -> None:
         """Take accelerate's `PartialState`."""
+        from torch.distributed import TCPStore
+
         self._state = state
+        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        self._store = TCPStore(address, port, is_master=False)  # the launcher's, or process 0's
         self.number: int = state.process_index
         self.count: int = state.num_processes
 
@@ -159,5 +166,29 @@ class Processes:
         return WholeDraws(n_rows, rows, blocks=blocks)
 
     def leave(self) -> None:
-        """Part from the others, at an end that all have reached."""
+        """Part from the others, who notice it where they still wait for this process."""
         self._state.destroy_process_group()
+
+    def report(self, error: str) -> None:
+        """Leave the text of an error to the main process, and part from it."""
+        with contextlib.suppress(RuntimeError):
+            self._store.set(_REPORT, error)
+        with contextlib.suppress(RuntimeError):
+            self.leave()
+
+    def reported(self) -> str | None:
+        """Return what another process has left as it failed."""
+        with contextlib.suppress(RuntimeError):
+            if self._store.check([_REPORT]):
+                return bytes(self._store.get(_REPORT)).decode()
+        return None
+
+    def end_waits(self) -> None:
+        """Let the others end, too."""
+        with contextlib.suppress(RuntimeError):
+            self._store.set(_ENDED, "1")
+
+    def wait_for_end(self) -> None:
+        """Wait until the main process has said what there is to say, or is gone."""
+        with contextlib.suppress(RuntimeError):
+            self._store.wait([_ENDED], _PATIENCE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,7 @@ def _improve_all(run: RunFolder, folder: Path) -> dict[str, Any]:
     for name in run.config.improve.algorithms:
         algorithm = make_algorithm(name, env, clone, run.config.improve, seed=run.config.seed)
         trainer = ImproveTrainer(algorithm, clone, run)
+        elsewhere = partial(_trainer, run, name)
         path = folder / name
         # The summary comes last, so that where it is, the policy is: interrupted after one
         # algorithm, the stage still reports it.
@@ -121,7 +123,12 @@ def _improve_all(run: RunFolder, folder: Path) -> dict[str, Any]:
             clock = StageClock(path / CLOCK_FILE)
             try:
                 rows = drive(
-                    trainer, path, title=f"Improve ({name})", shown="score", keep_checkpoint=True
+                    trainer,
+                    path,
+                    title=f"Improve ({name})",
+                    shown="score",
+                    keep_checkpoint=True,
+                    elsewhere=elsewhere,
                 )
             finally:
                 clock.stop()
@@ -139,6 +146,13 @@ def _improve_all(run: RunFolder, folder: Path) -> dict[str, Any]:
         summary[name] = read_json(path / SUMMARY_FILE, "an algorithm's summary")
     summary["best_on_validation"] = _best_on_validation(run, folder, env.sequence_task)
     return summary
+
+
+def _trainer(run: RunFolder, name: str) -> ImproveTrainer:
+    env = SpeechAnimationEnv(run.path, reward=run.config.improve.reward, metrics=False)
+    clone = load_policy(run.stage("clone") / POLICY_FILE)
+    algorithm = make_algorithm(name, env, clone, run.config.improve, seed=run.config.seed)
+    return ImproveTrainer(algorithm, clone, run)
 
 
 def _way_back(
