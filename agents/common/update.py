@@ -117,7 +117,7 @@ class OwnEpisodes:
 
     Attributes:
         part: Which they are.
-        batch: The episodes, as wide as the minibatch.
+        batch: The episodes.
     """
 
     def __init__(self, whole: EpisodeBatch) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor
+from torch.nn import functional
 
 from agents.common.checks import check_counts
 from agents.common.sequence_algorithm import SequenceAlgorithm
@@ -322,14 +323,17 @@ class SequenceDiffReward(SequenceAlgorithm):
         # By what the minibatch is, so that a resumed run draws the same.
         entropy = [self.seed, self.n_iterations, 2, *batch.utterances.tolist()]
         part = part or Part(len(batch))
+        width, longest = logits.shape[1], batch.tokens.shape[1]
+        wide = functional.pad(logits, (0, 0, 0, longest - width))  # noise is drawn for all rows
         with part.drawn_as_whole():
-            return choose_straight_through(
-                (logits.float() / self.temperature).cpu(),
+            choices = choose_straight_through(
+                (wide.float() / self.temperature).cpu(),
                 torch.from_numpy(batch.tokens[part.rows]),
                 estimator=self.estimator,
                 relaxation=self.relaxation,
                 seed=int(np.random.default_rng(entropy).integers(2**63)),
             )
+        return choices[:, :width]
 
     def _look(self) -> None:
         """Ask the guard; keep the weights if it is content, else put the kept ones back."""

@@ -82,12 +82,14 @@ class EpisodeBatch:
         return len(self.tokens)
 
     def rows(self, chosen: slice) -> EpisodeBatch:
-        """Return some of the episodes, as wide as all are."""
-        arrays = [*PER_TOKEN, *BY_CHUNK, *PER_EPISODE, "tokens", "monitored"]
+        """Return some of the episodes, trimmed to the longest of them."""
+        width = int(self.lengths[chosen].max(initial=0))
         parts: dict[str, Any] = {
-            name: None if getattr(self, name) is None else getattr(self, name)[chosen]
-            for name in arrays
+            name: getattr(self, name)[chosen, :width] for name in (*PER_TOKEN, "tokens")
         }
+        for name in (*BY_CHUNK, *PER_EPISODE, "monitored"):
+            array = getattr(self, name)
+            parts[name] = None if array is None else array[chosen]
         for name in ("stream_scores", "term_scores"):
             parts[name] = {key: each[chosen] for key, each in getattr(self, name).items()}
         return replace(self, **parts)

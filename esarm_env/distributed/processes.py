@@ -33,8 +33,7 @@ __all__ = ["LostProcessError", "Processes", "join_processes", "n_launched", "rep
 # noticed at once, by the closed connection.
 _LONGEST_WAIT = timedelta(days=365)
 _PACKAGES = ("torch", "accelerate", "numpy", "vector-quantize-pytorch", "esarm")
-_PATIENCE = timedelta(seconds=10)
-_REPORT, _ENDED = "esarm/report", "esarm/ended"
+_REPORT = "esarm/report"
 T = TypeVar("T")
 
 
@@ -170,11 +169,9 @@ class Processes:
         self._state.destroy_process_group()
 
     def report(self, error: str) -> None:
-        """Leave the text of an error to the main process, and part from it."""
+        """Leave the text of an error to the main process, which notices when this one ends."""
         with contextlib.suppress(RuntimeError):
             self._store.set(_REPORT, error)
-        with contextlib.suppress(RuntimeError):
-            self.leave()
 
     def reported(self) -> str | None:
         """Return what another process has left as it failed."""
@@ -182,13 +179,3 @@ class Processes:
             if self._store.check([_REPORT]):
                 return bytes(self._store.get(_REPORT)).decode()
         return None
-
-    def end_waits(self) -> None:
-        """Let the others end, too."""
-        with contextlib.suppress(RuntimeError):
-            self._store.set(_ENDED, "1")
-
-    def wait_for_end(self) -> None:
-        """Wait until the main process has said what there is to say, or is gone."""
-        with contextlib.suppress(RuntimeError):
-            self._store.wait([_ENDED], _PATIENCE)

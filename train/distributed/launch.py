@@ -1,4 +1,4 @@
-"""Processes of a command, as `torchrun` or `accelerate launch` start them: one leads, others follow.
+"""Processes of a command, as `torchrun` or `accelerate launch` start them: one leads the others.
 
 The main process says what went wrong, in itself or in another; the others end without a word.
 """
@@ -50,20 +50,21 @@ def run_launched(run: Callable[[], None]) -> None:
 
 
 def _lead(processes: Processes, run: Callable[[], None]) -> None:
+    # A launcher ends all processes as soon as one has failed, and this one has yet to say why.
+    signal.signal(signal.SIGTERM, _raise_lost)
     try:
         with leading(processes):
             run()
             end_followers(0)
         processes.leave()
     except LostProcessError:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         reason = processes.reported() or (
-            "another process of the training has ended without a word (was it killed, or short "
-            "of memory?)"
+            "the training was ended, or another of its processes was, without a word (killed, or "
+            "short of memory?); the same command goes on from here"
         )
-        print(f"esarm: {reason}; the same command goes on from here", file=sys.stderr, flush=True)
+        print(f"esarm: {reason}", file=sys.stderr, flush=True)
         sys.exit(_LOST)
-    finally:
-        processes.end_waits()
 
 
 def _follow(processes: Processes) -> None:
@@ -82,9 +83,11 @@ def _follow(processes: Processes) -> None:
         name = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
         processes.report(f"process {processes.number}: {name}{one_line(error)}")
         code = _BAD_INPUT
-    if code:  # a launcher ends all processes as soon as one has failed
-        processes.wait_for_end()
     os._exit(code)
+
+
+def _raise_lost(number: int, frame: object) -> None:
+    raise LostProcessError(f"ended by signal {number}")
 
 
 def _end_with_parent() -> None:
