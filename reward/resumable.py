@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
+    from esarm_env.core.training.replicas import Part
     from esarm_env.core.types import IntArray
 
 LARGEST_GRADIENT = 1.0
@@ -92,10 +93,17 @@ class ResumableTrainer:
         self.model.eval()
         return float(np.mean(losses))
 
-    def _step(self, loss: Tensor) -> float:
-        """Take one step down `loss`, and return it."""
+    def _step(self, loss: Tensor, part: Part | None = None) -> float:
+        """Take one step down `loss`, and return it.
+
+        Args:
+            loss: Of the whole minibatch, or this process's share of it.
+            part: What it is a share of; None if it is whole.
+        """
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+        if part is not None:
+            part.sum_gradients(self.model.parameters())
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
         self._optimizer.step()
-        return loss.item()
+        return loss.item() if part is None else part.sums({"loss": loss.item()})["loss"]

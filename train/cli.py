@@ -19,6 +19,7 @@ try:
 
     from esarm_env.core.errors import InputError, MissingExtraError, one_line
     from esarm_env.core.run_layout import STAGES
+    from esarm_env.distributed.processes import n_launched
     from train.commands import (
         ablations,
         animate,
@@ -108,7 +109,12 @@ def main(arguments: list[str] | None = None) -> None:
     print_near_letters()
     given = sys.argv[1:] if arguments is None else arguments
     with plain_warnings():
-        _run(given)
+        if n_launched() > 1:
+            from train.distributed.launch import run_launched
+
+            run_launched(lambda: _run(given))
+        else:
+            _run(given)
 
 
 @contextlib.contextmanager
@@ -247,3 +253,7 @@ def _check_command(arguments: Sequence[str], commands: pages.Commands) -> None:
     near = difflib.get_close_matches(arguments[0], known, n=1)
     hint = f"; did you mean `{near[0]}`?" if near else ""
     raise InputError(f"the command must be one of {', '.join(known)}, got {arguments[0]!r}{hint}")
+
+
+if __name__ == "__main__":
+    main()

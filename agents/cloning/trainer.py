@@ -22,6 +22,7 @@ from agents.network.geometry import start_from_looks
 from agents.network.transformer import DISTANCES, MotionTransformer, PolicyConfig
 from agents.rollout.buffer import length_buckets
 from esarm_env.core.training.epochs import EpochTrainer
+from esarm_env.core.training.replicas import Part, mapped, part_of
 
 if TYPE_CHECKING:
     from agents.cloning.config import CloneConfig
@@ -185,7 +186,22 @@ class CloneTrainer(EpochTrainer):
 
     def _update(self, batch: Demonstrations, *, own_share: float) -> tuple[float, float]:
         """Take one step; return the loss and the share of own tokens in the past shown."""
-        windows, condition, tokens = self._read(batch)
+        part = part_of(len(batch))
+        with part.drawn_as_whole():
+            loss, share = self._loss(batch, part, own_share=own_share)
+        self._optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        part.sum_gradients(self.model.parameters())
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self._optimizer.step()
+        figures = part.sums({"loss": loss.item(), "share": share})
+        return figures["loss"], figures["share"]
+
+    def _loss(self, batch: Demonstrations, part: Part, *, own_share: float) -> tuple[Tensor, float]:
+        """Return this process's share of the loss, and of the share of own tokens."""
+        windows, condition, tokens = (each[part.rows] for each in self._read(batch))
+        n_tokens = int((tokens >= 0).sum())
+        weight = part.scale(n_tokens, int(batch.lengths.sum()))
         config = self._config
         windows = windows + config.feature_noise * torch.randn(windows.shape).to(windows)
         hidden = torch.rand(len(condition), 1).to(condition) < config.speaker_dropout
@@ -194,7 +210,7 @@ class CloneTrainer(EpochTrainer):
         if own_share > 0:
             own = own_tokens(self.model, windows, condition, tokens)
             seen, swapped = mix_tokens(tokens, own, share=own_share)
-            share = int(swapped.sum()) / int((tokens >= 0).sum())
+            share = int(swapped.sum()) / n_tokens * weight
         swap = (torch.rand(tokens.shape).to(windows) < config.token_noise) & (tokens >= 0)
         others = torch.randint(self._task.n_tokens, tokens.shape).to(tokens)
         seen = torch.where(swap, others, seen)
@@ -203,30 +219,30 @@ class CloneTrainer(EpochTrainer):
         if self._look_alikes is not None:
             soft = soft_cross_entropy(logits, tokens, self._look_alikes)
             loss = (1 - config.distance_smoothing) * loss + config.distance_smoothing * soft
-        self._optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self._optimizer.step()
-        return loss.item(), share
+        return loss * weight, share
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
         """Return loss and accuracy of the tokens of the validation demonstrations."""
         self.model.eval()
-        losses, hits, weights = [], [], []
         size = self._config.batch_sequences
-        for begin in range(0, len(self._validation), size):
-            rows = np.arange(begin, min(begin + size, len(self._validation)))
-            windows, condition, tokens = self._read(self._validation.rows(rows))
-            logits, _ = self.model(windows, condition, tokens)
-            inside = tokens >= 0
-            losses.append(cross_entropy(logits, tokens, smoothing=0.0).item())
-            hits.append((logits.argmax(-1) == tokens)[inside].float().mean().item())
-            weights.append(int(inside.sum()))
+        measured = mapped(self._measure, range(0, len(self._validation), size))
+        losses, hits, weights = zip(*measured, strict=True)
         return {
             "validation_loss": float(np.average(losses, weights=weights)),
             "validation_accuracy": float(np.average(hits, weights=weights)),
         }
+
+    def _measure(self, begin: int) -> tuple[float, float, int]:
+        """Return loss, accuracy and tokens of the validation minibatch that begins there."""
+        end = min(begin + self._config.batch_sequences, len(self._validation))
+        batch = self._validation.rows(np.arange(begin, end))
+        windows, condition, tokens = self._read(batch)
+        logits, _ = self.model(windows, condition, tokens)
+        inside = tokens >= 0
+        loss = cross_entropy(logits, tokens, smoothing=0.0).item()
+        right = (logits.argmax(-1) == tokens)[inside].float().mean().item()
+        return loss, right, int(inside.sum())
 
     def _read(self, batch: Demonstrations) -> tuple[Tensor, Tensor, Tensor]:
         arrays = (self._task.audio_windows(batch.utterances), batch.condition, batch.tokens)

@@ -35,6 +35,7 @@ from agents.common.episode_algorithm import EpisodeAlgorithm
 from agents.common.spread import check_spread_coef
 from agents.common.update import (
     LossWeights,
+    OwnEpisodes,
     adapted_kl_coef,
     combined_loss,
     has_moved_too_far,
@@ -47,6 +48,7 @@ from agents.network.acceleration import PLAIN, Acceleration
 from agents.network.transformer import MotionTransformer
 from agents.weights import load_policy, sizes_like
 from esarm_env.core.deprecation import renamed_arguments, renamed_attribute
+from esarm_env.core.training.replicas import agreed
 
 if TYPE_CHECKING:
     from agents.collectors.collector import Collector
@@ -296,7 +298,7 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
 
     def train(self) -> None:
         """Update the policy on the episodes of the last roll-out."""
-        buffer = self.rollout_buffer
+        buffer = self.rollout_buffer = agreed(self.rollout_buffer)
         assert buffer is not None and self.seed is not None, "`collect_rollouts` comes first"
         self.policy.set_training_mode(False)  # dropout would change the ratio
         self._update_learning_rate(self.policy.optimizer)
@@ -352,11 +354,12 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
 
     def _update(self, batch: EpisodeBatch) -> dict[str, float]:
         """Take one step on `batch`, if the policy has not moved too far; return the figures."""
+        own = OwnEpisodes(batch)
         terms = token_terms(
             self.forward,
             self.reference if self.kl_coef > 0 else None,
             self.task,
-            batch,
+            own.batch,
             temperature=self.temperature,
             device=self.device,
             acceleration=self.acceleration,
@@ -367,29 +370,25 @@ class SequenceAlgorithm(EpisodeAlgorithm, CheckedAlgorithm):
             ent_coef=self.ent_coef,
             loss_mean=self.loss_mean,
         )
-        policy_loss = self.policy_loss(batch, terms.log_probs)
-        loss, figures = combined_loss(batch, terms, policy_loss, weights)
-        self._check_finite(loss, batch, name="loss")
-        figures |= ratio_figures(batch, terms.log_probs)
+        policy_loss = self.policy_loss(own.batch, terms.log_probs)
+        loss, means = combined_loss(own.batch, terms, policy_loss, weights)
+        share = own.share_of_mean(self.loss_mean)
+        total, figures = own.summed(loss * share, {k: v * share for k, v in means.items()})
+        self._check_finite(total, batch, name="loss")
+        figures |= ratio_figures(own.batch, terms.log_probs, part=own.part)
         if not has_moved_too_far(figures["approx_kl"], self.target_kl):
-            self._step(loss, batch)
+            self._step(loss * share, batch, own)
         return figures
 
     def _check_finite(self, value: Tensor, batch: EpisodeBatch, *, name: str) -> None:
         if not torch.isfinite(value):
-            fault = TrainingFault(
-                f"{name} must be finite, got {value.item()} for "
-                f"{names_of(self.task, batch.utterances)}"
-            )
+            where = names_of(self.task, batch.utterances)
+            fault = TrainingFault(f"{name} must be finite, got {value.item()} for {where}")
             raise self._located(fault)
 
-    def _step(self, loss: Tensor, batch: EpisodeBatch) -> None:
+    def _step(self, loss: Tensor, batch: EpisodeBatch, own: OwnEpisodes) -> None:
         part = self.model.to_value if self.is_warming_up else self.model
         trained = [each for each in part.parameters() if each.requires_grad]
-        # What has no gradient, not even one of 0, is left alone by the optimiser.
-        self.policy.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss, inputs=trained)
-        norm = torch.nn.utils.clip_grad_norm_(trained, self.max_grad_norm)
+        norm = own.step_down(loss, self.policy.optimizer, trained, self.max_grad_norm)
         # A finite loss may have none; after such a step no checkpoint would be good any more.
         self._check_finite(norm, batch, name="gradient norm")
-        self.policy.optimizer.step()

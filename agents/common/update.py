@@ -5,7 +5,7 @@ Shape letters: N episodes, L tokens, K tokens to choose from.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.network.acceleration import PLAIN, Acceleration
+from esarm_env.core.training.replicas import Part, part_of
 
 if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
     from agents.protocols import SequenceTask
     from agents.rollout.buffer import EpisodeBatch
 
@@ -108,6 +112,56 @@ def mean_of_tokens(per_token: Tensor, batch: EpisodeBatch, *, loss_mean: str) ->
     return (sums / to_tensor_like(batch.lengths, sums)).mean()
 
 
+class OwnEpisodes:
+    """Those episodes of a minibatch that this process computes: all, where there is but one.
+
+    Attributes:
+        part: Which they are.
+        batch: The episodes.
+    """
+
+    def __init__(self, whole: EpisodeBatch) -> None:
+        """Share out the minibatch `whole`."""
+        self.part = part_of(len(whole))
+        self.batch, self._whole = whole.rows(self.part.rows), whole
+
+    def share_of_mean(self, loss_mean: str) -> float:
+        """Return what turns a mean over these into its share of that over the minibatch.
+
+        Args:
+            loss_mean: See `mean_of_tokens`.
+        """
+        if loss_mean == "token":
+            return self.part.scale(int(self.batch.lengths.sum()), int(self._whole.lengths.sum()))
+        return self.part.scale(len(self.batch), len(self._whole))
+
+    def summed(self, loss: Tensor, figures: Mapping[str, float]) -> tuple[Tensor, dict[str, float]]:
+        """Return the loss and the figures of the minibatch, given the shares of these episodes."""
+        total = "total loss"
+        summed = self.part.sums({total: loss.item(), **figures})
+        return torch.tensor(summed.pop(total)), summed
+
+    def step_down(
+        self, loss: Tensor, optimizer: Optimizer, trained: list[nn.Parameter], most: float
+    ) -> Tensor:
+        """Take one step down the loss of the minibatch; return the norm of its gradient.
+
+        Args:
+            loss: The share of these episodes.
+            optimizer: Of the weights; takes no step where the norm is not finite.
+            trained: Weights to step with.
+            most: What the norm is clipped to.
+        """
+        # What has no gradient, not even one of 0, is left alone by the optimiser.
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss, inputs=trained)
+        self.part.sum_gradients(trained)
+        norm = torch.nn.utils.clip_grad_norm_(trained, most)
+        if torch.isfinite(norm):
+            optimizer.step()
+        return norm
+
+
 @dataclass(frozen=True)
 class LossWeights:
     """How the losses of a minibatch are put together.
@@ -171,18 +225,28 @@ def clipped_surrogate(batch: EpisodeBatch, log_probs: Tensor, *, clip_range: flo
     return -torch.minimum(ratio * advantages, clipped * advantages)
 
 
-def ratio_figures(batch: EpisodeBatch, log_probs: Tensor) -> dict[str, float]:
+def ratio_figures(
+    batch: EpisodeBatch, log_probs: Tensor, *, part: Part | None = None
+) -> dict[str, float]:
     """Return how far the policy has moved from the one that wrote `batch`.
 
     `ratio_error` is the largest distance of a token's probability ratio from 1; `approx_kl` the
     mean of (ratio - 1) - log(ratio), Stable-Baselines3's estimate of the divergence.
+
+    Args:
+        batch: Episodes with the log-probabilities they were written with.
+        log_probs: Shape (N, L), of the same tokens now.
+        part: Which episodes of a minibatch these are: the figures are those of all of it.
     """
+    part = part or Part(len(batch))
     inside = to_tensor_like(batch.inside, log_probs)
     log_ratio = (log_probs.detach() - to_tensor_like(batch.log_probs, log_probs))[inside]
     ratio = log_ratio.exp()
+    share = part.scale(int(batch.lengths.sum()))
+    moved = ((ratio - 1) - log_ratio).mean().item() * share
     return {
-        "ratio_error": (ratio - 1).abs().max().item(),
-        "approx_kl": ((ratio - 1) - log_ratio).mean().item(),
+        "ratio_error": part.largest((ratio - 1).abs().max().item()),
+        "approx_kl": part.sums({"approx_kl": moved})["approx_kl"],
     }
 
 

@@ -15,10 +15,17 @@ import numpy as np
 import torch
 from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor
+from torch.nn import functional
 
 from agents.common.checks import check_counts
 from agents.common.sequence_algorithm import SequenceAlgorithm
-from agents.common.update import LossWeights, combined_loss, ratio_figures, token_terms
+from agents.common.update import (
+    LossWeights,
+    OwnEpisodes,
+    combined_loss,
+    ratio_figures,
+    token_terms,
+)
 from agents.differentiable.choices import ESTIMATORS, GUMBEL, choose_straight_through
 from agents.differentiable.guard import (
     AUTO,
@@ -35,6 +42,7 @@ from agents.protocols import find_in_env
 from agents.rollout.decoding import Decoding
 from agents.rollout.wrapped_episodes import RolloutPlan
 from esarm_env.core.errors import InputError
+from esarm_env.core.training.replicas import Part, agreed
 from esarm_env.core.types import Trajectories
 
 if TYPE_CHECKING:
@@ -273,6 +281,7 @@ class SequenceDiffReward(SequenceAlgorithm):
 
     def _update(self, batch: EpisodeBatch) -> dict[str, float]:
         """Take one step on `batch`; return the figures."""
+        own = OwnEpisodes(batch)
         heard: list[Tensor] = []
 
         def forward(windows: Tensor, condition: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -284,32 +293,47 @@ class SequenceDiffReward(SequenceAlgorithm):
             forward,
             self.reference if self.kl_coef > 0 else None,
             self.task,
-            batch,
+            own.batch,
             temperature=self.temperature,
             device=self.device,
             acceleration=self.acceleration,
         )
-        policy_loss, told = self.choice_loss(batch, self._choices(heard[0], batch))
+        policy_loss, told = self.choice_loss(own.batch, self._choices(heard[0], batch, own.part))
         weights = LossWeights(
             vf_coef=0.0, kl_coef=self.kl_coef, ent_coef=self.ent_coef, loss_mean=self.loss_mean
         )
-        loss, figures = combined_loss(batch, terms, policy_loss.to(self.device), weights)
-        self._check_finite(loss, batch, name="loss")
-        self._step(loss, batch)
-        return figures | told | ratio_figures(batch, terms.log_probs)
+        loss, means = combined_loss(own.batch, terms, policy_loss.to(self.device), weights)
+        share, by_row = own.share_of_mean(self.loss_mean), own.share_of_mean("sequence")
+        shares = {name: share * mean for name, mean in means.items()}
+        shares |= {name: by_row * mean for name, mean in told.items()}
+        total, figures = own.summed(loss * share, shares)
+        self._check_finite(total, batch, name="loss")
+        self._step(loss * share, batch, own)
+        return figures | ratio_figures(own.batch, terms.log_probs, part=own.part)
 
-    def _choices(self, logits: Tensor, batch: EpisodeBatch) -> Tensor:
-        """Return choices (N, L, n_tokens) on the CPU, where the reward is."""
+    def _choices(self, logits: Tensor, batch: EpisodeBatch, part: Part | None = None) -> Tensor:
+        """Return choices (N, L, n_tokens) on the CPU, where the reward is.
+
+        Args:
+            logits: Of the part's episodes.
+            batch: A minibatch.
+            part: Which of its episodes; None for all.
+        """
         assert self.seed is not None, "drawn in _setup_model"
         # By what the minibatch is, so that a resumed run draws the same.
         entropy = [self.seed, self.n_iterations, 2, *batch.utterances.tolist()]
-        return choose_straight_through(
-            (logits.float() / self.temperature).cpu(),
-            torch.from_numpy(batch.tokens),
-            estimator=self.estimator,
-            relaxation=self.relaxation,
-            seed=int(np.random.default_rng(entropy).integers(2**63)),
-        )
+        part = part or Part(len(batch))
+        width, longest = logits.shape[1], batch.tokens.shape[1]
+        wide = functional.pad(logits, (0, 0, 0, longest - width))  # noise is drawn for all rows
+        with part.drawn_as_whole():
+            choices = choose_straight_through(
+                (wide.float() / self.temperature).cpu(),
+                torch.from_numpy(batch.tokens[part.rows]),
+                estimator=self.estimator,
+                relaxation=self.relaxation,
+                seed=int(np.random.default_rng(entropy).integers(2**63)),
+            )
+        return choices[:, :width]
 
     def _look(self) -> None:
         """Ask the guard; keep the weights if it is content, else put the kept ones back."""
@@ -321,6 +345,7 @@ class SequenceDiffReward(SequenceAlgorithm):
             self._check_told(name, self._before)
         after = self._guard_figures(name, self.model)
         look = compared(name, self._before, after, tolerance=self.guard_tolerance)
+        look = agreed(look)
         self.looks.append(look)
         self.logger.record(f"guard/{name}", float(after.mean()))
         self.logger.record(f"guard/{name}_change", look.change.mean)

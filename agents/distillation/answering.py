@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from agents.common.update import to_tensor_like
-from agents.distillation.losses import fit
+from agents.distillation.losses import fit, mean_inside
 from agents.protocols import RecordedTask
 from esarm_env.core.errors import InputError
+from esarm_env.core.training.replicas import Part
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,20 +40,24 @@ def check_answers(task: SequenceTask) -> None:
         )
 
 
-def answers_loss(logits: Tensor, batch: EpisodeBatch, task: SequenceTask) -> Tensor:
+def answers_loss(
+    logits: Tensor, batch: EpisodeBatch, task: SequenceTask, *, part: Part | None = None
+) -> Tensor:
     """Return the mean cross-entropy in nats of what recordings answer, a scalar.
 
     Args:
         logits: Shape (N, L, K), of the policy, after its own samples.
         batch: The samples.
         task: Has the recordings.
+        part: Which samples of a minibatch these are: the share of the mean over all of it is
+            returned. None if they are all.
     """
     asked = cast(RecordedTask, task)
     answers = to_tensor_like(asked.answers(batch.utterances, batch.tokens), logits)  # (N, L)
     coarse = coarse_slots(asked.token_streams).to(logits.device)
     inside = to_tensor_like(batch.inside, logits)
     counted = inside & coarse.repeat(inside.shape[1] // len(coarse))
-    return fit(logits, answers, temperature=1.0)[counted].mean()
+    return mean_inside(fit(logits, answers, temperature=1.0), counted, part or Part(len(batch)))
 
 
 def coarse_slots(token_streams: Sequence[str]) -> Tensor:

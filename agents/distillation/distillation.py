@@ -18,14 +18,17 @@ from torch import Tensor
 
 from agents.common.advantages import per_token
 from agents.common.sequence_algorithm import SequenceAlgorithm
-from agents.common.update import ratio_figures, to_tensor_like
+from agents.common.update import OwnEpisodes, ratio_figures, to_tensor_like
 from agents.distillation.answering import answers_loss, check_answers
 from agents.distillation.config import BEST_OF_N, CHUNK_BEST, CLONE, DistillationConfig
 from agents.distillation.losses import (
     divergence,
     entropy,
     fit,
+    mean_inside,
+    mean_where,
     nearest_tokens,
+    positive,
     risk,
     soft_targets,
 )
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from agents.protocols import IntArray
     from agents.rollout.buffer import EpisodeBatch
     from agents.rollout.wrappers import Wrapping
+    from esarm_env.core.training.replicas import Part
 
 _OURS = (
     "teacher",
@@ -317,7 +321,8 @@ class SequenceDistillation(SequenceAlgorithm):
 
     def _update(self, batch: EpisodeBatch) -> dict[str, float]:
         """Take one step on `batch`; return the figures."""
-        parts, log_probs = self._parts(batch)
+        own = OwnEpisodes(batch)
+        parts, log_probs = self._parts(own.batch, own.part)
         weights = {
             "policy_loss": self.target_coef,
             "risk": self.risk_coef,
@@ -328,17 +333,17 @@ class SequenceDistillation(SequenceAlgorithm):
             "kl": self.kl_coef,
         }
         loss = torch.stack([weights[name] * parts[name] for name in weights if name in parts]).sum()
-        self._check_finite(loss, batch, name="loss")
-        self._step(loss, batch)
-        figures = {name: part.item() for name, part in parts.items()}
-        return figures | ratio_figures(batch, log_probs)
+        total, figures = own.summed(loss, {name: part.item() for name, part in parts.items()})
+        self._check_finite(total, batch, name="loss")
+        self._step(loss, batch, own)
+        return figures | ratio_figures(own.batch, log_probs, part=own.part)
 
-    def _parts(self, batch: EpisodeBatch) -> tuple[dict[str, Tensor], Tensor]:
-        """Return the parts of the loss, unweighted, and log-probabilities of all tokens (N, L)."""
+    def _parts(self, batch: EpisodeBatch, own: Part) -> tuple[dict[str, Tensor], Tensor]:
+        """Return shares of the loss's parts, unweighted, and log-probabilities of tokens (N, L)."""
         logits = self._logits(self.forward, batch, batch.tokens)
         tokens, inside = (to_tensor_like(each, logits) for each in (batch.tokens, batch.inside))
         now = (logits / self.temperature).log_softmax(-1)
-        spread = entropy(now)[inside].mean()
+        spread = mean_inside(entropy(now), inside, own)
         parts = {"entropy": spread}
         compared = (self.distance_scale_mm, self.risk_coef, self.own_share)
         other = logits.detach()
@@ -348,14 +353,14 @@ class SequenceDistillation(SequenceAlgorithm):
             then = (other / self.temperature).log_softmax(-1)
             if self.samples_coef:
                 sampled = inside & self._is_sample(batch, inside)
-                parts["samples_loss"] = _mean(divergence(then, now), sampled)
+                parts["samples_loss"] = mean_where(divergence(then, now), sampled, own)
             if self.kl_coef:
-                parts["kl"] = divergence(now, then)[inside].mean()
+                parts["kl"] = mean_inside(divergence(now, then), inside, own)
             if self.entropy_floor:
-                least = self.entropy_floor * entropy(then)[inside].mean()
-                parts["missing_entropy"] = (least - spread).clamp(min=0)
+                least = self.entropy_floor * mean_inside(entropy(then), inside, own)
+                parts["missing_entropy"] = positive(least - spread, own)
         if self.is_answering:
-            parts["answers_loss"] = answers_loss(logits, batch, self.task)
+            parts["answers_loss"] = answers_loss(logits, batch, self.task, part=own)
             return parts, now.gather(2, tokens.clamp(min=0)[..., None])[..., 0]
         targets = to_tensor_like(batch.advantages > 0, logits)
         wanted: Tensor = tokens
@@ -367,11 +372,11 @@ class SequenceDistillation(SequenceAlgorithm):
             elif self.own_share:
                 wanted = nearest_tokens(source, table, tokens)
             risks = risk(logits, source, table, temperature=self.fit_temperature)
-            parts["risk"] = _mean(risks, targets)
+            parts["risk"] = mean_where(risks, targets, own)
         fitted = fit(logits, wanted, temperature=self.fit_temperature)
-        parts["policy_loss"] = _mean(fitted, targets)
+        parts["policy_loss"] = mean_where(fitted, targets, own)
         if self.recordings_coef:
-            parts["recordings_loss"] = self._recordings_loss(batch)
+            parts["recordings_loss"] = self._recordings_loss(batch, own)
         return parts, now.gather(2, tokens.clamp(min=0)[..., None])[..., 0]
 
     def _logits(self, network: Any, batch: EpisodeBatch, tokens: IntArray) -> Tensor:
@@ -387,14 +392,9 @@ class SequenceDistillation(SequenceAlgorithm):
             return inside
         return to_tensor_like(batch.advantages == 0, inside)
 
-    def _recordings_loss(self, batch: EpisodeBatch) -> Tensor:
+    def _recordings_loss(self, batch: EpisodeBatch, own: Part) -> Tensor:
         """Return the cross-entropy on the recordings of the utterances of `batch`, in nats."""
         tokens = self.task.demonstrations(batch.utterances)
         logits = self._logits(self.forward, batch, tokens)
         recorded = to_tensor_like(tokens, logits)
-        return fit(logits, recorded, temperature=1.0)[recorded >= 0].mean()
-
-
-def _mean(per_token: Tensor, chosen: Tensor) -> Tensor:
-    """Return the mean over `chosen` tokens, 0 where there are none."""
-    return torch.where(chosen, per_token, 0).sum() / chosen.sum().clamp(min=1)
+        return mean_inside(fit(logits, recorded, temperature=1.0), recorded >= 0, own)

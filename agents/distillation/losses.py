@@ -5,9 +5,14 @@ Shape letters: N episodes, L tokens, K tokens to choose from, S slots of a chunk
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+if TYPE_CHECKING:
+    from esarm_env.core.training.replicas import Part
 
 _FARTHEST_MM = 60.0  # that codes of a face can look apart
 
@@ -99,3 +104,26 @@ def divergence(log_probs: Tensor, others: Tensor) -> Tensor:
 def entropy(log_probs: Tensor) -> Tensor:
     """Return the entropy per token, (N, L), of log-probabilities (N, L, K)."""
     return -(log_probs.exp() * log_probs).sum(-1)
+
+
+def mean_inside(per_token: Tensor, inside: Tensor, part: Part) -> Tensor:
+    """Return the share of a part of a minibatch in the mean of (N, L) over tokens `inside`.
+
+    Args:
+        per_token: Of the part.
+        inside: Shape (N, L), bool, some in each row.
+        part: Which rows these are.
+    """
+    return per_token[inside].mean() * part.scale(int(inside.sum()))
+
+
+def mean_where(per_token: Tensor, chosen: Tensor, part: Part) -> Tensor:
+    """Do as `mean_inside`, where none may be `chosen`; of no token at all the mean is 0."""
+    mean = torch.where(chosen, per_token, 0).sum() / chosen.sum().clamp(min=1)
+    return mean * part.scale(int(chosen.sum()))
+
+
+def positive(share: Tensor, part: Part) -> Tensor:
+    """Return the share of a part in a figure of the minibatch, 0 where that figure is below 0."""
+    total = part.sums({"figure": share.item()})["figure"]
+    return share if total > 0 else share.new_zeros(())

@@ -10,7 +10,7 @@ longest, S columns of scores by chunk.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,6 +80,19 @@ class EpisodeBatch:
     def __len__(self) -> int:
         """Return the number of episodes."""
         return len(self.tokens)
+
+    def rows(self, chosen: slice) -> EpisodeBatch:
+        """Return some of the episodes, trimmed to the longest of them."""
+        width = int(self.lengths[chosen].max(initial=0))
+        parts: dict[str, Any] = {
+            name: getattr(self, name)[chosen, :width] for name in (*PER_TOKEN, "tokens")
+        }
+        for name in (*BY_CHUNK, *PER_EPISODE, "monitored"):
+            array = getattr(self, name)
+            parts[name] = None if array is None else array[chosen]
+        for name in ("stream_scores", "term_scores"):
+            parts[name] = {key: each[chosen] for key, each in getattr(self, name).items()}
+        return replace(self, **parts)
 
     @property
     def inside(self) -> npt.NDArray[np.bool_]:

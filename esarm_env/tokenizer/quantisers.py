@@ -108,6 +108,8 @@ def make_quantiser(
         decay=0.99,
         threshold_ema_dead_code=1,
         commitment_weight=1.0,
+        # Where several processes train, each sees all vectors already (see `VQStream`).
+        sync_codebook=False,
     )
 
 
@@ -123,10 +125,15 @@ def quantise(quantiser: Quantiser, latent: Tensor) -> tuple[Tensor, Tensor, Tens
         Their nearest sums of codes, same shape; the codes (B, C, n_codebooks), int64; the
         commitment loss, 0 for `fsq`.
     """
+    drawn: dict[str, int] = {}
+    if quantiser.training and quantiser.quantize_dropout:
+        # As the library draws it; of several processes it would add the draws up.
+        seed = torch.randint(0, 10_000, (), device=latent.device)
+        drawn["rand_quantize_dropout_fixed_seed"] = int(seed)
     if _is_grid(quantiser):
-        quantised, codes = quantiser(latent)
+        quantised, codes = quantiser(latent, **drawn)
         return quantised, codes.long(), latent.new_zeros(())
-    quantised, codes, loss = quantiser(latent)
+    quantised, codes, loss = quantiser(latent, **drawn)
     return quantised, codes, loss.sum()
 
 

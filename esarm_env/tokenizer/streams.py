@@ -25,6 +25,7 @@ from esarm_env.tokenizer.quantisers import (
 )
 
 if TYPE_CHECKING:
+    from esarm_env.core.training.replicas import Part
     from esarm_env.tokenizer.shape import TokenizerShape
 
 _DILATIONS = (1, 3)  # of blocks, in turn
@@ -166,15 +167,25 @@ class VQStream(nn.Module):
             motion = motion + self.decode_linear(latent).reshape(motion.shape)
         return motion
 
-    def forward(self, motion: Tensor, *, drop_codebooks: bool = False) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, motion: Tensor, *, drop_codebooks: bool = False, part: Part | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return the reconstruction (B, T, D) and the commitment loss.
 
         Args:
             motion: Shape (B, T, D).
             drop_codebooks: Whether a random number of the finest codebooks is left out.
+            part: Which rows of a minibatch these are. Codes are learned from all of its rows, in
+                every process alike: their first places, moving averages, and where dead ones
+                restart. None if these are all.
         """
+        latent = self.encode(motion)
+        if part is not None:
+            latent = part.joined(latent)
         with fewer_codebooks(self.quantiser, dropped=drop_codebooks):
-            quantised, _, loss = quantise(self.quantiser, self.encode(motion))
+            quantised, _, loss = quantise(self.quantiser, latent)
+        if part is not None:
+            quantised = quantised[part.rows]
         return self.decode(quantised), loss
 
     @torch.inference_mode()

@@ -18,6 +18,7 @@ from torch import Tensor
 from esarm_env.core.deprecation import renamed_fields
 from esarm_env.core.progress import track
 from esarm_env.core.training.ranges import ABOVE_0, MAY_BE_0, SHARE, ranges
+from esarm_env.core.training.replicas import part_of
 from esarm_env.tokenizer.shape import SHARED_CODEBOOKS, TokenizerShape
 from esarm_env.tokenizer.vq import VQMotionTokenizer
 
@@ -151,15 +152,22 @@ class TokenizerTrainer:
         share = self._config.quantiser_dropout
         # No number is drawn without dropout.
         drop = share > 0 and torch.rand(()).item() < share
-        output, commitment = self.tokenizer.reconstruct(motion, drop_codebooks=drop)
-        error = output - motion
+        part = part_of(len(motion))
+        own = motion[part.rows]
+        # The codebooks see all rows in every process, and so does the commitment, whose gradient
+        # reaches the encoder from this process's rows alone.
+        output, commitment = self.tokenizer.reconstruct(own, drop_codebooks=drop, part=part)
+        error = output - own
         velocity = self._squared_mm(error.diff(dim=1))
-        loss = self._squared_mm(error) + self._config.velocity_coef * velocity + commitment
+        misfit = self._squared_mm(error) + self._config.velocity_coef * velocity
+        misfit = misfit * part.scale(part.n_own, part.n_rows)
         self._optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        torch.autograd.backward(misfit + commitment)
+        part.sum_gradients(self.tokenizer.parameters())
         torch.nn.utils.clip_grad_norm_(self.tokenizer.parameters(), 10.0)
         self._optimizer.step()
-        return loss.item(), commitment.item()
+        total = part.sums({"misfit": misfit.item()})["misfit"]
+        return total + commitment.item(), commitment.item()
 
     def _squared_mm(self, error: Tensor) -> Tensor:
         return torch.einsum("btc,cd,btd->bt", error, self._metric, error).mean()

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from esarm_env.core.training.replicas import Part
+
 CHANNELS = {MOUTH: MOUTH_CHANNELS, UPPER: UPPER_CHANNELS}
 _PLACES = np.argsort([*MOUTH_CHANNELS, *UPPER_CHANNELS]).tolist()  # of channels beside each other
 # Of a channel that hardly moves: its noise is not blown up to the size of speech.
@@ -276,21 +278,25 @@ class VQMotionTokenizer(nn.Module):
             motion[..., channels] += moved
         return motion.clamp(0, 1)
 
-    def reconstruct(self, motion: Tensor, *, drop_codebooks: bool = False) -> tuple[Tensor, Tensor]:
+    def reconstruct(
+        self, motion: Tensor, *, drop_codebooks: bool = False, part: Part | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return the differentiable reconstruction of motion (B, T, 52) and the commitment loss.
 
         Args:
             motion: Coefficients.
             drop_codebooks: Whether each stream leaves out a random number of its finest codebooks.
+            part: Which rows of a minibatch these are, whose other processes have the rest; the
+                commitment loss is that of all. None if they are all.
         """
         centred = self._standardised(motion)
         output = torch.zeros_like(motion)
         loss = motion.new_zeros(())
-        for name, part in CHANNELS.items():
+        for name, channels in CHANNELS.items():
             values, commitment = self._stream(name)(
-                centred[..., part], drop_codebooks=drop_codebooks
+                centred[..., channels], drop_codebooks=drop_codebooks, part=part
             )
-            output[..., part] = values
+            output[..., channels] = values
             loss = loss + commitment
         return output * self.channel_scale + self.mean_pose, loss
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -45,6 +45,23 @@ class Batch:
     present: Tensor
     n_samples: int
     n_recorded: int
+
+    def rows(self, chosen: slice) -> Batch:
+        """Return some of the utterances."""
+        by_row: dict[str, Any] = {k: v for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **{name: tensor[chosen] for name, tensor in by_row.items()})
+
+    @property
+    def counted(self) -> Tensor:
+        """Which chunks are there, shape (B, P, C, 1), bool."""
+        inside = torch.arange(self.errors.shape[2]) < self.n_chunks[:, None]
+        return inside[:, None, :, None] * self.present[..., None, None]
+
+    @property
+    def less_noisy(self) -> Tensor:
+        """Which roll-out has less noise than which, shape (B, P, P), bool."""
+        less = self.noise[:, :, None] < self.noise[:, None, :]  # False where either is nan
+        return less & self.present[:, :, None] & self.present[:, None, :]
 
 
 def draw_batch(
@@ -97,7 +114,12 @@ LEVEL, OTHERS, RECORDED, NOISE = 0.1, 0.3, 0.3, 0.1
 
 
 def member_loss(
-    model: ConsensusModel, judgement: Judgement, batch: Batch, *, chunk_spread: Tensor
+    model: ConsensusModel,
+    judgement: Judgement,
+    batch: Batch,
+    *,
+    chunk_spread: Tensor,
+    whole: Batch | None = None,
 ) -> Tensor:
     """Return a member's loss, a scalar.
 
@@ -111,36 +133,38 @@ def member_loss(
         judgement: Of all animations of `batch`.
         batch: With what is expected.
         chunk_spread: Shape (S,), spread of a chunk's error within an utterance's samples, mm.
+        whole: The minibatch of which `batch` is a part: the losses of all its parts add up to its
+            own. None if it is whole.
     """
-    n = batch.n_samples
+    n, whole = batch.n_samples, whole or batch
     off = (judgement.errors - batch.errors) / chunk_spread * model.measured  # (B, P, C, S)
-    inside = torch.arange(off.shape[2]) < batch.n_chunks[:, None]
-    counted = inside[:, None, :, None] * batch.present[..., None, None]  # (B, P, C, 1)
+    counted, of = batch.counted, whole.counted
     level = off[:, :n].mean(dim=1, keepdim=True)
-    within = _mean((off[:, :n] - level).square(), counted[:, :n])
-    levels = _mean(level.square(), counted[:, :1])
+    within = _mean((off[:, :n] - level).square(), counted[:, :n], of[:, :n])
+    levels = _mean(level.square(), counted[:, :1], of[:, :1])
     far = functional.huber_loss(off[:, n:], torch.zeros_like(off[:, n:]), reduction="none")
     return (
         within
         + LEVEL * levels
-        + OTHERS * _mean(far, counted[:, n:])
-        + RECORDED * _recorded_loss(judgement.recorded, batch)
-        + NOISE * _noise_loss(model, judgement, batch)
+        + OTHERS * _mean(far, counted[:, n:], of[:, n:])
+        + RECORDED * _recorded_loss(judgement.recorded, batch, whole)
+        + NOISE * _noise_loss(model, judgement, batch, whole)
     )
 
 
-def _mean(values: Tensor, counted: Tensor) -> Tensor:
-    """Return the mean of (B, P, C, S) where `counted` (B, P, C, 1)."""
+def _mean(values: Tensor, counted: Tensor, of: Tensor) -> Tensor:
+    """Return the sum of (B, P, C, S) where `counted` (B, P, C, 1), by how many `of` count."""
     total = (values * counted).sum()
-    return total / (counted.sum() * values.shape[-1]).clamp(min=1)
+    return total / (of.sum() * values.shape[-1]).clamp(min=1)
 
 
-def _recorded_loss(log_odds: Tensor, batch: Batch) -> Tensor:
+def _recorded_loss(log_odds: Tensor, batch: Batch, whole: Batch | None = None) -> Tensor:
     """Cross-entropy of ground truth against the rest; it is rare, so its weight is high.
 
     Args:
         log_odds: Shape (B, P).
         batch: Samples come first, then ground truth.
+        whole: As of `member_loss`.
     """
     begin, end = batch.n_samples, batch.n_samples + batch.n_recorded
     truth = torch.zeros_like(log_odds)
@@ -149,16 +173,19 @@ def _recorded_loss(log_odds: Tensor, batch: Batch) -> Tensor:
     weights[:, :begin], weights[:, begin:end] = 1.0, 3.0
     weights = weights * batch.present
     losses = functional.binary_cross_entropy_with_logits(log_odds, truth, reduction="none")
-    return (losses * weights).sum() / batch.present.sum()
+    return (losses * weights).sum() / (whole or batch).present.sum()
 
 
-def _noise_loss(model: ConsensusModel, judgement: Judgement, batch: Batch) -> Tensor:
+def _noise_loss(
+    model: ConsensusModel, judgement: Judgement, batch: Batch, whole: Batch | None = None
+) -> Tensor:
     """Cross-entropy of ranking each utterance's roll-outs by less noise, 0 if there are none."""
     inside = torch.arange(judgement.errors.shape[2]) < batch.n_chunks[:, None]
     errors = mean_of_chunks(judgement.errors, inside) / model.spread * model.measured
     scores = -errors.sum(dim=-1)  # (B, P)
-    better = batch.noise[:, :, None] < batch.noise[:, None, :]  # False where either is nan
-    better = better & batch.present[:, :, None] & batch.present[:, None, :]
+    better = batch.less_noisy
     if not better.any():
         return scores.new_zeros(())
-    return functional.softplus(-(scores[:, :, None] - scores[:, None, :])[better]).mean()
+    share = 1.0 if whole is None else float(better.sum() / whole.less_noisy.sum())
+    margin = (scores[:, :, None] - scores[:, None, :])[better]
+    return functional.softplus(-margin).mean() * share

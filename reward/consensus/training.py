@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from esarm_env.core.training.replicas import part_of
 from esarm_env.core.types import N_CHANNELS, STREAMS, IntArray
 from reward.consensus.errors import ExpectedErrors
-from reward.consensus.losses import Batch, draw_batch, member_loss
+from reward.consensus.losses import draw_batch, member_loss
 from reward.consensus.network import ConsensusModel
 from reward.rank_measures import spearman_rho
 from reward.resumable import ResumableTrainer
@@ -120,14 +121,18 @@ class ConsensusTrainer(ResumableTrainer):
         self._chunk_spread = (centred.sum(dim=(0, 1, 2)) / counted).sqrt().clamp(min=1e-3)
 
     def _update(self, utterances: IntArray) -> float:
-        batch: Batch = draw_batch(self._train, utterances, config=self._config, rng=self._rng)
-        judgements = self.model.judge(batch.audio, batch.condition, batch.motion, batch.n_chunks)
+        whole = draw_batch(self._train, utterances, config=self._config, rng=self._rng)
+        part = part_of(len(utterances))
+        batch = whole.rows(part.rows)
+        with part.drawn_as_whole():
+            given = batch.audio, batch.condition, batch.motion, batch.n_chunks
+            judgements = self.model.judge(*given)
         losses = [
-            member_loss(self.model, judgement, batch, chunk_spread=self._chunk_spread)
+            member_loss(self.model, judgement, batch, chunk_spread=self._chunk_spread, whole=whole)
             for judgement in judgements
         ]
-        loss = torch.stack(losses).sum()
-        return self._step(loss) / len(losses)
+        loss = torch.stack(losses).sum() * part.counts
+        return self._step(loss, part) / len(losses)
 
 
 @torch.inference_mode()

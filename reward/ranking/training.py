@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from esarm_env.core.training.replicas import part_of
 from esarm_env.core.types import N_CHANNELS, FloatArray, IntArray
 from reward.chunks import ChunkBatch, make_chunks
 from reward.plugins.learned import LearnedReward
@@ -119,26 +120,40 @@ class RewardTrainer(ResumableTrainer):
             self._train.trajectories.utterance[rows.ravel()],
             [self._motions[row] for row in rows.ravel()],
         ), n_levels=rows.shape[1])  # fmt: skip
-        scores = self.model(batch.audio, batch.motion, batch.n_chunks).view(rows.shape)
-        loss = ranking_loss(scores, torch.from_numpy(self._train.making.rank[rows]))
+        part = part_of(len(rows))
+        chosen = np.arange(rows.size).reshape(rows.shape)[part.rows]
+        with part.drawn_as_whole():
+            scores = self._scores(batch, chosen.ravel()).view(chosen.shape)
+        ranks = torch.from_numpy(self._train.making.rank[rows[part.rows]])
+        # Every utterance has as many pairs.
+        loss = ranking_loss(scores, ranks) * part.scale(part.n_own, part.n_rows)
         if self._judged is not None:
             loss = torch.lerp(loss, self._judged_loss(self._judged), self._judged_share)
-        return self._step(loss)
+        return self._step(loss, part)
+
+    def _scores(self, batch: ChunkBatch, rows: IntArray) -> Tensor:
+        """Return the scores of some rows of `batch`."""
+        scores: Tensor = self.model(batch.audio[rows], batch.motion[rows], batch.n_chunks[rows])
+        return scores
 
     def _judged_loss(self, judged: PairSource) -> Tensor:
-        """Return the Bradley-Terry loss of some judged pairs, drawn by chance."""
+        """Return this process's share of the Bradley-Terry loss of pairs drawn by chance."""
         size = min(self._config.batch_utterances, len(judged.pairs))
         pairs = judged.pairs[self._rng.choice(len(judged.pairs), size=size, replace=False)]
         rows = np.concatenate([pairs.a, pairs.b])
         motions = [judged.motions[row] for row in rows]
         batch = make_chunks(self._task, judged.utterance[rows], motions)
-        first, second = self.model(batch.audio, batch.motion, batch.n_chunks).chunk(2)
+        part = part_of(size)
+        chosen = np.arange(len(rows)).reshape(2, size)[:, part.rows]
+        with part.drawn_as_whole(blocks=2):
+            first, second = self._scores(batch, chosen.ravel()).chunk(2)
         asked = pairs.probability * (1 - self._judged_chance) + self._judged_chance / 2
-        return functional.binary_cross_entropy_with_logits(
+        loss = functional.binary_cross_entropy_with_logits(
             first - second,
-            torch.from_numpy(asked.astype(np.float32)),
-            weight=torch.from_numpy(pairs.weight),
+            torch.from_numpy(asked.astype(np.float32))[part.rows],
+            weight=torch.from_numpy(pairs.weight)[part.rows],
         )
+        return loss * part.scale(part.n_own, size)
 
     def _crop(self, batch: ChunkBatch, *, n_levels: int) -> ChunkBatch:
         """Keep one random stretch per utterance, the same at every level."""

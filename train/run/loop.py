@@ -11,7 +11,7 @@ import hashlib
 import io
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -19,33 +19,13 @@ from esarm_env.core.cache import new_file
 from esarm_env.core.errors import InputError, one_line
 from esarm_env.core.progress import Progress, open_progress
 from esarm_env.core.run_layout import CHECKPOINT_FILE, METRICS_FILE, ORIGIN_FILE
+from train.distributed.lockstep import Build, Trainer, advancing
 from train.run.loggers import training_logger
 
 CHECKPOINT_EVERY_S = 20.0
 ROWS_EVERY_S = 2.0  # so that whoever watches sees them; rows of shorter trainings come at the end
 MAGIC = b"esarm checkpoint 1\n"
 _N_DIGEST = hashlib.sha256().digest_size
-
-
-class Trainer(Protocol):
-    """What the loop needs: `advance` does one unit of work and returns a row of figures."""
-
-    @property
-    def n_done(self) -> int:
-        """Units done so far."""
-
-    @property
-    def n_total(self) -> int:
-        """Units in all; may shrink (early stopping)."""
-
-    def advance(self) -> dict[str, float]:
-        """Do one unit."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return tensors and plain values that `load_state_dict` goes on from."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
 
 
 def drive(
@@ -56,6 +36,7 @@ def drive(
     shown: str,
     keep_checkpoint: bool = False,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+    elsewhere: Build | None = None,
 ) -> list[dict[str, float]]:
     """Advance `trainer` to its end and return all rows, those before an interruption included.
 
@@ -69,6 +50,8 @@ def drive(
         keep_checkpoint: Whether the caller removes it, when what was trained is safe on the disk.
         checkpoint_every_s: Seconds between two; 0 writes one after every unit, so that a kill costs
             the unit that is under way and no other.
+        elsewhere: Builds the same trainer in the other processes of a `torchrun`, which then share
+            the work, see `train.distributed.lockstep`. None trains in this process alone.
 
     Raises:
         InputError: If the checkpoint is damaged or of something else, or the disk is full.
@@ -80,10 +63,10 @@ def drive(
     saved_at, logger = time.monotonic(), training_logger()
     written_at = saved_at
     try:
-        with open_progress(with_note=True) as bar:
+        with open_progress(with_note=True) as bar, advancing(trainer, elsewhere) as advance:
             task = bar.add_task(title, total=trainer.n_total, completed=trainer.n_done, note="")
             while trainer.n_done < trainer.n_total:
-                rows.append({"step": trainer.n_done + 1, **trainer.advance()})
+                rows.append({"step": trainer.n_done + 1, **advance()})
                 logger.row(folder, rows[-1])
                 note = f"{shown} {rows[-1][shown]:.3f}" if shown in rows[-1] else ""
                 bar.update(task, total=trainer.n_total, completed=trainer.n_done, note=note)

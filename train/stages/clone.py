@@ -5,6 +5,7 @@ One stage a file, called as its command: `esarm clone`.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,17 +26,14 @@ def run_clone(run: RunFolder) -> dict[str, Any]:
 
 
 def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
-    task = open_task(run.path)
-    cloning = CloneTrainer(
-        task,
-        train=task.corpus.split("train"),
-        validation=task.corpus.split("validation"),
-        config=run.config.clone,
-        speaker_start=SPEAKER_START,
-        seed=run.config.seed,
-    )
+    cloning = _trainer(run)
     rows = drive(
-        cloning, folder, title="Behaviour cloning", shown="validation_loss", keep_checkpoint=True
+        cloning,
+        folder,
+        title="Behaviour cloning",
+        shown="validation_loss",
+        keep_checkpoint=True,
+        elsewhere=partial(_trainer, run),
     )
     save_policy(cloning.model, folder / POLICY_FILE, weights=cloning.best_weights)
     best = min(rows, key=lambda row: row["validation_loss"])
@@ -46,3 +44,15 @@ def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
         "validation_loss": best["validation_loss"],
         "validation_accuracy": best["validation_accuracy"],
     }
+
+
+def _trainer(run: RunFolder) -> CloneTrainer:
+    task = open_task(run.path)
+    return CloneTrainer(
+        task,
+        train=task.corpus.split("train"),
+        validation=task.corpus.split("validation"),
+        config=run.config.clone,
+        speaker_start=SPEAKER_START,
+        seed=run.config.seed,
+    )

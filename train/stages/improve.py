@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,6 +141,7 @@ def _improve(
                 shown="score",
                 keep_checkpoint=True,
                 checkpoint_every_s=0,
+                elsewhere=partial(_trainer, run, name),
             )
         finally:
             clock.stop()
@@ -155,6 +157,13 @@ def _improve(
         write_text(path / SUMMARY_FILE, text)
         (path / CLOCK_FILE).unlink(missing_ok=True)
     return read_json(path / SUMMARY_FILE, "an algorithm's summary")
+
+
+def _trainer(run: RunFolder, name: str) -> ImproveTrainer:
+    env = SpeechAnimationEnv(run.path, reward=run.config.improve.reward, metrics=False)
+    clone = load_policy(run.stage("clone") / POLICY_FILE)
+    algorithm = make_algorithm(name, env, clone, run.config.improve, seed=run.config.seed)
+    return ImproveTrainer(algorithm, clone, run)
 
 
 def _way_back(

@@ -5,6 +5,7 @@ One stage a file, called as its command: `esarm prior`.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,15 @@ def run_prior(run: RunFolder) -> dict[str, Any]:
 
 def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
     corpus = open_run_corpus(run.path)
-    motions = [corpus[int(index)].motion for index in corpus.split("train")]
-    trainer = TokenizerTrainer(motions, load_head(), config=run.config.prior, seed=run.config.seed)
-    drive(trainer, folder, title="Motion prior", shown="loss", keep_checkpoint=True)
+    trainer = _trainer(run)
+    drive(
+        trainer,
+        folder,
+        title="Motion prior",
+        shown="loss",
+        keep_checkpoint=True,
+        elsewhere=partial(_trainer, run),
+    )
     tokenizer = trainer.tokenizer.eval()
     tokenizer.save(folder / TOKENIZER_WEIGHTS)
     task = assemble_task(
@@ -39,3 +46,9 @@ def _train(run: RunFolder, folder: Path) -> dict[str, Any]:
         "tokens_per_s": tokenizer.tokens_per_chunk * 30 / tokenizer.frames_per_chunk,
         **{f"validation_{name}_mm": float(value.mean()) for name, value in errors.items()},
     }
+
+
+def _trainer(run: RunFolder) -> TokenizerTrainer:
+    corpus = open_run_corpus(run.path)
+    motions = [corpus[int(index)].motion for index in corpus.split("train")]
+    return TokenizerTrainer(motions, load_head(), config=run.config.prior, seed=run.config.seed)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,17 +136,7 @@ def _paper(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[s
     demonstrations = load_demonstrations(run.stage("demonstrate") / DEMONSTRATIONS_FILE)
     train = _of_split(demonstrations, task, "train")
     validation = _of_split(demonstrations, task, "validation")
-    shown = _of_split(demonstrations_of([*earlier, run], task), task, "train") if earlier else train
-    trainer = RewardTrainer(
-        task,
-        train=shown,
-        validation=validation,
-        config=run.config.reward,
-        seed=run.config.seed,
-        judged=None if judged is None else judged.train,
-        judged_share=run.config.preferences.share,
-        judged_chance=run.config.preferences.chance,
-    )
+    trainer = _ranking_trainer(run, earlier)
     if earlier:
         continue_from(trainer.model, _model_of(earlier[-1], task))
     drive(
@@ -154,6 +145,7 @@ def _paper(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[s
         title="Reward model",
         shown="validation_pair_accuracy",
         keep_checkpoint=True,
+        elsewhere=partial(_ranking_trainer, run, earlier),
     )
     model = trainer.finish()
     model.save(folder / REWARD_WEIGHTS)
@@ -164,6 +156,23 @@ def _paper(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[s
         "validation_pair_accuracy": float(trainer.accuracy(validation).mean()),
         **raters_of(run.config.preferences, judged, folder, task, before=None),
     }
+
+
+def _ranking_trainer(run: RunFolder, earlier: Sequence[RunFolder]) -> RewardTrainer:
+    task = open_task(run.path)
+    judged = judged_pairs(run.config.preferences, task)
+    demonstrations = load_demonstrations(run.stage("demonstrate") / DEMONSTRATIONS_FILE)
+    shown = demonstrations_of([*earlier, run], task) if earlier else demonstrations
+    return RewardTrainer(
+        task,
+        train=_of_split(shown, task, "train"),
+        validation=_of_split(demonstrations, task, "validation"),
+        config=run.config.reward,
+        seed=run.config.seed,
+        judged=None if judged is None else judged.train,
+        judged_share=run.config.preferences.share,
+        judged_chance=run.config.preferences.chance,
+    )
 
 
 def _consensus(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[str, Any]:
@@ -188,9 +197,7 @@ def _consensus(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> di
     watched = evenly(task.corpus.split("validation"), WATCHED_UTTERANCES)
     watched_config = replace(config, damages=0)
     validation = _collect(first, task, watched, levels=None, config=watched_config)
-    trainer = ConsensusTrainer(
-        task, train=train, validation=validation, config=config, seed=run.config.seed
-    )
+    trainer = _consensus_trainer(run, train, validation)
     if earlier:
         continue_from(trainer.model, _model_of(earlier[-1], task))
     drive(
@@ -199,6 +206,7 @@ def _consensus(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> di
         title="Reward model",
         shown="validation_agreement_mouth",
         keep_checkpoint=True,
+        elsewhere=partial(_consensus_trainer, run, train, validation),
     )
     model = trainer.finish()
     model.save(folder / REWARD_WEIGHTS)
@@ -218,6 +226,14 @@ def _consensus(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> di
         ),
         **correct(run, judged, folder, task),
     }
+
+
+def _consensus_trainer(
+    run: RunFolder, train: ConsensusData, validation: ConsensusData
+) -> ConsensusTrainer:
+    config, seed = run.config.consensus, run.config.seed
+    task = open_task(run.path)
+    return ConsensusTrainer(task, train=train, validation=validation, config=config, seed=seed)
 
 
 # What a later round's policy samples, beside the samples of the clone that the consensus is of.
