@@ -17,7 +17,13 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from esarm_env.core.hub.manifest import POLICY
+from esarm_env.core.hub.sharing import Shareable
+from esarm_env.core.run_layout import POLICY_FILE
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
 ROTARY_BASE = 10_000.0
@@ -207,16 +213,20 @@ class Block(nn.Module):
         return x + further
 
 
-class MotionTransformer(nn.Module):
+class MotionTransformer(Shareable, nn.Module):
     """Logits and values of motion tokens given audio and condition.
 
     Attributes:
         code_distances: Shape (tokens_per_chunk, n_tokens, n_tokens), how far apart the codes of a
             slot look, in mm: what expected-distance decoding weighs. A buffer that is saved with
             the weights; all 0 where it is not known.
+        tokenizer_hash: Content hash of the tokenizer whose tokens it writes, where that was told;
+            algorithms refuse an environment with another one.
     """
 
+    shared_kind = POLICY
     code_distances: Tensor
+    tokenizer_hash: str | None = None
 
     def __init__(self, config: PolicyConfig) -> None:
         """Build the network; the value head starts at zero, so first baselines are neutral.
@@ -273,6 +283,28 @@ class MotionTransformer(nn.Module):
                 f"`distances` must be finite and at least 0, got {given[~fine][0].item()}"
             )
         self.code_distances.copy_(given)
+
+    def write_shared(self, folder: Path) -> None:
+        """Write the policy file, see `save_pretrained`."""
+        from agents.weights import save_policy
+
+        save_policy(self, folder / POLICY_FILE)
+
+    @classmethod
+    def read_shared(cls, folder: Path, *args: Any, **more: Any) -> MotionTransformer:
+        """Read the policy of a shared folder, see `from_pretrained`."""
+        from agents.weights import load_shared_policy
+
+        return load_shared_policy(folder, **more)
+
+    def describe_shared(self) -> str:
+        """Return a sentence on its sizes."""
+        sizes = self.config
+        return (
+            "Policy of ESARM: a causal transformer that writes a face as motion tokens, "
+            f"{sizes.n_layers} layers of width {sizes.width}, {sizes.tokens_per_chunk} tokens a "
+            f"chunk out of {sizes.n_tokens} each."
+        )
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
