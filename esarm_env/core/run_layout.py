@@ -214,6 +214,10 @@ def seed_folder(run_path: Path, seed: int) -> Path:
 
 
 def _missing(run_path: Path, stage: str) -> str:
+    if str(run_path).startswith("hf:/"):
+        return (
+            f"{run_path}: must be a folder here, got an address on the Hub; `esarm pull` fetches it"
+        )
     if not _is(run_path, folder=True):
         return (
             f"{run_path}: must be a run folder, got none of that name; "

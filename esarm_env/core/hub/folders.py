@@ -81,24 +81,22 @@ def local_folder(source: str | Path, part: str = TASK) -> Path:
 
 def fetch(
     address: Address,
-    part: str,
+    part: str | None,
     *,
     cache_dir: str | Path | None = None,
     token: str | bool | None = None,
     local_files_only: bool = False,
     force_download: bool = False,
-    folder: Path | None = None,
 ) -> Path:
     """Fetch a repository and check it; return its folder in the cache.
 
     Args:
         address: Which.
-        part: What is asked for, one of `manifest.KINDS`.
+        part: What is asked for, one of `manifest.KINDS`; None takes any.
         cache_dir: By default the Hub's own.
         token: By default the one that `huggingface_hub` finds.
         local_files_only: Ask no server.
         force_download: Fetch again what is in the cache.
-        folder: Where to write it instead of the cache.
 
     Raises:
         InputError: If it is not there, not in reach, not open, damaged, or holds something else.
@@ -111,7 +109,6 @@ def fetch(
                 address.name,
                 revision=address.revision,
                 cache_dir=cache_dir,
-                local_dir=folder,
                 token=token,
                 local_files_only=local_files_only,
                 force_download=force_download,
@@ -121,12 +118,12 @@ def fetch(
     return checked(place, part, called=address)
 
 
-def checked(folder: Path, part: str, *, called: object = None) -> Path:
+def checked(folder: Path, part: str | None, *, called: object = None) -> Path:
     """Return a shared folder whose kind and files are right.
 
     Args:
         folder: With a manifest.
-        part: What is asked for.
+        part: What is asked for; None takes any.
         called: What to call it in messages, by default its path.
 
     Raises:
@@ -138,7 +135,9 @@ def checked(folder: Path, part: str, *, called: object = None) -> Path:
             f"{place}: must be a repository of ESARM, got one without {EXPORT_FILE}; `esarm push` "
             "and `push_to_hub` make them"
         )
-    check_kind(read_manifest(folder), part, place=place)
+    manifest = read_manifest(folder)
+    if part is not None:
+        check_kind(manifest, part, place=place)
     check_content(folder, place=place)
     return folder
 

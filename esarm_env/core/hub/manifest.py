@@ -66,11 +66,13 @@ class Manifest:
         kind: One of `KINDS`.
         files: Size and SHA-256 of every file, by its path.
         tokenizer: Content hash of the motion tokenizer that tokens are of; None if it is not told.
+        policy: Name of the policy of a task.
     """
 
     kind: str
     files: Mapping[str, Mapping[str, Any]]
     tokenizer: str | None = None
+    policy: str | None = None
 
 
 def write_manifest(
@@ -110,7 +112,8 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path}: must be of format {EXPORT_FORMAT}, got {found.get('format')!r:.20}; it is of "
             "another version of esarm (`pip install --upgrade esarm`)"
         )
-    kind, files, tokenizer = found.get("kind", TASK), found.get("files"), found.get("tokenizer")
+    kind, files = found.get("kind", TASK), found.get("files")
+    tokenizer, policy = found.get("tokenizer"), found.get("policy")
     whole = isinstance(files, dict) and all(isinstance(each, dict) for each in files.values())
     if kind not in KINDS or not whole or not isinstance(tokenizer, str | None):
         raise InputError(
@@ -118,7 +121,7 @@ def read_manifest(folder: Path) -> Manifest:
             "fetch it again"
         )
     assert isinstance(files, dict), "just checked"
-    return Manifest(kind, files, tokenizer)
+    return Manifest(kind, files, tokenizer, policy if isinstance(policy, str) else None)
 
 
 def tokenizer_told(folder: Path) -> str | None:

@@ -7,6 +7,7 @@ it is first needed, as importing the package costs more than all of ours. A fold
 from __future__ import annotations
 
 import functools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
@@ -90,7 +91,7 @@ class Shareable:
             InputError: If the folder holds something else, or cannot be written.
         """
         folder = Path(save_directory)
-        _make_room(folder)
+        make_room(folder)
         self.write_shared(folder)
         title = folder.resolve().name
         text = plain_card(self.shared_kind, title=title, about=self.describe_shared())
@@ -285,17 +286,30 @@ def first_file(folder: Path, names: Sequence[str]) -> Path:
     return found[0]
 
 
-def _make_room(folder: Path) -> None:
+def copy_shared(source: Path, folder: Path) -> None:
+    """Copy what is shared in a folder, and nothing else that lies there."""
+    for pattern in KNOWN_FILES:
+        for path in source.glob(pattern):
+            target = folder / path.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+
+
+def make_room(folder: Path, *, name: str = "save_directory") -> None:
     """Make a folder, and take out what was shared in it before.
+
+    Args:
+        folder: Empty, none, or one with a manifest.
+        name: Of the argument, for the message.
 
     Raises:
         InputError: If it holds something else.
     """
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"`save_directory` must be a folder, got the file {folder}")
+        raise InputError(f"`{name}` must be a folder, got the file {folder}")
     if folder.exists() and any(folder.iterdir()) and not is_export(folder):
         raise InputError(
-            f"`save_directory` must be an earlier one of its kind, an empty folder or none, got "
+            f"`{name}` must be an earlier export or shared folder, an empty folder or none, got "
             f"{folder}"
         )
     folder.mkdir(parents=True, exist_ok=True)
