@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.hub.folders import local_folder
+from esarm_env.core.hub.folders import is_address, local_folder
 from train.commands.options import (
     check_folder_target,
     check_json_target,
@@ -145,7 +145,8 @@ def command_studio(
         folder: A folder of speech to choose from on the page; heads (.glb, .vrm, .npz) in it can be
             chosen, too.
         preferences: File of the answers on the page Judge, beside which the judged animations are
-            kept; by default judged/preferences.jsonl in the run folder.
+            kept; by default judged/preferences.jsonl in the run folder, and of a run on the Hub in
+            the working folder.
         port: Port to listen on; if it is in use, another one, which is printed. 0 takes any.
         open: Open the page in the browser.
     """
@@ -160,7 +161,8 @@ def command_studio(
         raise MissingExtraError(package, extra="studio", purpose="`esarm studio`") from error
     from train.studio.studio import Studio
 
-    run = None if run is None else local_folder(run)
+    if run is not None and is_address(run):
+        run, preferences = local_folder(run), preferences or Path("judged/preferences.jsonl")
     serve(Studio(run, folder=folder, preferences=preferences), port=port, browse=open)
 
 

@@ -194,7 +194,8 @@ def _how_it_was_made(
         f"{config.prior.mouth_codebooks} for the mouth and {config.prior.upper_codebooks} for the "
         f"upper face every {config.prior.frames_per_chunk} frames.",
         f"Policy: {learned}. Reward model: recipe `{config.recipe}`.",
-        f"Made by `esarm run`{with_settings}, seed {config.seed}{_hours(run)}. Versions: {_versions(run)}.",
+        f"Made by `esarm run`{with_settings}, seed {config.seed}{_hours(run)}. "
+        f"Versions: {_versions(run)}.",
     ]
     return "## How it was made\n\n" + "\n".join(f"- {fact}" for fact in facts)
 
