@@ -50,9 +50,11 @@ def load_policy(source: str | Path | None = None) -> MotionTransformer:
         MissingExtraError: If it is on the Hub and the extra `hub` is not installed.
     """
     place = local_folder(source, POLICY) if source is not None and is_address(source) else source
-    model = load_module(_policy_file(place), _build, kind="policy")
-    if place is not None and Path(place).is_dir():
-        model.tokenizer_hash = tokenizer_told(Path(place))
+    file = _policy_file(place)
+    model = load_module(file, _build, kind="policy")
+    # Beside the file, or above `clone/` or `improve/NAME/`.
+    told = (tokenizer_told(folder) for folder in list(file.parents)[:3])
+    model.tokenizer_hash = next((each for each in told if each is not None), None)
     return model
 
 

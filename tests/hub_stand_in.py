@@ -1,8 +1,8 @@
 """A stand-in for the Hugging Face Hub: a server on localhost that speaks what its client asks.
 
-It creates repositories, takes commits (small files in base64, large ones by the LFS protocol), keeps
-every revision, lists trees, serves files, and refuses as the Hub does. Wrong behaviour can be asked
-for: files that are cut on the way, repositories that are gated.
+It creates repositories, takes commits (small files in base64, large ones by the LFS protocol),
+keeps every revision, lists trees, serves files, and refuses as the Hub does. Wrong behaviour can be
+asked for: files that are cut on the way, repositories that are gated.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pytest
 import yaml
 
 USER, TOKEN = "ann", "hf_stand_in"
@@ -84,7 +86,7 @@ class HubStandIn(ThreadingHTTPServer):
         repository = self.repositories[name]
         return repository.commits[repository.refs.get(revision, revision)]
 
-    def change(self, name: str, **files: bytes | None) -> str:
+    def change(self, name: str, files: dict[str, bytes | None]) -> str:
         """Commit other files as a stranger would; None takes one out. Return the commit."""
         kept = {**self.files(name), **files}
         changed = {path: data for path, data in kept.items() if data is not None}
@@ -299,3 +301,43 @@ def _entry(path: str, data: bytes) -> dict[str, Any]:
         digest = hashlib.sha256(data).hexdigest()
         return {**told, "lfs": {"oid": digest, "size": len(data), "pointerSize": 130}}
     return told
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubStandIn]:
+    """An empty Hub, an empty cache and a token, for this process and those it starts."""
+    from huggingface_hub import constants
+
+    with serving() as server:
+        for name, value in environment(server, tmp_path / "hub-home").items():
+            monkeypatch.setenv(name, value)
+        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        home = tmp_path / "hub-home"
+        for name, here in {
+            "ENDPOINT": server.endpoint,
+            "HUGGINGFACE_CO_URL_TEMPLATE": template,
+            "HF_HUB_CACHE": str(home / "hub"),
+            "HF_TOKEN_PATH": str(home / "token"),
+            "HF_HUB_DISABLE_XET": True,
+            "HF_HUB_DISABLE_TELEMETRY": True,
+            "HF_HUB_DISABLE_PROGRESS_BARS": True,
+        }.items():
+            monkeypatch.setattr(constants, name, here)
+        yield server
+
+
+def environment(server: HubStandIn, home: Path) -> dict[str, str]:
+    """Return the environment variables with which a process talks to the stand-in.
+
+    Args:
+        server: It.
+        home: Folder of the process's cache and tokens.
+    """
+    return {
+        "HF_ENDPOINT": server.endpoint,
+        "HF_HOME": str(home),
+        "HF_TOKEN": TOKEN,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    }

@@ -21,7 +21,7 @@ from esarm_env.metrics import variant_label
 from train.rows import EXPECTED, GREEDY, MEAN_FACE, POLICY, REGRESSOR, TOKENIZER, rows_from_json
 from train.run_report.cells import header, line
 from train.sharing.front_matter import front_matter
-from train.sharing.licences import PUBLISHED, licence_text
+from train.sharing.licences import licence_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,8 +68,7 @@ def card(
         title=title,
         policy=policy,
         rows=rows,
-        dataset=str(corpus["corpus"]) if corpus["synthetic"] else _data_of(layout),
-        synthetic=bool(corpus["synthetic"]),
+        synthetic=str(corpus["corpus"]) if corpus["synthetic"] else None,
         ours=layout is None and not learned_speech,
         layout=layout,
     )
@@ -84,11 +83,6 @@ def card(
         f"## Licence\n\n{terms}",
     ]
     return "\n\n".join(sections) + "\n"
-
-
-def _data_of(layout: str | None) -> str:
-    """Return what to call recordings: their folder's name may be somebody's own."""
-    return layout if layout in PUBLISHED and layout is not None else "recordings"
 
 
 def _about(kind: str, policy: str) -> str:

@@ -15,6 +15,7 @@ from train.sharing.licences import OURS, PUBLISHED, RECORDINGS_LICENCE
 if TYPE_CHECKING:
     from train.rows import Row
 
+RECORDINGS = "recordings"  # what they are called: the name of a folder may be somebody's own
 _TYPES = {LVE: "lve", EVE: "eve", "score": "learned_score"}
 _NAMES = {LVE: "LVE, mm", EVE: "EVE, mm", "score": "learned score (a proxy)"}
 _TASK = {"type": "reinforcement-learning", "name": "speech-driven facial animation"}
@@ -26,8 +27,7 @@ def front_matter(
     title: str,
     policy: str,
     rows: Mapping[Row, Mapping[str, Any]],
-    dataset: str,
-    synthetic: bool,
+    synthetic: str | None,
     ours: bool,
     layout: str | None,
 ) -> str:
@@ -38,12 +38,12 @@ def front_matter(
         title: Of the card.
         policy: The shared policy.
         rows: Figures (mean, low, high) of the run's evaluation, by row and key.
-        dataset: Name of the corpus; of recordings that of their layout.
-        synthetic: Whether nobody's voice or face is in it.
+        synthetic: Name of the corpus if it is one of ours, in which is nobody's voice or face.
         ours: Whether all that was learned from was made by us.
         layout: Of the recordings; None of our own corpora.
     """
     not_commercial = layout in PUBLISHED and PUBLISHED[layout].not_commercial
+    dataset = synthetic or RECORDINGS
     tags = [*TAGS, f"esarm-{kind}"]
     tags += ["synthetic-data"] if synthetic else []
     tags += ["non-commercial"] if not_commercial else []
@@ -57,14 +57,20 @@ def front_matter(
     }
     shown = _shown(policy, rows)
     if shown and kind != "tokenizer":
-        name = f"{dataset}, test split" + (" (synthetic)" if synthetic else "")
+        name = f"{dataset} (synthetic)" if synthetic else _laid_out(layout)
         result = {
             "task": _TASK,
-            "dataset": {"type": dataset, "name": name},
+            "dataset": {"type": dataset, "name": name, "split": "test"},
             "metrics": [each for row in shown for each in _metrics(row, rows[row])],
         }
         head["model-index"] = [{"name": title, "results": [result]}]
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True).rstrip()}\n---"
+
+
+def _laid_out(layout: str | None) -> str:
+    """Return what is known of recordings: a folder tells how they lie, not whose they are."""
+    known = PUBLISHED[layout].name if layout in PUBLISHED and layout is not None else ""
+    return RECORDINGS + (f" that lie as those of {known}" if known else "")
 
 
 def _licence(*, ours: bool) -> dict[str, str]:

@@ -43,10 +43,18 @@ def told_plainly(name: str, revision: str | None = None) -> Iterator[None]:
     except (InputError, MissingExtraError):
         raise
     except Exception as error:
-        said = _said(error, name, revision)
-        if said is None:
-            raise
-        raise InputError(said) from error
+        for each in _chain(error):
+            said = _said(each, name, revision)
+            if said is not None:
+                raise InputError(said) from error
+        raise
+
+
+def _chain(error: BaseException | None) -> Iterator[Exception]:
+    """Yield an error and its causes: uploads wrap what went wrong."""
+    while isinstance(error, Exception):
+        yield error
+        error = error.__cause__
 
 
 def _said(error: Exception, name: str, revision: str | None) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
@@ -207,11 +208,14 @@ def push(save: Callable[[Path], object], repo_id: str, **how: Any) -> str:
         InputError: As of `Shareable.push_to_hub`.
     """
     courier = courier_class()()
-    courier.save = save
     name = parse_address(repo_id).name if is_address(repo_id) else str(repo_id)
     if name.count("/") != 1:
         raise InputError(f"`repo_id` must be USER/NAME, got {repo_id!r}")
-    with told_plainly(name, how.get("branch")):
+    # What cannot be written is not to leave an empty repository behind.
+    with tempfile.TemporaryDirectory() as made, told_plainly(name, how.get("branch")):
+        folder = Path(made, name)
+        save(folder)
+        courier.save = functools.partial(copy_shared, folder)
         # What an earlier push left, such as another policy, would be read with it.
         url = courier.push_to_hub(name, delete_patterns=list(KNOWN_FILES), **how)
     return str(url)
