@@ -11,9 +11,8 @@ from torch import Tensor
 
 from agents.network.transformer import DISTANCES, MotionTransformer, PolicyConfig
 from esarm_env.core.errors import InputError
-from esarm_env.core.hub.folders import is_address, local_folder
-from esarm_env.core.hub.manifest import POLICY, tokenizer_told
-from esarm_env.core.hub.sharing import HasContentHash, digest_of
+from esarm_env.core.hub.manifest import tokenizer_told
+from esarm_env.core.hub.shareable import POLICY
 from esarm_env.core.run_layout import CLONE_FILE, POLICY_FILE, improved_policies, is_export
 from esarm_env.core.shipped import shipped_run
 from esarm_env.core.weights import from_sizes, load_module, save_weights
@@ -49,25 +48,14 @@ def load_policy(source: str | Path | None = None) -> MotionTransformer:
         InputError: If there is no policy, it is damaged, or it cannot be fetched.
         MissingExtraError: If it is on the Hub and the extra `hub` is not installed.
     """
+    from esarm_env.core.hub.folders import is_address, local_folder  # a long chain of imports
+
     place = local_folder(source, POLICY) if source is not None and is_address(source) else source
     file = _policy_file(place)
     model = load_module(file, _build, kind="policy")
     # Beside the file, or above `clone/` or `improve/NAME/`.
     told = (tokenizer_told(folder) for folder in list(file.parents)[:3])
     model.tokenizer_hash = next((each for each in told if each is not None), None)
-    return model
-
-
-def load_shared_policy(
-    folder: Path, *, tokenizer: HasContentHash | str | None = None
-) -> MotionTransformer:
-    """Read the policy of a shared folder, which is the one of `tokenizer` where that is given.
-
-    Raises:
-        InputError: If there is none, it is damaged, or it writes tokens of another tokenizer.
-    """
-    model = load_policy(folder)
-    check_tokenizer(model, digest_of(tokenizer), name="tokenizer")
     return model
 
 

@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.hub.folders import local_folder
-from esarm_env.core.hub.manifest import REWARD
-from esarm_env.core.hub.sharing import Shareable, first_file
+from esarm_env.core.hub.shareable import REWARD, Shareable
 from esarm_env.core.run_layout import (
     NATURALNESS_WEIGHTS,
     PREFERENCE_WEIGHTS,
@@ -43,6 +41,7 @@ class SharedModel(Shareable):
         Raises:
             InputError: If it is damaged, or of another class.
         """
+        from esarm_env.core.hub.courier import first_file
         from reward.plugins.learned import load_model
 
         path = first_file(folder, (REWARD_WEIGHTS, REWARD_FILE))
@@ -65,6 +64,8 @@ def reward_place(place: str | Path) -> Path:
     Raises:
         InputError: If it is on the Hub and cannot be fetched, or the repository has no reward.
     """
+    from esarm_env.core.hub.folders import local_folder
+
     folder = local_folder(place, REWARD)
     own = folder / REWARD_WEIGHTS
     return own if folder.is_dir() and is_file(own) else folder

@@ -17,10 +17,6 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from esarm_env.core.hub.manifest import POLICY
-from esarm_env.core.hub.sharing import Shareable
-from esarm_env.core.run_layout import POLICY_FILE
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -213,7 +209,7 @@ class Block(nn.Module):
         return x + further
 
 
-class MotionTransformer(Shareable, nn.Module):
+class MotionTransformer(nn.Module):
     """Logits and values of motion tokens given audio and condition.
 
     Attributes:
@@ -224,7 +220,6 @@ class MotionTransformer(Shareable, nn.Module):
             algorithms refuse an environment with another one.
     """
 
-    shared_kind = POLICY
     code_distances: Tensor
     tokenizer_hash: str | None = None
 
@@ -284,27 +279,33 @@ class MotionTransformer(Shareable, nn.Module):
             )
         self.code_distances.copy_(given)
 
-    def write_shared(self, folder: Path) -> None:
-        """Write the policy file, see `save_pretrained`."""
-        from agents.weights import save_policy
+    def save_pretrained(self, save_directory: str | Path, **how: Any) -> None:
+        """Write it to a folder that is shared, see `agents.shared_policy.SharedPolicy`."""
+        from agents.shared_policy import SharedPolicy
 
-        save_policy(self, folder / POLICY_FILE)
+        SharedPolicy(self).save_pretrained(save_directory, **how)
 
     @classmethod
-    def read_shared(cls, folder: Path, *args: Any, **more: Any) -> MotionTransformer:
-        """Read the policy of a shared folder, see `from_pretrained`."""
-        from agents.weights import load_shared_policy
+    def from_pretrained(cls, source: str | Path, **how: Any) -> MotionTransformer:
+        """Read it from a shared folder or from the Hub (`user/name`), ready to act.
 
-        return load_shared_policy(folder, **more)
+        Args:
+            source: A folder, or `user/name` on the Hub; a whole task will do, too.
+            **how: `revision`, `cache_dir`, `token`, `local_files_only` and `force_download`, as of
+                `huggingface_hub`; and `tokenizer`, one that it must write tokens of.
 
-    def describe_shared(self) -> str:
-        """Return a sentence on its sizes."""
-        sizes = self.config
-        return (
-            "Policy of ESARM: a causal transformer that writes a face as motion tokens, "
-            f"{sizes.n_layers} layers of width {sizes.width}, {sizes.tokens_per_chunk} tokens a "
-            f"chunk out of {sizes.n_tokens} each."
-        )
+        Raises:
+            InputError: If there is none, or it is damaged, of another kind, version or tokenizer.
+        """
+        from agents.shared_policy import SharedPolicy
+
+        return SharedPolicy.from_pretrained(source, **how).network
+
+    def push_to_hub(self, repo_id: str, **how: Any) -> str:
+        """Push it to the Hub, see `agents.shared_policy.SharedPolicy`; return the commit's URL."""
+        from agents.shared_policy import SharedPolicy
+
+        return SharedPolicy(self).push_to_hub(repo_id, **how)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from esarm_env.core.deprecation import renamed_keys
-from esarm_env.core.hub.manifest import TOKENIZER
-from esarm_env.core.hub.sharing import Shareable, first_file
+from esarm_env.core.hub.shareable import TOKENIZER, Shareable
 from esarm_env.core.run_layout import TOKENIZER_FILE, TOKENIZER_WEIGHTS
 from esarm_env.core.types import MOUTH, N_CHANNELS, UPPER, FloatArray, IntArray
 from esarm_env.core.weights import from_sizes, load_module, save_weights, weights_digest
@@ -317,6 +316,8 @@ class VQMotionTokenizer(Shareable, nn.Module):
     @classmethod
     def read_shared(cls, folder: Path, *args: Any, **more: Any) -> VQMotionTokenizer:
         """Read the tokenizer of a shared folder, see `from_pretrained`."""
+        from esarm_env.core.hub.courier import first_file
+
         return load_tokenizer(first_file(folder, (TOKENIZER_WEIGHTS, TOKENIZER_FILE)), **more)
 
     def describe_shared(self) -> str:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.hub.manifest import REWARD
-from esarm_env.core.hub.sharing import Shareable
+from esarm_env.core.hub.shareable import REWARD, Shareable
 from esarm_env.core.run_layout import REWARD_FILE, need_file
 from esarm_env.core.types import N_CHANNELS, FloatArray, IntArray, Trajectories
 from reward.scoring import (

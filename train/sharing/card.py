@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.hub.cards import USES, how_to_use
-from esarm_env.core.hub.manifest import POLICY as POLICY_PART
-from esarm_env.core.hub.manifest import REWARD as REWARD_PART
-from esarm_env.core.hub.manifest import TASK
-from esarm_env.core.hub.manifest import TOKENIZER as TOKENIZER_PART
+from esarm_env.core.hub.shareable import POLICY as POLICY_PART
+from esarm_env.core.hub.shareable import REWARD as REWARD_PART
+from esarm_env.core.hub.shareable import TASK
+from esarm_env.core.hub.shareable import TOKENIZER as TOKENIZER_PART
 from esarm_env.core.run_layout import CONFIG_FILE, STAGES, VERSIONS_FILE, WAVLM_FILE
 from esarm_env.metrics import variant_label
 from train.rows import EXPECTED, GREEDY, MEAN_FACE, POLICY, REGRESSOR, TOKENIZER, rows_from_json

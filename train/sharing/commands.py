@@ -35,7 +35,7 @@ def command_push(
         public: Let everybody see a repository that is made now; by default it is private. One that
             is there stays as it is.
         branch: Branch to push to; by default main.
-        message: Of the commit.
+        message: Message of the commit; by default it says what was pushed.
     """
     from train.sharing.parts import push_run
 

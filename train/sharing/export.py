@@ -26,7 +26,8 @@ import yaml
 from agents.weights import save_policy
 from esarm_env.core.cache import write_json
 from esarm_env.core.errors import InputError
-from esarm_env.core.hub.manifest import TASK, write_manifest
+from esarm_env.core.hub.manifest import write_manifest
+from esarm_env.core.hub.shareable import TASK
 from esarm_env.core.run_layout import (
     CLONE_FILE,
     CONFIG_FILE,

@@ -10,7 +10,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agents.shared_policy import SharedPolicy
 from esarm_env.core.errors import InputError
+from esarm_env.core.hub.courier import copy_shared, make_room, push
 from esarm_env.core.hub.folders import (
     SCHEME,
     Address,
@@ -19,8 +21,8 @@ from esarm_env.core.hub.folders import (
     is_address,
     parse_address,
 )
-from esarm_env.core.hub.manifest import KINDS, POLICY, REWARD, TASK, TOKENIZER, read_manifest
-from esarm_env.core.hub.sharing import Shareable, copy_shared, make_room, push
+from esarm_env.core.hub.manifest import read_manifest
+from esarm_env.core.hub.shareable import KINDS, POLICY, REWARD, TASK, TOKENIZER, Shareable
 from esarm_env.core.run_layout import (
     EXPORT_CARD,
     NATURALNESS_FILE,
@@ -136,7 +138,7 @@ def push_run(run_path: Path, repo_id: str, *, part: str, policy: str, **how: Any
     run = finished_run(run_path)  # of an export nobody knows what its parts come from
     tokenizer = load_tokenizer(need_file(run_path, TOKENIZER_FILE))
     network, name = find_policy(run_path, policy)
-    models: dict[str, Shareable] = {POLICY: network, TOKENIZER: tokenizer}
+    models: dict[str, Shareable] = {POLICY: SharedPolicy(network), TOKENIZER: tokenizer}
     models[REWARD] = RewardFiles(run_path)
     text = card(
         run,

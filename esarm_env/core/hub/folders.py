@@ -14,13 +14,8 @@ from pathlib import Path
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.hub.faults import import_hub, told_plainly
-from esarm_env.core.hub.manifest import (
-    KNOWN_FILES,
-    TASK,
-    check_content,
-    check_kind,
-    read_manifest,
-)
+from esarm_env.core.hub.manifest import KNOWN_FILES, check_content, check_kind, read_manifest
+from esarm_env.core.hub.shareable import TASK
 from esarm_env.core.run_layout import EXPORT_FILE, is_file
 
 SCHEME = "hf://"

@@ -20,6 +20,7 @@ from typing import Any
 
 from esarm_env.core.cache import file_digest, read_json, write_json
 from esarm_env.core.errors import InputError
+from esarm_env.core.hub.shareable import KINDS, TASK
 from esarm_env.core.run_layout import (
     CLONE_FILE,
     CONFIG_FILE,
@@ -43,8 +44,6 @@ from esarm_env.core.run_layout import (
 from esarm_env.core.shipped import describe_folder
 
 EXPORT_FORMAT = 1
-TASK, POLICY, TOKENIZER, REWARD = "task", "policy", "tokenizer", "reward"
-KINDS = (TASK, POLICY, TOKENIZER, REWARD)
 COUNTED_FILE = "config.json"  # the Hub counts its downloads; nothing is read from it
 UNCHECKED = (EXPORT_FILE, EXPORT_CARD, COUNTED_FILE)  # cards are edited on the Hub's pages
 # All that is ever fetched. A repository of strangers may hold anything beside it.
