@@ -64,6 +64,7 @@ class HubStandIn(ThreadingHTTPServer):
         blobs: Content of large files by their SHA-256.
         asked: Method and path of every request, without its query.
         cut: Files that are cut in half on the way, by path.
+        fails: Whether it answers every request with an error of its own.
     """
 
     daemon_threads = True
@@ -75,6 +76,7 @@ class HubStandIn(ThreadingHTTPServer):
         self.blobs: dict[str, bytes] = {}
         self.asked: list[str] = []
         self.cut: set[str] = set()
+        self.fails = False
 
     @property
     def endpoint(self) -> str:
@@ -148,6 +150,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._body = self.rfile.read(length)
         self.server.asked.append(f"{self.command} {urlsplit(self.path).path}")
         try:
+            if self.server.fails:
+                raise _Refusal(410)  # one that is not tried again
             make()
         except _Refusal as refusal:
             headers = {"X-Error-Code": refusal.code} if refusal.code else {}
