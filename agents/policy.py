@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,7 +17,11 @@ from agents.network.session import PolicySession
 from agents.network.transformer import MotionTransformer, PolicyConfig
 from agents.protocols import check_names
 from agents.rollout.named_decoding import AUTO, check_deterministic, deterministic_tokens
+from agents.weights import TASK_SIZES, check_fits, network_sizes
 from esarm_env.core.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _REMEDY = (
     "pass `norm_obs=False`, as this policy hears the audio as the task has it (stock algorithms "
@@ -148,6 +152,50 @@ class MotionPolicy(PlainPolicyFile, BasePolicy):
                 tokens = choices.sample()
         actions = tokens.cpu().numpy()
         return (actions[0] if single else actions), (session,)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        env: Any,
+        *,
+        policy_kwargs: dict[str, Any] | None = None,
+        **how: Any,
+    ) -> MotionPolicy:
+        """Return the policy of a shared folder or of the Hub, for the spaces of `env`.
+
+        Args:
+            source: As of `MotionTransformer.from_pretrained`.
+            env: An environment of the task that the policy was made for.
+            policy_kwargs: Further arguments of the constructor, without `network`.
+            **how: Of `MotionTransformer.from_pretrained`, such as `revision`.
+
+        Raises:
+            InputError: As of that, or if the policy was made for another tokenizer, corpus or
+                observation.
+        """
+        network = MotionTransformer.from_pretrained(source, **how)
+        sizes = {k: v for k, v in network_sizes(network).items() if k not in TASK_SIZES}
+        policy = cls(
+            env.observation_space,
+            env.action_space,
+            lambda _: 0.0,
+            network={**sizes, "dropout": 0.0},
+            **(policy_kwargs or {}),
+        )
+        task = getattr(getattr(env, "unwrapped", env), "sequence_task", None)
+        check_fits(network, policy.transformer, task=getattr(task, "fingerprint", None))
+        policy.transformer.load_state_dict(network.state_dict())
+        policy.transformer.tokenizer_hash = network.tokenizer_hash
+        return policy
+
+    def save_pretrained(self, save_directory: str | Path, **how: Any) -> None:
+        """Write the network to a folder, as `MotionTransformer.save_pretrained` does."""
+        self.transformer.save_pretrained(save_directory, **how)
+
+    def push_to_hub(self, repo_id: str, **how: Any) -> str:
+        """Push the network to the Hub, as `MotionTransformer.push_to_hub` does."""
+        return self.transformer.push_to_hub(repo_id, **how)
 
     def _new_session(self, n_rows: int) -> PolicySession:
         return PolicySession(self.transformer, n_rows=n_rows, max_length=self.max_length)

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from agents.network.transformer import DISTANCES, MotionTransformer, PolicyConfig
 from esarm_env.core.errors import InputError
+from esarm_env.core.hub.manifest import tokenizer_told
+from esarm_env.core.hub.shareable import POLICY
 from esarm_env.core.run_layout import CLONE_FILE, POLICY_FILE, improved_policies, is_export
 from esarm_env.core.shipped import shipped_run
 from esarm_env.core.weights import from_sizes, load_module, save_weights
@@ -39,16 +41,46 @@ def load_policy(source: str | Path | None = None) -> MotionTransformer:
     Args:
         source: A file of `save_policy`; a run folder, of which it is the clone, or one of its
             folders that hold a policy (`RUN/improve/ppo`); an export, which has one policy;
-            `"shipped"` or None for the clone that ships with the package.
+            `hf://user/name@revision` for one on the Hub; `"shipped"` or None for the clone that
+            ships with the package.
 
     Raises:
-        InputError: If there is no policy, or it is damaged.
+        InputError: If there is no policy, it is damaged, or it cannot be fetched.
+        MissingExtraError: If it is on the Hub and the extra `hub` is not installed.
     """
+    from esarm_env.core.hub.folders import is_address, local_folder  # a long chain of imports
 
-    def build(**sizes: Any) -> MotionTransformer:
-        return MotionTransformer(from_sizes(PolicyConfig, sizes))
+    place = local_folder(source, POLICY) if source is not None and is_address(source) else source
+    file = _policy_file(place)
+    model = load_module(file, _build, kind="policy")
+    # Beside the file, or above `clone/` or `improve/NAME/`.
+    told = (tokenizer_told(folder) for folder in list(file.parents)[:3])
+    model.tokenizer_hash = next((each for each in told if each is not None), None)
+    return model
 
-    return load_module(_policy_file(source), build, kind="policy")
+
+def check_tokenizer(model: MotionTransformer, found: str | None, *, name: str) -> None:
+    """Check that a policy writes tokens of a tokenizer, as far as both are known.
+
+    Args:
+        model: The policy.
+        found: Content hash of the tokenizer that is there.
+        name: Of the argument, for the message.
+
+    Raises:
+        InputError: If it is another one.
+    """
+    wanted = model.tokenizer_hash
+    if None not in (wanted, found) and wanted != found:
+        raise InputError(
+            f"`{name}` must be that of the policy's tokenizer, {wanted:.12}, got one with "
+            f"{found:.12}: its tokens would mean other faces; take the task that the policy was "
+            "shared with"
+        )
+
+
+def _build(**sizes: Any) -> MotionTransformer:
+    return MotionTransformer(from_sizes(PolicyConfig, sizes))
 
 
 def network_sizes(model: MotionTransformer) -> dict[str, int]:
@@ -75,14 +107,25 @@ def sizes_like(network: MotionTransformer, policy_kwargs: dict[str, Any] | None)
     return given
 
 
-def check_fits(clone: MotionTransformer | Mapping[str, Tensor], model: MotionTransformer) -> None:
+def check_fits(
+    clone: MotionTransformer | Mapping[str, Tensor],
+    model: MotionTransformer,
+    *,
+    task: Mapping[str, str] | None = None,
+) -> None:
     """Check that the weights of `clone`, a network or a state dict, fit into `model`.
 
+    Args:
+        clone: What is to be taken over.
+        model: What takes it over.
+        task: Fingerprint of the task that it is to act in, if there is one.
+
     Raises:
-        InputError: If a size differs; of a state dict, whose number of heads nobody can see, if the
-            name or the shape of a tensor does.
+        InputError: If a size or the tokenizer differs; of a state dict, whose number of heads
+            nobody can see, if the name or the shape of a tensor does.
     """
     if isinstance(clone, MotionTransformer):
+        check_tokenizer(clone, (task or {}).get("tokenizer"), name="env")
         found: Mapping[str, object] = network_sizes(clone)
         wanted: Mapping[str, object] = network_sizes(model)
     else:

@@ -33,6 +33,7 @@ from esarm_env.face import ARKIT_NAMES, MOUTH_CHANNELS, load_head
 from esarm_env.task.animation_task import AnimationTask
 from esarm_env.task.conditions import ConditionEncoder
 from esarm_env.tokenizer import PriorConfig, VQMotionTokenizer, train_tokenizer
+from tests.hub_stand_in import hub  # noqa: F401  # a fixture
 
 # The same inputs in every run; no clock decides; the database would make runs differ.
 settings.register_profile(

@@ -37,6 +37,7 @@ try:
     from train.manual.checks import check_given
     from train.manual.completion import command_completion
     from train.manual.settings import command_settings
+    from train.sharing.commands import command_pull, command_push
     from train.terminal import print_near_letters
 except KeyboardInterrupt:  # half a second of imports, in which there is nothing to go on from
     print("esarm: interrupted", file=sys.stderr)
@@ -65,6 +66,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "animate": animate.command_animate,
     "convert": animate.command_convert,
     "export": animate.command_export,
+    "push": command_push,
+    "pull": command_pull,
     "capture": corpus.command_capture,
     "overoptimise": reward.command_overoptimise,
     "table1": command_table1,

@@ -206,7 +206,7 @@ class EpisodeAlgorithm(OnPolicyAlgorithm):
         Raises:
             InputError: If it has other sizes than the policy; the message names them.
         """
-        check_fits(clone, self.model)
+        check_fits(clone, self.model, task=getattr(self, "task_fingerprint", None))
         weights = clone.state_dict() if isinstance(clone, MotionTransformer) else dict(clone)
         self.model.load_state_dict(weights)
         self.reference.load_state_dict(weights)

@@ -18,6 +18,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
 ROTARY_BASE = 10_000.0
@@ -214,9 +216,12 @@ class MotionTransformer(nn.Module):
         code_distances: Shape (tokens_per_chunk, n_tokens, n_tokens), how far apart the codes of a
             slot look, in mm: what expected-distance decoding weighs. A buffer that is saved with
             the weights; all 0 where it is not known.
+        tokenizer_hash: Content hash of the tokenizer whose tokens it writes, where that was told;
+            algorithms refuse an environment with another one.
     """
 
     code_distances: Tensor
+    tokenizer_hash: str | None = None
 
     def __init__(self, config: PolicyConfig) -> None:
         """Build the network; the value head starts at zero, so first baselines are neutral.
@@ -273,6 +278,34 @@ class MotionTransformer(nn.Module):
                 f"`distances` must be finite and at least 0, got {given[~fine][0].item()}"
             )
         self.code_distances.copy_(given)
+
+    def save_pretrained(self, save_directory: str | Path, **how: Any) -> None:
+        """Write it to a folder that is shared, see `agents.shared_policy.SharedPolicy`."""
+        from agents.shared_policy import SharedPolicy
+
+        SharedPolicy(self).save_pretrained(save_directory, **how)
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, **how: Any) -> MotionTransformer:
+        """Read it from a shared folder or from the Hub (`user/name`), ready to act.
+
+        Args:
+            source: A folder, or `user/name` on the Hub; a whole task will do, too.
+            **how: `revision`, `cache_dir`, `token`, `local_files_only` and `force_download`, as of
+                `huggingface_hub`; and `tokenizer`, one that it must write tokens of.
+
+        Raises:
+            InputError: If there is none, or it is damaged, of another kind, version or tokenizer.
+        """
+        from agents.shared_policy import SharedPolicy
+
+        return SharedPolicy.from_pretrained(source, **how).network
+
+    def push_to_hub(self, repo_id: str, **how: Any) -> str:
+        """Push it to the Hub, see `agents.shared_policy.SharedPolicy`; return the commit's URL."""
+        from agents.shared_policy import SharedPolicy
+
+        return SharedPolicy(self).push_to_hub(repo_id, **how)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any

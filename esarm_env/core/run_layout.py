@@ -168,6 +168,18 @@ def check_no_export(run_path: Path) -> None:
         )
 
 
+def check_is_here(run_path: Path) -> None:
+    """Check that a run to work on is no address on the Hub.
+
+    Raises:
+        InputError: If it is one.
+    """
+    if str(run_path).startswith("hf:/"):
+        raise InputError(
+            f"{run_path}: must be a folder here, got an address on the Hub; `esarm pull` fetches it"
+        )
+
+
 def improved_policies(run_path: Path) -> dict[str, Path]:
     """Return the weights that the stage `improve` left, by algorithm; none before it."""
     return _policies(run_path / "improve")
@@ -214,6 +226,7 @@ def seed_folder(run_path: Path, seed: int) -> Path:
 
 
 def _missing(run_path: Path, stage: str) -> str:
+    check_is_here(run_path)
     if not _is(run_path, folder=True):
         return (
             f"{run_path}: must be a run folder, got none of that name; "

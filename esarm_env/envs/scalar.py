@@ -101,7 +101,7 @@ class SpeechAnimationEnv(EpisodeScores, gymnasium.Env[Observation, np.int64]):
     ## Arguments
     | argument | default | meaning |
     |---|---|---|
-    | `run` | None | run folder of `esarm run`; None is the task that ships with the package |
+    | `run` | None | run folder of `esarm run`, or `hf://user/name`; None is the task that ships |
     | `task` | None | an `AnimationTask` made by hand |
     | `corpus` | None | name or folder of a corpus; of a `run` whose recordings moved, the place |
     | `reward` | None | name, `RewardFunction`, or weights by name |
@@ -165,8 +165,9 @@ class SpeechAnimationEnv(EpisodeScores, gymnasium.Env[Observation, np.int64]):
         """Open a task and a reward.
 
         Args:
-            run: A run folder of `esarm run`: its corpus, tokenizer and learned reward are used.
-                Without `run`, `task` and `corpus`, what ships with the package.
+            run: A run folder of `esarm run`, or `hf://user/name@revision` for one on the Hub: its
+                corpus, tokenizer and learned reward are used. Without `run`, `task` and `corpus`,
+                what ships with the package.
             task: A task made by hand, instead of that of `run` (whose learned reward still serves).
             corpus: Name or folder of a corpus instead. For a folder, a small tokenizer is trained
                 at the first use and cached. Beside `run`: where its recordings are now, if they

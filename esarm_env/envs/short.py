@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.hub.folders import local_folder
 from esarm_env.core.shipped import shipped_run
 from esarm_env.core.types import FRAME_RATE_HZ
 from esarm_env.corpus.cut import CutCorpus
@@ -14,6 +14,8 @@ from esarm_env.envs.registration import make_env, make_vector_env
 from esarm_env.task.opening import assemble_task, find_speech_encoder, open_audio_encoder, open_task
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import gymnasium
     from gymnasium.vector import VectorEnv
 
@@ -37,16 +39,16 @@ def open_short_task(run: str | Path | None = None) -> AnimationTask:
     Raises:
         InputError: If the run lacks its corpus or its tokenizer.
     """
-    folder = shipped_run() if run is None else run
+    folder = shipped_run() if run is None else local_folder(run)
     whole = open_task(folder)
     per_chunk = whole.tokenizer.frames_per_chunk
     most = max(int(LONGEST_S * FRAME_RATE_HZ) // per_chunk, 1) * per_chunk
 
-    heard = find_speech_encoder(Path(folder))
+    heard = find_speech_encoder(folder)
     return assemble_task(
         CutCorpus(whole.corpus, most),
         whole.tokenizer,
-        encoder=open_audio_encoder(Path(folder), heard),
+        encoder=open_audio_encoder(folder, heard),
         speech_encoder=heard,
     )
 
@@ -140,7 +142,8 @@ def _task_of(
             f"{others['corpus']!r}; give `run`, or `ESARM-v0` with `max_duration_s`"
         )
     if task is None:
-        return {"run": shipped_run() if run is None else run, "task": open_short_task(run)}
+        folder = shipped_run() if run is None else local_folder(run)
+        return {"run": folder, "task": open_short_task(folder)}
     longest = int(task.n_frames.max()) / FRAME_RATE_HZ
     if longest > LONGEST_S + 1e-6:
         raise InputError(

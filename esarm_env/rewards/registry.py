@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from esarm_env.core.errors import InputError, MissingExtraError
+from esarm_env.core.hub.folders import local_folder
 from esarm_env.core.plugins import Check, Plugin, PluginRegistry, unknown_name
 from esarm_env.core.run_layout import REWARD_FILE
 from esarm_env.core.types import RewardFunction
@@ -149,7 +150,7 @@ def resolve_reward(
     """
     if isinstance(reward, CombinedReward):
         return reward
-    folder = None if run is None else Path(run)
+    folder = None if run is None else local_folder(run)
     if reward is None:
         trained = folder is not None and (folder / REWARD_FILE).is_file()
         reward = WITH_MODEL if trained else WITHOUT_MODEL

@@ -19,6 +19,7 @@ from esarm_env.audio.features import make_encoder
 from esarm_env.audio.store import FeatureStore, open_features, open_rows
 from esarm_env.core.cache import cache_dir, file_digest, write_text
 from esarm_env.core.errors import InputError, one_line
+from esarm_env.core.hub.folders import local_folder
 from esarm_env.core.run_layout import (
     ENCODER_FILE,
     TOKENIZER_FILE,
@@ -90,7 +91,7 @@ def open_problem(
     made by; recordings of people are something else, and have no learned reward before a run.
 
     Args:
-        run: A run folder.
+        run: A run folder, or `hf://user/name@revision` for one on the Hub.
         task: A task made by hand.
         corpus: A corpus by name or folder; beside `run` see `open_task`.
 
@@ -100,10 +101,10 @@ def open_problem(
     if corpus is not None and task is not None:
         raise InputError(f"`corpus` must be left out beside `task`, got {corpus!r}")
     if task is not None:
-        return task, None if run is None else Path(run)
+        return task, None if run is None else local_folder(run)
     if run is None and corpus is not None:
         return open_task(corpus=corpus), shipped_run() if corpus in CORPUS_NAMES else None
-    folder = shipped_run() if run is None else Path(run)
+    folder = shipped_run() if run is None else local_folder(run)
     return open_task(folder, corpus=corpus), folder
 
 
@@ -111,8 +112,8 @@ def open_task(run: str | Path | None = None, *, corpus: str | None = None) -> An
     """Open the task of a run folder, of a corpus, or of the files that ship with the package.
 
     Args:
-        run: A folder that the stages `corpus` and `prior` have filled; without `corpus`, None
-            stands for the shipped one.
+        run: A folder that the stages `corpus` and `prior` have filled, or `hf://user/name`;
+            without `corpus`, None stands for the shipped one.
         corpus: Without `run`: a corpus by name, which gets the shipped tokenizer, or a folder of
             recordings, for which a small tokenizer is trained at the first use and cached. Beside
             a run: where its recordings are now, if they have moved. Beside an export: any corpus.
@@ -123,7 +124,7 @@ def open_task(run: str | Path | None = None, *, corpus: str | None = None) -> An
     """
     if run is None and corpus not in (None, MINI_CORPUS):
         return _task_of_corpus(str(corpus))
-    folder = shipped_run() if run is None else Path(run)
+    folder = shipped_run() if run is None else local_folder(run)
     speech_encoder = find_speech_encoder(folder)
     return assemble_task(
         open_run_corpus(folder, corpus),
@@ -142,7 +143,7 @@ def open_speech_task(run: str | Path) -> AnimationTask:
     Raises:
         InputError: As `open_task`.
     """
-    folder = Path(run)
+    folder = local_folder(run)
     source = read_corpus_file(folder)
     if not is_export(folder) or source["corpus"] in CORPUS_NAMES:
         return open_task(folder)

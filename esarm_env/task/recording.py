@@ -16,6 +16,7 @@ import numpy as np
 from esarm_env.audio import cut_at_pauses, read_audio
 from esarm_env.audio.encoders.frames import StreamingAudioEncoder, finite
 from esarm_env.core.errors import InputError
+from esarm_env.core.hub.folders import local_folder
 from esarm_env.core.run_layout import TOKENIZER_FILE, need_file
 from esarm_env.core.shipped import shipped_run
 from esarm_env.core.types import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FloatArray, IntArray
@@ -145,7 +146,7 @@ class SpeechReader:
         Raises:
             InputError: If a stage is missing.
         """
-        folder = shipped_run() if run is None else Path(run)
+        folder = shipped_run() if run is None else local_folder(run)
         source = read_corpus_file(folder)
         self._encoder_name = str(source["encoder"])
         self._speech_encoder = find_speech_encoder(folder)
@@ -322,7 +323,7 @@ def open_speech(
 
     Args:
         speech: A sound file of 0.2 s to 10 min, or samples (n_samples,) at 16 kHz.
-        run: The run folder of the policy; None stands for what ships with the package.
+        run: The run folder of the policy, or `hf://user/name`; None stands for what ships.
         emotion: One of the nine emotions, a blend (`happy:0.5,surprised:0.5`), a curve over time
             (also by the path of its `.csv` file), or `auto`: what the voice tells.
         intensity: 1 to 3; None is 2, or what the voice tells with `auto`, or what a curve says.

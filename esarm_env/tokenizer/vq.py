@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from esarm_env.core.deprecation import renamed_keys
+from esarm_env.core.hub.shareable import TOKENIZER, Shareable
+from esarm_env.core.run_layout import TOKENIZER_FILE, TOKENIZER_WEIGHTS
 from esarm_env.core.types import MOUTH, N_CHANNELS, UPPER, FloatArray, IntArray
 from esarm_env.core.weights import from_sizes, load_module, save_weights, weights_digest
 from esarm_env.face.names import MOUTH_CHANNELS, UPPER_CHANNELS
@@ -39,9 +41,10 @@ _PLACES = np.argsort([*MOUTH_CHANNELS, *UPPER_CHANNELS]).tolist()  # of channels
 _LEAST_SPREAD = 0.01
 
 
-class VQMotionTokenizer(nn.Module):
+class VQMotionTokenizer(Shareable, nn.Module):
     """Motion tokenizer (`MotionTokenizer`) with one `VQStream` per part of the face."""
 
+    shared_kind = TOKENIZER
     mean_pose: Tensor
     channel_scale: Tensor
 
@@ -311,6 +314,29 @@ class VQMotionTokenizer(nn.Module):
     def save(self, path: Path) -> None:
         """Write weights and sizes to one `.safetensors` file."""
         save_weights(path, self.state_dict(), kind="motion tokenizer", **self.shape.known_sizes())
+
+    def write_shared(self, folder: Path) -> None:
+        """Write the tokenizer's file, see `save_pretrained`."""
+        self.save(folder / TOKENIZER_WEIGHTS)
+
+    @classmethod
+    def read_shared(cls, folder: Path, *args: Any, **more: Any) -> VQMotionTokenizer:
+        """Read the tokenizer of a shared folder, see `from_pretrained`."""
+        from esarm_env.core.hub.courier import first_file
+
+        return load_tokenizer(first_file(folder, (TOKENIZER_WEIGHTS, TOKENIZER_FILE)), **more)
+
+    def describe_shared(self) -> str:
+        """Return a sentence on its sizes."""
+        return (
+            "Motion tokenizer of ESARM: 52 ARKit face curves to tokens and back, "
+            f"{self.tokens_per_chunk} tokens for {self.frames_per_chunk} frames, out of "
+            f"{self.n_tokens} codes each."
+        )
+
+    def tokenizer_told(self) -> str:
+        """Return its own content hash."""
+        return self.content_hash()
 
 
 def load_tokenizer(path: Path) -> VQMotionTokenizer:

@@ -20,6 +20,7 @@ from esarm_env.core.types import N_CHANNELS, STREAMS
 from esarm_env.core.weights import from_sizes, load_module, save_weights
 from reward.consensus.member import N_STREAMS, ConsensusMember, Judgement, mean_of_chunks
 from reward.consensus.settings import ConsensusConfig
+from reward.shared import SharedModel
 
 if TYPE_CHECKING:
     from reward.chunks import ChunkBatch
@@ -33,7 +34,7 @@ CERTAIN = 4.0
 _LEAST_SPREAD = 1e-12  # of members that agree, whose spread has no slope
 
 
-class ConsensusModel(nn.Module):
+class ConsensusModel(SharedModel, nn.Module):
     """An ensemble of members, and how their judgements become one score.
 
     A member's raw score of a stream is minus the expected error over its spread among the policy's

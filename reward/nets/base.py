@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import N_CHANNELS
+from reward.shared import SharedModel
 
 if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
@@ -19,7 +20,7 @@ Self = TypeVar("Self", bound="RewardNet")
 CONDITION_DIM = "condition_dim"
 
 
-class RewardNet(nn.Module):
+class RewardNet(SharedModel, nn.Module):
     """A network that scores animations; a reward model of your own overrides `forward`.
 
     ```python

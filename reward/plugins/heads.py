@@ -20,6 +20,7 @@ from esarm_env.core.run_layout import (
 )
 from esarm_env.core.shipped import MANIFEST_FILE
 from reward.plugins.learned import LearnedReward, open_model
+from reward.shared import reward_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -208,7 +209,7 @@ def _beside(place: Path, name: str) -> Path | None:
 
 def _place(run: Path | None, argument: str, name: str) -> Path:
     if argument:
-        return Path(argument)
+        return reward_place(argument)
     if run is None:
         raise InputError(
             f"`run` must be a run folder for the reward `{name}`, got none; "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.hub.shareable import REWARD, Shareable
 from esarm_env.core.run_layout import REWARD_FILE, need_file
 from esarm_env.core.types import N_CHANNELS, FloatArray, IntArray, Trajectories
 from reward.scoring import (
@@ -22,6 +23,7 @@ from reward.scoring import (
     score_with,
     scores_with_spread,
 )
+from reward.shared import reward_place, write_whole_model
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,13 +33,14 @@ if TYPE_CHECKING:
     from reward.scoring import RewardModel
 
 
-class LearnedReward:
+class LearnedReward(Shareable):
     """Scores animations with a `RewardModel`; implements `ChunkedReward`.
 
     0 is the mean of the clone's animations that the model was standardised on, 1 their spread.
     """
 
     needs_ground_truth = False
+    shared_kind = REWARD
 
     def __init__(
         self, task: AnimationTask, model: RewardModel, *, batch_size: int = BATCH_SIZE
@@ -187,6 +190,34 @@ class LearnedReward:
                 odds.append(model.recorded_members(batch).mean(dim=0).numpy())
         return np.concatenate(odds)
 
+    def write_shared(self, folder: Path) -> None:
+        """Write the files of the model, see `save_pretrained`."""
+        write_whole_model(self._model, folder)
+
+    @classmethod
+    def read_shared(
+        cls, folder: Path, *args: Any, task: AnimationTask | None = None, **more: Any
+    ) -> LearnedReward:
+        """Read the reward of a shared folder, see `from_pretrained`: `task` is what it scores.
+
+        Raises:
+            InputError: If `task` is left out, it is damaged, or it reads other chunks or conditions
+                than those of `task`.
+        """
+        from reward.plugins.heads import open_both_heads
+
+        if task is None:
+            raise InputError("`task` must be given (`from_pretrained(NAME, task=...)`), got none")
+        return open_both_heads(task, reward_place(folder), **more)
+
+    def describe_shared(self) -> str:
+        """Return a sentence on what it is."""
+        return "Reward model of ESARM, the reward `learned`: scores an animation of speech."
+
+    def tokenizer_told(self) -> str:
+        """Return the content hash of the tokenizer through which it scored."""
+        return self._task.tokenizer.content_hash()
+
     def _combined(
         self, utterances: IntArray, motions: list[FloatArray], condition: FloatArray | None
     ) -> FloatArray:
@@ -212,7 +243,7 @@ def open_learned(task: AnimationTask, run: Path | None, argument: str = "") -> L
     if argument:
         from reward.nets.files import trusted_place
 
-        return open_both_heads(task, trusted_place(argument))
+        return open_both_heads(task, reward_place(trusted_place(argument)))
     if run is None:
         raise InputError(
             "`run` must be a run folder for the reward `learned`, got none; "
@@ -229,7 +260,7 @@ def open_model(path: Path, task: AnimationTask) -> RewardModel:
             those of `task`.
     """
     path = path.expanduser()
-    model = _load(path if path.suffix == ".safetensors" else need_file(path, REWARD_FILE))
+    model = load_model(path if path.suffix == ".safetensors" else need_file(path, REWARD_FILE))
     step = task.tokenizer.frames_per_chunk
     expected = (task.features.dim * step, N_CHANNELS * step)
     if (model.audio_dim, model.motion_dim) != expected:
@@ -247,13 +278,20 @@ def open_model(path: Path, task: AnimationTask) -> RewardModel:
     return model
 
 
-def _load(path: Path) -> RewardModel:
+def load_model(path: Path, *, net: type | None = None) -> RewardModel:
+    """Read a reward model of any class; `net` is that of a model of one's own, where it is known.
+
+    Raises:
+        InputError: If it is damaged, or its class is not trusted (`reward.nets.files`).
+    """
     from esarm_env.core.weights import kind_of
     from reward.consensus.network import KIND, load_consensus
+    from reward.nets.base import RewardNet
     from reward.nets.files import NET_KIND, load_net
-    from reward.ranking.network import load_reward
+    from reward.ranking.network import RewardTransformer, load_reward
 
     kind = kind_of(path)
     if kind == NET_KIND:
-        return load_net(path)
+        own = net is not None and issubclass(net, RewardNet)
+        return load_net(path, net if own and net not in (RewardNet, RewardTransformer) else None)
     return load_consensus(path) if kind == KIND else load_reward(path)

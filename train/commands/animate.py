@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import tyro
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.hub.folders import local_folder
 from train.commands.options import (
     check_folder_target,
     check_json_target,
@@ -71,7 +72,8 @@ def command_animate(
         format: Name of the format where the suffix does not tell: beat, lam or audio2face for
             .json. Of a folder, the formats to write, by default livelink; give it again for each
             further one.
-        run: Folder of a finished run whose policy animates; by default what ships with the package.
+        run: Folder of a finished run whose policy animates, or hf://USER/NAME@REVISION for one on
+            the Hub; by default what ships with the package.
         emotion: neutral, angry, calm, contempt, disgusted, fear, happy, sad or surprised, if the
             run was trained on it (what ships was never shown calm); a blend such as
             happy:0.5,surprised:0.5; the path of a .csv file with a curve over time (a column
@@ -131,6 +133,7 @@ def command_animate(
     from train.clips.animation import animate_file
     from train.clips.folder import animate_folder
 
+    run = None if run is None else local_folder(run)
     settle_corpus(run, corpus, said_on=_beside(output))
     way = NamedDecoding(decoding, temperature, top_k, top_p, beam, median_of)
     voice = AnimationCondition(emotion, intensity, speaker)

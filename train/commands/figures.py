@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.hub.folders import is_address, local_folder
 from train.commands.options import (
     check_folder_target,
     check_json_target,
@@ -95,6 +96,7 @@ def command_figure5(
     if columns < 2:
         raise InputError(f"`columns` must be at least 2, got {columns}")
     use_threads(threads)
+    run = None if run is None else local_folder(run)
     settle_corpus(Path("runs/demo") if run is None and audio is None else run, corpus)
     asked = Asked(methods, named_folders(predictions), per_emotion, emotion_curves, seed)
     if audio is None:
@@ -138,12 +140,13 @@ def command_studio(
     holds a token. Needs the extra `studio`. Ctrl-C ends it.
 
     Args:
-        run: Folder of a run, finished or still in training; by default what ships with the package
-            animates.
+        run: Folder of a run, finished or still in training, or hf://USER/NAME; by default what
+            ships with the package animates.
         folder: A folder of speech to choose from on the page; heads (.glb, .vrm, .npz) in it can be
             chosen, too.
         preferences: File of the answers on the page Judge, beside which the judged animations are
-            kept; by default judged/preferences.jsonl in the run folder.
+            kept; by default judged/preferences.jsonl in the run folder, and of a run on the Hub in
+            the working folder.
         port: Port to listen on; if it is in use, another one, which is printed. 0 takes any.
         open: Open the page in the browser.
     """
@@ -158,6 +161,8 @@ def command_studio(
         raise MissingExtraError(package, extra="studio", purpose="`esarm studio`") from error
     from train.studio.studio import Studio
 
+    if run is not None and is_address(run):
+        run, preferences = local_folder(run), preferences or Path("judged/preferences.jsonl")
     serve(Studio(run, folder=folder, preferences=preferences), port=port, browse=open)
 
 

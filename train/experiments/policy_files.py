@@ -15,6 +15,8 @@ import torch
 from agents.weights import TASK_SIZES, load_policy, network_sizes
 from esarm_env.core.cache import file_digest
 from esarm_env.core.errors import InputError
+from esarm_env.core.hub.folders import is_address, local_folder
+from esarm_env.core.hub.shareable import POLICY
 from esarm_env.core.run_layout import (
     CLONE_FILE,
     EXPERIMENTS_FOLDER,
@@ -50,6 +52,8 @@ def load_fitting_policy(source: Path, run_path: Path) -> MotionTransformer:
         InputError: If there is none, it is damaged, or it was made for another tokenizer, other
             conditions or other audio features than the run's; the message has both values.
     """
+    if is_address(source):
+        source = local_folder(source, POLICY)
     if not source.exists():
         raise InputError(f"`policy` must be a policy file that is there, got {str(source)!r}")
     policy = load_policy(source)

@@ -29,6 +29,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "evaluate",
         "compare",
         "export",
+        "push",
+        "pull",
     ),
     "Rewards": ("reward-report", "overoptimise"),
     "Tables and benchmarks": ("scores", "table1", "table2", "ablate", "score", "bench"),

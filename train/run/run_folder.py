@@ -26,6 +26,7 @@ from esarm_env.core.run_layout import (
     STAGES,
     SUMMARY_FILE,
     VERSIONS_FILE,
+    check_is_here,
     is_file,
     is_finished,
     need_stage,
@@ -95,6 +96,7 @@ class RunFolder:
         Raises:
             InputError: If `path` is no run folder.
         """
+        check_is_here(path)
         file = path / CONFIG_FILE
         if not is_file(file):
             raise InputError(

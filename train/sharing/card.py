@@ -11,13 +11,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from esarm_env.core.run_layout import CONFIG_FILE, VERSIONS_FILE, WAVLM_FILE
+from esarm_env.core.hub.cards import USES, how_to_use
+from esarm_env.core.hub.shareable import POLICY as POLICY_PART
+from esarm_env.core.hub.shareable import REWARD as REWARD_PART
+from esarm_env.core.hub.shareable import TASK
+from esarm_env.core.hub.shareable import TOKENIZER as TOKENIZER_PART
+from esarm_env.core.run_layout import CONFIG_FILE, STAGES, VERSIONS_FILE, WAVLM_FILE
 from esarm_env.metrics import variant_label
 from train.rows import EXPECTED, GREEDY, MEAN_FACE, POLICY, REGRESSOR, TOKENIZER, rows_from_json
 from train.run_report.cells import header, line
-from train.sharing.licences import OURS, RECORDINGS_LICENCE, licence_text
+from train.sharing.front_matter import front_matter
+from train.sharing.licences import licence_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,31 +29,19 @@ if TYPE_CHECKING:
     from train.rows import Row
     from train.run.run_folder import RunFolder
 
-TAGS = (
-    "reinforcement-learning",
-    "speech-driven-facial-animation",
-    "arkit-blendshapes",
-    "gymnasium",
-    "esarm",
-)
 _PLACE = re.compile(r"(?<![\w.-])(?:~|\.{1,2}|[A-Za-z]:)?[/\\][^\s:,;\"'}]*")
-USES = """\
-## What it is for
-
-Research on speech-driven facial animation, and animation of characters whose viewers know that they
-are characters. Input is speech; output is 52 ARKit face curves at 30 frames a second.
-
-## What it must not be used for
-
-- To make a real person seem to say what they did not say, or to deceive anybody about who speaks.
-- To judge people. What it hears of emotion in a voice is right in about one of three acted
-  recordings (`emotion="auto"`), and says nothing about what somebody feels.
-- Where lips must be read, as by people who are hard of hearing: nobody has tested that.
-- As a measure of other systems. The learned score is a proxy that was trained beside this policy.
-- Languages, ages and ways of speaking that were not in its training are untested."""
 
 
-def card(run: RunFolder, *, title: str, policy: str, learned_speech: bool, encoder: str) -> str:
+def card(
+    run: RunFolder,
+    *,
+    title: str,
+    policy: str,
+    learned_speech: bool,
+    encoder: str,
+    kind: str = TASK,
+    place: str | None = None,
+) -> str:
     """Return the card of an export.
 
     Args:
@@ -58,6 +50,8 @@ def card(run: RunFolder, *, title: str, policy: str, learned_speech: bool, encod
         policy: The exported policy.
         learned_speech: Whether it also learned from speech alone.
         encoder: Name of the audio encoder as the export notes it.
+        kind: What is exported: the whole task, or one part of it.
+        place: What opens it, such as `hf://user/name`; by default the folder.
     """
     corpus = run.summary("corpus")
     layout = None if corpus["synthetic"] else str(corpus.get("layout_found", corpus["layout"]))
@@ -65,44 +59,57 @@ def card(run: RunFolder, *, title: str, policy: str, learned_speech: bool, encod
         layout=layout,
         speech=learned_speech,
         encoder=encoder,
-        has_wavlm=(run.path / WAVLM_FILE).is_file(),
+        has_wavlm=kind == TASK and (run.path / WAVLM_FILE).is_file(),
     )
-    ours = layout is None and not learned_speech
+    place = title if place is None else place
+    rows = rows_from_json(run.summary("evaluate")["rows"])
+    head = front_matter(
+        kind=kind,
+        title=title,
+        policy=policy,
+        rows=rows,
+        synthetic=str(corpus["corpus"]) if corpus["synthetic"] else None,
+        ours=layout is None and not learned_speech,
+        layout=layout,
+    )
     sections = [
-        _front_matter(ours=ours),
+        head,
         f"# {title}",
-        f"Policy `{policy}` of an ESARM run: speech in, face out, as motion tokens that a "
-        "transformer writes. With its tokenizer, speech encoder and reward model; no recordings.",
-        _how_to_use(title),
+        _about(kind, policy),
+        _how_to_use(place) if kind == TASK else how_to_use(kind, place),
         USES,
-        _figures(run, policy),
-        _how_it_was_made(run, corpus, policy, encoder),
+        _figures(run, policy, rows, kind),
+        _how_it_was_made(run, corpus, policy, encoder, kind),
         f"## Licence\n\n{terms}",
     ]
     return "\n\n".join(sections) + "\n"
 
 
-def _front_matter(*, ours: bool) -> str:
-    licence = (
-        {"license": OURS.lower()}
-        if ours
-        else {"license": "other", "license_name": RECORDINGS_LICENCE, "license_link": "#licence"}
-    )
-    head: dict[str, Any] = {
-        **licence,
-        "library_name": "esarm",
-        "pipeline_tag": "reinforcement-learning",
-        "tags": list(TAGS),
+def _about(kind: str, policy: str) -> str:
+    """Return the paragraph that says what it is."""
+    if kind == TASK:
+        return (
+            f"Policy `{policy}` of an ESARM run: speech in, face out, as motion tokens that a "
+            "transformer writes. With its tokenizer, speech encoder and reward model; no "
+            "recordings."
+        )
+    parts = {
+        POLICY_PART: f"Policy `{policy}` of an ESARM run: a transformer that writes a face as "
+        "motion tokens. It needs the tokenizer and the speech encoder of its run.",
+        TOKENIZER_PART: "Motion tokenizer of an ESARM run: 52 ARKit face curves to tokens and "
+        "back.",
+        REWARD_PART: "Reward model of an ESARM run: it scores an animation of speech, trained on "
+        "ranked samples of a policy. It needs the features and chunks of its run.",
     }
-    return f"---\n{yaml.safe_dump(head, sort_keys=False).rstrip()}\n---"
+    return parts[kind]
 
 
-def _how_to_use(title: str) -> str:
+def _how_to_use(place: str) -> str:
     return f"""\
 ## How to use it
 
 ```console
-esarm animate speech.wav -o face.csv --run {title}
+esarm animate speech.wav -o face.csv --run {place}
 ```
 
 ```python
@@ -110,22 +117,21 @@ import gymnasium
 import esarm_env
 from agents import SequencePPO, load_policy
 
-network = load_policy("{title}")
-env = gymnasium.make("ESARM-v0", run="{title}", corpus="my_speech")  # a folder with audio/
-model = SequencePPO.from_clone("{title}", env)
+network = load_policy("{place}")
+env = gymnasium.make("ESARM-v0", run="{place}", corpus="my_speech")  # a folder with audio/
+model = SequencePPO.from_clone("{place}", env)
 ```
 
 `corpus` is any folder of speech (`audio/NAME.wav`), with or without recorded motion; without it,
 the corpus that the run was trained on is opened, if it is one of ours."""
 
 
-def _figures(run: RunFolder, policy: str) -> str:
+def _figures(run: RunFolder, policy: str, rows: Mapping[Row, Mapping[str, Any]], kind: str) -> str:
     results = run.summary("evaluate")
-    rows = rows_from_json(results["rows"])
     shown = [row for row in rows if _belongs(row, policy)]
     share = round(100 * run.config.evaluate.confidence)
     lines = [
-        "## How good it is",
+        "## How good it is" if kind in (TASK, POLICY_PART) else "## How good its run is",
         "",
         f"On {results['utterances']} utterances of the test split, from the run's own evaluation "
         f"(one seed of training, {run.config.seed}); brackets are {share} % bootstrap intervals "
@@ -137,6 +143,12 @@ def _figures(run: RunFolder, policy: str) -> str:
         f"{variant_label('lips')}; {variant_label('upper')}. Of errors, "
         "lower is better; the learned score is a proxy, to be read beside them.",
     ]
+    if any(row.source == REGRESSOR for row in shown):
+        lines += [
+            "",
+            "The regressor was trained in the same run on the same data: what a policy is worth is "
+            "told against it.",
+        ]
     if not any(row.policy == policy for row in shown):
         lines += ["", f"The policy `{policy}` itself was not measured in the run's evaluation."]
     return "\n".join(lines)
@@ -154,8 +166,11 @@ def _belongs(row: Row, policy: str) -> bool:
     return row.source in (TOKENIZER, MEAN_FACE, REGRESSOR)
 
 
-def _how_it_was_made(run: RunFolder, corpus: dict[str, Any], policy: str, encoder: str) -> str:
+def _how_it_was_made(
+    run: RunFolder, corpus: dict[str, Any], policy: str, encoder: str, kind: str
+) -> str:
     config = run.config
+    with_settings = f" with the settings in `{CONFIG_FILE}`" if kind == TASK else ""
     what = f"the synthetic corpus `{corpus['corpus']}`" if corpus["synthetic"] else "recordings"
     learned = "cloned from the recordings alone"
     if policy in config.improve.algorithms:
@@ -173,9 +188,17 @@ def _how_it_was_made(run: RunFolder, corpus: dict[str, Any], policy: str, encode
         f"{config.prior.mouth_codebooks} for the mouth and {config.prior.upper_codebooks} for the "
         f"upper face every {config.prior.frames_per_chunk} frames.",
         f"Policy: {learned}. Reward model: recipe `{config.recipe}`.",
-        f"All settings: `{CONFIG_FILE}`, seed {config.seed}. Versions: {_versions(run)}.",
+        f"Made by `esarm run`{with_settings}, seed {config.seed}{_hours(run)}. "
+        f"Versions: {_versions(run)}.",
     ]
     return "## How it was made\n\n" + "\n".join(f"- {fact}" for fact in facts)
+
+
+def _hours(run: RunFolder) -> str:
+    """Return how long its stages took; nothing where one of them does not tell."""
+    told = [run.summary(stage).get("wall_s") for stage in STAGES if run.is_finished(stage)]
+    times = [float(each) for each in told if isinstance(each, int | float)]
+    return f", in {sum(times) / 3600:.2f} hours" if len(times) == len(told) else ""
 
 
 def _versions(run: RunFolder) -> str:

@@ -26,13 +26,14 @@ import yaml
 from agents.weights import save_policy
 from esarm_env.core.cache import write_json
 from esarm_env.core.errors import InputError
+from esarm_env.core.hub.manifest import write_manifest
+from esarm_env.core.hub.shareable import TASK
 from esarm_env.core.run_layout import (
     CLONE_FILE,
     CONFIG_FILE,
     CORPUS_FILE,
     ENCODER_FILE,
     EXPORT_CARD,
-    EXPORT_FILE,
     NATURALNESS_FILE,
     POLICY_FILE,
     PREFERENCE_FILE,
@@ -45,7 +46,7 @@ from esarm_env.core.run_layout import (
     is_file,
     speech_policies,
 )
-from esarm_env.core.shipped import MANIFEST_FILE, describe_folder
+from esarm_env.core.shipped import MANIFEST_FILE
 from esarm_env.corpus.opening import CORPUS_NAMES
 from esarm_env.task.run_corpus import (
     EMOTIONS_KEY,
@@ -53,6 +54,7 @@ from esarm_env.task.run_corpus import (
     emotions_of_run,
     read_corpus_file,
 )
+from esarm_env.tokenizer import load_tokenizer
 from train.animate import find_policy
 from train.run.config import to_dict
 from train.run.run_folder import RunFolder
@@ -61,7 +63,6 @@ from train.sharing.card import card, without_places
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
 
-EXPORT_FORMAT = 1
 NO_PLACE = "recordings"  # where a corpus by folder has its path
 _WEIGHTS = (
     TOKENIZER_FILE,
@@ -74,19 +75,22 @@ _WEIGHTS = (
 _NEEDED = tuple(stage for stage in STAGES if stage != "demonstrate")
 
 
-def export_run(run_path: Path, out: Path, *, policy: str = "auto") -> dict[str, Any]:
+def export_run(
+    run_path: Path, out: Path, *, policy: str = "auto", place: str | None = None
+) -> dict[str, Any]:
     """Write an export of a run to `out`, which is replaced; return its manifest.
 
     Args:
         run_path: A finished run.
         out: An earlier export, an empty folder, or none.
         policy: As of `find_policy`: `auto` is the best on validation utterances.
+        place: What its card says to open it by, such as `hf://user/name`; by default its name.
 
     Raises:
         InputError: If stages of the run are missing, `out` holds something else, or there is no
             such policy.
     """
-    run = _finished(run_path)
+    run = finished_run(run_path)
     if out.exists() and any(out.iterdir()) and not is_export(out):
         raise InputError(f"`output` must be an earlier export, an empty folder or none, got {out}")
     if out.exists() and out.samefile(run_path):
@@ -95,7 +99,8 @@ def export_run(run_path: Path, out: Path, *, policy: str = "auto") -> dict[str, 
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        manifest = _fill(run, draft, network, policy_name(name), title=out.resolve().name)
+        title = out.resolve().name
+        manifest = _fill(run, draft, network, policy_name(name), title=title, place=place)
         draft.chmod(0o755)
         shutil.rmtree(out, ignore_errors=True)
         draft.rename(out)
@@ -111,7 +116,12 @@ def policy_name(name: str) -> str:
     return re.sub(r"[^\w.-]", "-", name).lstrip(".") or "policy"
 
 
-def _finished(run_path: Path) -> RunFolder:
+def finished_run(run_path: Path) -> RunFolder:
+    """Return a run that may be shared.
+
+    Raises:
+        InputError: If it is an export, what ships, or unfinished.
+    """
     if is_export(run_path):
         raise InputError(f"{run_path}: must be a run, got an export; copy it as it is")
     if is_file(run_path / MANIFEST_FILE):
@@ -127,9 +137,15 @@ def _finished(run_path: Path) -> RunFolder:
 
 
 def _fill(
-    run: RunFolder, folder: Path, network: MotionTransformer, policy: str, *, title: str
+    run: RunFolder,
+    folder: Path,
+    network: MotionTransformer,
+    policy: str,
+    *,
+    title: str,
+    place: str | None,
 ) -> dict[str, Any]:
-    source = _source(run.path)
+    source = source_of(run.path)
     write_json(folder / CORPUS_FILE, source)
     for weights in _WEIGHTS:
         if is_file(run.path / weights):
@@ -146,18 +162,14 @@ def _fill(
         policy=policy,
         learned_speech=policy in speech_policies(run.path),
         encoder=source["encoder"],
+        place=place,
     )
     (folder / EXPORT_CARD).write_text(told, encoding="utf-8", newline="\n")
-    manifest = {
-        "format": EXPORT_FORMAT,
-        "policy": policy,
-        "files": describe_folder(folder),
-    }
-    write_json(folder / EXPORT_FILE, manifest)
-    return manifest
+    tokenizer = load_tokenizer(folder / TOKENIZER_FILE).content_hash()
+    return write_manifest(folder, kind=TASK, tokenizer=tokenizer, policy=policy)
 
 
-def _source(run_path: Path) -> dict[str, Any]:
+def source_of(run_path: Path) -> dict[str, Any]:
     """Return what the run notes of its corpus, without where it is."""
     noted = read_corpus_file(run_path)
     source = {key: value for key, value in noted.items() if key != FROM_RUN_KEY}

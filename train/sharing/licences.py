@@ -68,6 +68,11 @@ class Terms:
     name: str
     text: str
 
+    @property
+    def not_commercial(self) -> bool:
+        """Whether they forbid commercial use."""
+        return "not commercial" in self.text
+
 
 # By layout, as `esarm corpus` recognises it.
 PUBLISHED = {

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.hub_stand_in import environment
 from tests.train.pages.belongings import Belongings
 from tests.train.pages.interpreter import FreshInterpreter
 from tests.train.pages.reading import PAGES, README, Block, blocks
@@ -70,7 +71,7 @@ def run_block(
     monkeypatch.chdir(tmp_path)
 
     def run(block: Block) -> str:
-        if '"runs/' in block.text or '"my-face"' in block.text:
+        if any(each in block.text for each in ('"runs/', '"my-face"', "hf://")):
             fixtures = [request.getfixturevalue(name) for name in ("finished_run", "recordings")]
         else:
             fixtures = [tmp_path, tmp_path]
@@ -80,8 +81,12 @@ def run_block(
             code = code.replace(text, here)
         if '"runs/streaming"' in code:
             own.streaming = request.getfixturevalue("streaming_run")
-        own.place(code)
         before = STAND_IN if "import wandb" in code else ""
+        if "hf://" in code or "push_to_hub" in code:
+            own.hub = request.getfixturevalue("hub")
+            told = environment(own.hub, tmp_path / "home")
+            before += f"import os; os.environ.update({told!r})\n"
+        own.place(code)
         then = "".join(check for text, check in THEN.items() if text in block.text)
         flush = "\nimport sys as _sys; _sys.stdout.flush()\n"
         status, printed = interpreter.run(before + code + flush + then, tmp_path)

@@ -93,6 +93,14 @@ def torch_of_the_constraints(line: str) -> None:
     assert f"\n{line.split()[2]}\n" in (ROOT / "constraints.txt").read_text()
 
 
+def is_of_the_image(line: str) -> None:
+    """Check that what is set is an argument of the Dockerfile, and what is run a command."""
+    dockerfile, words = (ROOT / "Dockerfile").read_text(), shlex.split(line)
+    for word in words:
+        assert "=" not in word or f"ARG {word.split('=')[0]}=" in dockerfile, word
+    assert words[-words[::-1].index("esarm")] in COMMANDS, "behind the name of the image"
+
+
 def is_refused_by_name(line: str) -> None:
     """Run a command up to where it asks for what is not here."""
     Path("videos").mkdir()
@@ -109,9 +117,11 @@ NOT_RUN: dict[str, tuple[str, Callable[[str], None]]] = {
     "python -m rl_zoo3.train": ("rl-zoo3 wants an environment of its own", places_are_there),
     "tensorboard --logdir": ("serves until it is stopped", places_are_there),
     "python examples/": ("takes a minute; its tests run it in miniature", places_are_there),
+    "docker ": ("needs a Docker daemon, see tests/test_dockerfile.py", is_of_the_image),
     "esarm capture": ("needs MediaPipe and its model", is_refused_by_name),
 }
 CONSOLE = blocks("console")
+ON_THE_HUB = r"hf://|esarm (?:push|pull)"  # what needs the stand-in
 
 
 @pytest.fixture
@@ -205,6 +215,7 @@ def small_benches(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_commands_of_a_block_run(
     block: Block,
     own: Belongings,
+    request: pytest.FixtureRequest,
     tiny_wavlm: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -215,6 +226,8 @@ def test_the_commands_of_a_block_run(
         if not_run is not None:
             NOT_RUN[not_run][1](line)
             continue
+        if re.search(ON_THE_HUB, line):
+            own.hub = request.getfixturevalue("hub")
         line = line.replace("mean:FOLDER", f"mean:{tiny_wavlm}")
         line += "".join(f" {more}" for start, more in SMALL.items() if line.startswith(start))
         own.place(line)
