@@ -30,6 +30,7 @@ try:
         pipeline,
         plugins,
         reward,
+        tuning,
     )
     from train.commands.tables import command_score, command_table1
     from train.manual import pages
@@ -61,6 +62,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "improve": pipeline.command_improve,
     "evaluate": pipeline.command_evaluate,
     "compare": experiments.command_compare,
+    "tune": tuning.command_tune,
     "animate": animate.command_animate,
     "convert": animate.command_convert,
     "export": animate.command_export,
@@ -95,6 +97,7 @@ RESUMABLE = (
     "table1",
     "table2",
     "ablate",
+    "tune",
     *STAGES[1:],
 )
 

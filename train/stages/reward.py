@@ -59,7 +59,7 @@ from reward.plugins.learned import LearnedReward, open_model
 from reward.rank_measures import pair_accuracy
 from reward.ranking.training import RewardTrainer
 from train.preferences.learning import correct, judged_pairs, raters_of
-from train.run.loop import drive, progress_track
+from train.run.loop import Trainer, drive, progress_track
 from train.stages.demonstrate import evenly
 
 if TYPE_CHECKING:
@@ -118,18 +118,27 @@ WATCHED_UTTERANCES = 48
 _ROLL_OUT_ROWS = 256
 
 
-def run_reward(run: RunFolder, *, earlier: Sequence[RunFolder] = ()) -> dict[str, Any]:
+Measuring = Callable[[RewardTrainer | ConsensusTrainer], Trainer]
+
+
+def run_reward(
+    run: RunFolder, *, earlier: Sequence[RunFolder] = (), measured: Measuring | None = None
+) -> dict[str, Any]:
     """Train the reward model of the configured recipe.
 
     Args:
         run: The run, or a later round of one.
         earlier: The rounds before, the run itself first: the weights go on from the last one's, and
             the demonstrations of all are learned from.
+        measured: Returns a trainer that measures more of the one it gets; None takes it as it is.
     """
-    return run.perform("reward", lambda folder: RECIPES[run.config.recipe](run, folder, earlier))
+    recipe = RECIPES[run.config.recipe]
+    return run.perform("reward", lambda folder: recipe(run, folder, earlier, measured))
 
 
-def _paper(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[str, Any]:
+def _paper(
+    run: RunFolder, folder: Path, earlier: Sequence[RunFolder], measured: Measuring | None
+) -> dict[str, Any]:
     task = open_task(run.path)
     judged = judged_pairs(run.config.preferences, task)
     demonstrations = load_demonstrations(run.stage("demonstrate") / DEMONSTRATIONS_FILE)
@@ -149,7 +158,7 @@ def _paper(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[s
     if earlier:
         continue_from(trainer.model, _model_of(earlier[-1], task))
     drive(
-        trainer,
+        trainer if measured is None else measured(trainer),
         folder,
         title="Reward model",
         shown="validation_pair_accuracy",
@@ -166,7 +175,9 @@ def _paper(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[s
     }
 
 
-def _consensus(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[str, Any]:
+def _consensus(
+    run: RunFolder, folder: Path, earlier: Sequence[RunFolder], measured: Measuring | None
+) -> dict[str, Any]:
     """Learn what error the clone expects; in a later round also of what the policy does by then.
 
     The clone stays the first round's: a policy that has been optimised would vouch for itself.
@@ -194,7 +205,7 @@ def _consensus(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> di
     if earlier:
         continue_from(trainer.model, _model_of(earlier[-1], task))
     drive(
-        trainer,
+        trainer if measured is None else measured(trainer),
         folder,
         title="Reward model",
         shown="validation_agreement_mouth",
@@ -321,7 +332,8 @@ def _animations(
     return with_animations(made, SAMPLED, motion, samples.present)
 
 
-RECIPES: dict[str, Callable[[RunFolder, Path, Sequence[RunFolder]], dict[str, Any]]] = {
+_Recipe = Callable[[RunFolder, Path, Sequence[RunFolder], Measuring | None], dict[str, Any]]
+RECIPES: dict[str, _Recipe] = {
     "consensus": _consensus,
     "paper": _paper,
 }
