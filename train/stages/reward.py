@@ -332,8 +332,9 @@ def _animations(
     return with_animations(made, SAMPLED, motion, samples.present)
 
 
-_Recipe = Callable[[RunFolder, Path, Sequence[RunFolder], Measuring | None], dict[str, Any]]
-RECIPES: dict[str, _Recipe] = {
+RECIPES: dict[
+    str, Callable[[RunFolder, Path, Sequence[RunFolder], Measuring | None], dict[str, Any]]
+] = {
     "consensus": _consensus,
     "paper": _paper,
 }

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 TRUE_ERROR, TRUE_ORDER, SCORE = "true_error", "true_order", "score"
 LVE_MM, EVE_MM, KL = "lve_mm", "eve_mm", "kl"
+WITHOUT_CHANCE = "_without_chance_mm"  # behind the name of an error
 Metric = Literal["true-error", "score"]
 ORDERED_UTTERANCES, ORDERED_SAMPLES = 32, 8  # that a reward model is asked to order
 
@@ -110,7 +111,21 @@ def baseline_of(run: RunFolder, stage: str) -> Figures:
         figures = _errors(env.sequence_task, written)
         figures[SCORE] = float(np.mean(env.reward_function.score(written)))
         figures[KL] = 0.0
+        figures |= _without_chance(run, env.sequence_task, clone)
     return figures | {TRUE_ERROR: relative(figures, figures)}
+
+
+def _without_chance(run: RunFolder, task: AnimationTask, clone: MotionTransformer) -> Figures:
+    """Return the clone's errors as the stage `improve` measures them of what it has trained."""
+    written = animate_utterances(
+        clone,
+        task,
+        task.corpus.split("validation"),
+        decoding=deterministic_decoding(clone),
+        seed=run.config.seed,
+    )
+    errors = task.errors(written)
+    return {f"{name}{WITHOUT_CHANCE}": float(np.mean(errors[name])) for name in (LVE, EVE)}
 
 
 def check_baseline(figures: Mapping[str, float], objective: Objective) -> None:

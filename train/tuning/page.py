@@ -24,6 +24,7 @@ from train.tuning.figures import (
     SCORE,
     TRUE_ERROR,
     TRUE_ORDER,
+    WITHOUT_CHANCE,
     Objective,
     known_columns,
 )
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 PAGE_FILE, TABLE_FILE, BEST_FILE = "tune.md", "trials.csv", "best.yaml"
 HISTORY_PICTURE, SETTINGS_PICTURE = "history.png", "settings.png"
 TITLES = {
-    TRUE_ERROR: "true error, of the clone's ↓",
+    TRUE_ERROR: "true error (clone = 1) ↓",
     TRUE_ORDER: "pairs in the order of their true error ↑",
     LVE_MM: "LVE (mm) ↓",
     EVE_MM: "EVE (mm) ↓",
@@ -55,8 +56,8 @@ _ERRORS = {
     "reward": "Pairs are of the clone's samples of one utterance; by chance half are in order.",
     "improve": (
         "Errors are those of samples, as in training: they fall also where samples vary less, "
-        "which alone makes no better face. Those without chance are of the finished policy, by expected "
-        "distance where it knows distances."
+        "which alone makes no better face. Those without chance are of the finished policy, by "
+        "expected distance where it knows distances."
     ),
 }
 
@@ -162,7 +163,7 @@ def _page(sweep: Sweep) -> str:
 def _columns(sweep: Sweep) -> list[str]:
     rows: list[Mapping[str, float]] = [sweep.baseline, *(trial.figures for trial in sweep.trials)]
     known = known_columns(rows)
-    extra = [f"{name}_without_chance_mm" for name in _WITHOUT_CHANCE]
+    extra = [f"{name}{WITHOUT_CHANCE}" for name in _WITHOUT_CHANCE]
     known += [key for key in extra if any(key in row for row in rows)]
     first = sweep.objective.name
     return [first, *(key for key in known if key != first)]

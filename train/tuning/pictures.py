@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from train.run.setting_ranges import Tunable
     from train.tuning.figures import Objective
     from train.tuning.space import Space
     from train.tuning.trials import Trial
@@ -80,13 +81,25 @@ def plot_settings(
             axis.scatter(places, values, color=color, marker=marker, label=state)
         if one.values:
             axis.set_xticks(range(len(one.values)), [str(value) for value in one.values])
-        elif one.log:
-            axis.set_xscale("log")
+        else:
+            if one.log:
+                axis.set_xscale("log")
+            axis.set_xlim(_widened(one))
         _baseline(axis, baseline)
         axis.set(xlabel=key)
         axis.grid(alpha=0.3)
     axes[0][0].set_ylabel(title)
+    axes[0][0].legend(frameon=False, fontsize="small")
     save(figure, target)
+
+
+def _widened(one: Tunable) -> tuple[float, float]:
+    """Return a range with a margin on either side, so that points at its ends are seen whole."""
+    if one.log:
+        margin = (one.most / one.least) ** 0.05
+        return one.least / margin, one.most * margin
+    margin = 0.05 * (one.most - one.least)
+    return one.least - margin, one.most + margin
 
 
 def _place(value: Any, values: Sequence[Any]) -> float:

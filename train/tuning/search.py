@@ -327,11 +327,19 @@ class _Records:
 
 def _own_figures(result: dict[str, Any]) -> Figures:
     """Return what we reported: Ray adds its own."""
-    from train.tuning.figures import EVE_MM, KL, LVE_MM, SCORE, TRUE_ERROR, TRUE_ORDER
+    from train.tuning.figures import (
+        EVE_MM,
+        KL,
+        LVE_MM,
+        SCORE,
+        TRUE_ERROR,
+        TRUE_ORDER,
+        WITHOUT_CHANCE,
+    )
 
     own = ("step", LVE_MM, EVE_MM, KL, SCORE, TRUE_ERROR, TRUE_ORDER)
     return {
         key: float(value)
         for key, value in result.items()
-        if key in own or str(key).endswith("_without_chance_mm")
+        if key in own or str(key).endswith(WITHOUT_CHANCE)
     }

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 BASELINE_FILE = "baseline.json"
 # Up to which stage the run must be finished: what trials stand on, and are compared with.
 _NEEDED = {"clone": "clone", "reward": "demonstrate", "improve": "reward"}
-_FIRST_RUNG = 8  # of a whole trial, one part in so many is always trained
+_FIRST_RUNG = 4  # one part in so many of a whole trial is always trained
 Say = Callable[[str], None]
 
 

@@ -134,8 +134,9 @@ class _Reports(TrainingLogger):
 
 def _improve(base: RunFolder, run: RunFolder, baseline: Mapping[str, float]) -> Figures:
     """Train a policy; its figures are those of the last iteration, whose weights are kept."""
+    from esarm_env.task.episode_metrics import EVE, LVE
     from train.stages.improve import run_improve
-    from train.tuning.figures import from_row
+    from train.tuning.figures import WITHOUT_CHANCE, from_row
 
     summary = run_improve(run)
     name = run.config.improve.algorithms[0]
@@ -144,7 +145,8 @@ def _improve(base: RunFolder, run: RunFolder, baseline: Mapping[str, float]) -> 
         last = {k: v for k, v in summary[name]["last"].items() if v is not None}
         figures = from_row(last, baseline)
     errors = summary["best_on_validation"]["errors_mm"]
-    return figures | {f"{key}_without_chance_mm": value for key, value in errors[name].items()}
+    known = {key: float("nan") if v is None else v for key, v in errors[name].items()}
+    return figures | {f"{key}{WITHOUT_CHANCE}": known[key] for key in (LVE, EVE)}
 
 
 def _clone(base: RunFolder, run: RunFolder, baseline: Mapping[str, float]) -> Figures:
