@@ -62,8 +62,8 @@ def command_run(
             (`--seeds 0 1 5`). Each further seed is a run in RUN/seeds; one report covers all.
             [default: the run's own]
         parallel: Most seeds to train at a time, on Ray (extra `ray`); 0 or 1 trains one after the
-            other, with the same figures: each seed has `--threads` threads, by default its share
-            of the processors. [default: as many as have processors, if Ray is installed]
+            other. Figures are the same: each seed has `--threads` threads, or without that option
+            its share of the processors. [default: as many as have processors, if Ray is installed]
         logger: Where training figures go, beside each stage's metrics.csv: `tensorboard` (event
             files in the stages' folders), `wandb` (Weights & Biases, as they come; project
             WANDB_PROJECT or esarm), or `none`. [default: tensorboard where it is installed]

@@ -36,7 +36,7 @@ def command_tune(
     Args:
         run: Folder of a run that is finished up to the stage: `clone` is compared with its clone,
             `improve` needs its reward model, `reward` its demonstrations.
-        stage: To tune.
+        stage: Stage whose settings are tried.
         name: Name of the sweep. [default: that of the stage]
         space: Settings to try, such as `kl_coef`; or one YAML file with ranges and values of one's
             own. [default: the usual ones of the stage]
@@ -46,7 +46,8 @@ def command_tune(
         metric: What is sought: the least `true-error` (of a reward model, animations in the order
             of their true error), or the best `score`, which needs no recorded motion.
         prune: Whether trials that are behind are ended early.
-        parallel: Trials at a time. [default: as many as there are processors for their threads]
+        parallel: Most trials at a time, 0 or 1 one after the other. [default: as many as there are
+            processors for their threads]
         json: Also write the figures to this file.
         threads: CPU threads of torch of each trial; 0 is 1.
     """

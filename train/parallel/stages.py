@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from esarm_env.core.errors import one_line
+from esarm_env.core.errors import with_kind
 from esarm_env.core.run_layout import LOG_FILE
 from train.parallel.output import output_to
 from train.run.own_code import named_code, trust_code
@@ -82,7 +82,7 @@ def do_step(path: str, step: str, around: Surroundings, *, may_fetch: bool = Fal
             seconds = _do(Path(path), step, around, may_fetch=may_fetch)
         except Exception as error:
             traceback.print_exc()
-            return Outcome(time.monotonic() - begun, one_line(error))
+            return Outcome(time.monotonic() - begun, with_kind(error))
     return Outcome(seconds if seconds is not None else time.monotonic() - begun)
 
 

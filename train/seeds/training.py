@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from esarm_env.core.errors import InputError, one_line
+from esarm_env.core.errors import InputError, one_line, with_kind
 from esarm_env.core.processors import n_processors
 from esarm_env.core.run_layout import LOG_FILE, STAGES
 from train.parallel.session import has_ray, import_ray, ray_session
@@ -113,8 +113,8 @@ def _one_after_the_other(runs: Sequence[RunFolder], say: Say) -> dict[int, str]:
         except Exception as error:
             if not isinstance(error, InputError):  # whose message says all
                 traceback.print_exc()
-            failed[seed] = f"{step}: {one_line(error)}"
-            say(f"seed {seed}: {step} failed: {one_line(error)}")
+            failed[seed] = f"{step}: {with_kind(error)}"
+            say(f"seed {seed}: {step} failed: {with_kind(error)}")
     return failed
 
 

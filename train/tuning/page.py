@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,17 @@ from train.tuning.figures import (
     known_columns,
 )
 from train.tuning.space import Space, setting
-from train.tuning.trials import FAILED, FINISHED, Figures, Trial, ranked, shown, trial_folder
+from train.tuning.trials import (
+    FAILED,
+    FINISHED,
+    PRUNED,
+    RUNNING,
+    Figures,
+    Trial,
+    ranked,
+    shown,
+    trial_folder,
+)
 from train.tuning.work import config_of
 
 if TYPE_CHECKING:
@@ -139,11 +150,11 @@ def plain_page(sweep: Sweep, *, most: int = 10) -> str:
 
 
 def _page(sweep: Sweep) -> str:
-    counts = {state: sum(t.state == state for t in sweep.trials) for state in (FINISHED, FAILED)}
+    counts = Counter(trial.state for trial in sweep.trials)
     parts = [
         f"# Sweep `{sweep.folder.name}` of the stage `{sweep.stage}`",
         f"{len(sweep.trials)} trials, {counts[FINISHED]} finished, "
-        f"{sum(t.state == 'pruned' for t in sweep.trials)} pruned, {counts[FAILED]} failed. "
+        f"{counts[PRUNED]} pruned, {counts[FAILED]} failed, {counts[RUNNING]} to go on. "
         "All figures are of **validation** utterances, and the best of many trials looks better "
         "there than it is: confirm it on the test utterances, with seeds of its own (below).",
         "\n".join(_table(sweep)),
@@ -203,7 +214,9 @@ def _base_name(sweep: Sweep) -> str:
 
 
 def _state(trial: Trial) -> str:
-    return f"pruned at {trial.steps}" if trial.state == "pruned" else trial.state
+    if trial.state == PRUNED:
+        return f"pruned at {trial.steps}"
+    return "to go on" if trial.state == RUNNING else trial.state
 
 
 def _tried(sweep: Sweep) -> list[str]:

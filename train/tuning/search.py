@@ -210,7 +210,7 @@ def _searcher(search: Search, records: _Records) -> Any:
         points_to_evaluate=interrupted or None,
         metric=search.objective.name,
         mode=search.mode,
-        sampler=optuna.samplers.TPESampler(seed=search.seed + len(done)),
+        sampler=optuna.samplers.TPESampler(seed=search.seed + len(records.kept)),
     )
     for trial in done:
         value = trial.figures.get(search.objective.name, math.nan)

@@ -15,7 +15,6 @@ from typing import Any
 
 from esarm_env.core.cache import read_json, write_json
 from esarm_env.core.errors import InputError
-from train.run.run_folder import without_nan
 
 RUNNING, FINISHED, PRUNED, FAILED = "running", "finished", "pruned", "failed"
 _STATES = (RUNNING, FINISHED, PRUNED, FAILED)
@@ -63,6 +62,8 @@ def trial_folder(sweep: Path, number: int) -> Path:
 
 def save_trial(sweep: Path, trial: Trial) -> None:
     """Write a trial's record into its folder."""
+    from train.run.run_folder import without_nan  # with all that a run needs
+
     folder = trial_folder(sweep, trial.number)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / TRIAL_FILE, without_nan(dataclasses.asdict(trial)))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.cache import read_json, write_text
-from esarm_env.core.errors import InputError, one_line
+from esarm_env.core.errors import InputError, with_kind
 from esarm_env.core.run_layout import (
     CONFIG_FILE,
     LOG_FILE,
@@ -96,7 +96,7 @@ def do_trial(task: Task, number: int, tried: Mapping[str, Any], report: Report) 
             return _train(task, folder, tried, report)
         except Exception as error:
             traceback.print_exc()
-            write_text(folder / ERROR_FILE, one_line(error) + "\n")
+            write_text(folder / ERROR_FILE, with_kind(error) + "\n")
             raise
 
 
