@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
+import shutil
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ _QUIET = {
 # Libraries read it when they are loaded. Ray sets it to a task's CPUs where it is unset, and numpy
 # would then add up in another order than in the process that started it.
 _THREADS = "OMP_NUM_THREADS"
+_ADDRESS = "RAY_ADDRESS"
 
 
 def import_ray(purpose: str, *, extra: str = "ray") -> ModuleType:
@@ -68,10 +71,16 @@ def ray_session(cpus: int, *, purpose: str, extra: str = "ray") -> Iterator[Any]
         yield ray
         return
     begun = _begin(ray, cpus)
+    files = None
+    if not os.environ.get(_ADDRESS):
+        with contextlib.suppress(Exception):  # where Ray keeps its logs is its own affair
+            files = ray._private.worker._global_node.get_session_dir_path()
     try:
         yield begun
     finally:
         ray.shutdown()
+        if files:
+            shutil.rmtree(files, ignore_errors=True)
 
 
 def worker_environment() -> dict[str, str]:
@@ -80,7 +89,10 @@ def worker_environment() -> dict[str, str]:
 
 
 def _begin(ray: Any, cpus: int) -> Any:
-    address = os.environ.get("RAY_ADDRESS")
+    address = os.environ.get(_ADDRESS)
+    if not address and "RAY_AUTH_MODE" not in os.environ:
+        # A token of this session alone: else Ray leaves one in the user's home.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     options: dict[str, Any] = {} if address else {"num_cpus": cpus, "include_dashboard": False}
     try:
         with warnings.catch_warnings():

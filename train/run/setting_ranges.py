@@ -104,7 +104,7 @@ SEARCH_SPACE: dict[str, dict[str, Tunable]] = {
         "improve.batch_tokens": Tunable(values=(2048, 4096, 8192)),
         "improve.value_warmup": Tunable(0, 3, whole=True),
         "improve.chunk_discount": Tunable(0.3, 1.0),
-        "improve.look_ahead_chunks": Tunable(0, 3, whole=True),
+        "improve.look_ahead_chunks": Tunable(1, 3, whole=True),
         "improve.spread_coef": Tunable(0.0, 1.0),
         "improve.distillation.learning_rate": Tunable(3e-5, 1e-3, log=True, usual=True),
         "improve.distillation.risk_coef": Tunable(2.0, 60.0, log=True, usual=True),

@@ -45,6 +45,11 @@ class Plan:
         return f"{way}, each with {self.threads} thread{'' if self.threads == 1 else 's'} of torch"
 
 
+def say_at_once(line: str) -> None:
+    """Print a line, also into a pipe, where others would wait for more."""
+    print(line, flush=True)
+
+
 def plan_of(n_seeds: int, *, parallel: int | None, threads: int) -> Plan:
     """Return how many seeds are trained at a time, and with how many threads each.
 
@@ -78,7 +83,11 @@ def plan_of(n_seeds: int, *, parallel: int | None, threads: int) -> Plan:
 
 
 def train_seeds(
-    runs: Sequence[RunFolder], plan: Plan, *, logger: LoggerName | None = None, say: Say = print
+    runs: Sequence[RunFolder],
+    plan: Plan,
+    *,
+    logger: LoggerName | None = None,
+    say: Say = say_at_once,
 ) -> dict[int, str]:
     """Do all that is unfinished of several seeds; return what went wrong, by seed.
 
