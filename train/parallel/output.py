@@ -17,15 +17,16 @@ def output_to(file: Path) -> Iterator[None]:
     _flush()
     before = {number: os.dup(number) for number in (1, 2)}
     try:
-        for number in before:
-            os.dup2(target, number)
-        yield
+        with os.fdopen(target, "a", encoding="utf-8", errors="replace", buffering=1) as stream:
+            for number in before:
+                os.dup2(target, number)
+            # Python's own streams may lead elsewhere than to these descriptors by now.
+            with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+                yield
     finally:
-        _flush()
         for number, kept in before.items():
             os.dup2(kept, number)
             os.close(kept)
-        os.close(target)
 
 
 def _flush() -> None:
