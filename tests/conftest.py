@@ -278,3 +278,12 @@ def tiny_wavlm(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.manual_seed(0)
         WavLMModel(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def ray_session(cache: Path) -> Iterator[None]:
+    """Keep Ray running with two processors for all tests that need it: a start takes seconds."""
+    from train.parallel.session import ray_session
+
+    with ray_session(2, purpose="a test"):
+        yield

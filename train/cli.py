@@ -31,6 +31,7 @@ try:
         pipeline,
         plugins,
         reward,
+        tuning,
     )
     from train.commands.tables import command_score, command_table1
     from train.manual import pages
@@ -63,6 +64,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "improve": pipeline.command_improve,
     "evaluate": pipeline.command_evaluate,
     "compare": experiments.command_compare,
+    "tune": tuning.command_tune,
     "animate": animate.command_animate,
     "convert": animate.command_convert,
     "export": animate.command_export,
@@ -99,6 +101,7 @@ RESUMABLE = (
     "table1",
     "table2",
     "ablate",
+    "tune",
     *STAGES[1:],
 )
 

@@ -38,6 +38,12 @@ def _remake(package: str, extra: str, purpose: str) -> MissingExtraError:
     return MissingExtraError(package, extra=extra, purpose=purpose)
 
 
+def with_kind(error: Exception) -> str:
+    """Return an error's text without line breaks, behind its kind unless it is one for a user."""
+    text = one_line(error)
+    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
+
+
 def one_line(error: Exception) -> str:
     """Return an error's text without line breaks; its kind where it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__

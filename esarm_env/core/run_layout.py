@@ -29,6 +29,8 @@
 | `report.md`, `faces.png`, `improvement.png`, `training.png` | the report |
 | `rounds/2/`, `rounds/3/`, ... | later rounds of improvement |
 | `seeds/1/`, `seeds/2/`, ...; `seeds.md`, `.json` | runs of other seeds; the report over all |
+| `tune/NAME/` | a sweep of `esarm tune`: its table, and a run folder for each trial |
+| `log.txt` | what was printed of it while several runs were at work at a time |
 | `reward_report/`, `overoptimise/` | what the commands of these names found |
 
 A round is a run folder of its own, with copies of the run's corpus and tokenizer. **Its `clone/`
@@ -55,7 +57,8 @@ ROUNDS_FOLDER = "rounds"
 SPEECH_FOLDER, SPEECH_REPORT = "speech", "speech.md"
 EXPERIMENTS_FOLDER, MEASURED_FOLDER = "experiments", "measured"
 SEEDS_FOLDER, SEEDS_PAGE, SEEDS_FILE = "seeds", "seeds.md", "seeds.json"
-LOCK_FILE = ".lock"
+TUNE_FOLDER = "tune"
+LOCK_FILE, LOG_FILE = ".lock", "log.txt"
 EXPORT_FILE, EXPORT_CARD = "export.json", "README.md"  # not of a run
 WANDB_FILE = "wandb.json"
 

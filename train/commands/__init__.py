@@ -16,4 +16,5 @@
 - `reward`: `esarm reward-report` and `esarm overoptimise`: what a reward knows, and where it
   misleads.
 - `tables`: `esarm table1` and `esarm score`: methods by corpora, and other systems beside them.
+- `tuning`: `esarm tune`: a sweep over settings of a stage.
 """

@@ -24,7 +24,9 @@ from train.speech.settings import SpeechSettings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from train.run.loggers import LoggerName
     from train.run.run_folder import RunFolder
+    from train.seeds.training import Plan
 
 Recipe = Literal["consensus", "paper"]
 _USUAL_SPEECH = SpeechSettings()
@@ -37,6 +39,7 @@ def command_run(
     recipe: Recipe | None = None,
     rounds: int = 1,
     seeds: tuple[int, ...] = (),
+    parallel: int | None = None,
     logger: Literal["tensorboard", "wandb", "none"] | None = None,
 ) -> None:
     """Run the whole pipeline, from corpus to report.
@@ -58,11 +61,13 @@ def command_run(
         seeds: Number of training seeds, counted from the run's own (`--seeds 3`), or which ones
             (`--seeds 0 1 5`). Each further seed is a run in RUN/seeds; one report covers all.
             [default: the run's own]
+        parallel: Most seeds to train at a time, on Ray (extra `ray`); 0 or 1 trains one after the
+            other. Figures are the same: each seed has `--threads` threads, or without that option
+            its share of the processors. [default: as many as have processors, if Ray is installed]
         logger: Where training figures go, beside each stage's metrics.csv: `tensorboard` (event
             files in the stages' folders), `wandb` (Weights & Biases, as they come; project
             WANDB_PROJECT or esarm), or `none`. [default: tensorboard where it is installed]
     """
-    from esarm_env.core.errors import InputError
     from esarm_env.core.run_layout import STAGES
     from train.report import write_report
     from train.rounds.folders import check_rounds
@@ -71,6 +76,7 @@ def command_run(
     from train.run.loggers import check_logger, logging_to
     from train.run.setting_ranges import check_settings
     from train.seeds.folders import seeds_of
+    from train.seeds.training import plan_of
     from train.stages import STAGE_FUNCTIONS
 
     seeds_of(seeds, first=seeds[0] if seeds else 0)  # before a folder is made for them
@@ -80,39 +86,72 @@ def command_run(
     check_settings(run.config, [stage for stage in STAGES if not run.is_finished(stage)])
     check_rounds(run, rounds)
     wanted = seeds_of(seeds, first=run.config.seed)
-    if rounds > 1 and len(wanted) > 1:
-        raise InputError(f"`rounds` must be 1 beside several `seeds`, got {rounds}")
-    if rounds == 1 and len(wanted) == 1:
+    if len(wanted) > 1:
+        if rounds > 1:
+            raise InputError(f"`rounds` must be 1 beside several `seeds`, got {rounds}")
+        plan = plan_of(len(wanted), parallel=parallel, threads=options.threads)
+        _run_seeds(options, run, wanted, plan=plan, logger=logger)
+        return
+    if parallel is not None:
+        raise InputError(f"`parallel` must be left out without several `seeds`, got {parallel}")
+    if rounds == 1:
         say_expected_time(run, STAGES)
     with locked(run.path), logging_to(logger, run):
         summaries: dict[str, Any] = {stage: STAGE_FUNCTIONS[stage](run) for stage in STAGES}
         if rounds > 1:
             summaries["rounds"] = run_rounds(run, rounds)
         report = write_report(run)
-        if len(wanted) > 1:
-            summaries["seeds"] = _run_seeds(run, wanted)
     _print_results(summaries["evaluate"])
     print(f"report: {report}")
     write_json(summaries, options.json)
 
 
-def _run_seeds(run: RunFolder, seeds: tuple[int, ...]) -> dict[str, Any]:
-    """Run every stage under the further seeds, and write the report over all of them."""
-    from esarm_env.core.run_layout import STAGES
-    from train.report import write_report
+def _run_seeds(
+    options: RunOptions,
+    run: RunFolder,
+    seeds: tuple[int, ...],
+    *,
+    plan: Plan,
+    logger: LoggerName | None,
+) -> None:
+    """Run every stage under all seeds, and write the report over those that finished.
+
+    Raises:
+        InputError: If a seed failed, when all others are done.
+    """
+    from esarm_env.core.run_layout import REPORT_FILE, SEEDS_FOLDER, STAGES
+    from train.commands.options import use_threads
+    from train.run.lock import locked
+    from train.run.loggers import logging_to
     from train.seeds.folders import open_seeds
     from train.seeds.report import write_seeds_report
+    from train.seeds.training import told, train_seeds
     from train.stages import STAGE_FUNCTIONS
 
-    runs = open_seeds(run, seeds)
-    for number, other in enumerate(runs[1:], 2):
-        print(f"seed {other.config.seed}, {number} of {len(runs)}")
-        for stage in STAGES:
-            STAGE_FUNCTIONS[stage](other)
-        write_report(other)
-    page = write_seeds_report(runs)
-    print(f"report over seeds: {page}")
-    return {"seeds": list(seeds), "report": str(page)}
+    print(f"{len(seeds)} seeds, {plan}", flush=True)
+    use_threads(plan.threads)
+    # Below the run, as each seed's own lock belongs to the process that is at work in it.
+    with locked(run.path / SEEDS_FOLDER):
+        with locked(run.path), logging_to(logger, run):
+            STAGE_FUNCTIONS[STAGES[0]](run)  # the corpus is one for all
+            runs = open_seeds(run, seeds)
+            failed = train_seeds(runs, plan) if plan.at_a_time == 1 else {}
+        if plan.at_a_time > 1:
+            failed = train_seeds(runs, plan, logger=logger)
+        finished = [each for each in runs if each.config.seed not in failed]
+        summaries: dict[str, Any] = {"failed": {str(k): text for k, text in failed.items()}}
+        if run in finished:
+            summaries |= {stage: run.summary(stage) for stage in STAGES}
+            _print_results(summaries["evaluate"])
+            print(f"report: {run.path / REPORT_FILE}")
+            if len(finished) > 1:
+                page = write_seeds_report(finished)
+                print(f"report over seeds: {page}")
+                trained = [each.config.seed for each in finished]
+                summaries["seeds"] = {"seeds": trained, "report": str(page)}
+    write_json(summaries, options.json)
+    if failed:
+        raise InputError(told(failed, len(seeds)))
 
 
 def command_prior(*, options: OptionsOfTraining) -> None:

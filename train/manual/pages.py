@@ -28,6 +28,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "improve",
         "evaluate",
         "compare",
+        "tune",
         "export",
         "push",
         "pull",

@@ -20,13 +20,20 @@ from pathlib import Path
 
 from esarm_env.core.cache import DRAFT
 from esarm_env.core.errors import InputError
-from esarm_env.core.run_layout import EXPERIMENTS_FOLDER, LOCK_FILE, check_no_export
+from esarm_env.core.run_layout import (
+    EXPERIMENTS_FOLDER,
+    LOCK_FILE,
+    SEEDS_FOLDER,
+    TUNE_FOLDER,
+    check_no_export,
+)
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+_OTHERS = {EXPERIMENTS_FOLDER, SEEDS_FOLDER, TUNE_FOLDER}
 _BUSY = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 
 
@@ -67,8 +74,8 @@ def locked(run_path: Path) -> Iterator[None]:
     if held is None:
         held = _held[path] = _Held(_take(run_path, path), threading.get_ident())
         for leftover in path.parent.rglob(f".*{DRAFT}"):  # of a process that was killed
-            # Experiments have locks of their own: another process may be at work there.
-            if EXPERIMENTS_FOLDER not in leftover.relative_to(path.parent).parts:
+            # These have locks of their own: another process may be at work there.
+            if not _OTHERS & set(leftover.relative_to(path.parent).parts):
                 leftover.unlink(missing_ok=True)
     elif held.thread == threading.get_ident():
         held.count += 1

@@ -133,7 +133,13 @@ def logging_to(name: LoggerName | None, run: RunFolder) -> Iterator[None]:
     if name is None:
         yield
         return
-    logger = _opened(name, run)
+    with logging_with(_opened(name, run)):
+        yield
+
+
+@contextmanager
+def logging_with(logger: TrainingLogger) -> Iterator[None]:
+    """Let all trainings inside log to `logger`."""
     token = _CHOSEN.set(logger)
     try:
         yield

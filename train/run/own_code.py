@@ -76,6 +76,16 @@ def register_own_code(code: Sequence[str]) -> None:
         _registered.add(text)
 
 
+def named_code() -> tuple[str, ...]:
+    """Return the code that was named in this process, for workers that it starts."""
+    return tuple(sorted(_named))
+
+
+def trust_code(code: Sequence[str]) -> None:
+    """Let a worker run the code that was named in the process that started it."""
+    _named.update(code)
+
+
 def own_rewards(settings: ImproveConfig) -> tuple[str, ...]:
     """Return the code of those rewards that are one's own, which measuring needs as well."""
     reward = settings.reward

@@ -3,7 +3,8 @@
 A stage that finds a setting out of range finds it after minutes or hours of the stages before, and
 the classes it hands the setting to know it by a name of their own. Here every complaint is an
 `InputError` under the setting's full key. What only a stage can know (whether a split has enough
-utterances) stays with the stage. Heavy packages are imported inside the functions.
+utterances) stays with the stage. Which settings a sweep tries, and where, stands here, too. Heavy
+packages are imported inside the functions.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,87 @@ _CHOICES = {
     "stream_advantages": ("auto", "on", "off"),
     "alarm": ("off", "warn", "stop"),
     "interpolation": ("off", "report", "true-error", "no-recordings"),
+}
+
+
+@dataclass(frozen=True)
+class Tunable:
+    """Values of a setting that a sweep (`esarm tune`) tries: a range, or some values.
+
+    Attributes:
+        least: Lower end of the range.
+        most: Upper end.
+        log: Whether the range is searched by factors and not by differences.
+        whole: Whether whole numbers are tried alone.
+        values: Instead of a range, the values.
+        usual: Whether it is tried where nobody names settings.
+    """
+
+    least: float = 0.0
+    most: float = 0.0
+    log: bool = False
+    whole: bool = False
+    values: tuple[Any, ...] = ()
+    usual: bool = False
+
+
+# By the stage that a sweep tunes. Wide enough to hold what is good on corpora of any size, and
+# narrow enough that twenty trials see something; a user's own space may name any setting.
+SEARCH_SPACE: dict[str, dict[str, Tunable]] = {
+    "clone": {
+        "clone.learning_rate": Tunable(2e-4, 5e-3, log=True, usual=True),
+        "clone.dropout": Tunable(0.0, 0.4, usual=True),
+        "clone.label_smoothing": Tunable(0.0, 0.2, usual=True),
+        "clone.token_noise": Tunable(0.0, 0.3, usual=True),
+        "clone.weight_decay": Tunable(1e-3, 0.2, log=True),
+        "clone.distance_smoothing": Tunable(0.0, 0.8),
+        "clone.scheduled_sampling": Tunable(0.0, 0.5),
+        "clone.speaker_dropout": Tunable(0.0, 0.5),
+        "clone.feature_noise": Tunable(0.0, 0.3),
+        "clone.batch_sequences": Tunable(values=(4, 8, 16, 32)),
+        "clone.n_layers": Tunable(1, 6, whole=True),
+        "clone.width": Tunable(values=(64, 128, 192, 256)),
+    },
+    "reward": {
+        "consensus.learning_rate": Tunable(3e-4, 1e-2, log=True, usual=True),
+        "consensus.dropout": Tunable(0.0, 0.4, usual=True),
+        "consensus.margin": Tunable(1.0, 20.0, log=True, usual=True),
+        "consensus.weight_decay": Tunable(1e-3, 0.2, log=True),
+        "consensus.hidden_speakers": Tunable(0.0, 0.5),
+        "consensus.damages": Tunable(0, 8, whole=True),
+        "consensus.n_layers": Tunable(1, 4, whole=True),
+        "consensus.width": Tunable(values=(64, 96, 128, 192)),
+        "consensus.batch_utterances": Tunable(values=(8, 16, 32)),
+        "naturalness.weight": Tunable(0.0, 4.0),
+        "naturalness.graded": Tunable(0.0, 1.0),
+        "reward.learning_rate": Tunable(1e-4, 5e-3, log=True, usual=True),
+        "reward.dropout": Tunable(0.0, 0.4, usual=True),
+        "reward.shortest_crop": Tunable(0.2, 1.0, usual=True),
+        "reward.weight_decay": Tunable(1e-3, 0.2, log=True),
+        "reward.n_layers": Tunable(1, 4, whole=True),
+        "reward.width": Tunable(values=(64, 96, 128, 192)),
+        "reward.batch_utterances": Tunable(values=(8, 16, 32)),
+        "reward.pooling": Tunable(values=("mean", "last")),
+    },
+    "improve": {
+        "improve.learning_rate": Tunable(1e-5, 1e-3, log=True, usual=True),
+        "improve.kl_coef": Tunable(0.03, 3.0, log=True, usual=True),
+        "improve.samples_per_utterance": Tunable(values=(2, 4, 8), usual=True),
+        "improve.temperature": Tunable(0.7, 1.3),
+        "improve.reference_averaging": Tunable(0.0, 0.3),
+        "improve.n_episodes": Tunable(values=(32, 64, 128)),
+        "improve.batch_tokens": Tunable(values=(2048, 4096, 8192)),
+        "improve.value_warmup": Tunable(0, 3, whole=True),
+        "improve.chunk_discount": Tunable(0.3, 1.0),
+        "improve.look_ahead_chunks": Tunable(1, 3, whole=True),
+        "improve.spread_coef": Tunable(0.0, 1.0),
+        "improve.distillation.learning_rate": Tunable(3e-5, 1e-3, log=True, usual=True),
+        "improve.distillation.risk_coef": Tunable(2.0, 60.0, log=True, usual=True),
+        "improve.distillation.own_share": Tunable(0.0, 1.0, usual=True),
+        "improve.distillation.kl_coef": Tunable(0.0, 0.5),
+        "improve.distillation.target_coef": Tunable(0.0, 1.0),
+        "improve.distillation.n_epochs": Tunable(1, 3, whole=True),
+    },
 }
 
 

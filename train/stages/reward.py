@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
     from esarm_env.core.types import IntArray
     from esarm_env.task.animation_task import AnimationTask
+    from train.distributed.lockstep import Trainer
     from train.run.run_folder import RunFolder
 
 
@@ -119,18 +120,27 @@ WATCHED_UTTERANCES = 48
 _ROLL_OUT_ROWS = 256
 
 
-def run_reward(run: RunFolder, *, earlier: Sequence[RunFolder] = ()) -> dict[str, Any]:
+Measuring = Callable[[RewardTrainer | ConsensusTrainer], Trainer]
+
+
+def run_reward(
+    run: RunFolder, *, earlier: Sequence[RunFolder] = (), measured: Measuring | None = None
+) -> dict[str, Any]:
     """Train the reward model of the configured recipe.
 
     Args:
         run: The run, or a later round of one.
         earlier: The rounds before, the run itself first: the weights go on from the last one's, and
             the demonstrations of all are learned from.
+        measured: Returns a trainer that measures more of the one it gets; None takes it as it is.
     """
-    return run.perform("reward", lambda folder: RECIPES[run.config.recipe](run, folder, earlier))
+    recipe = RECIPES[run.config.recipe]
+    return run.perform("reward", lambda folder: recipe(run, folder, earlier, measured))
 
 
-def _paper(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[str, Any]:
+def _paper(
+    run: RunFolder, folder: Path, earlier: Sequence[RunFolder], measured: Measuring | None
+) -> dict[str, Any]:
     task = open_task(run.path)
     judged = judged_pairs(run.config.preferences, task)
     demonstrations = load_demonstrations(run.stage("demonstrate") / DEMONSTRATIONS_FILE)
@@ -140,12 +150,12 @@ def _paper(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[s
     if earlier:
         continue_from(trainer.model, _model_of(earlier[-1], task))
     drive(
-        trainer,
+        trainer if measured is None else measured(trainer),
         folder,
         title="Reward model",
         shown="validation_pair_accuracy",
         keep_checkpoint=True,
-        elsewhere=partial(_ranking_trainer, run, earlier),
+        elsewhere=partial(_ranking_trainer, run, earlier) if measured is None else None,
     )
     model = trainer.finish()
     model.save(folder / REWARD_WEIGHTS)
@@ -175,7 +185,9 @@ def _ranking_trainer(run: RunFolder, earlier: Sequence[RunFolder]) -> RewardTrai
     )
 
 
-def _consensus(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> dict[str, Any]:
+def _consensus(
+    run: RunFolder, folder: Path, earlier: Sequence[RunFolder], measured: Measuring | None
+) -> dict[str, Any]:
     """Learn what error the clone expects; in a later round also of what the policy does by then.
 
     The clone stays the first round's: a policy that has been optimised would vouch for itself.
@@ -201,12 +213,12 @@ def _consensus(run: RunFolder, folder: Path, earlier: Sequence[RunFolder]) -> di
     if earlier:
         continue_from(trainer.model, _model_of(earlier[-1], task))
     drive(
-        trainer,
+        trainer if measured is None else measured(trainer),
         folder,
         title="Reward model",
         shown="validation_agreement_mouth",
         keep_checkpoint=True,
-        elsewhere=partial(_consensus_trainer, run, train, validation),
+        elsewhere=partial(_consensus_trainer, run, train, validation) if measured is None else None,
     )
     model = trainer.finish()
     model.save(folder / REWARD_WEIGHTS)
@@ -337,7 +349,9 @@ def _animations(
     return with_animations(made, SAMPLED, motion, samples.present)
 
 
-RECIPES: dict[str, Callable[[RunFolder, Path, Sequence[RunFolder]], dict[str, Any]]] = {
+RECIPES: dict[
+    str, Callable[[RunFolder, Path, Sequence[RunFolder], Measuring | None], dict[str, Any]]
+] = {
     "consensus": _consensus,
     "paper": _paper,
 }

@@ -65,6 +65,7 @@ class Belongings:
             "recordings/": self._recordings,
             "runs/demo": self._run,
             "runs/mine": self._run,
+            "runs/demo/tune/improve/best.yaml": self._best,
             "runs/mine/judged/preferences.jsonl": lambda path: self._judged(path.parent),
             "runs/demo/judged": self._judged,
             "runs/demo/seeds/1": lambda path: as_seed(self.run, 1, path),
@@ -102,6 +103,11 @@ class Belongings:
 
     def _run(self, path: Path) -> None:
         shutil.copytree(self.run, path)
+
+    def _best(self, path: Path) -> None:
+        """Let a sweep have found the settings that the run has."""
+        path.parent.mkdir(parents=True)
+        shutil.copy(self.run / "config.yaml", path)
 
     def _judged(self, path: Path) -> None:
         """Let two raters judge animations of the run that the folder is in."""

@@ -49,6 +49,8 @@ SMALL = {
     "esarm table2": "--utterances 2",
     "esarm bench prior": "--sweep 'epochs=1 steps_per_epoch=1 quantiser=fsq n_tokens=8'",
     "esarm bench hacking": "--seeds 0 --iterations 1",
+    "esarm tune --run runs/demo --trials": "--set improve.n_episodes=8",
+    "esarm tune --run runs/demo --as reinforce": "--set improve.n_episodes=8",
 }
 # These run up to the policy's cloning, and are interrupted there: a whole run is in the fixtures.
 UNTIL_CLONING = (
@@ -139,6 +141,7 @@ def own(
     small_benches(monkeypatch)
     monkeypatch.setitem(sys.modules, "wandb", MagicMock())
     monkeypatch.setattr("train.speech.measures._phones_of", lambda audio: None)  # takes seconds
+    monkeypatch.setattr("train.tuning.sweep.search_on", lambda *args, **kwargs: None)  # trains
     monkeypatch.setattr("train.studio.server.serve", open_and_close)  # it serves until Ctrl-C
     return Belongings(finished_run, recordings, make_speech)
 
