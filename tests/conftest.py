@@ -9,6 +9,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -287,3 +288,19 @@ def ray_session(cache: Path) -> Iterator[None]:
 
     with ray_session(2, purpose="a test"):
         yield
+
+
+@pytest.fixture(scope="session")
+def three_workers() -> Iterator[Any]:
+    """Return one pool of three Ray workers for all tests, since starting one takes seconds.
+
+    A test sets `n_workers` to use fewer of them, and puts it back.
+    """
+    pytest.importorskip("ray", reason="needs the extra `ray`")
+    from esarm_env.core.workers import session
+    from esarm_env.core.workers.ray_pool import RayPool
+
+    session._Session.warned_of.add(3)  # two processors are enough for tests
+    with RayPool(3) as pool:
+        assert len(set(pool.processes())) == 3, "they are started by now"
+        yield pool

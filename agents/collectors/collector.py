@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from agents.rollout.wrapped_episodes import write_plan, write_through
 from esarm_env.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,10 +47,14 @@ class LocalCollector:
         self, model: MotionTransformer, env: VecEnv, plan: RolloutPlan, wrapping: Wrapping
     ) -> EpisodeBatch:
         """Write and score the episodes of `plan`, and honour all wrappers."""
+        from agents.rollout.wrapped_episodes import write_through
+
         return write_through(model, env, plan, wrapping)
 
     def write(self, model: MotionTransformer, env: VecEnv, plan: RolloutPlan) -> EpisodeBatch:
         """Write and score the episodes of `plan`, past all wrappers."""
+        from agents.rollout.wrapped_episodes import write_plan
+
         return write_plan(model, env, plan)
 
     def close(self) -> None:

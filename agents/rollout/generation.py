@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.collectors.parts import rows_of_a_part
 from agents.network.acceleration import PLAIN, Acceleration
 from agents.network.session import PolicySession
 from agents.rollout.decoding import GREEDY, Decoding, choose, distance_table, sampling_logits
@@ -171,10 +172,6 @@ class Generation:
         self.tokens.index_copy_(0, step, chosen[None])
 
 
-# The caches of this many rows of 128 tokens stay in a processor's caches; 64 rows take longer each.
-ROWS_ON_CPU, ROWS_ELSEWHERE = 32, 1024
-
-
 @dataclass(frozen=True)
 class Rollout:
     """Finished sequences of one policy.
@@ -221,7 +218,7 @@ def generate(
     """
     device = next(model.parameters()).device
     if batch_size is None:
-        batch_size = ROWS_ON_CPU if device.type == "cpu" else ROWS_ELSEWHERE
+        batch_size = rows_of_a_part(device)
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1, got {batch_size}")
     batch_size = max(1, batch_size // max(1, decoding.beam))

@@ -34,13 +34,20 @@ POLICY = Path("improve") / "ppo" / "policy.safetensors"
 
 
 def drive_improvement(path: Path, workers: int) -> None:
-    """Run the stage in this process, saying on standard output when an iteration begins."""
+    """Run the stage in this process."""
     from train.run.run_folder import RunFolder
-    from train.stages.improve import ImproveTrainer, run_improve
+    from train.stages.improve import run_improve
 
     run = RunFolder.open(path)
     improve = dataclasses.replace(run.config.improve, workers=workers)
     run.config = dataclasses.replace(run.config, improve=improve)
+    run_improve(run)
+
+
+def say_iterations() -> None:
+    """Let this process say on standard output when an iteration begins."""
+    from train.stages.improve import ImproveTrainer
+
     advance = ImproveTrainer.advance
 
     def told(self: ImproveTrainer) -> dict[str, float]:
@@ -48,7 +55,6 @@ def drive_improvement(path: Path, workers: int) -> None:
         return advance(self)
 
     ImproveTrainer.advance = told  # type: ignore[method-assign]
-    run_improve(run)
 
 
 def prepared(source: Path, target: Path) -> Path:
@@ -171,8 +177,10 @@ def kill_driver(path: Path, driver: Driver, *, workers: int) -> None:
     checkpoint = path / "improve" if (path / POLICY).is_file() else path / ".improve.partial"
     done = iterations_in(checkpoint)
     assert done >= begun - 1, f"{done} iterations are kept, and {begun} had begun"
-    again = Driver(path, workers=workers)
-    again.end()
+    if workers:
+        Driver(path, workers=workers).end()
+    else:
+        drive_improvement(path, workers=0)
 
 
 def iterations_in(folder: Path) -> int:
@@ -214,12 +222,9 @@ def trial(source: Path, *, kills: int, seed: int, victims: list[str], resume_wor
     random.seed(seed)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        calm = Driver(prepared(source, folder / "calm"), workers=0)
-        calm.wait_for(1)
         begin = time.monotonic()
-        calm.wait_for(ITERATIONS)
-        iteration_s = (time.monotonic() - begin) / (ITERATIONS - 1)
-        calm.end()
+        drive_improvement(prepared(source, folder / "calm"), workers=0)
+        iteration_s = (time.monotonic() - begin) / ITERATIONS
         expected = (folder / "calm" / POLICY).read_bytes()
         for number in range(kills):
             victim = victims[number % len(victims)]
@@ -253,6 +258,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.drive is not None:
+        say_iterations()
         drive_improvement(given.drive, given.workers)
         return
     options = {name: getattr(given, name) for name in ("kills", "seed", "victims")}

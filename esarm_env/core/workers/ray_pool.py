@@ -135,13 +135,13 @@ class RayPool(OpenPool):
                 answer = self._ray.get(done)
             except self._deadly() as error:
                 deaths[number] += 1
+                self._workers[worker] = self._start()
+                self.n_replaced += 1
                 if deaths[number] == MOST_DEATHS:
                     raise WorkerError(
                         f"{label(number)} ended its worker process {MOST_DEATHS} times; the last "
                         f"time Ray said: {' '.join(str(error).split())[:300]}"
                     ) from None
-                self._workers[worker] = self._start()
-                self.n_replaced += 1
                 waiting.appendleft(number)
             else:
                 results[number] = answer.unwrap()

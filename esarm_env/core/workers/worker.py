@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,8 @@ from esarm_env.core.workers.pool import WorkerError
 # Arrays that were shared are read-only, and torch says so of each; nothing here writes to them.
 _READ_ONLY = ".*array is not writable.*"
 
-Fetch = Callable[[Any], Any]
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
 # Number and reference of what is shared, by name; another number is another value.
 References = Mapping[str, tuple[int, Any]]
 
@@ -61,10 +63,10 @@ class Worker:
 
     def __init__(self) -> None:
         """Keep to one thread: results must not depend on how many processors a node has."""
-        os.environ["OMP_NUM_THREADS"] = "1"
-        import torch
-
-        torch.set_num_threads(1)
+        for name in _THREADS:  # read by torch when a part imports it
+            os.environ[name] = "1"
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(1)
         self._kept: dict[str, tuple[int, Any]] = {}
 
     def run(self, job: bytes, shared: References) -> Answer:

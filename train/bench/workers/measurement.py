@@ -1,4 +1,4 @@
-"""Roll-outs of one policy by several numbers of workers, in turns, and the learner's update.
+"""Roll-outs by several numbers of workers, which take turns, and the learner's update.
 
 The same plans are written by all, so that equality to the last bit is checked on what was timed.
 """
