@@ -5,6 +5,7 @@ FILE holds trainers that another process pickled; the main process writes their 
 
 from __future__ import annotations
 
+import functools
 import pickle
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ State = dict[str, Any]
 class Iterations(WarmStarted):
     """A sequence algorithm, an iteration a call of `advance`."""
 
-    n_total = 3
+    n_total = 2
 
     def advance(self) -> dict[str, float]:
         return self.learn_once()
@@ -35,12 +36,15 @@ class Again:
         self.file, self.name = file, name
 
     def __call__(self) -> Any:
-        return trainers_in(self.file)[self.name]
+        return _read_once(self.file)[self.name]
 
 
 def trainers_in(file: Path) -> dict[str, Any]:
     found: dict[str, Any] = pickle.loads(file.read_bytes())
     return found
+
+
+_read_once = functools.cache(trainers_in)  # each is trained once
 
 
 def train(trainer: Any, advance: Any, *, most: int = 3) -> tuple[State, list[dict[str, float]]]:

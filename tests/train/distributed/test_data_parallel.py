@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,6 @@ from agents.distillation import SequenceDistillation
 from agents.grpo import SequenceGRPO
 from agents.ppo import SequencePPO
 from agents.reinforce import SequenceReinforce
-from esarm_env.core.training.replicas import Part
 from esarm_env.face import load_head
 from esarm_env.task.animation_task import AnimationTask
 from esarm_env.tokenizer import PriorConfig
@@ -46,8 +46,8 @@ from tests.train.distributed.member import Iterations, train, trainers_in
 ROOT = Path(__file__).parents[3]
 TOLERANCE = 1e-4
 # Their gradient is 0 but for rounding, which AdamW makes a step of: a shift of all keys changes no
-# attention.
-KEY_BIAS = "self_attn.in_proj_bias"
+# attention, and one of all scores no order.
+OF_NO_USE = ("self_attn.in_proj_bias", "transformer.norm.bias", "to_score.bias")
 
 Trained = dict[str, tuple[dict[str, Any], list[dict[str, float]]]]
 
@@ -71,10 +71,10 @@ def sequence_trainer(kind: type[SequenceAlgorithm], **settings: Any) -> Iteratio
     return Iterations(kind.from_clone(clone, env, **{**usual, **settings}), clone)
 
 
-def clone_trainer(**settings: Any) -> CloneTrainer:
+def clone_trainer(*, liars: Iterable[int] = (), **settings: Any) -> CloneTrainer:
     small = {"n_layers": 1, "n_heads": 2, "width": 16, "batch_sequences": 5, "epochs": 3}
     return CloneTrainer(
-        ToyTask(20),
+        ToyTask(20, liars=liars),
         train=np.arange(17),
         validation=np.arange(17, 20),
         config=CloneConfig(**{**small, **settings}),
@@ -129,7 +129,8 @@ def make_trainers(task: AnimationTask, motions: list[np.ndarray]) -> dict[str, A
     )
     interrupted = clone_trainer(scheduled_sampling=0.5)
     interrupted.advance()
-    stops = clone_trainer(patience=1, epochs=9, learning_rate=0.3)
+    # The better it learns, the worse it does on these.
+    stops = clone_trainer(patience=1, liars=range(17, 20), learning_rate=5e-3)
     sequence = {
         "ppo, minibatches of few tokens": (SequencePPO, {"batch_tokens": 20, "n_epochs": 2}),
         "ppo, an episode a minibatch": (SequencePPO, {"batch_tokens": 6, "n_epochs": 1}),
@@ -145,7 +146,10 @@ def make_trainers(task: AnimationTask, motions: list[np.ndarray]) -> dict[str, A
             SequenceDistillation,
             {"recordings_coef": 0.2, "risk_coef": 1.0, "entropy_floor": 0.99, "batch_tokens": 20},
         ),
-        "distillation, best of n": (SequenceDistillation, {"teacher": "best-of-n", "samples_per_utterance": 4}),
+        "distillation, best of n": (
+            SequenceDistillation,
+            {"teacher": "best-of-n", "samples_per_utterance": 4},
+        ),
         "diff-reward": (SequenceDiffReward, {"batch_tokens": 20, "guard": None}),
     }
     return {
@@ -252,7 +256,7 @@ def test_two_processes_end_in_the_weights_of_one(
     weights, others = ours["model" if "model" in ours else "best"], theirs
     others = theirs["model" if "model" in theirs else "best"]
     for key, weight in weights.items():
-        if key.endswith(KEY_BIAS):
+        if key.endswith(OF_NO_USE) and name.startswith(("ranking", "consensus")):
             continue
         np.testing.assert_allclose(others[key], weight, atol=TOLERANCE, rtol=0, err_msg=key)
 
