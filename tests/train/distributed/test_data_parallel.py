@@ -102,9 +102,9 @@ def reward_trainers(task: AnimationTask) -> dict[str, Any]:
     """Return one of either recipe, with dropout."""
     train, held_out = task.corpus.split("train"), task.corpus.split("validation")
     ranking = RewardConfig(
-        n_layers=1, n_heads=2, width=16, epochs=2, batch_utterances=7, learning_rate=1e-3
+        n_layers=1, n_heads=2, width=16, epochs=1, batch_utterances=7, learning_rate=1e-3
     )
-    consensus = replace(CONSENSUS, dropout=0.2, epochs=2, batch_utterances=5, learning_rate=1e-3)
+    consensus = replace(CONSENSUS, dropout=0.2, epochs=1, batch_utterances=5, learning_rate=1e-3)
     rolled = NoisyRecordings(task)
     levels = noisy_demonstrations(task, train)
     data = collect_consensus(task, rolled, train, levels=levels, config=consensus, seed=0)
@@ -125,7 +125,7 @@ def reward_trainers(task: AnimationTask) -> dict[str, Any]:
 def make_trainers(task: AnimationTask, motions: list[np.ndarray]) -> dict[str, Any]:
     """Return fresh trainers of all families by what is hard about them."""
     prior = PriorConfig(
-        n_tokens=8, hidden=16, code_dim=4, epochs=2, steps_per_epoch=3, batch_crops=5, crop_chunks=4
+        n_tokens=8, hidden=16, code_dim=4, epochs=1, steps_per_epoch=4, batch_crops=5, crop_chunks=4
     )
     interrupted = clone_trainer(scheduled_sampling=0.5)
     interrupted.advance()
@@ -133,13 +133,16 @@ def make_trainers(task: AnimationTask, motions: list[np.ndarray]) -> dict[str, A
     stops = clone_trainer(patience=1, liars=range(17, 20), learning_rate=5e-3)
     sequence = {
         "ppo, minibatches of few tokens": (SequencePPO, {"batch_tokens": 20, "n_epochs": 2}),
-        "ppo, an episode a minibatch": (SequencePPO, {"batch_tokens": 6, "n_epochs": 1}),
+        "ppo, an episode a minibatch": (
+            SequencePPO,
+            {"batch_tokens": 6, "n_epochs": 1, "n_episodes": 4},
+        ),
         "ppo, loss by sequence": (SequencePPO, {"loss_mean": "sequence", "batch_tokens": 40}),
         "ppo, target_kl": (
             SequencePPO,
             {"target_kl": 1e-3, "learning_rate": 5e-3, "batch_tokens": 20, "n_epochs": 4},
         ),
-        "ppo, warm-up of values": (SequencePPO, {"value_warmup": 2}),
+        "ppo, warm-up of values": (SequencePPO, {"value_warmup": 1}),
         "reinforce": (SequenceReinforce, {"n_episodes": 12}),
         "grpo": (SequenceGRPO, {}),
         "distillation": (
