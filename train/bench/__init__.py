@@ -7,6 +7,7 @@
 - `prior`: `esarm bench prior`: a sweep over motion priors, and what each costs and keeps.
 - `probes`: `esarm bench probes`: what the streams of a speech encoder give away.
 - `references`: our own reference figures, beside which a benchmark prints what it measured.
+- `replicas`: updates by one process and by several (`python -m train.bench.replicas`).
 - `rl`: `esarm bench rl`: every algorithm that runs on an environment, with intervals over seeds.
 - `speed`: `esarm bench metrics` and `esarm bench synthetic`: throughput on this machine.
 - `turns`: harness of the benchmarks: one worker process a case, timed in turns, with

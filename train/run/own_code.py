@@ -86,6 +86,12 @@ def trust_code(code: Sequence[str]) -> None:
     _named.update(code)
 
 
+def trust_own_code(code: Sequence[str]) -> None:
+    """Register classes that the main process of a training was given by name, and may be run."""
+    trust_code(code)
+    register_own_code(code)
+
+
 def own_rewards(settings: ImproveConfig) -> tuple[str, ...]:
     """Return the code of those rewards that are one's own, which measuring needs as well."""
     reward = settings.reward

@@ -30,6 +30,7 @@ from esarm_env.task.episode_metrics import EVE, LVE
 from reward.plugins.heads import scores_by_head
 from train.likelihood import LikelihoodReward
 from train.run.loop import drive
+from train.run.own_code import trust_own_code
 from train.run.reward_setting import reward_text
 from train.run.run_folder import without_nan
 from train.run.stage_work import StageClock
@@ -160,6 +161,8 @@ def _improve(
 
 
 def _trainer(run: RunFolder, name: str) -> ImproveTrainer:
+    """Return what another process of a training makes of one that this run's process checked."""
+    trust_own_code(run.config.improve.code)
     env = SpeechAnimationEnv(run.path, reward=run.config.improve.reward, metrics=False)
     clone = load_policy(run.stage("clone") / POLICY_FILE)
     algorithm = make_algorithm(name, env, clone, run.config.improve, seed=run.config.seed)
