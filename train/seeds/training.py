@@ -100,7 +100,8 @@ def train_seeds(
         logger: Of trainings on Ray; those in this process have the one in force.
         say: Prints a line.
     """
-    if plan.at_a_time == 1:
+    finished = all(steps_of(run, STAGES) == [REPORT] for run in runs)
+    if plan.at_a_time == 1 or finished:  # reports alone are not worth a start of Ray
         return _one_after_the_other(runs, say)
     with ray_session(plan.at_a_time * plan.threads, purpose="`--parallel`") as ray:
         return _OnRay(ray, plan, logger, say).train(runs)

@@ -160,8 +160,7 @@ def _page(sweep: Sweep) -> str:
         "\n".join(_table(sweep)),
         f"{_ERRORS[sweep.stage]} {_SCORES[sweep.stage]} Figures of pruned trials are of the "
         "iteration where they ended.",
-        f"![{TITLES[sweep.objective.name]} of every trial]({HISTORY_PICTURE})",
-        f"![{TITLES[sweep.objective.name]} over each setting]({SETTINGS_PICTURE})",
+        *_pictures(sweep),
         "## What was tried",
         "\n".join(_tried(sweep)),
         "## What to do with it",
@@ -285,7 +284,16 @@ def _csv(sweep: Sweep) -> str:
     return text.getvalue()
 
 
+def _pictures(sweep: Sweep) -> list[str]:
+    """Return the pictures of a page; of no trial there are none."""
+    title = TITLES[sweep.objective.name]
+    shown_as = {HISTORY_PICTURE: "of every trial", SETTINGS_PICTURE: "over each setting"}
+    return [f"![{title} {of}]({file})" for file, of in shown_as.items() if sweep.trials]
+
+
 def _draw(sweep: Sweep) -> None:
+    if not sweep.trials:
+        return
     from train.tuning.pictures import plot_history, plot_settings
 
     title = TITLES[sweep.objective.name]

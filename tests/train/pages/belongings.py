@@ -106,7 +106,7 @@ class Belongings:
 
     def _best(self, path: Path) -> None:
         """Let a sweep have found the settings that the run has."""
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(self.run / "config.yaml", path)
 
     def _judged(self, path: Path) -> None:
