@@ -314,10 +314,7 @@ class SequenceDiffReward(SequenceAlgorithm):
     def _choices(self, logits: Tensor, batch: EpisodeBatch, part: Part | None = None) -> Tensor:
         """Return choices (N, L, n_tokens) on the CPU, where the reward is.
 
-        Args:
-            logits: Of the part's episodes.
-            batch: A minibatch.
-            part: Which of its episodes; None for all.
+        `logits` are of the episodes of `batch` that `part` has; None has all.
         """
         assert self.seed is not None, "drawn in _setup_model"
         # By what the minibatch is, so that a resumed run draws the same.

@@ -330,17 +330,9 @@ def _animations(
     if newest:
         ways[NEWEST_SAMPLED] = Decoding(temperature=1.0)
     some = utterances[::2]  # roll-outs take longer than the training
+    drawn = {"seed": seed, "sample": FirstSample.NATURALNESS}
     written = {
-        name: [
-            animate_utterances(
-                policy,
-                task,
-                some,
-                decoding=decoding,
-                seed=seed,
-                sample=FirstSample.NATURALNESS,
-            )
-        ]
+        name: [animate_utterances(policy, task, some, decoding=decoding, **drawn)]
         for name, decoding in ways.items()
     }
     made = collect_naturalness(task, utterances, written)
@@ -349,12 +341,7 @@ def _animations(
     return with_animations(made, SAMPLED, motion, samples.present)
 
 
-RECIPES: dict[
-    str, Callable[[RunFolder, Path, Sequence[RunFolder], Measuring | None], dict[str, Any]]
-] = {
-    "consensus": _consensus,
-    "paper": _paper,
-}
+RECIPES = {"consensus": _consensus, "paper": _paper}
 
 
 def continue_from(model: nn.Module, before: nn.Module) -> None:
