@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from esarm_env.core.cache import new_file
 from esarm_env.task.episode_metrics import EVE, LVE
-from train.pictures import missing_matplotlib
+from train.pictures import missing_matplotlib, write_png
 
 try:
     import matplotlib.pyplot as plt
@@ -188,6 +187,5 @@ def _line(
 
 def save(figure: plt.Figure, target: Path) -> None:
     """Write a figure as PNG, and forget it."""
-    with new_file(target) as draft:
-        figure.savefig(draft, dpi=130, format="png")
+    write_png(figure, target, dpi=130)
     plt.close(figure)

@@ -120,6 +120,27 @@ def animate_utterances(
     return Trajectories(utterances, rollout.tokens, rollout.lengths, condition)
 
 
+def draw_samples(
+    model: MotionTransformer,
+    task: SequenceTask | RecordedSpeech,
+    utterances: IntArray,
+    n_samples: int,
+    *,
+    decoding: Decoding,
+    seed: int,
+) -> list[Trajectories]:
+    """Return several animations of each utterance, the samples 0 to `n_samples` - 1, in order.
+
+    All are written together: few utterances would leave most rows of a batch empty. The other
+    arguments are those of `animate_utterances`.
+    """
+    numbers = np.repeat(np.arange(n_samples), len(utterances))
+    together = animate_utterances(
+        model, task, np.tile(utterances, n_samples), decoding=decoding, seed=seed, sample=numbers
+    )
+    return [together[numbers == number] for number in range(n_samples)]
+
+
 def medians(
     model: MotionTransformer,
     task: SequenceTask | RecordedSpeech,

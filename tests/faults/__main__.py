@@ -43,6 +43,9 @@ from train.cli import main as esarm
 KILLED, FULL = "kill", "full"
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _UNTOLD = {"wall_s"}  # in JSON files
+# Samples are measured within one unit of work: more of them are no further moments.
+_FEW_SAMPLES = ("evaluate.energy_samples=2", "evaluate.samples=1", "evaluate.temperatures=[]")
+SETTINGS = tiny_settings(*_FEW_SAMPLES)
 
 
 class Moments:
@@ -148,7 +151,7 @@ def _child(root: Path, corpus: Path, watch: Moments | None) -> int:
         watch.install()
     code = 0
     try:
-        esarm(["run", "--run", str(root / "run"), "--corpus", str(corpus), *tiny_settings()])
+        esarm(["run", "--run", str(root / "run"), "--corpus", str(corpus), *SETTINGS])
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:
@@ -205,7 +208,7 @@ def _undisturbed(root: Path, corpus: Path) -> list[str]:
     watch = Moments(root)
     watch.install()
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        esarm(["run", "--run", str(root / "run"), "--corpus", str(corpus), *tiny_settings()])
+        esarm(["run", "--run", str(root / "run"), "--corpus", str(corpus), *SETTINGS])
     return watch.seen
 
 

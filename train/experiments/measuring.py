@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.rollout.decoding import Decoding
 from agents.weights import load_policy
 from esarm_env.core.cache import read_json, write_text
 from esarm_env.core.run_layout import (
@@ -36,7 +35,7 @@ from train.run.reward_setting import reward_text
 from train.run.run_folder import without_nan
 from train.stages.baselines import baseline_motions
 from train.stages.evaluate import (
-    animate_test,
+    draw_test,
     on_head,
     summarise_rows,
     without_chance,
@@ -140,8 +139,5 @@ def _written(
 ) -> dict[Row, list[Trajectories]]:
     """Return the test animations of a policy by decoding, as the stage `evaluate` makes them."""
     found = {row: [one] for row, one in without_chance(run, task, {name: model}).items()}
-    found[sampled(name)] = [
-        animate_test(run, task, model, Decoding(temperature=1.0), sample=number)
-        for number in range(run.config.evaluate.samples)
-    ]
+    found[sampled(name)] = draw_test(run, task, model, temperature=1.0)
     return found

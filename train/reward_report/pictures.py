@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from esarm_env.core.cache import new_file
 from esarm_env.task.episode_metrics import EVE, LVE, STREAM_OF_ERROR
-from train.pictures import missing_matplotlib
+from train.pictures import missing_matplotlib, write_png
 from train.reward_report.band_figures import BEST, CLONE, NOISE, ORACLE, OWN, POLICY, TRUTH, Point
 from train.reward_report.inputs import (
     ALL,
@@ -66,8 +65,7 @@ def draw_all(found: Findings, folder: Path) -> None:
     }
     for name, draw in pictures.items():
         figure = draw(found)
-        with new_file(folder / f"{name}.png") as draft:
-            figure.savefig(draft, dpi=130, format="png")
+        write_png(figure, folder / f"{name}.png", dpi=130)
         plt.close(figure)
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agents.rollout.animation import roll_out_with
-from agents.rollout.decoding import Decoding
 from agents.weights import load_policy
 from esarm_env.core.run_layout import HACKED_FILE, POLICY_FILE
 from esarm_env.core.seeds import FirstSample
@@ -24,7 +23,7 @@ from train.rounds.folders import begin_round, check_rounds, improved_policy
 from train.rows import expected, greedy, rows_to_json, sampled
 from train.stages.demonstrate import evenly, roll_out_ladder
 from train.stages.evaluate import (
-    animate_test,
+    draw_test,
     on_head,
     summarise,
     summarise_rows,
@@ -56,10 +55,7 @@ def _measure(current: RunFolder, run: RunFolder) -> dict[str, Any]:
     rows = {}
     for name, file in files.items():
         model = load_policy(file)
-        samples = [
-            animate_test(run, task, model, Decoding(temperature=1.0), sample=number)
-            for number in range(config.samples)
-        ]
+        samples = draw_test(run, task, model, temperature=1.0)
         for row, written in without_chance(run, task, {name: model}).items():
             rows[row] = figures_of(task, learned, [written])
         rows[sampled(name)] = figures_of(task, learned, samples)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.rollout.animation import animate_utterances
+from agents.rollout.animation import animate_utterances, draw_samples
 from agents.rollout.decoding import Decoding
 from agents.weights import load_policy
 from esarm_env.core.intervals import bootstrap_mean
@@ -209,12 +209,7 @@ def _drawn(
     if best != 1:
         asked.insert(1, ("clone", best))
     return {
-        sampled(name, temperature): [
-            animate_test(
-                run, task, policies[name], Decoding(temperature=temperature), sample=number
-            )
-            for number in range(run.config.evaluate.samples)
-        ]
+        sampled(name, temperature): draw_test(run, task, policies[name], temperature=temperature)
         for name, temperature in asked
     }
 
@@ -269,6 +264,20 @@ def animate_test(
     test = task.corpus.split("test")
     return animate_utterances(
         model, task, test, decoding=decoding, seed=run.config.seed, sample=sample
+    )
+
+
+def draw_test(
+    run: RunFolder, task: AnimationTask, model: MotionTransformer, *, temperature: float
+) -> list[Trajectories]:
+    """Return the samples of all test utterances that a run is measured by."""
+    return draw_samples(
+        model,
+        task,
+        task.corpus.split("test"),
+        run.config.evaluate.samples,
+        decoding=Decoding(temperature=temperature),
+        seed=run.config.seed,
     )
 
 

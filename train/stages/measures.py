@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.rollout.animation import animate_utterances
+from agents.rollout.animation import draw_samples
 from agents.rollout.decoding import Decoding
 from agents.rollout.generation import generate
 from esarm_env.core.seeds import sequence_seeds
@@ -285,10 +285,9 @@ def _of_samples(
     """Return energy scores and what they are made of, one per utterance."""
     decoding = Decoding(temperature=temperature)
     target, known = task.target_motion(utterances), _known(task, utterances)
-    drawn = [
-        animate_utterances(policy, task, utterances, decoding=decoding, seed=seed, sample=number)
-        for number in range(config.energy_samples)
-    ]
+    drawn = draw_samples(
+        policy, task, utterances, config.energy_samples, decoding=decoding, seed=seed
+    )
     motions = np.stack([task.decode(each)[:, : target.shape[1]] for each in drawn], axis=1)
     figures: dict[str, Any] = {}
     for key, variant in _ENERGIES.items():

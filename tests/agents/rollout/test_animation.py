@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from agents import MotionTransformer, PolicyConfig, animate, load_policy
+from agents import MotionTransformer, PolicyConfig, animate, animate_utterances, load_policy
+from agents.rollout.animation import draw_samples
+from agents.rollout.decoding import Decoding
 from esarm_env import InputError, open_speech
 
 RATE_HZ = 16_000
@@ -70,3 +72,14 @@ def test_a_policy_of_another_run_is_refused() -> None:
     )
     with pytest.raises(InputError, match=re.escape(rule)):
         animate(policy, open_speech(speech(2.0)))
+
+
+def test_samples_written_together_are_those_written_alone() -> None:
+    """Figures of a run would depend on how many samples were asked for."""
+    policy, task = load_policy(), open_speech(speech(3.0), emotion="happy")
+    asked, every = {"decoding": Decoding(temperature=1.0), "seed": 3}, np.arange(len(task.lengths))
+    together = draw_samples(policy, task, every, 3, **asked)
+    alone = [animate_utterances(policy, task, every, sample=k, **asked) for k in range(3)]
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(one.tokens, other.tokens)
+    assert not np.array_equal(together[0].tokens, together[1].tokens)

@@ -90,7 +90,7 @@ class Belongings:
                 make(path)
 
     def _sound(self, path: Path) -> None:
-        soundfile.write(path, self.speak(2.0), RATE_HZ)
+        soundfile.write(path, self.speak(1.2), RATE_HZ)
 
     def _voices(self, path: Path) -> None:
         path.mkdir(parents=True)

@@ -23,6 +23,10 @@ SMALL = {
     "learn(5_000": "learn(1",
     "learn(200_000)": "learn(1)",
     "range(4)": "range(1)",
+    "range(2)": "range(1)",
+    "n_episodes=32": "n_episodes=8",
+    "n_episodes=64": "n_episodes=8",
+    "n_steps=126, batch_size=504": "n_steps=21, batch_size=84",
     ", held_out)": ", held_out, utterances=held_out.unwrapped.sequence_task"
     ".corpus.split('validation')[:4])",
     '"/new/place"': '"new/place"',

@@ -46,6 +46,9 @@ SMALL = {
     "esarm run --run runs/tuned": "--set encoder.epochs=4",
     "esarm improve --from runs/mine --as judged": "--algorithm reinforce --set "
     "improve.iterations=1",
+    "esarm improve --from runs/demo --as accuracy-only": "--set improve.iterations=1",
+    "esarm improve --from runs/demo --as smooth": "--set improve.iterations=1",
+    "esarm improve --from runs/demo --as gentle": "--set improve.iterations=1",
     "esarm table2": "--utterances 2",
     "esarm bench prior": "--sweep 'epochs=1 steps_per_epoch=1 quantiser=fsq n_tokens=8'",
     "esarm bench hacking": "--seeds 0 --iterations 1",
