@@ -44,7 +44,7 @@ def test_the_number_of_workers_decides_nothing():
     assert differences(*values) == []
     assert "workers" not in deciding(values[0])["improve"]
     check_settings(wide, ["improve"])
-    with pytest.raises(InputError, match="`improve.workers` must be at least 0, got -1"):
+    with pytest.raises(InputError, match=r"`improve\.workers` must be at least 0, got -1"):
         check_settings(make_config(preset="demo", overrides=["improve.workers=-1"]), ["improve"])
 
 
