@@ -6,11 +6,14 @@ itself keeps it, and what was started here ends with the last pool.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
 import secrets
 import shutil
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -18,6 +21,7 @@ from typing import Any
 
 from esarm_env.core.errors import InputError, MissingExtraError, one_line
 from esarm_env.core.processors import n_processors
+from esarm_env.core.workers import guardian
 from esarm_env.core.workers.versions import Versions, check_versions, make_probe
 
 ADDRESS = "RAY_ADDRESS"
@@ -32,6 +36,7 @@ class _Session:
 
     users = 0
     is_ours = False
+    guardian: subprocess.Popen[bytes] | None = None
     warned_of: set[int] = set()  # noqa: RUF012  # numbers of workers that were said to be too many
 
 
@@ -62,6 +67,7 @@ def acquire(n_workers: int) -> tuple[Any, float]:
     if not ray.is_initialized():
         _start(ray)
         _Session.is_ours = True
+        atexit.register(_stop, ray)
     try:
         nodes = [node for node in ray.nodes() if node["Alive"]]
         cores = sum(node["Resources"].get("CPU", 0.0) for node in nodes)
@@ -92,8 +98,28 @@ def _start(ray: Any) -> None:
     # A token of this session alone: else Ray leaves one in the user's home.
     if "RAY_AUTH_MODE" not in os.environ:
         os.environ.setdefault(_TOKEN, secrets.token_hex(32))
-    with _without_pages(ray):
-        ray.init(num_cpus=n_processors(), include_dashboard=False, **quiet)
+    mark = secrets.token_hex(16)
+    _Session.guardian = subprocess.Popen(
+        [sys.executable, "-I", guardian.__file__, mark],
+        stdin=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is for the driver
+    )
+    os.environ[guardian.MARK] = mark  # all that Ray starts has it
+    try:
+        with _without_pages(ray):
+            ray.init(num_cpus=n_processors(), include_dashboard=False, **quiet)
+    except BaseException:
+        _dismiss_guardian()
+        raise
+    finally:
+        del os.environ[guardian.MARK]
+
+
+def _dismiss_guardian() -> None:
+    """Let the guardian end what is left of the session, and itself."""
+    process, _Session.guardian = _Session.guardian, None
+    if process is not None:
+        process.communicate()
 
 
 @contextlib.contextmanager
@@ -167,6 +193,7 @@ def _stop(ray: Any) -> None:
         with contextlib.suppress(Exception):  # where Ray keeps its logs is its own affair
             folder = ray._private.worker._global_node.get_session_dir_path()
     ray.shutdown()
+    _dismiss_guardian()
     if folder:
         shutil.rmtree(folder, ignore_errors=True)
 

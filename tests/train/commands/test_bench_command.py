@@ -31,6 +31,7 @@ OPTIONS = {
     "metrics": {"json"},
     "pictures": {"bars", "json"},
     "synthetic": {"json"},
+    "workers": {"run", "workers", "episodes", "repetitions", "corpus", "json"},
 }
 
 
@@ -60,7 +61,7 @@ def test_help_of_all_names_each_with_a_line(capsys: pytest.CaptureFixture[str]) 
     ("arguments", "hint"),
     [
         (["priro"], "got 'priro'; did you mean `prior`?"),
-        (["nonsense"], "synthetic, got 'nonsense'"),
+        (["nonsense"], "workers, got 'nonsense'"),
     ],
 )
 def test_an_unknown_measurement_is_one_line_with_the_nearest(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -14,7 +15,14 @@ import numpy as np
 import pytest
 
 from esarm_env.core.errors import InputError, MissingExtraError
-from esarm_env.core.workers import SerialPool, WorkerError, open_pool, ray_pool, session
+from esarm_env.core.workers import (
+    SerialPool,
+    WorkerError,
+    guardian,
+    open_pool,
+    ray_pool,
+    session,
+)
 from esarm_env.core.workers.pool import BY_VALUE, send_by_value
 from esarm_env.core.workers.versions import check_versions, make_probe
 
@@ -214,3 +222,21 @@ def test_the_last_pool_ends_what_was_started(monkeypatch: pytest.MonkeyPatch) ->
     assert not ended
     session.release()
     assert len(ended) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds processes by /proc")
+def test_the_guardian_ends_what_carries_its_mark_and_nothing_else() -> None:
+    """Processes that Ray has just begun outlive a killed driver by a minute."""
+    sleeper = [sys.executable, "-c", "import sys; print(1, flush=True); sys.stdin.read()"]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(sleeper, **pipes, env={**os.environ, guardian.MARK: "a"}) as ours:
+        with subprocess.Popen(sleeper, **pipes, env={**os.environ, guardian.MARK: "b"}) as other:
+            for process in (ours, other):
+                assert process.stdout is not None and process.stdout.readline()
+            command = [sys.executable, "-I", guardian.__file__, "a"]
+            with subprocess.Popen(command, stdin=subprocess.PIPE) as guard:
+                assert guard.poll() is None and ours.poll() is None, "the driver is still there"
+                guard.communicate()
+            assert ours.wait() == -signal.SIGKILL
+            assert other.poll() is None
+            other.communicate()
