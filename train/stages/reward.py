@@ -59,6 +59,7 @@ from reward.plugins.heads import naturalness_beside
 from reward.plugins.learned import LearnedReward, open_model
 from reward.rank_measures import pair_accuracy
 from reward.ranking.training import RewardTrainer
+from train.distributed.lockstep import Trainer
 from train.preferences.learning import correct, judged_pairs, raters_of
 from train.run.loop import drive, progress_track
 from train.stages.demonstrate import evenly
@@ -67,7 +68,6 @@ if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
     from esarm_env.core.types import IntArray
     from esarm_env.task.animation_task import AnimationTask
-    from train.distributed.lockstep import Trainer
     from train.run.run_folder import RunFolder
 
 
