@@ -23,7 +23,7 @@ def eight(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(training, "n_processors", lambda: 8)
     monkeypatch.setattr(training, "has_ray", lambda: True)
-    monkeypatch.setattr(training, "import_ray", lambda purpose: None)
+    monkeypatch.setattr(training, "load_ray", lambda purpose: None)
 
 
 @pytest.mark.usefixtures("eight")

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from esarm_env.core.errors import InputError, one_line, with_kind
 from esarm_env.core.processors import n_processors
 from esarm_env.core.run_layout import LOG_FILE, STAGES
-from train.parallel.session import has_ray, import_ray, ray_session
+from esarm_env.core.workers.session import load_ray
+from train.parallel.session import has_ray, ray_session
 from train.parallel.stages import REPORT, Outcome, Surroundings, do_step, steps_of
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def plan_of(n_seeds: int, *, parallel: int | None, threads: int) -> Plan:
         room = n_seeds if "RAY_ADDRESS" in os.environ else processors // each
         return Plan(min(n_seeds, max(1, room)) if has_ray() else 1, each)
     if parallel > 1:
-        import_ray("`--parallel`")
+        load_ray("`--parallel`")
     if parallel * each > processors and "RAY_ADDRESS" not in os.environ:
         warnings.warn(
             f"{parallel} seeds of {each} threads want more than the {processors} processors here; "

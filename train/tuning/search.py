@@ -18,7 +18,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.errors import MissingExtraError
-from train.parallel.session import import_ray, ray_session
+from esarm_env.core.workers.session import load_ray
+from train.parallel.session import ray_session
 from train.tuning.trials import (
     FAILED,
     FINISHED,
@@ -86,7 +87,7 @@ def check_installed() -> None:
     Raises:
         MissingExtraError: If one is not; the message holds the pip line.
     """
-    import_ray(PURPOSE, extra="tune")
+    load_ray(PURPOSE, extra="tune")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

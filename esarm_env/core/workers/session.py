@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from esarm_env.core.errors import InputError, MissingExtraError, one_line
@@ -40,20 +40,55 @@ class _Session:
     warned_of: set[int] = set()  # noqa: RUF012  # numbers of workers that were said to be too many
 
 
-def load_ray() -> Any:
+def load_ray(
+    purpose: str = "work in several processes (`workers` above 0)", *, extra: str = "ray"
+) -> Any:
     """Import Ray.
 
+    Args:
+        purpose: What needs it, as a message begins.
+        extra: That brings it.
+
     Raises:
-        MissingExtraError: If it is not installed.
+        MissingExtraError: If it is not installed; the message holds the pip line.
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
-        import ray
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import ray
     except ImportError as error:
-        purpose = "work in several processes (`workers` above 0)"
-        raise MissingExtraError("ray", extra="ray", purpose=purpose) from error
+        raise MissingExtraError("ray", extra=extra, purpose=purpose) from error
     return ray
+
+
+@contextlib.contextmanager
+def ray_session(
+    cpus: int, *, purpose: str, extra: str = "ray", environment: Mapping[str, str] | None = None
+) -> Iterator[Any]:
+    """Yield Ray, started on this machine or connected to the cluster `RAY_ADDRESS`.
+
+    One that was started here ends with the block if no pool needs it, however the block ends. One
+    that runs already is taken as it is.
+
+    Args:
+        cpus: Processors that tasks may ask for at a time; of a cluster its own count.
+        purpose: What needs Ray, as a message begins.
+        extra: That brings it.
+        environment: Variables that tasks have.
+
+    Raises:
+        MissingExtraError: If Ray is not installed.
+        InputError: If it cannot start, or the cluster is out of reach or has other versions.
+    """
+    ray = load_ray(purpose, extra=extra)
+    _ensure_started(ray, cpus, environment or {})
+    _Session.users += 1
+    try:
+        yield ray
+    finally:
+        release()
 
 
 def acquire(n_workers: int) -> tuple[Any, float]:
@@ -64,10 +99,7 @@ def acquire(n_workers: int) -> tuple[Any, float]:
         MissingExtraError: If Ray is not installed.
     """
     ray = load_ray()
-    if not ray.is_initialized():
-        _start(ray)
-        _Session.is_ours = True
-        atexit.register(_stop, ray)
+    _ensure_started(ray, n_processors(), {})
     try:
         nodes = [node for node in ray.nodes() if node["Alive"]]
         cores = sum(node["Resources"].get("CPU", 0.0) for node in nodes)
@@ -88,10 +120,19 @@ def release() -> None:
         _stop(load_ray())
 
 
-def _start(ray: Any) -> None:
+def _ensure_started(ray: Any, cpus: int, environment: Mapping[str, str]) -> None:
+    if not ray.is_initialized():
+        _start(ray, cpus, environment)
+        _Session.is_ours = True
+        atexit.register(_stop, ray)
+
+
+def _start(ray: Any, cpus: int, environment: Mapping[str, str]) -> None:
     address = os.environ.get(ADDRESS, "")
     logging.getLogger("ray").setLevel(logging.ERROR)
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if environment:
+        quiet["runtime_env"] = {"env_vars": dict(environment)}
     if address:
         _connect(ray, address, quiet)
         return
@@ -107,10 +148,13 @@ def _start(ray: Any) -> None:
     os.environ[guardian.MARK] = mark  # all that Ray starts has it
     try:
         with _without_pages(ray):
-            ray.init(num_cpus=n_processors(), include_dashboard=False, **quiet)
-    except BaseException:
+            ray.init(num_cpus=cpus, include_dashboard=False, **quiet)
+    except BaseException as error:
+        ray.shutdown()
         _dismiss_guardian()
-        raise
+        if not isinstance(error, Exception):
+            raise
+        raise InputError(f"Ray must start on this machine, got {one_line(error)[:300]}") from error
     finally:
         del os.environ[guardian.MARK]
 
