@@ -1,8 +1,8 @@
 """Guardian of a Ray session: a process that ends all others of it once their driver is gone.
 
 Ray's own processes notice a killed driver, but those that are still starting do so a minute later.
-Run as a file, with the standard library alone. All processes of a session begin with a mark in their
-environment, which is read from `/proc`; where there is none, Ray is relied on.
+Run as a file, with the standard library alone. All processes of a session begin with a mark in
+their environment, which is read from `/proc`; where there is none, Ray is relied on.
 """
 
 from __future__ import annotations
