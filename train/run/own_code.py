@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.workers.pool import send_by_value
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -140,6 +141,7 @@ def _module_of_file(file: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
+    send_by_value(spec.name)  # workers cannot import it by this name
     return module
 
 

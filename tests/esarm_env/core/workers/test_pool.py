@@ -210,7 +210,7 @@ def test_an_address_that_cannot_be_used_is_refused(
     """Ray's own pages about it do not say which setting it was."""
     monkeypatch.setenv(ADDRESS, address)
     with pytest.raises(InputError, match=re.escape(rule)):
-        session._start(FakeRay(error))
+        session._start(FakeRay(error), 2, {})
 
 
 def test_the_last_pool_ends_what_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
