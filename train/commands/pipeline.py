@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from esarm_env.core.errors import InputError
-from train.commands.experiments import compare_policies, run_experiment
+from train.commands.experiments import compare_policies, run_experiment, run_speech
 from train.commands.options import (
     Options,
     OptionsOfStage,
@@ -301,27 +301,6 @@ def _without(option: str, **others: object) -> None:
     for given, value in others.items():
         if value is not None:
             raise InputError(f"`{given}` must be left out beside `{option}`, got {value!s:.80}")
-
-
-def run_speech(
-    options: TrainingOptions,
-    speech: Path,
-    *,
-    test: Path | None,
-    name: str | None,
-    settings: SpeechSettings,
-) -> None:
-    """Let a policy of a run learn from speech, print how it compares, and write that as JSON."""
-    from esarm_env.core.run_layout import POLICY_FILE, SPEECH_REPORT
-    from train.run.loggers import logging_to
-    from train.speech.stage import improve_on_speech
-
-    run = options.open_existing()
-    with logging_to(options.logger, run):
-        folder, summary = improve_on_speech(run, speech, settings=settings, test=test, name=name)
-    print((folder / SPEECH_REPORT).read_text(encoding="utf-8"))
-    print(f"policy: {folder / POLICY_FILE}")
-    write_json(summary, options.json)
 
 
 def command_evaluate(

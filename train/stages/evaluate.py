@@ -21,9 +21,7 @@ from esarm_env.core.run_layout import (
     POLICY_FILE,
 )
 from esarm_env.face.loaders import OWN_HEAD, open_head
-from esarm_env.metrics import EMOTION_ACCURACY, Quantity, measure, quantities
 from esarm_env.task.animation_task import AnimationTask, pad_stack
-from esarm_env.task.judges import emotion_judge
 from esarm_env.task.opening import open_task
 from reward.demonstrations import RankedDemonstrations, load_demonstrations
 from reward.plugins.learned import LearnedReward, open_learned
@@ -40,6 +38,7 @@ from train.rows import (
     sampled,
 )
 from train.run.loop import progress_track, write_rows
+from train.run_report.metric_rows import measure_rows
 from train.stages.baselines import (
     baseline_motions,
     compare_with,
@@ -57,77 +56,8 @@ from train.stages.measures import (
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
     from esarm_env.core.types import FloatArray, IntArray, Trajectories
-    from esarm_env.metrics import EmotionClassifier
     from train.run.config import EvaluateConfig
     from train.run.run_folder import RunFolder
-
-_EMOTION = "emotion_accuracy"
-
-
-def measured_quantities() -> dict[str, Quantity]:
-    """Return what each key of `measure_rows` is; the recordings' own row stands for the truth."""
-    known = {key: q for key, q in quantities().items() if not key.endswith("_target")}
-    return known | {_EMOTION: EMOTION_ACCURACY}
-
-
-def measure_rows(
-    task: AnimationTask, motions: Mapping[Row, FloatArray], utterances: IntArray
-) -> dict[Row, dict[str, FloatArray]]:
-    """Return all metrics per utterance of several animations of the same utterances.
-
-    Args:
-        task: Gives the recordings, the head and what was captured.
-        motions: Shape (N, T, 52) each, padded.
-        utterances: Shape (N,).
-
-    Returns:
-        For each row and each key of `measured_quantities` shape (N,); nan where it is not defined.
-    """
-    found = map_parts(
-        _metrics,
-        list(motions.values()),
-        what="metrics of animations",
-        task=task,
-        utterances=utterances,
-        judge=emotion_judge(task),
-    )
-    return dict(zip(motions, found, strict=True))
-
-
-def _metrics(
-    motion: FloatArray,
-    *,
-    task: AnimationTask,
-    utterances: IntArray,
-    judge: EmotionClassifier | None,
-) -> dict[str, FloatArray]:
-    """Return all metrics per utterance of one animation of each."""
-    target = task.target_motion(utterances)
-    figures = measure(
-        motion[:, : target.shape[1]],
-        target,
-        head=task.head,
-        captured=task.corpus.captured,
-        lengths=task.n_frames[utterances],
-    )
-    recognised = _recognised(judge, task, motion, utterances)
-    return {
-        key: recognised if key == _EMOTION else figures[key].astype(np.float32)
-        for key in measured_quantities()
-    }
-
-
-def _recognised(
-    judge: EmotionClassifier | None, task: AnimationTask, motion: FloatArray, utterances: IntArray
-) -> FloatArray:
-    """Return 1 where the judge sees the recorded emotion, 0 where another, shape (N,)."""
-    if judge is None:
-        return np.full(len(utterances), np.nan, dtype=np.float32)
-    counts = task.n_frames[utterances]
-    seen = judge.predict(row[:count] for row, count in zip(motion, counts, strict=True))
-    said = [task.corpus.records[int(index)].emotion for index in utterances]
-    return np.array([a == b for a, b in zip(seen, said, strict=True)], dtype=np.float32)
-
 
 GAPS = (0.23, 0.48, 0.73)  # least difference in epsilon of the pairs that are counted
 
