@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from agents.rollout.buffer import EpisodeBatch
     from agents.rollout.wrapped_episodes import RolloutPlan
     from agents.rollout.wrappers import Wrapping
-    from esarm_env.core.workers.pool import Label
+    from esarm_env.core.workers.pool import Label, Pool
 
 _CPU = torch.device("cpu")
 _USED = ("problem", "writer", "weights")
@@ -47,12 +47,13 @@ class RayCollector:
         n_workers: Processes; 0 works in this one.
     """
 
-    def __init__(self, n_workers: int) -> None:
+    def __init__(self, n_workers: int, *, pool: Pool | None = None) -> None:
         """Know how many workers to start; the first roll-out starts them.
 
         Args:
             n_workers: At least 0. Ray is started on this machine, or is the cluster that
                 `RAY_ADDRESS` names.
+            pool: Workers that are there, `n_workers` of them, which their owner ends.
 
         Raises:
             InputError: If it is below 0.
@@ -60,7 +61,7 @@ class RayCollector:
         """
         check_workers(n_workers, name="n_workers")
         self.n_workers = n_workers
-        self._pool = open_pool(n_workers)
+        self._owns, self._pool = pool is None, pool or open_pool(n_workers)
         self._problem: Problem | None = None
         self._reward: Any = None
         self._shape: Any = None
@@ -102,8 +103,9 @@ class RayCollector:
         self._problem = None
 
     def close(self) -> None:
-        """End the workers; the next roll-out starts them again."""
-        self._pool.close()
+        """End the workers, if they are the collector's own; the next roll-out starts them again."""
+        if self._owns:
+            self._pool.close()
 
     def _share(self, model: MotionTransformer, env: VecEnv) -> None:
         if self._problem is None or not self._problem.is_still(env, self._reward):

@@ -9,9 +9,11 @@ so that a policy that could go on in several styles does not settle for the firs
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +28,9 @@ from esarm_env.core.types import FloatArray, IntArray, Trajectories
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
     from agents.protocols import RecordedSpeech, SequenceTask, SpeechTask
+    from esarm_env.core.workers import Pool
 
+_ROLL_OUTS = itertools.count()  # numbers, so that workers take none for another
 _TOGETHER = 32  # utterances whose samples are held at once
 
 
@@ -183,7 +187,7 @@ def medians(
 
 
 def roll_out_with(
-    model: MotionTransformer, task: SpeechTask, *, batch_size: int = 64
+    model: MotionTransformer, task: SpeechTask, *, batch_size: int = 64, pool: Pool | None = None
 ) -> Callable[..., Trajectories]:
     """Return `model` as what collects demonstrations (a `RollOut` of `reward.demonstrations`).
 
@@ -191,7 +195,11 @@ def roll_out_with(
         model: The policy.
         task: Gives audio and lengths.
         batch_size: Sequences that are stepped together; rows depend on nothing but their seeds.
+        pool: Workers that are given such batches, and step the same sequences together; model and
+            task are sent to them once, so that changes to either go unseen.
     """
+    if pool is not None and pool.n_workers:
+        return _roll_out_by_workers(model, task, batch_size=batch_size, pool=pool)
 
     def roll_out(
         utterances: IntArray,
@@ -213,3 +221,36 @@ def roll_out_with(
         return Trajectories(utterances, rollout.tokens, rollout.lengths, condition)
 
     return roll_out
+
+
+def _roll_out_by_workers(
+    model: MotionTransformer, task: SpeechTask, *, batch_size: int, pool: Pool
+) -> Callable[..., Trajectories]:
+    """Return a roll-out whose batches, those of `generate`, are written by workers."""
+    roll_out = roll_out_with(deepcopy(model).cpu(), task, batch_size=batch_size)
+    name = f"roll-out {next(_ROLL_OUTS)}"
+    pool.share(name, roll_out)
+
+    def shared_out(utterances: IntArray, **options: Any) -> Trajectories:
+        lengths = task.lengths[utterances]
+        order = np.argsort(lengths, kind="stable")
+        rows = [order[begin : begin + batch_size] for begin in range(0, len(order), batch_size)]
+        rows.reverse()  # the longest are begun first
+        per_row = {key: options.pop(key) for key in ("condition", "seeds")}
+        parts = [
+            (name, utterances[here], {key: each[here] for key, each in per_row.items()} | options)
+            for here in rows
+        ]
+        tokens = np.full((len(utterances), int(lengths.max())), -1, dtype=np.int64)
+        for here, found in zip(rows, pool.map(_rolled, parts, using=[name]), strict=True):
+            tokens[here, : found.shape[1]] = found
+        return Trajectories(utterances, tokens, lengths, per_row["condition"])
+
+    return shared_out
+
+
+def _rolled(part: tuple[str, IntArray, dict[str, Any]], **shared: Any) -> IntArray:
+    """Return the tokens of a part, in a worker."""
+    name, utterances, options = part
+    tokens: IntArray = shared[name](utterances, **options).tokens
+    return tokens

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import hashlib
+import itertools
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,10 +30,15 @@ if TYPE_CHECKING:
 
     from esarm_env.audio.encoders.frames import AudioEncoder
     from esarm_env.core.types import Corpus, FloatArray
+    from esarm_env.core.workers.pool import Label, Pool
 
+    # Yields utterances with their features (T, dim), in the order of the utterances it is given.
+    Rows = Callable[[Iterable[int]], Iterator[tuple[int, npt.NDArray[np.floating]]]]
 
 _ARRAY, _DIGEST = "features.npy", "features.sha256"
 _ROWS_AT_ONCE = 65_536  # of a memory map, so that a check of it takes some MB
+# Utterances that a worker is sent at a time, and such parts per worker until they are written down.
+_PART, _PARTS_EACH = 8, 8
 
 
 class FeatureStore:
@@ -70,7 +76,12 @@ class FeatureStore:
 
 
 def open_features(
-    corpus: Corpus, encoder: AudioEncoder, *, cache: Path, progress: bool = True
+    corpus: Corpus,
+    encoder: AudioEncoder,
+    *,
+    cache: Path,
+    progress: bool = True,
+    pool: Pool | None = None,
 ) -> FeatureStore:
     """Open the cached features of `corpus`; the first call computes them.
 
@@ -79,18 +90,27 @@ def open_features(
         encoder: Computes (T, dim) per utterance.
         cache: Folder that holds one sub-folder per corpus and encoder.
         progress: Whether to draw a progress bar while computing.
+        pool: Workers that share the utterances out; the features are the same.
 
     Raises:
         InputError: If the cache cannot be written, the disk is full, or a feature is not finite.
     """
-    return open_rows(
+
+    def rows(indices: Iterable[int]) -> Iterator[tuple[int, npt.NDArray[np.floating]]]:
+        if pool is not None and pool.n_workers:
+            return _by_workers(pool, corpus, encoder, indices)
+        n_threads = n_processors() if getattr(encoder, "threads", False) else 1
+        return _computed(
+            lambda index: encoder.encode(corpus[index].audio), indices, n_threads=n_threads
+        )
+
+    return _open_rows(
         f"{corpus.content_hash}/{encoder.key}",
-        lambda index: encoder.encode(corpus[index].audio),
+        rows,
         corpus=corpus,
         dim=encoder.dim,
         cache=cache,
         title="Audio features" if progress else "",
-        n_threads=n_processors() if getattr(encoder, "threads", False) else 1,
     )
 
 
@@ -102,7 +122,6 @@ def open_rows(
     dim: int,
     cache: Path,
     title: str,
-    n_threads: int = 1,
 ) -> FeatureStore:
     """Open what is cached under `key`; the first call computes it, utterance by utterance.
 
@@ -113,11 +132,21 @@ def open_rows(
         dim: Features per frame.
         cache: Folder that holds one sub-folder per key.
         title: Of the progress bar; empty draws none.
-        n_threads: Threads that `compute` gains by.
 
     Raises:
         InputError: If the cache cannot be written, the disk is full, or a feature is not finite.
     """
+
+    def rows(indices: Iterable[int]) -> Iterator[tuple[int, FloatArray]]:
+        return _computed(compute, indices, n_threads=1)
+
+    return _open_rows(key, rows, corpus=corpus, dim=dim, cache=cache, title=title)
+
+
+def _open_rows(
+    key: str, rows: Rows, *, corpus: Corpus, dim: int, cache: Path, title: str
+) -> FeatureStore:
+    """Open what is cached under `key`; the first call computes it by `rows`."""
     counts = [record.n_frames for record in corpus.records]
     folder = cache / "features" / hashlib.sha256(key.encode()).hexdigest()[:24]
     shape = (sum(counts), dim)
@@ -128,11 +157,11 @@ def open_rows(
             warnings.warn(
                 f"{folder}: must hold the features that were computed, got {one_line(error)}; "
                 "they are computed anew",
-                stacklevel=3,
+                stacklevel=4,
             )
             drop_folder(folder)
     with new_folder(folder) as draft:
-        _write(compute, draft / _ARRAY, corpus, dim=dim, title=title, n_threads=n_threads)
+        _write(rows, draft / _ARRAY, corpus, dim=dim, title=title)
         (draft / _DIGEST).write_text(f"{file_digest(draft / _ARRAY)}\n")
         # Opened before it has its name, since another process may replace it once more.
         values = _load(draft, shape)
@@ -154,21 +183,13 @@ def _load(folder: Path, shape: tuple[int, int]) -> npt.NDArray[np.float16]:
     return values
 
 
-def _write(
-    compute: Callable[[int], FloatArray],
-    path: Path,
-    corpus: Corpus,
-    *,
-    dim: int,
-    title: str,
-    n_threads: int,
-) -> None:
+def _write(rows: Rows, path: Path, corpus: Corpus, *, dim: int, title: str) -> None:
     counts, names = zip(*((record.n_frames, record.id) for record in corpus.records), strict=True)
     shape = (sum(counts), dim)
     values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
     begin = 0
     indices = track(range(len(counts)), title, show=bool(title))
-    for index, computed in _computed(compute, indices, n_threads=n_threads):
+    for index, computed in rows(indices):
         features, count = _in_half_precision(computed), counts[index]
         finite(features, whose=f"utterance {names[index]!r}")
         # Motion may be a frame or two longer or shorter than its audio: its length decides.
@@ -198,6 +219,40 @@ def _computed(
             yield last, computed.result()
 
 
-def _in_half_precision(features: FloatArray) -> npt.NDArray[np.float16]:
+def _by_workers(
+    pool: Pool, corpus: Corpus, encoder: AudioEncoder, indices: Iterable[int]
+) -> Iterator[tuple[int, npt.NDArray[np.float16]]]:
+    """Yield utterances with their features, in order; each worker has the encoder and the corpus.
+
+    They come in half precision, as they are kept, and are written down now and then: those of a
+    large corpus need not fit into memory.
+    """
+    pool.share("corpus", corpus)
+    pool.share("encoder", encoder)
+    waiting = iter(indices)
+    at_once = pool.n_workers * _PARTS_EACH * _PART
+    while chunk := list(itertools.islice(waiting, at_once)):
+        parts = [chunk[begin : begin + _PART] for begin in range(0, len(chunk), _PART)]
+        using = ("corpus", "encoder")
+        for part, found in zip(
+            parts, pool.map(_encoded, parts, using=using, label=_label(parts, corpus)), strict=True
+        ):
+            yield from zip(part, found, strict=True)
+
+
+def _encoded(
+    part: list[int], *, corpus: Corpus, encoder: AudioEncoder
+) -> list[npt.NDArray[np.float16]]:
+    """Return the features of the utterances of a part, in a worker."""
+    return [_in_half_precision(encoder.encode(corpus[index].audio)) for index in part]
+
+
+def _label(parts: list[list[int]], corpus: Corpus) -> Label:
+    """Return what a message calls a part: by its first and last utterance."""
+    ends = [(corpus.records[part[0]].id, corpus.records[part[-1]].id) for part in parts]
+    return lambda number: "encoding utterances {!r} to {!r}".format(*ends[number])
+
+
+def _in_half_precision(features: npt.NDArray[np.floating]) -> npt.NDArray[np.float16]:
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
         return features.astype(np.float16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from esarm_env.core.progress import track
+from esarm_env.core.progress import open_progress
 from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, BoolArray
+from esarm_env.core.workers.pool import SerialPool
 from esarm_env.corpus.folder import STILL_RANGE, FolderCorpus
 from esarm_env.corpus.offsets import SyncEstimate, estimate_offset, read_offsets, write_offsets
 from esarm_env.corpus.splits import SPLITS
@@ -20,6 +22,7 @@ from esarm_env.formats.spellings import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from esarm_env.core.workers.pool import Pool
     from esarm_env.corpus.alignment import AlignedTake
     from esarm_env.corpus.vertices.fitting import Fit
 
@@ -29,6 +32,7 @@ DEAD_FROM_S = 10.0
 # Voice and jaw are not exactly synchronous in speech: up to two frames apart is natural.
 LEAST_OFFSET_S = 2.5 / FRAME_RATE_HZ
 
+_PART = 8  # takes that a worker is sent at a time
 _MENDED_LINES = 10  # kinds of notes; JSON has all of them, take by take
 
 
@@ -151,10 +155,27 @@ class Audit:
         return lines
 
 
-def audit(corpus: FolderCorpus, *, progress: bool = True) -> Audit:
-    """Audit every take of a corpus that was opened with `verify=True`."""
-    numbers = track(range(len(corpus.takes)), "Looking at takes", show=progress)
-    return Audit(corpus, tuple(_audit_take(corpus, number) for number in numbers))
+def audit(corpus: FolderCorpus, *, progress: bool = True, pool: Pool | None = None) -> Audit:
+    """Audit every take of a corpus that was opened with `verify=True`.
+
+    Args:
+        corpus: Whose takes are read once more.
+        progress: Whether to draw a progress bar.
+        pool: Workers that share the takes out; the findings are the same.
+    """
+    workers, takes = pool or SerialPool(), corpus.takes
+    workers.share("corpus", corpus)
+    parts = [range(len(takes))[begin : begin + _PART] for begin in range(0, len(takes), _PART)]
+    with open_progress(show=progress) as bar:
+        task = bar.add_task("Looking at takes", total=len(takes))
+        found = workers.map(
+            _audit_takes,
+            parts,
+            using=["corpus"],
+            label=lambda number: f"auditing takes {takes[parts[number][0]].id!r} and later",
+            on_done=lambda: bar.advance(task, _PART),
+        )
+    return Audit(corpus, tuple(itertools.chain.from_iterable(found)))
 
 
 def correct_offsets(result: Audit) -> Path | None:
@@ -179,6 +200,10 @@ def _obstacle(corpus: FolderCorpus) -> str | None:
         return "no channel of its motion moves"
     empty = [split for split in SPLITS if not len(corpus.split(split))]
     return f"no utterance is for {', '.join(empty)}; add recordings" if empty else None
+
+
+def _audit_takes(part: Sequence[int], *, corpus: FolderCorpus) -> list[TakeAudit]:
+    return [_audit_take(corpus, number) for number in part]
 
 
 def _audit_take(corpus: FolderCorpus, number: int) -> TakeAudit:

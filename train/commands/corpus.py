@@ -38,6 +38,7 @@ def command_corpus(
     rate: float | None = None,
     head: str | None = None,
     lve: Path | None = None,
+    workers: int = 0,
 ) -> None:
     """Stage 1: open or make a corpus, and compute audio features.
 
@@ -59,7 +60,10 @@ def command_corpus(
         lve: For recordings of vertices: a folder of predictions, NAME.npy with vertices (T, 3V) or
             coefficients (T, 52). Their lip error on the corpus' own vertices is printed, by
             FaceFormer's protocol for the official test subjects.
+        workers: Processes (extra `ray`) that compute features, or audit takes; 0 does it in this
+            one. Results do not depend on it.
     """
+    from esarm_env.core.workers.pool import check_workers
     from esarm_env.corpus.motion.track import FASTEST_HZ, SLOWEST_HZ
 
     if rate is not None and not SLOWEST_HZ <= rate <= FASTEST_HZ:
@@ -75,19 +79,27 @@ def command_corpus(
         raise InputError(f"`--compare` must stand without `--audit`, got both ({compare})")
     if lve is not None and (audit or compare is not None):
         raise InputError(f"`--lve` must stand without `--audit` and `--compare`, got both ({lve})")
+    check_workers(workers)
+    if workers and (lve is not None or compare is not None):
+        raise InputError(
+            f"`--workers` must stand without `--compare` and `--lve`, got {workers} beside one"
+        )
     check_json_target(options.json)
     if lve is not None:
         _score(corpus, lve, options, *settings)
     elif audit:
-        _audit(corpus, options, *settings, correct=correct_offsets)
+        _audit(corpus, options, *settings, correct=correct_offsets, workers=workers)
     elif compare is not None:
         _compare(compare, options, *settings)
     else:
-        run_stage("corpus", options, *settings)
+        run_stage("corpus", options, *settings, workers=workers)
 
 
-def _audit(corpus: str | None, options: RunOptions, *overrides: str, correct: bool) -> None:
+def _audit(
+    corpus: str | None, options: RunOptions, *overrides: str, correct: bool, workers: int
+) -> None:
     """Print the audit of a folder, and correct its offsets if asked."""
+    from esarm_env.core.workers import open_pool
     from esarm_env.corpus import CORPUS_NAMES
     from esarm_env.corpus.audit import audit, correct_offsets
     from esarm_env.corpus.folder import FolderCorpus
@@ -97,15 +109,15 @@ def _audit(corpus: str | None, options: RunOptions, *overrides: str, correct: bo
     if corpus in CORPUS_NAMES:
         raise InputError(f"`corpus` must be a folder to audit, got the synthetic {corpus!r}")
     config = options.settings(*overrides).corpus
-    result = audit(
-        FolderCorpus(
+    with open_pool(workers) as pool:
+        folder = FolderCorpus(
             corpus,
             layout=config.layout,
             verify=True,
             rate_hz=config.rate or None,
             head=config.head or None,
         )
-    )
+        result = audit(folder, pool=pool)
     print("\n".join(result.lines()))
     write_json(result.to_dict(), options.json)
     if correct:

@@ -1,4 +1,4 @@
-"""`esarm improve --from` and `esarm compare`: swap reward or algorithm on the clone of a run."""
+"""`esarm improve --from` and `--speech`, and `esarm compare`: on the clone of a finished run."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from train.commands.options import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from train.speech.settings import SpeechSettings
 
 Shown = Literal["usual", "greedy", "expected-distance", "sampled", "all"]
 
@@ -90,6 +92,27 @@ def compare_policies(options: RunOptions, policy: Path) -> None:
     compared = compare_run(run, (), files=[policy])
     print(plain_page(compared))
     write_json(compared.to_dict(), options.json)
+
+
+def run_speech(
+    options: TrainingOptions,
+    speech: Path,
+    *,
+    test: Path | None,
+    name: str | None,
+    settings: SpeechSettings,
+) -> None:
+    """Let a policy of a run learn from speech, print how it compares, and write that as JSON."""
+    from esarm_env.core.run_layout import POLICY_FILE, SPEECH_REPORT
+    from train.run.loggers import logging_to
+    from train.speech.stage import improve_on_speech
+
+    run = options.open_existing()
+    with logging_to(options.logger, run):
+        folder, summary = improve_on_speech(run, speech, settings=settings, test=test, name=name)
+    print((folder / SPEECH_REPORT).read_text(encoding="utf-8"))
+    print(f"policy: {folder / POLICY_FILE}")
+    write_json(summary, options.json)
 
 
 def settings_of(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from esarm_env.core.errors import InputError
-from train.commands.experiments import compare_policies, run_experiment
+from train.commands.experiments import compare_policies, run_experiment, run_speech
 from train.commands.options import (
     Options,
     OptionsOfStage,
@@ -40,6 +40,7 @@ def command_run(
     rounds: int = 1,
     seeds: tuple[int, ...] = (),
     parallel: int | None = None,
+    workers: int = 0,
     logger: Literal["tensorboard", "wandb", "none"] | None = None,
 ) -> None:
     """Run the whole pipeline, from corpus to report.
@@ -64,11 +65,16 @@ def command_run(
         parallel: Most seeds to train at a time, on Ray (extra `ray`); 0 or 1 trains one after the
             other. Figures are the same: each seed has `--threads` threads, or without that option
             its share of the processors. [default: as many as have processors, if Ray is installed]
+        workers: Processes (extra `ray`) that share out what maps over utterances: audio features,
+            demonstrations, roll-outs of `improve` (unless `improve.workers` says how many) and
+            evaluation; 0 works in this one. Results do not depend on it.
         logger: Where training figures go, beside each stage's metrics.csv: `tensorboard` (event
             files in the stages' folders), `wandb` (Weights & Biases, as they come; project
             WANDB_PROJECT or esarm), or `none`. [default: tensorboard where it is installed]
     """
     from esarm_env.core.run_layout import STAGES
+    from esarm_env.core.workers.pool import check_workers
+    from train.parallel.stage_pool import working_with
     from train.report import write_report
     from train.rounds.folders import check_rounds
     from train.rounds.rounds import run_rounds
@@ -81,6 +87,7 @@ def command_run(
 
     seeds_of(seeds, first=seeds[0] if seeds else 0)  # before a folder is made for them
     check_logger(logger)  # likewise
+    check_workers(workers)
     run = options.open(*place_setting(options, corpus), *recipe_setting(recipe))
     # Here and not stage by stage: the last one's settings count before the first one's minutes.
     check_settings(run.config, [stage for stage in STAGES if not run.is_finished(stage)])
@@ -90,13 +97,19 @@ def command_run(
         if rounds > 1:
             raise InputError(f"`rounds` must be 1 beside several `seeds`, got {rounds}")
         plan = plan_of(len(wanted), parallel=parallel, threads=options.threads)
-        _run_seeds(options, run, wanted, plan=plan, logger=logger)
+        if workers and plan.at_a_time > 1:
+            raise InputError(
+                f"`workers` must be 0 where several seeds are trained at a time, got {workers}; "
+                "`--parallel 1` trains one after the other, each with all workers"
+            )
+        with working_with(workers):
+            _run_seeds(options, run, wanted, plan=plan, logger=logger)
         return
     if parallel is not None:
         raise InputError(f"`parallel` must be left out without several `seeds`, got {parallel}")
     if rounds == 1:
         say_expected_time(run, STAGES)
-    with locked(run.path), logging_to(logger, run):
+    with locked(run.path), logging_to(logger, run), working_with(workers):
         summaries: dict[str, Any] = {stage: STAGE_FUNCTIONS[stage](run) for stage in STAGES}
         if rounds > 1:
             summaries["rounds"] = run_rounds(run, rounds)
@@ -181,13 +194,15 @@ def command_clone(*, options: OptionsOfTraining) -> None:
     run_stage("clone", options)
 
 
-def command_demonstrate(*, options: OptionsOfStage) -> None:
+def command_demonstrate(*, options: OptionsOfStage, workers: int = 0) -> None:
     """Stage 5: roll out the clone with more and more random actions.
 
     Args:
         options: Which run, and with which settings.
+        workers: Processes (extra `ray`) that roll out; 0 does it in this one. Results do not depend
+            on it.
     """
-    run_stage("demonstrate", options)
+    run_stage("demonstrate", options, workers=workers)
 
 
 def command_reward(
@@ -288,64 +303,57 @@ def _without(option: str, **others: object) -> None:
             raise InputError(f"`{given}` must be left out beside `{option}`, got {value!s:.80}")
 
 
-def run_speech(
-    options: TrainingOptions,
-    speech: Path,
-    *,
-    test: Path | None,
-    name: str | None,
-    settings: SpeechSettings,
+def command_evaluate(
+    *, options: OptionsOfStage, policy: Path | None = None, workers: int = 0
 ) -> None:
-    """Let a policy of a run learn from speech, print how it compares, and write that as JSON."""
-    from esarm_env.core.run_layout import POLICY_FILE, SPEECH_REPORT
-    from train.run.loggers import logging_to
-    from train.speech.stage import improve_on_speech
-
-    run = options.open_existing()
-    with logging_to(options.logger, run):
-        folder, summary = improve_on_speech(run, speech, settings=settings, test=test, name=name)
-    print((folder / SPEECH_REPORT).read_text(encoding="utf-8"))
-    print(f"policy: {folder / POLICY_FILE}")
-    write_json(summary, options.json)
-
-
-def command_evaluate(*, options: OptionsOfStage, policy: Path | None = None) -> None:
     """Stage 8: measure errors and scores on test utterances.
 
     Args:
         options: Which run, and with which settings.
         policy: Instead of the run's own policies, one of any origin: a policy file that fits the
             run's tokenizer, conditions and features. It is compared with the clone.
+        workers: Processes (extra `ray`) that animate and measure; 0 does it in this one. Results do
+            not depend on it.
     """
+    from esarm_env.core.workers.pool import check_workers
+
+    check_workers(workers)
     if policy is not None:
+        if workers:
+            raise InputError(f"`workers` must be left out beside `policy`, got {workers}")
         compare_policies(options, policy)
         return
+    from train.parallel.stage_pool import working_with
     from train.report import write_report
     from train.run.lock import locked
     from train.stages import STAGE_FUNCTIONS
 
     run = options.open_existing()
     say_expected_time(run, ["evaluate"])
-    with locked(run.path):
+    with locked(run.path), working_with(workers):
         summary = STAGE_FUNCTIONS["evaluate"](run)
         print(f"report: {write_report(run)}")
     _print_results(summary)
     write_json(summary, options.json)
 
 
-def run_stage(name: str, options: RunOptions, *overrides: str) -> None:
-    """Run one stage, print its summary, and write it where `--json` says."""
+def run_stage(name: str, options: RunOptions, *overrides: str, workers: int = 0) -> None:
+    """Run one stage with so many workers, print its summary, write it where `--json` says."""
     from esarm_env.core.run_layout import STAGES
+    from esarm_env.core.workers.pool import check_workers
+    from train.parallel.stage_pool import working_with
     from train.run.lock import locked
     from train.run.loggers import logging_to
     from train.stages import STAGE_FUNCTIONS
 
+    check_workers(workers)  # before a folder is made
     begins = name == STAGES[0]
     run = options.open(*overrides) if begins else options.open_existing(*overrides)
     # A finished stage has no figures to send, and begins nothing at Weights & Biases.
     say_expected_time(run, [name])
     logger = options.logger if isinstance(options, TrainingOptions) else None
-    with locked(run.path), logging_to(None if run.is_finished(name) else logger, run):
+    sent = logging_to(None if run.is_finished(name) else logger, run)
+    with locked(run.path), sent, working_with(workers):
         summary = STAGE_FUNCTIONS[name](run)
     for key, value in summary.items():
         print(f"{key}: {value}")

@@ -12,7 +12,7 @@ from typing import Any
 from esarm_env.task.episode_metrics import EVE, LVE
 from train.rows import expected, rows_from_json
 from train.run_report.cells import ARROWS, header, line
-from train.stages.evaluate import measured_quantities
+from train.run_report.metric_rows import measured_quantities
 from train.stages.measures import EVE_WITHOUT_LIDS
 
 # What may be lost while errors fall, a table for each question; jerk in m/s³ fits into its column.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from esarm_env.metrics.variant import DIRECTIONS
 from train.rows import RECORDINGS, Row, rows_from_json
 from train.run_report.cells import UNKNOWN, header, line
-from train.stages.evaluate import measured_quantities
+from train.run_report.metric_rows import measured_quantities
 
 if TYPE_CHECKING:
     from esarm_env.metrics import Quantity

@@ -158,7 +158,7 @@ def old_figures(
         seed: Of sampling.
     """
     from train.rows import greedy, sampled
-    from train.stages.evaluate import measure_rows
+    from train.run_report.metric_rows import measure_rows
 
     written = {}
     for name, policy in policies.items():

@@ -23,6 +23,7 @@ from esarm_env.task.run_corpus import (
     training_emotions,
     training_speakers,
 )
+from train.parallel.stage_pool import stage_pool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +67,8 @@ def _open(run: RunFolder, folder: Path) -> dict[str, Any]:
                 f"{config.name}: must give every split an utterance, got none for {split}; "
                 "add recordings"
             )
-    open_features(corpus, make_encoder(config.encoder, fetch=fetch), cache=cache_dir())
+    encoder = make_encoder(config.encoder, fetch=fetch)
+    open_features(corpus, encoder, cache=cache_dir(), pool=stage_pool())
     source = {
         "corpus": name,
         FROM_RUN_KEY: relative_place(name, run.path),  # where both are moved together

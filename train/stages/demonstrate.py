@@ -32,6 +32,7 @@ from esarm_env.task.opening import open_task
 from reward.demonstrations import RankedDemonstrations, collect
 from reward.demonstrations.audit import audit_labels
 from reward.demonstrations.card import card_of
+from train.parallel.stage_pool import stage_pool
 from train.run.loop import progress_track
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def roll_out_ladder(run: RunFolder, folder: Path, *, iteration: int = 0) -> dict
     )
     with progress_track("Demonstrations", len(config.epsilons) * config.rollouts) as bar:
         demonstrations = collect(
-            roll_out_with(clone, task),
+            roll_out_with(clone, task, pool=stage_pool()),
             task,
             utterances,
             epsilons=config.epsilons,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +21,12 @@ from esarm_env.core.run_layout import (
     POLICY_FILE,
 )
 from esarm_env.face.loaders import OWN_HEAD, open_head
-from esarm_env.metrics import EMOTION_ACCURACY, Quantity, measure, quantities
 from esarm_env.task.animation_task import AnimationTask, pad_stack
-from esarm_env.task.judges import emotion_judge
 from esarm_env.task.opening import open_task
 from reward.demonstrations import RankedDemonstrations, load_demonstrations
 from reward.plugins.learned import LearnedReward, open_learned
 from reward.rank_measures import pair_accuracy
+from train.parallel.stage_pool import map_parts
 from train.rows import (
     RECORDINGS,
     TOKENIZER,
@@ -39,6 +38,7 @@ from train.rows import (
     sampled,
 )
 from train.run.loop import progress_track, write_rows
+from train.run_report.metric_rows import measure_rows
 from train.stages.baselines import (
     baseline_motions,
     compare_with,
@@ -56,61 +56,8 @@ from train.stages.measures import (
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
     from esarm_env.core.types import FloatArray, IntArray, Trajectories
-    from esarm_env.metrics import EmotionClassifier
     from train.run.config import EvaluateConfig
     from train.run.run_folder import RunFolder
-
-_EMOTION = "emotion_accuracy"
-
-
-def measured_quantities() -> dict[str, Quantity]:
-    """Return what each key of `measure_rows` is; the recordings' own row stands for the truth."""
-    known = {key: q for key, q in quantities().items() if not key.endswith("_target")}
-    return known | {_EMOTION: EMOTION_ACCURACY}
-
-
-def measure_rows(
-    task: AnimationTask, motions: Mapping[Row, FloatArray], utterances: IntArray
-) -> dict[Row, dict[str, FloatArray]]:
-    """Return all metrics per utterance of several animations of the same utterances.
-
-    Args:
-        task: Gives the recordings, the head and what was captured.
-        motions: Shape (N, T, 52) each, padded.
-        utterances: Shape (N,).
-
-    Returns:
-        For each row and each key of `measured_quantities` shape (N,); nan where it is not defined.
-    """
-    target = task.target_motion(utterances)
-    known: dict[str, Any] = {
-        "head": task.head,
-        "captured": task.corpus.captured,
-        "lengths": task.n_frames[utterances],
-    }
-    judge = emotion_judge(task)
-    rows = {}
-    for row, motion in motions.items():
-        figures = measure(motion[:, : target.shape[1]], target, **known)
-        recognised = _recognised(judge, task, motion, utterances)
-        rows[row] = {
-            key: recognised if key == _EMOTION else figures[key].astype(np.float32)
-            for key in measured_quantities()
-        }
-    return rows
-
-
-def _recognised(
-    judge: EmotionClassifier | None, task: AnimationTask, motion: FloatArray, utterances: IntArray
-) -> FloatArray:
-    """Return 1 where the judge sees the recorded emotion, 0 where another, shape (N,)."""
-    if judge is None:
-        return np.full(len(utterances), np.nan, dtype=np.float32)
-    counts = task.n_frames[utterances]
-    seen = judge.predict(row[:count] for row, count in zip(motion, counts, strict=True))
-    said = [task.corpus.records[int(index)].emotion for index in utterances]
-    return np.array([a == b for a, b in zip(seen, said, strict=True)], dtype=np.float32)
-
 
 GAPS = (0.23, 0.48, 0.73)  # least difference in epsilon of the pairs that are counted
 
@@ -130,6 +77,19 @@ class _Shared:
     baselines: dict[Row, list[FloatArray]]
     deterministic: dict[Row, Trajectories]
     drawn: dict[Row, list[Trajectories]]
+
+
+@dataclass(frozen=True)
+class _Animations:
+    """A row of the report before it is measured: animations of the test utterances.
+
+    Attributes:
+        written: One batch of tokens per sample.
+        shown: Instead, motion (T, 52) of each.
+    """
+
+    written: list[Trajectories] = field(default_factory=list)
+    shown: list[FloatArray] | None = None
 
 
 def run_evaluate(run: RunFolder) -> dict[str, Any]:
@@ -154,14 +114,16 @@ def _evaluate(run: RunFolder, folder: Path) -> dict[str, Any]:
         deterministic=without_chance(run, task, policies),
         drawn=_drawn(run, task, policies, best=temperatures.best),
     )
-    n_rows = 2 + len(shared.baselines) + len(demonstrations.levels)
-    n_rows += len(shared.deterministic) + len(shared.drawn)
-    rows: dict[Row, Figures] = {}
-    with progress_track("Evaluation", n_rows) as bar:
-        scorers = Scorers.of(run, task, learned)
-        for row, figures in _measure(scorers, demonstrations, policies, shared):
-            rows[row] = figures
-            bar.advance(bar.task_ids[0])
+    animations = dict(_animations(task, demonstrations, policies, shared))
+    with progress_track("Evaluation", len(animations)) as bar:
+        found = map_parts(
+            _figures,
+            list(animations.values()),
+            what="errors and scores of animations",
+            on_done=lambda: bar.advance(bar.task_ids[0]),
+            scorers=Scorers.of(run, task, learned),
+        )
+    rows: dict[Row, Figures] = dict(zip(animations, found, strict=True))
     write_per_utterance(rows, task, test, folder / PER_UTTERANCE_FILE)
     repeated = repeated_rows(run, task, policies, best=temperatures.best)
     energy, extra = repeated["energy"], extra_utterances(task, config)
@@ -208,48 +170,76 @@ def _drawn(
     asked = [(name, 1.0) for name in policies]
     if best != 1:
         asked.insert(1, ("clone", best))
-    return {
-        sampled(name, temperature): draw_test(run, task, policies[name], temperature=temperature)
-        for name, temperature in asked
-    }
+    found = map_parts(
+        _draw,
+        [(policies[name], temperature) for name, temperature in asked],
+        what="samples of the test utterances",
+        task=task,
+        run=run,
+    )
+    rows = [sampled(name, temperature) for name, temperature in asked]
+    return dict(zip(rows, found, strict=True))
 
 
-def _measure(
-    scorers: Scorers,
+def _draw(
+    part: tuple[MotionTransformer, float], *, task: AnimationTask, run: RunFolder
+) -> list[Trajectories]:
+    model, temperature = part
+    return draw_test(run, task, model, temperature=temperature)
+
+
+def _animations(
+    task: AnimationTask,
     demonstrations: RankedDemonstrations,
     policies: dict[str, MotionTransformer],
     shared: _Shared,
-) -> Iterator[tuple[Row, Figures]]:
-    """Yield each row and its figures."""
-    corpus = scorers.task.corpus
+) -> Iterator[tuple[Row, _Animations]]:
+    """Yield each row and what it shows or was written of the test utterances."""
+    corpus = task.corpus
     test = corpus.split("test")
-    yield Row(RECORDINGS), scorers.shown([corpus[int(index)].motion for index in test])
-    yield Row(TOKENIZER), scorers.written([shared.recorded])
+    yield Row(RECORDINGS), _Animations(shown=[corpus[int(index)].motion for index in test])
+    yield Row(TOKENIZER), _Animations(written=[shared.recorded])
     for row, motions in shared.baselines.items():
-        yield row, scorers.shown(motions)
+        yield row, _Animations(shown=motions)
     for level in demonstrations.levels:
         chosen = demonstrations[demonstrations.epsilon == level].trajectories
-        yield noisy("clone", level), scorers.written(_by_sample(chosen, test))
+        yield noisy("clone", level), _Animations(written=_by_sample(chosen, test))
     for name in policies:
         for row in (greedy(name), expected(name)):
             if row in shared.deterministic:
-                yield row, scorers.written([shared.deterministic[row]])
+                yield row, _Animations(written=[shared.deterministic[row]])
         for row, samples in shared.drawn.items():
             if row.policy == name:
-                yield row, scorers.written(samples)
+                yield row, _Animations(written=samples)
+
+
+def _figures(animations: _Animations, *, scorers: Scorers) -> Figures:
+    """Return true errors and scores of a row."""
+    if animations.shown is not None:
+        return scorers.shown(animations.shown)
+    return scorers.written(animations.written)
 
 
 def without_chance(
     run: RunFolder, task: AnimationTask, policies: dict[str, MotionTransformer]
 ) -> dict[Row, Trajectories]:
     """Return the likeliest animations of each policy, and those of least expected distance."""
-    written = {}
+    asked = []
     for name, model in policies.items():
-        written[greedy(name)] = animate_test(run, task, model, Decoding())
+        asked.append((greedy(name), model, Decoding()))
         if model.knows_distances:
-            by_distance = Decoding(expected_distance=True)
-            written[expected(name)] = animate_test(run, task, model, by_distance)
-    return written
+            asked.append((expected(name), model, Decoding(expected_distance=True)))
+    parts = [(model, decoding) for _, model, decoding in asked]
+    written = map_parts(
+        _animate, parts, what="animations of the test utterances", task=task, run=run
+    )
+    return {row: each for (row, *_), each in zip(asked, written, strict=True)}
+
+
+def _animate(
+    part: tuple[MotionTransformer, Decoding], *, task: AnimationTask, run: RunFolder
+) -> Trajectories:
+    return animate_test(run, task, *part)
 
 
 def animate_test(

@@ -29,6 +29,7 @@ from esarm_env.envs.scalar import SpeechAnimationEnv
 from esarm_env.task.episode_metrics import EVE, LVE
 from reward.plugins.heads import scores_by_head
 from train.likelihood import LikelihoodReward
+from train.parallel.stage_pool import stage_pool
 from train.run.loop import drive
 from train.run.own_code import trust_own_code
 from train.run.reward_setting import reward_text
@@ -114,13 +115,19 @@ def _improve_all(run: RunFolder, folder: Path) -> dict[str, Any]:
     env = SpeechAnimationEnv(run.path, reward=run.config.improve.reward, metrics=False)
     clone = load_policy(run.stage("clone") / POLICY_FILE)
     summary: dict[str, Any] = {"reward": reward_text(run.config.improve.reward)}
-    with contextlib.closing(RayCollector(run.config.improve.workers)) as collector:
+    with contextlib.closing(_collector(run.config.improve.workers)) as collector:
         for name in run.config.improve.algorithms:
             algorithm = make_algorithm(name, env, clone, run.config.improve, seed=run.config.seed)
             algorithm.collector = collector
             summary[name] = _improve(run, folder / name, name, algorithm, clone)
     summary["best_on_validation"] = _best_on_validation(run, folder, env.sequence_task)
     return summary
+
+
+def _collector(n_workers: int) -> RayCollector:
+    """Return a collector of its own workers, or of those of all stages if it is to have none."""
+    pool = stage_pool()
+    return RayCollector(n_workers) if n_workers else RayCollector(pool.n_workers, pool=pool)
 
 
 def _improve(

@@ -38,6 +38,7 @@ from esarm_env.rewards.registry import WITH_MODEL, resolve_reward
 from esarm_env.task.animation_task import pad_stack
 from esarm_env.task.conditions import INTENSITY_SLICE
 from esarm_env.task.judges import intensity_judge
+from train.parallel.stage_pool import map_parts
 from train.rows import RECORDINGS, TOKENIZER, Row, greedy, sampled
 
 if TYPE_CHECKING:
@@ -202,12 +203,13 @@ def try_temperatures(
     if not (config.temperatures and len(chosen)):
         return Temperatures(1.0, 0, {})
     tried = sorted({*config.temperatures, 1.0})
-    rows = {
-        sampled("clone", each): _of_samples(
-            task, clone, chosen, config, temperature=each, seed=seed, with_diversity=False
-        )
-        for each in tried
-    }
+    found = map_parts(
+        _of_samples,
+        [_Samples(clone, chosen, config, each, seed, with_diversity=False) for each in tried],
+        what="samples at several temperatures",
+        task=task,
+    )
+    rows = {sampled("clone", each): figures for each, figures in zip(tried, found, strict=True)}
     means = np.array([[rows[sampled("clone", t)][k].mean() for k in _ENERGIES] for t in tried])
     relative = means / means[tried.index(1.0)]  # a region never captured is nan at each of them
     known = ~np.isnan(relative).all(axis=0)
@@ -264,36 +266,45 @@ def energy_rows(
     asked = [(name, 1.0) for name in policies]
     if best != 1:
         asked.append(("clone", best))
-    return {
-        sampled(name, at): _of_samples(
-            task, policies[name], chosen, config, temperature=at, seed=seed
-        )
-        for name, at in asked
-    }
+    found = map_parts(
+        _of_samples,
+        [_Samples(policies[name], chosen, config, at, seed) for name, at in asked],
+        what="energy scores of samples",
+        task=task,
+    )
+    return {sampled(*each): figures for each, figures in zip(asked, found, strict=True)}
 
 
-def _of_samples(
-    task: AnimationTask,
-    policy: MotionTransformer,
-    utterances: IntArray,
-    config: EvaluateConfig,
-    *,
-    temperature: float,
-    seed: int,
-    with_diversity: bool = True,
-) -> dict[str, FloatArray]:
+@dataclass(frozen=True)
+class _Samples:
+    """Which samples of a policy are scored as a whole."""
+
+    policy: MotionTransformer
+    utterances: IntArray
+    config: EvaluateConfig
+    temperature: float
+    seed: int
+    with_diversity: bool = True
+
+
+def _of_samples(samples: _Samples, *, task: AnimationTask) -> dict[str, FloatArray]:
     """Return energy scores and what they are made of, one per utterance."""
-    decoding = Decoding(temperature=temperature)
+    utterances, seed = samples.utterances, samples.seed
     target, known = task.target_motion(utterances), _known(task, utterances)
     drawn = draw_samples(
-        policy, task, utterances, config.energy_samples, decoding=decoding, seed=seed
+        samples.policy,
+        task,
+        utterances,
+        samples.config.energy_samples,
+        decoding=Decoding(temperature=samples.temperature),
+        seed=seed,
     )
     motions = np.stack([task.decode(each)[:, : target.shape[1]] for each in drawn], axis=1)
     figures: dict[str, Any] = {}
     for key, variant in _ENERGIES.items():
         parts = energy_parts(motions, target, variant=variant, **known)
         figures |= {key: parts.score, _ERRORS[key]: parts.error, _SPREADS[key]: parts.spread}
-    if with_diversity:
+    if samples.with_diversity:
         # A few pairs: all vertices of all pairs would cost more than everything else here.
         figures[_DIVERSITY] = diversity(motions, rng=np.random.default_rng(seed), **known)
     return {key: values.astype(np.float32) for key, values in figures.items()}

@@ -60,6 +60,7 @@ from reward.plugins.learned import LearnedReward, open_model
 from reward.rank_measures import pair_accuracy
 from reward.ranking.training import RewardTrainer
 from train.distributed.lockstep import Trainer
+from train.parallel.stage_pool import stage_pool
 from train.preferences.learning import correct, judged_pairs, raters_of
 from train.run.loop import drive, progress_track
 from train.stages.demonstrate import evenly
@@ -387,7 +388,7 @@ def _collect(
     with progress_track("Samples of the clone", config.samples) as bar:
         return collect_consensus(
             task,
-            roll_out_with(clone, task, batch_size=_ROLL_OUT_ROWS),
+            roll_out_with(clone, task, batch_size=_ROLL_OUT_ROWS, pool=stage_pool()),
             utterances,
             levels=levels,
             config=config,

@@ -121,6 +121,10 @@ class WavLM:
         """Number of features per frame."""
         return int(self._model.config.hidden_size)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the network out, which cannot be pickled; another process loads it again."""
+        return {name: value for name, value in vars(self).items() if name != "_model"}
+
     @cached_property
     def _model(self) -> Any:
         return self.load()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -313,3 +314,17 @@ def test_the_bar_stays_out_of_the_report(root: Path, capsys: pytest.CaptureFixtu
     audit(FolderCorpus(root, verify=True))
     streams = capsys.readouterr()
     assert streams.out == "" and "Looking at takes" in streams.err
+
+
+def test_findings_do_not_depend_on_workers(
+    tmp_path: Path, three_workers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same takes in the same order, with the same numbers to the last digit."""
+    monkeypatch.setattr("esarm_env.corpus.audit._PART", 1)
+    for number, late_s in enumerate((0.0, LATE_S, -LATE_S)):
+        write_spoken(tmp_path, f"take{number}", late_s=late_s, seed=number, n_more=number)
+    corpus = FolderCorpus(tmp_path, verify=True)
+    alone, shared = (audit(corpus, progress=False, pool=pool) for pool in (None, three_workers))
+    assert [take.id for take in alone.takes] == ["take0", "take1", "take2"]
+    assert any(take.out_of_sync for take in alone.takes)
+    assert json.dumps(shared.to_dict()) == json.dumps(alone.to_dict())

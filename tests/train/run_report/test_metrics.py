@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from train.rows import MEAN_FACE, RECORDINGS, TOKENIZER, Row, greedy, rows_to_json
+from train.run_report.metric_rows import measured_quantities
 from train.run_report.metrics import QUESTIONS, emotion_section, metrics_sections
-from train.stages.evaluate import measured_quantities
 
 
 def results(key: str, figures: dict[Row, list[float | None]]) -> dict[str, Any]:

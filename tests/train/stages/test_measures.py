@@ -28,8 +28,9 @@ from train.rows import (
 from train.run.config import EvaluateConfig, make_config
 from train.run.run_folder import RunFolder
 from train.run.setting_ranges import check_settings
+from train.run_report.metric_rows import measured_quantities
 from train.stages import evaluate
-from train.stages.evaluate import animate_test, measured_quantities
+from train.stages.evaluate import animate_test
 from train.stages.measures import EVE_WITHOUT_LIDS, extra_utterances, try_temperatures
 
 
