@@ -124,8 +124,10 @@ class Processes:
         from torch.distributed import TCPStore
 
         self._state = state
-        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        self._store = TCPStore(address, port, is_master=False)  # the launcher's, or process 0's
+        self._store: TCPStore | None = None  # one process needs none
+        if state.num_processes > 1:
+            address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+            self._store = TCPStore(address, port, is_master=False)  # the launcher's, or process 0's
         self.number: int = state.process_index
         self.count: int = state.num_processes
 
@@ -171,11 +173,12 @@ class Processes:
     def report(self, error: str) -> None:
         """Leave the text of an error to the main process, which notices when this one ends."""
         with contextlib.suppress(RuntimeError):
-            self._store.set(_REPORT, error)
+            if self._store is not None:
+                self._store.set(_REPORT, error)
 
     def reported(self) -> str | None:
         """Return what another process has left as it failed."""
         with contextlib.suppress(RuntimeError):
-            if self._store.check([_REPORT]):
+            if self._store is not None and self._store.check([_REPORT]):
                 return bytes(self._store.get(_REPORT)).decode()
         return None

@@ -39,7 +39,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 BENCH_GROUPS: dict[str, tuple[str, ...]] = {
     "A run beside others": ("peers", "rl", "prior", "probes", "hacking", "raters"),
-    "Speed": ("env", "agents", "metrics", "pictures", "synthetic"),
+    "Speed": ("env", "agents", "workers", "metrics", "pictures", "synthetic"),
 }
 _DEPRECATED = ("rewards",)
 Commands = Mapping[str, Callable[..., None]]

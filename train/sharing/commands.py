@@ -7,6 +7,8 @@ from typing import Annotated
 
 import tyro
 
+from esarm_env.core.run_layout import EXPORT_CARD
+
 
 def command_push(
     run: Annotated[Path, tyro.conf.Positional],
@@ -72,4 +74,4 @@ def command_pull(
     from train.sharing.parts import pull
 
     kind = pull(repository, output, revision=revision)
-    print(f"{output}: the {kind} of {repository}; read its card, README.md")
+    print(f"{output}: the {kind} of {repository}; read its card, {EXPORT_CARD}")

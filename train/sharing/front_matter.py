@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from train.rows import Row
 
 RECORDINGS = "recordings"  # what they are called: the name of a folder may be somebody's own
-_TYPES = {LVE: "lve", EVE: "eve", "score": "learned_score"}
+_TYPES = {LVE: LVE, EVE: EVE, "score": "learned_score"}
 _NAMES = {LVE: "LVE, mm", EVE: "EVE, mm", "score": "learned score (a proxy)"}
 _TASK = {"type": "reinforcement-learning", "name": "speech-driven facial animation"}
 

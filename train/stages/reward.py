@@ -135,8 +135,9 @@ def run_reward(
             the demonstrations of all are learned from.
         measured: Returns a trainer that measures more of the one it gets; None takes it as it is.
     """
-    recipe = RECIPES[run.config.recipe]
-    return run.perform("reward", lambda folder: recipe(run, folder, earlier, measured))
+    return run.perform(
+        "reward", lambda folder: RECIPES[run.config.recipe](run, folder, earlier, measured)
+    )
 
 
 def _paper(

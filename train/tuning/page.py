@@ -16,6 +16,7 @@ import yaml
 
 from esarm_env.core.cache import write_text
 from esarm_env.core.run_layout import LOG_FILE
+from esarm_env.task.episode_metrics import EVE, LVE
 from train.pictures import draw_or_explain
 from train.run.config import to_dict
 from train.tuning.figures import (
@@ -56,7 +57,7 @@ TITLES = {
     SCORE: "score ↑",
     KL: "KL from the clone (nats per token)",
 }
-_WITHOUT_CHANCE = {"lve": "LVE without chance (mm) ↓", "eve": "EVE without chance (mm) ↓"}
+_WITHOUT_CHANCE = {LVE: "LVE without chance (mm) ↓", EVE: "EVE without chance (mm) ↓"}
 _SCORES = {
     "clone": "The score is that of the run's reward model.",
     "reward": "The score is the model's own validation figure, which needs no true error.",

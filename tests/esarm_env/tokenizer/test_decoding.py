@@ -252,9 +252,11 @@ def test_quantiser_dropout_is_a_share_of_the_updates(
     dropped: list[bool] = []
     reconstruct = VQMotionTokenizer.reconstruct
 
-    def spy(self: VQMotionTokenizer, motion: Any, *, drop_codebooks: bool = False) -> Any:
+    def spy(
+        self: VQMotionTokenizer, motion: Any, *, drop_codebooks: bool = False, **how: Any
+    ) -> Any:
         dropped.append(drop_codebooks)
-        return reconstruct(self, motion, drop_codebooks=drop_codebooks)
+        return reconstruct(self, motion, drop_codebooks=drop_codebooks, **how)
 
     monkeypatch.setattr(VQMotionTokenizer, "reconstruct", spy)
     sizes: dict[str, Any] = {"n_tokens": 8, "hidden": 8, "code_dim": 4, "epochs": 1}

@@ -99,7 +99,7 @@ def test_a_run_s_record_names_run_and_reward(
     }
     assert done.items() >= (settings | {"speech": str(voice)}).items()
     line = capsys.readouterr().out
-    assert "best_of: 2, reward: jerk, seed: 0" in line and "None" not in line
+    assert "best_of: 2\nreward: jerk\nseed: 0" in line and "None" not in line
 
 
 def test_the_curve_of_the_command_reaches_the_face(
