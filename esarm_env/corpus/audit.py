@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from esarm_env.core.progress import open_progress
+from esarm_env.core.progress import track
 from esarm_env.core.types import FRAME_RATE_HZ, N_CHANNELS, BoolArray
 from esarm_env.core.workers.pool import SerialPool
 from esarm_env.corpus.folder import STILL_RANGE, FolderCorpus
@@ -166,15 +166,20 @@ def audit(corpus: FolderCorpus, *, progress: bool = True, pool: Pool | None = No
     workers, takes = pool or SerialPool(), corpus.takes
     workers.share("corpus", corpus)
     parts = [range(len(takes))[begin : begin + _PART] for begin in range(0, len(takes), _PART)]
-    with open_progress(show=progress) as bar:
-        task = bar.add_task("Looking at takes", total=len(takes))
-        found = workers.map(
-            _audit_takes,
-            parts,
-            using=["corpus"],
-            label=lambda number: f"auditing takes {takes[parts[number][0]].id!r} and later",
-            on_done=lambda: bar.advance(task, _PART),
-        )
+    bar = iter(track(takes, "Looking at takes", show=progress))
+    next(bar, None)  # shown from the beginning
+
+    def advance() -> None:
+        for _ in itertools.islice(bar, _PART):
+            pass
+
+    found = workers.map(
+        _audit_takes,
+        parts,
+        using=["corpus"],
+        label=lambda number: f"auditing takes {takes[parts[number][0]].id!r} and later",
+        on_done=advance,
+    )
     return Audit(corpus, tuple(itertools.chain.from_iterable(found)))
 
 
