@@ -3,21 +3,25 @@
 #     docker run --rm -v "$PWD":/work esarm animate speech.wav -o face.csv
 # For NVIDIA GPUs, with the torch of PyPI, which brings CUDA (the host needs its container toolkit):
 #     docker build -t esarm:cuda --build-arg TORCH_INDEX=https://pypi.org/simple .
-#     docker run --rm --gpus all -v "$PWD":/work esarm:cuda run --preset demo
+#     docker run --rm --gpus all -v "$PWD":/work --entrypoint python esarm:cuda script_of_yours.py
 ARG BASE=python:3.11-slim-bookworm
 FROM ${BASE}
 
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ARG EXTRAS=synthetic,plots,progress,video,heads,tensorboard,ray,tune,distributed,hub
 
-ENV PIP_NO_CACHE_DIR=1 \
+# Caches that any user may write, whatever `--user` says, and that a volume can keep.
+ENV ESARM_CACHE=/cache/esarm \
+    HF_HOME=/cache/huggingface \
+    PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 
 # Whose files they are that a mounted folder gets; `--user` takes another.
-RUN useradd --create-home --uid 1000 esarm && install -d -o esarm -g esarm /work
+RUN useradd --create-home --uid 1000 esarm && install -d -o esarm -g esarm /work \
+    && install -d -m 1777 /cache /cache/esarm /cache/huggingface
 
 # By far the largest layer, and the one that changes least.
 COPY constraints.txt /opt/esarm/

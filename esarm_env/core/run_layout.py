@@ -178,8 +178,9 @@ def check_is_here(run_path: Path) -> None:
         InputError: If it is one.
     """
     if str(run_path).startswith("hf:/"):
+        address = str(run_path).replace("hf:/", "hf://", 1).replace(":///", "://")  # of a `Path`
         raise InputError(
-            f"{run_path}: must be a folder here, got an address on the Hub; `esarm pull` fetches it"
+            f"{address}: must be a folder here, got an address on the Hub; `esarm pull` fetches it"
         )
 
 

@@ -51,10 +51,11 @@ class RunOptions:
         Raises:
             InputError: If a setting cannot be, or the folder holds a run of other settings.
         """
-        from esarm_env.core.run_layout import CONFIG_FILE, is_file
+        from esarm_env.core.run_layout import CONFIG_FILE, check_is_here, is_file
         from train.run.run_folder import RunFolder
         from train.run.setting_ranges import check_settings
 
+        check_is_here(self.run)
         check_json_target(self.json)
         if self.threads < 0:
             raise InputError(f"`threads` must be at least 0, got {self.threads}")

@@ -64,7 +64,7 @@ def command_run(
             [default: the run's own]
         parallel: Most seeds to train at a time, on Ray (extra `ray`); 0 or 1 trains one after the
             other. Figures are the same: each seed has `--threads` threads, or without that option
-            its share of the processors. [default: as many as have processors, if Ray is installed]
+            its share of the processors. [default: what the processors allow, if Ray is there]
         workers: Processes (extra `ray`) that share out what maps over utterances: audio features,
             demonstrations, roll-outs of `improve` (unless `improve.workers` says how many) and
             evaluation; 0 works in this one. Results do not depend on it.

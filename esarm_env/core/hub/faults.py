@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -82,6 +83,8 @@ def _said(error: Exception, name: str, revision: str | None) -> str | None:
             return f"{where} must be yours to use, got a refusal (HTTP {status}); {_LOG_IN}"
         return f"{where} must be served, got HTTP {status} by the server; try again later"
     if isinstance(error, errors.LocalEntryNotFoundError) or _is_network(error):
+        if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
+            return f"{where} must be in the cache while HF_HUB_OFFLINE is set, got none; unset it"
         reason = one_line(error.__cause__ if isinstance(error.__cause__, Exception) else error)
         return (
             f"{where} must be in reach or in the cache, got neither ({reason[:120]}); see to the "

@@ -142,6 +142,7 @@ def test_commands_open_what_is_on_the_hub(
         ("pull ann/none -o OUT", "got no such repository"),
         ("pull ann/face -o RUN", "`output` must be an earlier export or shared folder"),
         ("pull hf://ann/face@a -o OUT --revision b", "`revision` must be given once"),
+        ("run --run hf://ann/face", "hf://ann/face: must be a folder here, got an address"),
         ("improve --run hf://ann/face", "got an address on the Hub; `esarm pull` fetches it"),
     ],
 )
