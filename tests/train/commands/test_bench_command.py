@@ -61,7 +61,7 @@ def test_help_of_all_names_each_with_a_line(capsys: pytest.CaptureFixture[str]) 
     ("arguments", "hint"),
     [
         (["priro"], "got 'priro'; did you mean `prior`?"),
-        (["nonsense"], "workers, got 'nonsense'"),
+        (["nonsense"], "synthetic, got 'nonsense'"),
     ],
 )
 def test_an_unknown_measurement_is_one_line_with_the_nearest(
