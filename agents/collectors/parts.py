@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.rollout.buffer import BY_CHUNK, PER_TOKEN, EpisodeBatch
+from agents.rollout.buffer import BY_CHUNK, PER_EPISODE, PER_TOKEN, EpisodeBatch
 
 if TYPE_CHECKING:
     import torch
@@ -70,10 +70,11 @@ def joined_parts(parts: Sequence[EpisodeBatch], rows: Sequence[IntArray]) -> Epi
         for name in BY_CHUNK
         if getattr(first, name) is not None
     }
-    per_episode = ("utterances", "condition", "lengths", "scores")
     return EpisodeBatch(
-        **{name: whole([getattr(part, name) for part in parts]) for name in per_episode},
-        **{name: whole([getattr(part, name) for part in parts]) for name in PER_TOKEN},
+        **{
+            name: whole([getattr(part, name) for part in parts])
+            for name in (*PER_EPISODE, *PER_TOKEN)
+        },
         tokens=whole([part.tokens for part in parts], -1),
         **by_chunk,
         stream_scores=named("stream_scores"),

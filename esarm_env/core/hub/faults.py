@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,7 +59,7 @@ def _chain(error: BaseException | None) -> Iterator[Exception]:
 
 def _said(error: Exception, name: str, revision: str | None) -> str | None:
     """Return what an error of the Hub means; None where it is not the Hub's."""
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
     where = f"{name!r} on the Hub"
     if isinstance(error, errors.HFValidationError):
@@ -83,7 +82,7 @@ def _said(error: Exception, name: str, revision: str | None) -> str | None:
             return f"{where} must be yours to use, got a refusal (HTTP {status}); {_LOG_IN}"
         return f"{where} must be served, got HTTP {status} by the server; try again later"
     if isinstance(error, errors.LocalEntryNotFoundError) or _is_network(error):
-        if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
+        if constants.HF_HUB_OFFLINE:
             return f"{where} must be in the cache while HF_HUB_OFFLINE is set, got none; unset it"
         reason = one_line(error.__cause__ if isinstance(error.__cause__, Exception) else error)
         return (
