@@ -158,7 +158,7 @@ class RayPool(OpenPool):
 @contextlib.contextmanager
 def _by_value(ray: Any) -> Any:
     """Let what `send_by_value` names travel with the parts."""
-    modules = [sys.modules[name] for name in sorted(BY_VALUE)]
+    modules = [sys.modules[name] for name in sorted(BY_VALUE & sys.modules.keys())]
     for module in modules:
         ray.cloudpickle.register_pickle_by_value(module)
     try:

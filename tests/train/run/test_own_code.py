@@ -7,6 +7,7 @@ import pytest
 
 from agents.registry import ALGORITHMS
 from esarm_env.core.errors import InputError
+from esarm_env.core.workers.pool import BY_VALUE
 from esarm_env.rewards.registry import REWARDS
 from train.run import own_code
 from train.run.config import from_dict, make_config, to_dict
@@ -46,6 +47,7 @@ def fresh(monkeypatch):
     yield
     for name in ("mine", "esarm_own_mine"):
         sys.modules.pop(name, None)
+        BY_VALUE.discard(name)
 
 
 @pytest.fixture

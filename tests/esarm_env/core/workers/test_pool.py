@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -140,6 +141,19 @@ def test_errors_come_back_as_what_they_are(
     with pytest.raises(WorkerError, match=rule):
         three_workers.map(deadly, [0], label=lambda number: "the third of 3")
     assert len(closed) == 4, "an error must end the workers"
+
+
+def test_a_module_that_is_gone_costs_nobody_else(
+    three_workers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A notebook may take a module of its own out of `sys.modules` again."""
+    monkeypatch.setitem(sys.modules, "of_a_file", ModuleType("of_a_file"))
+    send_by_value("of_a_file")
+    monkeypatch.delitem(sys.modules, "of_a_file")
+    try:
+        assert three_workers.map(failing, [0, 2]) == [0, 2]
+    finally:
+        BY_VALUE.discard("of_a_file")
 
 
 def test_numbers_of_workers_are_checked() -> None:
