@@ -11,6 +11,7 @@ from torch import Tensor
 
 from agents.network.transformer import DISTANCES, MotionTransformer, PolicyConfig
 from esarm_env.core.errors import InputError
+from esarm_env.core.hub.address import is_address
 from esarm_env.core.hub.manifest import tokenizer_told
 from esarm_env.core.hub.shareable import POLICY
 from esarm_env.core.run_layout import CLONE_FILE, POLICY_FILE, improved_policies, is_export
@@ -48,7 +49,7 @@ def load_policy(source: str | Path | None = None) -> MotionTransformer:
         InputError: If there is no policy, it is damaged, or it cannot be fetched.
         MissingExtraError: If it is on the Hub and the extra `hub` is not installed.
     """
-    from esarm_env.core.hub.folders import is_address, local_folder  # a long chain of imports
+    from esarm_env.core.hub.folders import local_folder  # a long chain of imports
 
     place = local_folder(source, POLICY) if source is not None and is_address(source) else source
     file = _policy_file(place)

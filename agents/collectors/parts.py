@@ -27,16 +27,15 @@ def rows_of_a_part(device: torch.device) -> int:
     return ROWS_ON_CPU if device.type == "cpu" else ROWS_ELSEWHERE
 
 
-def rows_of_parts(lengths: IntArray, *, device: torch.device) -> list[IntArray]:
-    """Return the rows of each part: neighbours in length, as many as suit the device.
+def rows_of_parts(lengths: IntArray, size: int) -> list[IntArray]:
+    """Return the rows of each part: neighbours in length, in each as they came.
 
     Parts rest on nothing else, so that their numbers are the same whoever computes them.
 
     Args:
         lengths: Shape (N,), tokens of each episode.
-        device: Where they are written.
+        size: Rows of a part, such as `rows_of_a_part`.
     """
-    size = rows_of_a_part(device)
     order = np.argsort(lengths, kind="stable")
     return [np.sort(order[begin : begin + size]) for begin in range(0, len(order), size)]
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from agents.collectors.parts import joined_parts, rows_of_parts
+from agents.collectors.parts import ROWS_ON_CPU, joined_parts, rows_of_parts
 from agents.collectors.problem import Problem, Writer, check_sendable, reward_of
 from agents.faults import names_of
 from agents.network.acceleration import PLAIN
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from agents.rollout.wrappers import Wrapping
     from esarm_env.core.workers.pool import Label, Pool
 
-_CPU = torch.device("cpu")
 _USED = ("problem", "writer", "weights")
 
 
@@ -91,7 +88,7 @@ class RayCollector:
             )
         self._share(model, env)
         task: SequenceTask = find_in_env(env, "sequence_task")
-        rows = rows_of_parts(task.lengths[plan.utterances], device=_CPU)
+        rows = rows_of_parts(task.lengths[plan.utterances], ROWS_ON_CPU)
         seeds, asked = plan.token_seeds(plan.utterances), plan.asked
         rows.reverse()
         parts = [EpisodePart(plan.utterances[each], seeds[each], asked) for each in rows]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agents.collectors.parts import rows_of_parts
 from agents.protocols import CurvedSpeech, MedianTask
 from agents.rollout.decoding import Decoding
 from agents.rollout.generation import generate
@@ -233,9 +234,7 @@ def _roll_out_by_workers(
 
     def shared_out(utterances: IntArray, **options: Any) -> Trajectories:
         lengths = task.lengths[utterances]
-        order = np.argsort(lengths, kind="stable")
-        rows = [order[begin : begin + batch_size] for begin in range(0, len(order), batch_size)]
-        rows.reverse()  # the longest are begun first
+        rows = rows_of_parts(lengths, batch_size)[::-1]  # the longest are begun first
         per_row = {key: options.pop(key) for key in ("condition", "seeds")}
         parts = [
             (name, utterances[here], {key: each[here] for key, each in per_row.items()} | options)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from stable_baselines3.common.vec_env import VecEnv
 
-from agents.collectors.parts import joined_parts, rows_of_parts
+from agents.collectors.parts import joined_parts, rows_of_a_part, rows_of_parts
 from agents.faults import TrainingFault, names_of
 from agents.network.acceleration import PLAIN, Acceleration
 from agents.protocols import (
@@ -113,7 +113,8 @@ def write_episodes(
     """
     asked = Asked(decoding, **scores)
     task: SequenceTask = find_in_env(env, "sequence_task")
-    rows = rows_of_parts(task.lengths[utterances], device=next(model.parameters()).device)
+    device = next(model.parameters()).device
+    rows = rows_of_parts(task.lengths[utterances], rows_of_a_part(device))
     parts = [EpisodePart(utterances[each], seeds[each], asked) for each in rows]
     return joined_parts([write_part(part, model=model, env=env) for part in parts], rows)
 

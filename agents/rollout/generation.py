@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.collectors.parts import rows_of_a_part
+from agents.collectors.parts import rows_of_a_part, rows_of_parts
 from agents.network.acceleration import PLAIN, Acceleration
 from agents.network.session import PolicySession
 from agents.rollout.decoding import GREEDY, Decoding, choose, distance_table, sampling_logits
@@ -224,12 +224,10 @@ def generate(
     batch_size = max(1, batch_size // max(1, decoding.beam))
     model.eval()
     lengths = task.lengths[utterances]
-    order = np.argsort(lengths, kind="stable")
     shape = (len(utterances), int(lengths.max()))
     tokens = np.full(shape, -1, dtype=np.int64)
     log_probs, values = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    for begin in range(0, len(order), batch_size):
-        rows = order[begin : begin + batch_size]
+    for rows in rows_of_parts(lengths, batch_size):
         windows, shown = task.audio_windows(utterances[rows]), condition[rows]
         shown = shown[:, : windows.shape[1]] if shown.ndim == 3 else shown
         inputs = GenerationInputs(

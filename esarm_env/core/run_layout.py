@@ -177,10 +177,12 @@ def check_is_here(run_path: Path) -> None:
     Raises:
         InputError: If it is one.
     """
-    if str(run_path).startswith("hf:/"):
-        address = str(run_path).replace("hf:/", "hf://", 1).replace(":///", "://")  # of a `Path`
+    from esarm_env.core.hub.address import as_written, is_address
+
+    if is_address(run_path):
         raise InputError(
-            f"{address}: must be a folder here, got an address on the Hub; `esarm pull` fetches it"
+            f"{as_written(run_path)}: must be a folder here, got an address on the Hub; "
+            "`esarm pull` fetches it"
         )
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from esarm_env.core.errors import InputError
-from esarm_env.core.hub.folders import is_address, local_folder
+from esarm_env.core.hub.address import is_address
+from esarm_env.core.hub.folders import local_folder
 from train.commands.options import (
     check_folder_target,
     check_json_target,

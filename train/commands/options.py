@@ -29,7 +29,7 @@ class RunOptions:
     Attributes:
         run: Folder of the run. An existing one keeps its settings.
         preset: Settings to start from: demo (2,000 utterances), small (4,000 utterances, larger
-            networks; needs the extra `phones`) or paper (as published; needs a GPU and WavLM
+            networks; needs the extra `phones`) or paper (as published; sized for a GPU; needs WavLM
             weights). [default: demo]
         config: A YAML file of settings instead of a preset (every run folder holds one).
         set: A single setting such as `clone.epochs=10`; give the option again for each further one.

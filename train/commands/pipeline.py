@@ -82,31 +82,28 @@ def command_run(
     from train.run.loggers import check_logger, logging_to
     from train.run.setting_ranges import check_settings
     from train.seeds.folders import seeds_of
-    from train.seeds.training import plan_of
+    from train.seeds.training import plan_for
     from train.stages import STAGE_FUNCTIONS
 
-    seeds_of(seeds, first=seeds[0] if seeds else 0)  # before a folder is made for them
-    check_logger(logger)  # likewise
+    # Before a folder is made for what is refused.
+    check_logger(logger)
     check_workers(workers)
+    plan = plan_for(
+        len(seeds_of(seeds, first=seeds[0] if seeds else 0)),
+        rounds=rounds,
+        parallel=parallel,
+        workers=workers,
+        threads=options.threads,
+    )
     run = options.open(*place_setting(options, corpus), *recipe_setting(recipe))
     # Here and not stage by stage: the last one's settings count before the first one's minutes.
     check_settings(run.config, [stage for stage in STAGES if not run.is_finished(stage)])
     check_rounds(run, rounds)
-    wanted = seeds_of(seeds, first=run.config.seed)
-    if len(wanted) > 1:
-        if rounds > 1:
-            raise InputError(f"`rounds` must be 1 beside several `seeds`, got {rounds}")
-        plan = plan_of(len(wanted), parallel=parallel, threads=options.threads)
-        if workers and plan.at_a_time > 1:
-            raise InputError(
-                f"`workers` must be 0 where several seeds are trained at a time, got {workers}; "
-                "`--parallel 1` trains one after the other, each with all workers"
-            )
+    if plan is not None:
+        wanted = seeds_of(seeds, first=run.config.seed)
         with working_with(workers):
             _run_seeds(options, run, wanted, plan=plan, logger=logger)
         return
-    if parallel is not None:
-        raise InputError(f"`parallel` must be left out without several `seeds`, got {parallel}")
     if rounds == 1:
         say_expected_time(run, STAGES)
     with locked(run.path), logging_to(logger, run), working_with(workers):

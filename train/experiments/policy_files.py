@@ -15,7 +15,8 @@ import torch
 from agents.weights import TASK_SIZES, load_policy, network_sizes
 from esarm_env.core.cache import file_digest
 from esarm_env.core.errors import InputError
-from esarm_env.core.hub.folders import is_address, local_folder
+from esarm_env.core.hub.address import is_address
+from esarm_env.core.hub.folders import local_folder
 from esarm_env.core.hub.shareable import POLICY
 from esarm_env.core.run_layout import (
     CLONE_FILE,

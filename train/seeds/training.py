@@ -51,6 +51,37 @@ def say_at_once(line: str) -> None:
     print(line, flush=True)
 
 
+def plan_for(
+    n_seeds: int, *, rounds: int, parallel: int | None, workers: int, threads: int
+) -> Plan | None:
+    """Return how the seeds of a command are trained; None of a single one.
+
+    Args:
+        n_seeds: How many.
+        rounds: Of improvement.
+        parallel: As of `plan_of`.
+        workers: Processes that every stage shares its work out to.
+        threads: As of `plan_of`.
+
+    Raises:
+        InputError: If the options do not go together.
+        MissingExtraError: As of `plan_of`.
+    """
+    if n_seeds == 1:
+        if parallel is not None:
+            raise InputError(f"`parallel` must be left out without several `seeds`, got {parallel}")
+        return None
+    if rounds > 1:
+        raise InputError(f"`rounds` must be 1 beside several `seeds`, got {rounds}")
+    plan = plan_of(n_seeds, parallel=parallel, threads=threads)
+    if workers and plan.at_a_time > 1:
+        raise InputError(
+            f"`workers` must be 0 where several seeds are trained at a time, got {workers}; "
+            "`--parallel 1` trains one after the other, each with all workers"
+        )
+    return plan
+
+
 def plan_of(n_seeds: int, *, parallel: int | None, threads: int) -> Plan:
     """Return how many seeds are trained at a time, and with how many threads each.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -15,7 +15,7 @@ def command_push(
     repository: Annotated[str, tyro.conf.Positional],
     /,
     *,
-    part: str = "task",
+    part: Literal["task", "policy", "tokenizer", "reward"] = "task",
     policy: str = "auto",
     public: bool = False,
     branch: str | None = None,

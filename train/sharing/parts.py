@@ -12,15 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from agents.shared_policy import SharedPolicy
 from esarm_env.core.errors import InputError
+from esarm_env.core.hub.address import SCHEME, Address, is_address, parse_address
 from esarm_env.core.hub.courier import copy_shared, make_room, push
-from esarm_env.core.hub.folders import (
-    SCHEME,
-    Address,
-    checked,
-    fetch,
-    is_address,
-    parse_address,
-)
+from esarm_env.core.hub.folders import checked, fetch
 from esarm_env.core.hub.manifest import read_manifest
 from esarm_env.core.hub.shareable import KINDS, POLICY, REWARD, TASK, TOKENIZER, Shareable
 from esarm_env.core.run_layout import (
@@ -190,6 +184,7 @@ def pull(address: str, folder: Path, *, revision: str | None = None) -> str:
             f"`revision` must be given once, got {revision!r} beside {asked.revision!r}"
         )
     place = Address(asked.name, revision or asked.revision)
+    fetched = fetch(place, None)
     make_room(folder, name="output")
-    copy_shared(fetch(place, None), folder)
+    copy_shared(fetched, folder)
     return read_manifest(folder).kind

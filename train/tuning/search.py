@@ -10,7 +10,6 @@ import logging
 import math
 import os
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,18 +19,9 @@ from typing import TYPE_CHECKING, Any
 from esarm_env.core.errors import MissingExtraError
 from esarm_env.core.workers.session import load_ray
 from train.parallel.session import ray_session
-from train.tuning.trials import (
-    FAILED,
-    FINISHED,
-    PRUNED,
-    RUNNING,
-    Figures,
-    Trial,
-    save_trial,
-    shown,
-    trial_folder,
-)
-from train.tuning.work import Task, do_trial, error_of
+from train.tuning.records import IS_END, Records, Say
+from train.tuning.trials import FAILED, RUNNING, Trial
+from train.tuning.work import Task, do_trial
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +31,6 @@ if TYPE_CHECKING:
 
 PURPOSE = "`esarm tune`"
 _REDUCTION = 3  # of the trials that reach a rung, one in so many goes on
-_DONE = "is_end"  # marks the report of what a trial ended with
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -50,7 +39,6 @@ _QUIET = {
     "TUNE_MAX_PENDING_TRIALS_PG": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -113,7 +101,8 @@ def search_on(task: Task, search: Search, kept: Sequence[Trial], *, sweep: Path,
     if missing <= 0:
         return
     os.environ.update({key: os.environ.get(key, value) for key, value in _QUIET.items()})
-    records = _Records(sweep, search, kept, say)
+    objective = search.objective.name
+    records = Records(sweep, kept, objective=objective, trials=search.trials, say=say)
     cpus = search.at_a_time * task.around.threads
     with (
         warnings.catch_warnings(),
@@ -124,7 +113,7 @@ def search_on(task: Task, search: Search, kept: Sequence[Trial], *, sweep: Path,
         _fit(task, search, records, missing, scratch)
 
 
-def _fit(task: Task, search: Search, records: _Records, missing: int, scratch: str) -> None:
+def _fit(task: Task, search: Search, records: Records, missing: int, scratch: str) -> None:
     from ray import tune
 
     _silence()
@@ -161,12 +150,12 @@ def _trainable(task: Task) -> Callable[[dict[str, Any]], None]:
         from ray import tune
 
         figures = do_trial(task, config["number"], config["settings"], tune.report)
-        tune.report(figures | {_DONE: 1.0})
+        tune.report(figures | {IS_END: 1.0})
 
     return trial
 
 
-def _scheduler(search: Search, records: _Records) -> Any:
+def _scheduler(search: Search, records: Records) -> Any:
     """Return ASHA, which has seen what was reported before; none where nothing is pruned."""
     if not search.first_rung:
         return None
@@ -190,7 +179,7 @@ def _scheduler(search: Search, records: _Records) -> Any:
     return scheduler
 
 
-def _searcher(search: Search, records: _Records) -> Any:
+def _searcher(search: Search, records: Records) -> Any:
     """Return Optuna's search, which knows the trials of before and repeats interrupted ones."""
     import optuna
     from ray.tune.search.optuna import OptunaSearch
@@ -240,7 +229,7 @@ def _distributions(space: Space) -> dict[str, Any]:
     return found
 
 
-def _callback(records: _Records) -> Any:
+def _callback(records: Records) -> Any:
     from ray.tune import Callback
 
     class Notes(Callback):
@@ -258,89 +247,3 @@ def _callback(records: _Records) -> Any:
             records.fail(trial.trial_id)
 
     return Notes()
-
-
-class _Records:
-    """Trials at work, by Ray's name for them, each written down as it changes."""
-
-    def __init__(self, sweep: Path, search: Search, kept: Sequence[Trial], say: Say) -> None:
-        self.kept = list(kept)
-        self._sweep, self._search, self._say = sweep, search, say
-        self._at_work: dict[str, tuple[Trial, float]] = {}
-        self._next = max((trial.number for trial in kept), default=0) + 1
-
-    def begin(self, trial_id: str, settings: dict[str, Any]) -> int:
-        """Note a proposal; return its number, that of an interrupted one of the same settings."""
-        busy = {trial.number for trial, _ in self._at_work.values()}
-        for trial in self.kept:
-            if not trial.is_done and trial.settings == settings and trial.number not in busy:
-                break
-        else:
-            trial = Trial(self._next, dict(settings))
-            self._next += 1
-        self._at_work[trial_id] = (trial, time.monotonic())
-        save_trial(self._sweep, trial)
-        tried = ", ".join(f"{key} {shown(value)}" for key, value in settings.items())
-        self._say(f"trial {trial.number} of {self._search.trials}: {tried}")
-        return trial.number
-
-    def report(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Note figures; those that a trial ended with finish it."""
-        trial, _ = self._at_work[trial_id]
-        figures = _own_figures(result)
-        trial.figures = figures
-        if result.get(_DONE):
-            trial.state = FINISHED
-        else:
-            trial.reports.append(figures)
-        self._save(trial_id)
-
-    def end(self, trial_id: str) -> None:
-        """Note that a trial is over; one that did not finish was pruned."""
-        trial, _ = self._at_work[trial_id]
-        trial.state = FINISHED if trial.state == FINISHED else PRUNED
-        self._close(trial_id)
-
-    def fail(self, trial_id: str) -> None:
-        """Note that a trial failed, and why."""
-        trial, _ = self._at_work[trial_id]
-        trial.state = FAILED
-        folder = trial_folder(self._sweep, trial.number)
-        trial.error = error_of(folder) or "its process ended (out of memory, or killed)"
-        self._close(trial_id)
-
-    def _close(self, trial_id: str) -> None:
-        self._save(trial_id)
-        trial, _ = self._at_work.pop(trial_id)
-        objective = self._search.objective.name
-        value = trial.figures.get(objective, math.nan)
-        told = trial.error or f"{objective.replace('_', ' ')} {value:.4f}"
-        at = f" at {trial.steps}" if trial.state == PRUNED else ""
-        self._say(f"trial {trial.number}: {trial.state}{at}, {told}")
-
-    def _save(self, trial_id: str) -> None:
-        trial, begun = self._at_work[trial_id]
-        now = time.monotonic()
-        trial.seconds += now - begun
-        self._at_work[trial_id] = (trial, now)
-        save_trial(self._sweep, trial)
-
-
-def _own_figures(result: dict[str, Any]) -> Figures:
-    """Return what we reported: Ray adds its own."""
-    from train.tuning.figures import (
-        EVE_MM,
-        KL,
-        LVE_MM,
-        SCORE,
-        TRUE_ERROR,
-        TRUE_ORDER,
-        WITHOUT_CHANCE,
-    )
-
-    own = ("step", LVE_MM, EVE_MM, KL, SCORE, TRUE_ERROR, TRUE_ORDER)
-    return {
-        key: float(value)
-        for key, value in result.items()
-        if key in own or str(key).endswith(WITHOUT_CHANCE)
-    }

@@ -18,7 +18,7 @@ from esarm_env.core.errors import InputError
 
 RUNNING, FINISHED, PRUNED, FAILED = "running", "finished", "pruned", "failed"
 _STATES = (RUNNING, FINISHED, PRUNED, FAILED)
-TRIALS_FOLDER, TRIAL_FILE = "trials", "trial.json"
+TRIALS_FOLDER, TRIAL_FILE, ERROR_FILE = "trials", "trial.json", "error.txt"
 Figures = dict[str, float]
 
 
@@ -77,6 +77,14 @@ def load_trials(sweep: Path) -> list[Trial]:
     """
     files = sorted((sweep / TRIALS_FOLDER).glob(f"[0-9]*/{TRIAL_FILE}"))
     return sorted((_read(file) for file in files), key=lambda trial: trial.number)
+
+
+def error_of(folder: Path) -> str:
+    """Return what a trial wrote of its failure; empty if its process ended before it could."""
+    try:
+        return (folder / ERROR_FILE).read_text(encoding="utf-8", errors="replace").strip()[:500]
+    except OSError:
+        return ""
 
 
 def _read(file: Path) -> Trial:

@@ -24,14 +24,13 @@ from train.run.config import make_config
 from train.run.loggers import TrainingLogger, logging_with
 from train.run.run_folder import RunFolder
 from train.tuning.space import setting
-from train.tuning.trials import Figures, trial_folder
+from train.tuning.trials import ERROR_FILE, Figures, trial_folder
 
 if TYPE_CHECKING:
     from train.parallel.stages import Surroundings
     from train.run.config import Config
     from train.run.loggers import Row
 
-ERROR_FILE = "error.txt"
 Report = Callable[[Figures], None]
 
 
@@ -198,11 +197,3 @@ def _last_of(file: Path, baseline: Mapping[str, float]) -> Figures:
         raise InputError(f"{file}: must hold the rows of a training, got {error}") from error
     measured = [figures for row in rows if (figures := from_row(row, baseline))]
     return measured[-1] if measured else {}
-
-
-def error_of(folder: Path) -> str:
-    """Return what a trial wrote of its failure; empty if its process ended before it could."""
-    try:
-        return (folder / ERROR_FILE).read_text(encoding="utf-8", errors="replace").strip()[:500]
-    except OSError:
-        return ""

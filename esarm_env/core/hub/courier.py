@@ -15,16 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.cache import write_json, write_text
 from esarm_env.core.errors import InputError
+from esarm_env.core.hub.address import Address, is_address, parse_address
 from esarm_env.core.hub.cards import plain_card
 from esarm_env.core.hub.faults import import_hub, told_plainly
-from esarm_env.core.hub.folders import (
-    Address,
-    checked,
-    fetch,
-    is_address,
-    is_folder,
-    parse_address,
-)
+from esarm_env.core.hub.folders import checked, fetch, is_folder
 from esarm_env.core.hub.manifest import COUNTED_FILE, EXPORT_FORMAT, KNOWN_FILES, write_manifest
 from esarm_env.core.run_layout import EXPORT_CARD, is_export
 
@@ -79,6 +73,11 @@ def load_shared(
     """
     if is_folder(source):
         return read(checked(Path(source), part))
+    if not is_address(source) and str(source).count("/") != 1:
+        raise InputError(
+            "`pretrained_model_name_or_path` must be a folder that is there, or USER/NAME on the "
+            f"Hub, got {str(source)!r}"
+        )
     address = parse_address(source) if is_address(source) else Address(str(source))
     asked = revision or address.revision
     with told_plainly(address.name, asked):
@@ -102,7 +101,7 @@ def push(save: Callable[[Path], object], repo_id: str, **how: Any) -> str:
     courier = courier_class()()
     name = parse_address(repo_id).name if is_address(repo_id) else str(repo_id)
     if name.count("/") != 1:
-        raise InputError(f"`repo_id` must be USER/NAME, got {repo_id!r}")
+        raise InputError(f"the repository must be USER/NAME, got {str(repo_id)!r}")
     # What cannot be written is not to leave an empty repository behind.
     with tempfile.TemporaryDirectory() as made, told_plainly(name, how.get("branch")):
         folder = Path(made, name)

@@ -8,56 +8,14 @@ one that `huggingface_hub` finds.
 from __future__ import annotations
 
 import os
-import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.hub.address import Address, is_address, parse_address
 from esarm_env.core.hub.faults import import_hub, told_plainly
 from esarm_env.core.hub.manifest import KNOWN_FILES, check_content, check_kind, read_manifest
 from esarm_env.core.hub.shareable import TASK
 from esarm_env.core.run_layout import EXPORT_FILE, is_file
-
-SCHEME = "hf://"
-# `Path("hf://user/name")` has one slash.
-_ADDRESS = re.compile(r"hf:/{1,2}([^/@]+/[^/@]+?)/?(?:@([^@]+))?")
-
-
-@dataclass(frozen=True)
-class Address:
-    """A repository on the Hub.
-
-    Attributes:
-        name: `user/name`.
-        revision: Branch, tag or commit; None is the newest of `main`.
-    """
-
-    name: str
-    revision: str | None = None
-
-    def __str__(self) -> str:
-        """Return it as it is written: `hf://user/name@revision`."""
-        return SCHEME + self.name + (f"@{self.revision}" if self.revision else "")
-
-
-def is_address(source: object) -> bool:
-    """Return whether a text or path is meant for the Hub."""
-    return str(source).startswith("hf:/")
-
-
-def parse_address(source: object) -> Address:
-    """Return what `hf://user/name` or `hf://user/name@revision` names.
-
-    Raises:
-        InputError: If it is of another form.
-    """
-    found = _ADDRESS.fullmatch(str(source))
-    if found is None:
-        raise InputError(
-            f"an address on the Hub must be {SCHEME}USER/NAME or {SCHEME}USER/NAME@REVISION, got "
-            f"{str(source)!r}"
-        )
-    return Address(found[1], found[2])
 
 
 def local_folder(source: str | Path, part: str = TASK) -> Path:

@@ -17,7 +17,9 @@ from pathlib import Path
 
 MARK = "ESARM_WORKERS_OF"
 _PAUSE_S, _SWEEPS = 0.1, 100
-_LOOK_S = 0.5  # Ray's processes write their title over the mark after seconds of imports
+# Ray's processes write their title over the mark after seconds of imports: look often while new
+# ones come. Later ones are children of known ones, which the title does not hide.
+_LOOK_OFTEN_S, _LOOK_S, _OFTEN = 0.5, 3.0, 20
 _START = 19  # place of the start time among the fields behind the name
 
 Known = dict[int, str]  # when a process was started, by its number: numbers are used again
@@ -53,9 +55,11 @@ def sweep(mark: str, known: Known) -> None:
 
 def main(mark: str) -> None:
     """Watch the session until the driver closes standard input, or is gone."""
-    known: Known = {}
-    while not select.select([sys.stdin], [], [], _LOOK_S)[0]:
-        known = look(mark, known)
+    known, quiet = look(mark, {}), 0
+    while not select.select([sys.stdin], [], [], _LOOK_OFTEN_S if quiet < _OFTEN else _LOOK_S)[0]:
+        found = look(mark, known)
+        quiet = quiet + 1 if found.keys() <= known.keys() else 0
+        known = found
     sweep(mark, known)
 
 

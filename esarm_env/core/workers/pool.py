@@ -16,7 +16,7 @@ from esarm_env.core.errors import InputError
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 Label = Callable[[int], str]  # what messages call a part, by its number from 0
-Self = TypeVar("Self", bound="OpenPool")
+Self = TypeVar("Self", bound="Pool")
 
 BY_VALUE: set[str] = set()  # modules that workers cannot import, see `send_by_value`
 
@@ -26,11 +26,13 @@ class WorkerError(RuntimeError):
 
 
 class Pool(Protocol):
-    """Workers that map a function over parts."""
+    """Workers that map a function over parts; as a context manager it ends them.
 
-    @property
-    def n_workers(self) -> int:
-        """Worker processes; 0 where this process does the work."""
+    Attributes:
+        n_workers: Worker processes; 0 where this process does the work.
+    """
+
+    n_workers: int
 
     def share(self, name: str, value: Any) -> None:
         """Let `value` be known to all workers as `name`, in place of what was called so before.
@@ -65,13 +67,6 @@ class Pool(Protocol):
     def close(self) -> None:
         """End all workers; the next `map` starts them again."""
 
-
-class OpenPool:
-    """A pool as a context manager that ends its workers."""
-
-    def close(self) -> None:
-        """End all workers."""
-
     def __enter__(self: Self) -> Self:
         """Return the pool."""
         return self
@@ -86,7 +81,7 @@ class OpenPool:
         self.close()
 
 
-class SerialPool(OpenPool):
+class SerialPool(Pool):
     """Pool of no workers: parts are done here, one after the other."""
 
     n_workers = 0
@@ -121,7 +116,7 @@ class SerialPool(OpenPool):
         self._shared.clear()
 
 
-def open_pool(n_workers: int) -> SerialPool | Any:
+def open_pool(n_workers: int) -> Pool:
     """Return a pool of `n_workers`, which starts them when it is first used.
 
     Args:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from esarm_env.core.workers import session
-from esarm_env.core.workers.pool import BY_VALUE, Label, OpenPool, WorkerError, check_workers
+from esarm_env.core.workers.pool import BY_VALUE, Label, Pool, WorkerError, check_workers
 from esarm_env.core.workers.worker import References, Worker
 
 Part = TypeVar("Part")
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 MOST_DEATHS = 3  # of workers at one part: it is the part that kills them
 
 
-class RayPool(OpenPool):
+class RayPool(Pool):
     """Pool of Ray actors of one torch thread each; see `Pool`.
 
     Attributes:

@@ -33,7 +33,6 @@ from agents.rollout.buffer import EpisodeBatch
 from esarm_env.core.errors import InputError
 from esarm_env.core.workers.pool import BY_VALUE, send_by_value
 
-CPU = torch.device("cpu")
 MakeCollector = Callable[[int], RayCollector]
 
 
@@ -217,7 +216,7 @@ def test_a_saved_algorithm_has_no_collector(
 def test_parts_rest_on_lengths_alone_and_join_again(make_batch: Any) -> None:
     """Rows that come back in another order give every episode another's score."""
     lengths = np.tile([4, 2, 8], 25)
-    rows = rows_of_parts(lengths, device=CPU)
+    rows = rows_of_parts(lengths, 32)
     assert [len(each) for each in rows] == [32, 32, 11]
     assert sorted(np.concatenate(rows).tolist()) == list(range(75))
     assert lengths[rows[0]].max() <= lengths[rows[1]].min()

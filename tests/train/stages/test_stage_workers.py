@@ -123,6 +123,7 @@ def test_workers_that_nobody_would_use_are_refused(options, tmp_path, capsys):
         pytest.importorskip("ray", reason="needs the extra `ray`")
     said = said_of(capsys, *options, "--run", str(tmp_path / "run"), "--workers", "2")
     assert "workers` must" in said and "got 2" in said
+    assert not (tmp_path / "run").exists()
 
 
 def test_workers_need_ray(monkeypatch, finished_run, capsys):

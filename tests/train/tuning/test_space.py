@@ -13,6 +13,7 @@ from train.run.config import make_config, to_dict
 from train.run.setting_ranges import SEARCH_SPACE, Tunable
 from train.tuning.space import STAGES, check_space, is_read, known_keys, plain, space_of
 
+ROOT = Path(__file__).parents[3]
 DECLARED = [(stage, key) for stage, space in SEARCH_SPACE.items() for key in space]
 # With these, what is declared is read.
 READ_WITH = {
@@ -126,6 +127,17 @@ def test_a_space_of_ones_own_is_read_from_a_file(tmp_path: Path) -> None:
     again = tmp_path / "again.yaml"
     again.write_text(yaml.safe_dump(plain(space)))
     assert space_of("improve", make_config(preset="demo"), (str(again),)) == space
+
+
+@pytest.mark.parametrize("stage", SEARCH_SPACE)
+def test_the_page_names_all_that_can_be_tuned(stage):
+    """`--space` takes names that are to be found somewhere."""
+    page = (ROOT / "docs/howto/tune.md").read_text()
+    (row,) = (line for line in page.splitlines() if line.startswith(f"| `{stage}` |"))
+    _, _, usual, further, _ = row.split("|")
+    for key, tunable in SEARCH_SPACE[stage].items():
+        name = key if stage == "reward" else key.removeprefix(f"{stage}.")
+        assert f"`{name}`" in (usual if tunable.usual else further), key
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from train.parallel.stages import Surroundings, do_step
 from train.run.run_folder import RunFolder
 from train.tuning import sweep as sweep_module
 from train.tuning.sweep import Wanted, sweep
-from train.tuning.trials import FINISHED, RUNNING, load_trials, save_trial
-from train.tuning.work import Task, do_trial, error_of
+from train.tuning.trials import FINISHED, RUNNING, error_of, load_trials, save_trial
+from train.tuning.work import Task, do_trial
 
 SMALL = ("--set", "improve.iterations=2", "--space", "learning_rate", "kl_coef")
 FAILING = """

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.collectors.parts import rows_of_parts
+from agents.collectors.parts import ROWS_ON_CPU, rows_of_parts
 from agents.collectors.problem import Problem
 from agents.collectors.ray_collector import RayCollector
 from agents.ppo import SequencePPO
@@ -51,11 +51,10 @@ def bench_workers(
         InputError: If a number is out of range.
         MissingExtraError: If there are to be workers, and Ray is not installed.
     """
-    if episodes < 4 or episodes % 4 or repetitions < 1:
-        raise InputError(
-            "`episodes` must be a multiple of 4 and `repetitions` at least 1, got "
-            f"{episodes} and {repetitions}"
-        )
+    if episodes < 4 or episodes % 4:
+        raise InputError(f"`episodes` must be a multiple of 4 and at least 4, got {episodes}")
+    if repetitions < 1:
+        raise InputError(f"`repetitions` must be at least 1, got {repetitions}")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -137,7 +136,7 @@ def _modelled(
     """Return the model and its rows; what the driver does alone is what one worker adds to none."""
     one_s = rollouts.get(1, next(iter(rollouts.values())))
     alone_s = max(0.0, one_s - rollouts[0]) if {0, 1} <= set(rollouts) else 0.0
-    rows = rows_of_parts(batch.lengths, device=torch.device("cpu"))
+    rows = rows_of_parts(batch.lengths, ROWS_ON_CPU)
     made = Iteration(
         part_costs=tuple(float(batch.lengths[each].max() * len(each)) for each in rows),
         work_s=one_s - alone_s,

@@ -14,8 +14,9 @@ import pytest
 
 from agents import MotionPolicy, MotionTransformer, SequencePPO, load_policy
 from esarm_env.core.errors import InputError, MissingExtraError
+from esarm_env.core.hub.address import Address, as_written, parse_address
 from esarm_env.core.hub.faults import import_hub
-from esarm_env.core.hub.folders import Address, fetch, local_folder, parse_address
+from esarm_env.core.hub.folders import fetch, local_folder
 from esarm_env.envs.scalar import SpeechAnimationEnv
 from esarm_env.task.animation_task import AnimationTask
 from esarm_env.tokenizer import VQMotionTokenizer
@@ -50,6 +51,7 @@ def test_a_policy_comes_back_as_it_was(hub: HubStandIn, policy: MotionTransforme
     assert local_folder(Path(PLACE), "policy") == local_folder(PLACE, "policy"), "one slash is lost"
     assert parse_address("hf://ann/face@v1") == Address(NAME, "v1")
     assert str(Address(NAME, "v1")) == "hf://ann/face@v1"
+    assert as_written(Path(PLACE)) == PLACE and as_written("ann/face") == "ann/face"
     assert local_folder("runs/mine") == Path("runs/mine"), "a path is a path"
 
 
