@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from agents.shared_policy import SharedPolicy
 from esarm_env.core.errors import InputError
 from esarm_env.core.hub.address import SCHEME, Address, is_address, parse_address
-from esarm_env.core.hub.courier import copy_shared, make_room, push
+from esarm_env.core.hub.courier import check_room, copy_shared, make_room, push
 from esarm_env.core.hub.folders import checked, fetch
 from esarm_env.core.hub.manifest import read_manifest
 from esarm_env.core.hub.shareable import KINDS, POLICY, REWARD, TASK, TOKENIZER, Shareable
@@ -184,7 +184,8 @@ def pull(address: str, folder: Path, *, revision: str | None = None) -> str:
             f"`revision` must be given once, got {revision!r} beside {asked.revision!r}"
         )
     place = Address(asked.name, revision or asked.revision)
-    fetched = fetch(place, None)
+    check_room(folder, name="output")
+    fetched = fetch(place, None)  # what cannot be fetched leaves no folder
     make_room(folder, name="output")
     copy_shared(fetched, folder)
     return read_manifest(folder).kind

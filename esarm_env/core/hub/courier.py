@@ -193,6 +193,19 @@ def copy_shared(source: Path, folder: Path) -> None:
 def make_room(folder: Path, *, name: str = "save_directory") -> None:
     """Make a folder, and take out what was shared in it before.
 
+    Raises:
+        InputError: As of `check_room`.
+    """
+    check_room(folder, name=name)
+    folder.mkdir(parents=True, exist_ok=True)
+    for pattern in KNOWN_FILES:
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
+def check_room(folder: Path, *, name: str = "save_directory") -> None:
+    """Check that what is shared may be written to a folder.
+
     Args:
         folder: Empty, none, or one with a manifest.
         name: Of the argument, for the message.
@@ -207,7 +220,3 @@ def make_room(folder: Path, *, name: str = "save_directory") -> None:
             f"`{name}` must be an earlier export or shared folder, an empty folder or none, got "
             f"{folder}"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    for pattern in KNOWN_FILES:
-        for path in folder.glob(pattern):
-            path.unlink()
