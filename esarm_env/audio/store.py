@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from esarm_env.audio.encoders.frames import finite
 from esarm_env.core.cache import drop_folder, file_digest, new_folder
@@ -161,7 +162,10 @@ def _open_rows(
             )
             drop_folder(folder)
     with new_folder(folder) as draft:
-        _write(rows, draft / _ARRAY, corpus, dim=dim, title=title)
+        # Sums of another number of threads are added up in another order: features would depend on
+        # the machine's processors, and on whether workers compute them.
+        with threadpool_limits(1, user_api="blas"):
+            _write(rows, draft / _ARRAY, corpus, dim=dim, title=title)
         (draft / _DIGEST).write_text(f"{file_digest(draft / _ARRAY)}\n")
         # Opened before it has its name, since another process may replace it once more.
         values = _load(draft, shape)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from esarm_env.audio import store
 from esarm_env.audio.encoders.frames import AudioEncoder
@@ -16,6 +17,7 @@ from esarm_env.audio.features import LogMel
 from esarm_env.audio.store import open_features
 from esarm_env.core.errors import InputError
 from esarm_env.core.types import Corpus, FloatArray
+from esarm_env.corpus import open_corpus
 
 
 @pytest.fixture
@@ -51,6 +53,31 @@ def test_features_do_not_depend_on_workers(
         cache = tmp_path / str(pool is None)
         made = open_features(tiny_corpus, encoder, cache=cache, progress=False, pool=pool)
         assert len(made) == len(tiny_corpus)
+        found.append(next(cache.rglob("*.npy")).read_bytes())
+    assert found[0] == found[1]
+
+
+class Few:
+    """A few utterances of the corpus that ships: longer than tiny ones, whose sums agree anyway."""
+
+    content_hash = "few"
+
+    def __init__(self) -> None:
+        self._whole = open_corpus("synthetic-mini")
+        self.records = self._whole.records[:24]
+
+    def __getitem__(self, index: int) -> Any:
+        return self._whole[index]
+
+
+def test_features_do_not_depend_on_the_threads_of_numpy(tmp_path: Path) -> None:
+    """Workers have one; the process they spare has as many as the machine has processors."""
+    corpus: Any = Few()
+    found = []
+    for threads in (1, 2):
+        cache = tmp_path / str(threads)
+        with threadpool_limits(threads, user_api="blas"):
+            open_features(corpus, LogMel(), cache=cache, progress=False)
         found.append(next(cache.rglob("*.npy")).read_bytes())
     assert found[0] == found[1]
 
