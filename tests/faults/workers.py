@@ -29,6 +29,7 @@ import soundfile
 import torch
 
 ITERATIONS = 5
+_STARTED_S = 60.0
 _LEFT_S = 60.0  # in which all processes of a killed driver must be gone
 POLICY = Path("improve") / "ppo" / "policy.safetensors"
 
@@ -158,7 +159,11 @@ class Driver:
 
 def kill_worker(path: Path, driver: Driver) -> None:
     """Kill one of the driver's workers; the driver must end by itself."""
-    workers = [pid for pid in descendants(driver.process.pid) if is_worker(pid)]
+    workers: list[int] = []
+    end = time.monotonic() + _STARTED_S
+    while not workers and time.monotonic() < end:  # the first iteration starts them
+        select.select([], [], [], 0.1)
+        workers = [pid for pid in descendants(driver.process.pid) if is_worker(pid)]
     assert workers, "there must be workers to kill"
     os.kill(random.choice(workers), signal.SIGKILL)
     driver.end()
