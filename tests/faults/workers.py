@@ -157,16 +157,19 @@ class Driver:
         assert self.process.returncode == 0, f"the driver failed: {errors}"
 
 
-def kill_worker(path: Path, driver: Driver) -> None:
-    """Kill one of the driver's workers; the driver must end by itself."""
+def kill_worker(path: Path, driver: Driver) -> bool:
+    """Kill one of the driver's workers, if any is left; the driver must end by itself."""
     workers: list[int] = []
     end = time.monotonic() + _STARTED_S
-    while not workers and time.monotonic() < end:  # the first iteration starts them
+    # The first iteration starts them, and the last one may have ended meanwhile.
+    while not workers and driver.process.poll() is None and time.monotonic() < end:
         select.select([], [], [], 0.1)
         workers = [pid for pid in descendants(driver.process.pid) if is_worker(pid)]
-    assert workers, "there must be workers to kill"
-    os.kill(random.choice(workers), signal.SIGKILL)
+    assert workers or driver.process.poll() is not None, "there must be workers to kill"
+    if workers:
+        os.kill(random.choice(workers), signal.SIGKILL)
     driver.end()
+    return bool(workers)
 
 
 def kill_driver(path: Path, driver: Driver, *, workers: int) -> None:
@@ -239,10 +242,10 @@ def trial(source: Path, *, kills: int, seed: int, victims: list[str], resume_wor
             moment = random.random() * iteration_s
             driver.wait_for(iteration)
             driver.let_run(moment)
-            if victim == "worker":
-                kill_worker(path, driver)
-            else:
+            if victim == "driver":
                 kill_driver(path, driver, workers=resume_workers)
+            elif not kill_worker(path, driver):
+                victim = "no worker was left to be"
             same = (path / POLICY).read_bytes() == expected
             assert same, f"try {number + 1}: other weights than those of an undisturbed run"
             print(f"try {number + 1}: {victim} killed {moment:.2f} s into iteration {iteration}")
