@@ -85,18 +85,22 @@ def _run(code: str, folder: str) -> int:
 
 def _import_all() -> None:
     """Import what the blocks import, and nothing else; no name is registered by that."""
-    import librosa  # noqa: F401
+    import numpy as np
     import stable_baselines3  # noqa: F401
     import torch
 
     import agents
     import esarm_env
     import reward
+    from esarm_env.audio.features import LogMel
 
     for package in (agents, esarm_env, reward):
         for name in package.__all__:
             getattr(package, name)
     torch.set_num_threads(1)
+    # Torch imports its compiler with the first optimiser, librosa most of itself when it is used.
+    torch.optim.AdamW([torch.zeros(1)])
+    LogMel().encode(np.zeros(8_000, np.float32))
 
 
 if __name__ == "__main__":

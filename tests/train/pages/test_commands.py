@@ -63,6 +63,7 @@ SMALL = {
 # These run up to the policy's cloning, and are interrupted there: a whole run is in the fixtures.
 UNTIL_CLONING = (
     "esarm run --run",
+    "esarm run --set improve.workers",
     "esarm run --corpus VOCASET/",
     "esarm ablate --run runs/demo --out ablation --only",
 )
