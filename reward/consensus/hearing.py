@@ -44,7 +44,7 @@ class HeardSpeech:
     def __call__(
         self, network: nn.Module, hear: Hear, audio: Tensor, condition: Tensor, n_chunks: Tensor
     ) -> Tensor:
-        """Return `hear(audio, condition)`, (B, C, H), 0 past the end of rows that were kept.
+        """Return `hear(audio, condition)` of each row alone, (B, C, H), 0 past its end.
 
         Args:
             network: Whose weights `hear` uses.
@@ -64,16 +64,15 @@ class HeardSpeech:
         counts = n_chunks.tolist()
         given = zip(audio.numpy(), condition.numpy(), counts, strict=True)
         keys = [_key(a[:n], c) for a, c, n in given]
-        missing = [row for row, key in enumerate(keys) if key not in self._heard]
         found = {key: self._heard[key] for key in keys if key in self._heard}
-        if missing:
-            width = max(counts[row] for row in missing)
-            fresh = hear(audio[missing, :width], condition[missing])
-            for row, values in zip(missing, fresh.numpy(), strict=True):
-                found[keys[row]] = values[: counts[row]].copy()
-            self._keep({keys[row]: found[keys[row]] for row in missing}.items())
-        if missing and len(missing) == len(keys) and width == audio.shape[1]:
-            return fresh
+        fresh = {}
+        for row, (key, n) in enumerate(zip(keys, counts, strict=True)):
+            if key not in found:
+                # Alone: what is heard in a batch has other last digits in every other batch, and
+                # scores would depend on what a process has scored before.
+                one = hear(audio[row : row + 1, :n], condition[row : row + 1])
+                found[key] = fresh[key] = one[0].numpy()
+        self._keep(fresh.items())
         some = found[keys[0]]
         heard = np.zeros((*audio.shape[:2], some.shape[-1]), dtype=some.dtype)
         for out, key, n in zip(heard, keys, counts, strict=True):

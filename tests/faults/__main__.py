@@ -44,8 +44,7 @@ KILLED, FULL = "kill", "full"
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _UNTOLD = {"wall_s"}  # in JSON files
 # Samples are measured within one unit of work: more of them are no further moments.
-_FEW_SAMPLES = ("evaluate.energy_samples=2", "evaluate.samples=1", "evaluate.temperatures=[]")
-SETTINGS = tiny_settings(*_FEW_SAMPLES)
+SETTINGS = tiny_settings("evaluate.temperatures=[]")
 
 
 class Moments:

@@ -28,7 +28,7 @@ from pathlib import Path
 import soundfile
 import torch
 
-ITERATIONS = 5
+ITERATIONS = 4
 _STARTED_S = 60.0
 _LEFT_S = 60.0  # in which all processes of a killed driver must be gone
 POLICY = Path("improve") / "ppo" / "policy.safetensors"
@@ -69,7 +69,7 @@ def prepared(source: Path, target: Path) -> Path:
         run.config.improve,
         algorithms=("ppo",),
         iterations=ITERATIONS,
-        n_episodes=96,
+        n_episodes=64,
         evaluate_every=100,
         alarm="off",
         interpolation="off",

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import soundfile
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from train.cli import main
 
 RATE_HZ = 16_000
+# Seconds a report, so that labels do not touch; what a picture shows does not depend on it.
+ConstrainedLayoutEngine.execute = lambda self, figure: None
 TINY = (
     "prior.epochs=2",
     "prior.steps_per_epoch=4",
@@ -48,6 +51,8 @@ TINY = (
     "improve.batch_tokens=256",
     "improve.evaluate_every=1",
     "improve.evaluate_utterances=2",
+    "evaluate.samples=1",
+    "evaluate.energy_samples=3",
     "evaluate.resamples=50",
 )
 

@@ -72,7 +72,21 @@ def test_kept_speech_is_judged_as_heard_anew(
             errors, recorded, _ = member(*given)
         torch.testing.assert_close(errors[given[-1][:, None]], expected[0], atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(recorded, expected[1], atol=1e-5, rtol=1e-5)
-        assert sizes == ([] if batch in batches[2:] else [2] if batch == batches[0] else [1])
+        assert sizes == ([] if batch in batches[2:] else [1, 1] if batch == batches[0] else [1])
+
+
+def test_scores_do_not_depend_on_what_was_scored_before(member: ConsensusMember) -> None:
+    """To the last bit: workers score other parts than one process, and a resumed run fewer."""
+    rows, counts = list(range(12)), [9, 4, 7, 6, 9, 5, 8, 3, 9, 6, 7, 9]
+    given = inputs(rows, counts)
+    twins = [copy.deepcopy(member) for _ in range(4)]
+    with torch.inference_mode():
+        first = member(*given)
+        for twin, chosen in zip(twins, ([0], [3, 1], [11, 8, 4, 2], rows[::-1]), strict=True):
+            twin(*inputs(chosen, [counts[row] for row in chosen]))
+            again = twin(*given)
+            assert torch.equal(again.errors, first.errors)
+            assert torch.equal(again.recorded, first.recorded)
 
 
 def test_another_condition_or_a_shorter_part_is_heard_anew(

@@ -65,6 +65,8 @@ def test_workers_are_compared_to_the_last_bit(finished_run, three_workers, monke
 
 def test_sizes_are_checked():
     """Nothing is worth measuring with 3 episodes."""
-    rule = "`episodes` must be a multiple of 4 and `repetitions` at least 1, got 3 and 1"
+    rule = "`episodes` must be a multiple of 4 and at least 4, got 3"
     with pytest.raises(InputError, match=re.escape(rule)):
         bench_workers(None, workers=(0,), episodes=3, repetitions=1)
+    with pytest.raises(InputError, match="`repetitions` must be at least 1, got 0"):
+        bench_workers(None, workers=(0,), episodes=4, repetitions=0)

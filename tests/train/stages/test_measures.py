@@ -138,12 +138,12 @@ def test_energy_scores_are_measured_of_every_sampled_policy(finished_run):
     assert list(rows)[:3] == [sampled("clone"), sampled("ppo"), sampled("reinforce")]
     run, task = RunFolder.open(finished_run), open_task(finished_run)
     config = run.config.evaluate
-    assert (config.energy_samples, config.extra_utterances) == (8, 40)
+    assert (config.energy_samples, config.extra_utterances) == (3, 40)
     test = task.corpus.split("test")
     clone = load_policy(finished_run / "clone" / "policy.safetensors")
     drawn = [
         task.decode(animate_test(run, task, clone, Decoding(temperature=1.0), sample=number))
-        for number in range(8)
+        for number in range(3)
     ]
     scores = energy_score(
         np.stack(drawn, axis=1),
@@ -156,14 +156,14 @@ def test_energy_scores_are_measured_of_every_sampled_policy(finished_run):
     section = (
         (finished_run / "report.md").read_text().split("## Energy scores")[1].split("\n## ")[0]
     )
-    assert "LVE energy score (mean error of 8 samples minus half their mean distance" in section
+    assert "LVE energy score (mean error of 3 samples minus half their mean distance" in section
     assert f"| clone, sampled | {rows[sampled('clone')]['lve_energy'][0]:.3f} [" in section
     for figures in rows.values():
         for key in ("lve", "eve"):
             error, spread = figures[f"{key}_of_samples"][0], figures[f"{key}_spread"][0]
             assert figures[f"{key}_energy"][0] == pytest.approx(error - spread / 2, abs=1e-5)
         assert figures["diversity"][0] > 0
-    assert "LVE spread (mean distance of 8 samples from each other, " in section
+    assert "LVE spread (mean distance of 3 samples from each other, " in section
 
 
 def test_energy_scores_are_compared_with_the_clone_s_and_say_of_how_many(finished_run):
@@ -199,7 +199,7 @@ def test_the_best_temperature_is_chosen_on_validation_and_measured_on_test(finis
         animate_utterances(
             clone, task, validation, decoding=Decoding(temperature=0.5), seed=0, sample=number
         )
-        for number in range(8)
+        for number in range(3)
     ]
     known = {"head": task.head, "captured": task.corpus.captured}
     known["lengths"] = task.n_frames[validation]
