@@ -29,7 +29,6 @@ import soundfile
 import torch
 
 ITERATIONS = 4
-_STARTED_S = 60.0
 _LEFT_S = 60.0  # in which all processes of a killed driver must be gone
 POLICY = Path("improve") / "ppo" / "policy.safetensors"
 
@@ -157,15 +156,12 @@ class Driver:
         assert self.process.returncode == 0, f"the driver failed: {errors}"
 
 
-def kill_worker(path: Path, driver: Driver) -> bool:
-    """Kill one of the driver's workers, if any is left; the driver must end by itself."""
-    workers: list[int] = []
-    end = time.monotonic() + _STARTED_S
-    # The first iteration starts them, and the last one may have ended meanwhile.
-    while not workers and driver.process.poll() is None and time.monotonic() < end:
-        select.select([], [], [], 0.1)
-        workers = [pid for pid in descendants(driver.process.pid) if is_worker(pid)]
-    assert workers or driver.process.poll() is not None, "there must be workers to kill"
+def kill_worker(driver: Driver) -> bool:
+    """Kill one of the driver's workers, which must end by itself; return whether any was left."""
+    while not (workers := [pid for pid in descendants(driver.process.pid) if is_worker(pid)]):
+        if driver.process.poll() is not None:
+            break
+        select.select([], [], [], 0.1)  # the first iteration starts them
     if workers:
         os.kill(random.choice(workers), signal.SIGKILL)
     driver.end()
@@ -234,9 +230,10 @@ def trial(source: Path, *, kills: int, seed: int, victims: list[str], resume_wor
         drive_improvement(prepared(source, folder / "calm"), workers=0)
         iteration_s = (time.monotonic() - begin) / ITERATIONS
         expected = (folder / "calm" / POLICY).read_bytes()
-        for number in range(kills):
-            victim = victims[number % len(victims)]
-            path = prepared(source, folder / f"{number}")
+        killed = 0
+        while killed < kills:
+            victim = victims[killed % len(victims)]
+            path = prepared(source, folder / "tried")
             driver = Driver(path, workers=2)
             iteration = random.randint(1, ITERATIONS - 1)
             moment = random.random() * iteration_s
@@ -244,11 +241,12 @@ def trial(source: Path, *, kills: int, seed: int, victims: list[str], resume_wor
             driver.let_run(moment)
             if victim == "driver":
                 kill_driver(path, driver, workers=resume_workers)
-            elif not kill_worker(path, driver):
-                victim = "no worker was left to be"
+                killed += 1
+            else:
+                killed += kill_worker(driver)  # a run that has ended meanwhile is no kill
             same = (path / POLICY).read_bytes() == expected
-            assert same, f"try {number + 1}: other weights than those of an undisturbed run"
-            print(f"try {number + 1}: {victim} killed {moment:.2f} s into iteration {iteration}")
+            assert same, f"kill {killed}: other weights than those of an undisturbed run"
+            print(f"kill {killed}: {victim}, {moment:.2f} s into iteration {iteration}")
             shutil.rmtree(path)
     print(f"{kills} kills, nothing lost")
 

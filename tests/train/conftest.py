@@ -3,13 +3,10 @@
 import numpy as np
 import pytest
 import soundfile
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from train.cli import main
 
 RATE_HZ = 16_000
-# Seconds a report, so that labels do not touch; what a picture shows does not depend on it.
-ConstrainedLayoutEngine.execute = lambda self, figure: None
 TINY = (
     "prior.epochs=2",
     "prior.steps_per_epoch=4",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from train.run.config import Config
+    from train.tuning.records import Say
     from train.tuning.trials import Figures, Trial
 
 BASELINE_FILE = "baseline.json"
 # Up to which stage the run must be finished: what trials stand on, and are compared with.
 _NEEDED = {"clone": "clone", "reward": "demonstrate", "improve": "reward"}
 _FIRST_RUNG = 4  # one part in so many of a whole trial is always trained
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -256,8 +256,7 @@ def test_two_processes_end_in_the_weights_of_one(
     assert len(rows) == len(their_rows)
     for row, other in zip(rows, their_rows, strict=True):
         assert row == pytest.approx(other, abs=1e-3, rel=1e-4)
-    weights, others = ours["model" if "model" in ours else "best"], theirs
-    others = theirs["model" if "model" in theirs else "best"]
+    weights, others = (each["model" if "model" in each else "best"] for each in (ours, theirs))
     for key, weight in weights.items():
         if key.endswith(OF_NO_USE) and name.startswith(("ranking", "consensus")):
             continue
