@@ -46,6 +46,12 @@ class Judged:
     problems: tuple[str, ...]
     undecided: int
 
+    @property
+    def every(self) -> PairSource:
+        """All pairs, of held-out utterances as well."""
+        kept = [self.train] if self.held_out is None else [self.train, self.held_out]
+        return PairSource.joined(kept)
+
 
 def read_judged(files: Sequence[Path | str], task: AnimationTask, *, held_out: float) -> Judged:
     """Read files of preferences and the animations beside them.

@@ -20,8 +20,8 @@ class PreferenceConfig:
             their pairs in the loss.
         chance: Share of answers that are taken to be chance: a rater's choice counts as a
             probability of 1 less half of that, a tie as one half.
-        held_out: Share of the judged utterances that are not learned from, on which agreement with
-            raters is measured.
+        held_out: Share of the judged utterances on which agreement with raters is measured, by a
+            reward that did not learn from them; recipe `consensus` learns from them afterwards.
         doubt: Number of answers at which what was learned from them gets half of its weight, so
             that a few correct the reward a little (recipe `consensus`).
         members: Number of fits to answers drawn with replacement; where they disagree, raters are

@@ -49,6 +49,9 @@ def correct(
 ) -> dict[str, Any]:
     """Learn what raters prefer beside the reward model in `folder`; write it, return its figures.
 
+    Agreement is measured of a fit without the held-out utterances; the one that is kept has learned
+    from all answers, since there are few.
+
     Args:
         run: Whose settings count.
         judged: Of `judged_pairs`.
@@ -62,9 +65,16 @@ def correct(
         return {}
     base = open_heads(folder / REWARD_WEIGHTS, task)
     config = run.config.preferences
-    model = fit_preference(task, base=base, train=judged.train, config=config, seed=run.config.seed)
-    model.save(folder / PREFERENCE_WEIGHTS)
-    return raters_of(config, judged, folder, task, before=base)
+
+    def learn(source: PairSource) -> None:
+        model = fit_preference(task, base=base, train=source, config=config, seed=run.config.seed)
+        model.save(folder / PREFERENCE_WEIGHTS)
+
+    learn(judged.train)
+    figures = raters_of(config, judged, folder, task, before=base)
+    if judged.held_out is not None:
+        learn(judged.every)
+    return figures
 
 
 def raters_of(
@@ -94,12 +104,14 @@ def raters_of(
     if isinstance(after, CorrectedModel):
         shares["raters_alone"] = _share(task, PreferredAlone(after), judged.held_out)
         shares["after_on_learned"] = _share(task, after, judged.train)
+    held_out = 0 if judged.held_out is None else len(judged.held_out.pairs)
     told = {
         "files": [{"path": str(file), "sha256": file_digest(Path(file).expanduser())}
                   for file in config.files],
         "share": config.share,
         "learned_pairs": len(judged.train.pairs),
-        "held_out_pairs": 0 if judged.held_out is None else len(judged.held_out.pairs),
+        "held_out_pairs": held_out,
+        "kept_pairs": len(judged.train.pairs) + held_out * isinstance(after, CorrectedModel),
         "cannot_tell": judged.undecided,
         "left_out": list(judged.problems),
         "agreement": agreement_of(judged.judgements).to_dict(),

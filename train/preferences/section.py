@@ -52,7 +52,8 @@ def raters_section(facts: Sequence[Mapping[str, Any]]) -> str:
         "## Raters",
         "",
         "Agreement is the share of decided pairs whose better animation, by a rater, scores more; "
-        "on utterances that nothing was learned from, in brackets 95 % intervals over utterances. "
+        "on utterances that nothing was learned from, in brackets 95 % intervals over utterances; "
+        "a consensus reward learns from them too, once that is measured. "
         "A rater who does not repeat their own answers cannot be foretold better than that.",
     ]
     for fact in facts:
@@ -84,8 +85,10 @@ def _of(fact: Mapping[str, Any]) -> list[str]:
         f"- answers: {sum(answers.values())} by {len(answers)} raters "
         f"({', '.join(f'{rater} {n}' for rater, n in answers.items())}); {said['ties']} ties, "
         f"{said['cannot_tell']} cannot tell",
-        f"- learned from {fact['learned_pairs']} pairs; {fact['held_out_pairs']} held out; "
-        f"{len(left_out)} left out" + (f", such as: {left_out[0]}" if left_out else ""),
+        f"- learned from {fact['learned_pairs']} pairs; {fact['held_out_pairs']} held out"
+        + (" until agreement was measured" if fact["kept_pairs"] > fact["learned_pairs"] else "")
+        + f"; {len(left_out)} left out"
+        + (f", such as: {left_out[0]}" if left_out else ""),
         f"- held-out agreement with raters: before {_share(fact['before'])}, after "
         f"{_share(fact['after'])}"
         + (

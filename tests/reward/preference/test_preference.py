@@ -33,6 +33,7 @@ from reward.preference import (
 )
 from reward.preference.data import split_by_utterance
 from reward.preference.network import both_sides
+from reward.preference.training import Answers, fit
 
 TIME = "2026-03-01T12:00:00+00:00"
 BROW = ARKIT_NAMES.index("browInnerUp")
@@ -96,6 +97,22 @@ def test_a_taste_is_found_in_noisy_answers(tiny_task, run):
 
     assert agreement(base) < 0.7 < 0.8 < agreement(corrected) <= 1
     assert agreement(PreferredAlone(corrected)) > 0.8
+
+
+def test_the_fit_is_the_lasso():
+    """At the least of loss and penalty no weight can be moved for less; most weights are zero."""
+    rng = np.random.default_rng(0)
+    apart = rng.standard_normal((150, 40))
+    liked = 2 * apart[:, 0] - apart[:, 1]
+    asked = np.where((liked > 0) != (rng.random(150) < 0.2), 0.9, 0.1)
+    given = Answers(apart, asked, np.ones(150))
+    for penalty in (2.0, 8.0):
+        weights = fit(given, penalty)
+        slope = apart.T @ (1 / (1 + np.exp(-apart @ weights)) - asked)
+        moved = weights != 0
+        np.testing.assert_allclose(slope[moved], -penalty * np.sign(weights[moved]), atol=0.05)
+        assert np.abs(slope).max() < penalty + 0.05
+    assert weights[0] > 0 > weights[1] and moved.sum() < 10
 
 
 def test_few_answers_correct_a_little(tiny_task, run):

@@ -83,6 +83,7 @@ def test_an_experiment_climbs_what_raters_corrected(tried, judged, tmp_path):
     told = json.loads((folder / "reward" / "raters.json").read_text())
     assert told["files"][0]["path"] == str(pool.preferences)
     assert told["learned_pairs"] + told["held_out_pairs"] + len(told["left_out"]) <= 30
+    assert told["kept_pairs"] == told["learned_pairs"] + told["held_out_pairs"] > 0, "refitted"
     assert 0 <= told["before"]["mean"] <= 1 and 0 <= told["after"]["mean"] <= 1
     assert sum(told["agreement"]["answers"].values()) == 30
     summary = json.loads((folder / "measured" / "summary.json").read_text())
@@ -171,6 +172,7 @@ def test_the_paper_learns_from_pairs_beside_ranks(judged, tmp_path, tiny_options
     assert weights[0] != weights[1]
     told = json.loads((tmp_path / "judged" / "reward" / "raters.json").read_text())
     assert told["before"] is None and 0 <= told["after"]["mean"] <= 1
+    assert told["kept_pairs"] == told["learned_pairs"], "a network is trained once"
 
 
 def test_preferences_are_refused_where_they_would_be_silent(judged, tmp_path, capsys):
@@ -211,7 +213,7 @@ def test_the_study_goes_through_the_whole_loop(judged, tmp_path):
     none, some = figures["rows"]
     assert (none["answers"], some["answers"]) == (0, 8)
     assert none["sampled"]["taste_change"]["mean"] == 0 and none["agreement_alone"] is None
-    assert 0 <= some["agreement"]["mean"] <= 1 and some["raters"]["learned_pairs"] > 0
+    assert 0 <= some["agreement"]["mean"] <= 1 and some["raters"]["kept_pairs"] > 0
     assert "simulated raters" in render(figures) and "No person judged here" in render(figures)
     with (tmp_path / "study" / "simulated.csv").open() as file:
         assert [row["answers"] for row in csv.DictReader(file)] == ["0", "8"]

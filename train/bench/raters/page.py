@@ -46,7 +46,7 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
     alone, change = row["agreement_alone"] or {}, usual["taste_change"]
     return {
         "answers": row["answers"],
-        "learned_pairs": row["raters"]["learned_pairs"] or 0,
+        "learned_pairs": row["raters"]["kept_pairs"] or 0,
         "agreement": agreement["mean"],
         "agreement_low": agreement["low"],
         "agreement_high": agreement["high"],

@@ -290,7 +290,7 @@ def _figures(config: StudyConfig, found: dict[int, dict[str, Any]]) -> dict[str,
         row["agreement_alone"] = each.get("agreement_alone")
         raters = each.get("raters", {})
         row["raters"] = {
-            key: raters.get(key) for key in ("learned_pairs", "before", "after", "agreement")
+            key: raters.get(key) for key in ("kept_pairs", "before", "after", "agreement")
         }
         for way, measured in each["measured"].items():
             row[way] = {}

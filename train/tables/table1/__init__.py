@@ -5,6 +5,7 @@
 - `methods`: the registry of methods, and how each animates.
 - `measures`: figures of animations, one for each utterance.
 - `cells`: one method, corpus and seed: animated, measured, kept.
+- `errors`: errors of all cells in a file per seed, by which tables are put together.
 - `making`: all cells of a table, one after the other.
 - `statistics`: what the cells tell over seeds and utterances, and beside the paper.
 - `page`, `picture`: `table1.md`, `.csv`, `.json` and `.png`.

@@ -127,11 +127,10 @@ def check_corpora(settings: TableSettings) -> None:
 
     from esarm_env.corpus.opening import CORPUS_NAMES, GENERATED_CORPORA
     from esarm_env.corpus.synthetic.design import synthetic_design
-    from train.run.config import make_config
 
     for corpus in settings.corpora:
         if corpus in CORPUS_NAMES:
-            config = make_config(preset="demo", overrides=settings.overrides(corpus, 0))
+            config = usual_config(settings, corpus, 0)
             if corpus in GENERATED_CORPORA:
                 synthetic_design(corpus, size=config.corpus.size)
         elif not os.path.isdir(corpus):
@@ -151,12 +150,11 @@ def open_shared_run(settings: TableSettings, corpus: str, seed: int) -> RunFolde
     Raises:
         InputError: If a run that is there is of another corpus, size or seed.
     """
-    from train.run.config import make_config
     from train.run.run_folder import RunFolder
     from train.run.setting_ranges import check_settings
 
     path = settings.run_path(corpus, seed)
-    config = make_config(preset="demo", overrides=settings.overrides(corpus, seed))
+    config = usual_config(settings, corpus, seed)
     if not has_run(settings.place(corpus), seed):
         check_settings(config)
         return RunFolder.create(path, config)
@@ -173,6 +171,13 @@ def open_shared_run(settings: TableSettings, corpus: str, seed: int) -> RunFolde
     return run
 
 
+def usual_config(settings: TableSettings, corpus: str, seed: int) -> Config:
+    """Return the settings of a shared run that is begun here."""
+    from train.run.config import make_config
+
+    return make_config(preset="demo", overrides=settings.overrides(corpus, seed))
+
+
 def _identity(config: Config) -> dict[str, Any]:
     """Return what a shared run must be of."""
     from esarm_env.corpus import CORPUS_NAMES
@@ -184,7 +189,7 @@ def _identity(config: Config) -> dict[str, Any]:
     return own | {"corpus.seed": config.corpus.seed, "seed": config.seed}
 
 
-def common_settings(run: RunFolder, rivals: dict[str, Any]) -> dict[str, Any]:
+def common_settings(config: Config, rivals: dict[str, Any]) -> dict[str, Any]:
     """Return what all cells of a corpus must share, plain values by full name."""
     from train.run.config import to_dict
 
@@ -197,16 +202,21 @@ def common_settings(run: RunFolder, rivals: dict[str, Any]) -> dict[str, Any]:
             else:
                 flat[f"{prefix}{key}"] = value
 
-    values = to_dict(run.config)
+    values = to_dict(config)
     del values["seed"]
     add(values, "")
-    flat |= {key: value for key, value in _identity(run.config).items() if key != "seed"}
+    flat |= {key: value for key, value in _identity(config).items() if key != "seed"}
     flat |= {f"rivals.{key}": value for key, value in sorted(rivals.items())}
     return dict(json.loads(json.dumps(flat)))  # tuples are lists there
 
 
-def keep_common_settings(place: Path, run: RunFolder, rivals: dict[str, Any]) -> None:
+def keep_common_settings(place: Path, config: Config, rivals: dict[str, Any]) -> None:
     """Note what all cells in `place` share, or check that it is as before.
+
+    Args:
+        place: Folder of a corpus.
+        config: Of a shared run.
+        rivals: Settings of the rivals' training that are not the usual ones.
 
     Raises:
         InputError: If those before had other settings.
@@ -216,7 +226,7 @@ def keep_common_settings(place: Path, run: RunFolder, rivals: dict[str, Any]) ->
     place.mkdir(parents=True, exist_ok=True)
     keep_settings(
         place,
-        common_settings(run, rivals),
+        common_settings(config, rivals),
         what="cells",
         remedy="choose another --out, or the settings of before",
     )

@@ -59,6 +59,7 @@ class Cell:
         utterances: Ids, in the order of the figures.
         figures: By key, shape (N,).
         several: By key, shape (M,); nothing where the method does not sample.
+        means: By key, figures of which only the mean is known, see `errors`.
     """
 
     method: str
@@ -74,6 +75,32 @@ class Cell:
     utterances: tuple[str, ...] = ()
     figures: dict[str, FloatArray] = field(default_factory=dict)
     several: dict[str, FloatArray] = field(default_factory=dict)
+    means: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, known: Mapping[str, Any]) -> Cell:
+        """Return a cell without its figures, of what `known_of` returned."""
+        return cls(
+            method=str(known["method"]),
+            kind=str(known["kind"]),
+            seed=int(known["seed"]),
+            status=str(known["status"]),
+            reason=str(known["reason"]),
+            parameters=known["parameters"],
+            trained_s=known["trained_s"],
+            real_time_factor=known["real_time_factor"],
+            notes=tuple(known["notes"]),
+            origin=dict(known["origin"]),
+        )
+
+
+def known_of(cell: Cell) -> dict[str, Any]:
+    """Return what is known of a cell but for its figures, as plain values."""
+    names = (
+        "method", "kind", "seed", "status", "reason", "parameters", "trained_s",
+        "real_time_factor", "notes", "origin",
+    )  # fmt: skip
+    return {name: getattr(cell, name) for name in names}
 
 
 def cell_folder(place: Path, method: str, seed: int) -> Path:
@@ -175,14 +202,7 @@ def keep_cell(folder: Path, cell: Cell) -> None:
         if cell.several:
             numbers = [str(number) for number in range(len(next(iter(cell.several.values()))))]
             _write_figures(folder / SEVERAL_FILE, numbers, cell.several)
-    known = {
-        name: getattr(cell, name)
-        for name in (
-            "method", "kind", "seed", "status", "reason", "parameters", "trained_s",
-            "real_time_factor", "notes", "origin",
-        )
-    }  # fmt: skip
-    text = json.dumps(known | {"esarm": __version__}, indent=1)
+    text = json.dumps(known_of(cell) | {"esarm": __version__}, indent=1)
     write_text(folder / CELL_FILE, text + "\n")
 
 
@@ -198,18 +218,7 @@ def read_cell(folder: Path) -> Cell | None:
     remedy = f"delete {folder}"
     known = read_json(file, "a cell", remedy=remedy)
     try:
-        cell = Cell(
-            method=str(known["method"]),
-            kind=str(known["kind"]),
-            seed=int(known["seed"]),
-            status=str(known["status"]),
-            reason=str(known["reason"]),
-            parameters=known["parameters"],
-            trained_s=known["trained_s"],
-            real_time_factor=known["real_time_factor"],
-            notes=tuple(known["notes"]),
-            origin=dict(known["origin"]),
-        )
+        cell = Cell.of(known)
         if cell.status != DONE:
             return cell
         utterances, figures = _read_figures(folder / FIGURES_FILE)

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from esarm_env.core.cache import read_json, write_text
+from esarm_env.core.cache import write_text
 from esarm_env.core.errors import InputError
-from esarm_env.core.run_layout import SETTINGS_FILE, is_file
+from esarm_env.core.run_layout import SETTINGS_FILE
 from esarm_env.task.episode_metrics import EVE, LVE
-from train.tables.table1.cells import read_cells
+from train.tables.table1.errors import read_all_cells, read_settings, write_errors
 from train.tables.table1.methods import ALL_CONDITIONS, HEADLINE, METHODS, RIVAL
 from train.tables.table1.settings import CORPORA
 from train.tables.table1.statistics import (
@@ -44,10 +44,12 @@ def write_page(out: Path) -> Path:
     """
     from train.pictures import draw_or_explain
 
+    for place in sorted(out.glob(f"[!.]*/{SETTINGS_FILE}")):
+        write_errors(place.parent, read_all_cells(place.parent))
     tables = read_tables(out)
     if not tables:
         raise InputError(f"{out}: must hold cells of a table, got none; `esarm table1` makes them")
-    first = read_settings(out, tables[0].corpus)
+    first = read_settings(out / tables[0].corpus)
     page = "\n".join(_page(tables, first)) + "\n"
 
     def draw() -> None:
@@ -66,8 +68,8 @@ def read_tables(out: Path) -> list[CorpusTable]:
     tables = []
     for place in sorted(out.glob(f"[!.]*/{SETTINGS_FILE}"), key=_place_of):
         corpus = place.parent.name
-        known = read_settings(out, corpus)
-        cells = read_cells(place.parent)
+        known = read_settings(place.parent)
+        cells = read_all_cells(place.parent)
         if not cells:
             continue
         table = corpus_table(
@@ -81,18 +83,6 @@ def read_tables(out: Path) -> list[CorpusTable]:
         )
         tables.append(table)
     return tables
-
-
-def read_settings(out: Path, corpus: str) -> dict[str, Any]:
-    """Return what the cells of a corpus share.
-
-    Raises:
-        InputError: If there is no such corpus in the table, or the file is damaged.
-    """
-    file = out / corpus / SETTINGS_FILE
-    if not is_file(file):
-        raise InputError(f"{out / corpus}: must be a corpus of a table, got none")
-    return read_json(file, "settings", remedy=f"delete {out / corpus} to measure anew")
 
 
 def _place_of(file: Path) -> tuple[int, str]:

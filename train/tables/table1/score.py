@@ -23,8 +23,9 @@ from train.tables.table1.cells import (
     keep_cell,
     read_cell,
 )
+from train.tables.table1.errors import EARLIER_FOLDER, ERRORS_FOLDER
 from train.tables.table1.methods import METHODS
-from train.tables.table1.settings import corpus_folder, has_run, run_folder, slug
+from train.tables.table1.settings import RUNS_FOLDER, corpus_folder, has_run, run_folder, slug
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -228,7 +229,7 @@ def add_to_table(score: Score, benchmark: Benchmark, table: Path, corpus: str) -
     from train.tables.table1.page import write_page
 
     cell = score.cell
-    if slug(cell.method) in {"", *map(slug, METHODS), "runs"}:
+    if slug(cell.method) in {"", *map(slug, METHODS), RUNS_FOLDER, ERRORS_FOLDER, EARLIER_FOLDER}:
         raise InputError(f"`--name` must not be that of a method of ours, got {cell.method!r}")
     folder = cell_folder(table / corpus_folder(corpus), cell.method, cell.seed)
     with locked(table):

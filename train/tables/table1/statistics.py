@@ -21,7 +21,7 @@ from train.tables.table1.cells import DONE, Cell
 from train.tables.table1.measures import ONE_EACH, SEVERAL_EACH
 
 if TYPE_CHECKING:
-    from esarm_env.core.types import DoubleArray
+    from esarm_env.core.types import DoubleArray, FloatArray
 
 COMPARED = (LVE, EVE)
 MEAD, RAVDESS = "MEAD", "RAVDESS"
@@ -172,10 +172,10 @@ def _check_utterances(corpus: str, by_method: Mapping[str, Sequence[Cell]]) -> N
 
 def _row(cells: Sequence[Cell], ours: Sequence[Cell], draws: dict[str, Any]) -> MethodRow:
     one = cells[0]
-    means = {key: interval_of(stacked(cells, key), draws) for key in ONE_EACH}
+    means = {key: _mean_of([c.figures for c in cells], cells, key, draws) for key in ONE_EACH}
     if one.several:
-        several = {key: _stack([cell.several[key] for cell in cells]) for key in SEVERAL_EACH}
-        means |= {key: interval_of(values, draws) for key, values in several.items()}
+        several = [cell.several for cell in cells]
+        means |= {key: _mean_of(several, cells, key, draws) for key in SEVERAL_EACH}
     return MethodRow(
         name=one.method,
         kind=one.kind,
@@ -189,6 +189,23 @@ def _row(cells: Sequence[Cell], ours: Sequence[Cell], draws: dict[str, Any]) -> 
         real_time_factor=_mean([cell.real_time_factor for cell in cells]),
         notes=one.notes,
     )
+
+
+def _mean_of(
+    figures: Sequence[Mapping[str, FloatArray]],
+    cells: Sequence[Cell],
+    key: str,
+    draws: dict[str, Any],
+) -> Interval:
+    """Return the mean of a figure, without interval where a cell knows no more than its mean."""
+    if all(key in each for each in figures):
+        return interval_of(_stack([each[key] for each in figures]), draws)
+    known = [
+        float(np.nanmean(each[key])) if key in each else cell.means.get(key)
+        for each, cell in zip(figures, cells, strict=True)
+    ]
+    mean = _mean(known)
+    return Interval(NAN if mean is None else mean, NAN, NAN)
 
 
 def stacked(cells: Sequence[Cell], key: str) -> DoubleArray:
