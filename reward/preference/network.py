@@ -28,14 +28,22 @@ KIND = "preference model"
 CHANNELS = {MOUTH: MOUTH_CHANNELS, UPPER: UPPER_CHANNELS}
 
 
+def movements_of(channels: tuple[int, ...]) -> list[str]:
+    """Return the names of movements, left and right being one."""
+    return sorted({_without_side(channel) for channel in channels})
+
+
 def both_sides(channels: tuple[int, ...]) -> Tensor:
     """Return what takes the mean of left and right, shape (52, movements)."""
-    names = {i: ARKIT_NAMES[i].replace("Left", "").replace("Right", "") for i in channels}
-    movements = sorted(set(names.values()))
+    movements = movements_of(channels)
     table = torch.zeros(N_CHANNELS, len(movements))
-    for channel, name in names.items():
-        table[channel, movements.index(name)] = 1
+    for channel in channels:
+        table[channel, movements.index(_without_side(channel))] = 1
     return table / table.sum(dim=0)
+
+
+def _without_side(channel: int) -> str:
+    return ARKIT_NAMES[channel].replace("Left", "").replace("Right", "")
 
 
 class PreferenceModel(nn.Module):
@@ -50,6 +58,8 @@ class PreferenceModel(nn.Module):
         bound: Of what is paid, in the same units.
         kept: Share of the score that is corrected in the corrected one: both have one scale, which
             the weights of penalties are made for.
+        liked: What moves it among judged pairs, most first: features and their shares, negative
+            where raters want less. Known after a fit; a model that is read from a file has none.
     """
 
     stream_names = STREAMS
@@ -61,6 +71,7 @@ class PreferenceModel(nn.Module):
     def __init__(self, *, members: int, condition_dim: int, frames: int, heads: int) -> None:
         """Build it, saying nothing, for chunks of `frames` frames and `heads` heads."""
         super().__init__()
+        self.liked: tuple[tuple[str, float], ...] = ()
         self.n_members, self.frames, self.heads = members, frames, heads
         self.condition_dim = condition_dim
         self.sides = nn.ParameterDict(
@@ -79,6 +90,15 @@ class PreferenceModel(nn.Module):
         self.register_buffer("gain", torch.zeros(()))
         self.register_buffer("bound", torch.ones(()))
         self.register_buffer("kept", torch.ones(()))
+
+    def feature_names(self) -> list[str]:
+        """Return a name for each feature, stream after stream."""
+        names: list[str] = []
+        for stream, channels in CHANNELS.items():
+            movements = movements_of(tuple(channels))
+            names += [*movements, *(f"speed of {name}" for name in movements)]
+            names += [f"score of {stream} by head {number}" for number in range(self.heads)]
+        return names
 
     def features(self, motion: Tensor, judged: Tensor) -> list[Tensor]:
         """Return what is seen of each chunk, (B, C, X), by stream; arguments as of `forward`."""

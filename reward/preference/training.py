@@ -85,6 +85,7 @@ def fit_preference(
         model.usual.copy_(torch.from_numpy(usual))
         scores = LearnedReward(task, base).score_motion(train.utterance, train.motions)
         preferred = _rms(apart @ weights[0])
+        model.liked = _liked(model.feature_names(), weights[0] * np.sqrt(np.mean(apart**2, axis=0)))
         trust = len(pairs) / (len(pairs) + config.doubt)
         weight = trust * config.share / (1 - config.share)
         spread = _rms(scores[pairs.a] - scores[pairs.b])
@@ -178,6 +179,13 @@ def _by_condition(condition: FloatArray, liked: DoubleArray) -> tuple[DoubleArra
     few = np.diag([0.0, *np.ones(condition.shape[1])])
     solved = np.linalg.solve(given.T @ given + few, given.T @ liked)  # (D + 1, M)
     return solved.T, float((liked - given @ solved)[:, 0].std())
+
+
+def _liked(names: list[str], effects: DoubleArray) -> tuple[tuple[str, float], ...]:
+    """Return the features that count and their shares of all effects, most first."""
+    order = np.argsort(-np.abs(effects), kind="stable")
+    total = float(np.abs(effects).sum())
+    return tuple((names[i], float(effects[i]) / total) for i in order if effects[i] != 0)
 
 
 def _scales(apart: DoubleArray, seen: list[DoubleArray], *, heads: int) -> DoubleArray:

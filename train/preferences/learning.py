@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from esarm_env.core.cache import file_digest, write_json
+from esarm_env.core.cache import file_digest, read_json, write_json
 from esarm_env.core.run_layout import PREFERENCE_WEIGHTS, RATERS_FILE, REWARD_WEIGHTS
 from reward.judging.agreement import agreement_of
 from reward.plugins.heads import open_heads, open_whole_model
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from esarm_env.core.intervals import Interval
     from esarm_env.task.animation_task import AnimationTask
     from reward.pairs.labelled import PairSource
-    from reward.preference import Judged, PreferenceConfig
+    from reward.preference import Judged, PreferenceConfig, PreferenceModel
     from reward.scoring import RewardModel
     from train.run.run_folder import RunFolder
 
@@ -66,14 +66,17 @@ def correct(
     base = open_heads(folder / REWARD_WEIGHTS, task)
     config = run.config.preferences
 
-    def learn(source: PairSource) -> None:
+    def learn(source: PairSource) -> PreferenceModel:
         model = fit_preference(task, base=base, train=source, config=config, seed=run.config.seed)
         model.save(folder / PREFERENCE_WEIGHTS)
+        return model
 
-    learn(judged.train)
+    model = learn(judged.train)
     figures = raters_of(config, judged, folder, task, before=base)
     if judged.held_out is not None:
-        learn(judged.every)
+        model = learn(judged.every)
+    told = read_json(folder / RATERS_FILE, "what raters said")
+    write_json(folder / RATERS_FILE, told | {"liked": [list(each) for each in model.liked]})
     return figures
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _OF_POLICY = {"climbed": "its reward", LVE: "LVE (mm)", EVE: "EVE (mm)", "score": "run's score"}
 
+_LIKED_SHOWN = 5
 ENOUGH_PAIRS = 200  # at which simulated raters' taste was learnt (`esarm bench raters`)
 
 
@@ -94,6 +95,7 @@ def _of(fact: Mapping[str, Any]) -> list[str]:
         + (
             f"; raters' part alone {_share(fact['raters_alone'])}" if "raters_alone" in fact else ""
         ),
+        *_liked(fact.get("liked", [])),
         "- raters with themselves: "
         + (
             f"{_plain(said['with_itself'])} of {said['repeats']} hidden repeats alike (kappa "
@@ -117,6 +119,15 @@ def _of(fact: Mapping[str, Any]) -> list[str]:
         ]
         lines.append(f"- improving on it: `{policy}` minus the clone, sampled: {'; '.join(told)}")
     return lines
+
+
+def _liked(liked: Sequence[tuple[str, float]]) -> list[str]:
+    """Return a line that names what the reward has learned to pay for, if anything."""
+    if not liked:
+        return []
+    named = [f"{'more' if share > 0 else 'less'} {name} ({abs(share):.0%})"
+             for name, share in liked[:_LIKED_SHOWN]]  # fmt: skip
+    return [f"- what it learned that raters like: {', '.join(named)}"]
 
 
 def _changes(run: RunFolder, name: str) -> dict[str, dict[str, list[float]]]:

@@ -97,6 +97,8 @@ def test_a_taste_is_found_in_noisy_answers(tiny_task, run):
 
     assert agreement(base) < 0.7 < 0.8 < agreement(corrected) <= 1
     assert agreement(PreferredAlone(corrected)) > 0.8
+    assert model.liked[0][0] == "browInnerUp" and model.liked[0][1] > 0.4
+    assert sum(abs(share) for _, share in model.liked) == pytest.approx(1)
 
 
 def test_the_fit_is_the_lasso():

@@ -137,6 +137,7 @@ def test_the_report_tells_what_raters_said(tried):
     page = raters_section(facts)
     assert "### Experiment `liked`" in page and "- answers: 30 by 2 raters" in page
     assert re.search(r"held-out agreement with raters: before \d+ %?", page.replace("%", " %"))
+    assert "- what it learned that raters like: " in page
     assert "- improving on it: `liked` minus the clone, sampled: its reward " in page
     assert "nobody" not in page and "No person has judged" in raters_section([])
 
