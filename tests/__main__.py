@@ -45,6 +45,8 @@ def run_both(first: Sequence[str], second: Sequence[str]) -> int:
         without a test counts as well ended beside one that had some.
     """
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    # Each of the processes that tests start would compile our sources anew.
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryFile() as kept:
         beside = subprocess.Popen(second, cwd=ROOT, env=env, stdout=kept, stderr=kept)
         try:

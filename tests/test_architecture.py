@@ -70,11 +70,18 @@ def imports_of(source: str) -> Imports:
     return Imports().read(ast.parse(source).body)
 
 
+@functools.cache
+def imports_in(path: Path) -> Imports:
+    """Return what the module at `path` imports; every file is read once."""
+    return imports_of(path.read_text())
+
+
 def room_of(name: str) -> str | None:
     """Return the room of `ALLOWED` that the dotted `name` lies in; None if it is none of ours."""
     return next((room for room in ALLOWED if f"{name}.".startswith(f"{room}.")), None)
 
 
+@functools.cache
 def sources() -> list[Path]:
     return [path for package in sorted(OURS) for path in sorted((ROOT / package).rglob("*.py"))]
 
@@ -98,14 +105,14 @@ def test_packages_import_only_what_stands_below_them(path: Path) -> None:
     """One import upwards, and an algorithm can no longer be swapped without the environment."""
     room = room_of(name_of(path))
     assert room is not None, path
-    found = {room_of(name) for name in imports_of(path.read_text()).all} - {None}
+    found = {room_of(name) for name in imports_in(path).all} - {None}
     assert found <= ALLOWED[room], f"{room} must not import {found - ALLOWED[room]}"
 
 
 def test_the_ground_floor_needs_arrays_and_a_weights_format_alone() -> None:
     """`agents` stands on it: what it needs, every user of one algorithm must install and load."""
     for path in sorted((ROOT / "esarm_env" / "core").rglob("*.py")):
-        imports = imports_of(path.read_text())
+        imports = imports_in(path)
         assert libraries(imports.at_import) <= CORE_LIBRARIES, path
         assert libraries(imports.later) <= CORE_LIBRARIES | CORE_LATER, path
 
@@ -143,15 +150,16 @@ Graph = dict[str, set[str]]
 @functools.cache
 def graph() -> Graph:
     """Return the imports among our modules; a name that an `__init__` re-exports leads home."""
-    imports = {name_of(path): imports_of(path.read_text()) for path in sources()}
+    imports = {name_of(path): imports_in(path) for path in sources()}
     homes = {
         f"{name_of(path)}.{target.rpartition('.')[2]}": target
         for path in sources()
         if path.name == "__init__.py"
         for target in imports[name_of(path)].all
     }
+    modules = set(imports)
     return {
-        name: {home(target, set(imports), homes) for target in found.at_import} - {None, name}
+        name: {home(target, modules, homes) for target in found.at_import} - {None, name}
         for name, found in imports.items()
     }
 

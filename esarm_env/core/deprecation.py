@@ -102,12 +102,17 @@ def _all_of(new: NewName) -> tuple[str, ...]:
     return (new,) if isinstance(new, str) else new
 
 
+@functools.lru_cache(maxsize=256)  # asked for at every call
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters
+
+
 def _check_known(function: Callable[..., Any], args: Sequence[Any], given: Iterable[str]) -> None:
     """Refuse a keyword that `function` lacks as Python does, with the nearest that there is.
 
     To a constructor belong those of derived classes, which hand on their `**kwargs`.
     """
-    taken = inspect.signature(function).parameters
+    taken = _parameters(function)
     unknown = [name for name in given if name not in taken]
     if not unknown or any(each.kind is each.VAR_KEYWORD for each in taken.values()):
         return

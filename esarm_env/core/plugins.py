@@ -253,7 +253,10 @@ def _listed(
         installation: As `_installation` returns it.
     """
     listed, unreadable = _entry_points(group, read)
-    return tuple(_Point(entry, _package(entry)) for entry in listed), unreadable
+    # Their names are read from a file of each package, anew every time.
+    packages = {id(entry.dist): entry for entry in listed}
+    names = {dist: _package(entry) for dist, entry in packages.items()}
+    return tuple(_Point(entry, names[id(entry.dist)]) for entry in listed), unreadable
 
 
 def _package(entry: EntryPoint) -> str:

@@ -88,6 +88,8 @@ def _local_matrix(node: Object) -> tuple[Points, str | None]:
         if not np.allclose(matrix[3], _LAST_ROW, atol=1e-4):
             return matrix, "a `matrix` whose last row is not 0 0 0 1 (is it by rows?)"
         return matrix, "a `matrix` that flattens all" if is_flat(matrix[:3, :3]).any() else None
+    if all(node.get(key) is None for key in ("rotation", "scale", "translation")):
+        return np.eye(4), None
     turn = floats(node, "rotation", [0.0, 0.0, 0.0, 1.0])
     scale = floats(node, "scale", [1.0, 1.0, 1.0])
     shift = floats(node, "translation", [0.0, 0.0, 0.0])

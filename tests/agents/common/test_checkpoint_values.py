@@ -58,11 +58,18 @@ def with_tensor(path: Path, name: str, change: Callable[[torch.Tensor], torch.Te
             archive.writestr(each, written)
 
 
+_SAVED: list[bytes] = []
+
+
 @pytest.fixture
 def saved(make_algorithm: Make, env: Env, tmp_path: Path) -> Path:
-    """Return a checkpoint of an algorithm that has learnt."""
-    make_algorithm(SequencePPO, env).learn(1).save(tmp_path / "agent")
-    return tmp_path / "agent.zip"
+    """Return a checkpoint of an algorithm that has learnt, a copy for every test."""
+    path = tmp_path / "agent.zip"
+    if not _SAVED:
+        make_algorithm(SequencePPO, env).learn(1).save(path)
+        _SAVED.append(path.read_bytes())
+    path.write_bytes(_SAVED[0])
+    return path
 
 
 NAN, LARGE = float("nan"), 10**12

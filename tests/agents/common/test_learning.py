@@ -25,7 +25,7 @@ AT_MOST = 40  # iterations
 
 every = pytest.mark.parametrize(
     ("kind", "learning_rate"),
-    [(SequencePPO, 5e-3), (SequenceGRPO, 5e-3), (SequenceReinforce, 1e-2)],
+    [(SequencePPO, 1e-2), (SequenceGRPO, 1e-2), (SequenceReinforce, 2e-2)],
 )
 
 
@@ -49,8 +49,8 @@ def make_long(
         return make_algorithm(
             kind,
             make_env(task),
-            n_episodes=64,
-            samples_per_utterance=8,
+            n_episodes=32,
+            samples_per_utterance=4,
             learning_rate=learning_rate,
             **minibatches,
             **settings,

@@ -73,6 +73,17 @@ def write_take(
     write_motion(root / "blendshape" / f"{name}{kind}", motion, fps=fps)
 
 
+def envelope(time_s: np.ndarray, *, seed: int) -> np.ndarray:
+    """Return syllables of uneven strength and distance, 0 to 1."""
+    rng = np.random.default_rng(seed)
+    centres = np.cumsum(rng.uniform(0.15, 0.5, 60))
+    heights, widths = rng.uniform(0.3, 1, 60), rng.uniform(0.04, 0.09, 60)
+    # They are smooth: millisecond steps and lines between them are all that 16 kHz can tell.
+    steps_s = np.arange(time_s[0], time_s[-1] + 1e-3, 1e-3)
+    bumps = heights * np.exp(-0.5 * ((steps_s[:, None] - centres) / widths) ** 2)
+    return np.interp(time_s, steps_s, bumps.sum(axis=1).clip(0, 1))
+
+
 @pytest.fixture(scope="session", name="speech")
 def speech_fixture() -> Callable[..., np.ndarray]:
     """Return the function `speech(duration_s, rate_hz=, seed=)`."""

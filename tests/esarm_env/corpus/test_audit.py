@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,19 +24,11 @@ from esarm_env.corpus.audit import (
 from esarm_env.corpus.folder import FolderCorpus
 from esarm_env.corpus.offsets import OFFSETS_FILE, SyncEstimate, read_offsets
 from esarm_env.face.names import index_of
+from tests.esarm_env.corpus.conftest import envelope
 
 BROW, JAW, TONGUE = index_of("browInnerUp"), index_of("jawOpen"), index_of("tongueOut")
 DURATION_S = 6.0
 LATE_S = 0.2
-
-
-def envelope(time_s: np.ndarray, *, seed: int) -> np.ndarray:
-    """Return syllables of uneven strength and distance, 0 to 1."""
-    rng = np.random.default_rng(seed)
-    centres = np.cumsum(rng.uniform(0.15, 0.5, 60))
-    heights, widths = rng.uniform(0.3, 1, 60), rng.uniform(0.04, 0.09, 60)
-    bumps = heights * np.exp(-0.5 * ((time_s[:, None] - centres) / widths) ** 2)
-    return np.asarray(bumps.sum(axis=1).clip(0, 1))
 
 
 def write_spoken(
@@ -79,12 +72,19 @@ def findings(result: Audit) -> dict[str, list[str]]:
     return {take.id: take.findings for take in result.takes if take.findings}
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """Return four good takes of 6 s, in sync."""
+@pytest.fixture(scope="module")
+def four_takes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return four good takes of 6 s, in sync, which no test changes."""
+    folder = tmp_path_factory.mktemp("four-takes")
     for seed in range(4):
-        write_spoken(tmp_path / "corpus", f"anna_{seed}", seed=seed)
-    return tmp_path / "corpus"
+        write_spoken(folder, f"anna_{seed}", seed=seed)
+    return folder
+
+
+@pytest.fixture
+def root(four_takes: Path, tmp_path: Path) -> Path:
+    """Return the four good takes in a folder of the test's own."""
+    return Path(shutil.copytree(four_takes, tmp_path / "corpus"))
 
 
 def test_good_recordings_give_nothing_to_look_at(root: Path) -> None:

@@ -8,19 +8,11 @@ import pytest
 from esarm_env.core.types import N_CHANNELS, FloatArray
 from esarm_env.corpus.offsets import LONGEST_OFFSET_S, estimate_offset, frame_loudness
 from esarm_env.face.names import index_of
+from tests.esarm_env.corpus.conftest import envelope
 
 RATE_HZ = 16_000
 ALL = np.ones(N_CHANNELS, dtype=np.bool_)
 JAW, CLOSE = index_of("jawOpen"), index_of("mouthClose")
-
-
-def envelope(time_s: np.ndarray, *, seed: int) -> np.ndarray:
-    """Return syllables of uneven strength and length, 0 to 1."""
-    rng = np.random.default_rng(seed)
-    centres = np.cumsum(rng.uniform(0.15, 0.5, 60))
-    heights, widths = rng.uniform(0.3, 1, 60), rng.uniform(0.04, 0.09, 60)
-    bumps = heights * np.exp(-0.5 * ((time_s[:, None] - centres) / widths) ** 2)
-    return np.asarray(bumps.sum(axis=1).clip(0, 1))
 
 
 def spoken(duration_s: float, *, late_s: float, seed: int = 0) -> tuple[FloatArray, FloatArray]:

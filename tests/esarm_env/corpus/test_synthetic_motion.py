@@ -1,5 +1,6 @@
 """The rule model: lips shut where they must, emotions told apart, brows that follow the voice."""
 
+import functools
 import math
 import re
 
@@ -24,6 +25,7 @@ JAW, CLOSE = index_of("jawOpen"), index_of("mouthClose")
 BROW_DOWN = index_of("browDownLeft")
 
 
+@functools.cache
 def spoken(text: str, emotion: str = "neutral") -> tuple[np.ndarray, list[Phoneme], np.ndarray]:
     """Return audio, phonemes and motion of `text` by the first speaker."""
     audio, phonemes = synthesise(text, VoiceSettings("en-us+m3", rate_wpm=140))
@@ -45,7 +47,13 @@ def anger(intensity: int, n_sentences: int, n_speakers: int = 1) -> list[float]:
         for speaker in range(n_speakers)
         for sentence in range(n_sentences)
     ]
-    return [float(make_utterance(DESIGN, line)[1][:, BROW_DOWN].mean()) for line in lines]
+    return [brows_down(line) for line in lines]
+
+
+@functools.cache
+def brows_down(line: PlannedUtterance) -> float:
+    """Return how far they are down in the mean over an utterance."""
+    return float(make_utterance(DESIGN, line)[1][:, BROW_DOWN].mean())
 
 
 def aperture(motion: np.ndarray) -> np.ndarray:

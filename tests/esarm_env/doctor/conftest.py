@@ -5,6 +5,7 @@ An environment is made of `SpeechAnimationEnv` or a subclass of it that breaks o
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,6 +21,16 @@ Register = Callable[..., str]
 Diagnose = Callable[..., dict[str, Result]]
 
 
+class EntryPoint(functools.partial[Any]):
+    """Keeps its task where its specification is copied, which Gymnasium does at every turn.
+
+    Network and recordings would be copied along.
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> EntryPoint:
+        return EntryPoint(self.func, *copy.deepcopy(self.args, memo), **self.keywords)
+
+
 @pytest.fixture
 def register(tiny_task: AnimationTask) -> Iterator[Register]:
     """Return a function that registers environments of the tiny task, and returns their id."""
@@ -30,8 +41,8 @@ def register(tiny_task: AnimationTask) -> Iterator[Register]:
         settings: dict[str, Any] = {"task": tiny_task, "reward": "accuracy"}
         gymnasium.register(
             id=env_id,
-            entry_point=functools.partial(env, **settings),
-            vector_entry_point=vector and functools.partial(vector, **settings),
+            entry_point=EntryPoint(env, **settings),
+            vector_entry_point=vector and EntryPoint(vector, **settings),
             **registration,
         )
         made.append(env_id)

@@ -98,6 +98,8 @@ def assert_same(ours: Any, theirs: Any, *, rtol: float = 0) -> None:
         assert type(leaf) is type(other), place
         if isinstance(leaf, np.ndarray):
             assert (leaf.dtype, leaf.shape) == (other.dtype, other.shape), place
+            if leaf.tobytes() == other.tobytes():
+                continue
         if rtol and getattr(leaf, "dtype", None) == np.float64:
             np.testing.assert_allclose(leaf, other, rtol=rtol, err_msg=place)
         else:

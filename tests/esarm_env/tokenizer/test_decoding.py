@@ -260,10 +260,10 @@ def test_quantiser_dropout_is_a_share_of_the_updates(
 
     monkeypatch.setattr(VQMotionTokenizer, "reconstruct", spy)
     sizes: dict[str, Any] = {"n_tokens": 8, "hidden": 8, "code_dim": 4, "epochs": 1}
-    for share, low, high in ((0.0, 0, 0), (0.5, 8, 32), (1.0, 40, 40)):
+    for share, steps, low, high in ((0.0, 10, 0, 0), (0.5, 40, 8, 32), (1.0, 10, 10, 10)):
         config = PriorConfig(
             **sizes,
-            steps_per_epoch=40,
+            steps_per_epoch=steps,
             batch_crops=4,
             crop_chunks=2,
             quantiser_dropout=share,
@@ -271,7 +271,7 @@ def test_quantiser_dropout_is_a_share_of_the_updates(
         dropped.clear()
         train_tokenizer(tiny_motions, load_head(), config=config, seed=0)
         assert low <= sum(dropped) <= high
-        assert len(dropped) == 40
+        assert len(dropped) == steps
 
 
 def test_dropout_is_over_when_training_is() -> None:

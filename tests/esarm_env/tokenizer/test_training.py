@@ -108,14 +108,24 @@ def test_the_same_seed_trains_the_same_tokenizer(tiny_motions: list[FloatArray])
     assert sum(differs) > len(differs) / 2, "another seed must give other weights"
 
 
-@pytest.mark.parametrize("n_before", [0, 1, 3])
-def test_an_interrupted_training_ends_the_same(
-    tiny_motions: list[FloatArray], n_before: int
-) -> None:
-    """Bit for bit: the optimiser, both generators and the learning rate's place go along."""
+@pytest.fixture(scope="module")
+def undisturbed(
+    tiny_motions: list[FloatArray],
+) -> tuple[VQMotionTokenizer, list[dict[str, float]]]:
+    """Return a tokenizer that was trained in one go, and what each epoch reported."""
     whole = TokenizerTrainer(tiny_motions, load_head(), config=CONFIG, seed=1)
     lines = [whole.advance() for _ in range(CONFIG.epochs)]
+    return whole.tokenizer, lines
 
+
+@pytest.mark.parametrize("n_before", [0, 1, 3])
+def test_an_interrupted_training_ends_the_same(
+    tiny_motions: list[FloatArray],
+    undisturbed: tuple[VQMotionTokenizer, list[dict[str, float]]],
+    n_before: int,
+) -> None:
+    """Bit for bit: the optimiser, both generators and the learning rate's place go along."""
+    whole, lines = undisturbed
     first = TokenizerTrainer(tiny_motions, load_head(), config=CONFIG, seed=1)
     for _ in range(n_before):
         first.advance()
@@ -127,7 +137,7 @@ def test_an_interrupted_training_ends_the_same(
     assert again.n_done == n_before
     rest = [again.advance() for _ in range(CONFIG.epochs - n_before)]
     assert rest == lines[n_before:]
-    assert_equal_weights(again.tokenizer, whole.tokenizer)
+    assert_equal_weights(again.tokenizer, whole)
 
 
 @pytest.mark.parametrize("lengths", [[3], [16], [17, 2, 40]])

@@ -14,7 +14,7 @@ from reward.ranking.network import RewardConfig
 from reward.ranking.pair_training import PairTrainer
 
 CONFIG = RewardConfig(
-    n_layers=1, n_heads=2, width=32, epochs=60, batch_utterances=8, learning_rate=2e-3, dropout=0.0
+    n_layers=1, n_heads=2, width=32, epochs=30, batch_utterances=8, learning_rate=4e-3, dropout=0.0
 )
 
 

@@ -12,7 +12,7 @@ from esarm_env.core.types import N_CHANNELS, FloatArray, Record, Utterance
 MakeUtterance = Callable[..., Utterance]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def utterance() -> MakeUtterance:
     """Return a maker of utterances: frames, loudness (T,), curves by channel index."""
 

@@ -38,7 +38,7 @@ def jaw(level: float, seed: int, n_frames: int = 120) -> np.ndarray:
     return np.asarray(level + 0.2 * level * wave)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def takes(utterance: MakeUtterance, make_corpus: MakeCorpus) -> Corpus:
     """Return two takes of 40 s cut in ten, one with the jaw at 0.2, the other at 0.3."""
     pieces = [
@@ -54,7 +54,7 @@ def takes(utterance: MakeUtterance, make_corpus: MakeCorpus) -> Corpus:
     return make_corpus(pieces, {}, name="takes")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def made(utterance: MakeUtterance, make_corpus: MakeCorpus) -> Corpus:
     """Return sentences of three speakers, neutral with the jaw at 0.25 and angry at 0.6."""
     sentences = [
@@ -70,6 +70,12 @@ def made(utterance: MakeUtterance, make_corpus: MakeCorpus) -> Corpus:
         for number in range(4)
     ]
     return make_corpus(sentences, {}, name="sentences")
+
+
+@pytest.fixture(scope="module")
+def compared(made: Corpus, takes: Corpus) -> Comparison:
+    """Return the sentences beside the takes."""
+    return compare_corpora(made, takes)
 
 
 def row(comparison: Comparison, name: str) -> Row:
@@ -108,35 +114,32 @@ def test_description_does_not_depend_on_chance(takes: Corpus) -> None:
     assert repr(values[0]) == repr(values[1]), "same seed, same figures"
 
 
-def test_emotions_of_the_real_corpus_are_compared(made: Corpus, takes: Corpus) -> None:
+def test_emotions_of_the_real_corpus_are_compared(compared: Comparison) -> None:
     """Angry mouths beside neutral takes would look like an error of the rules."""
-    comparison = compare_corpora(made, takes)
-    assert comparison.synthetic.emotions == comparison.real.emotions == ("neutral",), "emotions"
-    assert comparison.synthetic.n_utterances == 12, "the neutral ones alone"
-    found = row(comparison, "jawOpen: mean")
+    assert compared.synthetic.emotions == compared.real.emotions == ("neutral",), "emotions"
+    assert compared.synthetic.n_utterances == 12, "the neutral ones alone"
+    found = row(compared, "jawOpen: mean")
     assert found.synthetic == pytest.approx(0.25, abs=0.01) and found.verdict == "inside", found
 
 
-def test_all_emotions_are_told_apart_anyway(made: Corpus, takes: Corpus) -> None:
+def test_all_emotions_are_told_apart_anyway(compared: Comparison) -> None:
     """Separability of one emotion does not exist."""
-    comparison = compare_corpora(made, takes)
-    assert row(comparison, "emotions told apart: mouth").synthetic == 1.0, "jaws differ"
-    assert row(comparison, "emotions told apart: chance").synthetic == 0.5, "two emotions"
-    assert math.isnan(row(comparison, "emotions told apart: mouth").real), "one emotion"
+    assert row(compared, "emotions told apart: mouth").synthetic == 1.0, "jaws differ"
+    assert row(compared, "emotions told apart: chance").synthetic == 0.5, "two emotions"
+    assert math.isnan(row(compared, "emotions told apart: mouth").real), "one emotion"
 
 
-def test_uncaptured_channels_are_not_compared(made: Corpus, takes: Corpus) -> None:
+def test_uncaptured_channels_are_not_compared(compared: Comparison) -> None:
     """Zeros that nobody measured would be a range of their own."""
-    comparison = compare_corpora(made, takes)
-    found = row(comparison, "mouthPucker: mean")
+    found = row(compared, "mouthPucker: mean")
     assert math.isnan(found.real) and found.verdict == "n/a", found
-    gaze = row(comparison, "gaze shifts: size")
+    gaze = row(compared, "gaze shifts: size")
     assert math.isnan(gaze.real) and gaze.verdict == "n/a", gaze
 
 
-def test_published_rates_stand_in(made: Corpus, takes: Corpus) -> None:
+def test_published_rates_stand_in(compared: Comparison) -> None:
     """Takes without eyes cannot tell how often people blink; the literature can."""
-    found = row(compare_corpora(made, takes), "blinks: rate (1/min)")
+    found = row(compared, "blinks: rate (1/min)")
     assert (found.low, found.high) == (10.5, 32.5) and "Doughty 2001" in found.source, found
     assert found.synthetic == 0 and found.verdict == "outside", "nobody blinks here"
 
@@ -175,11 +178,10 @@ def test_short_takes_are_grouped_by_speaker() -> None:
     assert group_names(whole) == ["S01_003"], "an id without a place is a take of its own"
 
 
-def test_markdown_and_terminal_tell_the_same(made: Corpus, takes: Corpus) -> None:
-    comparison = compare_corpora(made, takes)
-    text = comparison_markdown(comparison)
+def test_markdown_and_terminal_tell_the_same(compared: Comparison) -> None:
+    text = comparison_markdown(compared)
     stream = StringIO()
-    print_comparison(comparison, Console(file=stream, width=80))
+    print_comparison(compared, Console(file=stream, width=80))
     for part in (text, stream.getvalue()):
         assert "jawOpen: mean" in part and "0.250" in part, part
         assert "mouthPucker" not in part, "what only one side has is left out"
@@ -199,12 +201,11 @@ def test_a_name_with_brackets_is_printed_as_it_is(made: Corpus, takes: Corpus, n
     assert f"real: {name}, 20 utterances" in stream.getvalue(), stream.getvalue()
 
 
-def test_figures_survive_json(made: Corpus, takes: Corpus) -> None:
+def test_figures_survive_json(compared: Comparison) -> None:
     """`nan` is no JSON: another program could not read the file."""
-    comparison = compare_corpora(made, takes)
-    told = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
-    assert len(told["rows"]) == len(comparison.rows), "every figure"
-    counts = [comparison.count(verdict) for verdict in ("inside", "near", "outside")]
+    told = json.loads(json.dumps(compared.to_dict(), allow_nan=False))
+    assert len(told["rows"]) == len(compared.rows), "every figure"
+    counts = [compared.count(verdict) for verdict in ("inside", "near", "outside")]
     assert list(told["counts"].values()) == counts and sum(counts) > 0, "counts"
     assert told["real"]["groups"] == ["take_0", "take_1"], "groups"
 
