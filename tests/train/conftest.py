@@ -11,7 +11,8 @@ TINY = (
     "prior.epochs=2",
     "prior.steps_per_epoch=4",
     "prior.batch_crops=4",
-    "prior.crop_chunks=8",
+    "prior.crop_chunks=4",
+    "prior.frames_per_chunk=8",
     "prior.n_tokens=16",
     "prior.mouth_codebooks=2",
     "prior.upper_codebooks=1",
@@ -115,6 +116,8 @@ def streaming_run(recordings, tiny_options, tmp_path_factory):
     settings = tiny_options(
         f"corpus.name={recordings}",
         "corpus.encoder=logmel-running",
+        "prior.frames_per_chunk=4",  # as far as it hears ahead
+        "prior.crop_chunks=8",
         "encoder.streaming=true",
         "encoder.look_ahead_frames=4",
     )

@@ -38,9 +38,14 @@ def in_blocks(animator, audio, sizes):
     return np.concatenate([*parts, animator.push(audio[place:]), animator.finish()])
 
 
-def test_blocks_of_any_size_give_the_bits_of_the_whole(streaming_run, speech, rng):
+@pytest.fixture(scope="module")
+def whole(streaming_run, speech):
+    """The motion of `speech`, pushed at once."""
+    return in_blocks(stream_of(streaming_run), speech, [])
+
+
+def test_blocks_of_any_size_give_the_bits_of_the_whole(streaming_run, speech, whole, rng):
     """Another audio buffer would show another face of the same words."""
-    whole = in_blocks(stream_of(streaming_run), speech, [])
     assert whole.shape == (939, 52)
     assert whole.min() >= 0
     assert whole.max() <= 1
@@ -49,14 +54,13 @@ def test_blocks_of_any_size_give_the_bits_of_the_whole(streaming_run, speech, rn
         assert np.array_equal(in_blocks(stream_of(streaming_run), speech, sizes), whole), most
 
 
-def test_a_recording_at_hand_is_animated_with_the_same_bits(streaming_run, speech, rng):
-    """What was tried on files would not be what the microphone gives."""
+def test_a_recording_at_hand_is_animated_with_the_same_bits(streaming_run, speech, whole):
+    """What was tried on files would not be what the microphone gives, in blocks of any size."""
     from esarm_env.task.recording import AnimationCondition
 
     how = AnimationCondition("neutral", 3)
     offline = SpeechAnimator(streaming_run).animate(speech, how)
-    streamed = in_blocks(stream_of(streaming_run), speech, rng.integers(1, 3_000, 300).tolist())
-    assert np.array_equal(offline, streamed)
+    assert np.array_equal(offline, whole)
 
 
 class Reference:
@@ -152,7 +156,7 @@ def test_state_is_bounded(streaming_run, make_speech):
         ) + len(animator._spare)
 
     sizes = []
-    for _ in range(12):
+    for _ in range(6):
         animator.push(speech)
         sizes.append(size())
     arrays, writers = np.array(sizes).T

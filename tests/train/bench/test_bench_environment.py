@@ -100,15 +100,27 @@ def test_a_scored_window_is_as_long_as_an_episode(tiny_task):
     local.finish()
 
 
-def test_a_case_in_its_own_process_answers(finished_run):
-    """Half of the command happens over there, processes of its own included."""
-    remote = RemoteCase(Case("async", 2), run_path=finished_run, window_s=0)
-    remote.wait()
-    windows = [remote.window() for _ in range(2)]
-    assert [figures["steps"] for figures in windows] == [2, 2]
-    memory = remote.finish()
-    assert 0 < memory["above_mib"] < memory["total_mib"]
+@pytest.fixture(scope="module")
+def answered(finished_run, tmp_path_factory):
+    """What a case told from its own process, and the folder with modules that it was started in."""
+    folder, run_path = tmp_path_factory.mktemp("own"), finished_run.resolve()
+    for name in ("json.py", "train.py"):
+        (folder / name).write_text("open('executed', 'w').close(); raise SystemExit(1)")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        remote = RemoteCase(Case("async", 2), run_path=run_path, window_s=0)
+        remote.wait()
+        windows = [remote.window() for _ in range(2)]
+        memory = remote.finish()
     remote.kill()  # of an ended one does no harm
+    return windows, memory, folder
+
+
+def test_a_case_in_its_own_process_answers(answered):
+    """Half of the command happens over there, processes of its own included."""
+    windows, memory, _ = answered
+    assert [figures["steps"] for figures in windows] == [2, 2]
+    assert 0 < memory["above_mib"] < memory["total_mib"]
 
 
 def test_a_worker_that_dies_is_named(tmp_path, capfd):
@@ -120,16 +132,9 @@ def test_a_worker_that_dies_is_named(tmp_path, capfd):
     assert "InputError" in capfd.readouterr().err
 
 
-def test_a_worker_imports_nothing_from_the_current_folder(tmp_path, monkeypatch, finished_run):
+def test_a_worker_imports_nothing_from_the_current_folder(answered):
     """`python -m` looks there first: a user's own json.py would run instead of the library's."""
-    run_path = finished_run.resolve()
-    for name in ("json.py", "train.py"):
-        (tmp_path / name).write_text("open('executed', 'w').close(); raise SystemExit(1)")
-    monkeypatch.chdir(tmp_path)
-    remote = RemoteCase(Case("native", 1), run_path=run_path, window_s=0)
-    remote.wait()
-    remote.finish()
-    assert not (tmp_path / "executed").exists()
+    assert not (answered[2] / "executed").exists()
 
 
 def test_no_case_takes_thousands_of_processes():

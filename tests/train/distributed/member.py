@@ -1,16 +1,19 @@
-"""One process of a training, for the tests: `python -m tests.train.distributed.member FILE OUT`.
+"""Two processes of a training, for the tests: `python -m tests.train.distributed.member FILE OUT`.
 
 FILE holds trainers that another process pickled; the main process writes their weights and rows.
+The second is a fork of the first: what both need is imported and read once.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 import pickle
 import sys
 from pathlib import Path
 from typing import Any
 
+import accelerate.utils  # noqa: F401  before the fork
 import torch
 
 from esarm_env.distributed.processes import join_processes
@@ -56,14 +59,31 @@ def train(trainer: Any, advance: Any, *, most: int = 3) -> tuple[State, list[dic
 
 
 def main(file: Path, out: Path) -> None:
+    """Be the main process, and a fork of it the other one.
+
+    Raises:
+        RuntimeError: If the other one failed.
+    """
     torch.set_num_threads(1)
+    _read_once(file)
+    other = os.fork()
+    os.environ["RANK"] = os.environ["LOCAL_RANK"] = "0" if other else "1"
+    member(file, out)
+    if other:
+        code = os.waitstatus_to_exitcode(os.waitpid(other, 0)[1])
+        if code:
+            raise RuntimeError(f"the other process must end well, got exit code {code}")
+
+
+def member(file: Path, out: Path) -> None:
+    """Be the process that `RANK` tells."""
     processes = join_processes(cpu=True)
     if processes.number:
         follow(processes)
     else:
         found = {}
         with leading(processes):
-            for name, trainer in trainers_in(file).items():
+            for name, trainer in _read_once(file).items():
                 torch.manual_seed(0)
                 with advancing(trainer, Again(file, name)) as advance:
                     found[name] = train(trainer, advance)

@@ -15,8 +15,15 @@ from train.animate import SpeechAnimator
 from train.report import write_report
 from train.run.run_folder import RunFolder
 
+
+def summaries(path):
+    """Return what all stages noted."""
+    run = RunFolder.open(path)
+    return [run.summary(stage) for stage in STAGES]
+
+
 READERS = {
-    "summaries": lambda run: [RunFolder.open(run).summary(stage) for stage in STAGES],
+    "summaries": summaries,
     "report": lambda run: write_report(RunFolder.open(run)),
     "animator": SpeechAnimator,
     "task": open_task,

@@ -113,7 +113,7 @@ def test_a_run_may_do_without(
     bare = open_task(run)
     assert bare.speech_encoder is None
     assert (bare.context, bare.features.dim) == (1, 35)
-    assert load_policy(run).config.window_dim == 35 * 4 * 3
+    assert load_policy(run).config.window_dim == 35 * 8 * 3
 
 
 def test_a_run_that_was_cloned_without_goes_on_without(finished_run: Path, tmp_path: Path) -> None:

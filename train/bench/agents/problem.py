@@ -96,7 +96,8 @@ def make_task(length: int, *, n_utterances: int = N_UTTERANCES) -> AnimationTask
     Raises:
         ValueError: If `length` is not a positive multiple of 4.
     """
-    tokenizer = VQMotionTokenizer(TokenizerShape(n_tokens=N_TOKENS))
+    # Nothing is decoded: the library that learns codes would only take time and memory.
+    tokenizer = VQMotionTokenizer(TokenizerShape(n_tokens=N_TOKENS), stored=True)
     chunks, rest = divmod(length, tokenizer.tokens_per_chunk)
     if rest or chunks < 1:
         raise ValueError(
