@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _OF_POLICY = {"climbed": "its reward", LVE: "LVE (mm)", EVE: "EVE (mm)", "score": "run's score"}
 
 _LIKED_SHOWN = 5
-ENOUGH_PAIRS = 200  # at which simulated raters' taste was learnt (`esarm bench raters`)
+ENOUGH_PAIRS = 100  # at which simulated raters' taste was learnt (`esarm bench raters`)
 
 
 def raters_facts(run: RunFolder) -> list[dict[str, Any]]:
@@ -68,7 +68,7 @@ def raters_line(run: RunFolder) -> str:
     if not file.is_file():
         return ""
     told = read_json(file, "what raters said", remedy=f"delete {file}")
-    few = "; simulated raters needed about 200" if told["learned_pairs"] < ENOUGH_PAIRS else ""
+    few = "; simulated raters needed about 100" if told["learned_pairs"] < ENOUGH_PAIRS else ""
     return (
         f"raters: {told['learned_pairs']} pairs learned{few}; {told['held_out_pairs']} held out, "
         f"of which the reward agrees with {_share(told['before'])} before and "

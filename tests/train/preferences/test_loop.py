@@ -242,5 +242,5 @@ def test_an_experiment_with_nothing_to_learn_from_leaves_no_folder(judged, capsy
 def test_improving_on_answers_says_what_they_came_to(judged, tried):
     """Ten answers taught nothing, and nobody was told."""
     said = raters_line(RunFolder.open(tried / "experiments" / "liked"))
-    assert re.match(r"raters: \d+ pairs learned; simulated raters needed about 200; \d+ held", said)
+    assert re.match(r"raters: \d+ pairs learned; simulated raters needed about 100; \d+ held", said)
     assert raters_line(RunFolder.open(judged[0])) == ""
