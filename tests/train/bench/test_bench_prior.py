@@ -19,7 +19,7 @@ from train.bench.prior import bench_prior, code_use, floor_of
 from train.cli import main
 
 SMALL = "epochs=1 steps_per_epoch=3 batch_crops=4 crop_chunks=4 hidden=8 code_dim=4 n_tokens=8"
-ONE = f"{SMALL} mouth_codebooks=1 upper_codebooks=1"
+ONE = f"{SMALL} mouth_codebooks=1 upper_codebooks=1 frames_per_chunk=4"
 THREE = f"{SMALL} mouth_codebooks=3 upper_codebooks=2 frames_per_chunk=2 quantiser=fsq"
 
 
