@@ -124,7 +124,8 @@ def coded_rows(
             wrong.append(f"the timecode {code[:20]!r} in line {line}")
         elif place == len(table.lines) - 1 and len(cells) < len(table.header) and not is_lost:
             got = f"{len(cells)} columns instead of {len(table.header)}"
-            wrong.append(f"{got} in line {line}")  # cut short; the time itself may be
+            # The time itself may be cut short, too.
+            wrong.append(f"{got} in line {line}, the last one: it seems that the file was cut")
         else:
             rows.append((line, CodedRow(place, code, is_lost)))
     if not rows:

@@ -112,6 +112,8 @@ class Table:
         for place, (line, cells) in enumerate(self.rows()):
             if len(cells) != width:
                 wrong[place] = f"{len(cells)} columns instead of {width} in line {line}"
+                if place == len(self.lines) - 1 and len(cells) < width:
+                    wrong[place] += ", the last one: it seems that the file was cut"
                 continue
             row, fault = _numbers([cells[column] for column in columns], sign)
             values[place] = row

@@ -110,9 +110,10 @@ def command_animate(
             with ARKit shapes; by default the one that ships with the package.
         overwrite: Animate recordings of a folder again whose files are there already.
         card: Also write a quality card of each clip, a page with pictures, curves and figures; by
-            default beside the output, as NAME.card.html.
-        corpus: Where the run's recordings are now, if they have moved, which `--best-of` asks; it
-            is noted for all runs on them. [default: where they were]
+            default beside the output, as NAME.card.html. Put it behind the recording: a word that
+            follows it is taken for the card's file.
+        corpus: Where the run's recordings are now, if they have moved; only `--best-of` needs them.
+            The new place is noted for all runs on them. [default: where they were]
         json: Also write what was done to this file.
     """
     from esarm_env.core.shipped import shipped_run
@@ -124,8 +125,8 @@ def command_animate(
         _check_folder(output)
     else:
         # A mistyped name needs no seconds of torch's import.
+        _need_sound(speech)
         exporters_to(output, speech=speech, formats=format, rate_hz=rate)
-        _need_file(speech)
 
     from agents.rollout.named_decoding import NamedDecoding
     from esarm_env.task.recording import AnimationCondition
@@ -263,9 +264,9 @@ def command_convert(
     write_json(done, json)
 
 
-def _need_file(speech: Path) -> None:
-    """Check that there is a file; what reads it says so itself."""
-    if not speech.exists():
+def _need_sound(speech: Path) -> None:
+    """Check that there is a file of sound; what reads it says so itself."""
+    if speech.is_file() or not speech.exists():  # a pipe can be read once alone
         from esarm_env.audio import read_audio
 
         read_audio(speech)

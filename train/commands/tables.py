@@ -96,9 +96,11 @@ def command_score(
         order: Order of the channels in `.npy` arrays, such as `unreal`; by default alphabetical.
         json: Also write the printed figures to this file.
     """
+    from train.tables.predictions import check_predictions
     from train.tables.table1.score import add_to_table, benchmark_of, references, score_folder
 
     check_json_target(json)
+    check_predictions(folder)  # before a corpus is made for minutes
     if run is not None and table is None:
         settle_corpus(run, corpus)
         corpus = None

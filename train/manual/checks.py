@@ -34,7 +34,7 @@ def check_given(given: Sequence[str], command: Callable[..., None], *, prog: str
     named = {name: option for option in options for name in option.accepted}
     positional = [option for option in options if option.positional]
     found: list[Option] = []
-    n_free = 0
+    n_free, taken = 0, ""
     for name, values in _parts(given, named, prog):
         if name:
             option = named[name]
@@ -45,11 +45,14 @@ def check_given(given: Sequence[str], command: Callable[..., None], *, prog: str
             option, name = positional[n_free], positional[n_free].names[-1]
             n_free += not option.value.endswith(MANY)  # such a one takes all that follow
         found.append(option)
+        if not option.positional and option.value.endswith(MANY) and values:
+            taken = f"; `{name}` took {' and '.join(map(repr, values))}"
         for value in values:
             _check_value(option, name, value)
     missing = [option.needed for option in options if option.required and option not in found]
     if missing:
-        raise InputError(f"`{prog}` must be given {' and '.join(missing)}; see `{prog} --help`")
+        asked = f"`{prog}` must be given {' and '.join(missing)}"
+        raise InputError(f"{asked}{taken}; see `{prog} --help`")
 
 
 def _parts(

@@ -43,7 +43,7 @@ def preference_settings(files: Sequence[Path]) -> tuple[str, ...]:
     for file in files:
         if not file.expanduser().is_file():
             raise InputError(
-                f"`preferences` must be files of preferences, got {str(file)!r}, which is none"
+                f"`preferences` must be files of preferences, got {str(file)!r}, where no file is"
             )
     places = [str(file.expanduser().resolve()) for file in files]
     return (f"preferences.files={json.dumps(places)}",) if places else ()

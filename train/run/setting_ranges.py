@@ -192,7 +192,7 @@ def _check_reward(config: Config) -> None:
     for file in config.preferences.files:
         if not Path(file).expanduser().is_file():
             raise InputError(
-                f"`preferences.files` must be files of preferences, got {file!r}, which is none"
+                f"`preferences.files` must be files of preferences, got {file!r}, where no file is"
             )
     if config.recipe == "paper":
         _check_paper(config)
@@ -309,8 +309,8 @@ def _check_distillation(settings: ImproveConfig) -> None:
     if distillation.answers_iterations >= distillation.iterations:
         raise InputError(
             "`improve.distillation.answers_iterations` must be below `iterations` "
-            f"({distillation.iterations}), got {distillation.answers_iterations}: what it teaches "
-            "comes after"
+            f"({distillation.iterations}), got {distillation.answers_iterations}; set it to 0 for "
+            "few iterations"
         )
     with _under("improve.distillation", distillation):
         check_episodes(

@@ -130,6 +130,16 @@ def load_predictions(
     return found.motions
 
 
+def check_predictions(folder: Path) -> None:
+    """Check that a folder of predictions is there.
+
+    Raises:
+        InputError: If it is not.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: must be a folder of predictions, got none there")
+
+
 def read_predictions(
     folder: Path,
     corpus: Corpus,
@@ -151,8 +161,7 @@ def read_predictions(
         InputError: If the folder is none, `fps` or `order` cannot be, or no file is of any
             utterance of the corpus.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: must be a folder of predictions, got none there")
+    check_predictions(folder)
     if order is not None and order not in ORDERS:
         raise InputError(f"`--order` must be one of {', '.join(ORDERS)}, got {order!r}")
     if fps is not None:

@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from esarm_env.core.processors import n_processors
 from esarm_env.face.head import Head
@@ -111,8 +112,10 @@ def main() -> None:
     regions = {name.removeprefix(_REGION): rows for name, rows in arrays.items() if _REGION in name}
     renderer = _renderer(Head(arrays["vertices"], arrays["faces"], arrays["deltas"], regions))
     try:
-        for row in arrays["motion"]:
-            sys.stdout.buffer.write(renderer.frame(row).tobytes())
+        # One process for each processor: more threads than that wait for each other.
+        with threadpool_limits(1, user_api="blas"):
+            for row in arrays["motion"]:
+                sys.stdout.buffer.write(renderer.frame(row).tobytes())
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         sys.stderr.close()  # whoever asked has gone, also for the farewell of our standard output

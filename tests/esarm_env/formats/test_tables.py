@@ -56,15 +56,16 @@ def test_every_dialect_gives_the_same_numbers(tmp_path: Path, content: bytes) ->
 def test_wrong_rows_are_told_and_keep_their_column_of_time(tmp_path: Path) -> None:
     """A row that is lost without its time moves every later one."""
     path = tmp_path / "x.csv"
-    path.write_text("time,jaw\n0,0\n1,0,9\n2,x\n3,0\n\n4\n5,0\n6,0\n")
+    path.write_text("time,jaw\n0,0\n1,0,9\n2,x\n3,0\n\n4\n5,0\n6\n")
     table = read_table(path)
     values, wrong = table.numbers([1])
     assert wrong == {
         1: "3 columns instead of 2 in line 3",
         2: "a value that is not a number ('x') in line 4",
         4: "1 columns instead of 2 in line 7",
+        6: "1 columns instead of 2 in line 9, the last one: it seems that the file was cut",
     }
-    np.testing.assert_array_equal(np.isnan(values[:, 0]), [0, 1, 1, 0, 1, 0, 0])
+    np.testing.assert_array_equal(np.isnan(values[:, 0]), [0, 1, 1, 0, 1, 0, 1])
     np.testing.assert_array_equal(table.column(0), np.arange(7))
 
 

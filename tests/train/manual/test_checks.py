@@ -68,6 +68,7 @@ def test_what_tyro_parses_passes(line: str) -> None:
     [
         ("", "`esarm it` must be given SPEECH and --output PATH; see `esarm it --help`"),
         ("-o b.csv", "`esarm it` must be given SPEECH; see"),
+        ("-o b.csv --seeds 1 2", "must be given SPEECH; `--seeds` took '1' and '2'; see `esarm it"),
         ("a.wav -o b.csv c.wav", "no more than `esarm it --help` says, got 'c.wav' as well"),
         ("a.wav -o b.csv --sise 3", "that it has, got '--sise'; did you mean `--size`?"),
         ("a.wav -o b.csv --zzz", "got '--zzz'; `esarm it --help` lists them"),

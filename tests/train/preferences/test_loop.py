@@ -189,7 +189,7 @@ def test_preferences_are_refused_where_they_would_be_silent(judged, tmp_path, ca
         ),
         (
             ["improve", "--from", str(run), "--as", "x", "--set", "preferences.files=[no.jsonl]"],
-            "`preferences.files` must be files of preferences, got 'no.jsonl', which is none",
+            "`preferences.files` must be files of preferences, got 'no.jsonl', where no file is",
         ),
         (
             ["improve", "--from", str(run), "--as", "x", "--set", "preferences.share=1.0"],
