@@ -15,7 +15,7 @@ demo: $(STAMP)
 	$(BIN)/esarm run --preset demo --run $(RUN)
 
 test: $(STAMP)
-	@echo "All tests took 18 minutes on $(MACHINE)."
+	@echo "All tests took 17 minutes on $(MACHINE)."
 	$(BIN)/python -m tests
 
 # MediaPipe on a real photograph; it needs libegl1, libgles2, libgl1 and libglib2.0-0.
