@@ -99,9 +99,13 @@ class RunFolder:
         check_is_here(path)
         file = path / CONFIG_FILE
         if not is_file(file):
+            remedy = f"make one with `esarm run --run {path}`"
+            if str(path) == "shipped":  # as `from_clone` and the studio call the clone that ships
+                remedy = (
+                    'what ships is no run; from Python, `from_clone("shipped", env)` starts from it'
+                )
             raise InputError(
-                f"{path}: must be a run folder (with {CONFIG_FILE}), got none; "
-                f"make one with `esarm run --run {path}`"
+                f"{path}: must be a run folder (with {CONFIG_FILE}), got none; {remedy}"
             )
         return RunFolder(path, from_dict(read_yaml(file)))
 

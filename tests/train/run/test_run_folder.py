@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -154,3 +155,9 @@ def test_a_corrupt_checkpoint_says_what_to_do(content, tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(content)
     with pytest.raises(InputError, match=re.escape("delete it to start the stage anew")):
         drive(Counter(2), tmp_path, title="t", shown="value")
+
+
+def test_the_clone_that_ships_is_no_run():
+    """Whoever has read `from_clone("shipped", env)` tries the name everywhere."""
+    with pytest.raises(InputError, match=r"shipped: must be a run folder .* what ships is no run;"):
+        RunFolder.open(Path("shipped"))
