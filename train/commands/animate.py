@@ -125,8 +125,10 @@ def command_animate(
         _check_folder(output)
     else:
         # A mistyped name needs no seconds of torch's import.
-        _need_sound(speech)
+        if not speech.exists():
+            _need_sound(speech)
         exporters_to(output, speech=speech, formats=format, rate_hz=rate)
+        _need_sound(speech)
 
     from agents.rollout.named_decoding import NamedDecoding
     from esarm_env.task.recording import AnimationCondition

@@ -75,7 +75,7 @@ OPENING = {
     "figure5 of a voice": (figures, ["figure5", "--run", "RUN", "--audio", "SPEECH", "-o", "OUT"]),
     "overoptimise": (reward, ["overoptimise", "RUN"]),
     "reward-report": (reward, ["reward-report", "RUN"]),
-    "score": (tables, ["score", "OUT", "--run", "RUN"]),
+    "score": (tables, ["score", "FOLDER", "--run", "RUN"]),
     "table2": (ablations, ["table2", "--runs", "RUN", "--out", "OUT"]),
     "ablate": (ablations, ["ablate", "--run", "RUN", "--preset", "quick", "--out", "OUT"]),
 }
@@ -94,7 +94,7 @@ def test_every_command_that_opens_a_run_is_told_where_its_recordings_are(
         raise InputError(f"settled {given} {corpora[0] if several else corpora}")
 
     monkeypatch.setattr(module, "settle_corpora" if several else "settle_corpus", settle)
-    stands_for = {"RUN": str(finished_run), "SPEECH": str(speech_file)}
+    stands_for = {"RUN": str(finished_run), "SPEECH": str(speech_file), "FOLDER": str(tmp_path)}
     out = str(tmp_path / "out")
     words = [stands_for.get(word, word.replace("OUT", out)) for word in words]
     with pytest.raises(SystemExit, match=r"^2$"):

@@ -100,7 +100,9 @@ def test_an_animation_that_cannot_be_written_is_refused_before_the_work(
     ("given", "message"),
     [
         (["nope.wav", "-o", "out.csv"], "nope.wav: "),
+        (["nope", "-o", "out"], "nope: "),
         (["speech.wav", "-o", "out.mp5"], "the suffix of the output must be one of those"),
+        (["speech.wav", "-o", "out.csv"], "speech.wav: "),
     ],
 )
 def test_a_mistyped_file_is_told_before_torch_is_imported(given, message, elsewhere):
