@@ -123,9 +123,8 @@ def coded_rows(
         if not _is_code(code):
             wrong.append(f"the timecode {code[:20]!r} in line {line}")
         elif place == len(table.lines) - 1 and len(cells) < len(table.header) and not is_lost:
-            got = f"{len(cells)} columns instead of {len(table.header)}"
             # The time itself may be cut short, too.
-            wrong.append(f"{got} in line {line}, the last one: it seems that the file was cut")
+            wrong.append(table.width_fault(place, line, len(cells)))
         else:
             rows.append((line, CodedRow(place, code, is_lost)))
     if not rows:

@@ -111,15 +111,20 @@ class Table:
         wrong: dict[int, str] = {}
         for place, (line, cells) in enumerate(self.rows()):
             if len(cells) != width:
-                wrong[place] = f"{len(cells)} columns instead of {width} in line {line}"
-                if place == len(self.lines) - 1 and len(cells) < width:
-                    wrong[place] += ", the last one: it seems that the file was cut"
+                wrong[place] = self.width_fault(place, line, len(cells))
                 continue
             row, fault = _numbers([cells[column] for column in columns], sign)
             values[place] = row
             if fault is not None:
                 wrong[place] = f"a value that is not a number ({fault!r}) in line {line}"
         return values, wrong
+
+    def width_fault(self, place: int, line: int, width: int) -> str:
+        """Return what is wrong with row `place`, which has another width than the header."""
+        said = f"{width} columns instead of {len(self.header)} in line {line}"
+        if place == len(self.lines) - 1 and width < len(self.header):
+            said += ", the last one: it seems that the file was cut"
+        return said
 
     def _check_widths(self) -> None:
         """Raise an error before rows of a few bytes get an array of the header's width."""

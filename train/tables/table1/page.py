@@ -44,9 +44,7 @@ def write_page(out: Path) -> Path:
     """
     from train.pictures import draw_or_explain
 
-    for place in sorted(out.glob(f"[!.]*/{SETTINGS_FILE}")):
-        write_errors(place.parent, read_all_cells(place.parent))
-    tables = read_tables(out)
+    tables = _read_tables(out)
     if not tables:
         raise InputError(f"{out}: must hold cells of a table, got none; `esarm table1` makes them")
     first = read_settings(out / tables[0].corpus)
@@ -63,8 +61,8 @@ def write_page(out: Path) -> Path:
     return out / PAGE
 
 
-def read_tables(out: Path) -> list[CorpusTable]:
-    """Return the tables of all corpora that have cells in `out`, ours first."""
+def _read_tables(out: Path) -> list[CorpusTable]:
+    """Return the tables of all corpora that have cells in `out`, ours first; keep their errors."""
     tables = []
     for place in sorted(out.glob(f"[!.]*/{SETTINGS_FILE}"), key=_place_of):
         corpus = place.parent.name
@@ -72,6 +70,7 @@ def read_tables(out: Path) -> list[CorpusTable]:
         cells = read_all_cells(place.parent)
         if not cells:
             continue
+        write_errors(place.parent, cells)
         table = corpus_table(
             corpus,
             cells,
