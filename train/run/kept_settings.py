@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,22 @@ def deciding(values: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
+def changed_settings(before: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the settings that are others now were before, in words, by name.
+
+    A setting that was not there before is the same where it is off: empty, false or 0.
+    """
+    return {
+        name: repr(before[name]) if name in before else "none"
+        for name, value in settings.items()
+        if (before[name] != value if name in before else bool(value))
+    }
+
+
 def keep_settings(folder: Path, settings: dict[str, Any], *, what: str, remedy: str) -> None:
     """Write what measurements in `folder` have in common, or check that it is the same as before.
 
-    A setting that an older version did not have is as before where it is off: empty, false or 0.
+    What counts as the same is told by `changed_settings`.
 
     Args:
         folder: Where they lie.
@@ -42,11 +55,7 @@ def keep_settings(folder: Path, settings: dict[str, Any], *, what: str, remedy: 
         write_text(file, json.dumps(settings, indent=1) + "\n")
         return
     before = read_json(file, "settings", remedy=f"delete {folder} to measure anew")
-    changed = {
-        name: repr(before[name]) if name in before else "none"
-        for name, value in settings.items()
-        if (before[name] != value if name in before else bool(value))
-    }
+    changed = changed_settings(before, settings)
     if changed:
         said = ", ".join(f"{name} {settings[name]!r} after {was}" for name, was in changed.items())
         raise InputError(f"{folder}: must hold {what} of one kind, got {said}; {remedy}")

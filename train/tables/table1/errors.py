@@ -18,6 +18,7 @@ from esarm_env.core.cache import read_json, write_text
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import SETTINGS_FILE, is_file
 from esarm_env.task.episode_metrics import EVE, LVE
+from train.run.kept_settings import changed_settings
 from train.tables.table1.cells import DONE, Cell, known_of, read_cells
 from train.tables.table1.measures import EVE_ENERGY, LVE_ENERGY
 
@@ -94,7 +95,7 @@ def read_settings(place: Path) -> dict[str, Any]:
 
 
 def _check_settings(file: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    names = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
+    names = sorted({*changed_settings(found, wanted), *changed_settings(wanted, found)})
     if names:
         said = ", ".join(f"{k} {found.get(k)!r} instead of {wanted.get(k)!r}" for k in names[:3])
         raise InputError(f"{file}: must have the settings of the table, got {said}; delete it")
