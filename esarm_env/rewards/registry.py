@@ -124,6 +124,26 @@ def find_rewards() -> dict[str, InstalledReward]:
     }
 
 
+def check_without_recordings(text: str) -> None:
+    """Check that a reward, by its name, may score speech without recorded motion.
+
+    What shows only once the reward is made passes; nothing else is imported than the reward.
+
+    Raises:
+        InputError: If the name is unknown, or the reward looks at the recorded motion.
+    """
+    known = find_rewards()
+    name = text.partition(":")[0]
+    if name not in known:
+        fit = {each: found for each, found in known.items() if not found.needs_ground_truth}
+        raise InputError(unknown_name(name, fit, setting="reward", kind="reward", given=text))
+    if known[name].needs_ground_truth:
+        raise InputError(
+            f"`reward` must not need the recorded motion, which a recording of speech lacks, got "
+            f"{text!r}; `esarm plugins` lists rewards that need none"
+        )
+
+
 def resolve_reward(
     reward: RewardChoice, task: AnimationTask, run: str | Path | None
 ) -> CombinedReward:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
     from esarm_env.task.animation_task import AnimationTask
     from reward.plugins.learned import LearnedReward
-    from train.run.config import EvaluateConfig
+    from train.run.settings.sections import EvaluateConfig
 
 DIGITS = 4
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -129,6 +130,7 @@ def command_animate(
             _need_sound(speech)
         exporters_to(output, speech=speech, formats=format, rate_hz=rate)
         _need_sound(speech)
+    _check_voice(emotion, intensity, reward)
 
     from agents.rollout.named_decoding import NamedDecoding
     from esarm_env.task.recording import AnimationCondition
@@ -158,6 +160,18 @@ def command_animate(
         told["emotion"] = shown["words"]
     _say(told, output)
     write_json(done, json)
+
+
+def _check_voice(emotion: str, intensity: int | None, reward: str | None) -> None:
+    """Refuse what torch, a run and a policy need not be loaded for."""
+    from esarm_env.rewards.registry import check_without_recordings
+    from esarm_env.task.emotion_curve import chosen_emotion
+
+    with warnings.catch_warnings():  # they are said when the animation is made
+        warnings.simplefilter("ignore")
+        chosen_emotion(emotion, intensity)
+    if reward is not None:
+        check_without_recordings(reward)
 
 
 def _say(told: Mapping[str, object], outputs: Sequence[Path]) -> None:

@@ -28,9 +28,9 @@ class RunOptions:
 
     Attributes:
         run: Folder of the run. An existing one keeps its settings.
-        preset: Settings to start from: demo (2,000 utterances), small (4,000 utterances, larger
-            networks; needs the extra `phones`) or paper (as published; sized for a GPU; needs WavLM
-            weights). [default: demo]
+        preset: Settings to start from: quick (400 utterances, nothing trained to its end), demo
+            (2,000), small (4,000; needs the extra `phones`) or paper (as published; for a GPU;
+            needs WavLM weights). [default: demo]
         config: A YAML file of settings instead of a preset (every run folder holds one).
         set: A single setting such as `clone.epochs=10`; give the option again for each further one.
             `esarm settings` lists all.
@@ -39,7 +39,7 @@ class RunOptions:
     """
 
     run: Path = Path("runs/demo")
-    preset: Literal["demo", "small", "paper"] | None = None
+    preset: Literal["quick", "demo", "small", "paper"] | None = None
     config: Path | None = None
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     json: Path | None = None

@@ -213,8 +213,9 @@ def command_reward(
     Args:
         options: Which run, and with which settings.
         recipe: How the reward model is trained: `consensus` (an animation is scored by its expected
-            distance from the clone's other samples) or `paper` (animations are ranked by their
-            noise level). A run keeps the recipe that it was begun with. [default: consensus]
+            distance from the clone's other samples; settings `consensus.*`) or `paper` (animations
+            are ranked by their noise level; settings `reward.*`). A run keeps the recipe that it
+            was begun with. [default: consensus]
         preferences: File `preferences.jsonl` of pairs that raters judged, to learn from besides;
             give the option again for each further file. The settings `preferences.*` say how much
             they count.

@@ -147,8 +147,8 @@ def command_overoptimise(
     from train.overoptimise.measurement import measure_all
     from train.overoptimise.report import write_results
     from train.run.lock import locked
-    from train.run.reward_setting import reward_text
     from train.run.run_folder import RunFolder
+    from train.run.settings.reward_setting import reward_text
 
     check_json_target(json)
     use_threads(threads)

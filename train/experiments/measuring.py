@@ -31,8 +31,8 @@ from reward.plugins.learned import open_learned
 from train.rows import TOKENIZER, Row, rows_to_json, sampled
 from train.run.loop import progress_track
 from train.run.own_code import own_rewards, register_own_code
-from train.run.reward_setting import reward_text
 from train.run.run_folder import without_nan
+from train.run.settings.reward_setting import reward_text
 from train.stages.baselines import baseline_motions
 from train.stages.evaluate import (
     draw_test,

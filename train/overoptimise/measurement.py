@@ -38,8 +38,8 @@ from train.stages.improve import make_algorithm
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
     from esarm_env.core.types import IntArray
-    from train.run.reward_setting import RewardSetting
     from train.run.run_folder import RunFolder
+    from train.run.settings.reward_setting import RewardSetting
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@
 - `loggers`: loggers of trainings beside `metrics.csv`: TensorBoard, Weights & Biases, or none.
 - `loop`: training loop of a stage: progress bar, metrics on disk, checkpoints, resuming.
 - `own_code`: algorithms and rewards of one's own, as `file.py:Class`, run only where named.
-- `plain_yaml`: YAML of settings: plain values by text keys, bounded, nothing taken for another.
-- `reward_setting`: the setting `improve.reward`: a name, or names with weights.
 - `run_folder`: run folder: configuration and stages, each complete or absent.
 - `setting_ranges`: ranges of all settings of a run, checked before its first stage works.
+- `settings`: settings of the stages, and values as YAML and `--set` hold them.
 - `stage_work`: a stage at work: what its partial folder began with, its wall time, its end in
   one rename.
 - `warm_start`: an algorithm warm-started from the clone, one iteration at a time, for

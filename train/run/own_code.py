@@ -24,7 +24,7 @@ from esarm_env.core.workers.pool import send_by_value
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from train.run.config import ImproveConfig
+    from train.run.settings.sections import ImproveConfig
 
 _named: set[str] = set()
 _registered: set[str] = set()

@@ -35,8 +35,8 @@ from esarm_env.core.run_layout import (
 from train.run.config import Config, from_dict, to_dict
 from train.run.kept_settings import NOT_DECIDING
 from train.run.lock import locked
-from train.run.plain_yaml import read_yaml
 from train.run.setting_ranges import check_settings
+from train.run.settings.plain_yaml import read_yaml
 from train.run.stage_work import StageClock, begin_stage, finish_stage, n_threads
 from train.walltime.stages import note_stage
 

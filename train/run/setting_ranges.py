@@ -23,10 +23,11 @@ from esarm_env.core.run_layout import STAGES
 from esarm_env.core.training.ranges import check_ranges
 from train.run.config import SECTION_OF_RECIPE
 from train.run.own_code import own_rewards, register_own_code
-from train.run.reward_setting import check_reward
+from train.run.settings.reward_setting import check_reward
 
 if TYPE_CHECKING:
-    from train.run.config import Config, ImproveConfig
+    from train.run.config import Config
+    from train.run.settings.sections import ImproveConfig
 
 _CHOICES = {
     "stream_advantages": ("auto", "on", "off"),

@@ -24,7 +24,7 @@ from train.rows import (
     expected,
     rows_from_json,
 )
-from train.run.reward_setting import RewardSetting, reward_text
+from train.run.settings.reward_setting import RewardSetting, reward_text
 from train.run_report.cells import ARROWS, NO_DIFFERENCE, UNKNOWN, cell, change, header, told
 from train.stages.measures import EVE_ENERGY, LVE_ENERGY
 

@@ -19,7 +19,7 @@ from train.stages.measures import CLIMBED
 if TYPE_CHECKING:
     from esarm_env.core.types import FloatArray, IntArray, Record
     from esarm_env.task.animation_task import AnimationTask
-    from train.run.config import EvaluateConfig
+    from train.run.settings.sections import EvaluateConfig
 
 _DECODED = (GREEDY, EXPECTED, SAMPLED)
 

@@ -56,8 +56,8 @@ from train.stages.measures import (
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
     from esarm_env.core.types import FloatArray, IntArray, Trajectories
-    from train.run.config import EvaluateConfig
     from train.run.run_folder import RunFolder
+    from train.run.settings.sections import EvaluateConfig
 
 GAPS = (0.23, 0.48, 0.73)  # least difference in epsilon of the pairs that are counted
 

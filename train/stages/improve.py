@@ -32,8 +32,8 @@ from train.likelihood import LikelihoodReward
 from train.parallel.stage_pool import stage_pool
 from train.run.loop import drive
 from train.run.own_code import trust_own_code
-from train.run.reward_setting import reward_text
 from train.run.run_folder import without_nan
+from train.run.settings.reward_setting import reward_text
 from train.run.stage_work import StageClock
 from train.run.warm_start import WarmStarted
 from train.stages.signals import MotionSignals
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
     from esarm_env.core.types import IntArray, Trajectories
     from esarm_env.task.animation_task import AnimationTask
-    from train.run.config import ImproveConfig
     from train.run.run_folder import RunFolder
+    from train.run.settings.sections import ImproveConfig
 
 INTERPOLATION_FILE = "interpolation.json"
 _RISE = 3  # iterations in which distillation's learning rate rises

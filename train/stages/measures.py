@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from esarm_env.metrics import IntensityJudge
     from esarm_env.task.animation_task import AnimationTask
     from reward.plugins.learned import LearnedReward
-    from train.run.config import EvaluateConfig
     from train.run.run_folder import RunFolder
+    from train.run.settings.sections import EvaluateConfig
 
 EVE_WITHOUT_LIDS = "eve_without_lids"
 CLIMBED = "climbed"  # score by the reward that was climbed, where that is not the learned score

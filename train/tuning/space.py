@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from esarm_env.core.errors import InputError
 from train.run.config import SECTION_OF_RECIPE, make_config, to_dict
-from train.run.plain_yaml import read_yaml, shown
 from train.run.setting_ranges import SEARCH_SPACE, Tunable, check_settings
+from train.run.settings.plain_yaml import read_yaml, shown
 
 if TYPE_CHECKING:
     from train.run.config import Config

@@ -88,7 +88,10 @@ def test_it_says_how_it_decoded(
             "`reward` must not need the recorded motion, which a recording of speech lacks, "
             "got 'lve'",
         ),
-        (["--best-of", "2", "--reward", "nonsense"], "`reward` must be one of"),
+        # Of rewards only those that could be chosen are listed: without `accuracy`.
+        (["--best-of", "2", "--reward", "nonsense"], "`reward` must be one of bond, closure, "),
+        (["--emotion", "hapy"], "got 'hapy'; did you mean happy?"),
+        (["--intensity", "4"], "`intensity` must be 1 to 3, got 4"),
     ],
 )
 def test_what_contradicts_itself_is_refused_in_one_line(

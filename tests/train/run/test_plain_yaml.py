@@ -11,7 +11,7 @@ import pytest
 
 from esarm_env.core.errors import InputError
 from train.run.config import PRESETS, make_config
-from train.run.plain_yaml import parse, read_yaml
+from train.run.settings.plain_yaml import parse, read_yaml
 
 
 def _aliases(depth: int) -> str:

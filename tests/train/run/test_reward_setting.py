@@ -7,8 +7,8 @@ import pytest
 from esarm_env.core.errors import InputError
 from esarm_env.corpus import open_corpus
 from train.run.config import from_dict, make_config, to_dict
-from train.run.reward_setting import check_reward, reward_text
 from train.run.setting_ranges import check_settings
+from train.run.settings.reward_setting import check_reward, reward_text
 
 
 def with_reward(*overrides):

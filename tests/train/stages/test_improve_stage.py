@@ -16,9 +16,10 @@ from agents.registry import ALGORITHM_GROUP
 from agents.weights import load_policy
 from esarm_env.core.errors import InputError
 from esarm_env.envs.scalar import SpeechAnimationEnv
-from train.run.config import PRESETS, ImproveConfig, make_config
+from train.run.config import PRESETS, make_config
 from train.run.run_folder import RunFolder
 from train.run.setting_ranges import check_settings
+from train.run.settings.sections import ImproveConfig
 from train.stages.improve import ImproveTrainer, make_algorithm, rate_share, run_improve
 
 

@@ -9,7 +9,7 @@ import pytest
 from esarm_env.metrics import IntensityJudge
 from esarm_env.task.conditions import INTENSITY_SLICE
 from train.rows import RECORDINGS, TOKENIZER, Row, greedy
-from train.run.config import EvaluateConfig
+from train.run.settings.sections import EvaluateConfig
 from train.stages import measures
 from train.stages.measures import intensity_rows
 

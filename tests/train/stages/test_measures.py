@@ -25,9 +25,10 @@ from train.rows import (
     rows_to_json,
     sampled,
 )
-from train.run.config import EvaluateConfig, make_config
+from train.run.config import make_config
 from train.run.run_folder import RunFolder
 from train.run.setting_ranges import check_settings
+from train.run.settings.sections import EvaluateConfig
 from train.run_report.metric_rows import measured_quantities
 from train.stages import evaluate
 from train.stages.evaluate import animate_test

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
     from esarm_env.core.types import DoubleArray, IntArray, Trajectories
     from esarm_env.task.animation_task import AnimationTask
-    from train.run.config import ImproveConfig
+    from train.run.settings.sections import ImproveConfig
     from train.stages.signals import MotionSignals
 
 CLIMB_FILE = "climb.npz"

@@ -12,7 +12,7 @@ import numpy as np
 from esarm_env.core.cache import file_digest
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import CORPUS_FILE, ENCODER_FILE, STAGES, TOKENIZER_FILE, is_file
-from train.tables.table1.settings import TableSettings, has_run
+from train.tables.table1.settings import PRESETS, TableSettings, has_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -175,7 +175,8 @@ def usual_config(settings: TableSettings, corpus: str, seed: int) -> Config:
     """Return the settings of a shared run that is begun here."""
     from train.run.config import make_config
 
-    return make_config(preset="demo", overrides=settings.overrides(corpus, seed))
+    preset = PRESETS[settings.preset].run
+    return make_config(preset=preset, overrides=settings.overrides(corpus, seed))
 
 
 def _identity(config: Config) -> dict[str, Any]:

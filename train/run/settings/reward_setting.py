@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from esarm_env.core.errors import InputError
-from train.run.plain_yaml import shown
+from train.run.settings.plain_yaml import shown
 
 RewardSetting = str | dict[str, float]
 REWARD_KEY = "improve.reward"
