@@ -28,7 +28,7 @@ class RunOptions:
 
     Attributes:
         run: Folder of the run. An existing one keeps its settings.
-        preset: Settings to start from: quick (400 utterances, nothing trained to its end), demo
+        preset: Settings to start from: quick (320 utterances, nothing trained to its end), demo
             (2,000), small (4,000; needs the extra `phones`) or paper (as published; for a GPU;
             needs WavLM weights). [default: demo]
         config: A YAML file of settings instead of a preset (every run folder holds one).

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def command_table1(
     *,
     out: Path,
-    corpora: tuple[str, ...] = ("synthetic-mead", "synthetic-ravdess"),
+    corpora: tuple[str, ...] = (),
     seeds: tuple[int, ...] = (),
     methods: tuple[str, ...] = (),
     preset: Literal["quick", "full"] = "full",
@@ -36,13 +36,14 @@ def command_table1(
 
     Args:
         out: Folder for the table. A finished run placed at OUT/CORPUS/runs/seed-K is used as it is.
-        corpora: `synthetic-mead`, `synthetic-ravdess`, or folders of recordings.
+        corpora: `synthetic-mead`, `synthetic-ravdess`, or folders of recordings. [default:
+            synthetic-mead synthetic-ravdess; with `--preset quick` synthetic-mead]
         seeds: Seeds of training. [default: 0 1 2; with `--preset quick` 0]
         methods: Rows of the table, such as `faceformer mean-face "clone (expected distance)"`; an
             unknown name lists all. [default: all]
         preset: `full` trains every method to its end; `quick` takes a smaller corpus and short
-            trainings, to see that everything works.
-        size: Number of utterances of a synthetic corpus. [default: 2000; with `--preset quick` 400]
+            trainings, to see the table, not to believe it.
+        size: Number of utterances of a synthetic corpus. [default: 2000; with `--preset quick` 320]
         threads: CPU threads of torch; 0 leaves the choice to torch.
     """
     from train.tables.table1.making import make_table
@@ -53,7 +54,7 @@ def command_table1(
     use_threads(threads)
     settings = TableSettings(
         out=out,
-        corpora=corpora,
+        corpora=corpora or PRESETS[preset].corpora,
         seeds=seeds or PRESETS[preset].seeds,
         methods=methods or tuple(METHODS),
         preset=preset,

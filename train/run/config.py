@@ -80,9 +80,9 @@ PRESETS = {
     "demo": Config(),
     # Nothing is trained to its end: to see that all works, not what comes of it.
     "quick": Config(
-        corpus=CorpusConfig(size=400),
-        prior=PriorConfig(epochs=6),
-        encoder=EncoderConfig(epochs=5),
+        corpus=CorpusConfig(size=320),
+        prior=PriorConfig(epochs=4),
+        encoder=EncoderConfig(epochs=4),
         clone=CloneConfig(epochs=5),
         demonstrate=DemonstrateConfig(train_utterances=64),
         consensus=ConsensusConfig(train_utterances=96, epochs=4),
@@ -91,6 +91,7 @@ PRESETS = {
             iterations=4,
             distillation=dataclasses.replace(FROM_RECORDINGS, iterations=4, answers_iterations=2),
         ),
+        evaluate=EvaluateConfig(energy_samples=4, temperatures=(), extra_utterances=16),
     ),
     # Recognising phones costs minutes that the demo does not spare.
     "small": Config(

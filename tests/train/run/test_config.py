@@ -116,7 +116,7 @@ def test_a_saved_configuration_holds_both_recipes(tmp_path):
 
 def test_an_unknown_preset_lists_the_valid_ones():
     """The reader of the message should not have to open the source."""
-    with pytest.raises(InputError, match=re.escape("one of demo, small, paper, got 'huge'")):
+    with pytest.raises(InputError, match=re.escape("one of demo, quick, small, paper, got 'huge'")):
         make_config(preset="huge")
 
 

@@ -130,19 +130,19 @@ def test_ours_is_compared_beside_the_papers_margins(tmp_path, fake_table):
 
 
 def test_cells_of_other_settings_are_refused_by_name(tmp_path, fake_table):
-    """Half a table of 400 utterances and half of 2000 would look like one."""
+    """Half a table of 320 utterances and half of 2000 would look like one."""
     make_table(settings(tmp_path, seeds=(0,)))
     with pytest.raises(InputError, match=re.escape("got corpus.size 2000 instead of 300")):
         make_table(settings(tmp_path, seeds=(0,), size=300))
     with pytest.raises(InputError, match=r"got corpus\.size 300 after 2000"):
         make_table(settings(tmp_path, seeds=(1,), size=300))
-    with pytest.raises(InputError, match=re.escape("got corpus.size 2000 instead of 400")):
+    with pytest.raises(InputError, match=re.escape("got corpus.size 2000 instead of 320")):
         make_table(settings(tmp_path, seeds=(0,), preset="quick"))
 
 
 def test_the_presets_begin_runs_that_can_be(tmp_path):
     """A setting that is none any more would be told at the first quick table of a user."""
-    for preset, size in (("quick", 400), ("full", 2000)):
+    for preset, size in (("quick", 320), ("full", 2000)):
         run = open_shared_run(settings(tmp_path / preset, preset=preset), MEAD, 1)
         assert (run.config.corpus.size, run.config.seed) == (size, 1)
         RivalSettings(**PRESETS[preset].rivals).check()
@@ -253,6 +253,13 @@ def test_the_command_makes_a_table_and_names_it(tmp_path, fake_table, monkeypatc
     assert (out / "table1.png").stat().st_size > 1000 or "No picture" in (
         out / "table1.md"
     ).read_text()
+
+
+def test_a_quick_table_is_of_one_corpus_and_seed(tmp_path, fake_table, monkeypatch):
+    """With both corpora it took twice the ten minutes that a first look may take."""
+    monkeypatch.setattr(picture, "draw_bars", fake_table.draw_bars)
+    main(["table1", "--out", str(tmp_path / "t"), "--preset", "quick", "--methods", "faceformer"])
+    assert fake_table.prepared == [("faceformer", 0)]
 
 
 def test_the_registry_has_every_row_of_the_paper_and_ours_beforehand():
