@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from reward.plugins.oracle import ClosureTruthReward, ErrorReward
     from reward.plugins.synchrony import SynchronyReward
     from reward.rank_measures import pair_accuracy, ranking_loss
-    from reward.ranking.network import RewardConfig, RewardTransformer
+    from reward.ranking.network import RewardTransformer
     from reward.ranking.pair_training import PairTrainer
+    from reward.ranking.settings import RewardConfig
     from reward.ranking.training import RewardTrainer
 
 _HOMES = {
@@ -60,7 +61,7 @@ _HOMES = {
     "RankedDemonstrations": "demonstrations",
     "RankedPairs": "pairs.from_ranks",
     "RatedAnimation": "pairs.preference_file",
-    "RewardConfig": "ranking.network",
+    "RewardConfig": "ranking.settings",
     "RewardNet": "nets.base",
     "RewardTrainer": "ranking.training",
     "RewardTransformer": "ranking.network",

@@ -230,13 +230,14 @@ def test_no_file_is_longer_than_a_sitting(path: Path) -> None:
     assert lines <= MOST_LINES, f"{lines} lines"
 
 
-def test_importing_the_environment_loads_nothing_heavy() -> None:
-    """Seconds of torch before `--help` prints a line, or before a worker finds its folder."""
+@pytest.mark.parametrize("module", ["esarm_env", "train.run.config", "train.run.run_folder"])
+def test_what_every_command_begins_with_loads_nothing_heavy(module: str) -> None:
+    """Seconds of torch before `--help` prints a line, or a mistyped setting is told."""
     heavy = {"torch", "librosa", "transformers", "scipy", "numba", "stable_baselines3", "soundfile"}
     heavy |= {"ray", "accelerate", "huggingface_hub", "httpx2"}
-    code = f"import sys, esarm_env; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]", f"importing esarm_env loaded {done.stdout}"
+    assert done.stdout.strip() == "[]", f"importing {module} loaded {done.stdout}"
 
 
 def test_importing_the_environment_registers_it() -> None:

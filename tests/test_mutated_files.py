@@ -57,7 +57,8 @@ from reward.consensus import ConsensusConfig, ConsensusModel
 from reward.consensus.network import load_consensus
 from reward.demonstrations import RankedDemonstrations, load_demonstrations
 from reward.pairs.preference_file import Preference, RatedAnimation, read_preferences
-from reward.ranking.network import RewardConfig, RewardTransformer, load_reward
+from reward.ranking.network import RewardTransformer, load_reward
+from reward.ranking.settings import RewardConfig
 from train.overoptimise.curve import ERRORS, Curve, load_curve
 from train.run.config import make_config
 

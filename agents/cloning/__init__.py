@@ -11,9 +11,24 @@
   epoch.
 """
 
-from agents.cloning.cloning import BehaviourCloning
-from agents.cloning.config import CloneConfig
-from agents.cloning.demonstrations import Demonstrations
-from agents.cloning.trainer import CloneTrainer
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agents.cloning.cloning import BehaviourCloning
+    from agents.cloning.config import CloneConfig
+    from agents.cloning.demonstrations import Demonstrations
+    from agents.cloning.trainer import CloneTrainer
+else:  # settings are read without torch
+    import lazy_loader
+
+    __getattr__, __dir__, _ = lazy_loader.attach(
+        __name__,
+        submod_attrs={
+            "cloning": ["BehaviourCloning"],
+            "config": ["CloneConfig"],
+            "demonstrations": ["Demonstrations"],
+            "trainer": ["CloneTrainer"],
+        },
+    )
 
 __all__ = ["BehaviourCloning", "CloneConfig", "CloneTrainer", "Demonstrations"]

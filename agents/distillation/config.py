@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from agents.rollout.decoding import BY_DISTANCE
 from esarm_env.core.errors import InputError
 from esarm_env.core.training.ranges import ABOVE_0, MAY_BE_0, SHARE, check_ranges, ranges
 
-BEST_OF_N, CHUNK_BEST = "best-of-n", "chunk-best"
+BY_DISTANCE, BEST_OF_N, CHUNK_BEST = "expected-distance", "best-of-n", "chunk-best"
 TEACHERS = (BY_DISTANCE, BEST_OF_N, CHUNK_BEST)
 CLONE, SELF = "clone", "self"
 _BY_DISTANCE_ALONE = ("distance_scale_mm", "risk_coef", "own_share")

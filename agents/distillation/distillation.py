@@ -20,7 +20,7 @@ from agents.common.advantages import per_token
 from agents.common.sequence_algorithm import SequenceAlgorithm
 from agents.common.update import OwnEpisodes, ratio_figures, to_tensor_like
 from agents.distillation.answering import answers_loss, check_answers
-from agents.distillation.config import BEST_OF_N, CHUNK_BEST, CLONE, DistillationConfig
+from agents.distillation.config import BEST_OF_N, BY_DISTANCE, CHUNK_BEST, CLONE, DistillationConfig
 from agents.distillation.losses import (
     divergence,
     entropy,
@@ -41,7 +41,7 @@ from agents.distillation.teachers import (
 )
 from agents.protocols import find_in_env, utterance_shares
 from agents.rollout.buffer import EpisodeBuffer
-from agents.rollout.decoding import BY_DISTANCE, Decoding, distance_table
+from agents.rollout.decoding import Decoding, distance_table
 from agents.rollout.episodes import draw_utterances
 from agents.rollout.wrapped_episodes import RolloutPlan
 from esarm_env.core.errors import InputError

@@ -1,4 +1,4 @@
-"""The motion prior: an autoencoder between face motion and discrete tokens (imports torch).
+"""The motion prior: an autoencoder between face motion and discrete tokens.
 
 - `shape`: the sizes of a tokenizer, and what older files called them.
 - `quantisers`: residual VQ and residual FSQ behind one face.
@@ -10,12 +10,29 @@
 - `medians`: tokens that write the median of several animations.
 - `packed`: decoding of many sequences laid end to end, without padding.
 - `pieces`: decoding of tokens that come in pieces, without seams.
-- `training`: settings, loss in millimetres, and the resumable training loop.
+- `config`: settings of the tokenizer and its training.
+- `training`: loss in millimetres, and the resumable training loop.
 """
 
-from esarm_env.tokenizer.distances import code_distances
-from esarm_env.tokenizer.training import PriorConfig, train_tokenizer
-from esarm_env.tokenizer.vq import VQMotionTokenizer, load_tokenizer
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from esarm_env.tokenizer.config import PriorConfig
+    from esarm_env.tokenizer.distances import code_distances
+    from esarm_env.tokenizer.training import train_tokenizer
+    from esarm_env.tokenizer.vq import VQMotionTokenizer, load_tokenizer
+else:  # settings are read without torch
+    import lazy_loader
+
+    __getattr__, __dir__, _ = lazy_loader.attach(
+        __name__,
+        submod_attrs={
+            "config": ["PriorConfig"],
+            "distances": ["code_distances"],
+            "training": ["train_tokenizer"],
+            "vq": ["VQMotionTokenizer", "load_tokenizer"],
+        },
+    )
 
 __all__ = [
     "PriorConfig",

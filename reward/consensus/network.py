@@ -19,14 +19,13 @@ from esarm_env.core.errors import InputError
 from esarm_env.core.types import N_CHANNELS, STREAMS
 from esarm_env.core.weights import from_sizes, load_module, save_weights
 from reward.consensus.member import N_STREAMS, ConsensusMember, Judgement, mean_of_chunks
-from reward.consensus.settings import ConsensusConfig
+from reward.consensus.settings import COMBINATIONS, ConsensusConfig
 from reward.shared import SharedModel
 
 if TYPE_CHECKING:
     from reward.chunks import ChunkBatch
 
 KIND = "consensus reward model"
-COMBINATIONS = ("mean", "minimum")
 # Log-odds (98 %) at which an animation gets half of the margin of ground truth. Without it, doubts
 # about a policy's own samples drown what their expected errors say (rank correlation with EVE 0.68
 # instead of 0.75), and are there to be exploited.

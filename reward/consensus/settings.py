@@ -24,6 +24,7 @@ FAMILIES = (
     "shuffled-audio",
     "other-upper",
 )
+COMBINATIONS = ("mean", "minimum")
 
 
 @renamed_fields(batch_size="batch_utterances")

@@ -4,6 +4,7 @@
   transformer (Fig. 4).
 - `pair_training`: trainer of the reward network on labelled pairs: ranks, scores, human
   preferences, or all.
+- `settings`: its sizes and the settings of its training.
 - `training`: trainer of the reward network on ranked demonstrations: one utterance, one crop, all
   levels.
 """

@@ -18,7 +18,8 @@ from esarm_env.core.errors import InputError
 from reward.chunks import ChunkBatch, make_chunks
 from reward.nets.checks import check_net, net_for
 from reward.pairs.from_ranks import crop_windows
-from reward.ranking.network import RewardConfig, RewardTransformer
+from reward.ranking.network import RewardTransformer
+from reward.ranking.settings import RewardConfig
 from reward.resumable import ResumableTrainer
 from reward.scoring import score_with
 

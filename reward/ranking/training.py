@@ -14,13 +14,14 @@ from esarm_env.core.types import N_CHANNELS, FloatArray, IntArray
 from reward.chunks import ChunkBatch, make_chunks
 from reward.plugins.learned import LearnedReward
 from reward.rank_measures import pair_accuracy, ranking_loss
-from reward.ranking.network import RewardConfig, RewardTransformer
+from reward.ranking.network import RewardTransformer
 from reward.resumable import ResumableTrainer
 
 if TYPE_CHECKING:
     from esarm_env.task.animation_task import AnimationTask
     from reward.demonstrations import RankedDemonstrations
     from reward.pairs.labelled import PairSource
+    from reward.ranking.settings import RewardConfig
 
 
 class RewardTrainer(ResumableTrainer):

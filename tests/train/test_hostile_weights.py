@@ -22,7 +22,8 @@ from esarm_env.core.weights import from_sizes
 from esarm_env.tokenizer.vq import TokenizerShape, VQMotionTokenizer, load_tokenizer
 from reward.consensus.network import ConsensusModel, load_consensus
 from reward.consensus.settings import ConsensusConfig
-from reward.ranking.network import RewardConfig, RewardTransformer, load_reward
+from reward.ranking.network import RewardTransformer, load_reward
+from reward.ranking.settings import RewardConfig
 from train.assets.builder import halve
 
 _Reader = Callable[[Path], object]

@@ -42,11 +42,11 @@ def command_table2(
         json: Also write the figures to this file.
         threads: CPU threads of torch; 0 leaves the choice to torch.
     """
+    _prepare(out, json, threads, runs, corpus)
     from train.run.lock import locked
-    from train.tables.table2.page import NAME, write_table2
+    from train.tables.table2.page import NAME, write_table2  # torch
     from train.tables.table2.report import collect_noise
 
-    _prepare(out, json, threads, runs, corpus)
     with locked(out):
         page = write_table2(collect_noise(runs, out, utterances=utterances), out)
     print(page.read_text(encoding="utf-8"))

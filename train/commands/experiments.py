@@ -160,13 +160,14 @@ def command_compare(
         json: Also write all figures to this file.
         threads: CPU threads of torch; 0 leaves the choice to torch.
     """
-    from train.experiments.comparison import compare_run
-    from train.experiments.page import plain_page, write_pages
     from train.run.run_folder import RunFolder
 
     check_json_target(json)
-    use_threads(threads)
     opened = RunFolder.open(run)
+    from train.experiments.comparison import compare_run  # torch
+    from train.experiments.page import plain_page, write_pages
+
+    use_threads(threads)
     settle_corpus(run, corpus)
     compared = compare_run(opened, names or None, against=against, files=policy)
     print(plain_page(compared, decoding=decoding))

@@ -83,7 +83,8 @@ class RunOptions:
         check_json_target(self.json)
         begun = any(is_finished(self.run, stage) for stage in STAGES)
         if not begun and not (self.run / CONFIG_FILE).is_file():
-            check_settings(self.settings(*extra))
+            if self.sets_anything or extra:
+                check_settings(self.settings(*extra))
             return RunFolder.open(self.run)  # which says what is missing
         return self.open(*extra)
 

@@ -75,15 +75,12 @@ def command_run(
     from esarm_env.core.run_layout import STAGES
     from esarm_env.core.workers.pool import check_workers
     from train.parallel.stage_pool import working_with
-    from train.report import write_report
     from train.rounds.folders import check_rounds
-    from train.rounds.rounds import run_rounds
     from train.run.lock import locked
     from train.run.loggers import check_logger, logging_to
     from train.run.setting_ranges import check_settings
     from train.seeds.folders import seeds_of
     from train.seeds.training import plan_for
-    from train.stages import STAGE_FUNCTIONS
 
     # Before a folder is made for what is refused.
     check_logger(logger)
@@ -99,6 +96,10 @@ def command_run(
     # Here and not stage by stage: the last one's settings count before the first one's minutes.
     check_settings(run.config, [stage for stage in STAGES if not run.is_finished(stage)])
     check_rounds(run, rounds)
+    from train.report import write_report  # torch, as the stages
+    from train.rounds.rounds import run_rounds
+    from train.stages import STAGE_FUNCTIONS
+
     if plan is not None:
         wanted = seeds_of(seeds, first=run.config.seed)
         with working_with(workers):
@@ -321,12 +322,12 @@ def command_evaluate(
             raise InputError(f"`workers` must be left out beside `policy`, got {workers}")
         compare_policies(options, policy)
         return
+    run = options.open_existing()
     from train.parallel.stage_pool import working_with
-    from train.report import write_report
+    from train.report import write_report  # torch, as the stages
     from train.run.lock import locked
     from train.stages import STAGE_FUNCTIONS
 
-    run = options.open_existing()
     say_expected_time(run, ["evaluate"])
     with locked(run.path), working_with(workers):
         summary = STAGE_FUNCTIONS["evaluate"](run)
@@ -342,11 +343,12 @@ def run_stage(name: str, options: RunOptions, *overrides: str, workers: int = 0)
     from train.parallel.stage_pool import working_with
     from train.run.lock import locked
     from train.run.loggers import logging_to
-    from train.stages import STAGE_FUNCTIONS
 
     check_workers(workers)  # before a folder is made
     begins = name == STAGES[0]
     run = options.open(*overrides) if begins else options.open_existing(*overrides)
+    from train.stages import STAGE_FUNCTIONS  # torch; what is mistyped was told without it
+
     # A finished stage has no figures to send, and begins nothing at Weights & Biases.
     say_expected_time(run, [name])
     logger = options.logger if isinstance(options, TrainingOptions) else None

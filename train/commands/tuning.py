@@ -52,12 +52,14 @@ def command_tune(
         threads: CPU threads of torch of each trial; 0 is 1.
     """
     from train.run.run_folder import RunFolder
-    from train.tuning.page import PAGE_FILE, plain_page
-    from train.tuning.sweep import Wanted, result_of, sweep
 
     check_json_target(json)
     if threads < 0:
         raise InputError(f"`threads` must be at least 0, got {threads}")
+    opened = RunFolder.open(run)
+    from train.tuning.page import PAGE_FILE, plain_page  # torch
+    from train.tuning.sweep import Wanted, result_of, sweep
+
     wanted = Wanted(
         stage=stage,
         name=name or stage,
@@ -69,7 +71,7 @@ def command_tune(
         parallel=parallel,
         threads=threads,
     )
-    made = sweep(RunFolder.open(run), wanted, say=_say)
+    made = sweep(opened, wanted, say=_say)
     print(plain_page(made))
     print(f"report: {made.folder / PAGE_FILE}")
     write_json(result_of(made), json)

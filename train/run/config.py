@@ -20,7 +20,7 @@ from esarm_env.tokenizer import PriorConfig
 from reward.consensus.settings import ConsensusConfig
 from reward.naturalness.settings import NaturalnessConfig
 from reward.preference.settings import PreferenceConfig
-from reward.ranking.network import RewardConfig
+from reward.ranking.settings import RewardConfig
 from train.run.own_code import with_own_code
 from train.run.settings.plain_yaml import checked_value, parse, read_yaml, shown
 from train.run.settings.reward_setting import REWARD_KEY, RewardSetting, checked_reward

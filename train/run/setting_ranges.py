@@ -202,7 +202,7 @@ def _check_reward(config: Config) -> None:
 
 
 def _check_paper(config: Config) -> None:
-    from reward.ranking.network import CHUNK_CREDITS, POOLINGS
+    from reward.ranking.settings import CHUNK_CREDITS, POOLINGS
 
     with _under("reward", config.reward):
         check_ranges(config.reward)
@@ -218,7 +218,7 @@ def _check_paper(config: Config) -> None:
 
 
 def _check_consensus(config: Config) -> None:
-    from reward.consensus.network import COMBINATIONS
+    from reward.consensus.settings import COMBINATIONS
     from reward.demonstrations.corruptions.registry import family_named
 
     settings = config.consensus
@@ -239,12 +239,6 @@ def _check_consensus(config: Config) -> None:
 
 
 def _check_improve(config: Config) -> None:
-    from agents.common.checks import (
-        check_divergence,
-        check_episodes,
-        check_shares,
-        check_temperature,
-    )
     from agents.registry import ALGORITHMS
 
     settings = config.improve
@@ -254,11 +248,18 @@ def _check_improve(config: Config) -> None:
     if not settings.algorithms:
         known = ", ".join(ALGORITHMS.find())
         raise InputError(f"`improve.algorithms` must be at least one of {known}, got none")
-    for name in settings.algorithms:
-        ALGORITHMS.load(name, setting="improve.algorithms")
     for name, choices in _CHOICES.items():
         _check_choice(f"improve.{name}", getattr(settings, name), choices)
     check_reward(settings.reward)
+    for name in settings.algorithms:
+        ALGORITHMS.load(name, setting="improve.algorithms")
+    from agents.common.checks import (  # torch
+        check_divergence,
+        check_episodes,
+        check_shares,
+        check_temperature,
+    )
+
     _check_distillation(settings)
     _check_chunk_credit(settings)
     with _under("improve", settings):

@@ -16,8 +16,6 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from esarm_env.core.cache import file_digest, read_json, sync, write_error, write_text
 from esarm_env.core.errors import InputError
 from esarm_env.core.run_layout import (
@@ -90,6 +88,8 @@ def finish_stage(partial: Path, target: Path) -> None:
 
 def n_threads() -> int:
     """Return the CPU threads of torch, on which the last digits of all weights depend."""
+    import torch  # not before: a run is opened without it
+
     return torch.get_num_threads()
 
 

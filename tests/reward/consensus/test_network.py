@@ -12,7 +12,8 @@ from reward.consensus import ConsensusConfig, ConsensusModel
 from reward.consensus.network import load_consensus
 from reward.plugins.ensemble import EnsembleReward
 from reward.plugins.learned import LearnedReward, open_model
-from reward.ranking.network import RewardConfig, RewardTransformer
+from reward.ranking.network import RewardTransformer
+from reward.ranking.settings import RewardConfig
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from reward.plugins.learned import LearnedReward
 from reward.plugins.motion_alone import JerkReward, LivelinessReward, ZeroReward
 from reward.plugins.oracle import ClosureTruthReward, open_accuracy, open_eve, open_lve
 from reward.plugins.synchrony import SynchronyReward
-from reward.ranking.network import RewardConfig, RewardTransformer
+from reward.ranking.network import RewardTransformer
+from reward.ranking.settings import RewardConfig
 
 BOTH = ("mouth", "upper")
 RULES = {

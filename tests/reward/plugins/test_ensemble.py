@@ -9,7 +9,8 @@ import torch
 from esarm_env.core.errors import InputError
 from reward.plugins.ensemble import EnsembleReward, open_ensemble
 from reward.plugins.learned import LearnedReward, open_learned, open_model
-from reward.ranking.network import RewardConfig, RewardTransformer
+from reward.ranking.network import RewardTransformer
+from reward.ranking.settings import RewardConfig
 from reward.scoring import score_with
 
 SMALL = RewardConfig(n_layers=1, n_heads=2, width=16)

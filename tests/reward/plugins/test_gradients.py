@@ -17,7 +17,8 @@ from reward.plugins.ensemble import EnsembleReward
 from reward.plugins.learned import LearnedReward
 from reward.plugins.motion_alone import open_jerk
 from reward.plugins.oracle import ErrorReward
-from reward.ranking.network import RewardConfig, RewardTransformer
+from reward.ranking.network import RewardTransformer
+from reward.ranking.settings import RewardConfig
 
 
 @pytest.fixture(scope="module")

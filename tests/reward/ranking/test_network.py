@@ -9,7 +9,8 @@ import torch
 
 from esarm_env.core.errors import InputError
 from reward.plugins.learned import LearnedReward, open_learned
-from reward.ranking.network import RewardConfig, RewardTransformer, load_reward
+from reward.ranking.network import RewardTransformer, load_reward
+from reward.ranking.settings import RewardConfig
 
 SMALL = RewardConfig(n_layers=1, n_heads=2, width=16, epochs=2, batch_utterances=4)
 

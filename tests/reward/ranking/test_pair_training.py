@@ -10,8 +10,8 @@ from reward.chunks import ChunkBatch
 from reward.demonstrations import motions_of
 from reward.pairs.from_ranks import RankedPairs
 from reward.pairs.labelled import LabelledPairs, PairSource, pairs_of_scores
-from reward.ranking.network import RewardConfig
 from reward.ranking.pair_training import PairTrainer
+from reward.ranking.settings import RewardConfig
 
 CONFIG = RewardConfig(
     n_layers=1, n_heads=2, width=32, epochs=30, batch_utterances=8, learning_rate=4e-3, dropout=0.0

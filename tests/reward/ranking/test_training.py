@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from reward.ranking.network import RewardConfig
+from reward.ranking.settings import RewardConfig
 from reward.ranking.training import RewardTrainer
 
 CONFIG = RewardConfig(

@@ -35,7 +35,7 @@ from esarm_env.tokenizer import PriorConfig
 from esarm_env.tokenizer.training import TokenizerTrainer
 from reward.consensus import collect_consensus
 from reward.consensus.training import ConsensusTrainer
-from reward.ranking.network import RewardConfig
+from reward.ranking.settings import RewardConfig
 from reward.ranking.training import RewardTrainer
 from tests.agents.conftest import ToyEnv, ToyTask, _model_of
 from tests.agents.differentiable.test_diff_reward import SlopedReward
