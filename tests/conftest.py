@@ -17,6 +17,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, Phase, settings
 
+from agents.registry import ALGORITHMS
 from esarm_env.audio.features import LogMel
 from esarm_env.audio.store import FeatureStore, open_features
 from esarm_env.core.types import (
@@ -32,10 +33,15 @@ from esarm_env.core.types import (
 )
 from esarm_env.corpus import check_split
 from esarm_env.face import ARKIT_NAMES, MOUTH_CHANNELS, load_head
+from esarm_env.face.exporters.registry import EXPORTERS
+from esarm_env.rewards.registry import REWARDS
 from esarm_env.task.animation_task import AnimationTask
 from esarm_env.task.conditions import ConditionEncoder
+from esarm_env.task.episode_metrics import METRICS
 from esarm_env.tokenizer import PriorConfig, VQMotionTokenizer, train_tokenizer
+from reward.nets.files import NETS
 from tests.hub_stand_in import hub  # noqa: F401  # a fixture
+from train.run import own_code
 
 ON_RAY = {"ray_session", "three_workers"}
 
@@ -183,6 +189,22 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ESARM_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def registered_names() -> Iterator[None]:
+    """Forget the plug-ins and the own code that a test registered: the next would find them."""
+    registries: Any = (ALGORITHMS, EXPORTERS, METRICS, NETS, REWARDS)
+    names = [registry._registered for registry in registries]
+    kept = [dict(known) for known in names]
+    code = [(known, set(known)) for known in (own_code._registered, own_code._named)]
+    yield
+    for known, before in zip(names, kept, strict=True):
+        known.clear()
+        known.update(before)
+    for texts, before_it in code:
+        texts.clear()
+        texts.update(before_it)
 
 
 @pytest.fixture
