@@ -73,7 +73,7 @@ def load_module(
     build: Callable[..., Module],
     *,
     kind: str,
-    remedy: str = "delete the stage and run it again",
+    remedy: str = "if it is a run's, delete the stage and run it again",
 ) -> Module:
     """Read what `save_weights` wrote: `build(**sizes)` with its weights, in evaluation mode.
 
@@ -97,6 +97,8 @@ def load_module(
     # Sizes that no network has end in any exception, from a division by zero to a full stack.
     except Exception as error:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        if path.is_file() and not path.stat().st_size:
+            reason = "an empty file (0 bytes)"
         if isinstance(error, (ArithmeticError, AssertionError, LookupError)):
             reason = f"sizes that no network has ({reason})"
         raise InputError(f"{path}: must be a whole {kind} file, got {reason}; {remedy}") from error

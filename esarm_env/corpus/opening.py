@@ -17,6 +17,19 @@ GENERATED_CORPORA = ("synthetic-mead", "synthetic-ravdess")
 CORPUS_NAMES = (MINI_CORPUS, *GENERATED_CORPORA)
 
 
+def check_corpus_name(name: str) -> None:
+    """Check that `name` is a corpus of ours, or a folder.
+
+    Raises:
+        InputError: If it is neither.
+    """
+    if name not in CORPUS_NAMES and not (name and os.path.isdir(name)):
+        raise InputError(
+            f"`corpus` must be {', '.join(CORPUS_NAMES)} or a folder of recordings, got {name!r}"
+            + did_you_mean(os.path.basename(name), CORPUS_NAMES)
+        )
+
+
 def open_corpus(
     name: str,
     *,
@@ -63,11 +76,7 @@ def open_corpus(
         from esarm_env.corpus.synthetic import open_synthetic
 
         return open_synthetic(name, size=size, seed=seed, cache_dir=cache_dir())
-    if not name or not os.path.isdir(name):
-        raise InputError(
-            f"`corpus` must be {', '.join(CORPUS_NAMES)} or a folder of recordings, got {name!r}"
-            + did_you_mean(os.path.basename(name), CORPUS_NAMES)
-        )
+    check_corpus_name(name)
     from esarm_env.corpus.folder import FolderCorpus
 
     return FolderCorpus(name, layout=layout, verify=verify, rate_hz=rate_hz, head=head)

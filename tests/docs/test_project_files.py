@@ -60,5 +60,5 @@ def test_the_readme_tells_the_times_of_the_makefile():
         for what in ("pipeline", "tests", "Installing")
     }
     assert f"the installation took {times['Installing']} minutes" in readme
-    assert f"then the demo {times['pipeline']} (" in readme
+    assert f"then the demo {times['pipeline']} and" in readme
     assert f"and the tests {times['tests']}. " in readme

@@ -52,6 +52,7 @@ class RunOptions:
             InputError: If a setting cannot be, or the folder holds a run of other settings.
         """
         from esarm_env.core.run_layout import CONFIG_FILE, check_is_here, is_file
+        from esarm_env.corpus.opening import check_corpus_name
         from train.run.run_folder import RunFolder
         from train.run.setting_ranges import check_settings
 
@@ -65,6 +66,8 @@ class RunOptions:
         if is_file(self.run / CONFIG_FILE) and not given:
             return RunFolder.open(self.run)
         config = self.settings(*extra)
+        if not is_file(self.run / CONFIG_FILE):
+            check_corpus_name(config.corpus.name)
         check_settings(config)
         run = RunFolder.create(self.run, config)
         run.may_fetch = any(each.partition("=")[0].strip() == _ENCODER for each in overrides)

@@ -105,6 +105,8 @@ def command_run(
         with working_with(workers):
             _run_seeds(options, run, wanted, plan=plan, logger=logger)
         return
+    about = f"{run.config.corpus.in_words}, seed {run.config.seed}"
+    print(f"run: {run.path}, {about}", flush=True)  # it may be one that was begun otherwise
     if rounds == 1:
         say_expected_time(run, STAGES)
     with locked(run.path), logging_to(logger, run), working_with(workers):
@@ -273,7 +275,10 @@ def command_improve(
         speech_settings: How a policy learns from speech (with `--speech`).
     """
     if base is not None:
+        from train.run.run_folder import RunFolder
+
         _without("from", speech=speech, speech_test=speech_test, speech_name=speech_name)
+        RunFolder.open(base)
         place_setting(dataclasses.replace(options, run=base), options.corpus)
         run_experiment(
             options, base, name, reward=reward, algorithms=algorithm, preferences=preferences
@@ -378,6 +383,7 @@ def _print_results(summary: dict[str, Any]) -> None:
     from esarm_env.task.episode_metrics import EVE, LVE
     from train.rows import rows_from_json
 
+    print("means over test utterances, ± half of their interval")
     table = [("animation", "LVE (mm)", "EVE (mm)", "learned score")]
     for row, figures in rows_from_json(summary["rows"]).items():
         lve, eve, score = (_short(figures[name]) for name in (LVE, EVE, "score"))

@@ -35,7 +35,7 @@ def check_given(given: Sequence[str], command: Callable[..., None], *, prog: str
     positional = [option for option in options if option.positional]
     found: list[Option] = []
     n_free, taken = 0, ""
-    for name, values in _parts(given, named, prog):
+    for name, values in _parts(given, named, positional, prog):
         if name:
             option = named[name]
         elif n_free == len(positional):
@@ -56,7 +56,7 @@ def check_given(given: Sequence[str], command: Callable[..., None], *, prog: str
 
 
 def _parts(
-    given: Sequence[str], named: dict[str, Option], prog: str
+    given: Sequence[str], named: dict[str, Option], positional: Sequence[Option], prog: str
 ) -> Iterator[tuple[str, list[str]]]:
     """Yield names of options with their values, and under no name each word that stands free."""
     words = list(given)
@@ -70,6 +70,9 @@ def _parts(
         if name.startswith("--tyro-"):
             return
         if name not in named:
+            free = name.removeprefix("--").upper()
+            if free in [option.names[-1] for option in positional]:
+                raise InputError(f"`{prog}` must be given {free} without {name!r} before it")
             meant = _meant(name, named) or f"; `{prog} --help` lists them"
             raise InputError(f"`{prog}` must be given options that it has, got {name!r}{meant}")
         shown = named[name].value

@@ -143,12 +143,12 @@ def from_dict(values: dict[str, Any], *, kind: type[Any] = Config, prefix: str =
     unknown = sorted(f"{prefix}{key}" for key in set(values) - set(hints))
     if unknown:
         keys = shown(", ".join(unknown))
-        known = ", ".join(prefix + key for key in hints)
-        if near := _meant(unknown[0]):  # before the others, which may be forty
-            raise InputError(
-                f"configuration keys must be known, got {keys}{near} There are {known}"
-            )
-        raise InputError(f"configuration keys must be among {known}; got {keys}")
+        section = f" {prefix.rstrip('.')}" if prefix else ""
+        listed = f"`esarm settings{section}` lists them"
+        near = _meant(unknown[0])
+        raise InputError(
+            f"settings must be known, got {keys}{f'{near} ' if near else '; '}{listed}"
+        )
     made: dict[str, Any] = {}
     for key, value in values.items():
         hint = hints[key]

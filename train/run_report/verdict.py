@@ -89,7 +89,7 @@ def _best_policy(results: Mapping[str, Any], rows: Rows, best: Row | None) -> li
     errors = rows[best]
     said = [f"**Best policy on validation: `{best.policy}`, {how}.**"]
     if best.policy == "clone":
-        said.append("No policy that was trained on from it has less error there.")
+        said.append("None of the policies trained from it does better there.")
     said.append(f"On the test utterances: {_errors(errors)}.")
     against = [
         ("Against the clone decoded the same way", results["against_clone"]),
@@ -141,9 +141,8 @@ def _changes(run: RunFolder, results: Mapping[str, Any]) -> list[str]:
     if energies:
         lines += [
             "",
-            "Samples come nearer to the recordings wherever a policy merely varies less; their "
-            f"energy scores (of {results.get('energy_utterances', 'some')} utterances) gain "
-            "nothing by that.",
+            "Samples come nearer to the recordings merely by varying less; the energy score (of "
+            f"{results.get('energy_utterances', 'some')} utterances) gains nothing by that.",
         ]
     return lines
 

@@ -101,7 +101,7 @@ def test_use_and_perplexity_of_codes() -> None:
             "`prior.n_tokens` must be a product of numbers from 2 to 8 for `prior.quantiser` fsq, "
             "got 97; take 96 or 98",
         ),
-        ("codebooks=2", "configuration keys must be known, got prior.codebooks; did"),
+        ("codebooks=2", "settings must be known, got prior.codebooks; did"),
         ("4", "`--set` must be KEY=VALUE"),
     ],
 )

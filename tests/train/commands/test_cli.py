@@ -342,6 +342,8 @@ def test_a_corrupt_policy_is_one_line(finished_run, speech_file, tmp_path, capsy
     policy.write_bytes(policy.read_bytes()[:300])
     command = ["animate", speech_file, "-o", tmp_path / "o.csv", "--run", run, "--policy", "ppo"]
     assert "must be a whole policy file" in refused(command, capsys)
+    policy.write_bytes(b"")
+    assert "got an empty file (0 bytes); if it is a run's" in refused(command, capsys)
 
 
 def test_a_folder_without_recordings_says_what_it_expects(tmp_path, capsys):
@@ -360,8 +362,9 @@ def test_a_folder_without_recordings_says_what_it_expects(tmp_path, capsys):
 
 def test_a_missing_folder_says_which_corpora_there_are(tmp_path, capsys):
     """A typo in a path must not read as an empty corpus."""
-    line = refused(["corpus", tmp_path / "data", "--run", tmp_path / "run"], capsys)
-    assert "synthetic-mead" in line
+    for command in (["corpus", tmp_path / "data"], ["run", "--corpus", tmp_path / "data"]):
+        assert "synthetic-mead" in refused([*command, "--run", tmp_path / "run"], capsys)
+        assert not (tmp_path / "run").exists(), "the next command would go on with it"
 
 
 def test_stages_run_one_by_one_like_the_pipeline(

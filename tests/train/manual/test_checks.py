@@ -72,6 +72,7 @@ def test_what_tyro_parses_passes(line: str) -> None:
         ("a.wav -o b.csv c.wav", "no more than `esarm it --help` says, got 'c.wav' as well"),
         ("a.wav -o b.csv --sise 3", "that it has, got '--sise'; did you mean `--size`?"),
         ("a.wav -o b.csv --zzz", "got '--zzz'; `esarm it --help` lists them"),
+        ("--speech a.wav -o b.csv", "`esarm it` must be given SPEECH without '--speech' before it"),
         ("a.wav -o b.csv --size big", "`--size` must be a whole number, got 'big'"),
         ("a.wav -o b.csv --size 2.5", "`--size` must be a whole number, got '2.5'"),
         ("a.wav -o b.csv --share half", "`--share` must be a number, got 'half'"),

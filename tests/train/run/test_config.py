@@ -222,7 +222,7 @@ def test_both_names_of_a_setting_are_refused():
     ("override", "meant"),
     [
         ("clone.epoch=3", "did you mean `clone.epochs`?"),
-        ("improve.rewrd=lve", "got improve.rewrd; did you mean `improve.reward`? There are i"),
+        ("improve.rewrd=lve", "got improve.rewrd; did you mean `improve.reward`? `esarm settings improve` li"),
         ("clon.epochs=3", "did you mean `clone"),
         ("epsilons=[0.1]", "did you mean `demonstrate.epsilons`?"),
         ("corpus.encodr=logmel", "did you mean `corpus.encoder`?"),
@@ -232,5 +232,5 @@ def test_a_misspelt_setting_is_answered_with_the_nearest(override: str, meant: s
     """The list of all is long, and the slip mostly a letter or a section left out."""
     with pytest.raises(InputError, match=re.escape(meant)):
         make_config(preset="demo", overrides=[override])
-    with pytest.raises(InputError, match=r"got zzz$"):
+    with pytest.raises(InputError, match=r"got zzz; `esarm settings` lists them$"):
         make_config(preset="demo", overrides=["zzz=1"])

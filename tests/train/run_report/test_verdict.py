@@ -122,8 +122,8 @@ def test_a_clone_that_stays_best_is_said_to(changed: Callable[..., str]) -> None
     """Reinforcement learning that changed nothing for the user must not read like a success."""
     first = changed(best=("clone", "greedy")).strip().splitlines()[0]
     assert first.startswith(
-        "**Best policy on validation: `clone`, greedy.** No policy that was trained on from it "
-        "has less error there."
+        "**Best policy on validation: `clone`, greedy.** None of the policies trained from it does "
+        "better there."
     )
     assert "Against the clone decoded the same way" not in first
     assert "Against the clone decoded by expected distance: " in first

@@ -35,6 +35,12 @@ class CorpusConfig:
     rate: float = 0.0
     head: str = ""
 
+    @property
+    def in_words(self) -> str:
+        """What it is, in words: `320 utterances of synthetic-mead`, or a folder."""
+        counted = self.size and self.name.startswith("synthetic-")
+        return f"{self.size} utterances of {self.name}" if counted else self.name
+
 
 @ranges(train_utterances=MAY_BE_0)
 @dataclass(frozen=True)
