@@ -222,7 +222,10 @@ def test_both_names_of_a_setting_are_refused():
     ("override", "meant"),
     [
         ("clone.epoch=3", "did you mean `clone.epochs`?"),
-        ("improve.rewrd=lve", "got improve.rewrd; did you mean `improve.reward`? `esarm settings improve` li"),
+        (
+            "improve.rewrd=lve",
+            "got improve.rewrd; did you mean `improve.reward`? `esarm settings improve` li",
+        ),
         ("clon.epochs=3", "did you mean `clone"),
         ("epsilons=[0.1]", "did you mean `demonstrate.epsilons`?"),
         ("corpus.encodr=logmel", "did you mean `corpus.encoder`?"),
