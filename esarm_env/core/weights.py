@@ -73,7 +73,7 @@ def load_module(
     build: Callable[..., Module],
     *,
     kind: str,
-    remedy: str = "if it is a run's, delete the stage and run it again",
+    remedy: str = "delete the stage and run it again",
 ) -> Module:
     """Read what `save_weights` wrote: `build(**sizes)` with its weights, in evaluation mode.
 

@@ -105,8 +105,7 @@ def command_run(
         with working_with(workers):
             _run_seeds(options, run, wanted, plan=plan, logger=logger)
         return
-    about = f"{run.config.corpus.in_words}, seed {run.config.seed}"
-    print(f"run: {run.path}, {about}", flush=True)  # it may be one that was begun otherwise
+    print(f"run: {run.path}, {run.config.corpus.in_words}, seed {run.config.seed}", flush=True)
     if rounds == 1:
         say_expected_time(run, STAGES)
     with locked(run.path), logging_to(logger, run), working_with(workers):

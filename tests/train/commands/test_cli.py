@@ -343,7 +343,7 @@ def test_a_corrupt_policy_is_one_line(finished_run, speech_file, tmp_path, capsy
     command = ["animate", speech_file, "-o", tmp_path / "o.csv", "--run", run, "--policy", "ppo"]
     assert "must be a whole policy file" in refused(command, capsys)
     policy.write_bytes(b"")
-    assert "got an empty file (0 bytes); if it is a run's" in refused(command, capsys)
+    assert "got an empty file (0 bytes); delete the stage" in refused(command, capsys)
 
 
 def test_a_folder_without_recordings_says_what_it_expects(tmp_path, capsys):
