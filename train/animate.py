@@ -29,7 +29,7 @@ from esarm_env.core.run_layout import (
 )
 from esarm_env.core.shipped import MANIFEST_FILE
 from esarm_env.core.types import Trajectories
-from esarm_env.rewards.registry import WITH_MODEL, resolve_reward
+from esarm_env.rewards.registry import WITH_MODEL, needs_recordings, resolve_reward
 from esarm_env.task.emotion_curve import EmotionCurve, chosen_emotion
 from esarm_env.task.extended import with_recording
 from esarm_env.task.opening import open_speech_task
@@ -240,10 +240,7 @@ class SpeechAnimator:
         task, indices = with_recording(whole, speech, audio, voice)
         chosen = resolve_reward(reward or WITH_MODEL, task, self.run_path)
         if chosen.needs_ground_truth:
-            raise InputError(
-                f"`reward` must not need the recorded motion, which a recording of speech lacks, "
-                f"got {reward!r}; `esarm plugins` lists rewards that need none"
-            )
+            raise needs_recordings(reward, lacking="a recording of speech")
 
         def score(written: Trajectories) -> FloatArray:
             return chosen.score(replace(written, utterance=indices[written.utterance]))

@@ -138,10 +138,20 @@ def check_without_recordings(text: str) -> None:
         fit = {each: found for each, found in known.items() if not found.needs_ground_truth}
         raise InputError(unknown_name(name, fit, setting="reward", kind="reward", given=text))
     if known[name].needs_ground_truth:
-        raise InputError(
-            f"`reward` must not need the recorded motion, which a recording of speech lacks, got "
-            f"{text!r}; `esarm plugins` lists rewards that need none"
-        )
+        raise needs_recordings(text, lacking="a recording of speech")
+
+
+def needs_recordings(name: object, *, lacking: str) -> InputError:
+    """Return the refusal of a reward that looks at recorded motion, which `lacking` does without.
+
+    Args:
+        name: As it was given.
+        lacking: What is to be scored.
+    """
+    return InputError(
+        f"`reward` must not need the recorded motion, which {lacking} lacks, got {name!r}; "
+        "`esarm plugins` lists rewards that need none"
+    )
 
 
 def resolve_reward(

@@ -41,16 +41,9 @@ def run_experiment(
         InputError: If an option does not go with one, the run is not finished up to `reward`, or
             the name is missing or another experiment's.
     """
-    from train.experiments.comparison import compare_run
-    from train.experiments.folders import begin_experiment
-    from train.experiments.measuring import measure_experiment
-    from train.experiments.page import plain_page, write_pages
-    from train.preferences.experiment import preference_settings
-    from train.preferences.section import raters_line
     from train.run.lock import locked
     from train.run.loggers import check_logger, logging_to
     from train.run.run_folder import RunFolder
-    from train.stages.improve import run_improve
 
     check_json_target(options.json)
     use_threads(options.threads)
@@ -68,6 +61,14 @@ def run_experiment(
         )
     check_logger(options.logger)
     run = RunFolder.open(base)
+    from train.experiments.comparison import compare_run  # torch
+    from train.experiments.folders import begin_experiment
+    from train.experiments.measuring import measure_experiment
+    from train.experiments.page import plain_page, write_pages
+    from train.preferences.experiment import preference_settings
+    from train.preferences.section import raters_line
+    from train.stages.improve import run_improve
+
     settings = settings_of(options.set, reward, algorithms) + preference_settings(preferences)
     experiment = begin_experiment(run, name, settings)
     logger = None if experiment.is_finished("improve") else options.logger

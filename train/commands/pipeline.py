@@ -274,10 +274,7 @@ def command_improve(
         speech_settings: How a policy learns from speech (with `--speech`).
     """
     if base is not None:
-        from train.run.run_folder import RunFolder
-
         _without("from", speech=speech, speech_test=speech_test, speech_name=speech_name)
-        RunFolder.open(base)
         place_setting(dataclasses.replace(options, run=base), options.corpus)
         run_experiment(
             options, base, name, reward=reward, algorithms=algorithm, preferences=preferences

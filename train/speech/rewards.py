@@ -12,7 +12,7 @@ import numpy as np
 from esarm_env.core.errors import InputError, MissingExtraError, one_line
 from esarm_env.rewards.chunks import chunk_streams_of
 from esarm_env.rewards.combined import CombinedReward, RewardTerm
-from esarm_env.rewards.registry import WITH_MODEL, resolve_reward
+from esarm_env.rewards.registry import WITH_MODEL, needs_recordings, resolve_reward
 from train.speech.closure import PhoneClosureReward
 from train.speech.settings import CLOSURE, DEFAULT_REWARD, DETECTED_CLOSURE
 
@@ -93,10 +93,7 @@ def _terms(name: str, weight: float, task: AnimationTask, run_path: Path) -> lis
 def _by_chunk(name: str, function: RewardFunction, task: AnimationTask) -> RewardFunction:
     """Return a reward that tells chunks apart, and is known to need no recorded motion."""
     if function.needs_ground_truth:
-        raise InputError(
-            f"`reward` must not need the recorded motion, which speech alone lacks, got {name!r}; "
-            "`esarm plugins` lists rewards that need none"
-        )
+        raise needs_recordings(name, lacking="speech alone")
     return function if chunk_streams_of(function) else OverChunks(function, task)
 
 

@@ -38,7 +38,9 @@ class CorpusConfig:
     @property
     def in_words(self) -> str:
         """What it is, in words: `320 utterances of synthetic-mead`, or a folder."""
-        counted = self.size and self.name.startswith("synthetic-")
+        from esarm_env.corpus.opening import CORPUS_NAMES  # soundfile; settings are read without it
+
+        counted = self.size and self.name in CORPUS_NAMES
         return f"{self.size} utterances of {self.name}" if counted else self.name
 
 
