@@ -154,7 +154,7 @@ def command_studio(
     from esarm_env.core.errors import MissingExtraError
 
     try:
-        from train.studio.server import serve
+        from train.studio.server import end_at_once, serve
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in ("starlette", "uvicorn"):
@@ -165,6 +165,7 @@ def command_studio(
     if run is not None and is_address(run):
         run, preferences = local_folder(run), preferences or Path("judged/preferences.jsonl")
     serve(Studio(run, folder=folder, preferences=preferences), port=port, browse=open)
+    end_at_once()
 
 
 def print_shown(shown: Shown) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from train.studio.takes import Take
 
 WAITING, WORKING, DONE, FAILED, CANCELLED = "waiting", "working", "done", "failed", "cancelled"
+THREAD = "esarm-studio"  # with which the names of the studio's threads begin
 _KEPT = 48
 _MOST_WAITING = 16
 _UNASKED_S = 2.0  # after which the first job is prepared for though nobody has opened the page
@@ -132,7 +133,7 @@ class Jobs:
                 job.run()
 
         # A daemon: Ctrl-C ends the program at once, whatever is being animated.
-        self._thread = threading.Thread(target=work, name="esarm-studio-jobs", daemon=True)
+        self._thread = threading.Thread(target=work, name=f"{THREAD}-jobs", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

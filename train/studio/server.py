@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import logging
+import os
 import socket
+import sys
 import threading
 import webbrowser
 from typing import TYPE_CHECKING
@@ -13,6 +17,7 @@ import uvicorn
 from esarm_env.core.errors import InputError
 from train.studio.app import make_app
 from train.studio.guard import LOOPBACK, new_token
+from train.studio.jobs import THREAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +39,16 @@ class _Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.started:
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        logging.getLogger("uvicorn.error").addFilter(_is_no_cancelling)
+        await super().shutdown(sockets=sockets)
+
+
+def _is_no_cancelling(record: logging.LogRecord) -> bool:
+    """Return whether a record tells more than that Ctrl-C ended a request, as was wanted."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, asyncio.CancelledError) or record.msg.startswith("Cancel "))
 
 
 def listening(port: int) -> socket.socket:
@@ -110,3 +125,20 @@ def serve(studio: Studio, *, port: int, browse: bool, told: Callable[[str], None
         pass
     finally:
         place.close()
+
+
+def end_at_once() -> None:
+    """End this process with exit code 0 if one of the studio's threads is still at work.
+
+    An interpreter that takes itself down beside a thread in C++ is aborted ("terminate called
+    without an active exception"), or waits for an import that the thread will never finish.
+    Requests that are being answered are waited for, as at any end.
+    """
+    if not any(thread.name.startswith(THREAD) for thread in threading.enumerate()):
+        return
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

@@ -15,6 +15,7 @@ from train.studio.jobs import Jobs
 from train.studio.judging.study import Study
 from train.studio.policies import Policies
 from train.studio.sounds import Sounds
+from train.studio.takes import formats
 
 
 class Studio:
@@ -30,6 +31,7 @@ class Studio:
         study: What raters judge.
         temporary: Folder of uploads; it goes with the studio.
         kept: What a page keeps for itself, by its name.
+        formats: In which takes can be written, as `formats` tells them.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class Studio:
         folder: Path | None = None,
         preferences: Path | None = None,
     ) -> None:
-        """Open a studio; nothing heavy is loaded.
+        """Open a studio; no policy is loaded.
 
         Args:
             run: A run folder, finished or still in training.
@@ -67,6 +69,9 @@ class Studio:
         self._folder = tempfile.TemporaryDirectory(prefix="esarm-studio-")
         self.temporary = Path(self._folder.name)
         self.kept: dict[str, Any] = {}
+        # Here, before there are threads: USD's library lets other threads run while it is loaded,
+        # and one of them that needs the loader's lock, as numpy's sums do, waits for good.
+        self.formats = formats()
         self.ready = threading.Event()
         self.fault: str | None = None
 
@@ -82,8 +87,6 @@ class Studio:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the page is told when it is opened."""
-        from train.studio.takes import formats
-
         return {
             "run": None if self.run is None else self.run.resolve().name,
             "folder": None if self.shelf is None else self.shelf.folder.name,
@@ -92,7 +95,7 @@ class Studio:
             "lack": self.policies.lack(),
             "heads": self.heads.names(),
             "sounds": [] if self.shelf is None else self.shelf.sounds(),
-            "formats": formats(),
+            "formats": self.formats,
             "ready": self.ready.is_set(),
             "fault": self.fault,
         }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
+import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,8 +31,20 @@ FLAGS = (
 # Names of other machines are not even looked up.
 NO_NAMES = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 
+PATIENCE_S = 40
 PORT, TOKEN = 8123, "of-the-tests"
 Open = Callable[..., TestClient]
+
+
+@contextlib.contextmanager
+def killed_late(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Kill a process that does not say or end what is waited for: the test fails, and ends."""
+    timer = threading.Timer(PATIENCE_S, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def wave_bytes(audio: np.ndarray, rate_hz: int = 16_000) -> bytes:

@@ -20,9 +20,8 @@ from PIL import Image
 from esarm_env.core.shipped import shipped_corpus
 from esarm_env.corpus import open_corpus
 from esarm_env.face import ARKIT_NAMES, read_livelink_csv
-from tests.train.studio.conftest import wave_bytes
+from tests.train.studio.conftest import PATIENCE_S, killed_late, wave_bytes
 
-PATIENCE_S = 40
 # Polled frame by frame, for the page's policy forbids what Playwright's own waiting evaluates.
 WAIT = """async ([patience]) => {
   const end = performance.now() + 1000 * patience;
@@ -101,12 +100,14 @@ def address(browser: Any, run: Path, speech: Path) -> Iterator[str]:
         text=True,
     ) as server:
         assert server.stdout is not None
-        first = server.stdout.readline()
-        found = re.search(r"http\S+", first)
-        assert found, first + server.stdout.read()
+        with killed_late(server):
+            first = server.stdout.readline()
+            found = re.search(r"http\S+", first)
+            assert found, first + server.stdout.read()
         yield found[0]
-        server.send_signal(signal.SIGINT)
-        rest = server.stdout.read()
+        with killed_late(server):
+            server.send_signal(signal.SIGINT)
+            rest = server.stdout.read()
     # A format that leaves something out says so on the terminal, too.
     said = [line for line in rest.splitlines() if not line.startswith("esarm: warning: format ")]
     assert (server.returncode, said) == (0, ["Ctrl-C ends it."]), "no fault was printed"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import os
 import re
 import signal
@@ -18,8 +20,8 @@ import numpy as np
 import pytest
 
 from esarm_env.core.errors import InputError, MissingExtraError
-from tests.train.studio.conftest import Open
-from train.studio.server import listening
+from tests.train.studio.conftest import Open, killed_late
+from train.studio.server import _is_no_cancelling, listening
 
 
 @pytest.fixture
@@ -49,9 +51,12 @@ def test_the_command_answers_and_ends_at_once(taken: int, tmp_path: Path) -> Non
     command = [sys.executable, "-m", "train.cli", "studio", "--no-open", "--port", str(taken)]
     code = "import sys; from train.cli import main; main(sys.argv[1:])"
     command = [sys.executable, "-c", code, *command[3:]]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as ran:
+    with (
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as ran,
+        killed_late(ran),
+    ):
         assert ran.stdout is not None
         said, address = ran.stdout.readline(), ran.stdout.readline()
         found = re.fullmatch(r"studio: (http://127\.0\.0\.1:(\d+)/\?token=[\w-]{32})\n", address)
@@ -66,6 +71,59 @@ def test_the_command_answers_and_ends_at_once(taken: int, tmp_path: Path) -> Non
         os.kill(ran.pid, signal.SIGINT)
         rest = ran.stdout.read()
     assert (ran.returncode, rest) == (0, "Ctrl-C ends it.\n")
+
+
+BUSY = """
+import threading, torch
+from train.studio.server import end_at_once
+begun = threading.Event()
+def work():
+    a = torch.rand(64, 64)
+    while True:
+        a @ a
+        begun.set()
+threading.Thread(target=work, name="esarm-studio-jobs", daemon=True).start()
+begun.wait()
+print("is over")
+end_at_once()
+"""
+
+
+def test_a_thread_in_the_midst_of_an_animation_does_not_abort_the_end() -> None:
+    """Ctrl-C while the first policy was loaded ended in "terminate called without ..."."""
+    done = subprocess.run([sys.executable, "-c", BUSY], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "is over\n", "")
+
+
+def test_formats_are_looked_through_before_there_are_threads() -> None:
+    """USD's library that is loaded by a thread beside others could stop the whole studio."""
+    pytest.importorskip("pxr", reason="needs the extra `usd`")
+    code = (
+        "import sys, threading; from train.studio.studio import Studio; "
+        "Studio().close(); print('pxr.Tf' in sys.modules, threading.active_count())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "True 1\n", done.stderr
+
+
+def test_a_request_that_is_cut_off_by_ctrl_c_is_no_fault() -> None:
+    """Uvicorn prints a traceback of each request that it no longer waits for."""
+    cut = (asyncio.CancelledError, asyncio.CancelledError("graceful shutdown exceeded"), None)
+    known = {"args": (), "exc_info": None}
+    said = [
+        ({"msg": "Exception in ASGI application\n", "exc_info": cut}, False),
+        ({"msg": "Cancel %s running task(s), timeout graceful shutdown exceeded"}, False),
+        (
+            {
+                "msg": "Exception in ASGI application\n",
+                "exc_info": (ValueError, ValueError(), None),
+            },
+            True,
+        ),
+        ({"msg": "Invalid HTTP request received."}, True),
+    ]
+    for record, shown in said:
+        assert _is_no_cancelling(logging.makeLogRecord({**known, **record})) is shown, record
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

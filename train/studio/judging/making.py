@@ -17,6 +17,7 @@ import numpy as np
 from esarm_env.core.errors import InputError, MissingExtraError, one_line
 from reward.judging import NewAnimation, Pool, extend_pool, open_pool
 from reward.judging.pool import POOL_FILE
+from train.studio.jobs import THREAD
 from train.studio.judging.asked import PoolAsked, read_asked_file, save_asked
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Maker:
                 self.state, self.message = OPENING, ""
                 self.idle.clear()
                 self._thread = threading.Thread(
-                    target=self._work, name="esarm-studio-judging", daemon=True
+                    target=self._work, name=f"{THREAD}-judging", daemon=True
                 )
                 self._thread.start()
 
@@ -93,7 +94,7 @@ class Maker:
                 self.state = MAKING
 
     def close(self) -> None:
-        """End after the animations at work; a process that ends before its thread is aborted."""
+        """End after the animations at work, if they take no longer than a few seconds."""
         self._end.set()
         self._queue.put(None)
         if self._thread is not None:
