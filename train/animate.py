@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,18 +15,6 @@ from agents.rollout.named_decoding import NamedDecoding
 from agents.rollout.streaming import StreamingAnimator
 from agents.weights import load_policy
 from esarm_env.core.errors import InputError
-from esarm_env.core.run_layout import (
-    CLONE_FILE,
-    CORPUS_FILE,
-    TOKENIZER_FILE,
-    experiment_policies,
-    improved_policies,
-    is_file,
-    is_finished,
-    need_file,
-    speech_policies,
-)
-from esarm_env.core.shipped import MANIFEST_FILE
 from esarm_env.core.types import Trajectories
 from esarm_env.rewards.registry import WITH_MODEL, needs_recordings, resolve_reward
 from esarm_env.task.emotion_curve import EmotionCurve, chosen_emotion
@@ -35,7 +22,7 @@ from esarm_env.task.extended import with_recording
 from esarm_env.task.opening import open_speech_task
 from esarm_env.task.recording import AnimationCondition, SpeechReader, SpeechRecording
 from train.experiments.policy_files import load_fitting_policy
-from train.run.run_folder import RunFolder
+from train.run.named_policies import check_animates, named_policy
 
 if TYPE_CHECKING:
     from agents.network.transformer import MotionTransformer
@@ -252,30 +239,10 @@ def open_animator(run_path: Path, policy: str) -> SpeechAnimator:
     """Return the animator of a run.
 
     Raises:
-        InputError: As `SpeechAnimator`. Where a stage of the run is missing, training it is one
-            remedy; what ships with the package is the other.
+        InputError: As `SpeechAnimator` and `check_animates`.
     """
-    try:
-        return SpeechAnimator(run_path, policy=policy)
-    except InputError as error:
-        if all(is_file(run_path / name) for name in (CORPUS_FILE, TOKENIZER_FILE, CLONE_FILE)):
-            raise
-        remedy = "or leave out `--run`: the policy that ships with the package animates"
-        raise InputError(f"{error}; {remedy}") from error
-
-
-def _best_policy(run_path: Path) -> str:
-    """Return the policy that had the least true error on validation; the clone before that."""
-    if not is_finished(run_path, "improve"):
-        return "clone"
-    best = RunFolder.open(run_path).summary("improve").get("best_on_validation")
-    name = best.get("policy") if isinstance(best, dict) else None
-    if not isinstance(name, str):
-        raise InputError(
-            f"{run_path}: the summary of `improve` must name the best policy, got {best!r:.40}; "
-            "say which with --policy"
-        )
-    return name
+    check_animates(run_path)
+    return SpeechAnimator(run_path, policy=policy)
 
 
 def find_policy(run_path: Path, policy: str) -> tuple[MotionTransformer, str]:
@@ -283,27 +250,12 @@ def find_policy(run_path: Path, policy: str) -> tuple[MotionTransformer, str]:
 
     Args:
         run_path: A run folder, finished at least up to `clone`.
-        policy: Of the run, of its experiments or its speech; or the path of a policy file.
+        policy: As of `named_policy`.
 
     Raises:
         InputError: If there is none of that name, or a file does not fit the run.
     """
-    found = experiment_policies(run_path) | improved_policies(run_path) | speech_policies(run_path)
-    if is_file(run_path / CLONE_FILE) or not found:
-        found["clone"] = need_file(run_path, CLONE_FILE)
-    name = _best_policy(run_path) if policy == "auto" else policy
-    path = Path(name)
-    if name not in found and (path.exists() or path.name != name or path.suffix):
-        return load_fitting_policy(path, run_path), name
-    if name not in found:
-        near = difflib.get_close_matches(name, found, n=1)
-        remedy = f"did you mean {near[0]}?" if near else _more_policies(run_path)
-        raise InputError(f"`policy` must be one of {', '.join(found)}, got {policy!r}; {remedy}")
-    return load_policy(found[name]), name
-
-
-def _more_policies(run_path: Path) -> str:
-    """Return where policies come from that a run does not have."""
-    if (run_path / MANIFEST_FILE).is_file():
-        return "what ships with the package has no others, a finished run (--run RUN) may"
-    return "stage `improve` trains what its setting `improve.algorithms` names"
+    name, file = named_policy(run_path, policy)
+    if file is None:
+        return load_fitting_policy(Path(name), run_path), name
+    return load_policy(file), name

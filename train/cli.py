@@ -9,7 +9,9 @@ import contextlib
 import difflib
 import errno
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
@@ -51,7 +53,7 @@ LAST_WORDS = (
     "`esarm COMMAND --help` explains a command, `esarm settings` every setting of a run "
     "(`--set KEY=VALUE`), and `esarm --version` tells the version."
 )
-EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
+EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED = 2, 130, 143
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": pipeline.command_run,
@@ -120,7 +122,41 @@ def main(arguments: list[str] | None = None) -> None:
 
             run_launched(lambda: _run(given))
         else:
-            _run(given)
+            with ended_by_sigterm():
+                _run(given)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, by which clusters end what runs too long; as after Ctrl-C, all is left in order."""
+
+
+@contextlib.contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Raise `Terminated` at SIGTERM, unless somebody else has a handler for it."""
+    own = threading.current_thread() is threading.main_thread()
+    if not own or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
+
+
+def _end_fork() -> None:
+    """Let SIGTERM end forked workers at once, as whoever made them expects."""
+    with contextlib.suppress(ValueError):  # a fork of another thread than the main one
+        if signal.getsignal(signal.SIGTERM) is _terminate:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_end_fork)
 
 
 @contextlib.contextmanager
@@ -167,8 +203,9 @@ def _run(given: list[str]) -> None:
         remedy = "; the same command goes on from here" if resumes else ""
         if given[:1] == ["figure5"]:
             remedy = "; the same command begins again, files that it wrote stay"
-        print(f"esarm: interrupted{done}{remedy}", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+        asked = isinstance(stop, Terminated)
+        print(f"esarm: {'terminated' if asked else 'interrupted'}{done}{remedy}", file=sys.stderr)
+        sys.exit(EXIT_TERMINATED if asked else EXIT_INTERRUPTED)
     except BrokenPipeError:
         _drop_output()
         sys.exit(1)

@@ -131,6 +131,8 @@ def command_animate(
         exporters_to(output, speech=speech, formats=format, rate_hz=rate)
         _need_sound(speech)
     _check_voice(emotion, intensity, reward)
+    run = None if run is None else local_folder(run)
+    _check_policy(run or shipped_run(), policy)
 
     from agents.rollout.named_decoding import NamedDecoding
     from esarm_env.task.recording import AnimationCondition
@@ -138,7 +140,6 @@ def command_animate(
     from train.clips.animation import animate_file
     from train.clips.folder import animate_folder
 
-    run = None if run is None else local_folder(run)
     settle_corpus(run, corpus, said_on=_beside(output))
     way = NamedDecoding(decoding, temperature, top_k, top_p, beam, median_of)
     voice = AnimationCondition(emotion, intensity, speaker)
@@ -172,6 +173,14 @@ def _check_voice(emotion: str, intensity: int | None, reward: str | None) -> Non
         chosen_emotion(emotion, intensity)
     if reward is not None:
         check_without_recordings(reward)
+
+
+def _check_policy(run: Path, policy: str) -> None:
+    """Refuse a run that cannot animate, and a policy that it does not have."""
+    from train.run.named_policies import check_animates, named_policy
+
+    check_animates(run)
+    named_policy(run, policy)
 
 
 def _say(told: Mapping[str, object], outputs: Sequence[Path]) -> None:

@@ -61,16 +61,16 @@ def run_experiment(
         )
     check_logger(options.logger)
     run = RunFolder.open(base)
-    from train.experiments.comparison import compare_run  # torch
-    from train.experiments.folders import begin_experiment
-    from train.experiments.measuring import measure_experiment
-    from train.experiments.page import plain_page, write_pages
-    from train.preferences.experiment import preference_settings
-    from train.preferences.section import raters_line
-    from train.stages.improve import run_improve
+    from train.experiments.folders import begin_experiment, preference_settings
 
     settings = settings_of(options.set, reward, algorithms) + preference_settings(preferences)
     experiment = begin_experiment(run, name, settings)
+    from train.experiments.comparison import compare_run  # torch
+    from train.experiments.measuring import measure_experiment
+    from train.experiments.page import plain_page, write_pages
+    from train.preferences.section import raters_line
+    from train.stages.improve import run_improve
+
     logger = None if experiment.is_finished("improve") else options.logger
     with locked(experiment.path), logging_to(logger, experiment):
         run_improve(experiment)

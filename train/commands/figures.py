@@ -65,9 +65,10 @@ def command_figure5(
         audio: A sound file to animate instead, which has no recorded motion and no ground truth.
         intensity: With `--audio`, the strength of the emotion: 1 (weak) to 3 (strong).
         speaker: With `--audio`, a training speaker whose face style is used.
-        methods: Rows of the picture: recording, tokenizer, mean-face, regressor, clone, or an
-            algorithm of `improve`. A policy may be followed by its decoding: clone:greedy,
-            clone:expected-distance, clone:sampled. By default all that the run has.
+        methods: Rows of the picture: recording, tokenizer, mean-face, regressor, clone, an
+            algorithm of `improve`, or an experiment. A policy may be followed by its decoding:
+            clone:greedy, clone:expected-distance, clone:sampled. By default all that the run has
+            but for experiments.
         predictions: Further rows, each NAME=FOLDER: a folder with one file of motion for each
             utterance.
         columns: Number of frames in each row, at least 2: half of them evenly spaced, the others
@@ -83,21 +84,26 @@ def command_figure5(
         json: Also write the figures to this file.
         threads: CPU threads of torch; 0 leaves the choice to torch.
     """
+    from esarm_env.core.run_layout import CORPUS_FILE, need_file
     from esarm_env.core.shipped import shipped_run
+
+    check_json_target(json)
+    check_folder_target(out, name="out")
+    if threads < 0:
+        raise InputError(f"`threads` must be at least 0, got {threads}")
+    if columns < 2:
+        raise InputError(f"`columns` must be at least 2, got {columns}")
+    run = None if run is None else local_folder(run)
+    if run is not None or audio is None:
+        need_file(run or Path("runs/demo"), CORPUS_FILE)  # before torch is loaded
+
     from esarm_env.face import load_head
     from train.figure5.collect import Asked
     from train.figure5.figure import CONTRAST, contrast_table, draw_figure
     from train.figure5.strip import need_pillow
 
-    check_json_target(json)
-    check_folder_target(out, name="out")
     need_pillow()
-    if threads < 0:
-        raise InputError(f"`threads` must be at least 0, got {threads}")
-    if columns < 2:
-        raise InputError(f"`columns` must be at least 2, got {columns}")
     use_threads(threads)
-    run = None if run is None else local_folder(run)
     settle_corpus(Path("runs/demo") if run is None and audio is None else run, corpus)
     asked = Asked(methods, named_folders(predictions), per_emotion, emotion_curves, seed)
     if audio is None:

@@ -6,6 +6,7 @@ for), so that every stage and command works in it. Weights take no room twice, s
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,6 +40,21 @@ if TYPE_CHECKING:
 SHARED_STAGES = STAGES[: STAGES.index("improve")]
 _SHARED_FILES = (TOKENIZER_FILE, ENCODER_FILE, CLONE_FILE, REWARD_FILE)
 _NAME = re.compile(r"\w[\w-]*")
+
+
+def preference_settings(files: Sequence[Path]) -> tuple[str, ...]:
+    """Return files given on the command line as `--set` settings, from wherever it is read.
+
+    Raises:
+        InputError: If one is no file.
+    """
+    for file in files:
+        if not file.expanduser().is_file():
+            raise InputError(
+                f"`preferences` must be files of preferences, got {str(file)!r}, where no file is"
+            )
+    places = [str(file.expanduser().resolve()) for file in files]
+    return (f"preferences.files={json.dumps(places)}",) if places else ()
 
 
 def begin_experiment(run: RunFolder, name: str, settings: Sequence[str]) -> RunFolder:

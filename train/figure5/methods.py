@@ -13,7 +13,13 @@ from agents.rollout.decoding import SAMPLED
 from agents.rollout.named_decoding import AUTO, NAMES, NamedDecoding
 from agents.weights import load_policy
 from esarm_env.core.errors import InputError
-from esarm_env.core.run_layout import CLONE_FILE, improved_policies, is_file, speech_policies
+from esarm_env.core.run_layout import (
+    CLONE_FILE,
+    experiment_policies,
+    improved_policies,
+    is_file,
+    speech_policies,
+)
 from train.rows import method_meant
 from train.stages.baselines import mean_face_motions
 
@@ -67,17 +73,22 @@ class Row:
     motion: FloatArray
 
 
-def policies_of(run_path: Path) -> dict[str, Path]:
-    """Return the weights of every policy of a run by name, the clone first."""
+def own_policies(run_path: Path) -> dict[str, Path]:
+    """Return the weights that the stages of a run left, by name, the clone first."""
     found = {CLONE: run_path / CLONE_FILE} if is_file(run_path / CLONE_FILE) else {}
     return found | improved_policies(run_path) | speech_policies(run_path)
+
+
+def policies_of(run_path: Path) -> dict[str, Path]:
+    """Return the weights of every policy of a run by name, those of its experiments among them."""
+    return experiment_policies(run_path) | own_policies(run_path)
 
 
 def default_methods(policies: Mapping[str, Path], *, regressor: bool, recorded: bool) -> list[str]:
     """Return the rows that a run has, ground truth on top; of policies the clone is also sampled.
 
     Args:
-        policies: Of the run.
+        policies: Of the run, without those of experiments, which are shown where they are named.
         regressor: Whether it has one.
         recorded: Whether there is recorded motion.
     """
@@ -141,6 +152,7 @@ class RunMethods:
     def __init__(self, run_path: Path, task: AnimationTask, *, seed: int = 0) -> None:
         """Take a run folder and its task; `seed` draws what is sampled."""
         self.task, self.policies, self._seed = task, policies_of(run_path), seed
+        self._own = own_policies(run_path)
 
     @property
     def has_regressor(self) -> bool:
@@ -155,7 +167,7 @@ class RunMethods:
         """
         known = {"regressor": self.has_regressor, "recorded": True}
         if not asked:
-            return default_methods(self.policies, **known)
+            return default_methods(self._own, **known)
         return check_methods(asked, self.policies, **known)
 
     def animate(self, name: str, utterances: IntArray) -> tuple[str, list[FloatArray]]:

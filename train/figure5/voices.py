@@ -21,6 +21,7 @@ from train.figure5.methods import (
     default_methods,
     meant,
     method_label,
+    own_policies,
     policies_of,
     policy_label,
 )
@@ -65,7 +66,8 @@ class VoiceMethods:
             InputError: If emotion, intensity or speaker cannot be, as `SpeechReader.read`.
         """
         self._run_path, self._task, self._audio, self._voice = run_path, task, audio, voice
-        self._policies, self._seed = policies_of(run_path), seed
+        self._policies, self._own = policies_of(run_path), own_policies(run_path)
+        self._seed = seed
         self._speech = SpeechReader(run_path).read(audio, voice)
         self.emotion, self.n_frames = self._speech.emotion, self._speech.n_frames
         self.notes: list[str] = []
@@ -90,7 +92,7 @@ class VoiceMethods:
                     f"got {self._voice.emotion}"
                 )
             return check_methods(asked, self._policies, regressor=regressor, recorded=False)
-        names = default_methods(self._policies, regressor=regressor, recorded=False)
+        names = default_methods(self._own, regressor=regressor, recorded=False)
         if not faces:
             self.notes.append("no row of the mean face: an export has no recordings")
             names.remove(MEAN_FACE)

@@ -8,7 +8,6 @@ the pairs.
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from esarm_env.core.run_layout import (
     SUMMARY_FILE,
 )
 from esarm_env.task.opening import open_task
+from train.experiments.folders import preference_settings
 from train.preferences.learning import correct, judged_pairs
 from train.rounds.folders import share_file
 from train.run.setting_ranges import check_settings
@@ -32,21 +32,6 @@ if TYPE_CHECKING:
 
     from reward.preference.settings import PreferenceConfig
     from train.run.run_folder import RunFolder
-
-
-def preference_settings(files: Sequence[Path]) -> tuple[str, ...]:
-    """Return files given on the command line as `--set` settings, from wherever it is read.
-
-    Raises:
-        InputError: If one is no file.
-    """
-    for file in files:
-        if not file.expanduser().is_file():
-            raise InputError(
-                f"`preferences` must be files of preferences, got {str(file)!r}, where no file is"
-            )
-    places = [str(file.expanduser().resolve()) for file in files]
-    return (f"preferences.files={json.dumps(places)}",) if places else ()
 
 
 def check_preferences(run: RunFolder, config: PreferenceConfig) -> None:

@@ -5,6 +5,7 @@
 - `lock`: lock of a run folder: one process at a time writes into it; who only reads takes none.
 - `loggers`: loggers of trainings beside `metrics.csv`: TensorBoard, Weights & Biases, or none.
 - `loop`: training loop of a stage: progress bar, metrics on disk, checkpoints, resuming.
+- `named_policies`: policies of a run by name, looked for without torch.
 - `own_code`: algorithms and rewards of one's own, as `file.py:Class`, run only where named.
 - `run_folder`: run folder: configuration and stages, each complete or absent.
 - `setting_ranges`: ranges of all settings of a run, checked before its first stage works.

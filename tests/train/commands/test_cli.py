@@ -326,6 +326,26 @@ def test_an_interruption_says_whether_the_command_goes_on(command, resumes, monk
     assert ("goes on from here" in capsys.readouterr().err) is resumes
 
 
+TERMINATED = """
+import os, signal, train.cli
+def work(*_, **__):
+    worker = os.fork()
+    if not worker:  # as of a pool, which ends its workers in this way
+        os.kill(os.getpid(), signal.SIGTERM)
+    print(os.waitpid(worker, 0)[1] == signal.SIGTERM, flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+train.cli._dispatch = work
+train.cli.main(["run"])
+"""
+
+
+def test_sigterm_ends_as_ctrl_c_does():
+    """A cluster's queue ends by it what has run too long; silence would not say how to go on."""
+    done = subprocess.run([sys.executable, "-c", TERMINATED], capture_output=True, text=True)
+    said = "esarm: terminated; the same command goes on from here\n"
+    assert (done.returncode, done.stderr, done.stdout) == (143, said, "True\n")
+
+
 def test_an_interruption_of_the_imports_is_one_line(tmp_path):
     """A command that was mistyped is stopped at once, and thirty lines of traceback hide why."""
     (tmp_path / "tyro.py").write_text("raise KeyboardInterrupt\n")

@@ -48,9 +48,8 @@ from reward.preference import CorrectedModel, PreferredAlone
 from train.bench.raters.at_page import RatersAtPage
 from train.bench.raters.page import render, write_study
 from train.bench.raters.simulated import TASTES, Taste
-from train.experiments.folders import begin_experiment
+from train.experiments.folders import begin_experiment, preference_settings
 from train.experiments.measuring import measure_experiment
-from train.preferences.experiment import preference_settings
 from train.preferences.learning import share_dict
 from train.preferences.pool import make_pool
 from train.run.kept_settings import keep_settings

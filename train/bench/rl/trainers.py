@@ -7,13 +7,13 @@ Their settings were chosen on `ESARM-Short-v0` without looking at its test utter
 from __future__ import annotations
 
 import copy
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
-import torch
 from gymnasium.vector import AutoresetMode
 
 from esarm_env.core.errors import InputError, MissingExtraError
@@ -165,7 +165,9 @@ def find_trainer(name: str) -> Trainer:
         InputError: If there is none.
     """
     if name not in TRAINERS:
-        raise InputError(f"`algorithms` must be among {', '.join(EVERY)}, got {name!r}")
+        near = difflib.get_close_matches(name, EVERY, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise InputError(f"`algorithms` must be among {', '.join(EVERY)}, got {name!r}{meant}")
     return TRAINERS[name]
 
 
@@ -211,6 +213,8 @@ def make_learner(
     Raises:
         MissingExtraError: If the library is not installed.
     """
+    import torch
+
     torch.manual_seed(seed)
     settings = settings_of(trainer, timing)
     if trainer.library == OURS:
