@@ -230,7 +230,16 @@ def test_no_file_is_longer_than_a_sitting(path: Path) -> None:
     assert lines <= MOST_LINES, f"{lines} lines"
 
 
-@pytest.mark.parametrize("module", ["esarm_env", "train.run.config", "train.run.run_folder"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "esarm_env",
+        "train.run.config",
+        "train.run.run_folder",
+        "train.run.named_policies",
+        "train.experiments.folders",
+    ],
+)
 def test_what_every_command_begins_with_loads_nothing_heavy(module: str) -> None:
     """Seconds of torch before `--help` prints a line, or a mistyped setting is told."""
     heavy = {"torch", "librosa", "transformers", "scipy", "numba", "stable_baselines3", "soundfile"}

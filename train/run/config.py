@@ -119,6 +119,12 @@ PRESETS = {
 }
 
 
+def is_quick(config: Config) -> bool:
+    """Return whether networks are trained as briefly as by the preset `quick`."""
+    brief = PRESETS["quick"]
+    return (config.encoder, config.clone) == (brief.encoder, brief.clone)
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """Return a configuration as plain dicts, lists and scalars."""
 

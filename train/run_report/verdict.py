@@ -24,6 +24,7 @@ from train.rows import (
     expected,
     rows_from_json,
 )
+from train.run.config import is_quick
 from train.run.settings.reward_setting import RewardSetting, reward_text
 from train.run_report.cells import ARROWS, NO_DIFFERENCE, UNKNOWN, cell, change, header, told
 from train.stages.measures import EVE_ENERGY, LVE_ENERGY
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
 Rows = Mapping[Row, Mapping[str, Any]]
 _MOST_NAMED = 4  # of what a reward prefers to recordings, in one sentence
+_QUICK = (
+    "**A run to try commands on** (preset `quick`): nothing was trained to its end, and figures "
+    "tell nothing of the methods."
+)
 _TEACHER = "expected-distance"  # of distillation, which asks no reward
 
 
@@ -68,6 +73,7 @@ def verdict_section(run: RunFolder, results: Mapping[str, Any]) -> str:
         [
             "## In short",
             "",
+            *([_QUICK, ""] if is_quick(run.config) else []),
             *_best_policy(results, rows, best),
             *_changes(run, results),
             "",
@@ -185,8 +191,8 @@ def _favourite(rows: Rows, scores: Mapping[Row, float]) -> list[str]:
 
 
 def _warnings(scores: Mapping[Row, Any]) -> list[str]:
-    """Return a warning for each kind of recordings that something scores above."""
-    lines = []
+    """Return a warning that names what scores above recordings, or above them in tokens."""
+    parts = []
     others = [r for r in scores if r.source in (POLICY, REGRESSOR, MEAN_FACE)]
     for truth in (Row(RECORDINGS), Row(TOKENIZER)):
         if truth not in scores:
@@ -196,10 +202,8 @@ def _warnings(scores: Mapping[Row, Any]) -> list[str]:
         if above:
             names = ", ".join(f"{row.label} ({scores[row][0]:.2f})" for row in above[:_MOST_NAMED])
             more = f" and {len(above) - _MOST_NAMED} more" if len(above) > _MOST_NAMED else ""
-            lines += [
-                "",
-                f"**Warning: the learned score prefers {names}{more} to {truth.label} "
-                f"({scores[truth][0]:.2f}).** A high score does not mean being like a recorded "
-                "face.",
-            ]
-    return lines
+            parts.append(f"{names}{more} to {truth.label} ({scores[truth][0]:.2f})")
+    if not parts:
+        return []
+    said = f"**Warning: the learned score prefers {', and '.join(parts)}.**"
+    return ["", f"{said} A high score does not mean being like a recorded face."]

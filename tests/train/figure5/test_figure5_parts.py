@@ -230,3 +230,20 @@ def test_rows_without_a_policy_are_the_baselines_motion(
     _, still = methods.animate("mean face", chosen)
     assert np.ptp(still[0], axis=0).max() == 0
     assert methods.check(()) == ["recording", "tokenizer", "mean face"]
+
+
+def test_experiments_are_rows_where_they_are_named(
+    tiny_task: AnimationTask, tmp_path: Path
+) -> None:
+    """Ten of them would hide the run's own policies."""
+    places = ["clone", "improve/ppo", "experiments/bold/improve/ppo"]
+    places += [f"experiments/two/improve/{name}" for name in ("grpo", "ppo")]
+    for place in places:
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "policy.safetensors").touch()
+    methods = RunMethods(tmp_path, tiny_task)
+    assert methods.check(())[-3:] == ["clone", "clone:sampled", "ppo"]
+    asked = ["bold", "two/grpo:sampled", "clone"]
+    assert methods.check(asked) == asked
+    with pytest.raises(InputError, match=re.escape("got 'two/reinforce'")):
+        methods.check(["two/reinforce"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -16,9 +17,10 @@ from esarm_env.task.opening import open_task
 from reward.plugins.learned import open_learned
 from train.report import write_report
 from train.rows import RECORDINGS, TOKENIZER, Row, expected, rows_from_json, sampled
+from train.run.config import PRESETS
 from train.run.run_folder import RunFolder
 from train.run_report.cells import change, told
-from train.run_report.verdict import best_row, reward_name
+from train.run_report.verdict import best_row, reward_name, verdict_section
 from train.stages.measures import Scorers
 
 if TYPE_CHECKING:
@@ -145,6 +147,26 @@ def test_a_score_above_that_of_recordings_is_a_warning(
             "tokenizer (1.00).**"
         ]
     assert "recordings 2.00 [2.00, 2.00]; recordings through the tokenizer 1.00" in section
+
+
+def test_a_score_above_both_is_one_warning(changed: Callable[..., str]) -> None:
+    """Two sentences that differ in three words are skimmed."""
+    section = changed({Row(RECORDINGS): 1.0, Row(TOKENIZER): 1.2, Row("mean face"): 1.5})
+    face = f"{Row('mean face').label} (1.50)"
+    assert re.findall(r"\*\*Warning: .*\*\*", section) == [
+        f"**Warning: the learned score prefers {face} to recordings (1.00), and {face} to "
+        "recordings through the tokenizer (1.20).**"
+    ]
+
+
+def test_a_run_of_the_preset_quick_says_so(finished_run: Path) -> None:
+    """Its figures must not be taken for those of the methods."""
+    run, brief = RunFolder.open(finished_run), PRESETS["quick"]
+    results = run.summary("evaluate")
+    assert "preset `quick`" not in verdict_section(run, results)
+    run.config = dataclasses.replace(run.config, encoder=brief.encoder, clone=brief.clone)
+    said = verdict_section(run, results).splitlines()[2]
+    assert said.startswith("**A run to try commands on** (preset `quick`): nothing was trained")
 
 
 def test_rewards_are_named_as_settings_name_them() -> None:
