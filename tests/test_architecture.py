@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib
+import inspect
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -143,6 +145,28 @@ def later():
     assert len(sources()) > 50, "the packages must be found"
 
 
+FRONT_DOORS = [path for path in sources() if path.name == "__init__.py"]
+# Where a package names what it loads when it is first used.
+STUBS = [path.with_suffix(".pyi") for path in FRONT_DOORS if path.with_suffix(".pyi").is_file()]
+
+
+def names_in_stub(path: Path) -> set[str]:
+    """Return the dotted names that a stub takes from the modules of its package."""
+    package, tree = name_of(path), ast.parse(path.read_text())
+    parts = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    return {f"{package}.{node.module}.{alias.name}" for node in parts for alias in node.names}
+
+
+def test_names_of_stubs_exist() -> None:
+    """A name that is gone fails where it is first used, in somebody's training."""
+    assert len(STUBS) == 6
+    for stub in STUBS:
+        package = importlib.import_module(name_of(stub))
+        assert package.__all__ == sorted(t.rpartition(".")[2] for t in names_in_stub(stub))
+        for name in package.__all__:
+            assert not inspect.ismodule(getattr(package, name)), f"{stub}: {name}"
+
+
 # Modules by dotted name, and what each takes names from while it is imported.
 Graph = dict[str, set[str]]
 
@@ -152,10 +176,12 @@ def graph() -> Graph:
     """Return the imports among our modules; a name that an `__init__` re-exports leads home."""
     imports = {name_of(path): imports_in(path) for path in sources()}
     homes = {
-        f"{name_of(path)}.{target.rpartition('.')[2]}": target
-        for path in sources()
-        if path.name == "__init__.py"
-        for target in imports[name_of(path)].all
+        f"{package}.{target.rpartition('.')[2]}": target
+        for package, named in (
+            *((name_of(path), imports[name_of(path)].all) for path in FRONT_DOORS),
+            *((name_of(path), names_in_stub(path)) for path in STUBS),
+        )
+        for target in named
     }
     modules = set(imports)
     return {

@@ -11,24 +11,7 @@
   epoch.
 """
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-if TYPE_CHECKING:
-    from agents.cloning.cloning import BehaviourCloning
-    from agents.cloning.config import CloneConfig
-    from agents.cloning.demonstrations import Demonstrations
-    from agents.cloning.trainer import CloneTrainer
-else:  # settings are read without torch
-    import lazy_loader
-
-    __getattr__, __dir__, _ = lazy_loader.attach(
-        __name__,
-        submod_attrs={
-            "cloning": ["BehaviourCloning"],
-            "config": ["CloneConfig"],
-            "demonstrations": ["Demonstrations"],
-            "trainer": ["CloneTrainer"],
-        },
-    )
-
-__all__ = ["BehaviourCloning", "CloneConfig", "CloneTrainer", "Demonstrations"]
+# Names are in `__init__.pyi`, each loaded at its first use: settings are read without torch.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

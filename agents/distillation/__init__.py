@@ -6,22 +6,7 @@ better teacher of the clone first. `bond` turns any reward into one whose optimu
 samples, for the other algorithms.
 """
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-if TYPE_CHECKING:
-    from agents.distillation.bond import BondReward
-    from agents.distillation.config import DistillationConfig
-    from agents.distillation.distillation import SequenceDistillation
-else:  # settings are read without torch
-    import lazy_loader
-
-    __getattr__, __dir__, _ = lazy_loader.attach(
-        __name__,
-        submod_attrs={
-            "bond": ["BondReward"],
-            "config": ["DistillationConfig"],
-            "distillation": ["SequenceDistillation"],
-        },
-    )
-
-__all__ = ["BondReward", "DistillationConfig", "SequenceDistillation"]
+# Names are in `__init__.pyi`, each loaded at its first use: settings are read without torch.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -14,30 +14,7 @@
 - `training`: loss in millimetres, and the resumable training loop.
 """
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-if TYPE_CHECKING:
-    from esarm_env.tokenizer.config import PriorConfig
-    from esarm_env.tokenizer.distances import code_distances
-    from esarm_env.tokenizer.training import train_tokenizer
-    from esarm_env.tokenizer.vq import VQMotionTokenizer, load_tokenizer
-else:  # settings are read without torch
-    import lazy_loader
-
-    __getattr__, __dir__, _ = lazy_loader.attach(
-        __name__,
-        submod_attrs={
-            "config": ["PriorConfig"],
-            "distances": ["code_distances"],
-            "training": ["train_tokenizer"],
-            "vq": ["VQMotionTokenizer", "load_tokenizer"],
-        },
-    )
-
-__all__ = [
-    "PriorConfig",
-    "VQMotionTokenizer",
-    "code_distances",
-    "load_tokenizer",
-    "train_tokenizer",
-]
+# Names are in `__init__.pyi`, each loaded at its first use: settings are read without torch.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -14,34 +14,7 @@ tell, the scale is millimetres, and the same figure can be worked out for any mo
 - `settings`: sizes and settings.
 """
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-if TYPE_CHECKING:
-    from reward.consensus.data import ConsensusData, collect_consensus
-    from reward.consensus.errors import ExpectedErrors
-    from reward.consensus.network import ConsensusModel
-    from reward.consensus.settings import ConsensusConfig
-    from reward.consensus.training import ConsensusTrainer, with_true_errors
-else:  # settings are read without torch
-    import lazy_loader
-
-    __getattr__, __dir__, _ = lazy_loader.attach(
-        __name__,
-        submod_attrs={
-            "data": ["ConsensusData", "collect_consensus"],
-            "errors": ["ExpectedErrors"],
-            "network": ["ConsensusModel"],
-            "settings": ["ConsensusConfig"],
-            "training": ["ConsensusTrainer", "with_true_errors"],
-        },
-    )
-
-__all__ = [
-    "ConsensusConfig",
-    "ConsensusData",
-    "ConsensusModel",
-    "ConsensusTrainer",
-    "ExpectedErrors",
-    "collect_consensus",
-    "with_true_errors",
-]
+# Names are in `__init__.pyi`, each loaded at its first use: settings are read without torch.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,40 +13,7 @@ and learned again each round against the newest policy.
 - `tradeoff`: what more weight on naturalness costs and gives, as a curve.
 """
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-if TYPE_CHECKING:
-    from reward.naturalness.data import NaturalnessData, collect_naturalness, with_animations
-    from reward.naturalness.heads import TwoHeadedModel
-    from reward.naturalness.network import NaturalnessModel, load_naturalness
-    from reward.naturalness.settings import NaturalnessConfig
-    from reward.naturalness.tradeoff import TradeOff, trade_off
-    from reward.naturalness.training import NaturalnessTrainer, recordings_above
-else:  # settings are read without torch
-    import lazy_loader
-
-    __getattr__, __dir__, _ = lazy_loader.attach(
-        __name__,
-        submod_attrs={
-            "data": ["NaturalnessData", "collect_naturalness", "with_animations"],
-            "heads": ["TwoHeadedModel"],
-            "network": ["NaturalnessModel", "load_naturalness"],
-            "settings": ["NaturalnessConfig"],
-            "tradeoff": ["TradeOff", "trade_off"],
-            "training": ["NaturalnessTrainer", "recordings_above"],
-        },
-    )
-
-__all__ = [
-    "NaturalnessConfig",
-    "NaturalnessData",
-    "NaturalnessModel",
-    "NaturalnessTrainer",
-    "TradeOff",
-    "TwoHeadedModel",
-    "collect_naturalness",
-    "load_naturalness",
-    "recordings_above",
-    "trade_off",
-    "with_animations",
-]
+# Names are in `__init__.pyi`, each loaded at its first use: settings are read without torch.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,36 +11,7 @@ sum of both. Without pairs there is no such model, and the reward is the consens
 - `training`: the fit of the model to judged pairs.
 """
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-if TYPE_CHECKING:
-    from reward.preference.corrected import CorrectedModel, PreferredAlone
-    from reward.preference.data import Judged, agreement_on, read_judged
-    from reward.preference.network import PreferenceModel, load_preference
-    from reward.preference.settings import PreferenceConfig
-    from reward.preference.training import fit_preference
-else:  # settings are read without torch
-    import lazy_loader
-
-    __getattr__, __dir__, _ = lazy_loader.attach(
-        __name__,
-        submod_attrs={
-            "corrected": ["CorrectedModel", "PreferredAlone"],
-            "data": ["Judged", "agreement_on", "read_judged"],
-            "network": ["PreferenceModel", "load_preference"],
-            "settings": ["PreferenceConfig"],
-            "training": ["fit_preference"],
-        },
-    )
-
-__all__ = [
-    "CorrectedModel",
-    "Judged",
-    "PreferenceConfig",
-    "PreferenceModel",
-    "PreferredAlone",
-    "agreement_on",
-    "fit_preference",
-    "load_preference",
-    "read_judged",
-]
+# Names are in `__init__.pyi`, each loaded at its first use: settings are read without torch.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

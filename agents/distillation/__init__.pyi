@@ -1,0 +1,3 @@
+from .bond import BondReward as BondReward
+from .config import DistillationConfig as DistillationConfig
+from .distillation import SequenceDistillation as SequenceDistillation
