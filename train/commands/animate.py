@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import tyro
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Paths = Annotated[tuple[Path, ...], tyro.conf.UseAppendAction, tyro.conf.arg(aliases=["-o"])]
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+# As `agents.rollout.named_decoding.NAMES`, which needs torch.
+DecodingName = Literal["auto", "greedy", "expected-distance", "median", "sampled", "beam"]
 
 
 def command_animate(
@@ -38,7 +40,7 @@ def command_animate(
     speaker: str | None = None,
     policy: str = "auto",
     rate: int = 30,
-    decoding: str = "auto",
+    decoding: DecodingName = "auto",
     temperature: float | None = None,
     top_k: int = 0,
     top_p: float = 1.0,

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
+from agents.rollout.named_decoding import NAMES
 from esarm_env import InputError
 from esarm_env.face.livelink import read_livelink_csv
 from esarm_env.rewards import registry
 from esarm_env.rewards.registry import register_reward
 from train.animate import Writing
 from train.cli import main
+from train.commands.animate import DecodingName
 
 
 class _Quiet:
@@ -68,10 +70,15 @@ def test_it_says_how_it_decoded(
     assert motion.shape == (90, 52) and np.isfinite(motion).all()
 
 
+def test_the_command_line_knows_every_decoding() -> None:
+    """It has names of its own, since those of the package come with torch."""
+    assert get_args(DecodingName) == NAMES
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--decoding", "mbr"], "`decoding` must be one of auto, greedy, expected-distance, "),
+        (["--decoding", "mbr"], "`--decoding` must be one of auto, greedy, expected-distance, "),
         (["--decoding", "greedy", "--temperature", "0.7"], "must be left out of greedy decoding"),
         (["--decoding", "sampled", "--temperature", "0"], "`temperature` must be at least 0.001"),
         (["--beam", "3"], "`beam` must be left out of auto decoding, got 3"),
