@@ -141,22 +141,22 @@ def ended_by_sigterm() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _forget_sigterm()
 
 
 def _terminate(*_: object) -> None:
     raise Terminated
 
 
-def _end_fork() -> None:
-    """Let SIGTERM end forked workers at once, as whoever made them expects."""
+def _forget_sigterm() -> None:
     with contextlib.suppress(ValueError):  # a fork of another thread than the main one
         if signal.getsignal(signal.SIGTERM) is _terminate:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_end_fork)
+    # SIGTERM ends forked workers at once, as whoever made them expects.
+    os.register_at_fork(after_in_child=_forget_sigterm)
 
 
 @contextlib.contextmanager
