@@ -32,8 +32,9 @@ def check_animates(run_path: Path) -> None:
             the other.
     """
     try:
-        for name in (CORPUS_FILE, TOKENIZER_FILE, CLONE_FILE):
+        for name in (CORPUS_FILE, TOKENIZER_FILE):
             need_file(run_path, name)
+        _policies(run_path)
     except InputError as error:
         remedy = "or leave out `--run`: the policy that ships with the package animates"
         raise InputError(f"{error}; {remedy}") from error
@@ -50,9 +51,7 @@ def named_policy(run_path: Path, policy: str) -> tuple[str, Path | None]:
     Raises:
         InputError: If there is none of that name.
     """
-    found = experiment_policies(run_path) | improved_policies(run_path) | speech_policies(run_path)
-    if is_file(run_path / CLONE_FILE) or not found:
-        found["clone"] = need_file(run_path, CLONE_FILE)
+    found = _policies(run_path)
     name = _best_policy(run_path) if policy == "auto" else policy
     if name in found:
         return name, found[name]
@@ -62,6 +61,14 @@ def named_policy(run_path: Path, policy: str) -> tuple[str, Path | None]:
     near = difflib.get_close_matches(name, found, n=1)
     remedy = f"did you mean {near[0]}?" if near else _more_policies(run_path)
     raise InputError(f"`policy` must be one of {', '.join(found)}, got {policy!r}; {remedy}")
+
+
+def _policies(run_path: Path) -> dict[str, Path]:
+    """Return the weights of all policies of a run by name; an export may have no clone."""
+    found = experiment_policies(run_path) | improved_policies(run_path) | speech_policies(run_path)
+    if is_file(run_path / CLONE_FILE) or not found:
+        found["clone"] = need_file(run_path, CLONE_FILE)
+    return found
 
 
 def _best_policy(run_path: Path) -> str:
