@@ -203,9 +203,10 @@ def _run(given: list[str]) -> None:
         remedy = "; the same command goes on from here" if resumes else ""
         if given[:1] == ["figure5"]:
             remedy = "; the same command begins again, files that it wrote stay"
-        asked = isinstance(stop, Terminated)
-        print(f"esarm: {'terminated' if asked else 'interrupted'}{done}{remedy}", file=sys.stderr)
-        sys.exit(EXIT_TERMINATED if asked else EXIT_INTERRUPTED)
+        by_signal = isinstance(stop, Terminated)
+        word = "terminated" if by_signal else "interrupted"
+        print(f"esarm: {word}{done}{remedy}", file=sys.stderr)
+        sys.exit(EXIT_TERMINATED if by_signal else EXIT_INTERRUPTED)
     except BrokenPipeError:
         _drop_output()
         sys.exit(1)

@@ -206,6 +206,17 @@ def experiment_policies(run_path: Path) -> dict[str, Path]:
     return found
 
 
+def own_policies(run_path: Path) -> dict[str, Path]:
+    """Return the weights that the stages of a run left, by name, the clone first."""
+    found = {"clone": run_path / CLONE_FILE} if is_file(run_path / CLONE_FILE) else {}
+    return found | improved_policies(run_path) | speech_policies(run_path)
+
+
+def run_policies(run_path: Path) -> dict[str, Path]:
+    """Return the weights of every policy of a run by name: its own, then its experiments'."""
+    return own_policies(run_path) | experiment_policies(run_path)
+
+
 def experiment_folder(run_path: Path, name: str) -> Path:
     """Return the folder of an experiment, there or not."""
     return run_path / EXPERIMENTS_FOLDER / name

@@ -6,11 +6,11 @@ set: those of two papers hardly ever do. `Preset.note` tells the trap in each.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.plugins import did_you_mean
 from esarm_env.metrics.variant import Variant
 
 DEFAULT_PRESET = "esarm"
@@ -131,7 +131,6 @@ def preset(name: str) -> Preset:
         InputError: If no preset is called that; the message lists all.
     """
     if name not in PRESETS:
-        close = difflib.get_close_matches(name, PRESETS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(name, PRESETS)
         raise InputError(f"`name` must be one of {tuple(PRESETS)}, got {name!r}{hint}")
     return PRESETS[name]

@@ -93,9 +93,12 @@ def command_figure5(
         raise InputError(f"`threads` must be at least 0, got {threads}")
     if columns < 2:
         raise InputError(f"`columns` must be at least 2, got {columns}")
-    run = None if run is None else local_folder(run)
-    if run is not None or audio is None:
-        need_file(run or Path("runs/demo"), CORPUS_FILE)  # before torch is loaded
+    if run is not None:
+        run = local_folder(run)
+    elif audio is None:
+        run = Path("runs/demo")
+    if run is not None:
+        need_file(run, CORPUS_FILE)  # before torch is loaded
 
     from esarm_env.face import load_head
     from train.figure5.collect import Asked
@@ -104,11 +107,12 @@ def command_figure5(
 
     need_pillow()
     use_threads(threads)
-    settle_corpus(Path("runs/demo") if run is None and audio is None else run, corpus)
+    settle_corpus(run, corpus)
     asked = Asked(methods, named_folders(predictions), per_emotion, emotion_curves, seed)
     if audio is None:
         _refuse_given(intensity=intensity, speaker=speaker)
-        shown = _utterance(run or Path("runs/demo"), asked, utterance, sentence, emotion)
+        assert run is not None, "without a voice there is one by default"
+        shown = _utterance(run, asked, utterance, sentence, emotion)
     else:
         _refuse_both(utterance=utterance, sentence=sentence)
         shown = _voice(run or shipped_run(), asked, audio, emotion, intensity, speaker)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 
 from esarm_env.core.errors import InputError
 from esarm_env.core.intervals import Interval, bootstrap_mean, paired_change
+from esarm_env.core.plugins import did_you_mean
 from esarm_env.core.run_layout import (
     MEASURED_FOLDER,
     is_finished,
@@ -153,8 +153,7 @@ class _Lines:
         self._one = labels.get(against)
         if self._one is None and against not in names:
             known = [*sorted(names), REGRESSOR, TOKENIZER, "'clone, expected distance'"]
-            near = difflib.get_close_matches(against, [*names, *labels], n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(against, [*names, *labels])
             raise InputError(f"`against` must be one of {', '.join(known)}, got {against!r}{hint}")
 
     def all(self) -> Sequence[Line]:

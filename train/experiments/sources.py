@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import difflib
 import math
 import warnings
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ import numpy as np
 
 from esarm_env.core.cache import read_json
 from esarm_env.core.errors import InputError, one_line
+from esarm_env.core.plugins import did_you_mean
 from esarm_env.core.run_layout import (
     MEASURED_FOLDER,
     METRICS_FILE,
@@ -110,8 +110,7 @@ def of_experiments(run: RunFolder, names: Sequence[str] | None) -> list[Source]:
     known = experiments_of(run)
     for name in names or ():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, known)
             there = ", ".join(known) or "none"
             raise InputError(
                 f"`names` must be experiments of {run.path} ({there}), got {name!r}{hint}; "

@@ -13,13 +13,7 @@ from agents.rollout.decoding import SAMPLED
 from agents.rollout.named_decoding import AUTO, NAMES, NamedDecoding
 from agents.weights import load_policy
 from esarm_env.core.errors import InputError
-from esarm_env.core.run_layout import (
-    CLONE_FILE,
-    experiment_policies,
-    improved_policies,
-    is_file,
-    speech_policies,
-)
+from esarm_env.core.run_layout import own_policies, run_policies
 from train.rows import method_meant
 from train.stages.baselines import mean_face_motions
 
@@ -71,17 +65,6 @@ class Row:
     name: str
     label: str
     motion: FloatArray
-
-
-def own_policies(run_path: Path) -> dict[str, Path]:
-    """Return the weights that the stages of a run left, by name, the clone first."""
-    found = {CLONE: run_path / CLONE_FILE} if is_file(run_path / CLONE_FILE) else {}
-    return found | improved_policies(run_path) | speech_policies(run_path)
-
-
-def policies_of(run_path: Path) -> dict[str, Path]:
-    """Return the weights of every policy of a run by name, those of its experiments among them."""
-    return experiment_policies(run_path) | own_policies(run_path)
 
 
 def default_methods(policies: Mapping[str, Path], *, regressor: bool, recorded: bool) -> list[str]:
@@ -151,7 +134,7 @@ class RunMethods:
 
     def __init__(self, run_path: Path, task: AnimationTask, *, seed: int = 0) -> None:
         """Take a run folder and its task; `seed` draws what is sampled."""
-        self.task, self.policies, self._seed = task, policies_of(run_path), seed
+        self.task, self.policies, self._seed = task, run_policies(run_path), seed
         self._own = own_policies(run_path)
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 from agents.baselines import MeanFace, Regressor
 from agents.rollout.named_decoding import AUTO, NamedDecoding
 from esarm_env.core.errors import InputError
+from esarm_env.core.run_layout import own_policies, run_policies
 from esarm_env.core.types import EMOTIONS
 from esarm_env.task.opening import open_audio_encoder
 from esarm_env.task.recording import SpeechReader
@@ -21,8 +22,6 @@ from train.figure5.methods import (
     default_methods,
     meant,
     method_label,
-    own_policies,
-    policies_of,
     policy_label,
 )
 
@@ -66,7 +65,7 @@ class VoiceMethods:
             InputError: If emotion, intensity or speaker cannot be, as `SpeechReader.read`.
         """
         self._run_path, self._task, self._audio, self._voice = run_path, task, audio, voice
-        self._policies, self._own = policies_of(run_path), own_policies(run_path)
+        self._policies, self._own = run_policies(run_path), own_policies(run_path)
         self._seed = seed
         self._speech = SpeechReader(run_path).read(audio, voice)
         self.emotion, self.n_frames = self._speech.emotion, self._speech.n_frames

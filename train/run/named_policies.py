@@ -13,12 +13,9 @@ from esarm_env.core.run_layout import (
     CLONE_FILE,
     CORPUS_FILE,
     TOKENIZER_FILE,
-    experiment_policies,
-    improved_policies,
-    is_file,
     is_finished,
     need_file,
-    speech_policies,
+    run_policies,
 )
 from esarm_env.core.shipped import MANIFEST_FILE
 from train.run.run_folder import RunFolder
@@ -60,15 +57,13 @@ def named_policy(run_path: Path, policy: str) -> tuple[str, Path | None]:
         return name, None
     near = difflib.get_close_matches(name, found, n=1)
     remedy = f"did you mean {near[0]}?" if near else _more_policies(run_path)
-    raise InputError(f"`policy` must be one of {', '.join(found)}, got {policy!r}; {remedy}")
+    names = ", ".join(sorted(found, key="clone".__eq__))  # last
+    raise InputError(f"`policy` must be one of {names}, got {policy!r}; {remedy}")
 
 
 def _policies(run_path: Path) -> dict[str, Path]:
     """Return the weights of all policies of a run by name; an export may have no clone."""
-    found = experiment_policies(run_path) | improved_policies(run_path) | speech_policies(run_path)
-    if is_file(run_path / CLONE_FILE) or not found:
-        found["clone"] = need_file(run_path, CLONE_FILE)
-    return found
+    return run_policies(run_path) or {"clone": need_file(run_path, CLONE_FILE)}
 
 
 def _best_policy(run_path: Path) -> str:

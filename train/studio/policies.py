@@ -14,10 +14,8 @@ from esarm_env.core.run_layout import (
     CLONE_FILE,
     CORPUS_FILE,
     TOKENIZER_FILE,
-    experiment_policies,
-    improved_policies,
     is_file,
-    speech_policies,
+    run_policies,
 )
 from esarm_env.core.shipped import shipped_run
 from esarm_env.core.types import SAMPLE_RATE_HZ
@@ -66,7 +64,7 @@ class Policies:
         """Return what can be asked for now, the best first; a run in training gets more."""
         found = []
         if self.run is not None and self.runs:
-            names = [*policies_of(self.run)]
+            names = [*run_policies(self.run)]
             best = "the run's best on validation" if len(names) > 1 else "the run's clone"
             found = [Choice(f"{RUN}:auto", best, RUN, "auto")]
             if len(names) > 1:
@@ -127,8 +125,8 @@ class Policies:
         from train.animate import SpeechAnimator  # seconds of torch
 
         folder = self.folder(choice)
-        file = {"auto": folder / CLONE_FILE, **policies_of(folder)}[choice.policy]
-        improved = max((p.stat().st_mtime for p in policies_of(folder).values()), default=0.0)
+        file = {"auto": folder / CLONE_FILE, **run_policies(folder)}[choice.policy]
+        improved = max((p.stat().st_mtime for p in run_policies(folder).values()), default=0.0)
         changed = improved if choice.policy == "auto" else file.stat().st_mtime
         key = (choice.id, changed)
         with self._lock:
@@ -150,10 +148,3 @@ class Policies:
         noise = np.random.default_rng(0).standard_normal(int(_WARM_S * SAMPLE_RATE_HZ))
         audio = (0.1 * noise).astype(np.float32)
         self.animator(self.choices()[0]).animate(audio, AnimationCondition("auto"))
-
-
-def policies_of(folder: Path) -> dict[str, Path]:
-    """Return the weights of every policy by name, the clone first."""
-    found = {"clone": folder / CLONE_FILE} if is_file(folder / CLONE_FILE) else {}
-    others = improved_policies(folder) | speech_policies(folder) | experiment_policies(folder)
-    return found | others

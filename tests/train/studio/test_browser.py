@@ -196,13 +196,10 @@ def test_a_dropped_file_makes_the_face_speak(page: Any, speech: Path) -> None:
 
 
 def test_sound_and_picture_are_within_50_ms(page: Any) -> None:
-    """By the page's clocks, and by the samples that go to the loudspeaker at each picture.
-
-    Nine of ten pictures: on a busy machine one may be drawn late, and the next makes up for it.
-    """
+    """By the page's clocks, and by the samples that go to the loudspeaker at each picture."""
     lags = page.evaluate(LISTEN)
     assert len(lags["drawn"]) >= 5, "pictures were drawn while it played"
-    assert np.quantile(np.abs(lags["drawn"]), 0.9) < 0.05
+    assert np.abs(lags["drawn"]).max() < 0.05
     assert len(lags["lags"]) >= 5, "samples were found again"
     assert abs(np.median(lags["lags"])) < 0.05
 

@@ -7,7 +7,6 @@ Their settings were chosen on `ESARM-Short-v0` without looking at its test utter
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,6 +16,7 @@ import gymnasium
 from gymnasium.vector import AutoresetMode
 
 from esarm_env.core.errors import InputError, MissingExtraError
+from esarm_env.core.plugins import did_you_mean
 
 if TYPE_CHECKING:
     from esarm_env.evaluation import Act
@@ -165,9 +165,8 @@ def find_trainer(name: str) -> Trainer:
         InputError: If there is none.
     """
     if name not in TRAINERS:
-        near = difflib.get_close_matches(name, EVERY, n=1)
-        meant = f"; did you mean {near[0]}?" if near else ""
-        raise InputError(f"`algorithms` must be among {', '.join(EVERY)}, got {name!r}{meant}")
+        hint = did_you_mean(name, EVERY)
+        raise InputError(f"`algorithms` must be among {', '.join(EVERY)}, got {name!r}{hint}")
     return TRAINERS[name]
 
 

@@ -6,12 +6,12 @@ the first stage works. Heavy packages are imported inside the functions.
 
 from __future__ import annotations
 
-import difflib
 import math
 from pathlib import Path
 from typing import Any
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.plugins import did_you_mean
 from train.run.settings.plain_yaml import shown
 
 RewardSetting = str | dict[str, float]
@@ -75,8 +75,7 @@ def _check_name(text: str, setting: str) -> None:
     known = find_rewards()
     name, colon, argument = text.partition(":")
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, known)
         raise InputError(f"`{setting}` must be one of {', '.join(known)}, got {text!r}{hint}")
     known[name].load()
     given = "required" if colon else "none"

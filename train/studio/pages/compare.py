@@ -242,11 +242,11 @@ def _said(record: Record) -> str:
 
 def _method_names(run_path: Path) -> dict[str, Any]:
     """Return what animates utterances of a run, before torch is loaded."""
-    from train.studio.policies import policies_of
+    from esarm_env.core.run_layout import run_policies
 
     return {
         "without_decoding": ["recording", "tokenizer", "mean face", "regressor"],
-        "policies": list(policies_of(run_path)),
+        "policies": list(run_policies(run_path)),
         "decodings": ["auto", "greedy", "expected-distance", "median", "sampled", "beam"],
     }
 

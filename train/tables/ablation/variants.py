@@ -6,12 +6,12 @@ from the settings (`first_changed`): all earlier stages are the run's own.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esarm_env.core.errors import InputError
+from esarm_env.core.plugins import did_you_mean
 from esarm_env.core.run_layout import STAGES
 from train.rows import EXPECTED, GREEDY, SAMPLED, TOKENIZER
 from train.run.config import SECTION_OF_RECIPE, make_config, to_dict
@@ -154,8 +154,7 @@ def chosen_variants(only: Sequence[str], preset: str) -> list[Variant]:
         raise InputError(f"`preset` must be left out beside `only`, got {preset!r}")
     for name in only:
         if name not in VARIANTS:
-            near = difflib.get_close_matches(name, VARIANTS, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, VARIANTS)
             raise InputError(f"`only` must be among {', '.join(VARIANTS)}, got {name!r}{hint}")
     return [
         variant
